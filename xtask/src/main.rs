@@ -1,2 +1,61 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask check | test | bench`: the one definition of checked, tested and measured.
+//!
+//! People and the continuous integration call the same three commands, so that "it passes here"
+//! means the same thing everywhere:
+//!
+//! - [`check`] reads the code without running it: format, lints, documentation, supply chain;
+//! - [`suite`] runs it: Rust's own tests, real players, the load smoke and a short fuzz run, and
+//!   ends with one line, `N passed, N failed`;
+//! - [`bench`] measures it against nginx and Varnish, as server CPU time per request.
+//!
+//! Begin with [`suite`]; [`needs`] says what a machine must have and installs what it may.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its streams")]
+
+mod check;
+mod demo;
+mod fuzz;
+mod needs;
+mod repository;
+mod shell;
+mod suite;
+mod tally;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::repository::Repository;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Check, test and measure Tidegate")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Format, lints, documentation and supply chain: everything that can be said without running the code.
+    Check,
+    /// Run all tests; the last line is `N passed, N failed`.
+    Test {
+        /// Run only what has this in its name.
+        filter: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let repository = Repository::here();
+    let outcome = match Arguments::parse().task {
+        Task::Check => check::run(&repository),
+        Task::Test { filter } => suite::run(&repository, filter.as_deref()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// Watches a page's <video> from its first `playing` event on, and writes down what a viewer would have seen.
+
+export async function observe(browser, address, { seconds, startWithin, screenshot }) {
+  const page = await browser.newPage();
+  const pageErrors = [];
+  page.on("pageerror", (error) => pageErrors.push(String(error)));
+  await page.addInitScript(watchVideo);
+  await page.goto(address, { timeout: startWithin * 1000 });
+  const started = await page
+    .waitForFunction(() => window.watched?.startedAfter !== undefined, undefined, { timeout: startWithin * 1000 })
+    .then(() => true, () => false);
+  if (started) await page.waitForTimeout(seconds * 1000);
+  if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
+  const seen = await page.evaluate(() => ({ ...window.watched, ...window.player }));
+  return { errors: [], ...seen, started, pageErrors };
+}
+
+// Runs inside the page, before its own scripts: everything it uses must be defined in here.
+function watchVideo() {
+  const watched = (window.watched = { samples: [], rebuffers: 0, seeks: 0, droppedFrames: 0, decodedFrames: 0 });
+
+  const sample = (video) => {
+    const { buffered, currentTime } = video;
+    const ahead = buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
+    watched.samples.push({
+      wall: performance.now() / 1000,
+      currentTime,
+      bufferedAhead: ahead,
+    });
+    const quality = video.getVideoPlaybackQuality();
+    watched.droppedFrames = quality.droppedVideoFrames;
+    watched.decodedFrames = quality.totalVideoFrames;
+  };
+
+  const started = (video) => {
+    watched.startedAfter = performance.now() / 1000;
+    sample(video);
+    setInterval(sample, 1000, video);
+    video.addEventListener("waiting", () => watched.rebuffers++);
+    video.addEventListener("seeking", () => watched.seeks++);
+  };
+
+  addEventListener("DOMContentLoaded", () => {
+    const find = setInterval(() => {
+      const video = document.querySelector("video");
+      if (!video) return;
+      clearInterval(find);
+      // A player in a page of its own may already be running when it is found.
+      if (!video.paused && video.readyState > 2 && video.currentTime > 0) started(video);
+      else video.addEventListener("playing", () => started(video), { once: true });
+    }, 20);
+  });
+}

@@ -1,0 +1,48 @@
+// A page with nothing but a player, served on loopback: hls.js as it stands in web/vendor, muted, started at once.
+
+import { createServer } from "node:http";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+const VENDORED = join(import.meta.dirname, "../../web/vendor/hls.js");
+
+export async function servePlayerPage(playlist) {
+  const files = {
+    "/": { type: "text/html; charset=utf-8", body: html(playlist) },
+    "/hls.min.js": { type: "text/javascript", body: readFileSync(join(VENDORED, version(), "hls.min.js")) },
+  };
+  const server = createServer((request, response) => {
+    const file = files[request.url];
+    response.writeHead(file ? 200 : 404, { "content-type": file?.type ?? "text/plain" });
+    response.end(file?.body);
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  return { address: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+function version() {
+  const versions = readdirSync(VENDORED);
+  if (versions.length !== 1) throw new Error(`one version of hls.js belongs in ${VENDORED}, found: ${versions}`);
+  return versions[0];
+}
+
+// The player's own events land in `window.player`, where observe.mjs reads them.
+function html(playlist) {
+  return `<!doctype html>
+<title>player</title>
+<link rel="icon" href="data:,">
+<video muted autoplay playsinline width="640"></video>
+<script src="/hls.min.js"></script>
+<script>
+  const player = (window.player = { errors: [], levels: [], fragments: 0, playlists: 0 });
+  const hls = new Hls();
+  hls.on(Hls.Events.ERROR, (_, e) => player.errors.push({ fatal: e.fatal, type: e.type, details: e.details }));
+  hls.on(Hls.Events.MANIFEST_PARSED, (_, e) => {
+    player.levels = e.levels.map((level) => ({ width: level.width, height: level.height, bitrate: level.bitrate }));
+  });
+  hls.on(Hls.Events.LEVEL_LOADED, () => player.playlists++);
+  hls.on(Hls.Events.FRAG_LOADED, () => player.fragments++);
+  hls.loadSource(${JSON.stringify(playlist)});
+  hls.attachMedia(document.querySelector("video"));
+</script>`;
+}

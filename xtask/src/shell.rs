@@ -1,0 +1,59 @@
+//! Running programs: said aloud first, judged by their exit status.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+/// Runs a program with our own streams and says whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
+    announce(command);
+    Ok(command.status().with_context(|| describe(command))?.success())
+}
+
+/// Runs a program and hands every line of its standard output on, after printing it.
+pub(crate) fn each_line(command: &mut Command, mut see: impl FnMut(&str)) -> Result<ExitStatus> {
+    announce(command);
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| describe(command))?;
+    if let Some(output) = child.stdout.take() {
+        let mut reader = BufReader::new(output);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\r', '\n']);
+            println!("{text}");
+            see(text);
+            line.clear();
+        }
+    }
+    Ok(child.wait()?)
+}
+
+/// Where a program is, looking also where system programs live that ordinary users' paths leave out.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// The command as a person would type it.
+pub(crate) fn describe(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+    match command.get_current_dir() {
+        Some(dir) => format!("(cd {} && {line})", dir.display()),
+        None => line,
+    }
+}
+
+/// A command that runs in the given folder.
+pub(crate) fn command_in(dir: &Path, program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(dir);
+    command
+}
+
+fn announce(command: &Command) {
+    eprintln!("$ {}", describe(command));
+}

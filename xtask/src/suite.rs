@@ -1,0 +1,65 @@
+//! The whole test run, in the order in which it is cheapest to fail.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, ensure};
+
+use crate::repository::Repository;
+use crate::tally::Tally;
+use crate::{demo, fuzz, needs, shell};
+
+/// Runs what the filter leaves and ends with the sum as the last line.
+pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
+    needs::for_tests(repository)?;
+    let mut sum = Tally::default();
+    sum += rust(repository, filter)?;
+    if wanted("players", filter) {
+        sum += players(repository)?;
+    }
+    if wanted("demo", filter) || wanted("k6", filter) {
+        sum += demo::run(repository)?;
+    }
+    if wanted("fuzz", filter) {
+        sum += fuzz::run(repository)?;
+    }
+    println!("{sum}");
+    Ok(if sum.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn wanted(step: &str, filter: Option<&str>) -> bool {
+    filter.is_none_or(|filter| step.contains(filter))
+}
+
+/// Rust's own tests: unit tests, promises, the repository's rules, real origins with real players.
+fn rust(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
+    // Tests included, so that features are unified as the test run unifies them and nothing is built twice.
+    let mut build = shell::command_in(
+        repository.root(),
+        "cargo",
+        &["build", "--workspace", "--bins", "--tests", "--locked"],
+    );
+    if !shell::succeeds(&mut build)? {
+        return Ok(Tally::one(false));
+    }
+    ensure!(repository.tidegate().is_file(), "the build left no {}", repository.tidegate().display());
+
+    let mut test = shell::command_in(repository.root(), "cargo", &["test", "--workspace", "--no-fail-fast"]);
+    test.args(filter).env("TIDEGATE_BIN", repository.tidegate());
+    count(&mut test, Tally::from_libtest)
+}
+
+/// The players' own tests; what they judge real streams by must itself be right.
+fn players(repository: &Repository) -> Result<Tally> {
+    let folder = repository.path("tests/players");
+    count(&mut shell::command_in(&folder, "node", &["--test", "--test-reporter=tap"]), Tally::from_node)
+}
+
+fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let status = shell::each_line(command, |line| {
+        if let Some(more) = read(line) {
+            tally += more;
+        }
+    })?;
+    Ok(tally.or_failed(status.success()))
+}

@@ -1,0 +1,104 @@
+//! How many tests passed and failed, summed over everything that counts tests.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// A count of tests by outcome; displayed as the last line of a test run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Tests that ended well.
+    pub(crate) passed: u64,
+    /// Tests that did not.
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    /// One test with the given outcome.
+    pub(crate) const fn one(passed: bool) -> Self {
+        if passed { Self { passed: 1, failed: 0 } } else { Self { passed: 0, failed: 1 } }
+    }
+
+    /// Reads libtest's closing line, `test result: ok. 3 passed; 0 failed; ...`.
+    pub(crate) fn from_libtest(line: &str) -> Option<Self> {
+        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let count = |word: &str| {
+            counts.split(';').find_map(|part| part.trim().strip_suffix(word)?.trim_end().parse::<u64>().ok())
+        };
+        Some(Self { passed: count("passed")?, failed: count("failed")? })
+    }
+
+    /// Reads one counting line of Node's test runner, `# pass 3` or `# fail 1`.
+    pub(crate) fn from_node(line: &str) -> Option<Self> {
+        let count = |word: &str| line.strip_prefix(word)?.trim().parse::<u64>().ok();
+        if let Some(passed) = count("# pass ") {
+            return Some(Self { passed, failed: 0 });
+        }
+        count("# fail ").map(|failed| Self { passed: 0, failed })
+    }
+
+    /// Adds a failure where a program failed without any failed test to show for it: it did not build, or it crashed.
+    pub(crate) const fn or_failed(self, success: bool) -> Self {
+        if success || self.failed > 0 { self } else { Self { passed: self.passed, failed: 1 } }
+    }
+
+    /// Something ran and nothing failed.
+    pub(crate) const fn good(self) -> bool {
+        self.passed > 0 && self.failed == 0
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtest_lines_are_summed_and_others_left_alone() {
+        let lines = [
+            "running 3 tests",
+            "test a ... ok",
+            "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 2 filtered out; finished in 0.01s",
+            "test result: FAILED. 10 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ];
+        let mut sum = Tally::default();
+        for tally in lines.iter().filter_map(|line| Tally::from_libtest(line)) {
+            sum += tally;
+        }
+        assert_eq!(sum, Tally { passed: 13, failed: 2 });
+        assert_eq!(sum.to_string(), "13 passed, 2 failed");
+    }
+
+    #[test]
+    fn node_counts_are_read_from_two_lines() {
+        assert_eq!(Tally::from_node("# pass 7"), Some(Tally { passed: 7, failed: 0 }));
+        assert_eq!(Tally::from_node("# fail 2"), Some(Tally { passed: 0, failed: 2 }));
+        assert_eq!(Tally::from_node("# tests 9"), None);
+    }
+
+    #[test]
+    fn a_crash_without_a_failed_test_is_a_failure() {
+        let clean = Tally { passed: 4, failed: 0 };
+        assert_eq!(clean.or_failed(false).failed, 1);
+        assert_eq!(clean.or_failed(true).failed, 0);
+        assert_eq!(Tally { passed: 4, failed: 3 }.or_failed(false).failed, 3);
+    }
+
+    #[test]
+    fn nothing_run_is_not_a_pass() {
+        assert!(!Tally::default().good());
+        assert!(Tally::one(true).good());
+        assert!(!Tally::one(false).good());
+    }
+}
