@@ -1,0 +1,328 @@
+//! A body that grows: one writer appends, any number of readers follow, each at its own pace.
+//!
+//! A hit, a viewer who joins a fill, and a byte range all read through the same [`Reader`]. A reader that falls
+//! behind holds nobody up, because the whole body stays in memory until nobody refers to it; its size is bounded by
+//! the cache's object limit. A body ends as complete or as broken, and a broken one never looks complete.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Counts the bytes of all bodies that are alive, whoever holds them.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger(AtomicU64);
+
+impl Ledger {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The body ended before its time; the reason is a token for logs and headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body broke off: {0}")]
+pub struct Broken(pub &'static str);
+
+/// An append-only sequence of bytes with one writer and many readers.
+#[derive(Debug)]
+pub struct Body {
+    grown: Mutex<Grown>,
+    more: Notify,
+    /// Set once, when the body is complete: readers of finished bodies take no lock.
+    whole: OnceLock<Arc<[Bytes]>>,
+    /// The length that the source promised, if it did.
+    promised: Option<u64>,
+    ledger: Arc<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Grown {
+    pieces: Vec<Piece>,
+    len: u64,
+    /// How many pieces at the end are still smaller than [`PIECE`] taken together.
+    loose: usize,
+    loose_bytes: usize,
+    end: Option<Result<(), Broken>>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: u64,
+    bytes: Bytes,
+}
+
+/// Small appends are joined into pieces of this size, so that a source that drips costs no more memory than one that
+/// pours.
+const PIECE: usize = 64 * 1024;
+
+impl Body {
+    pub(crate) fn new(promised: Option<u64>, ledger: Arc<Ledger>) -> Self {
+        Self { grown: Mutex::default(), more: Notify::new(), whole: OnceLock::new(), promised, ledger }
+    }
+
+    /// A body that is complete from the start.
+    pub(crate) fn complete_with(bytes: Bytes, ledger: Arc<Ledger>) -> Self {
+        let body = Self::new(Some(bytes.len() as u64), ledger);
+        body.append(bytes);
+        body.complete();
+        body
+    }
+
+    /// Adds bytes at the end and wakes the readers. Appending to a body that has ended does nothing.
+    pub(crate) fn append(&self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        let added = bytes.len() as u64;
+        {
+            let mut grown = self.grown.lock();
+            if grown.end.is_some() {
+                return;
+            }
+            grown.push(bytes);
+        }
+        self.ledger.0.fetch_add(added, Ordering::Relaxed);
+        self.more.notify_waiters();
+    }
+
+    /// Ends the body well.
+    pub(crate) fn complete(&self) {
+        {
+            let mut grown = self.grown.lock();
+            if grown.end.is_some() {
+                return;
+            }
+            grown.merge_loose();
+            grown.end = Some(Ok(()));
+            let pieces: Vec<Bytes> = grown.pieces.iter().map(|piece| piece.bytes.clone()).collect();
+            // Set under the lock and only here, so it cannot have been set before.
+            let _first = self.whole.set(pieces.into());
+        }
+        self.more.notify_waiters();
+    }
+
+    /// Ends the body badly: every reader gets what is there and then the error.
+    pub(crate) fn break_off(&self, why: Broken) {
+        {
+            let mut grown = self.grown.lock();
+            if grown.end.is_some() {
+                return;
+            }
+            grown.end = Some(Err(why));
+        }
+        self.more.notify_waiters();
+    }
+
+    /// Bytes that are there by now.
+    pub fn len(&self) -> u64 {
+        self.grown.lock().len
+    }
+
+    /// Whether no byte has arrived yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The full length: promised by the source, or known because the body is complete.
+    pub fn full_len(&self) -> Option<u64> {
+        self.promised.or_else(|| self.is_complete().then(|| self.len()))
+    }
+
+    /// Whether the body ended well.
+    pub fn is_complete(&self) -> bool {
+        self.whole.get().is_some()
+    }
+
+    /// All pieces of a complete body, without a lock or a copy.
+    pub fn whole(&self) -> Option<&Arc<[Bytes]>> {
+        self.whole.get()
+    }
+
+    /// Reads from `start` up to `end` (exclusive), or to the end of the body.
+    pub fn reader(self: &Arc<Self>, start: u64, end: Option<u64>) -> Reader {
+        Reader { body: Self::clone_of(self), position: start, end: end.unwrap_or(u64::MAX) }
+    }
+
+    /// Waits until at least `len` bytes are there or the body has ended.
+    pub async fn reaches(&self, len: u64) -> Result<(), Broken> {
+        self.until(|grown| match grown.end {
+            _ if grown.len >= len => Some(Ok(())),
+            Some(end) => Some(end),
+            None => None,
+        })
+        .await
+    }
+
+    fn clone_of(body: &Arc<Self>) -> Arc<Self> {
+        Arc::clone(body)
+    }
+
+    /// Waits until `ready` finds what it looks for. The check runs again after every change; a change between check
+    /// and wait is not lost, because the wait is registered before the check.
+    async fn until<T>(&self, ready: impl Fn(&Grown) -> Option<T>) -> T {
+        if let Some(found) = ready(&self.grown.lock()) {
+            return found;
+        }
+        loop {
+            let mut more = std::pin::pin!(self.more.notified());
+            more.as_mut().enable();
+            if let Some(found) = ready(&self.grown.lock()) {
+                return found;
+            }
+            more.await;
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.ledger.0.fetch_sub(self.grown.get_mut().len, Ordering::Relaxed);
+    }
+}
+
+impl Grown {
+    fn push(&mut self, bytes: Bytes) {
+        let start = self.len;
+        self.len += bytes.len() as u64;
+        if bytes.len() >= PIECE {
+            self.merge_loose();
+            self.pieces.push(Piece { start, bytes });
+            return;
+        }
+        self.loose += 1;
+        self.loose_bytes += bytes.len();
+        self.pieces.push(Piece { start, bytes });
+        if self.loose_bytes >= PIECE {
+            self.merge_loose();
+        }
+    }
+
+    /// Joins the small pieces at the end into one. Offsets stay what they were, so readers notice nothing.
+    fn merge_loose(&mut self) {
+        let (loose, bytes) = (std::mem::take(&mut self.loose), std::mem::take(&mut self.loose_bytes));
+        if loose < 2 {
+            return;
+        }
+        let first = self.pieces.len() - loose;
+        let mut joined = BytesMut::with_capacity(bytes);
+        let start = self.pieces.get(first).map_or(0, |piece| piece.start);
+        for piece in self.pieces.drain(first..) {
+            joined.extend_from_slice(&piece.bytes);
+        }
+        self.pieces.push(Piece { start, bytes: joined.freeze() });
+    }
+
+    /// What a reader at `position` that wants nothing from `end` on can have now.
+    fn read(&self, position: u64, end: u64) -> Option<Result<Option<Bytes>, Broken>> {
+        if position >= end {
+            return Some(Ok(None));
+        }
+        if position >= self.len {
+            return self.end.map(|ended| ended.map(|()| None));
+        }
+        let after = self.pieces.partition_point(|piece| piece.start <= position);
+        let piece = self.pieces.get(after.checked_sub(1)?)?;
+        Some(Ok(Some(cut(piece, position, end))))
+    }
+}
+
+/// The part of `piece` from `position` on, short of `end`.
+fn cut(piece: &Piece, position: u64, end: u64) -> Bytes {
+    let from = usize::try_from(position - piece.start).unwrap_or(usize::MAX);
+    let to = usize::try_from(end - piece.start).unwrap_or(usize::MAX).min(piece.bytes.len());
+    piece.bytes.slice(from.min(to)..to)
+}
+
+/// One reader's place in a body.
+#[derive(Debug)]
+pub struct Reader {
+    body: Arc<Body>,
+    position: u64,
+    end: u64,
+}
+
+impl Reader {
+    /// The next bytes, as soon as there are any; `None` at the end. Cancelling the wait loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        let (position, end) = (self.position, self.end);
+        let read = self.body.until(|grown| grown.read(position, end)).await?;
+        if let Some(bytes) = &read {
+            self.position += bytes.len() as u64;
+        }
+        Ok(read)
+    }
+
+    /// Where the next byte comes from, counted from the start of the body.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The body that is read.
+    pub fn body(&self) -> &Arc<Body> {
+        &self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body() -> Arc<Body> {
+        Arc::new(Body::new(None, Arc::default()))
+    }
+
+    async fn rest(mut reader: Reader) -> Result<Vec<u8>, Broken> {
+        let mut all = Vec::new();
+        while let Some(bytes) = reader.next().await? {
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all)
+    }
+
+    #[tokio::test]
+    async fn readers_see_the_same_bytes_however_they_arrive() {
+        let body = body();
+        let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[0]).collect();
+        let early = tokio::task::spawn({
+            let reader = body.reader(0, None);
+            rest(reader)
+        });
+        for piece in bytes.chunks(777) {
+            body.append(Bytes::copy_from_slice(piece));
+            tokio::task::yield_now().await;
+        }
+        body.complete();
+        assert_eq!(early.await.unwrap().unwrap(), bytes);
+        assert_eq!(rest(body.reader(0, None)).await.unwrap(), bytes);
+        assert_eq!(rest(body.reader(65_000, Some(66_000))).await.unwrap(), bytes[65_000..66_000]);
+        assert!(body.whole().unwrap().len() <= 5, "small appends are joined");
+    }
+
+    #[tokio::test]
+    async fn a_broken_body_gives_what_it_has_and_then_the_error() {
+        let body = body();
+        body.append(Bytes::from_static(b"abc"));
+        body.break_off(Broken("reset"));
+        let mut reader = body.reader(1, None);
+        assert_eq!(reader.next().await.unwrap().unwrap(), "bc");
+        assert_eq!(reader.next().await, Err(Broken("reset")));
+        assert_eq!(rest(body.reader(0, Some(2))).await.unwrap(), b"ab", "a range that is there is whole");
+        assert!(body.full_len().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_ledger_counts_bytes_until_nobody_holds_them() {
+        let ledger: Arc<Ledger> = Arc::default();
+        let body = Arc::new(Body::new(None, Arc::clone(&ledger)));
+        body.append(Bytes::from_static(b"abc"));
+        let reader = body.reader(0, None);
+        drop(body);
+        assert_eq!(ledger.bytes(), 3);
+        drop(reader);
+        assert_eq!(ledger.bytes(), 0);
+    }
+}

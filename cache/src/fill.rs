@@ -1,0 +1,421 @@
+//! A fill: one answer on its way from a source to everybody who wants it.
+//!
+//! A fill belongs to nobody. The one who writes it holds the [`Filling`]; everybody who reads it, the one who caused
+//! it included, holds a [`Ticket`]. Dropping the pen without an end counts as a failure, so that nobody waits for
+//! ever. When the last ticket is gone, the writer may ask to [`abandon`](Filling::abandon) the fill.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Lifetimes;
+use crate::body::{Body, Broken};
+use crate::key::Key;
+use crate::object::{Head, Object, Variant};
+use crate::slot::Slot;
+use crate::store::Inner;
+
+/// Why no source could answer, and what a viewer is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The status for the viewer.
+    pub status: StatusCode,
+    /// A token for logs, metrics and Proxy-Status.
+    pub reason: &'static str,
+    /// Which source it was, where one can be named.
+    pub source: Option<Arc<str>>,
+    /// When the source says it may be asked again.
+    pub retry_after: Option<Duration>,
+    /// How long the failure is remembered, so that a thousand askers make one request.
+    pub lifetime: Duration,
+}
+
+/// What a ticket is good for.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// The object; its body may still be growing.
+    Object(Arc<Object>),
+    /// The answer cannot be shared: ask for yourself.
+    Pass,
+    /// No source could answer.
+    Failed {
+        /// How.
+        failure: Arc<Failure>,
+        /// A stale object that may stand in (stale-if-error).
+        stand_in: Option<Arc<Object>>,
+    },
+}
+
+/// The cache does not take what the source sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is larger than one object may be.
+    #[error("the object is larger than {max} bytes")]
+    TooLarge {
+        /// The bound.
+        max: u64,
+    },
+    /// The fills under way already hold their share of the memory.
+    #[error("the fills under way hold all the memory that they may")]
+    NoRoom,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fill {
+    progress: Mutex<Progress>,
+    changed: Notify,
+    /// Tickets that are out.
+    interest: AtomicUsize,
+    /// Tickets that were ever out.
+    served: AtomicUsize,
+    deserted: Notify,
+    /// Wanted for its own sake, whoever asks: a refresh in the background.
+    wanted: bool,
+    /// The slot that the answer goes to; changes when the answer turns out to vary.
+    pub(crate) home: Mutex<Arc<Slot>>,
+}
+
+#[derive(Debug, Clone)]
+enum Progress {
+    Asked,
+    Over(Answer),
+}
+
+impl Fill {
+    pub(crate) fn new(home: Arc<Slot>, wanted: bool) -> Self {
+        Self {
+            progress: Mutex::new(Progress::Asked),
+            changed: Notify::new(),
+            interest: AtomicUsize::new(0),
+            served: AtomicUsize::new(0),
+            deserted: Notify::new(),
+            wanted,
+            home: Mutex::new(home),
+        }
+    }
+
+    /// Whether the head of an answer that can be shared has arrived.
+    pub(crate) fn has_answer(&self) -> bool {
+        matches!(&*self.progress.lock(), Progress::Over(Answer::Object(_)))
+    }
+
+    fn settle(&self, answer: Answer) {
+        {
+            let mut progress = self.progress.lock();
+            if matches!(&*progress, Progress::Asked) {
+                *progress = Progress::Over(answer);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        match &*self.progress.lock() {
+            Progress::Asked => None,
+            Progress::Over(answer) => Some(answer.clone()),
+        }
+    }
+
+    pub(crate) fn viewers(&self) -> usize {
+        self.interest.load(Ordering::Acquire)
+    }
+
+    /// Bytes that have arrived so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self.answer() {
+            Some(Answer::Object(object)) => object.body.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// A place among those who want a fill. As long as it is held, the fill is wanted.
+#[derive(Debug)]
+pub struct Ticket {
+    fill: Arc<Fill>,
+    elected: bool,
+}
+
+impl Ticket {
+    /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
+    pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
+        fill.interest.fetch_add(1, Ordering::AcqRel);
+        fill.served.fetch_add(1, Ordering::Relaxed);
+        Self { fill: Arc::clone(fill), elected }
+    }
+
+    /// Waits for the head, a pass or a failure. Cancelling the wait loses nothing.
+    pub async fn answer(&self) -> Answer {
+        loop {
+            let mut changed = std::pin::pin!(self.fill.changed.notified());
+            changed.as_mut().enable();
+            if let Some(answer) = self.fill.answer() {
+                return answer;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether this ticket's holder caused the fill.
+    pub fn is_elected(&self) -> bool {
+        self.elected
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.fill.interest.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.fill.deserted.notify_one();
+        }
+    }
+}
+
+/// The pen of a fill: there is one, and what it writes everybody reads.
+#[derive(Debug)]
+pub struct Filling {
+    cache: Arc<Inner>,
+    fill: Arc<Fill>,
+    stale: Option<Arc<Object>>,
+    object: Option<Arc<Object>>,
+    reserved: u64,
+    ended: bool,
+}
+
+impl Filling {
+    pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
+        Self { cache, fill, stale, object: None, reserved: 0, ended: false }
+    }
+
+    /// The key that is filled.
+    pub fn key(&self) -> Key {
+        self.fill.home.lock().key.clone()
+    }
+
+    /// The old object, for a conditional request.
+    pub fn stale(&self) -> Option<&Arc<Object>> {
+        self.stale.as_ref()
+    }
+
+    /// The object that is being written, once its head is out.
+    pub fn object(&self) -> Option<&Arc<Object>> {
+        self.object.as_ref()
+    }
+
+    /// Gives out the head: from now on readers follow the body as it grows. `promised` is the length that the source
+    /// announced.
+    ///
+    /// # Errors
+    /// When the object is too large or there is no room for it; nothing has been given out then.
+    pub fn publish(
+        &mut self,
+        head: Head,
+        lifetimes: Lifetimes,
+        variant: Option<Variant>,
+        promised: Option<u64>,
+        source: Arc<str>,
+    ) -> Result<(), Refused> {
+        self.reserve(promised.unwrap_or_default())?;
+        self.cache.move_home(&self.fill, variant.as_ref());
+        let body = Arc::new(Body::new(promised, self.cache.ledger()));
+        let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, source) });
+        self.object = Some(Arc::clone(&object));
+        self.fill.settle(Answer::Object(object));
+        self.charge();
+        Ok(())
+    }
+
+    /// Adds bytes to the body.
+    ///
+    /// # Errors
+    /// When the object outgrows its bound; the body must then be broken off.
+    pub fn append(&mut self, bytes: Bytes) -> Result<(), Refused> {
+        let Some(object) = &self.object else { return Ok(()) };
+        let len = object.body.len() + bytes.len() as u64;
+        if len > self.reserved {
+            let max = self.cache.limits().object_max;
+            if len > max {
+                return Err(Refused::TooLarge { max });
+            }
+            self.reserve((len * 2).clamp(FIRST_RESERVE, max.max(len)))?;
+            self.charge();
+        }
+        if let Some(object) = &self.object {
+            object.body.append(bytes);
+        }
+        Ok(())
+    }
+
+    /// Ends the fill well: the object is stored.
+    pub fn complete(mut self) {
+        let Some(object) = self.object.clone() else { return };
+        object.body.complete();
+        self.end(|held| {
+            held.failure = None;
+            held.pass_until = None;
+            held.object = Some(object);
+        });
+    }
+
+    /// Ends the fill badly after its head was given out: readers get an error, nothing is stored.
+    pub fn break_off(mut self, why: Broken) {
+        if let Some(object) = &self.object {
+            object.body.break_off(why);
+        }
+        self.end(|_| {});
+    }
+
+    /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
+    /// who asks passes.
+    pub fn outgrow(mut self, lifetime: Duration) {
+        if let Some(object) = &self.object {
+            object.body.break_off(Broken("too_large"));
+        }
+        let until = Instant::now() + lifetime;
+        self.end(|held| held.pass_until = Some(until));
+    }
+
+    /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
+    pub fn renew(mut self, head: Head, lifetimes: Lifetimes, source: Arc<str>) {
+        let Some(stale) = self.stale.clone() else { return };
+        let renewed = Object {
+            variant: stale.variant.clone(),
+            ..Object::new(head, Arc::clone(&stale.body), lifetimes, source)
+        };
+        if let Some(Some(gzip)) = stale.gzip.get() {
+            let _empty_before = renewed.gzip.set(Some(gzip.clone()));
+        }
+        let renewed = Arc::new(renewed);
+        self.fill.settle(Answer::Object(Arc::clone(&renewed)));
+        self.end(|held| {
+            held.failure = None;
+            held.object = Some(renewed);
+        });
+    }
+
+    /// Ends the fill because its answer cannot be shared. For `lifetime` everybody who asks passes at once.
+    pub fn pass(mut self, lifetime: Duration) {
+        let until = Instant::now() + lifetime;
+        self.fill.settle(Answer::Pass);
+        self.end(|held| {
+            held.object = None;
+            held.pass_until = Some(until);
+        });
+    }
+
+    /// Ends the fill because no source could answer. The failure is remembered for its lifetime.
+    pub fn fail(mut self, failure: Failure) {
+        self.fail_with(Arc::new(failure));
+    }
+
+    fn fail_with(&mut self, failure: Arc<Failure>) {
+        let now = Instant::now();
+        let stand_in = self.stale.clone().filter(|object| object.stands_in(now));
+        self.fill.settle(Answer::Failed { failure: Arc::clone(&failure), stand_in });
+        if let Some(object) = &self.object {
+            object.body.break_off(Broken(failure.reason));
+        }
+        let until = now + failure.lifetime;
+        self.end(|held| held.failure = Some((failure, until)));
+    }
+
+    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
+    pub async fn deserted(&self) {
+        if self.fill.wanted {
+            std::future::pending::<()>().await;
+        }
+        while self.fill.viewers() > 0 {
+            self.fill.deserted.notified().await;
+        }
+    }
+
+    /// How many tickets were ever given out for this fill.
+    pub fn served(&self) -> usize {
+        self.fill.served.load(Ordering::Relaxed)
+    }
+
+    /// Ends the fill because nobody wants it, in one step with finding out that nobody does.
+    ///
+    /// # Errors
+    /// Gives the pen back when somebody has joined in the meantime.
+    pub fn abandon(mut self) -> Result<(), Self> {
+        let home = Arc::clone(&self.fill.home.lock());
+        let settled = {
+            let mut held = home.held.lock();
+            if self.fill.viewers() > 0 {
+                drop(held);
+                return Err(self);
+            }
+            held.settle(&self.fill, |_| {})
+        };
+        // Nobody is left to see this; it keeps the promise that every fill ends in an answer.
+        self.fill.settle(Answer::Pass);
+        if let Some(object) = &self.object {
+            object.body.break_off(ABANDONED);
+        }
+        self.close(&home, settled);
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<(), Refused> {
+        if bytes > self.reserved {
+            self.cache.reserve(bytes, bytes - self.reserved)?;
+            self.reserved = bytes;
+        }
+        Ok(())
+    }
+
+    /// Charges the cache for what is set aside, so that something older makes room now and not when it is too late.
+    fn charge(&self) {
+        let home = Arc::clone(&self.fill.home.lock());
+        let mine = {
+            let mut held = home.held.lock();
+            let mine = held.fill.as_ref().is_some_and(|fill| Arc::ptr_eq(fill, &self.fill));
+            if mine {
+                held.reserved = self.reserved;
+            }
+            mine
+        };
+        if mine && self.reserved > 0 {
+            self.cache.hold(&home);
+        }
+    }
+
+    fn end(&mut self, leave: impl FnOnce(&mut crate::slot::Held)) {
+        let home = Arc::clone(&self.fill.home.lock());
+        let settled = home.held.lock().settle(&self.fill, leave);
+        self.close(&home, settled);
+    }
+
+    fn close(&mut self, home: &Arc<Slot>, settled: bool) {
+        self.ended = true;
+        self.cache.release(std::mem::take(&mut self.reserved));
+        self.cache.settle(home, settled);
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.fail_with(Arc::new(Failure {
+            status: StatusCode::BAD_GATEWAY,
+            reason: "fill_dropped",
+            source: None,
+            retry_after: None,
+            lifetime: Duration::ZERO,
+        }));
+    }
+}
+
+/// What a body of unknown length is charged at first.
+const FIRST_RESERVE: u64 = 64 * 1024;
+
+/// Why the body of an abandoned fill broke off.
+pub const ABANDONED: Broken = Broken("abandoned");

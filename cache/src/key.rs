@@ -1,0 +1,68 @@
+//! The name under which an object is held.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Site, path and the query parameters that count, and for one variant of a varying answer also what it varies by.
+///
+/// Keys are compared in full, never by hash alone. The parts are joined with line feeds, which no part may hold:
+/// `hls::Resource` refuses control characters and site names are checked when the configuration is read.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key of `path_and_query` at `site`.
+    pub fn new(site: &str, path_and_query: &str) -> Self {
+        let mut joined = String::with_capacity(site.len() + 1 + path_and_query.len());
+        joined.push_str(site);
+        joined.push('\n');
+        joined.push_str(path_and_query);
+        Self(joined.into())
+    }
+
+    pub(crate) fn whole(joined: &str) -> Self {
+        Self(joined.into())
+    }
+
+    /// The key of one variant. `generation` sets the variants of one purge apart from those of the next.
+    pub(crate) fn variant(&self, generation: u64, variant: &str) -> Self {
+        Self(format!("{}\n{generation}\n{variant}", self.0).into())
+    }
+
+    /// The key as one string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Path and query, for status pages and logs.
+    pub fn path_and_query(&self) -> &str {
+        self.0.split('\n').nth(1).unwrap_or_default()
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_its_parts_apart() {
+        assert_ne!(Key::new("a", "/b"), Key::new("a/b", ""));
+        let key = Key::new("site", "/live/1.ts?x=1");
+        assert_eq!(key.path_and_query(), "/live/1.ts?x=1");
+        assert_eq!(key.variant(3, "fr").path_and_query(), "/live/1.ts?x=1");
+        assert_ne!(key.variant(3, "fr"), key.variant(4, "fr"));
+    }
+}

@@ -1,0 +1,124 @@
+//! One answer of a source: head, body, and how long it may live.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode};
+use tokio::time::Instant;
+
+use crate::Lifetimes;
+use crate::body::Body;
+
+/// Status and end-to-end header fields, as the source sent them.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// End-to-end header fields; hop-by-hop ones never reach the cache.
+    pub headers: HeaderMap,
+}
+
+impl Head {
+    /// A generous estimate of the memory that the head takes.
+    pub(crate) fn weight(&self) -> u64 {
+        let fields: usize =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 96).sum();
+        fields as u64
+    }
+}
+
+/// Which variant of a varying answer an object is (RFC 9111 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// The request header fields that the answer depends on.
+    pub names: Arc<[HeaderName]>,
+    /// Their values in the request that brought this object, in canonical form.
+    pub values: String,
+}
+
+/// Where an object stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// May be given out as it is.
+    Fresh,
+    /// May be given out while a refresh is under way (stale-while-revalidate).
+    Grace,
+    /// May be given out only when no source can answer (stale-if-error).
+    Keep,
+    /// Only good for its validators.
+    Expired,
+}
+
+/// A stored or streaming answer. Everything but the growing body is fixed.
+#[derive(Debug)]
+pub struct Object {
+    /// Status and header fields.
+    pub head: Head,
+    /// The bytes, perhaps still arriving.
+    pub body: Arc<Body>,
+    /// How long it may live, counted from `received`.
+    pub lifetimes: Lifetimes,
+    /// When the head arrived (or was renewed) at this tier.
+    pub received: Instant,
+    /// Set where the answer varies.
+    pub variant: Option<Variant>,
+    /// Who sent it, for logs and headers.
+    pub source: Arc<str>,
+    /// The head rendered for the wire, made by the first who needs it.
+    pub rendered: OnceLock<Bytes>,
+    /// The body in gzip, made by the first who needs it; `None` inside where it is not worth it.
+    pub gzip: OnceLock<Option<Bytes>>,
+}
+
+impl Object {
+    pub(crate) fn new(head: Head, body: Arc<Body>, lifetimes: Lifetimes, source: Arc<str>) -> Self {
+        Self {
+            head,
+            body,
+            lifetimes,
+            received: Instant::now(),
+            variant: None,
+            source,
+            rendered: OnceLock::new(),
+            gzip: OnceLock::new(),
+        }
+    }
+
+    /// The age of the answer: what it brought along plus how long it has been here (RFC 9111 section 4.2.3).
+    pub fn age(&self, now: Instant) -> Duration {
+        self.lifetimes.age + now.saturating_duration_since(self.received)
+    }
+
+    /// How long it is still fresh; zero once it is not.
+    pub fn ttl_left(&self, now: Instant) -> Duration {
+        self.lifetimes.ttl.saturating_sub(self.age(now))
+    }
+
+    /// Where it stands at `now`.
+    pub fn state(&self, now: Instant) -> State {
+        let age = self.age(now);
+        let Lifetimes { ttl, grace, keep, .. } = self.lifetimes;
+        if age < ttl {
+            State::Fresh
+        } else if age < ttl.saturating_add(grace) {
+            State::Grace
+        } else if age < ttl.saturating_add(keep) {
+            State::Keep
+        } else {
+            State::Expired
+        }
+    }
+
+    /// Whether it may stand in for an answer that no source can give at `now`.
+    pub fn stands_in(&self, now: Instant) -> bool {
+        self.body.is_complete() && self.age(now) < self.lifetimes.ttl.saturating_add(self.lifetimes.keep)
+    }
+
+    /// The weight of the head and of what was derived from the object; the body is weighed apart.
+    pub(crate) fn overhead(&self) -> u64 {
+        let derived = self.rendered.get().map_or(0, Bytes::len)
+            + self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+        self.head.weight() + derived as u64 + 256
+    }
+}

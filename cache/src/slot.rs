@@ -1,0 +1,176 @@
+//! One slot per key: what is held and who fills it, under one short lock.
+//!
+//! The rules of election are here and nowhere else. A request gets, in this order:
+//!
+//! 1. the object, while it is fresh;
+//! 2. the object of the fill under way, as far as it has grown;
+//! 3. the stale object within its grace; the first to ask is elected to refresh it in the background;
+//! 4. a pass, while the key is known to give answers that cannot be shared (hit-for-miss);
+//! 5. the last failure, while it is remembered;
+//! 6. a place among those who wait for the fill that has been asked for;
+//! 7. otherwise it is elected: it starts the one fill.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::fill::{Failure, Fill, Filling, Ticket};
+use crate::key::Key;
+use crate::object::{Object, State};
+
+/// What a request for a key is told.
+#[derive(Debug)]
+pub enum Lookup {
+    /// The object is fresh.
+    Hit(Arc<Object>),
+    /// The object is within its grace. Who receives `refresh` starts a fill in the background.
+    Stale {
+        /// The stale object.
+        object: Arc<Object>,
+        /// The pen, for the one who is elected to refresh.
+        refresh: Option<Filling>,
+    },
+    /// Somebody else's fill is under way.
+    Join(Ticket),
+    /// Nothing usable is held: the asker is elected to start the fill, and reads it like everybody else.
+    Miss(Ticket, Filling),
+    /// Answers for this key are not shared: ask for yourself.
+    Pass,
+    /// The last attempt failed a moment ago.
+    Failed {
+        /// How.
+        failure: Arc<Failure>,
+        /// A stale object that may stand in (stale-if-error).
+        stand_in: Option<Arc<Object>>,
+    },
+}
+
+/// The request header fields that the answers for a key depend on.
+#[derive(Debug)]
+pub(crate) struct Vary {
+    pub(crate) names: Arc<[HeaderName]>,
+    pub(crate) generation: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    pub(crate) held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) object: Option<Arc<Object>>,
+    pub(crate) fill: Option<Arc<Fill>>,
+    /// Bytes set aside for the fill under way.
+    pub(crate) reserved: u64,
+    pub(crate) pass_until: Option<Instant>,
+    pub(crate) failure: Option<(Arc<Failure>, Instant)>,
+    pub(crate) vary: Option<Arc<Vary>>,
+}
+
+/// What the slot alone can decide.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    Settled(Lookup),
+    /// The answer varies: look in the slot of the asker's variant.
+    Varies(Arc<Vary>),
+    /// Somebody has to be elected.
+    Elect,
+}
+
+impl Slot {
+    pub(crate) fn new(key: Key) -> Self {
+        Self { key, held: Mutex::default() }
+    }
+
+    /// Decides for a request at `now`, without electing.
+    pub(crate) fn decide(&self, now: Instant) -> Decision {
+        self.held.lock().decide(now)
+    }
+
+    /// Decides again and elects the asker if that is still called for; `pen` makes the fill's pen.
+    pub(crate) fn elect(
+        self: &Arc<Self>,
+        now: Instant,
+        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> Filling,
+    ) -> Decision {
+        let mut held = self.held.lock();
+        match held.decide(now) {
+            Decision::Elect => {}
+            settled => return settled,
+        }
+        let stale = held.object.clone();
+        let in_grace = stale.clone().filter(|object| object.state(now) == State::Grace);
+        let fill = Arc::new(Fill::new(Arc::clone(self), in_grace.is_some()));
+        held.fill = Some(Arc::clone(&fill));
+        Decision::Settled(match in_grace {
+            Some(object) => Lookup::Stale { object, refresh: Some(pen(fill, stale)) },
+            None => Lookup::Miss(Ticket::take(&fill, true), pen(fill, stale)),
+        })
+    }
+
+    /// The weight that the cache is charged for this slot; zero where there is nothing worth holding.
+    pub(crate) fn weight(&self) -> u64 {
+        let held = self.held.lock();
+        if held.is_empty() {
+            return 0;
+        }
+        let object = held.object.as_ref().map_or(0, |object| object.overhead() + object.body.len());
+        self.key.as_str().len() as u64 + 384 + object + held.reserved
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.object.is_none()
+            && self.fill.is_none()
+            && self.pass_until.is_none()
+            && self.failure.is_none()
+            && self.vary.is_none()
+    }
+
+    fn decide(&mut self, now: Instant) -> Decision {
+        if let Some(vary) = &self.vary {
+            return Decision::Varies(Arc::clone(vary));
+        }
+        let state = self.object.as_ref().map(|object| (object, object.state(now)));
+        if let Some((object, State::Fresh)) = state {
+            return Decision::Settled(Lookup::Hit(Arc::clone(object)));
+        }
+        if let Some(fill) = self.fill.as_ref().filter(|fill| fill.has_answer()) {
+            return Decision::Settled(Lookup::Join(Ticket::take(fill, false)));
+        }
+        let failure = self.failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure);
+        if let Some((object, State::Grace)) = state {
+            if self.fill.is_none() && failure.is_none() {
+                return Decision::Elect;
+            }
+            return Decision::Settled(Lookup::Stale { object: Arc::clone(object), refresh: None });
+        }
+        if self.pass_until.is_some_and(|until| now < until) {
+            return Decision::Settled(Lookup::Pass);
+        }
+        if let Some(failure) = failure {
+            let stand_in = self.object.clone().filter(|object| object.stands_in(now));
+            return Decision::Settled(Lookup::Failed { failure: Arc::clone(failure), stand_in });
+        }
+        match &self.fill {
+            Some(fill) => Decision::Settled(Lookup::Join(Ticket::take(fill, false))),
+            None => Decision::Elect,
+        }
+    }
+
+    /// Takes what `fill` leaves behind, if it is still this slot's fill: a purge detaches it.
+    pub(crate) fn settle(&mut self, fill: &Arc<Fill>, leave: impl FnOnce(&mut Self)) -> bool {
+        if !self.fill.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, fill)) {
+            return false;
+        }
+        self.fill = None;
+        self.reserved = 0;
+        leave(self);
+        true
+    }
+}

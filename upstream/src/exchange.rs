@@ -1,0 +1,222 @@
+//! One request and its answer on a pooled connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
+use tidegate_cache::Head;
+use tokio::time::timeout;
+
+use crate::source::{Source, Trouble};
+
+/// What is asked, of whichever source.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The method.
+    pub method: Method,
+    /// Canonical path and query, as in the cache key.
+    pub path_and_query: String,
+    /// The Host header field, for sources that have none of their own.
+    pub host: String,
+    /// End-to-end header fields.
+    pub headers: HeaderMap,
+}
+
+/// A request that has been sent; its head is still to come.
+pub struct Exchange {
+    session: HttpSession,
+    peer: HttpPeer,
+    source: Arc<Source>,
+    reused: bool,
+}
+
+/// An answer whose head has arrived and whose body is read as it comes.
+pub struct Reply {
+    /// Status and end-to-end header fields as sent.
+    pub head: Head,
+    session: Option<HttpSession>,
+    peer: HttpPeer,
+    source: Arc<Source>,
+    /// Bytes that were read too far.
+    put_back: Option<Bytes>,
+}
+
+/// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
+const STALE_CONNECTIONS_MAX: usize = 4;
+
+/// For how long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(55);
+
+impl Exchange {
+    /// Sends the head of `ask` to `source`.
+    pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+        let peer = source.peer().await?;
+        let (mut session, reused) =
+            source.connector().get_http_session(&peer).await.map_err(|error| Trouble::of(&error, true))?;
+        let deadlines = source.options().deadlines;
+        session.set_read_timeout(Some(deadlines.first_byte));
+        session.set_write_timeout(Some(deadlines.stall));
+        let head = request_head(source, ask, matches!(session, HttpSession::H2(_)))?;
+        source.count_request();
+        session.write_request_header(Box::new(head)).await.map_err(|error| Trouble::of(&error, true))?;
+        Ok(Self { session, peer, source: Arc::clone(source), reused })
+    }
+
+    /// Sends a piece of the request's body; `end` with the last one.
+    pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
+        self.session.write_request_body(bytes, end).await.map_err(|error| Trouble::of(&error, true))
+    }
+
+    /// Ends the request.
+    pub async fn finish(&mut self) -> Result<(), Trouble> {
+        self.session.finish_request_body().await.map_err(|error| Trouble::of(&error, true))
+    }
+
+    /// Waits for the next head, which may be an informational one (1xx).
+    pub async fn head(&mut self) -> Result<Head, Trouble> {
+        let deadlines = self.source.options().deadlines;
+        match timeout(deadlines.first_byte, self.session.read_response_header()).await {
+            Ok(read) => read.map_err(|error| Trouble::of(&error, true))?,
+            Err(_) => return Err(Trouble::FirstByteTimeout),
+        }
+        let head = self.session.response_header().ok_or(Trouble::Protocol)?;
+        Ok(Head { status: head.status, headers: head.headers.clone() })
+    }
+
+    /// Goes over to the body that follows `head`.
+    pub fn reply(mut self, head: Head) -> Reply {
+        self.session.set_read_timeout(Some(self.source.options().deadlines.stall));
+        self.source.went_well();
+        Reply { head, session: Some(self.session), peer: self.peer, source: self.source, put_back: None }
+    }
+}
+
+impl Reply {
+    /// Asks `source` and waits for the final head. A request without a body only.
+    pub async fn open(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::once(source, ask).await {
+                // The source closed an idle connection at the moment when it was used again: nothing was answered
+                // yet and the method is safe, so it is asked once more.
+                Err((Trouble::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
+                Err((trouble, _)) => {
+                    source.went_badly(trouble);
+                    return Err(trouble);
+                }
+                Ok(reply) => return Ok(reply),
+            }
+        }
+    }
+
+    async fn once(source: &Arc<Source>, ask: &Ask) -> Result<Self, (Trouble, bool)> {
+        let mut exchange = Exchange::send(source, ask).await.map_err(|trouble| (trouble, true))?;
+        let reused = exchange.reused;
+        exchange.finish().await.map_err(|trouble| (trouble, reused))?;
+        loop {
+            let head = exchange.head().await.map_err(|trouble| (trouble, reused))?;
+            if !head.status.is_informational() {
+                return Ok(exchange.reply(head));
+            }
+        }
+    }
+
+    /// Who answers.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The length that the head promises.
+    pub fn promised(&self) -> Option<u64> {
+        self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The next bytes of the body; `None` at its end, after which the connection is back in its pool.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        if let Some(bytes) = self.put_back.take() {
+            return Ok(Some(bytes));
+        }
+        let Some(session) = &mut self.session else { return Ok(None) };
+        match session.read_response_body().await {
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => {
+                self.release().await;
+                Ok(None)
+            }
+            Err(error) => {
+                let trouble = Trouble::of(&error, false);
+                self.source.went_badly(trouble);
+                self.session = None;
+                Err(trouble)
+            }
+        }
+    }
+
+    /// Makes `bytes` come next again.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.put_back = Some(bytes);
+    }
+
+    /// Reads the whole body, which must not be longer than `max`.
+    pub async fn collect(&mut self, max: u64) -> Result<Bytes, Trouble> {
+        let mut all = bytes::BytesMut::new();
+        while let Some(bytes) = self.next().await? {
+            if all.len() as u64 + bytes.len() as u64 > max {
+                self.session = None;
+                return Err(Trouble::Unusable("longer than it may be"));
+            }
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.freeze())
+    }
+
+    async fn release(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            if let HttpSession::H1(h1) = &mut session {
+                h1.respect_keepalive();
+            }
+            self.source.connector().release_http_session(session, &self.peer, Some(IDLE)).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply")
+            .field("source", &self.source)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader, Trouble> {
+    let path = format!("{}{}", source.address().base(), ask.path_and_query);
+    let authority = source.host().unwrap_or(&ask.host);
+    let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
+        .map_err(|error| Trouble::of(&error, true))?;
+    if http2 {
+        let scheme = if source.address().is_tls() { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        head.set_uri(uri.map_err(|_error| Trouble::Unusable("its address makes no URI"))?);
+        head.set_version(http::Version::HTTP_2);
+    } else {
+        let host = HeaderValue::from_str(authority)
+            .map_err(|_error| Trouble::Unusable("its host makes no header"))?;
+        head.insert_header(header::HOST, host).map_err(|error| Trouble::of(&error, true))?;
+    }
+    for (name, value) in &ask.headers {
+        head.append_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
+    }
+    Ok(head)
+}

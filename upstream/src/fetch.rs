@@ -1,0 +1,308 @@
+//! One fill, from the first candidate asked to the last byte stored.
+//!
+//! 1. Ask the candidates in order until one gives an answer that the [`Desk`] takes.
+//! 2. Give out its head, then every byte as it comes.
+//! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
+//! 4. When nobody wants the fill any more and the rest is long, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::{Broken, Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
+use tokio::sync::oneshot;
+
+use crate::exchange::{Ask, Reply};
+use crate::rescue::Rescue;
+use crate::source::{Source, Trouble};
+
+/// What to do with an answer, judged by its head.
+#[derive(Debug, Clone)]
+pub enum Ruling {
+    /// Store it and stream it on while it arrives.
+    Store {
+        /// How long it may live.
+        lifetimes: Lifetimes,
+        /// What it varies by.
+        variant: Option<Variant>,
+    },
+    /// Read all of it first, then ask [`Desk::inspect`]: a playlist tells its lifetime inside.
+    Collect {
+        /// Bytes that it may have.
+        max: u64,
+    },
+    /// It cannot be shared.
+    Pass {
+        /// For how long the key is remembered as such.
+        remember: Duration,
+    },
+    /// It is a failure: try the next candidate.
+    Refuse(Trouble),
+}
+
+/// What to do with an answer that was read to its end first.
+#[derive(Debug, Clone)]
+pub enum Inspection {
+    /// Store it.
+    Store {
+        /// How long it may live.
+        lifetimes: Lifetimes,
+        /// What it varies by.
+        variant: Option<Variant>,
+    },
+    /// It is a failure: try the next candidate.
+    Refuse(Trouble),
+}
+
+/// Something worth counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A source is asked.
+    Asked,
+    /// A source failed before its answer was given out.
+    Failed(Trouble),
+    /// The next candidate is asked because of it.
+    FailedOver(Trouble),
+    /// A body that broke went on at another source.
+    Rescued(Trouble),
+    /// A body broke for good.
+    Broke(Trouble),
+    /// The fill came to its good end; so many tickets were served by it.
+    Filled(usize),
+    /// The old object was found to be current.
+    Renewed,
+    /// Nobody wanted the fill any more.
+    Abandoned,
+}
+
+/// Who knows what answers mean. The proxy implements it for one request's site.
+pub trait Desk: Send + Sync {
+    /// Rules on an answer by its head.
+    fn rule(&self, head: &Head) -> Ruling;
+    /// Rules on an answer that was collected.
+    fn inspect(&self, head: &Head, body: &Bytes) -> Inspection;
+    /// The head and lifetimes of `stale` after a 304.
+    fn renew(&self, stale: &Object, head: &Head) -> Option<(Head, Lifetimes)>;
+    /// The head as it is kept: end-to-end fields only.
+    fn kept(&self, head: &Head) -> Head;
+    /// The failure that viewers are told of and that is remembered.
+    fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure;
+    /// Counts an event.
+    fn note(&self, event: Event);
+}
+
+/// What a fill is to fetch.
+#[derive(Debug)]
+pub struct Job {
+    /// The request, conditional where there is an old object.
+    pub ask: Ask,
+    /// Whom to ask, in order.
+    pub candidates: Vec<Arc<Source>>,
+    /// How many of them are asked at most, rescues included.
+    pub tries_max: usize,
+    /// An unwanted fill goes on when at most so many bytes are missing.
+    pub finish_within: u64,
+    /// For how long a key is remembered as passing when its object turned out too large.
+    pub remember_large: Duration,
+}
+
+/// Makes one fill. `own` takes the answer when it cannot be shared and the asker may have it.
+pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<oneshot::Sender<Reply>>) {
+    let mut last = (Trouble::Nobody, None, None);
+    for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
+        if tried > 0 {
+            desk.note(Event::FailedOver(last.0));
+        }
+        desk.note(Event::Asked);
+        match attempt(desk, &job, source, &mut filling).await {
+            Attempt::Streaming(reply) => return pump(desk, &job, filling, reply).await,
+            Attempt::Filled => {
+                desk.note(Event::Filled(filling.served()));
+                return filling.complete();
+            }
+            Attempt::Renewed(head, lifetimes) => {
+                desk.note(Event::Renewed);
+                return filling.renew(head, lifetimes, Arc::clone(source.name()));
+            }
+            Attempt::Pass(reply, remember) => return hand_over(filling, reply, own, remember),
+            Attempt::Failed(trouble, head) => {
+                desk.note(Event::Failed(trouble));
+                last = (trouble, Some(source), head);
+            }
+        }
+    }
+    let (trouble, source, head) = last;
+    filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
+}
+
+/// Asks for one viewer only. Safe methods go to the next candidate when one fails.
+pub async fn pass(desk: &impl Desk, job: &Job) -> Result<Reply, Failure> {
+    let mut last = (Trouble::Nobody, None, None);
+    for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
+        if tried > 0 {
+            desk.note(Event::FailedOver(last.0));
+        }
+        desk.note(Event::Asked);
+        match Reply::open(source, &job.ask).await {
+            Ok(reply) => match desk.rule(&reply.head) {
+                Ruling::Refuse(trouble) => last = (trouble, Some(source), Some(reply.head)),
+                _ => return Ok(reply),
+            },
+            Err(trouble) => last = (trouble, Some(source), None),
+        }
+        desk.note(Event::Failed(last.0));
+    }
+    let (trouble, source, head) = last;
+    Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
+}
+
+/// How asking one source ended.
+enum Attempt {
+    /// The head is out, the body follows.
+    Streaming(Reply),
+    /// Head and body are out.
+    Filled,
+    /// The old object is current.
+    Renewed(Head, Lifetimes),
+    /// The answer belongs to the asker alone.
+    Pass(Reply, Duration),
+    /// Nothing was given out: the next candidate may be asked.
+    Failed(Trouble, Option<Head>),
+}
+
+async fn attempt(desk: &impl Desk, job: &Job, source: &Arc<Source>, filling: &mut Filling) -> Attempt {
+    let mut reply = match Reply::open(source, &job.ask).await {
+        Ok(reply) => reply,
+        Err(trouble) => return Attempt::Failed(trouble, None),
+    };
+    if reply.head.status == http::StatusCode::NOT_MODIFIED
+        && let Some((head, lifetimes)) = filling.stale().and_then(|stale| desk.renew(stale, &reply.head))
+    {
+        // Read to its (empty) end, so that the connection goes back to its pool.
+        let _nothing = reply.next().await;
+        return Attempt::Renewed(head, lifetimes);
+    }
+    match desk.rule(&reply.head) {
+        Ruling::Refuse(trouble) => {
+            let head = reply.head.clone();
+            drain(&mut reply).await;
+            Attempt::Failed(trouble, Some(head))
+        }
+        Ruling::Pass { remember } => Attempt::Pass(reply, remember),
+        Ruling::Store { lifetimes, variant } => {
+            let head = desk.kept(&reply.head);
+            match filling.publish(head, lifetimes, variant, reply.promised(), Arc::clone(source.name())) {
+                Ok(()) => Attempt::Streaming(reply),
+                Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
+                Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
+            }
+        }
+        Ruling::Collect { max } => collect(desk, source, filling, reply, max).await,
+    }
+}
+
+/// Reads an answer to its end before anything of it is given out, so that a broken or wrong one costs no viewer
+/// anything.
+async fn collect(
+    desk: &impl Desk,
+    source: &Arc<Source>,
+    filling: &mut Filling,
+    mut reply: Reply,
+    max: u64,
+) -> Attempt {
+    let body = match reply.collect(max).await {
+        Ok(body) => body,
+        Err(trouble) => return Attempt::Failed(trouble, None),
+    };
+    match desk.inspect(&reply.head, &body) {
+        Inspection::Refuse(trouble) => Attempt::Failed(trouble, None),
+        Inspection::Store { lifetimes, variant } => {
+            let (head, len) = (desk.kept(&reply.head), body.len() as u64);
+            let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
+            match published.and_then(|()| filling.append(body)) {
+                Ok(()) => Attempt::Filled,
+                Err(_no_room) => Attempt::Failed(Trouble::Unusable("there is no room for it"), None),
+            }
+        }
+    }
+}
+
+/// A short error body is read, so that its connection can be used again; a long one is not worth it.
+async fn drain(reply: &mut Reply) {
+    if reply.promised().is_some_and(|length| length <= 16 * 1024) {
+        let _discarded = reply.collect(16 * 1024).await;
+    }
+}
+
+fn hand_over(filling: Filling, reply: Reply, own: Option<oneshot::Sender<Reply>>, remember: Duration) {
+    if let Some(own) = own {
+        // When the asker has left, the answer is dropped with the channel.
+        let _left = own.send(reply);
+    }
+    filling.pass(remember);
+}
+
+/// Writes the body as it arrives.
+async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Reply) {
+    let mut rescue = Rescue::of(job, &reply);
+    loop {
+        let read = {
+            let mut read = std::pin::pin!(reply.next());
+            let mut keep = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    read = &mut read => break read,
+                    () = filling.deserted(), if !keep => {
+                        keep = worth_keeping(&filling, job.finish_within);
+                        if !keep {
+                            match filling.abandon() {
+                                Ok(()) => return desk.note(Event::Abandoned),
+                                Err(joined) => filling = joined,
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        match read {
+            Ok(Some(bytes)) => {
+                if let Err(refused) = filling.append(bytes) {
+                    desk.note(Event::Broke(Trouble::Unusable("longer than it may be")));
+                    return match refused {
+                        Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
+                        Refused::NoRoom => filling.outgrow(Duration::ZERO),
+                    };
+                }
+            }
+            Ok(None) => {
+                desk.note(Event::Filled(filling.served()));
+                return filling.complete();
+            }
+            Err(trouble) => match rescue.go_on(desk, written(&filling)).await {
+                Some(next) => {
+                    desk.note(Event::Rescued(trouble));
+                    reply = next;
+                }
+                None => {
+                    desk.note(Event::Broke(trouble));
+                    return filling.break_off(Broken(trouble.token()));
+                }
+            },
+        }
+    }
+}
+
+fn written(filling: &Filling) -> u64 {
+    filling.object().map_or(0, |object| object.body.len())
+}
+
+/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
+fn worth_keeping(filling: &Filling, finish_within: u64) -> bool {
+    let Some(object) = filling.object() else { return true };
+    let there = object.body.len();
+    object.body.full_len().is_some_and(|full| {
+        let missing = full.saturating_sub(there);
+        missing <= finish_within || missing <= there
+    })
+}

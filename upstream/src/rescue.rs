@@ -1,0 +1,183 @@
+//! Mid-body rescue: a source breaks at byte k, another goes on from byte k.
+//!
+//! Viewers have been given the first k bytes of one object, so the rest must be of the very same object. That is
+//! only certain when the source names it with a strong validator: a strong entity tag, or a modification date
+//! together with the length. Without one the body breaks off for good.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use crate::exchange::{Ask, Reply};
+use crate::fetch::{Desk, Event, Job};
+use crate::source::{Source, Trouble};
+
+/// What the rest of a body must agree with, and who may still be asked for it.
+#[derive(Debug)]
+pub(crate) struct Rescue {
+    ask: Ask,
+    original: Original,
+    candidates: Vec<Arc<Source>>,
+    tries_left: usize,
+}
+
+/// How the object that is being given out names itself.
+#[derive(Debug)]
+struct Original {
+    etag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+    length: Option<u64>,
+}
+
+impl Rescue {
+    pub(crate) fn of(job: &Job, reply: &Reply) -> Self {
+        let headers = &reply.head.headers;
+        let broken = |source: &&Arc<Source>| Arc::ptr_eq(source, reply.source());
+        let mut candidates: Vec<_> =
+            job.candidates.iter().filter(|source| !broken(source)).map(Arc::clone).collect();
+        // The one that broke may have recovered; it is asked last.
+        candidates.extend(job.candidates.iter().filter(broken).map(Arc::clone));
+        Self {
+            ask: job.ask.clone(),
+            original: Original {
+                etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
+                last_modified: headers.get(header::LAST_MODIFIED).cloned(),
+                length: reply.promised(),
+            },
+            candidates,
+            tries_left: job.tries_max.saturating_sub(1),
+        }
+    }
+
+    /// Finds a source that goes on from byte `from`.
+    pub(crate) async fn go_on(&mut self, desk: &impl Desk, from: u64) -> Option<Reply> {
+        let condition = self.original.condition()?;
+        let mut ask = self.ask.clone();
+        for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+            ask.headers.remove(conditional);
+        }
+        ask.headers.insert(header::RANGE, HeaderValue::from_str(&format!("bytes={from}-")).ok()?);
+        // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
+        ask.headers.insert(header::IF_RANGE, condition);
+        for source in self.candidates.clone() {
+            self.tries_left = self.tries_left.checked_sub(1)?;
+            desk.note(Event::Asked);
+            match self.try_one(&source, &ask, from).await {
+                Ok(reply) => return Some(reply),
+                Err(trouble) => desk.note(Event::Failed(trouble)),
+            }
+        }
+        None
+    }
+
+    async fn try_one(&self, source: &Arc<Source>, ask: &Ask, from: u64) -> Result<Reply, Trouble> {
+        let mut reply = Reply::open(source, ask).await?;
+        match reply.head.status {
+            StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => Ok(reply),
+            StatusCode::OK if self.original.is(&reply) => {
+                skip(&mut reply, from).await?;
+                Ok(reply)
+            }
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(Trouble::Unusable("it is another object")),
+            status => Err(Trouble::Status(status)),
+        }
+    }
+}
+
+impl Original {
+    fn condition(&self) -> Option<HeaderValue> {
+        self.etag.clone().or_else(|| self.length.and(self.last_modified.clone()))
+    }
+
+    /// Whether a partial answer is of this object and starts at `from`.
+    fn continues(&self, headers: &HeaderMap, from: u64) -> bool {
+        let Some((start, total)) = content_range(headers) else { return false };
+        let length_agrees = match (self.length, total) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            (Some(_), None) => self.etag.is_some(),
+            (None, _) => true,
+        };
+        start == from && length_agrees && self.names_agree(headers)
+    }
+
+    /// Whether a whole answer is this object.
+    fn is(&self, reply: &Reply) -> bool {
+        self.length == reply.promised() && self.names_agree(&reply.head.headers)
+    }
+
+    fn names_agree(&self, headers: &HeaderMap) -> bool {
+        match &self.etag {
+            Some(etag) => headers.get(header::ETAG).is_some_and(|theirs| theirs == etag),
+            None => headers.get(header::LAST_MODIFIED) == self.last_modified.as_ref(),
+        }
+    }
+}
+
+/// Reads the first `bytes` of a whole answer and throws them away: they have been given out.
+async fn skip(reply: &mut Reply, bytes: u64) -> Result<(), Trouble> {
+    let mut left = bytes;
+    while left > 0 {
+        let Some(mut piece) = reply.next().await? else { return Err(Trouble::Closed) };
+        let cut = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        left -= cut as u64;
+        let rest = piece.split_off(cut);
+        if !rest.is_empty() {
+            reply.put_back(rest);
+        }
+    }
+    Ok(())
+}
+
+fn is_strong(etag: &HeaderValue) -> bool {
+    etag.as_bytes().first() == Some(&b'"')
+}
+
+/// First byte and full length of `Content-Range: bytes 5-9/10`; the length may be `*`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (span, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, _) = span.split_once('-')?;
+    Some((start.parse().ok()?, total.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn only_the_same_object_from_the_same_byte_goes_on() {
+        let tagged = Original {
+            etag: Some(HeaderValue::from_static("\"a\"")),
+            last_modified: None,
+            length: Some(100),
+        };
+        for (fields, goes_on) in [
+            (&[("content-range", "bytes 40-99/100"), ("etag", "\"a\"")][..], true),
+            (&[("content-range", "bytes 40-99/*"), ("etag", "\"a\"")], true),
+            (&[("content-range", "bytes 41-99/100"), ("etag", "\"a\"")], false),
+            (&[("content-range", "bytes 40-98/99"), ("etag", "\"a\"")], false),
+            (&[("content-range", "bytes 40-99/100"), ("etag", "\"b\"")], false),
+            (&[("content-range", "bytes 40-99/100"), ("etag", "W/\"a\"")], false),
+            (&[("content-range", "bytes 40-99/100")], false),
+            (&[("etag", "\"a\"")], false),
+        ] {
+            assert_eq!(tagged.continues(&headers(fields), 40), goes_on, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_names_an_object_only_together_with_its_length() {
+        let date = Some(HeaderValue::from_static("Sun, 22 Nov 2026 05:51:41 GMT"));
+        let dated = |length| Original { etag: None, last_modified: date.clone(), length };
+        assert!(dated(Some(5)).condition().is_some());
+        assert!(dated(None).condition().is_none());
+        assert!(Original { etag: None, last_modified: None, length: Some(5) }.condition().is_none());
+    }
+}
