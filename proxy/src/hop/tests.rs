@@ -1,0 +1,198 @@
+use http::Version;
+use proptest::prelude::*;
+
+use super::*;
+
+fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    fields
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect()
+}
+
+#[test]
+fn hop_by_hop_headers_and_those_connection_lists_end_here() {
+    let mut message = headers(&[
+        ("connection", "close, X-One"),
+        ("connection", "x-two"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-authorization", "Basic x"),
+        ("te", "trailers"),
+        ("trailer", "x"),
+        ("transfer-encoding", "chunked"),
+        ("upgrade", "h2c"),
+        ("x-one", "1"),
+        ("x-two", "2"),
+        ("x-three", "3"),
+        ("close", "a header of this name is listed too"),
+    ]);
+    strip_hop_by_hop(&mut message);
+    assert_eq!(message, headers(&[("x-three", "3")]));
+}
+
+#[test]
+fn connection_cannot_take_away_framing_or_the_loop_mark() {
+    let mut request = headers(&[
+        ("connection", "host, content-length, cdn-loop, cookie"),
+        ("host", "h"),
+        ("content-length", "5"),
+        ("cdn-loop", "edge-1"),
+        ("cookie", "a"),
+    ]);
+    strip_hop_by_hop(&mut request);
+    assert_eq!(request, headers(&[("host", "h"), ("content-length", "5"), ("cdn-loop", "edge-1")]));
+}
+
+#[test]
+fn a_fill_carries_nothing_of_the_viewer() {
+    let viewer = headers(&[
+        ("host", "h"),
+        ("user-agent", "player"),
+        ("accept", "*/*"),
+        ("accept-language", "de"),
+        ("accept-encoding", "gzip, br"),
+        ("cookie", "a=b"),
+        ("authorization", "Bearer x"),
+        ("range", "bytes=0-1"),
+        ("if-none-match", "\"a\""),
+        ("if-range", "\"a\""),
+        ("origin", "https://site.example"),
+        ("referer", "https://site.example/page"),
+        ("access-control-request-method", "GET"),
+        ("cache-control", "no-cache"),
+        ("pragma", "no-cache"),
+        ("cmcd-session", "sid=\"x\""),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-host", "other.example"),
+        ("x-original-url", "/admin"),
+        ("x-http-method-override", "DELETE"),
+        ("forwarded", "for=192.0.2.1"),
+        ("content-length", "3"),
+        ("content-type", "text/plain"),
+        ("expect", "100-continue"),
+        ("priority", "u=1"),
+        ("sec-fetch-site", "cross-site"),
+        ("connection", "x-listed"),
+        ("x-listed", "1"),
+        ("x-custom", "1"),
+        ("x-custom", "2"),
+        ("cdn-loop", "other-cdn"),
+    ]);
+    let expected = headers(&[
+        ("user-agent", "player"),
+        ("accept", "*/*"),
+        ("accept-language", "de"),
+        ("accept-encoding", "identity"),
+        ("x-custom", "1"),
+        ("x-custom", "2"),
+        ("cdn-loop", "other-cdn"),
+    ]);
+    assert_eq!(fill_headers(&viewer), expected);
+}
+
+#[test]
+fn a_pass_carries_all_of_the_viewer_but_the_connection() {
+    let viewer = headers(&[
+        ("host", "h"),
+        ("connection", "keep-alive"),
+        ("cookie", "a=b"),
+        ("authorization", "Bearer x"),
+        ("range", "bytes=0-1"),
+        ("if-none-match", "\"a\""),
+        ("content-length", "3"),
+    ]);
+    let expected = headers(&[
+        ("cookie", "a=b"),
+        ("authorization", "Bearer x"),
+        ("range", "bytes=0-1"),
+        ("if-none-match", "\"a\""),
+        ("content-length", "3"),
+    ]);
+    assert_eq!(pass_headers(&viewer), expected);
+}
+
+#[test]
+fn an_answer_keeps_the_marks_of_the_tiers_before_and_loses_its_age() {
+    let answer = headers(&[
+        ("age", "3"),
+        ("connection", "close"),
+        ("cache-status", "shield-1; hit"),
+        ("x-cache", "HIT"),
+        ("via", "1.1 shield-1"),
+        ("etag", "\"a\""),
+    ]);
+    let expected = headers(&[
+        ("cache-status", "shield-1; hit"),
+        ("x-cache", "HIT"),
+        ("via", "1.1 shield-1"),
+        ("etag", "\"a\""),
+    ]);
+    assert_eq!(end_to_end(&answer), expected);
+}
+
+#[test]
+fn via_lists_the_nodes_in_the_order_passed() {
+    let mut message = HeaderMap::new();
+    append_via(&mut message, Version::HTTP_11, "shield-1");
+    append_via(&mut message, Version::HTTP_2, "edge-1");
+    assert_eq!(message["via"], "1.1 shield-1, 2.0 edge-1");
+}
+
+#[test]
+fn a_request_that_names_this_node_loops() {
+    for (value, is_loop) in [
+        ("edge-1", true),
+        ("Edge-1", true),
+        ("other, edge-1; v=2", true),
+        ("edge-10", false),
+        ("other; id=edge-1", false),
+        ("other; id=\"a, edge-1\"", false),
+        ("", false),
+    ] {
+        assert_eq!(loops(&headers(&[("cdn-loop", value)]), "edge-1"), is_loop, "{value}");
+    }
+    assert!(loops(&headers(&[("cdn-loop", "a"), ("cdn-loop", "edge-1")]), "edge-1"));
+    assert!(!loops(&HeaderMap::new(), "edge-1"));
+}
+
+#[test]
+fn a_node_is_appended_behind_the_others() {
+    let mut request = headers(&[("cdn-loop", "other-cdn; x=1")]);
+    append_cdn_loop(&mut request, "edge-1");
+    assert_eq!(request["cdn-loop"], "other-cdn; x=1, edge-1");
+    assert!(loops(&request, "edge-1"));
+}
+
+proptest! {
+    #[test]
+    fn nothing_hop_by_hop_or_listed_survives_and_nothing_else_is_lost(
+        present in prop::collection::vec("(x-[a-d]|te|upgrade|keep-alive|cookie|proxy-connection)", 0..10),
+        listed in prop::collection::vec("(x-[a-d]|cookie|close|, |;)", 0..5),
+    ) {
+        let mut message = HeaderMap::new();
+        for name in &present {
+            message.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("1"));
+        }
+        message.insert("connection", HeaderValue::try_from(listed.join(",")).unwrap());
+        strip_hop_by_hop(&mut message);
+        let ends = |name: &str| {
+            ["te", "upgrade", "keep-alive", "proxy-connection"].contains(&name) || listed.iter().any(|l| l == name)
+        };
+        let expected = present.iter().filter(|name| !ends(name)).count();
+        prop_assert_eq!(message.len(), expected);
+        prop_assert!(message.keys().all(|name| !ends(name.as_str())));
+    }
+
+    #[test]
+    fn both_ways_to_strip_agree(
+        present in prop::collection::vec("(x-[a-d]|te|trailer|cookie|connection)", 0..10),
+    ) {
+        let mut message = HeaderMap::new();
+        for name in &present {
+            message.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_static("x-a"));
+        }
+        let kept = end_to_end(&message);
+        strip_hop_by_hop(&mut message);
+        prop_assert_eq!(kept, message);
+    }
+}
