@@ -1,0 +1,57 @@
+//! The multivariant playlist: which renditions a stream has.
+
+use std::borrow::Cow;
+
+use quick_m3u8::tag::hls::Tag;
+
+use super::PlaylistError;
+
+/// The media playlists that a multivariant playlist names, as they stand there: relative URIs are relative.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Multivariant {
+    /// Variants (EXT-X-STREAM-INF), in the playlist's order.
+    pub variants: Vec<String>,
+    /// Alternative renditions (EXT-X-MEDIA) that have a playlist of their own.
+    pub renditions: Vec<String>,
+    /// I-frame playlists (EXT-X-I-FRAME-STREAM-INF).
+    pub iframes: Vec<String>,
+}
+
+/// Collects a multivariant playlist tag by tag.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    playlist: Multivariant,
+    awaits_uri: bool,
+    first_line: Option<usize>,
+}
+
+impl Builder {
+    pub(super) fn tag(&mut self, tag: &Tag<'_>, line: usize) {
+        self.first_line.get_or_insert(line);
+        match tag {
+            Tag::StreamInf(_) => self.awaits_uri = true,
+            Tag::IFrameStreamInf(tag) => self.playlist.iframes.push(tag.uri().to_owned()),
+            Tag::Media(tag) => self.playlist.renditions.extend(tag.uri().map(str::to_owned)),
+            _ => {}
+        }
+    }
+
+    /// Is the next URI that of a variant?
+    pub(super) const fn awaits_uri(&self) -> bool {
+        self.awaits_uri
+    }
+
+    pub(super) fn uri(&mut self, uri: Cow<'_, str>) {
+        self.awaits_uri = false;
+        self.playlist.variants.push(uri.into_owned());
+    }
+
+    /// Where the first tag stood that only a multivariant playlist has.
+    pub(super) const fn first_line(&self) -> Option<usize> {
+        self.first_line
+    }
+
+    pub(super) fn finish(self) -> Result<Multivariant, PlaylistError> {
+        if self.awaits_uri { Err(PlaylistError::VariantWithoutUri) } else { Ok(self.playlist) }
+    }
+}

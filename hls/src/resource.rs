@@ -1,0 +1,114 @@
+//! A request target, parsed once.
+
+mod directives;
+mod error;
+mod escape;
+mod host;
+mod query;
+mod rules;
+
+use std::borrow::Cow;
+
+pub use directives::{Directives, Skip};
+pub use error::ResourceError;
+pub use rules::{Pattern, PatternError, QueryDefault, QueryRules};
+
+use crate::Kind;
+use escape::Component;
+
+/// What a request asks for: host, path and the query parameters that count, each in its one spelling.
+///
+/// ```
+/// use tidegate_hls::{QueryRules, Resource};
+///
+/// let rules = QueryRules::default();
+/// let one = Resource::parse("Live.Example:8080", "/%7Ech1/live.m3u8?b=2&a=1&CMCD=bl%3D900", &rules)?;
+/// let two = Resource::parse("live.example.", "/~ch1/live.m3u8?a=1&b=2", &rules)?;
+/// assert_eq!(one.path_and_query(), "/~ch1/live.m3u8?a=1&b=2");
+/// assert_eq!(one.path_and_query(), two.path_and_query());
+/// # Ok::<(), tidegate_hls::ResourceError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Lower-case name or address, without port and trailing dot; an IPv6 literal keeps its brackets.
+    pub host: String,
+    /// Path in its normal form, still percent-encoded; it begins with a slash.
+    pub path: String,
+    /// The parameters that count, in their normal order; `None` when none is left.
+    pub query: Option<String>,
+    /// What the path's extension announces.
+    pub kind: Kind,
+    /// Delivery directives (section 6.2.5), which `query` also contains.
+    pub directives: Directives,
+    /// The value of the `CMCD` parameter as it was sent, for the access log. Not part of the key.
+    pub cmcd: Option<String>,
+}
+
+impl Resource {
+    /// Parses an origin-form target (RFC 9112 3.2.1) as it stands in the request line, and the host beside it.
+    ///
+    /// Whatever a server behind this one could read differently is refused and not repaired: dot segments,
+    /// encoded slashes, backslashes, control characters, broken percent-encoding, invalid UTF-8. The caller
+    /// strips scheme and authority of an absolute-form target first.
+    pub fn parse(host: &str, target: &str, rules: &QueryRules) -> Result<Self, ResourceError> {
+        let host = host::normalise(host)?;
+        let (raw_path, raw_query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let path = parse_path(raw_path, rules.path_bytes_max)?.into_owned();
+        let query = match raw_query {
+            Some(raw) => query::parse(raw, raw_path.len() + 1, rules)?,
+            None => query::Query::default(),
+        };
+        let kind = Kind::of_path(&path);
+        Ok(Self { host, path, query: query.canonical, kind, directives: query.directives, cmcd: query.cmcd })
+    }
+
+    /// The target to send upstream, which is also the host's part of the cache key. Borrowed when there is no query.
+    pub fn path_and_query(&self) -> Cow<'_, str> {
+        match &self.query {
+            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
+            None => Cow::Borrowed(&self.path),
+        }
+    }
+}
+
+fn parse_path(raw: &str, bytes_max: usize) -> Result<Cow<'_, str>, ResourceError> {
+    if !raw.starts_with('/') {
+        return Err(ResourceError::NotOriginForm);
+    }
+    // The second check is for the escapes that the normal form may add.
+    let too_long = |len: usize| ResourceError::PathTooLong { len, max: bytes_max };
+    if raw.len() > bytes_max {
+        return Err(too_long(raw.len()));
+    }
+    let path = escape::normalise(raw, 0, Component::Path)?;
+    if path.len() > bytes_max {
+        return Err(too_long(path.len()));
+    }
+    // Looked for in the normal form, where `%2e` has become a dot already.
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(ResourceError::DotSegment { offset: dot_segment_offset(raw) });
+    }
+    Ok(path)
+}
+
+/// Where in the path as sent the first dot segment begins; an escaped dot takes three bytes there.
+fn dot_segment_offset(raw: &str) -> usize {
+    let is_dots = |segment: &str| {
+        let rest = segment.to_ascii_lowercase().replace("%2e", ".");
+        matches!(rest.as_str(), "." | "..")
+    };
+    let mut offset = 0;
+    for segment in raw.split('/') {
+        if is_dots(segment) {
+            break;
+        }
+        offset += segment.len() + 1;
+    }
+    offset
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Delivery directives: the reserved query parameters of HLS (section 6.2.5).
+
+use super::ResourceError;
+
+/// What a client asks of the server that delivers a media playlist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Directives {
+    /// `_HLS_msn`: hold the answer until the playlist has the segment with this sequence number.
+    pub msn: Option<u64>,
+    /// `_HLS_part`: or this part of it. Never without `msn`.
+    pub part: Option<u64>,
+    /// `_HLS_skip`: the older segments may be left out.
+    pub skip: Option<Skip>,
+}
+
+/// What a delta update may leave out (section 6.2.5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Skip {
+    /// `YES`: segments.
+    Segments,
+    /// `v2`: segments and date ranges.
+    SegmentsAndDateranges,
+}
+
+impl Directives {
+    /// Does the request want an answer that does not exist yet (section 6.2.5.2)?
+    pub const fn blocks(&self) -> bool {
+        self.msn.is_some()
+    }
+
+    /// Takes one parameter that begins at `offset`. Returns the form in which it counts; `None` if it is
+    /// another reserved one, which does not: steering reports (`_HLS_pathway`, `_HLS_throughput`) say something
+    /// about the client and nothing about the playlist (section 7.2).
+    pub(super) fn take(
+        &mut self,
+        name: &str,
+        value: &str,
+        offset: usize,
+    ) -> Result<Option<String>, ResourceError> {
+        match name {
+            MSN => number(&mut self.msn, MSN, value, offset).map(Some),
+            PART => number(&mut self.part, PART, value, offset).map(Some),
+            SKIP => self.take_skip(value, offset),
+            _ => Ok(None),
+        }
+    }
+
+    /// A value from a later version of HLS is dropped: the answer is then a full playlist, which is always right.
+    fn take_skip(&mut self, value: &str, offset: usize) -> Result<Option<String>, ResourceError> {
+        let skip = match value {
+            "YES" => Skip::Segments,
+            "v2" => Skip::SegmentsAndDateranges,
+            _ => return Ok(None),
+        };
+        if self.skip.replace(skip).is_some() {
+            return Err(ResourceError::RepeatedDirective { name: SKIP, offset });
+        }
+        Ok(Some(format!("{SKIP}={value}")))
+    }
+
+    /// Section 6.2.5.2: a part belongs to a segment.
+    pub(super) const fn check(&self) -> Result<(), ResourceError> {
+        if self.part.is_some() && self.msn.is_none() {
+            return Err(ResourceError::PartWithoutMsn);
+        }
+        Ok(())
+    }
+}
+
+/// Only digits: `u64::from_str` would take a plus sign as well. Rendered anew, so that `007` and `7` are one.
+fn number(
+    slot: &mut Option<u64>,
+    name: &'static str,
+    value: &str,
+    offset: usize,
+) -> Result<String, ResourceError> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    let number: u64 = number.ok_or(ResourceError::BadNumber { name, offset })?;
+    if slot.replace(number).is_some() {
+        return Err(ResourceError::RepeatedDirective { name, offset });
+    }
+    Ok(format!("{name}={number}"))
+}
+
+/// All names that begin so are reserved (section 6.2.5).
+pub(super) const RESERVED_PREFIX: &str = "_HLS_";
+const MSN: &str = "_HLS_msn";
+const PART: &str = "_HLS_part";
+const SKIP: &str = "_HLS_skip";

@@ -1,0 +1,187 @@
+//! One spelling for percent-encoded text (RFC 3986 6.2.2): unreserved characters bare, hex digits upper-case.
+
+use std::borrow::Cow;
+
+use super::ResourceError;
+
+/// Which rules apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Component {
+    /// Servers map it to files and routes, so that its decoded form must be harmless as well.
+    Path,
+    /// Never decoded here: any byte may be in it, as long as it is percent-encoded.
+    Query,
+}
+
+/// Brings `text`, which begins at byte `base` of the target, into its normal form. Text that is there
+/// already, nearly all of it, is only looked at and borrowed.
+pub(super) fn normalise(
+    text: &str,
+    base: usize,
+    component: Component,
+) -> Result<Cow<'_, str>, ResourceError> {
+    if text.bytes().all(|byte| is_plain(byte, component)) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let offset = base + text.len() - rest.len();
+        if byte == b'%' {
+            let decoded = decode(rest).ok_or(ResourceError::BadEscape { offset })?;
+            if component == Component::Path {
+                check_decoded(decoded, rest, offset)?;
+            }
+            push_decoded(&mut out, decoded);
+            rest = rest.get(3..).unwrap_or_default();
+        } else {
+            push_raw(&mut out, byte, offset, component)?;
+            rest = tail;
+        }
+    }
+    if component == Component::Path {
+        check_utf8(text, base)?;
+    }
+    Ok(Cow::Owned(out))
+}
+
+/// Takes a byte that was sent bare. Browsers leave some characters bare that RFC 3986 wants escaped (`|`,
+/// `[`, `]`, `^` and others): they are escaped here, so that both spellings are one object.
+fn push_raw(out: &mut String, byte: u8, offset: usize, component: Component) -> Result<(), ResourceError> {
+    match byte {
+        _ if is_plain(byte, component) => out.push(char::from(byte)),
+        b'\\' if component == Component::Path => return Err(ResourceError::Backslash { offset }),
+        0x00..=0x1F | 0x7F => return Err(ResourceError::Control { offset }),
+        b' ' | b'#' | 0x80.. => return Err(ResourceError::BadByte { byte, offset }),
+        _ => push_escaped(out, byte),
+    }
+    Ok(())
+}
+
+fn push_decoded(out: &mut String, byte: u8) {
+    if is_unreserved(byte) {
+        out.push(char::from(byte));
+    } else {
+        push_escaped(out, byte);
+    }
+}
+
+fn push_escaped(out: &mut String, byte: u8) {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+    out.push('%');
+    out.push(digit(byte >> 4));
+    out.push(digit(byte & 0x0F));
+}
+
+/// Refuses what a path must not contain even in disguise. `rest` begins with the escape that gave `decoded`.
+fn check_decoded(decoded: u8, rest: &[u8], offset: usize) -> Result<(), ResourceError> {
+    match decoded {
+        b'/' => Err(ResourceError::EncodedSlash { offset }),
+        b'\\' => Err(ResourceError::Backslash { offset }),
+        0x00..=0x1F | 0x7F => Err(ResourceError::Control { offset }),
+        // U+0080 to U+009F, the second block of control characters, are these two bytes in UTF-8.
+        0xC2 if rest.get(3..).and_then(decode).is_some_and(|next| next < 0xA0) => {
+            Err(ResourceError::Control { offset })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the escapes of a path decode to UTF-8. Bare bytes are ASCII by now, so that only runs of
+/// escapes beyond ASCII matter, and a run that ends early is as wrong as a run of the wrong bytes.
+fn check_utf8(text: &str, base: usize) -> Result<(), ResourceError> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escape = decode(rest);
+        decoded.push((escape.unwrap_or(byte), base + text.len() - rest.len()));
+        rest = if escape.is_some() { rest.get(3..).unwrap_or_default() } else { tail };
+    }
+    let bytes: Vec<u8> = decoded.iter().map(|&(byte, _)| byte).collect();
+    std::str::from_utf8(&bytes).map(drop).map_err(|error| {
+        let offset = decoded.get(error.valid_up_to()).map_or(base, |&(_, offset)| offset);
+        ResourceError::NotUtf8 { offset }
+    })
+}
+
+/// The byte that the escape at the start of `text` stands for; `None` if there is none, or a broken one.
+fn decode(text: &[u8]) -> Option<u8> {
+    let &[b'%', high, low] = text.first_chunk::<3>()? else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// RFC 3986 2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// What is in its normal form when it stands bare: pchar and the slash (RFC 3986 3.3), in a query `?` as well (3.4).
+const fn is_plain(byte: u8, component: Component) -> bool {
+    is_unreserved(byte)
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+        || matches!(byte, b':' | b'@' | b'/')
+        || (byte == b'?' && matches!(component, Component::Query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_normal_form_is_borrowed() {
+        let text = "/ch1/a-b_c.d~e/!$&'()*+,;=:@.m3u8";
+        assert!(matches!(normalise(text, 0, Component::Path), Ok(Cow::Borrowed(same)) if same == text));
+    }
+
+    #[test]
+    fn both_spellings_become_one() {
+        for (text, normal) in [
+            ("/%7e%41", "/~A"),
+            ("/%c3%a9", "/%C3%A9"),
+            ("/a|b[c]^d`{e}\"<>", "/a%7Cb%5Bc%5D%5Ed%60%7Be%7D%22%3C%3E"),
+            ("/%252e", "/%252e"),
+            ("/%3B;", "/%3B;"),
+        ] {
+            assert_eq!(normalise(text, 0, Component::Path).as_deref(), Ok(normal), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_refused_where_servers_could_read_it_differently() {
+        use ResourceError::{Backslash, BadByte, BadEscape, Control, EncodedSlash, NotUtf8};
+        for (text, error) in [
+            ("/a%", BadEscape { offset: 2 }),
+            ("/a%4", BadEscape { offset: 2 }),
+            ("/a%zz", BadEscape { offset: 2 }),
+            ("/a%+1", BadEscape { offset: 2 }),
+            ("/a%2f", EncodedSlash { offset: 2 }),
+            ("/a%5c", Backslash { offset: 2 }),
+            ("/a\\b", Backslash { offset: 2 }),
+            ("/a%00", Control { offset: 2 }),
+            ("/a\0", Control { offset: 2 }),
+            ("/a%7f", Control { offset: 2 }),
+            ("/a%0d%0a", Control { offset: 2 }),
+            ("/a%c2%85", Control { offset: 2 }),
+            ("/a b", BadByte { byte: b' ', offset: 2 }),
+            ("/a#b", BadByte { byte: b'#', offset: 2 }),
+            ("/aé", BadByte { byte: 0xC3, offset: 2 }),
+            ("/a%ff", NotUtf8 { offset: 2 }),
+            ("/%c3%a9/%c3x", NotUtf8 { offset: 8 }),
+            ("/%a9", NotUtf8 { offset: 1 }),
+            ("/%c0%af", NotUtf8 { offset: 1 }),
+        ] {
+            assert_eq!(normalise(text, 0, Component::Path), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_may_escape_any_byte() {
+        assert_eq!(normalise("a=%2f%00%ff\\?", 0, Component::Query).as_deref(), Ok("a=%2F%00%FF%5C?"));
+    }
+
+    #[test]
+    fn offsets_count_from_the_start_of_the_target() {
+        assert_eq!(normalise("a=%", 10, Component::Query), Err(ResourceError::BadEscape { offset: 12 }));
+    }
+}
