@@ -177,11 +177,15 @@ fn errors_name_the_line() {
 fn generated() -> impl Strategy<Value = (String, u64, Vec<u32>)> {
     (0..1_u64 << 40, proptest::collection::vec(0..10_000_u32, 0..40), any::<bool>()).prop_map(
         |(sequence, millis, ended)| {
-            let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n");
-            for (index, ms) in millis.iter().enumerate() {
-                text += &format!("#EXTINF:{}.{:03},\nseg-{index}.ts\n", ms / 1_000, ms % 1_000);
-            }
-            text += if ended { "#EXT-X-ENDLIST\n" } else { "" };
+            let segments: Vec<String> = millis
+                .iter()
+                .map(|ms| format!("#EXTINF:{}.{:03},\nseg-{ms}.ts\n", ms / 1_000, ms % 1_000))
+                .collect();
+            let end = if ended { "#EXT-X-ENDLIST\n" } else { "" };
+            let text = format!(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n{}{end}",
+                segments.concat()
+            );
             (text, sequence, millis)
         },
     )
