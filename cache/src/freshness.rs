@@ -1,18 +1,317 @@
-//! Placeholder (being replaced by its owner; overwrite freely).
+//! How long an answer may be reused: HTTP's rules as pure functions of the answer, the site and the time.
+//!
+//! The rules are those of RFC 9111 for a shared cache, of RFC 9213 for fields that are meant for CDNs, and of
+//! RFC 5861 for stale answers. What is known of HLS enters as a number. The first of these that says something
+//! decides how long an answer is fresh:
+//!
+//! 1. `CDN-Cache-Control`, else `Surrogate-Control`, else `Cache-Control` and `Expires`. A field for CDNs
+//!    replaces the general ones altogether (RFC 9213 2.2). Within a field: `s-maxage`, then `max-age`.
+//! 2. Knowledge of HLS ([`Policy::known`]); for an error without it, [`Policy::error_ttl`].
+//! 3. The site's default.
+//! 4. A guess from `Last-Modified`, if the site wants guesses.
+//! 5. Nothing: the answer is stored, and asked for again before it is used again.
+//!
+//! Knowledge may be told to come first, because origins call live playlists `no-cache` for want of a better word
+//! ([`Policy::trust_known_over_no_cache`], [`Policy::cap_known`]). `no-store` and `private` it never overrules.
 
-use std::time::Duration;
+mod control;
 
-/// How long.
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderName, StatusCode};
+
+pub use control::CacheControl;
+use control::{Source, delta_seconds};
+
+/// What matters about the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// It carried `Authorization`.
+    pub authorization: bool,
+}
+
+/// What the site says, and what is known about the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of a site, each named where it is set"
+)]
+pub struct Policy {
+    /// How long the answer is good for by what HLS says about it.
+    pub known: Option<Duration>,
+    /// Use `known` where the origin says `no-cache`, `max-age=0` or another lifetime that is over at once.
+    pub trust_known_over_no_cache: bool,
+    /// Use `known` where the origin allows longer.
+    pub cap_known: bool,
+    /// Lifetime of an answer about which nobody says anything.
+    pub default: Option<Duration>,
+    /// Guess a lifetime from `Last-Modified` (RFC 9111 4.2.2).
+    pub heuristic: bool,
+    /// Store answers with `Set-Cookie` all the same. Their cookies are then everybody's.
+    pub ignore_set_cookie: bool,
+    /// How long past its lifetime an answer may be used while a new one is on its way, where the origin does not say.
+    pub grace: Duration,
+    /// How long past its lifetime an answer may be used while no new one can be had, where the origin does not say.
+    pub keep: Duration,
+    /// Lifetime of a 4xx or 501 without explicit freshness and knowledge.
+    pub error_ttl: Duration,
+}
+
+impl Default for Policy {
+    /// RFC 9111 and nothing else: no knowledge, no guesses, nothing stale.
+    fn default() -> Self {
+        Self {
+            known: None,
+            trust_known_over_no_cache: false,
+            cap_known: false,
+            default: None,
+            heuristic: false,
+            ignore_set_cookie: false,
+            grace: Duration::ZERO,
+            keep: Duration::ZERO,
+            error_ttl: Duration::ZERO,
+        }
+    }
+}
+
+/// What may be done with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be stored and given to anyone who asks the same.
+    Store(Lifetimes),
+    /// It is for the one who asked.
+    Uncacheable(Why),
+}
+
+/// How long a stored answer is good for, counted from its generation at the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lifetimes {
-    /// Fresh.
+    /// Fresh for this long. Zero: to be revalidated before each use.
     pub ttl: Duration,
-    /// Grace.
+    /// After `ttl`, good for this much longer while a new one is fetched (stale-while-revalidate).
     pub grace: Duration,
-    /// Keep.
+    /// After `ttl`, good for this much longer while none can be fetched (stale-if-error).
     pub keep: Duration,
-    /// Initial age.
+    /// How old it was when it came.
     pub age: Duration,
-    /// must-revalidate.
+    /// The origin forbids stale use. `grace` and `keep` are zero then, and stay so whatever else is configured.
     pub must_revalidate: bool,
 }
+
+/// Why an answer is for one client only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The origin says `no-store`.
+    NoStore,
+    /// The origin says `private`.
+    Private,
+    /// It sets a cookie.
+    SetCookie,
+    /// `Vary: *`: it depends on more than the request.
+    VaryStar,
+    /// The request was authorised, and the answer does not say that others may have it.
+    Authorization,
+    /// It is a part of something (206).
+    PartialContent,
+    /// Its status is not one to store.
+    Status,
+}
+
+impl Why {
+    /// The word for it in logs, metrics and `Cache-Status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::SetCookie => "set-cookie",
+            Self::VaryStar => "vary-star",
+            Self::Authorization => "authorization",
+            Self::PartialContent => "partial-content",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Judges a complete head. `now` is when it came.
+///
+/// The answer's `Date` is believed as a point on the origin's clock, against which its `Expires` and
+/// `Last-Modified` stand, and nowhere else: origins' clocks are wrong by more than the lifetimes that matter here.
+pub fn judge(
+    request: &RequestFacts,
+    status: StatusCode,
+    headers: &HeaderMap,
+    policy: &Policy,
+    now: SystemTime,
+) -> Verdict {
+    let (control, source) = CacheControl::governing(headers);
+    let explicit = explicit_ttl(&control, source, headers, now);
+    if let Some(why) = uncacheable(request, status, headers, policy, &control, explicit.is_some()) {
+        return Verdict::Uncacheable(why);
+    }
+    let (ttl, from_knowledge) = ttl(&control, explicit, status, headers, policy, now);
+    let stale = if from_knowledge { &CacheControl::default() } else { &control };
+    Verdict::Store(lifetimes(ttl, stale, status, policy, initial_age(headers)))
+}
+
+/// RFC 9111 3: may this be stored at all?
+fn uncacheable(
+    request: &RequestFacts,
+    status: StatusCode,
+    headers: &HeaderMap,
+    policy: &Policy,
+    control: &CacheControl,
+    has_explicit_ttl: bool,
+) -> Option<Why> {
+    let cookie = headers.contains_key(SET_COOKIE) && !policy.ignore_set_cookie;
+    // RFC 9111 3.5: these three say that an answer to an authorised request is for others as well.
+    let shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
+    match storable(status) {
+        Storable::Never if status == StatusCode::PARTIAL_CONTENT => Some(Why::PartialContent),
+        Storable::Never => Some(Why::Status),
+        // `must-understand` would lift a no-store here (RFC 9111 5.2.2.3). A MAY, and not worth a mistake.
+        _ if control.no_store => Some(Why::NoStore),
+        _ if control.private => Some(Why::Private),
+        _ if request.authorization && !shared => Some(Why::Authorization),
+        _ if cookie => Some(Why::SetCookie),
+        // RFC 9111 4.1: it never matches another request.
+        _ if varies_on_everything(headers) => Some(Why::VaryStar),
+        Storable::IfExplicit if !has_explicit_ttl => Some(Why::Status),
+        Storable::IfExplicit | Storable::ByDefault => None,
+    }
+}
+
+/// How a status stands to being stored.
+enum Storable {
+    ByDefault,
+    IfExplicit,
+    Never,
+}
+
+fn storable(status: StatusCode) -> Storable {
+    match status.as_u16() {
+        // RFC 9110 15.1, without 206: parts are not put together here.
+        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501 => Storable::ByDefault,
+        // A part is not the object. A 304 is about a stored answer and none itself. How long a server's trouble
+        // is believed is not for the server in trouble to say.
+        206 | 304 | ..200 | 500.. => Storable::Never,
+        // RFC 9111 3: any final status whose answer says how long it lives.
+        _ => Storable::IfExplicit,
+    }
+}
+
+/// What the origin says, if it says something: `Some(0)` is "stale at once".
+fn explicit_ttl(
+    control: &CacheControl,
+    source: Source,
+    headers: &HeaderMap,
+    now: SystemTime,
+) -> Option<Duration> {
+    // RFC 9111 4.2.1, and 5.2.2.10 for a shared cache's own directive first.
+    let from_control = control.s_maxage.or(control.max_age);
+    // RFC 9213 2.2: a field for CDNs replaces Expires as well.
+    from_control.or_else(|| if source == Source::CacheControl { expires(headers, now) } else { None })
+}
+
+/// RFC 9111 5.3. A date that is none, such as `0`, is in the past; so are two that do not agree.
+fn expires(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let mut values = headers.get_all(EXPIRES).iter();
+    let first = values.next()?;
+    if values.any(|other| other != first) {
+        return Some(Duration::ZERO);
+    }
+    // Without a Date the time of receipt stands in (RFC 9111 4.2.1, RFC 9110 6.6.1).
+    let generated = date(headers, &DATE).unwrap_or(now);
+    let expires = date(headers, &EXPIRES);
+    let ttl = expires.and_then(|at| at.duration_since(generated).ok()).unwrap_or_default();
+    Some(ttl.min(control::DELTA_MAX))
+}
+
+/// The lifetime, and whether it is knowledge that has set the origin's word aside.
+fn ttl(
+    control: &CacheControl,
+    explicit: Option<Duration>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    policy: &Policy,
+    now: SystemTime,
+) -> (Duration, bool) {
+    // RFC 9111 5.2.2.4: no-cache beats every lifetime beside it.
+    let explicit = if control.no_cache { Some(Duration::ZERO) } else { explicit };
+    match (explicit, policy.known) {
+        (Some(Duration::ZERO), Some(known)) if policy.trust_known_over_no_cache => (known, true),
+        (Some(explicit), Some(known)) if policy.cap_known => (explicit.min(known), false),
+        (Some(explicit), _) => (explicit, false),
+        (None, Some(known)) => (known, false),
+        (None, None) if is_error(status) => (policy.error_ttl, false),
+        (None, None) => {
+            let guess = || if policy.heuristic { heuristic_ttl(headers, now) } else { None };
+            (policy.default.or_else(guess).unwrap_or_default(), false)
+        }
+    }
+}
+
+/// RFC 9111 4.2.2: a tenth of the time since the last change, as the origin's clock counts it, and at most a day.
+fn heuristic_ttl(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let generated = date(headers, &DATE).unwrap_or(now);
+    let unchanged = generated.duration_since(date(headers, &LAST_MODIFIED)?).ok()?;
+    Some((unchanged / 10).min(HEURISTIC_MAX))
+}
+
+/// Adds the two ages beyond freshness. `stale` is what the origin says about stale use, empty where knowledge
+/// has set its word aside: `no-cache, must-revalidate, max-age=0` is one idiom, and trusting knowledge against its
+/// first word and not its second would leave viewers without a playlist whenever an origin blinks.
+fn lifetimes(
+    ttl: Duration,
+    stale: &CacheControl,
+    status: StatusCode,
+    policy: &Policy,
+    age: Duration,
+) -> Lifetimes {
+    // RFC 9111 4.2.4 with 5.2.2.2, 5.2.2.4 and 5.2.2.8: never stale.
+    let forbidden = stale.no_cache || stale.must_revalidate || stale.proxy_revalidate;
+    // s-maxage implies proxy-revalidate (5.2.2.10). An origin that grants stale use beside it means the grant.
+    let granted = stale.stale_while_revalidate.is_some() || stale.stale_if_error.is_some();
+    let must_revalidate = forbidden || (stale.s_maxage.is_some() && !granted);
+    if must_revalidate {
+        return Lifetimes { ttl, grace: Duration::ZERO, keep: Duration::ZERO, age, must_revalidate };
+    }
+    // The site's own ages are for answers that were fresh once: what is to be revalidated before each use is not
+    // used before it, and nobody is helped by an old error. Beside s-maxage only what is granted holds.
+    let site_may = !is_error(status) && stale.s_maxage.is_none();
+    let site_grace = if site_may && ttl > Duration::ZERO { policy.grace } else { Duration::ZERO };
+    let site_keep = if site_may { policy.keep } else { Duration::ZERO };
+    Lifetimes {
+        ttl,
+        grace: stale.stale_while_revalidate.unwrap_or(site_grace),
+        keep: stale.stale_if_error.unwrap_or(site_keep),
+        age,
+        must_revalidate,
+    }
+}
+
+/// RFC 9111 5.1: the first `Age`, if it is a number. `Date` is not consulted, against 4.2.3: a clock that is two
+/// seconds slow would make every live playlist stale before it comes.
+fn initial_age(headers: &HeaderMap) -> Duration {
+    let first = headers.get(AGE).map(|value| value.as_bytes().split(|&byte| byte == b',').next());
+    first.flatten().and_then(|text| delta_seconds(text.trim_ascii())).unwrap_or_default()
+}
+
+fn varies_on_everything(headers: &HeaderMap) -> bool {
+    let mut members =
+        headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    members.any(|member| member.trim_ascii() == b"*")
+}
+
+fn is_error(status: StatusCode) -> bool {
+    status.as_u16() >= 400
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+const HEURISTIC_MAX: Duration = Duration::from_hours(24);
+
+#[cfg(test)]
+mod tests;
