@@ -1,0 +1,215 @@
+//! The faults in force, in the order in which they were given.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::effects::Effects;
+use super::gate::{Gate, Gates};
+use super::{Down, Fault, FaultError, FaultId};
+
+/// Where faults are kept and asked for.
+#[derive(Debug)]
+pub(crate) struct Book {
+    pages: Mutex<Pages>,
+    pub(crate) gates: Gates,
+    /// How the data listener is down, if it is.
+    down: watch::Sender<Option<Down>>,
+    faults_max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    entries: BTreeMap<FaultId, Entry>,
+    last_id: u64,
+    incarnations: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    fault: Fault,
+    since: Duration,
+    incarnation: u64,
+    gate: Option<Gate>,
+    skipped: u64,
+    used: u64,
+}
+
+/// A fault as it is listed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Listed {
+    id: FaultId,
+    used: u64,
+    fault: Fault,
+}
+
+impl Book {
+    pub(crate) fn new(faults_max: u64) -> Self {
+        Self { pages: Mutex::default(), gates: Gates::default(), down: watch::Sender::new(None), faults_max }
+    }
+
+    pub(crate) fn add(&self, fault: Fault, now: Duration) -> Result<FaultId, FaultError> {
+        fault.check()?;
+        let mut pages = self.pages.lock();
+        if pages.entries.len() as u64 >= self.faults_max {
+            return Err(FaultError::TooMany { max: self.faults_max });
+        }
+        pages.last_id += 1;
+        pages.incarnations += u64::from(fault.sequence_reset);
+        let (id, incarnation) = (FaultId(pages.last_id), pages.incarnations);
+        let gate = fault.hold.as_deref().map(|name| self.gates.closed(name));
+        pages.entries.insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, used: 0 });
+        self.tell_down(&pages);
+        Ok(id)
+    }
+
+    /// Ends a fault and lets go what it holds. False if there is no such fault.
+    pub(crate) fn remove(&self, id: FaultId) -> bool {
+        let mut pages = self.pages.lock();
+        let removed = pages.entries.remove(&id);
+        self.tell_down(&pages);
+        removed.inspect(|entry| self.let_go(&pages, entry)).is_some()
+    }
+
+    /// Ends all faults and lets go whatever is held, also by faults that are spent.
+    pub(crate) fn clear(&self) {
+        let mut pages = self.pages.lock();
+        pages.entries.clear();
+        self.tell_down(&pages);
+        for (name, _) in self.gates.list() {
+            self.gates.release(&name);
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let pages = self.pages.lock();
+        let listed = |(id, entry): (&FaultId, &Entry)| Listed {
+            id: *id,
+            used: entry.used,
+            fault: entry.fault.clone(),
+        };
+        pages.entries.iter().map(listed).collect()
+    }
+
+    /// What a request for `path` meets; uses up one time of each fault that it meets.
+    pub(crate) fn meet(&self, path: &str) -> Effects {
+        let mut effects = Effects::default();
+        let mut pages = self.pages.lock();
+        for entry in pages.entries.values_mut() {
+            if entry.fault.is_host_down() || !entry.fault.pattern.matches(path) || !entry.use_up() {
+                continue;
+            }
+            effects.add(&entry.fault, entry.since, entry.incarnation, entry.gate.as_ref());
+        }
+        // A spent hold keeps those who wait at it: its gate stays in the book of gates.
+        pages.entries.retain(|_, entry| !entry.is_spent());
+        effects
+    }
+
+    /// Follows how the listener is down.
+    pub(crate) fn down(&self) -> watch::Receiver<Option<Down>> {
+        self.down.subscribe()
+    }
+
+    /// Uses up one time of the fault that has the listener down, for a connection that was reset.
+    pub(crate) fn connection_reset(&self) {
+        let mut pages = self.pages.lock();
+        if let Some(entry) = pages.entries.values_mut().rfind(|entry| entry.fault.is_host_down()) {
+            entry.use_up();
+        }
+        pages.entries.retain(|_, entry| !entry.is_spent());
+        self.tell_down(&pages);
+    }
+
+    fn tell_down(&self, pages: &Pages) {
+        let last = pages.entries.values().rfind(|entry| entry.fault.is_host_down());
+        let down = last.and_then(|entry| entry.fault.down);
+        self.down.send_if_modified(|before| std::mem::replace(before, down) != down);
+    }
+
+    fn let_go(&self, pages: &Pages, entry: &Entry) {
+        let Some(name) = &entry.fault.hold else { return };
+        if !pages.entries.values().any(|other| other.fault.hold.as_ref() == Some(name)) {
+            self.gates.release(name);
+        }
+    }
+}
+
+impl Entry {
+    /// False while the fault lets requests through, or when it is spent.
+    fn use_up(&mut self) -> bool {
+        if self.skipped < self.fault.skip {
+            self.skipped += 1;
+            return false;
+        }
+        let unspent = !self.is_spent();
+        self.used += u64::from(unspent);
+        unspent
+    }
+
+    fn is_spent(&self) -> bool {
+        self.fault.times.is_some_and(|times| self.used >= times)
+    }
+}
+
+impl Fault {
+    /// The whole origin is down, not only some paths of it.
+    fn is_host_down(&self) -> bool {
+        self.down == Some(Down::Refuse) || (self.down.is_some() && self.pattern.is_any())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::effects::Ending;
+
+    fn book(faults: impl IntoIterator<Item = Fault>) -> Book {
+        let book = Book::new(4);
+        for fault in faults {
+            book.add(fault, Duration::ZERO).unwrap();
+        }
+        book
+    }
+
+    #[test]
+    fn a_fault_hits_as_often_as_it_says_after_those_it_skips() {
+        let book = book([Fault::on("/a*").cut_at(3).skip(1).times(2)]);
+        let endings: Vec<_> = ["/a", "/b", "/a", "/a", "/a"].map(|path| book.meet(path).ending).to_vec();
+        let cut = Ending::Reset(3);
+        assert_eq!(endings, [Ending::Whole, Ending::Whole, cut, cut, Ending::Whole]);
+        assert!(book.list().is_empty());
+    }
+
+    #[test]
+    fn faults_add_up_and_the_later_one_is_obeyed() {
+        let book = book([Fault::on("*").status(500).garbage(), Fault::on("*").status(404)]);
+        let effects = book.meet("/x");
+        assert_eq!(effects.status.map(|status| status.as_u16()), Some(404));
+        assert!(effects.garbage);
+    }
+
+    #[test]
+    fn an_origin_is_down_while_a_fault_on_every_path_says_so() {
+        let book = book([Fault::on("/a").down()]);
+        assert_eq!(*book.down().borrow(), None);
+        assert!(book.meet("/a").down);
+        let id = book.add(Fault::on("*").refuse(), Duration::ZERO).unwrap();
+        assert_eq!(*book.down().borrow(), Some(Down::Refuse));
+        assert!(book.remove(id));
+        assert!(!book.remove(id));
+        assert_eq!(*book.down().borrow(), None);
+    }
+
+    #[test]
+    fn faults_are_bounded() {
+        let book = book(std::iter::repeat_n(Fault::on("*").garbage(), 4));
+        assert!(matches!(
+            book.add(Fault::on("*").garbage(), Duration::ZERO),
+            Err(FaultError::TooMany { max: 4 })
+        ));
+    }
+}

@@ -1,0 +1,130 @@
+//! Moves a CMAF segment in time (ISO/IEC 14496-12): `mfhd` sequence number, `tfdt` decode time, `sidx` earliest time.
+//!
+//! The segments are our own, made by ffmpeg: boxes have 32-bit sizes, `sidx` comes first and gives the timescale,
+//! `tfdt` and `sidx` are of version 1.
+
+use std::time::Duration;
+
+/// Gives `segment` the number that it has in the stream and moves its times by `seconds`.
+pub(super) fn shift(segment: &mut [u8], number: u64, seconds: u64) {
+    let ticks = seconds * timescale(segment).unwrap_or(0);
+    each_box(segment, &mut |kind, body| match &kind {
+        b"sidx" => add_u64(body, 12, ticks),
+        b"tfdt" => add_u64(body, 4, ticks),
+        b"mfhd" => {
+            if let Some(field) = body.get_mut(4..8) {
+                // The number has 32 bits and starts at 1 (8.8.5).
+                let [.., a, b, c, d] = (number + 1).to_be_bytes();
+                field.copy_from_slice(&[a, b, c, d]);
+            }
+        }
+        _ => {}
+    });
+}
+
+/// How long the segment lasts, as its `sidx` says.
+pub(super) fn duration(segment: &[u8]) -> Option<Duration> {
+    let timescale = timescale(segment)?;
+    let sidx = sidx(segment)?;
+    let ticks = u32::from_be_bytes(*sidx.get(36..)?.first_chunk()?);
+    Some(Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / timescale))
+}
+
+/// A `free` box (8.1.2) with a number in it.
+pub(super) fn free_box(number: u64) -> Vec<u8> {
+    [&16u32.to_be_bytes(), b"free".as_slice(), &number.to_be_bytes()].concat()
+}
+
+fn timescale(segment: &[u8]) -> Option<u64> {
+    let timescale = u32::from_be_bytes(*sidx(segment)?.get(8..)?.first_chunk()?);
+    (timescale > 0).then(|| u64::from(timescale))
+}
+
+/// The body of the `sidx` box, which is one of the first boxes.
+fn sidx(segment: &[u8]) -> Option<&[u8]> {
+    let mut rest = segment;
+    loop {
+        let (size, kind) = head(rest)?;
+        let (this, after) = rest.split_at_checked(size)?;
+        if kind == *b"sidx" {
+            return this.get(HEAD..);
+        }
+        rest = after;
+    }
+}
+
+const HEAD: usize = 8;
+
+fn head(bytes: &[u8]) -> Option<(usize, [u8; 4])> {
+    let [a, b, c, d, kind @ ..] = *bytes.first_chunk::<HEAD>()?;
+    let size = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok()?;
+    (size >= HEAD).then_some((size, kind))
+}
+
+/// Visits every box, and what is inside `moof` and `traf`.
+fn each_box(mut rest: &mut [u8], visit: &mut dyn FnMut([u8; 4], &mut [u8])) {
+    while let Some((size, kind)) = head(rest) {
+        let Some((this, after)) = rest.split_at_mut_checked(size) else { return };
+        if let Some(body) = this.get_mut(HEAD..) {
+            match &kind {
+                b"moof" | b"traf" => each_box(body, visit),
+                _ => visit(kind, body),
+            }
+        }
+        rest = after;
+    }
+}
+
+fn add_u64(body: &mut [u8], at: usize, ticks: u64) {
+    if let Some(field) = body.get_mut(at..).and_then(|tail| tail.first_chunk_mut::<8>()) {
+        *field = u64::from_be_bytes(*field).wrapping_add(ticks).to_be_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Packing;
+
+    fn decode_time(segment: &[u8]) -> u64 {
+        let mut time = None;
+        each_box(&mut segment.to_vec(), &mut |kind, body| {
+            if kind == *b"tfdt" {
+                time = body[4..].first_chunk().copied().map(u64::from_be_bytes);
+            }
+        });
+        time.expect("a segment has a tfdt")
+    }
+
+    #[test]
+    fn decode_times_go_on_over_the_joint_of_the_loop() {
+        for rendition in Packing::Cmaf.renditions() {
+            let timescale = timescale(&rendition.segment(0)).unwrap();
+            let mut expected = 0;
+            for number in 0..12 {
+                let segment = rendition.segment(number);
+                assert_eq!(decode_time(&segment), expected, "{} {number}", rendition.name);
+                let ticks = rendition.duration(number).as_nanos() * u128::from(timescale);
+                expected += u64::try_from((ticks + 500_000_000) / 1_000_000_000).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_carries_its_number() {
+        let segment = Packing::Cmaf.rendition("144p").unwrap().segment(41);
+        let mut number = 0;
+        each_box(&mut segment.to_vec(), &mut |kind, body| {
+            if kind == *b"mfhd" {
+                number = u32::from_be_bytes(*body[4..].first_chunk().unwrap());
+            }
+        });
+        assert_eq!(number, 42);
+    }
+
+    #[test]
+    fn a_decode_time_of_today_fits_a_player_that_counts_in_doubles() {
+        let segment = Packing::Cmaf.rendition("audio").unwrap().segment(1_000_000_000);
+        assert!(decode_time(&segment) < 1 << 53);
+    }
+}

@@ -1,0 +1,65 @@
+//! What all requests of one stub share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::counts::Ledger;
+use crate::faults::Down;
+use crate::faults::book::Book;
+use crate::faults::effects::Effects;
+use crate::ingest::Shelf;
+use crate::stream::View;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) started: Duration,
+    pub(crate) faults: Book,
+    pub(crate) ledger: Ledger,
+    pub(crate) shelf: Shelf,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) open: AtomicU64,
+    pub(crate) resets: AtomicU64,
+    /// How the listener is down, as soon as it is.
+    pub(crate) applied: watch::Sender<Option<Down>>,
+    unique: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Self {
+        let clock = Clock::default();
+        Self {
+            started: clock.now(),
+            clock,
+            faults: Book::new(config.faults.faults_max),
+            ledger: Ledger::new(&config.counts),
+            shelf: Shelf::new(config.ingest.clone()),
+            accepted: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            resets: AtomicU64::new(0),
+            applied: watch::Sender::new(None),
+            unique: AtomicU64::new(0),
+            config,
+        }
+    }
+
+    /// A number that no other request gets.
+    pub(crate) fn unique(&self) -> u64 {
+        self.unique.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The time as a request sees it.
+    pub(crate) fn view(&self, effects: &Effects) -> View {
+        View {
+            now: effects.frozen_since.unwrap_or_else(|| self.clock.now()),
+            started: self.started,
+            incarnation: effects.incarnation.unwrap_or_default(),
+            skew_ms: effects.skew_ms,
+        }
+    }
+}
