@@ -49,10 +49,10 @@ fn smoke(repository: &Repository, ready: &Ready) -> Command {
     let settings = [
         ("BASE_URL", ready.edges.join(",")),
         ("STREAM", ready.stream.clone()),
-        ("SHIELD_ADMINS", ready.admins_of("shield")),
-        ("EDGE_ADMINS", ready.admins_of("edge")),
+        ("DEMO", ready.page.clone()),
+        ("ORIGINS", ready.origin_admins()),
     ];
-    for (name, value) in settings {
+    for (name, value) in settings.iter().filter(|(_, value)| !value.is_empty()) {
         command.arg("--env").arg(format!("{name}={value}"));
     }
     command.arg("smoke.js");
@@ -69,9 +69,9 @@ struct Ready {
 }
 
 impl Ready {
-    fn admins_of(&self, tier: &str) -> String {
-        let urls = self.admin.iter().filter(|(name, _)| name.starts_with(tier));
-        urls.map(|(_, url)| url.as_str()).collect::<Vec<_>>().join(",")
+    fn origin_admins(&self) -> String {
+        let origins = self.admin.iter().filter(|(name, _)| name.starts_with("origin"));
+        origins.map(|(_, url)| url.as_str()).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -12,6 +12,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its streams")]
 
+mod bench;
 mod check;
 mod demo;
 mod fuzz;
@@ -43,6 +44,8 @@ enum Task {
         /// Run only what has this in its name.
         filter: Option<String>,
     },
+    /// Compare the hit path with nginx and Varnish; rewrites docs/benchmarks.md.
+    Bench(bench::Settings),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check => check::run(&repository),
         Task::Test { filter } => suite::run(&repository, filter.as_deref()),
+        Task::Bench(settings) => bench::run(&repository, &settings),
     };
     match outcome {
         Ok(code) => code,

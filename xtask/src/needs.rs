@@ -36,6 +36,13 @@ const TESTS: &[Package] = &[
     Package { name: "python3", brings: Brings::Program("python3") },
 ];
 
+const BENCH: &[Package] = &[
+    Package { name: "nginx", brings: Brings::Program("nginx") },
+    Package { name: "varnish", brings: Brings::Program("varnishd") },
+    Package { name: "wrk", brings: Brings::Program("wrk") },
+    Package { name: "util-linux", brings: Brings::Program("taskset") },
+];
+
 impl Package {
     fn is_there(&self) -> bool {
         match self.brings {
@@ -50,6 +57,11 @@ pub(crate) fn for_tests(repository: &Repository) -> Result<()> {
     system_packages(TESTS)?;
     players(repository)?;
     k6(repository)
+}
+
+/// Makes sure that the servers to compare with and the load are there.
+pub(crate) fn for_bench() -> Result<()> {
+    system_packages(BENCH)
 }
 
 /// Where k6 is: its own copy in the tools folder.

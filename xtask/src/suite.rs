@@ -11,8 +11,14 @@ use crate::{demo, fuzz, needs, shell};
 /// Runs what the filter leaves and ends with the sum as the last line.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
     needs::for_tests(repository)?;
-    let mut sum = Tally::default();
-    sum += rust(repository, filter)?;
+    // What does not build is one failure, and says nothing about the binary that an earlier build left.
+    let sum = if build(repository)? { run_built(repository, filter)? } else { Tally::one(false) };
+    println!("{sum}");
+    Ok(if sum.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_built(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
+    let mut sum = rust(repository, filter)?;
     if wanted("players", filter) {
         sum += players(repository)?;
     }
@@ -22,27 +28,26 @@ pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitC
     if wanted("fuzz", filter) {
         sum += fuzz::run(repository)?;
     }
-    println!("{sum}");
-    Ok(if sum.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(sum)
 }
 
 fn wanted(step: &str, filter: Option<&str>) -> bool {
     filter.is_none_or(|filter| step.contains(filter))
 }
 
-/// Rust's own tests: unit tests, promises, the repository's rules, real origins with real players.
-fn rust(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
-    // Tests included, so that features are unified as the test run unifies them and nothing is built twice.
-    let mut build = shell::command_in(
-        repository.root(),
-        "cargo",
-        &["build", "--workspace", "--bins", "--tests", "--locked"],
-    );
-    if !shell::succeeds(&mut build)? {
-        return Ok(Tally::one(false));
+/// Builds all that the tests run. Tests included, so that features are unified as the test run unifies them and
+/// nothing is built twice.
+fn build(repository: &Repository) -> Result<bool> {
+    let arguments = ["build", "--workspace", "--bins", "--tests", "--locked"];
+    if !shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))? {
+        return Ok(false);
     }
     ensure!(repository.tidegate().is_file(), "the build left no {}", repository.tidegate().display());
+    Ok(true)
+}
 
+/// Rust's own tests: unit tests, promises, the repository's rules, real origins with real players.
+fn rust(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
     let mut test = shell::command_in(repository.root(), "cargo", &["test", "--workspace", "--no-fail-fast"]);
     test.args(filter).env("TIDEGATE_BIN", repository.tidegate());
     count(&mut test, Tally::from_libtest)

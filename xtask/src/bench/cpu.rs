@@ -1,0 +1,65 @@
+//! CPU time of a server: all threads of the process and of its children, to the nanosecond.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// The CPU time that a process and its descendants have had so far.
+pub(crate) fn time_of(pid: u32) -> Result<Duration> {
+    let nanoseconds: u64 = family(pid)?
+        .into_iter()
+        .map(|pid| threads(pid, "schedstat").iter().map(|text| first_number(text)).sum::<u64>())
+        .sum();
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// The process, its children, their children.
+fn family(pid: u32) -> Result<Vec<u32>> {
+    let folder = format!("/proc/{pid}");
+    std::fs::metadata(&folder).with_context(|| format!("process {pid} is gone"))?;
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = threads(parent, "children");
+        found.extend(
+            children
+                .iter()
+                .flat_map(|text| text.split_whitespace())
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+        next += 1;
+    }
+    Ok(found)
+}
+
+/// One file of each thread; a thread that ends meanwhile has no file to read.
+fn threads(pid: u32, file: &str) -> Vec<String> {
+    let Ok(tasks) = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")) else {
+        return Vec::new();
+    };
+    tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
+}
+
+fn first_number(text: &str) -> u64 {
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_shows_in_our_own_time() {
+        let before = time_of(std::process::id()).unwrap();
+        let sum = (0..20_000_000_u64)
+            .fold(0_u64, |sum, number| sum.wrapping_mul(31) ^ std::hint::black_box(number));
+        std::hint::black_box(sum);
+        assert!(time_of(std::process::id()).unwrap() > before);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_has_no_time() {
+        assert!(time_of(u32::MAX).is_err());
+    }
+}

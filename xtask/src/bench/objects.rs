@@ -1,0 +1,91 @@
+//! What is asked for: the three sizes that live streams are made of.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+/// A cached object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Object {
+    /// A media playlist of 1 KiB; finished, so that it stays fresh for as long as its origin says.
+    Playlist,
+    /// Two seconds of a low rendition.
+    Small,
+    /// Six seconds of a good one.
+    Large,
+}
+
+impl Object {
+    pub(crate) const ALL: [Self; 3] = [Self::Playlist, Self::Small, Self::Large];
+
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Playlist => "/bench/playlist.m3u8",
+            Self::Small => "/bench/small.ts",
+            Self::Large => "/bench/large.ts",
+        }
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Playlist => "1 KiB playlist",
+            Self::Small => "200 KiB",
+            Self::Large => "1 MiB",
+        }
+    }
+
+    /// The object's bytes, the same on every run.
+    pub(crate) fn body(self) -> Vec<u8> {
+        match self {
+            Self::Playlist => playlist(),
+            Self::Small => segment(200 * 1024),
+            Self::Large => segment(1024 * 1024),
+        }
+    }
+
+    /// Writes all objects below the folder.
+    pub(crate) fn write_all(folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder.join("bench"))?;
+        for object in Self::ALL {
+            std::fs::write(folder.join(object.path().trim_start_matches('/')), object.body())?;
+        }
+        Ok(())
+    }
+}
+
+fn playlist() -> Vec<u8> {
+    let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n".to_owned();
+    let segments = (0..27).map(|number| format!("#EXTINF:6.00000,\nsegment-{number:05}.ts\n"));
+    let end = "#EXT-X-ENDLIST\n".to_owned();
+    std::iter::once(head).chain(segments).chain([end]).collect::<String>().into_bytes()
+}
+
+/// Transport stream packets' sync bytes, so that nobody takes it for text, and otherwise nothing that compresses.
+fn segment(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()[0]
+    };
+    (0..length).map(|at| if at % 188 == 0 { 0x47 } else { noise() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_have_the_sizes_that_their_titles_say() {
+        assert!(Object::Playlist.body().len().abs_diff(1024) < 64);
+        assert_eq!(Object::Small.body().len(), 200 * 1024);
+        assert_eq!(Object::Large.body().len(), 1024 * 1024);
+    }
+
+    #[test]
+    fn the_playlist_is_a_finished_one() {
+        let text = String::from_utf8(Object::Playlist.body()).unwrap();
+        assert!(text.starts_with("#EXTM3U\n") && text.ends_with("#EXT-X-ENDLIST\n"));
+    }
+}
