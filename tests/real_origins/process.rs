@@ -1,0 +1,66 @@
+//! Programs that live as long as the value that stands for them.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+/// A running program; it is killed, by its own process id, when this value goes.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Process {
+    /// Starts a program; what it complains of is kept in a file in `folder`.
+    pub(crate) fn start(name: &'static str, command: &mut Command, folder: &Path) -> Self {
+        let stderr = folder.join(format!("{name}.stderr"));
+        let file = std::fs::File::create(&stderr).expect("a file for the program's complaints");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Self { name, child, stderr }
+    }
+
+    /// What the program has written to its standard error so far.
+    pub(crate) fn complaints(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+
+    /// Fails if the program has ended by itself.
+    pub(crate) fn assert_alive(&mut self) {
+        if let Some(status) = self.child.try_wait().expect("the program can be asked") {
+            panic!("{} ended: {status}\n{}", self.name, self.complaints());
+        }
+    }
+}
+
+/// The server under test: the one that `cargo xtask test` names, else the one that cargo builds by default.
+pub(crate) fn tidegate() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tidegate");
+    let program = std::env::var_os("TIDEGATE_BIN").map_or_else(built, PathBuf::from);
+    assert!(program.is_file(), "{} is missing; run: cargo build --package tidegate-cli", program.display());
+    program
+}
+
+/// A port that was free a moment ago, for programs that cannot be handed a listener.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// Asks again and again until there is an answer, and fails once the deadline has passed.
+pub(crate) async fn until<T>(what: &str, deadline: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + deadline;
+    let mut rhythm = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < end, "after {deadline:?} still not: {what}");
+        rhythm.tick().await;
+    }
+}

@@ -1,0 +1,74 @@
+//! One shield and two edges, as processes with configuration files, the way an operator runs them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::player;
+use crate::process::{Process, free_port, tidegate, until};
+
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// The tiers between an origin and its viewers.
+#[derive(Debug)]
+pub(crate) struct Tiers {
+    shield: Tier,
+    edges: [Tier; 2],
+    _folder: TempDir,
+}
+
+impl Tiers {
+    /// Starts everything in front of an origin and waits until it is ready.
+    pub(crate) async fn in_front_of(origin: &str) -> Self {
+        let folder = TempDir::with_prefix("tidegate-tiers-").expect("a folder for the tiers");
+        let shield =
+            Tier::start("shield", "shield", &format!("[[site]]\norigins = [\"{origin}\"]\n"), folder.path())
+                .await;
+        let upstream = format!("shields = [\"{}\"]\n[[site]]\n", shield.http);
+        let first = Tier::start("edge", "edge-1", &upstream, folder.path()).await;
+        let second = Tier::start("edge", "edge-2", &upstream, folder.path()).await;
+        Self { shield, edges: [first, second], _folder: folder }
+    }
+
+    /// A path's addresses, one per edge.
+    pub(crate) fn urls(&self, path: &str) -> Vec<String> {
+        self.edges.iter().map(|edge| format!("{}{path}", edge.http)).collect()
+    }
+
+    pub(crate) fn assert_alive(&mut self) {
+        self.shield.process.assert_alive();
+        self.edges.iter_mut().for_each(|edge| edge.process.assert_alive());
+    }
+}
+
+#[derive(Debug)]
+struct Tier {
+    process: Process,
+    http: String,
+}
+
+impl Tier {
+    async fn start(role: &str, name: &'static str, rest: &str, folder: &Path) -> Self {
+        let (viewers, operators) = (free_port(), free_port());
+        let text = format!(
+            "name = \"{name}\"\n{rest}\n[listen]\nviewers = \"127.0.0.1:{viewers}\"\noperators = \"127.0.0.1:{operators}\"\n"
+        );
+        let file = folder.join(format!("{name}.toml"));
+        std::fs::write(&file, text).expect("the tier's configuration");
+        let mut command = Command::new(tidegate());
+        command.arg(role).arg("--config").arg(file);
+        let mut tier = Self {
+            process: Process::start(name, &mut command, folder),
+            http: format!("http://127.0.0.1:{viewers}"),
+        };
+        let ready = format!("http://127.0.0.1:{operators}/readyz");
+        until(&format!("{name} is ready"), READY_WITHIN, async || {
+            tier.process.assert_alive();
+            player::text(&ready).await.ok()
+        })
+        .await;
+        tier
+    }
+}
