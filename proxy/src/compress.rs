@@ -1,0 +1,178 @@
+//! Gzip of playlists (draft-pantos-hls-rfc8216bis appendix B.1): made once per version, kept with it, chosen by the
+//! viewer's `Accept-Encoding`.
+//!
+//! The entity tag of the coded form is the origin's made weak. Two codings may share a weak tag but not a strong one
+//! (RFC 9110 8.8.3.3), `If-None-Match` compares weakly and so matches whichever form the viewer has, and
+//! `If-Range` compares strongly and so never joins bytes of two codings.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{self, HeaderMap, HeaderValue};
+
+use crate::field;
+
+/// Whether a viewer prefers gzip to no coding (RFC 9110 12.5.3). Without `Accept-Encoding` every coding would be
+/// allowed, but whoever sends none rarely decodes any.
+pub fn accepts_gzip(request: &HeaderMap) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for member in field::members_of(request, header::ACCEPT_ENCODING) {
+        let (coding, quality) = weighted(member);
+        // The first mention counts; an `x-gzip` is a gzip (8.4.1.3).
+        let place = match coding {
+            name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
+            name if name.eq_ignore_ascii_case("identity") => &mut identity,
+            "*" => &mut any,
+            _ => continue,
+        };
+        place.get_or_insert(quality);
+    }
+    let gzip = gzip.or(any).unwrap_or(0);
+    gzip > 0 && identity.is_none_or(|identity| gzip >= identity)
+}
+
+/// The gzip form; `None` if it is not smaller.
+pub fn gzip(body: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::default());
+    encoder.write_all(body).ok()?;
+    let coded = encoder.finish().ok()?;
+    (coded.len() < body.len()).then(|| Bytes::from(coded))
+}
+
+/// The headers of the gzip form, from those of the form without coding.
+pub fn coded_headers(plain: &HeaderMap, coded_len: usize) -> HeaderMap {
+    let mut headers = plain.clone();
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(coded_len));
+    if let Some(tag) = plain.get(header::ETAG) {
+        headers.insert(header::ETAG, weakened(tag));
+    }
+    // A digest is of the bytes that are sent (RFC 9530 2), and those are others now.
+    for digest in ["content-md5", "content-digest"] {
+        headers.remove(digest);
+    }
+    vary_by_coding(&mut headers);
+    headers
+}
+
+/// Tells caches behind this node that `Accept-Encoding` chooses. Both forms must say so.
+pub fn vary_by_coding(headers: &mut HeaderMap) {
+    let is_said = field::members_of(headers, header::VARY)
+        .any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
+    if !is_said {
+        field::append_member(headers, &header::VARY, "Accept-Encoding");
+    }
+}
+
+fn weakened(tag: &HeaderValue) -> HeaderValue {
+    if tag.as_bytes().starts_with(b"W/") {
+        return tag.clone();
+    }
+    HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).unwrap_or_else(|_never| tag.clone())
+}
+
+/// A coding and its weight in thousandths (RFC 9110 12.4.2); a weight that cannot be read counts as 0.
+fn weighted(member: &str) -> (&str, u16) {
+    let mut pieces = member.split(';').map(field::trim);
+    let coding = pieces.next().unwrap_or_default();
+    let weight = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
+    (coding, weight.map_or(1000, |weight| thousandths(weight).unwrap_or(0)))
+}
+
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_weight = fraction.len() <= 3 && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    match whole {
+        "1" if is_weight && fraction.bytes().all(|digit| digit == b'0') => Some(1000),
+        "0" if is_weight => format!("{fraction:0<3}").parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::conditional::{Outcome, Validators, evaluate};
+
+    #[test]
+    fn gzip_is_sent_to_those_who_prefer_it() {
+        for (accepts, expected) in [
+            ("gzip", true),
+            ("GZIP", true),
+            ("x-gzip", true),
+            ("br, gzip;q=0.001", true),
+            ("*", true),
+            ("gzip ; q=1.000", true),
+            ("identity;q=0.5, gzip;q=0.5", true),
+            ("gzip;q=0.5, identity", false),
+            ("gzip;q=0", false),
+            ("gzip;q=0.000", false),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("identity", false),
+            ("br, deflate", false),
+            ("gzip;q=high", false),
+            ("gzip;q=2", false),
+            ("gzip;q=0.0001", false),
+            ("", false),
+        ] {
+            let mut request = HeaderMap::new();
+            request.insert("accept-encoding", HeaderValue::from_static(accepts));
+            assert_eq!(accepts_gzip(&request), expected, "{accepts}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_playlist_comes_back_as_it_was() {
+        let playlist = "#EXTINF:2.000,\nsegment-123.ts\n".repeat(100);
+        let coded = gzip(playlist.as_bytes()).unwrap();
+        let mut decoded = String::new();
+        GzDecoder::new(&coded[..]).read_to_string(&mut decoded).unwrap();
+        assert_eq!(decoded, playlist);
+        assert!(coded.len() * 5 < playlist.len());
+    }
+
+    #[test]
+    fn what_does_not_shrink_stays_as_it_is() {
+        assert_eq!(gzip(b""), None);
+        assert_eq!(gzip(b"#EXTM3U\n"), None);
+    }
+
+    #[test]
+    fn the_coded_form_has_headers_of_its_own() {
+        let mut plain = HeaderMap::new();
+        for (name, value) in
+            [("etag", "\"a\""), ("content-length", "900"), ("vary", "User-Agent"), ("content-digest", "x")]
+        {
+            plain.insert(name, HeaderValue::from_static(value));
+        }
+        let coded = coded_headers(&plain, 200);
+        assert_eq!(coded["etag"], "W/\"a\"");
+        assert_eq!(coded["content-length"], "200");
+        assert_eq!(coded["content-encoding"], "gzip");
+        assert_eq!(coded["vary"], "User-Agent, Accept-Encoding");
+        assert!(!coded.contains_key("content-digest"));
+        assert_eq!(coded_headers(&coded, 200)["etag"], "W/\"a\"");
+        assert_eq!(coded_headers(&coded, 200)["vary"], "User-Agent, Accept-Encoding");
+    }
+
+    #[test]
+    fn if_none_match_knows_either_form_by_the_tag_of_the_other() {
+        let mut plain = HeaderMap::new();
+        plain.insert("etag", HeaderValue::from_static("\"a\""));
+        let coded = coded_headers(&plain, 1);
+        for (sent, held) in [(&plain, &coded), (&coded, &plain)] {
+            let mut request = HeaderMap::new();
+            request.insert("if-none-match", sent["etag"].clone());
+            let outcome = evaluate(&request, &http::Method::GET, &Validators::of(held));
+            assert_eq!(outcome, Outcome::NotModified);
+        }
+    }
+}

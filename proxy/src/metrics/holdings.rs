@@ -1,0 +1,50 @@
+//! What the cache says of itself, taken over when somebody asks.
+
+use prometheus::{IntCounter, IntGauge, Result};
+use tidegate_cache::Totals;
+
+use super::table::Book;
+
+/// The cache's instruments. The cache counts for itself, so that they cost a request nothing.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    fills_in_flight: IntGauge,
+    waiters: IntGauge,
+    bytes: IntGauge,
+    body_bytes: IntGauge,
+    objects: IntGauge,
+    budget_bytes: IntGauge,
+    evictions: IntCounter,
+}
+
+impl Holdings {
+    pub(super) fn new(book: &Book<'_>) -> Result<Self> {
+        Ok(Self {
+            fills_in_flight: book.gauge("tidegate_fills_in_flight", "Fills under way.")?,
+            waiters: book.gauge("tidegate_waiters", "Viewers attached to fills under way.")?,
+            bytes: book.gauge("tidegate_cache_bytes", "What is charged to the memory budget.")?,
+            body_bytes: book.gauge(
+                "tidegate_cache_body_bytes",
+                "Body bytes in memory, also those that only a reader still holds.",
+            )?,
+            objects: book.gauge("tidegate_cache_objects", "Keys that are held.")?,
+            budget_bytes: book.gauge("tidegate_cache_budget_bytes", "The memory budget.")?,
+            evictions: book.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
+        })
+    }
+
+    pub(super) fn observe(&self, totals: &Totals) {
+        for (gauge, value) in [
+            (&self.fills_in_flight, totals.fills),
+            (&self.waiters, totals.waiting),
+            (&self.bytes, totals.charged_bytes),
+            (&self.body_bytes, totals.body_bytes),
+            (&self.objects, totals.slots),
+            (&self.budget_bytes, totals.budget_bytes),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        // The cache gives a running total, a counter takes what came since.
+        self.evictions.inc_by(totals.evictions.saturating_sub(self.evictions.get()));
+    }
+}
