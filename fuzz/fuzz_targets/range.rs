@@ -1,0 +1,41 @@
+//! Any text as a `Range` field, and any length as that of the object: no panic, and every span lies in the object.
+#![no_main]
+
+/// The module is compiled from where it stands, with what it leans on: the crate around it brings the whole
+/// server, which would take minutes to instrument and has nothing to do with parsing a field.
+#[expect(dead_code, unused_imports, reason = "only the parser is used here")]
+#[path = "../../proxy/src"]
+mod proxy {
+    pub mod conditional;
+    pub mod field;
+    pub mod hop;
+    pub mod range;
+}
+
+use libfuzzer_sys::fuzz_target;
+use proxy::range::{Growing, Resolved, Span, parse};
+// The modules call one another by their paths in their own crate.
+use proxy::{conditional, field, hop};
+
+const RANGES_MAX: usize = 16;
+
+fuzz_target!(|input: (u64, &str)| {
+    let (len, header) = input;
+    let Some(ranges) = parse(header, RANGES_MAX) else { return };
+    assert!(ranges.iter().count() <= RANGES_MAX);
+    match ranges.resolve(len) {
+        Resolved::Unsatisfiable => {}
+        Resolved::One(span) => check(&[span], len),
+        Resolved::Many(spans) => check(&spans, len),
+    }
+    if let Growing::Span(span) | Growing::Follow(span) = ranges.resolve_growing() {
+        assert!(span.start <= span.end_inclusive);
+    }
+});
+
+fn check(spans: &[Span], len: u64) {
+    let mut sorted: Vec<&Span> = spans.iter().collect();
+    sorted.sort_by_key(|span| span.start);
+    assert!(spans.iter().all(|span| span.start <= span.end_inclusive && span.end_inclusive < len));
+    assert!(sorted.windows(2).all(|pair| pair[0].end_inclusive < pair[1].start), "spans overlap");
+}
