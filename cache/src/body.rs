@@ -157,6 +157,11 @@ impl Body {
         .await
     }
 
+    /// Waits for the end, good or bad.
+    pub async fn ended(&self) -> Result<(), Broken> {
+        self.until(|grown| grown.end).await
+    }
+
     fn clone_of(body: &Arc<Self>) -> Arc<Self> {
         Arc::clone(body)
     }

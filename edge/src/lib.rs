@@ -1,1 +1,63 @@
-//! placeholder
+//! The tier that faces viewers.
+//!
+//! An edge is a node (`proxy::Node`) whose candidates are shields: one of them owns each object, by consistent
+//! hashing, and the next takes over when it is down ([`shields`]). What happens to a request is in `proxy`.
+
+pub mod config;
+mod shields;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use config::Config;
+use tidegate_proxy::{Node, Role, Site, Sites};
+use tokio_util::sync::CancellationToken;
+
+/// An edge that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Edge(Node);
+
+impl Edge {
+    /// Assembles an edge: shields and origins first, then sites, then the listeners are bound.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or the access log cannot be opened.
+    pub async fn load(config: Config) -> anyhow::Result<Self> {
+        let candidates = shields::of(&config);
+        let sites = config.site.iter().map(|site| {
+            let candidates = candidates.for_site(site);
+            (site.clone(), Arc::new(Site::new(site, candidates)))
+        });
+        let sites = Sites::new(sites.collect());
+        Ok(Self(Node::load(Role::Edge, config.settings(), sites).await?))
+    }
+
+    /// Where viewers connect; tells the port where 0 was asked for.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        self.0.addr()
+    }
+
+    /// Where operators connect.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
+        self.0.admin_addr()
+    }
+
+    /// The node, for those who run it in their own process.
+    pub fn node(&self) -> &Node {
+        &self.0
+    }
+
+    /// Serves until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// When the operators' listener fails.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.0.run(shutdown).await
+    }
+}

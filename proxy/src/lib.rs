@@ -1,10 +1,48 @@
-//! placeholder
+//! The request's way, the same on both tiers: from a viewer's socket to an answer.
+//!
+//! An edge and a shield differ in whom they ask and in how they face viewers; what happens to a request in between
+//! is here. Read in this order:
+//!
+//! 1. `node.rs`: a node binds its listeners, serves, drains
+//! 2. `listener.rs`: connections, HTTP/1.1 and HTTP/2
+//! 3. `request.rs`: the request's fate; the only file that branches on it
+//! 4. `desk.rs`: what an upstream's answer means to the site
+//! 5. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
+//! 6. `account.rs`: what is counted and logged
+//!
+//! Everything else is a leaf: header fields (`range`, `conditional`, `vary`, `hop`, `cors`, `compress`,
+//! `cache_status`, `proxy_status`), configuration (`config`, `site`) and telemetry (`metrics`, `access_log`, `admin`).
+
+pub mod access_log;
+mod account;
+pub mod admin;
+mod answer;
 pub mod cache_status;
+mod client;
+pub mod compress;
 pub mod conditional;
+pub mod config;
+pub mod cors;
+mod desk;
 pub mod fate;
+mod field;
 pub mod hop;
 pub mod label;
+mod listener;
+pub mod metrics;
+pub mod node;
+mod pass;
 pub mod proxy_status;
 pub mod range;
+mod refusal;
+mod request;
+mod select;
+pub mod site;
+mod target;
+pub mod tier;
 pub mod vary;
-mod field;
+
+pub use node::Node;
+pub use refusal::Refusal;
+pub use site::{Site, Sites};
+pub use tier::{Role, Settings, Tier};

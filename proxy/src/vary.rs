@@ -54,23 +54,28 @@ impl Vary {
         &self.0
     }
 
-    /// The secondary key of a request: equal for two requests exactly when they agree, after normalising, in every
-    /// selecting header (RFC 9111 4.1).
-    ///
-    /// One line per name, `name=value` if the request has it and `name` if it does not. Neither a name nor a value
-    /// can hold a line feed, and no name an equals sign, so two different selections never look the same.
+    /// The secondary key of a request: see [`variant`].
     pub fn variant(&self, request: &HeaderMap) -> String {
-        let mut key = String::new();
-        for name in &self.0 {
-            key.push_str(name.as_str());
-            if request.contains_key(name) {
-                key.push('=');
-                push_values(&mut key, name, request);
-            }
-            key.push('\n');
-        }
-        key
+        variant(&self.0, request)
     }
+}
+
+/// The secondary key of a request: equal for two requests exactly when they agree, after normalising, in every
+/// selecting header (RFC 9111 4.1).
+///
+/// One line per name, `name=value` if the request has it and `name` if it does not. Neither a name nor a value
+/// can hold a line feed, and no name an equals sign, so two different selections never look the same.
+pub fn variant(names: &[HeaderName], request: &HeaderMap) -> String {
+    let mut key = String::new();
+    for name in names {
+        key.push_str(name.as_str());
+        if request.contains_key(name) {
+            key.push('=');
+            push_values(&mut key, name, request);
+        }
+        key.push('\n');
+    }
+    key
 }
 
 /// Several lines mean the same as one joined line (RFC 9110 5.3). More than that is normalised only where the field's

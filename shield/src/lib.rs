@@ -1,1 +1,63 @@
-//! placeholder
+//! The tier that faces origins.
+//!
+//! A shield is a node (`proxy::Node`) whose candidates are a site's origins: the primary first, backups when it
+//! fails ([`origins`]). Many edges ask few shields, so that an origin serves each object once. What happens to a
+//! request is in `proxy`.
+
+pub mod config;
+mod origins;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use config::Config;
+use tidegate_proxy::{Node, Role, Site, Sites};
+use tokio_util::sync::CancellationToken;
+
+/// A shield that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Shield(Node);
+
+impl Shield {
+    /// Assembles a shield: origins first, then sites, then the listeners are bound.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or the access log cannot be opened.
+    pub async fn load(config: Config) -> anyhow::Result<Self> {
+        let sites = config.site.iter().map(|site| {
+            let candidates = origins::of(site, &config.upstream);
+            (site.clone(), Arc::new(Site::new(site, candidates)))
+        });
+        let sites = Sites::new(sites.collect());
+        Ok(Self(Node::load(Role::Shield, config.settings(), sites).await?))
+    }
+
+    /// Where edges connect; tells the port where 0 was asked for.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        self.0.addr()
+    }
+
+    /// Where operators connect.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
+        self.0.admin_addr()
+    }
+
+    /// The node, for those who run it in their own process.
+    pub fn node(&self) -> &Node {
+        &self.0
+    }
+
+    /// Serves until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// When the operators' listener fails.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.0.run(shutdown).await
+    }
+}

@@ -33,6 +33,11 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Plain HTTP on a host that is known to be one.
+    pub fn literal(host: &str, port: u16) -> Self {
+        Self { tls: false, host: host.to_owned(), port, base: String::new() }
+    }
+
     /// Host name or IP literal (IPv6 without brackets).
     pub fn host(&self) -> &str {
         &self.host

@@ -59,19 +59,32 @@ pub enum Inspection {
 pub enum Event {
     /// A source is asked.
     Asked,
-    /// A source failed before its answer was given out.
+    /// It answered.
+    Answered(http::StatusCode),
+    /// It did not, or with something of no use.
     Failed(Trouble),
     /// The next candidate is asked because of it.
     FailedOver(Trouble),
     /// A body that broke went on at another source.
     Rescued(Trouble),
-    /// A body broke for good.
-    Broke(Trouble),
-    /// The fill came to its good end; so many tickets were served by it.
-    Filled(usize),
+    /// A fill ended; so many tickets were served by it.
+    Ended(Ending, usize),
+}
+
+/// How a fill ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The object is stored.
+    Stored,
     /// The old object was found to be current.
     Renewed,
-    /// Nobody wanted the fill any more.
+    /// The answer cannot be shared.
+    Passed,
+    /// No source could answer.
+    Failed,
+    /// The body broke, and no source could go on.
+    Broken,
+    /// Nobody wanted it any more.
     Abandoned,
 }
 
@@ -117,21 +130,24 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<
         match attempt(desk, &job, source, &mut filling).await {
             Attempt::Streaming(reply) => return pump(desk, &job, filling, reply).await,
             Attempt::Filled => {
-                desk.note(Event::Filled(filling.served()));
+                ended(desk, &filling, Ending::Stored);
                 return filling.complete();
             }
             Attempt::Renewed(head, lifetimes) => {
-                desk.note(Event::Renewed);
+                ended(desk, &filling, Ending::Renewed);
                 return filling.renew(head, lifetimes, Arc::clone(source.name()));
             }
-            Attempt::Pass(reply, remember) => return hand_over(filling, reply, own, remember),
+            Attempt::Pass(reply, remember) => {
+                ended(desk, &filling, Ending::Passed);
+                return hand_over(filling, reply, own, remember);
+            }
             Attempt::Failed(trouble, head) => {
-                desk.note(Event::Failed(trouble));
                 last = (trouble, Some(source), head);
             }
         }
     }
     let (trouble, source, head) = last;
+    ended(desk, &filling, Ending::Failed);
     filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
 }
 
@@ -144,13 +160,18 @@ pub async fn pass(desk: &impl Desk, job: &Job) -> Result<Reply, Failure> {
         }
         desk.note(Event::Asked);
         match Reply::open(source, &job.ask).await {
-            Ok(reply) => match desk.rule(&reply.head) {
-                Ruling::Refuse(trouble) => last = (trouble, Some(source), Some(reply.head)),
-                _ => return Ok(reply),
-            },
-            Err(trouble) => last = (trouble, Some(source), None),
+            Ok(reply) => {
+                desk.note(Event::Answered(reply.head.status));
+                match desk.rule(&reply.head) {
+                    Ruling::Refuse(trouble) => last = (trouble, Some(source), Some(reply.head)),
+                    _ => return Ok(reply),
+                }
+            }
+            Err(trouble) => {
+                desk.note(Event::Failed(trouble));
+                last = (trouble, Some(source), None);
+            }
         }
-        desk.note(Event::Failed(last.0));
     }
     let (trouble, source, head) = last;
     Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
@@ -173,14 +194,21 @@ enum Attempt {
 async fn attempt(desk: &impl Desk, job: &Job, source: &Arc<Source>, filling: &mut Filling) -> Attempt {
     let mut reply = match Reply::open(source, &job.ask).await {
         Ok(reply) => reply,
-        Err(trouble) => return Attempt::Failed(trouble, None),
+        Err(trouble) => {
+            desk.note(Event::Failed(trouble));
+            return Attempt::Failed(trouble, None);
+        }
     };
+    desk.note(Event::Answered(reply.head.status));
     if reply.head.status == http::StatusCode::NOT_MODIFIED
         && let Some((head, lifetimes)) = filling.stale().and_then(|stale| desk.renew(stale, &reply.head))
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
         let _nothing = reply.next().await;
         return Attempt::Renewed(head, lifetimes);
+    }
+    if matches!(reply.head.status, http::StatusCode::NOT_MODIFIED | http::StatusCode::PARTIAL_CONTENT) {
+        return Attempt::Failed(Trouble::Unusable("it answers a question that was not asked"), None);
     }
     match desk.rule(&reply.head) {
         Ruling::Refuse(trouble) => {
@@ -256,8 +284,9 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
                     () = filling.deserted(), if !keep => {
                         keep = worth_keeping(&filling, job.finish_within);
                         if !keep {
+                            let served = filling.served();
                             match filling.abandon() {
-                                Ok(()) => return desk.note(Event::Abandoned),
+                                Ok(()) => return desk.note(Event::Ended(Ending::Abandoned, served)),
                                 Err(joined) => filling = joined,
                             }
                         }
@@ -268,7 +297,7 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
         match read {
             Ok(Some(bytes)) => {
                 if let Err(refused) = filling.append(bytes) {
-                    desk.note(Event::Broke(Trouble::Unusable("longer than it may be")));
+                    ended(desk, &filling, Ending::Broken);
                     return match refused {
                         Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
                         Refused::NoRoom => filling.outgrow(Duration::ZERO),
@@ -276,7 +305,7 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
                 }
             }
             Ok(None) => {
-                desk.note(Event::Filled(filling.served()));
+                ended(desk, &filling, Ending::Stored);
                 return filling.complete();
             }
             Err(trouble) => match rescue.go_on(desk, written(&filling)).await {
@@ -285,12 +314,16 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
                     reply = next;
                 }
                 None => {
-                    desk.note(Event::Broke(trouble));
+                    ended(desk, &filling, Ending::Broken);
                     return filling.break_off(Broken(trouble.token()));
                 }
             },
         }
     }
+}
+
+fn ended(desk: &impl Desk, filling: &Filling, ending: Ending) {
+    desk.note(Event::Ended(ending, filling.served()));
 }
 
 fn written(filling: &Filling) -> u64 {

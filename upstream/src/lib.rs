@@ -22,6 +22,6 @@ pub mod source;
 
 pub use address::Address;
 pub use exchange::{Ask, Reply};
-pub use fetch::{Desk, Event, Inspection, Job, Ruling};
+pub use fetch::{Desk, Ending, Event, Inspection, Job, Ruling};
 pub use pool::{ByHash, ByPriority, Candidates};
 pub use source::{Deadlines, Options, Source, Trouble};

@@ -62,7 +62,7 @@ impl Rescue {
         for source in self.candidates.clone() {
             self.tries_left = self.tries_left.checked_sub(1)?;
             desk.note(Event::Asked);
-            match self.try_one(&source, &ask, from).await {
+            match self.try_one(desk, &source, &ask, from).await {
                 Ok(reply) => return Some(reply),
                 Err(trouble) => desk.note(Event::Failed(trouble)),
             }
@@ -70,8 +70,15 @@ impl Rescue {
         None
     }
 
-    async fn try_one(&self, source: &Arc<Source>, ask: &Ask, from: u64) -> Result<Reply, Trouble> {
+    async fn try_one(
+        &self,
+        desk: &impl Desk,
+        source: &Arc<Source>,
+        ask: &Ask,
+        from: u64,
+    ) -> Result<Reply, Trouble> {
         let mut reply = Reply::open(source, ask).await?;
+        desk.note(Event::Answered(reply.head.status));
         match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => Ok(reply),
             StatusCode::OK if self.original.is(&reply) => {

@@ -1,0 +1,165 @@
+//! What became of a request, for the counters and the access log: written once, when it is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use tidegate_cache::{Failure, Object};
+use tidegate_hls::Kind;
+use tokio::time::Instant;
+
+use crate::access_log::{Cmcd, Entry};
+use crate::client::{Client, Gone};
+use crate::desk;
+use crate::fate::Fate;
+use crate::proxy_status::Error;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use crate::tier::{Role, Tier};
+
+/// The outcome of one request.
+#[derive(Debug)]
+pub(crate) struct Account {
+    fate: Fate,
+    kind: Kind,
+    site: Option<String>,
+    cmcd: Option<String>,
+    upstream: Option<Arc<str>>,
+    age: Option<Duration>,
+    is_live_playlist: bool,
+    error: Option<Error>,
+    broken: bool,
+}
+
+impl Account {
+    /// A request that was understood.
+    pub(crate) fn of(request: &Request, fate: Fate) -> Self {
+        Self {
+            fate,
+            kind: request.resource.kind,
+            site: Some(request.site.name.clone()),
+            cmcd: request.resource.cmcd.clone(),
+            upstream: None,
+            age: None,
+            is_live_playlist: false,
+            error: None,
+            broken: false,
+        }
+    }
+
+    /// A request that was turned away.
+    pub(crate) fn refused(refusal: &Refusal) -> Self {
+        Self {
+            fate: Fate::Refused,
+            kind: Kind::Other,
+            site: None,
+            cmcd: None,
+            upstream: None,
+            age: None,
+            is_live_playlist: false,
+            error: Some(refusal.error()),
+            broken: false,
+        }
+    }
+
+    /// The viewer left before there was an answer.
+    pub(crate) fn gone(request: &Request) -> Self {
+        Self::of(request, Fate::Gone)
+    }
+
+    pub(crate) fn with_object(mut self, object: &Object) -> Self {
+        self.upstream = Some(Arc::clone(&object.source));
+        self.age = Some(object.age(Instant::now()));
+        // Only live playlists have lifetimes of seconds.
+        self.is_live_playlist = self.kind == Kind::Playlist && object.lifetimes.ttl < LIVE_TTL_MAX;
+        self
+    }
+
+    pub(crate) fn from_source(mut self, source: &Arc<str>) -> Self {
+        self.upstream = Some(Arc::clone(source));
+        self
+    }
+
+    pub(crate) fn because(mut self, failure: &Failure) -> Self {
+        self.error = Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason);
+        self.upstream.clone_from(&failure.source);
+        self
+    }
+
+    /// The body did not reach its end.
+    pub(crate) fn broken(mut self) -> Self {
+        self.broken = true;
+        self
+    }
+
+    pub(crate) fn sent(self, sent: Result<(), Gone>) -> Self {
+        match sent {
+            Ok(()) => self,
+            Err(Gone) => self.broken(),
+        }
+    }
+
+    /// Whether the connection may be used again.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.broken && self.fate != Fate::Gone
+    }
+
+    /// Counts the request and writes its line.
+    pub(crate) fn close(&self, tier: &Tier, client: &Client) {
+        let metrics = tier.metrics();
+        metrics.request(self.fate, client.status(), self.kind);
+        metrics.body_bytes(self.fate, client.body_bytes());
+        let first_byte = client.first_byte().map(|first| first.duration_since(client.received()));
+        if let Some(after) = first_byte {
+            metrics.first_byte(self.fate, after);
+        }
+        if let Some(age) = self.age.filter(|_| self.is_live_playlist) {
+            metrics.playlist_served(age);
+        }
+        if tier.log().is_on() {
+            self.write_line(tier, client, first_byte);
+        }
+    }
+
+    fn write_line(&self, tier: &Tier, client: &Client, first_byte: Option<Duration>) {
+        let headers = client.headers();
+        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let uri = &client.request().uri;
+        let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
+        let entry = Entry {
+            time: desk::now() - client.received().elapsed(),
+            duration: client.received().elapsed(),
+            first_byte,
+            method: client.method(),
+            version: client.version(),
+            host: text(header::HOST).or_else(|| uri.host()),
+            path: uri.path(),
+            query: uri.query(),
+            status: client.status(),
+            body_bytes: client.body_bytes(),
+            client: Some(client.peer().ip()),
+            user_agent: text(header::USER_AGENT),
+            referrer: text(header::REFERER),
+            request_id: named("x-request-id"),
+            trace_id: named("traceparent").and_then(|value| value.split('-').nth(1)),
+            tier: match tier.role() {
+                Role::Edge => "edge",
+                Role::Shield => "shield",
+            },
+            node: tier.node(),
+            site: self.site.as_deref(),
+            kind: self.kind,
+            fate: self.fate,
+            upstream: self.upstream.as_deref(),
+            cache_age: self.age,
+            error: self.error,
+            broken: self.broken,
+            cmcd: cmcd.as_ref(),
+        };
+        tier.log().record(&entry);
+    }
+}
+
+/// Half of the longest target duration that anybody uses live.
+const LIVE_TTL_MAX: Duration = Duration::from_secs(30);

@@ -1,0 +1,260 @@
+//! Answers from what is held or growing: head, range, encoding, body.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tidegate_cache::{Failure, Object};
+use tidegate_hls::Kind;
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::cache_status::{self, Member, Reason};
+use crate::client::{Client, Gone};
+use crate::compress;
+use crate::conditional::{self, Validators};
+use crate::fate::Fate;
+use crate::refusal::{self, Refusal};
+use crate::request::Request;
+use crate::select::{self, Selected};
+use crate::site::Site;
+use crate::tier::{Role, Tier};
+
+/// Answers with an object, as much of it as was asked for.
+pub(crate) async fn object(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    object: &Arc<Object>,
+    fate: Fate,
+    reason: Reason,
+) -> Account {
+    let account = Account::of(request, fate).with_object(object);
+    if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
+        // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
+        // one (HTTP/1.0 without a length) is given none before it is known to be whole.
+        if !whole(client, object).await {
+            return account.broken();
+        }
+    }
+    let mut headers = head_of(tier, request, object, fate, reason);
+    let mut coded = None;
+    if has_codings(tier, request, object) {
+        compress::vary_by_coding(&mut headers);
+        coded = gzip(tier, client, request, object);
+        if let Some(gzip) = &coded {
+            headers = compress::coded_headers(&headers, gzip.len());
+        }
+    }
+    let validators = Validators::of(&object.head.headers);
+    if object.head.status == StatusCode::OK {
+        match conditional::evaluate(client.headers(), client.method(), &validators) {
+            conditional::Outcome::Proceed => {}
+            conditional::Outcome::NotModified => {
+                let kept = conditional::not_modified_headers(&headers);
+                let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+                return account.sent(client.head(StatusCode::NOT_MODIFIED, &kept).await);
+            }
+            conditional::Outcome::PreconditionFailed => {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, &headers).await);
+            }
+        }
+    }
+    if let Some(gzip) = coded {
+        return account.sent(send(client, object.head.status, &headers, gzip).await);
+    }
+    let selected = match select::select(client, tier.settings().viewers.ranges_max, object).await {
+        Ok(selected) => selected,
+        Err(Gone) => return account.broken(),
+    };
+    account.sent(stream(client, object, selected, headers).await)
+}
+
+/// Turns a request away.
+pub(crate) async fn refuse(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    refusal: &Refusal,
+    site: Option<&Site>,
+) -> Account {
+    let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
+    let (mut headers, body) = refusal.answer(tier, &allow);
+    let account = Account::refused(refusal);
+    if let Some(site) = site {
+        allow_reading(tier, site, &mut headers);
+    }
+    mark(tier, &mut headers, Fate::Refused, Reason::UriMiss, None, None);
+    account.sent(send(client, refusal.status(), &headers, body.into()).await)
+}
+
+/// Tells that no source could answer.
+pub(crate) async fn failed(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    failure: &Failure,
+    fate: Fate,
+) -> Account {
+    let (mut headers, body) = refusal::failed(tier, failure);
+    allow_reading(tier, &request.site, &mut headers);
+    mark(tier, &mut headers, fate, Reason::UriMiss, None, Some(failure.reason));
+    let account = Account::of(request, fate).because(failure);
+    account.sent(send(client, failure.status, &headers, body.into()).await)
+}
+
+/// Answers OPTIONS, a player's CORS preflight among them, without asking anybody.
+pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
+    let mut headers =
+        request.site.cors.as_ref().map_or_else(HeaderMap::new, |cors| cors.preflight(client.headers()).1);
+    if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
+        headers.insert(header::ALLOW, allow);
+    }
+    mark(tier, &mut headers, Fate::Options, Reason::Method, None, None);
+    let account = Account::of(request, Fate::Options);
+    account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
+}
+
+/// The marks that every answer carries: Cache-Status, X-Cache, Via.
+pub(crate) fn mark(
+    tier: &Tier,
+    headers: &mut HeaderMap,
+    fate: Fate,
+    reason: Reason,
+    object: Option<&Object>,
+    detail: Option<&str>,
+) {
+    let now = Instant::now();
+    let ttl = object.map(|object| {
+        let seconds = |period: std::time::Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+        seconds(object.lifetimes.ttl) - seconds(object.age(now))
+    });
+    let status = object.map(|object| object.head.status.as_u16());
+    let outcome = fate.outcome(reason, status, object.is_some());
+    cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
+    cache_status::append_x_cache(headers, fate);
+    crate::hop::append_via(headers, http::Version::HTTP_11, tier.node());
+}
+
+/// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.
+pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
+    if let Some(cors) = site.cors.as_ref().filter(|_| tier.role() == Role::Edge) {
+        cors.apply(headers);
+    }
+}
+
+/// The head for an object: its own fields, its age, and the marks.
+fn head_of(tier: &Tier, request: &Request, object: &Object, fate: Fate, reason: Reason) -> HeaderMap {
+    let mut headers = object.head.headers.clone();
+    headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
+    if object.head.status == StatusCode::OK {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    if tier.role() == Role::Edge {
+        // It is meant for caches such as this one, and ends with the last of them.
+        headers.remove("surrogate-control");
+    }
+    allow_reading(tier, &request.site, &mut headers);
+    mark(tier, &mut headers, fate, reason, Some(object), None);
+    headers
+}
+
+/// The playlist in gzip, where the viewer accepts it; made once per version.
+fn gzip(tier: &Tier, client: &Client, request: &Request, object: &Object) -> Option<Bytes> {
+    if client.headers().contains_key(header::RANGE) || !compress::accepts_gzip(client.headers()) {
+        return None;
+    }
+    let pieces = object.body.whole()?;
+    let first = object.gzip.get().is_none();
+    let gzip = object.gzip.get_or_init(|| compress::gzip(&joined(pieces)));
+    if first {
+        tier.cache().weigh_again(&request.key);
+    }
+    gzip.clone()
+}
+
+/// Whether the answer is one of those that come in gzip, too.
+fn has_codings(tier: &Tier, request: &Request, object: &Object) -> bool {
+    tier.role() == Role::Edge
+        && request.site.gzip
+        && request.resource.kind == Kind::Playlist
+        && object.head.status == StatusCode::OK
+        && !object.head.headers.contains_key(header::CONTENT_ENCODING)
+}
+
+/// The pieces of a body as one.
+pub(crate) fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
+    }
+}
+
+/// Waits until the body is whole; false where it breaks or the viewer leaves.
+async fn whole(client: &mut Client, object: &Object) -> bool {
+    if object.body.is_complete() {
+        return true;
+    }
+    tokio::select! {
+        biased;
+        ended = object.body.ended() => ended.is_ok(),
+        () = client.gone() => false,
+    }
+}
+
+/// Sends a selection of an object's body, as it grows.
+async fn stream(
+    client: &mut Client,
+    object: &Arc<Object>,
+    selected: Selected,
+    mut headers: HeaderMap,
+) -> Result<(), Gone> {
+    let status = selected.status(object.head.status);
+    selected.describe(&mut headers);
+    client.head(status, &headers).await?;
+    if *client.method() == Method::HEAD {
+        return Ok(());
+    }
+    for part in selected.parts() {
+        client.body(part.before).await?;
+        if let Some((start, end)) = part.span {
+            copy(client, object, start, end).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies bytes to the viewer while they arrive. When the body breaks, or stops short of what the head promised, the
+/// connection is cut, so that the viewer cannot take a part for the whole.
+async fn copy(client: &mut Client, object: &Object, start: u64, end: Option<u64>) -> Result<(), Gone> {
+    let mut reader = object.body.reader(start, end);
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = reader.next() => read,
+            () = client.gone() => return Err(Gone),
+        };
+        match read {
+            Ok(Some(bytes)) => client.body(bytes).await?,
+            Ok(None) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
+            Ok(None) | Err(_) => {
+                client.cut_off();
+                return Err(Gone);
+            }
+        }
+    }
+}
+
+async fn send(client: &mut Client, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<(), Gone> {
+    client.head(status, headers).await?;
+    if *client.method() == Method::HEAD { Ok(()) } else { client.body(body).await }
+}
+
+fn allowed(site: &Site) -> String {
+    let mut allowed = "GET, HEAD, OPTIONS".to_owned();
+    for method in &site.methods {
+        allowed.push_str(", ");
+        allowed.push_str(method.as_str());
+    }
+    allowed
+}

@@ -1,0 +1,179 @@
+//! The viewer's side of one request: what was asked, and the writing of what is answered.
+//!
+//! Everything that is written to viewers goes through here, whichever protocol they speak, so that a faster way to
+//! write has one place to go to.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::server::ReusableHttpStream;
+use pingora_http::{RequestHeader, ResponseHeader};
+use tokio::time::{Instant, timeout};
+
+/// A request that is being answered.
+pub(crate) struct Client {
+    session: ServerSession,
+    peer: SocketAddr,
+    write_timeout: Duration,
+    received: Instant,
+    first_byte: Option<Instant>,
+    status: Option<StatusCode>,
+    body_bytes: u64,
+    /// Set when the answer was cut off: the connection must not look like a good end.
+    cut_off: bool,
+}
+
+/// The viewer cannot be written to any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the viewer is gone")]
+pub(crate) struct Gone;
+
+/// A slow viewer is given time for a piece of this size, not for the whole body.
+const PIECE: usize = 64 * 1024;
+
+impl Client {
+    /// Wraps a session whose request head has been read.
+    pub(crate) fn new(session: ServerSession, peer: SocketAddr, write_timeout: Duration) -> Self {
+        let received = Instant::now();
+        Self {
+            session,
+            peer,
+            write_timeout,
+            received,
+            first_byte: None,
+            status: None,
+            body_bytes: 0,
+            cut_off: false,
+        }
+    }
+
+    pub(crate) fn request(&self) -> &RequestHeader {
+        self.session.req_header()
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.request().method
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.request().headers
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.request().version
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The request's head as it came; empty for HTTP/2.
+    pub(crate) fn raw_head(&self) -> Bytes {
+        if self.session.is_http2() { Bytes::new() } else { self.session.to_h1_raw() }
+    }
+
+    pub(crate) fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// When the head of the answer was written.
+    pub(crate) fn first_byte(&self) -> Option<Instant> {
+        self.first_byte
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    /// Whether a body whose length is not known can be told from one that broke off.
+    pub(crate) fn frames_unknown_lengths(&self) -> bool {
+        self.version() > Version::HTTP_10
+    }
+
+    /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
+    pub(crate) async fn head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), Gone> {
+        let head = self.response_head(status, headers).ok_or(Gone)?;
+        if !status.is_informational() {
+            self.status = Some(status);
+        }
+        let written = timeout(self.write_timeout, self.session.write_response_header(Box::new(head))).await;
+        self.first_byte.get_or_insert_with(Instant::now);
+        self.check(written.is_ok_and(|written| written.is_ok()))
+    }
+
+    /// Writes a part of the body.
+    pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            let len = piece.len() as u64;
+            let written = timeout(self.write_timeout, self.session.write_response_body(piece, false)).await;
+            self.check(written.is_ok_and(|written| written.is_ok()))?;
+            self.body_bytes += len;
+        }
+        Ok(())
+    }
+
+    /// Marks the answer as broken: the connection or stream is reset, so that the viewer cannot take it for whole.
+    pub(crate) fn cut_off(&mut self) {
+        self.cut_off = true;
+    }
+
+    /// The next part of the request's body.
+    pub(crate) async fn request_body(&mut self) -> Result<Option<Bytes>, Gone> {
+        self.session.read_request_body().await.map_err(|_error| Gone)
+    }
+
+    /// Tells an HTTP/1.1 viewer who waits for it to send the request's body.
+    pub(crate) async fn continue_(&mut self) -> Result<(), Gone> {
+        self.session.write_continue_response().await.map_err(|_error| Gone)
+    }
+
+    pub(crate) fn has_request_body(&mut self) -> bool {
+        !self.session.is_body_empty()
+    }
+
+    /// Resolves when the viewer has left. Only for requests whose body has been read or that have none.
+    pub(crate) async fn gone(&mut self) {
+        while let Ok(Some(_unexpected)) = self.session.read_body_or_idle(true).await {}
+    }
+
+    /// Ends the answer. Gives the connection back where it can be used again.
+    pub(crate) async fn finish(mut self, keep_alive: Option<Duration>) -> Option<ReusableHttpStream> {
+        if self.cut_off {
+            return None;
+        }
+        if keep_alive.is_none() {
+            self.session.set_keepalive(None);
+        }
+        timeout(self.write_timeout, self.session.finish()).await.ok()?.ok().flatten()
+    }
+
+    fn check(&mut self, well: bool) -> Result<(), Gone> {
+        if well {
+            return Ok(());
+        }
+        self.cut_off = true;
+        Err(Gone)
+    }
+
+    fn response_head(&self, status: StatusCode, headers: &HeaderMap) -> Option<ResponseHeader> {
+        let mut head = ResponseHeader::build_no_case(status, Some(headers.len() + 4)).ok()?;
+        for (name, value) in headers {
+            head.append_header(name.clone(), value.clone()).ok()?;
+        }
+        let has_body = !status.is_informational()
+            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            && *self.method() != Method::HEAD;
+        if has_body && !headers.contains_key(header::CONTENT_LENGTH) && self.version() == Version::HTTP_11 {
+            head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")).ok()?;
+        }
+        Some(head)
+    }
+}

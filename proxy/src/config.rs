@@ -1,0 +1,292 @@
+//! The configuration that both tiers share, section by section.
+//!
+//! Every field has a default that is sane for a small machine; `conf/*.toml` shows them all. Unknown fields are
+//! errors. What TOML and serde can check is reported with line and column; so are the rules between fields, through
+//! [`check::Problem`].
+
+pub mod check;
+pub mod shown;
+pub mod units;
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use tidegate_upstream::{Deadlines, Options};
+
+use units::{Period, Size};
+
+/// Where the tier listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Viewers, or for a shield the edges: plain HTTP/1.1 and HTTP/2.
+    pub viewers: SocketAddr,
+    /// Operators: health, metrics, status. Keep it on a loopback or private address.
+    pub operators: SocketAddr,
+    /// Connections at once; further ones wait to be accepted.
+    pub connections_max: usize,
+}
+
+/// What is held, and for how long after it went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cache {
+    /// Memory for bodies, heads, keys and fills under way.
+    pub memory: Size,
+    /// The largest object that is stored; larger ones are passed through.
+    pub object_max: Size,
+    /// The largest playlist that is accepted.
+    pub playlist_max: Size,
+    /// A fill that nobody waits for any more goes on when at most this much is missing.
+    pub finish_within: Size,
+    /// For how long a key whose answer cannot be shared is remembered as such.
+    pub hit_for_miss: Period,
+    /// For how long a failure (502, 504 ...) is remembered, so that a thousand askers make one request.
+    pub failure_lifetime: Period,
+}
+
+/// What one viewer may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Viewers {
+    /// Bytes of a request's head.
+    pub head_max: Size,
+    /// Time for a request's head to arrive, from its first byte.
+    pub head_timeout: Period,
+    /// Time that an idle connection is kept open.
+    pub idle_timeout: Period,
+    /// Time for the viewer to take a piece of 64 KiB.
+    pub write_timeout: Period,
+    /// Time that a viewer waits for the head of an answer.
+    pub wait_max: Period,
+    /// Ranges in one request; with more, the whole object is sent.
+    pub ranges_max: usize,
+    /// Bytes of a request's body, where a site allows methods that have one.
+    pub body_max: Size,
+}
+
+/// How upstreams are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// The protocol.
+    pub http: Version,
+    /// Time to connect.
+    pub connect_timeout: Period,
+    /// Time from the request to the head of the answer.
+    pub first_byte_timeout: Period,
+    /// Time between two pieces of a body.
+    pub stall_timeout: Period,
+    /// Candidates asked for one fill, rescues included.
+    pub tries_max: usize,
+    /// Idle connections kept open to each upstream.
+    pub idle_connections_max: usize,
+    /// Streams on one HTTP/2 connection.
+    pub streams_max: usize,
+    /// For how long an unreachable upstream is asked last.
+    pub down_for: Period,
+}
+
+/// The protocol towards upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2, with prior knowledge where there is no TLS.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// The access log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `"stdout"`, `"off"`, or the path of a file that is appended to.
+    pub access: String,
+    /// Lines that may wait to be written; further ones are dropped and counted.
+    pub queue_max: usize,
+    /// Query parameters whose values are replaced by `***`.
+    pub redact: Vec<String>,
+}
+
+/// How the tier ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Drain {
+    /// Time for open bodies to finish after SIGTERM.
+    pub timeout: Period,
+}
+
+impl Listen {
+    /// The addresses of an edge or a shield by default.
+    pub fn on(viewers: SocketAddr, operators: SocketAddr) -> Self {
+        Self { viewers, operators, connections_max: 20_000 }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self::on(SocketAddr::from(([0, 0, 0, 0], 8080)), SocketAddr::from(([127, 0, 0, 1], 9080)))
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            memory: Size::mib(1024),
+            object_max: Size::mib(64),
+            playlist_max: Size::mib(8),
+            finish_within: Size::mib(4),
+            hit_for_miss: Period::secs(120),
+            failure_lifetime: Period::secs(1),
+        }
+    }
+}
+
+impl Default for Viewers {
+    fn default() -> Self {
+        Self {
+            head_max: Size::kib(32),
+            head_timeout: Period::secs(10),
+            idle_timeout: Period::secs(60),
+            write_timeout: Period::secs(60),
+            wait_max: Period::secs(30),
+            ranges_max: 16,
+            body_max: Size::mib(64),
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            http: Version::Http1,
+            connect_timeout: Period::secs(2),
+            first_byte_timeout: Period::secs(10),
+            stall_timeout: Period::secs(5),
+            tries_max: 4,
+            idle_connections_max: 128,
+            streams_max: 100,
+            down_for: Period::secs(2),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            access: "stdout".to_owned(),
+            queue_max: 8192,
+            redact: crate::access_log::Config::default().redact,
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { timeout: Period::secs(30) }
+    }
+}
+
+impl Upstream {
+    /// What every source of this section is told.
+    pub fn options(&self) -> Options {
+        Options {
+            deadlines: Deadlines {
+                connect: self.connect_timeout.get(),
+                first_byte: self.first_byte_timeout.get(),
+                stall: self.stall_timeout.get(),
+            },
+            http2: self.http == Version::Http2,
+            idle_connections_max: self.idle_connections_max,
+            streams_max: self.streams_max,
+            down_for: self.down_for.get(),
+        }
+    }
+}
+
+/// A node's name in Via, Cache-Status and CDN-Loop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeName(String);
+
+/// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 63 letters, digits, '-', '_' or '.', and begins with a letter; {0:?} is none")]
+pub struct NodeNameError(String);
+
+impl NodeName {
+    /// A name that is known to be one.
+    pub fn literal(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = NodeNameError;
+
+    fn try_from(name: String) -> Result<Self, NodeNameError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let begins_well = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+        if begins_well && name.len() <= 63 && name.chars().all(fits) {
+            Ok(Self(name))
+        } else {
+            Err(NodeNameError(name))
+        }
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.0
+    }
+}
+
+/// The rules between the fields of the shared sections.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<(), check::Breach> {
+    let breach = |field: &[&'static str], message: &str| Err(check::Breach::new(field, message));
+    if cache.memory < Size::mib(1) {
+        return breach(&["cache", "memory"], "must be at least 1MiB");
+    }
+    if cache.object_max.bytes() > cache.memory.bytes() / 2 {
+        return breach(&["cache", "object_max"], "must be at most half of cache.memory");
+    }
+    if cache.playlist_max > cache.object_max {
+        return breach(&["cache", "playlist_max"], "must be at most cache.object_max");
+    }
+    if viewers.head_max < Size::kib(1) {
+        return breach(&["viewers", "head_max"], "must be at least 1KiB");
+    }
+    for (name, period) in [
+        ("head_timeout", viewers.head_timeout),
+        ("idle_timeout", viewers.idle_timeout),
+        ("write_timeout", viewers.write_timeout),
+        ("wait_max", viewers.wait_max),
+    ] {
+        if period.get().is_zero() {
+            return breach(&["viewers", name], "must not be zero");
+        }
+    }
+    for (name, period) in [
+        ("connect_timeout", upstream.connect_timeout),
+        ("first_byte_timeout", upstream.first_byte_timeout),
+        ("stall_timeout", upstream.stall_timeout),
+    ] {
+        if period.get().is_zero() {
+            return breach(&["upstream", name], "must not be zero");
+        }
+    }
+    if upstream.tries_max == 0 {
+        return breach(&["upstream", "tries_max"], "must be at least 1");
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! A configuration file that is wrong: where, and how.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+/// What is wrong with a configuration file, with the place as `file:line:column`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Problem {
+    /// The name of the file.
+    pub file: String,
+    /// Line, counted from 1; absent where no place can be named.
+    pub line: Option<usize>,
+    /// Column, counted from 1.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// A rule between fields that is broken: the path of the field that is to be changed, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The field, as `["site", "hosts"]`; the last part that stands in the file gives the place.
+    pub field: Vec<&'static str>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Breach {
+    /// The rule that `field` breaks.
+    pub fn new(field: &[&'static str], message: impl Into<String>) -> Self {
+        Self { field: field.to_vec(), message: message.into() }
+    }
+}
+
+/// Reads a configuration and holds it against the rules between its fields.
+///
+/// # Errors
+/// The first thing that is wrong, with its place.
+pub fn read<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    rules: impl Fn(&T) -> Result<(), Breach>,
+) -> Result<T, Problem> {
+    let config = toml::from_str(text).map_err(|error: toml::de::Error| {
+        let message = match key_at(text, error.span().map(|span| span.start)) {
+            Some(key) if !error.message().contains('`') => format!("{key}: {}", error.message()),
+            _ => error.message().to_owned(),
+        };
+        problem(file, text, error.span().map(|span| span.start), message)
+    })?;
+    rules(&config).map_err(|breach| {
+        let message = format!("{}: {}", breach.field.join("."), breach.message);
+        problem(file, text, place_of(text, &breach.field), message)
+    })?;
+    Ok(config)
+}
+
+fn problem(file: &str, text: &str, at: Option<usize>, message: String) -> Problem {
+    let before = at.and_then(|at| text.get(..at));
+    Problem {
+        file: file.to_owned(),
+        line: before.map(|before| before.matches('\n').count() + 1),
+        column: before.map(|before| before.chars().rev().take_while(|c| *c != '\n').count() + 1),
+        message,
+    }
+}
+
+/// The key on the line of byte `at`, for errors in values, which do not name it.
+fn key_at(text: &str, at: Option<usize>) -> Option<&str> {
+    let at = at?;
+    let start = text.get(..at)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let (key, _) = text.get(start..)?.lines().next()?.split_once('=')?;
+    Some(key.trim()).filter(|key| !key.is_empty() && !key.starts_with('#'))
+}
+
+/// The byte at which the last part of `path` stands as a key or a table's name, after the parts before it.
+fn place_of(text: &str, path: &[&str]) -> Option<usize> {
+    let mut at = 0;
+    let mut found = None;
+    for part in path {
+        let rest = text.get(at..)?;
+        let mut offset = at;
+        for line in rest.split_inclusive('\n') {
+            let bare = line.trim_start();
+            let names = bare.trim_start_matches('[').trim_start();
+            let is_key =
+                names.strip_prefix(part).is_some_and(|after| after.trim_start().starts_with(['=', ']', '.']));
+            if is_key {
+                found = Some(offset + line.len() - bare.len());
+                at = offset + line.len();
+                break;
+            }
+            offset += line.len();
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        cache: Section,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Section {
+        memory: crate::config::units::Size,
+    }
+
+    fn sample(text: &str) -> Result<Sample, Problem> {
+        read("edge.toml", text, |sample: &Sample| {
+            if sample.cache.memory.bytes() == 0 {
+                return Err(Breach::new(&["cache", "memory"], "must not be zero"));
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn every_problem_names_field_line_and_column() {
+        for (text, expected) in [
+            ("[cache]\nmemroy = \"1MiB\"", "edge.toml:2:1: unknown field `memroy`, expected `memory`"),
+            ("[cache]\nmemory = \"1MB\"", "edge.toml:2:10: memory: \"1MB\" is not a size"),
+            ("[cache]\nmemory = 5", "edge.toml:2:10: "),
+            ("# one\n\n[cache]\n  memory = \"0B\"", "edge.toml:4:3: cache.memory: must not be zero"),
+            ("[cache", "edge.toml:1:7: "),
+        ] {
+            let problem = sample(text).unwrap_err().to_string();
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        assert_eq!(sample("[cache]\nmemory = \"1MiB\"").unwrap().cache.memory.bytes(), 1 << 20);
+    }
+}

@@ -1,0 +1,169 @@
+//! `"2s"` and `"8GiB"`: durations and sizes as people write them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A duration: a number and `ms`, `s`, `m`, `h` or `d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Period(Duration);
+
+/// A number of bytes: a number and `B`, `KiB`, `MiB` or `GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Size(u64);
+
+/// What a duration or a size looks like.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnitError {
+    /// Not a duration.
+    #[error("{0:?} is not a duration; write a whole number and ms, s, m, h or d, such as \"2s\"")]
+    Period(String),
+    /// Not a size.
+    #[error("{0:?} is not a size; write a whole number and B, KiB, MiB or GiB, such as \"64MiB\"")]
+    Size(String),
+}
+
+const PERIODS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl Period {
+    /// So many seconds.
+    pub const fn secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+
+    /// So many milliseconds.
+    pub const fn millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// The duration.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl Size {
+    /// So many KiB.
+    pub const fn kib(kib: u64) -> Self {
+        Self(kib << 10)
+    }
+
+    /// So many MiB.
+    pub const fn mib(mib: u64) -> Self {
+        Self(mib << 20)
+    }
+
+    /// The number of bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// The number in front and the factor of the unit behind it.
+fn split(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// The shortest way to write `value`.
+fn join(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
+    let smallest = units.last().copied().unwrap_or_default();
+    let (unit, factor) =
+        units.iter().copied().find(|(_, factor)| value > 0 && value % factor == 0).unwrap_or(smallest);
+    write!(f, "{}{unit}", value / factor.max(1))
+}
+
+impl FromStr for Period {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let millis = split(text, &PERIODS).ok_or_else(|| UnitError::Period(text.to_owned()))?;
+        Ok(Self(Duration::from_millis(millis)))
+    }
+}
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        split(text, &SIZES).map(Self).ok_or_else(|| UnitError::Size(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX) {
+            0 => f.write_str("0s"),
+            millis => join(f, millis, &PERIODS),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        join(f, self.0, &SIZES)
+    }
+}
+
+impl TryFrom<String> for Period {
+    type Error = UnitError;
+
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = UnitError;
+
+    fn try_from(text: String) -> Result<Self, UnitError> {
+        text.parse()
+    }
+}
+
+impl From<Period> for String {
+    fn from(period: Period) -> Self {
+        period.to_string()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_read_and_written_back() {
+        for text in ["0s", "250ms", "2s", "90s", "5m", "3h", "7d"] {
+            assert_eq!(text.parse::<Period>().unwrap().to_string(), text);
+        }
+        for text in ["0B", "700B", "32KiB", "64MiB", "8GiB"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
+        }
+        assert_eq!("60s".parse::<Period>().unwrap(), Period::secs(60));
+    }
+
+    #[test]
+    fn what_is_no_unit_is_refused() {
+        for text in ["", "2", "s", "2 weeks", "-1s", "1.5s", "99999999999999999999s"] {
+            assert!(text.parse::<Period>().is_err(), "{text:?}");
+        }
+        for text in ["", "2", "2MB", "MiB", "99999999999GiB"] {
+            assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Connections: accepting them within a limit, speaking HTTP/1.1 or HTTP/2 on them, and ending them politely.
+//!
+//! The accept loop is ours, so that connections can be counted, bounded and waited for; the protocols are
+//! pingora's. An idle HTTP/1.1 connection waits for its next request without a buffer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::{Stream, l4};
+use pingora_core::server::ShutdownWatch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::answer;
+use crate::client::Client;
+use crate::refusal::Refusal;
+use crate::request;
+use crate::tier::{Shared, Tier};
+
+/// Accepts connections until the tier drains.
+pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
+    let (closing, shutdown) = watch::channel(false);
+    let draining = tier.draining().clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = draining.cancelled() => break,
+            accepted = admitted(&places, &listener) => accepted,
+        };
+        let Some((place, stream, peer)) = accepted else { continue };
+        let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
+        tier.tasks().spawn(async move {
+            mine.metrics().connections.inc();
+            connection(&mine, stream, peer, shutdown).await;
+            mine.metrics().connections.dec();
+            drop(place);
+        });
+    }
+    // From here on nobody can connect; HTTP/2 connections are told that no new request is taken.
+    drop(listener);
+    closing.send_replace(true);
+    // The sender must live as long as connections look at the receiver.
+    tier.tasks().close();
+    tier.tasks().wait().await;
+}
+
+type Accepted = (tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr);
+
+/// The next connection, once there is a place for it.
+async fn admitted(places: &Arc<Semaphore>, listener: &TcpListener) -> Option<Accepted> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            // A last small packet must not wait for the viewer's acknowledgement.
+            stream.set_nodelay(true).ok()?;
+            Some((place, stream, peer))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of descriptors, most likely: give others the time to close some.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// Speaks on one connection until it ends.
+async fn connection(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+    let idle = tier.settings().viewers.idle_timeout.get();
+    let mut start = [0; 3];
+    let waited = tokio::select! {
+        biased;
+        peeked = timeout(idle, stream.peek(&mut start)) => peeked,
+        () = tier.draining().cancelled() => return,
+    };
+    let Ok(Ok(peeked)) = waited else { return };
+    let stream: Stream = Box::new(l4::stream::Stream::from(stream));
+    // RFC 9113 section 3.4: an HTTP/2 connection with prior knowledge begins with "PRI". So does no method.
+    if peeked == start.len() && start == *b"PRI" {
+        let app = Arc::new(Http2::new(tier, peer));
+        // Nothing comes back from HTTP/2: its connection is over.
+        let _over = ServerApp::process_new(&app, stream, &shutdown).await;
+    } else {
+        http1(tier, stream, peer).await;
+    }
+}
+
+/// Serves requests one after the other.
+async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
+    let mut read_ahead: Option<BytesMut> = None;
+    loop {
+        if read_ahead.as_ref().is_none_or(BytesMut::is_empty) && !request_begins(tier, &mut stream).await {
+            return;
+        }
+        let mut session = ServerSession::new_http1(stream);
+        session.set_pipelining_enabled(true);
+        if let Some(bytes) = read_ahead.take() {
+            session.set_pipelined_prefix(bytes);
+        }
+        match serve(tier, session, peer).await.map(|reusable| reusable.into_parts()) {
+            Some((next, bytes)) => (stream, read_ahead) = (next, bytes),
+            None => return,
+        }
+    }
+}
+
+/// Waits for the first byte of a request; false where the connection ends instead.
+async fn request_begins(tier: &Tier, stream: &mut Stream) -> bool {
+    let mut first = [0; 1];
+    tokio::select! {
+        biased;
+        peeked = timeout(tier.settings().viewers.idle_timeout.get(), stream.try_peek(&mut first)) => {
+            matches!(peeked, Ok(Ok(true)))
+        }
+        () = tier.draining().cancelled() => false,
+    }
+}
+
+/// Reads one request and answers it. Gives the connection back where it can be used again.
+async fn serve(
+    tier: &Shared,
+    mut session: ServerSession,
+    peer: SocketAddr,
+) -> Option<pingora_core::protocols::http::server::ReusableHttpStream> {
+    let viewers = &tier.settings().viewers;
+    let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
+        Ok(Ok(true)) => None,
+        Ok(Ok(false)) => return None,
+        Ok(Err(_)) => Some(Refusal::Malformed),
+        Err(_) => Some(Refusal::Slow),
+    };
+    if let Some(refusal) = refusal {
+        // There is no request to answer to: a status, and the connection ends.
+        let answered = session.respond_error(refusal.status().as_u16());
+        let _gone = timeout(viewers.write_timeout.get(), answered).await;
+        tier.metrics().request(crate::fate::Fate::Refused, Some(refusal.status()), tidegate_hls::Kind::Other);
+        return None;
+    }
+    let mut client = Client::new(session, peer, viewers.write_timeout.get());
+    let account = if client.raw_head().len() as u64 > viewers.head_max.bytes() {
+        let refusal = Refusal::HeadTooLarge { max: viewers.head_max.bytes() };
+        answer::refuse(tier, &mut client, &refusal, None).await
+    } else {
+        request::serve(tier, &mut client).await
+    };
+    account.close(tier, &client);
+    if !account.is_whole() {
+        return None;
+    }
+    let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());
+    client.finish(keep_alive).await
+}
+
+/// One HTTP/2 connection; pingora calls it for every stream.
+struct Http2 {
+    tier: Shared,
+    peer: SocketAddr,
+    options: HttpServerOptions,
+}
+
+impl Http2 {
+    fn new(tier: &Shared, peer: SocketAddr) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(tier.settings().viewers.idle_timeout.get());
+        Self { tier: Arc::clone(tier), peer, options }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Http2 {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // A stream ends with its answer; only HTTP/1.1 gives something back.
+        let _nothing = serve(&self.tier, session, self.peer).await;
+        None
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,210 @@
+//! A running node: its listeners bound, its tier assembled, its end in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access_log::{self, AccessLog, Output, Writer};
+use crate::admin::{self, Readiness};
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::site::Sites;
+use crate::tier::{Role, Settings, Tier};
+
+/// A node that is bound and not yet serving.
+#[derive(Debug)]
+pub struct Node {
+    tier: Arc<Tier>,
+    viewers: TcpListener,
+    operators: TcpListener,
+    log: Writer,
+}
+
+/// How many keys and fills the status page lists.
+const LISTED_MAX: usize = 100;
+
+impl Node {
+    /// Binds the listeners, opens the log, assembles the tier, in this order: what can fail fails before anything
+    /// runs.
+    ///
+    /// # Errors
+    /// When an address cannot be bound (it is named) or the log cannot be opened.
+    pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
+        let viewers = bind("listen.viewers", settings.listen.viewers).await?;
+        let operators = bind("listen.operators", settings.listen.operators).await?;
+        let word = match role {
+            Role::Edge => "edge",
+            Role::Shield => "shield",
+        };
+        let metrics =
+            Metrics::new(word, settings.node.as_str(), "").context("the metrics could not be set up")?;
+        let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
+            .with_context(|| format!("log.access: {:?} cannot be written", settings.log.access))?;
+        let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
+        Ok(Self { tier, viewers, operators, log })
+    }
+
+    /// Where viewers connect; tells the port where 0 was asked for.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.viewers.local_addr()?)
+    }
+
+    /// Where operators connect.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.operators.local_addr()?)
+    }
+
+    /// The tier, for those who run it in their own process.
+    pub fn tier(&self) -> &Arc<Tier> {
+        &self.tier
+    }
+
+    /// Serves until `shutdown`, then drains: nothing new is accepted, open bodies get their time.
+    ///
+    /// # Errors
+    /// When the operators' listener fails.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { tier, viewers, operators, log } = self;
+        let over = CancellationToken::new();
+        let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
+        let operating = axum::serve(operators, routes).with_graceful_shutdown(over.clone().cancelled_owned());
+        let serving = listener::accept(Arc::clone(&tier), viewers);
+        tracing::info!(node = tier.node(), "ready");
+        let ending = async {
+            shutdown.cancelled().await;
+            tracing::info!(node = tier.node(), "draining");
+            tier.metrics().draining.set(1);
+            tier.draining().cancel();
+            tokio::time::sleep(tier.settings().drain.timeout.get()).await;
+        };
+        let whole = async {
+            tokio::select! {
+                () = serving => true,
+                () = ending => false,
+            }
+        };
+        let (whole, operated) = tokio::join!(
+            async {
+                let whole = whole.await;
+                over.cancel();
+                whole
+            },
+            operating.into_future()
+        );
+        if !whole {
+            tracing::warn!(node = tier.node(), "some bodies were cut off: the time to drain was over");
+        }
+        // The writer's thread ends when it has written what it was given.
+        let written = tokio::task::spawn_blocking(move || log.finish()).await;
+        operated.context("the operators' listener failed")?;
+        written.context("the access log's writer failed")
+    }
+}
+
+async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{field}: cannot listen on {address}"))
+}
+
+fn log_config(log: &crate::config::Log) -> access_log::Config {
+    access_log::Config {
+        output: match log.access.as_str() {
+            "off" => Output::Off,
+            "stdout" => Output::Stdout,
+            path => Output::File(path.into()),
+        },
+        queue_lines: log.queue_max,
+        redact: log.redact.clone(),
+    }
+}
+
+/// What operators see of a tier.
+struct View(Arc<Tier>);
+
+impl admin::Tier for View {
+    fn readiness(&self) -> Readiness {
+        let sites = self.0.sites().all();
+        let up = sites.iter().any(|site| site.candidates.all().iter().any(|source| source.is_up()));
+        match (self.0.draining().is_cancelled(), up) {
+            (true, _) => Readiness::Draining,
+            (false, true) => Readiness::Ready,
+            (false, false) => Readiness::NoUpstream,
+        }
+    }
+
+    fn status(&self) -> Value {
+        let (tier, cache) = (&self.0, self.0.cache());
+        let totals = cache.totals();
+        json!({
+            "node": tier.node(),
+            "tier": match tier.role() { Role::Edge => "edge", Role::Shield => "shield" },
+            "readiness": self.readiness().as_str(),
+            "cache": {
+                "objects": totals.slots,
+                "charged_bytes": totals.charged_bytes,
+                "body_bytes": totals.body_bytes,
+                "budget_bytes": totals.budget_bytes,
+                "evictions": totals.evictions,
+            },
+            "fills": { "count": totals.fills, "reserved_bytes": totals.filling_bytes, "viewers": totals.waiting,
+                "listed": fills(tier) },
+            "objects": objects(tier),
+            "sites": sites(tier),
+        })
+    }
+
+    fn metrics(&self) -> String {
+        self.0.metrics().cache(&self.0.cache().totals());
+        self.0.metrics().render()
+    }
+}
+
+fn fills(tier: &Tier) -> Vec<Value> {
+    let listed = tier.cache().fills(LISTED_MAX).into_iter();
+    let listed = listed.map(
+        |(key, bytes, viewers)| json!({ "path": key.path_and_query(), "bytes": bytes, "viewers": viewers }),
+    );
+    listed.collect()
+}
+
+fn objects(tier: &Tier) -> Vec<Value> {
+    let now = tokio::time::Instant::now();
+    let listed = tier.cache().objects(LISTED_MAX).into_iter();
+    let listed = listed.map(|(key, object)| {
+        json!({
+            "path": key.path_and_query(),
+            "status": object.head.status.as_u16(),
+            "bytes": object.body.len(),
+            "age_seconds": object.age(now).as_secs_f64(),
+            "ttl_seconds": object.lifetimes.ttl.as_secs_f64(),
+            "source": &*object.source,
+        })
+    });
+    listed.collect()
+}
+
+fn sites(tier: &Tier) -> Vec<Value> {
+    let upstreams = |site: &crate::site::Site| -> Vec<Value> {
+        let all = site.candidates.all().iter();
+        let all = all.map(|source| {
+            json!({
+                "address": &**source.name(),
+                "up": source.is_up(),
+                "requests": source.requests(),
+                "failures_in_a_row": source.failures(),
+            })
+        });
+        all.collect()
+    };
+    let sites = tier.sites().all().iter();
+    sites.map(|site| json!({ "name": site.name, "upstreams": upstreams(site) })).collect()
+}

@@ -1,0 +1,209 @@
+//! Answers for one viewer alone: what cannot be shared, and methods that a site passes through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tidegate_cache::{Failure, Head};
+use tidegate_upstream::exchange::Exchange;
+use tidegate_upstream::{Desk, Event, Job, Reply, Trouble, fetch};
+
+use crate::account::Account;
+use crate::answer;
+use crate::cache_status::Reason;
+use crate::client::{Client, Gone};
+use crate::desk::Rulings;
+use crate::fate::Fate;
+use crate::hop;
+use crate::refusal::Refusal;
+use crate::request::{Request, job};
+use crate::tier::Tier;
+
+/// Asks for one viewer and gives on what comes.
+pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
+    let headers = hop::pass_headers(client.headers());
+    let rulings = Rulings::new(tier, request, headers.clone());
+    let job = job(tier, request, client.method().clone(), forwarded(client, headers));
+    tier.metrics().origin_requests_needed.inc();
+    let asked = tokio::select! {
+        biased;
+        asked = fetch::pass(&rulings, &job) => asked,
+        () = client.gone() => return Account::gone(request),
+    };
+    match asked {
+        Ok(reply) => self::reply(tier, client, request, reply, fate).await,
+        Err(failure) => answer::failed(tier, client, request, &failure, Fate::Failed).await,
+    }
+}
+
+/// Gives on an answer that is for this viewer alone.
+pub(crate) async fn reply(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    mut reply: Reply,
+    fate: Fate,
+) -> Account {
+    let account = Account::of(request, fate).from_source(reply.source().name());
+    let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
+    let headers = head_of(tier, request, &reply.head, fate, reason);
+    account.sent(give_on(client, &mut reply, &headers).await)
+}
+
+/// Passes a method that the site allows, its body included; a success makes what is held for the URL obsolete.
+pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
+    let headers = hop::pass_headers(client.headers());
+    let rulings = Rulings::new(tier, request, headers.clone());
+    let job = job(tier, request, client.method().clone(), forwarded(client, headers));
+    tier.metrics().origin_requests_needed.inc();
+    match exchange(tier, client, request, &rulings, &job).await {
+        Ok(reply) => {
+            // RFC 9111 section 4.4: a non-error answer to an unsafe method invalidates the target.
+            if reply.head.status.is_success() || reply.head.status.is_redirection() {
+                tier.cache().purge(&request.key);
+            }
+            self::reply(tier, client, request, reply, Fate::Pass).await
+        }
+        Err(Ended::Failed(failure)) => answer::failed(tier, client, request, &failure, Fate::Failed).await,
+        Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
+        Err(Ended::Gone) => Account::gone(request),
+    }
+}
+
+/// Why there is no answer to give on.
+enum Ended {
+    Failed(Failure),
+    Refused(Refusal),
+    Gone,
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// Sends the request with its body to the first source that takes it. Only the connecting is tried again elsewhere:
+/// once a byte of an unsafe request is out, nobody knows what became of it.
+async fn exchange(
+    tier: &Tier,
+    client: &mut Client,
+    request: &Request,
+    rulings: &Rulings,
+    job: &Job,
+) -> Result<Reply, Ended> {
+    let mut last = (Trouble::Nobody, None);
+    for source in job.candidates.iter().take(job.tries_max) {
+        rulings.note(Event::Asked);
+        match Exchange::send(source, &job.ask).await {
+            Ok(exchange) => {
+                let failed = |trouble| Ended::Failed(rulings.failure(trouble, Some(&**source), None));
+                return carry(tier, client, request, exchange, failed).await;
+            }
+            Err(trouble) => {
+                rulings.note(Event::Failed(trouble));
+                last = (trouble, Some(source));
+            }
+        }
+    }
+    Err(Ended::Failed(rulings.failure(last.0, last.1.map(|source| &**source), None)))
+}
+
+/// Carries the request's body up, and the heads of the answer down as far as the final one.
+async fn carry(
+    tier: &Tier,
+    client: &mut Client,
+    request: &Request,
+    mut exchange: Exchange,
+    failed: impl Fn(Trouble) -> Ended,
+) -> Result<Reply, Ended> {
+    let settings = &tier.settings().viewers;
+    if client.has_request_body() {
+        if client.headers().contains_key(header::EXPECT) {
+            client.continue_().await?;
+        }
+        let mut sent = 0;
+        while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
+            sent += bytes.len() as u64;
+            if sent > settings.body_max.bytes() {
+                return Err(Ended::Refused(Refusal::BodyTooLarge { max: settings.body_max.bytes() }));
+            }
+            exchange.write(bytes, false).await.map_err(&failed)?;
+        }
+    }
+    exchange.finish().await.map_err(&failed)?;
+    loop {
+        let head = tokio::select! {
+            biased;
+            head = exchange.head() => head.map_err(&failed)?,
+            () = client.gone() => return Err(Ended::Gone),
+        };
+        if !head.status.is_informational() {
+            return Ok(exchange.reply(head));
+        }
+        if client.version() == http::Version::HTTP_11 {
+            let headers = head_of(tier, request, &head, Fate::Pass, Reason::Method);
+            client.head(head.status, &headers).await?;
+        }
+    }
+}
+
+async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<bytes::Bytes>, Gone> {
+    tokio::time::timeout(patience, client.request_body()).await.unwrap_or(Err(Gone))
+}
+
+/// Head, then the body at the viewer's pace: nothing is kept, so the source waits for the viewer.
+async fn give_on(client: &mut Client, reply: &mut Reply, headers: &HeaderMap) -> Result<(), Gone> {
+    client.head(reply.head.status, headers).await?;
+    if *client.method() == Method::HEAD {
+        return Ok(());
+    }
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = reply.next() => read,
+            () = client.gone() => return Err(Gone),
+        };
+        match read {
+            Ok(Some(bytes)) => client.body(bytes).await?,
+            Ok(None) => return Ok(()),
+            Err(_trouble) => {
+                client.cut_off();
+                return Err(Gone);
+            }
+        }
+    }
+}
+
+fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
+    let mut headers = hop::end_to_end(&head.headers);
+    if let Some(age) = head.headers.get(header::AGE) {
+        headers.insert(header::AGE, age.clone());
+    }
+    if matches!(head.status, StatusCode::NO_CONTENT) || head.status.is_informational() {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    if !head.status.is_informational() {
+        answer::allow_reading(tier, &request.site, &mut headers);
+    }
+    answer::mark(tier, &mut headers, fate, reason, None, None);
+    headers
+}
+
+/// The address of the viewer, for an origin that wants to know for whom it answers.
+fn forwarded(client: &Client, mut headers: HeaderMap) -> HeaderMap {
+    headers.remove(header::EXPECT);
+    let address = client.peer().ip().to_string();
+    let chain = match headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()) {
+        Some(before) => format!("{before}, {address}"),
+        None => address,
+    };
+    if let Ok(chain) = HeaderValue::from_str(&chain) {
+        headers.insert("x-forwarded-for", chain);
+    }
+    headers
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}

@@ -1,0 +1,131 @@
+//! Requests that are turned away, and how: the one place where an error of ours becomes an answer.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tidegate_cache::Failure;
+use tidegate_hls::ResourceError;
+
+use crate::proxy_status::{self, Error};
+use crate::tier::Tier;
+
+/// Why a request is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// 400: the head cannot be read as HTTP.
+    #[error("the request is not valid HTTP")]
+    Malformed,
+    /// 408: the head did not arrive in time.
+    #[error("the request's head did not arrive in time")]
+    Slow,
+    /// 431: the head is too large.
+    #[error("the request's head is larger than {max} bytes")]
+    HeadTooLarge {
+        /// The bound.
+        max: u64,
+    },
+    /// 400: Content-Length with Transfer-Encoding (RFC 9112 section 6.1).
+    #[error("the request has both Content-Length and Transfer-Encoding")]
+    AmbiguousLength,
+    /// 400: a body where none is expected.
+    #[error("a {0} request has no body")]
+    UnexpectedBody(Method),
+    /// 413: the body is too large.
+    #[error("the request's body is larger than {max} bytes")]
+    BodyTooLarge {
+        /// The bound.
+        max: u64,
+    },
+    /// 400: no Host (RFC 9112 section 3.2).
+    #[error("the request names no host")]
+    NoHost,
+    /// 400 and 414: the target cannot be read.
+    #[error(transparent)]
+    Target(#[from] ResourceError),
+    /// 421: nobody here serves that host.
+    #[error("no site here answers to this host")]
+    UnknownHost,
+    /// 405: the site does not serve the method.
+    #[error("the method {0} is not served here")]
+    Method(Method),
+    /// 508: the request has been here before (RFC 8586).
+    #[error("the request went round in a circle")]
+    Loop,
+    /// 504: nothing to answer with in time.
+    #[error("no answer within the time that a viewer waits")]
+    Waited,
+}
+
+impl Refusal {
+    /// The status for the viewer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed | Self::AmbiguousLength | Self::UnexpectedBody(_) | Self::NoHost => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::Waited => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        match self {
+            Self::Loop => Error::ProxyLoopDetected,
+            Self::Waited => Error::ConnectionReadTimeout,
+            Self::Method(_) | Self::UnknownHost => Error::HttpRequestDenied,
+            _ => Error::HttpRequestError,
+        }
+    }
+
+    /// Header fields and body that tell the viewer.
+    pub(crate) fn answer(&self, tier: &Tier, allow: &str) -> (HeaderMap, String) {
+        let body = format!("{}: {self}\n", self.status());
+        let mut headers = plain(body.len());
+        if matches!(self, Self::Method(_))
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            headers.insert(header::ALLOW, allow);
+        }
+        let details = self.to_string();
+        let member = proxy_status::Member {
+            node: tier.node(),
+            error: Some(self.error()),
+            next_hop: None,
+            received_status: None,
+            details: Some(&details),
+        };
+        proxy_status::append(&mut headers, &member);
+        (headers, body)
+    }
+}
+
+/// Header fields and body that tell a viewer that no source could answer.
+pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
+    let body = format!("{}: {}\n", failure.status, failure.reason);
+    let mut headers = plain(body.len());
+    if let Some(after) = failure.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    let member = proxy_status::Member {
+        node: tier.node(),
+        error: Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason),
+        next_hop: failure.source.as_deref(),
+        received_status: None,
+        details: Some(failure.reason),
+    };
+    proxy_status::append(&mut headers, &member);
+    (headers, body)
+}
+
+fn plain(length: usize) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}

@@ -1,0 +1,242 @@
+//! The request's fate. This is the only file that branches on it.
+//!
+//! 1. read: the target becomes a [`Resource`], the host a site
+//! 2. admit: method, loop
+//! 3. look up: hit, stale, join, miss, pass, failure
+//! 4. fill: whoever is elected starts a detached fill
+//! 5. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
+//! 6. account: one counter, one line (`account.rs`)
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, header};
+use tidegate_cache::{Answer, Filling, Key, Lookup, Object, Ticket};
+use tidegate_hls::Resource;
+use tidegate_upstream::{Ask, Job, Reply, fetch};
+use tokio::sync::oneshot;
+
+use crate::account::Account;
+use crate::answer;
+use crate::cache_status::Reason;
+use crate::client::Client;
+use crate::conditional;
+use crate::desk::Rulings;
+use crate::fate::Fate;
+use crate::hop;
+use crate::pass;
+use crate::refusal::Refusal;
+use crate::site::Site;
+use crate::target;
+use crate::tier::Tier;
+use crate::vary;
+
+/// What is asked for, and where.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) site: Arc<Site>,
+    pub(crate) resource: Resource,
+    pub(crate) key: Key,
+    /// The Host header field as sent, for upstreams that are asked for the same host.
+    pub(crate) authority: String,
+    pub(crate) is_authorized: bool,
+}
+
+/// How often a request may look up again because an answer turned out to be another variant's.
+const LOOKUPS_MAX: usize = 4;
+
+/// Serves one request, from its head to its last byte.
+pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
+    let request = match read(tier, client) {
+        Ok(request) => request,
+        Err((refusal, site)) => return answer::refuse(tier, client, &refusal, site.as_deref()).await,
+    };
+    if *client.method() == Method::OPTIONS {
+        return answer::options(tier, client, &request).await;
+    }
+    if !matches!(*client.method(), Method::GET | Method::HEAD) {
+        return pass::method(tier, client, &request).await;
+    }
+    if request.is_authorized {
+        // RFC 9111 section 3.5: what is behind a login is not shared.
+        return pass::get(tier, client, &request, Fate::Pass).await;
+    }
+    for _ in 0..LOOKUPS_MAX {
+        let sent = hop::fill_headers(client.headers());
+        let variant = |names: &[http::HeaderName]| vary::variant(names, &sent);
+        let lookup = tier.cache().look_up(&request.key, &variant);
+        if let Some(account) = decide(tier, client, &request, lookup, &sent).await {
+            return account;
+        }
+    }
+    pass::get(tier, client, &request, Fate::Pass).await
+}
+
+/// Acts on a look-up; `None` where it has to be made again.
+async fn decide(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    lookup: Lookup,
+    sent: &HeaderMap,
+) -> Option<Account> {
+    Some(match lookup {
+        Lookup::Hit(object) => {
+            answer::object(tier, client, request, &object, Fate::Hit, Reason::UriMiss).await
+        }
+        Lookup::Stale { object, refresh } => {
+            if let Some(filling) = refresh {
+                start(tier, request, filling, sent, None);
+            }
+            answer::object(tier, client, request, &object, Fate::Stale, Reason::Stale).await
+        }
+        Lookup::Pass => pass::get(tier, client, request, Fate::HitForMiss).await,
+        Lookup::Failed { failure, stand_in: None } => {
+            answer::failed(tier, client, request, &failure, Fate::Failed).await
+        }
+        Lookup::Failed { stand_in: Some(object), .. } => {
+            answer::object(tier, client, request, &object, Fate::StaleIfError, Reason::Stale).await
+        }
+        Lookup::Join(ticket) => {
+            let waiting = Waiting { ticket, own: None, stale: None, sent };
+            return wait(tier, client, request, waiting).await;
+        }
+        Lookup::Miss(ticket, filling) => {
+            // An answer for one viewer only is this viewer's, unless the viewer has a cookie: the fill asked
+            // without it, so its answer is nobody's.
+            let (give, own) = oneshot::channel();
+            let own = (!client.headers().contains_key(header::COOKIE)).then_some(own);
+            let stale = filling.stale().cloned();
+            start(tier, request, filling, sent, own.is_some().then_some(give));
+            return wait(tier, client, request, Waiting { ticket, own, stale, sent }).await;
+        }
+    })
+}
+
+/// A request that waits for a fill.
+struct Waiting<'a> {
+    ticket: Ticket,
+    /// Brings the answer if it is for this viewer alone.
+    own: Option<oneshot::Receiver<Reply>>,
+    stale: Option<Arc<Object>>,
+    sent: &'a HeaderMap,
+}
+
+async fn wait(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    waiting: Waiting<'_>,
+) -> Option<Account> {
+    let Waiting { ticket, own, stale, sent } = waiting;
+    let waited = tokio::select! {
+        biased;
+        answer = ticket.answer() => Ok(answer),
+        () = client.gone() => Err(None),
+        () = tokio::time::sleep(tier.settings().viewers.wait_max.get()) => Err(Some(Refusal::Waited)),
+    };
+    Some(match waited {
+        Ok(Answer::Object(object)) => {
+            if object.variant.as_ref().is_some_and(|mine| vary::variant(&mine.names, sent) != mine.values) {
+                return None;
+            }
+            let fate = match &stale {
+                _ if !ticket.is_elected() => Fate::Join,
+                Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
+                _ => Fate::Miss,
+            };
+            let reason = if stale.is_some() { Reason::Stale } else { Reason::UriMiss };
+            let account = answer::object(tier, client, request, &object, fate, reason).await;
+            drop(ticket);
+            account
+        }
+        Ok(Answer::Pass) => match own {
+            Some(own) => match own.await {
+                Ok(reply) => pass::reply(tier, client, request, reply, Fate::Pass).await,
+                Err(_not_given) => pass::get(tier, client, request, Fate::HitForMiss).await,
+            },
+            None => pass::get(tier, client, request, Fate::HitForMiss).await,
+        },
+        Ok(Answer::Failed { failure, stand_in: None }) => {
+            answer::failed(tier, client, request, &failure, Fate::Failed).await
+        }
+        Ok(Answer::Failed { stand_in: Some(object), .. }) => {
+            answer::object(tier, client, request, &object, Fate::StaleIfError, Reason::Stale).await
+        }
+        Err(None) => Account::gone(request),
+        Err(Some(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
+    })
+}
+
+/// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
+fn start(
+    tier: &Arc<Tier>,
+    request: &Request,
+    filling: Filling,
+    sent: &HeaderMap,
+    own: Option<oneshot::Sender<Reply>>,
+) {
+    let rulings = Rulings::new(tier, request, sent.clone());
+    let mut headers = sent.clone();
+    if let Some(stale) = filling.stale() {
+        headers.extend(conditional::revalidation(&stale.head.headers));
+    }
+    let job = job(tier, request, Method::GET, headers);
+    tier.metrics().origin_requests_needed.inc();
+    tier.tasks().spawn(async move { fetch::fill(&rulings, job, filling, own).await });
+}
+
+/// What upstreams are asked for `request`, with the marks of this node.
+pub(crate) fn job(tier: &Tier, request: &Request, method: Method, mut headers: HeaderMap) -> Job {
+    hop::append_via(&mut headers, http::Version::HTTP_11, tier.node());
+    hop::append_cdn_loop(&mut headers, tier.node());
+    let settings = tier.settings();
+    Job {
+        ask: Ask {
+            method,
+            path_and_query: request.resource.path_and_query().into_owned(),
+            host: request.authority.clone(),
+            headers,
+        },
+        candidates: request.site.candidates.for_key(request.key.as_str()),
+        tries_max: settings.upstream.tries_max,
+        finish_within: settings.cache.finish_within.bytes(),
+        remember_large: settings.cache.hit_for_miss.get(),
+    }
+}
+
+type Refused = (Refusal, Option<Arc<Site>>);
+
+/// Reads and admits.
+fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
+    let target = target::read(client).map_err(|refusal| (refusal, None))?;
+    let name = target::host_name(&target.authority);
+    let site = tier.sites().by_host(&name).ok_or((Refusal::UnknownHost, None))?;
+    let refused = |refusal| (refusal, Some(Arc::clone(site)));
+    let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
+        .map_err(|error| refused(error.into()))?;
+    admit(tier, client, site).map_err(refused)?;
+    Ok(Request {
+        key: Key::new(&site.name, &resource.path_and_query()),
+        site: Arc::clone(site),
+        resource,
+        authority: target.authority,
+        is_authorized: client.headers().contains_key(header::AUTHORIZATION),
+    })
+}
+
+/// Whether the site takes such a request.
+fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
+    let method = client.method().clone();
+    let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_read && !site.passes(&method) {
+        return Err(Refusal::Method(method));
+    }
+    // A body on a request that has none by its nature is how requests are smuggled past caches.
+    if is_read && client.has_request_body() {
+        return Err(Refusal::UnexpectedBody(method));
+    }
+    if hop::loops(client.headers(), tier.node()) {
+        return Err(Refusal::Loop);
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! A site: which hosts it answers to, how its requests are read and how long its answers live.
+
+pub mod config;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use tidegate_cache::freshness::Policy;
+use tidegate_hls::{Kind, QueryRules};
+use tidegate_upstream::Candidates;
+
+use crate::cors::Cors;
+
+pub use config::Config;
+
+/// One site, ready to serve.
+#[derive(Debug)]
+pub struct Site {
+    /// Its name in keys and logs.
+    pub name: String,
+    /// Which parts of a target count.
+    pub query: QueryRules,
+    /// Methods that are served; GET, HEAD and OPTIONS always are.
+    pub methods: Vec<Method>,
+    /// Whether playlists are sent in gzip to those who accept it.
+    pub gzip: bool,
+    /// The CORS header fields of answers, if they carry any.
+    pub cors: Option<Cors>,
+    /// Lifetimes.
+    pub lifetimes: config::Lifetimes,
+    /// What HLS says about lifetimes, with this site's numbers.
+    pub hls: tidegate_hls::Lifetimes,
+    /// Whom to ask.
+    pub candidates: Arc<dyn Candidates>,
+}
+
+/// All sites of a tier, found by host.
+#[derive(Debug)]
+pub struct Sites {
+    all: Vec<Arc<Site>>,
+    exact: HashMap<String, Arc<Site>>,
+    suffixes: Vec<(String, Arc<Site>)>,
+    any: Option<Arc<Site>>,
+}
+
+impl Site {
+    /// Makes a site out of its configuration.
+    pub fn new(config: &Config, candidates: Arc<dyn Candidates>) -> Self {
+        let lifetimes = config.lifetimes.clone();
+        Self {
+            name: config.name.as_str().to_owned(),
+            query: config.query.rules(),
+            methods: config.methods.iter().map(|method| method.0.clone()).collect(),
+            gzip: config.gzip,
+            cors: config.cors(),
+            hls: tidegate_hls::Lifetimes {
+                multivariant: lifetimes.multivariant.get(),
+                vod: lifetimes.vod.get(),
+                ended: lifetimes.ended.get(),
+                segment: lifetimes.segment.get(),
+                target_assumed: lifetimes.missing.get(),
+                failure: lifetimes.missing.get(),
+                ..tidegate_hls::Lifetimes::default()
+            },
+            lifetimes,
+            candidates,
+        }
+    }
+
+    /// Whether `method` may be passed through.
+    pub fn passes(&self, method: &Method) -> bool {
+        self.methods.contains(method)
+    }
+
+    /// What the site says about an answer of which HLS says `known`.
+    pub fn policy(&self, kind: Kind, known: Option<Duration>) -> Policy {
+        let lifetimes = &self.lifetimes;
+        let trust = lifetimes.playlist == config::PlaylistLifetime::Auto;
+        Policy {
+            known,
+            trust_known_over_no_cache: trust,
+            cap_known: trust && kind == Kind::Playlist,
+            default: lifetimes.default.map(config::units::Period::get),
+            heuristic: lifetimes.heuristic,
+            ignore_set_cookie: lifetimes.ignore_set_cookie,
+            grace: lifetimes.grace.get(),
+            keep: lifetimes.keep.get(),
+            error_ttl: lifetimes.missing.get(),
+        }
+    }
+}
+
+impl Sites {
+    /// Sites found by the hosts of their configurations; the configuration is checked to name each host once.
+    pub fn new(sites: Vec<(Config, Arc<Site>)>) -> Self {
+        let (mut exact, mut suffixes, mut any) = (HashMap::new(), Vec::new(), None);
+        let all = sites.iter().map(|(_, site)| Arc::clone(site)).collect();
+        for (config, site) in sites {
+            for host in &config.hosts {
+                match host.as_str() {
+                    "*" => any = Some(Arc::clone(&site)),
+                    host => match host.strip_prefix('*') {
+                        Some(suffix) => suffixes.push((suffix.to_ascii_lowercase(), Arc::clone(&site))),
+                        None => {
+                            exact.insert(host.to_ascii_lowercase(), Arc::clone(&site));
+                        }
+                    },
+                }
+            }
+        }
+        // The longest suffix is the closest match.
+        suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        Self { all, exact, suffixes, any }
+    }
+
+    /// The site that answers to `host`, which is in lower case and without its port.
+    pub fn by_host(&self, host: &str) -> Option<&Arc<Site>> {
+        self.exact
+            .get(host)
+            .or_else(|| self.suffixes.iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, site)| site))
+            .or(self.any.as_ref())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Arc<Site>] {
+        &self.all
+    }
+}

@@ -1,0 +1,242 @@
+//! A site as it stands in the configuration: a `[[site]]` table.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use tidegate_hls::{Pattern, QueryDefault, QueryRules};
+use tidegate_upstream::{Address, Source};
+
+use crate::config::NodeName;
+use crate::config::check::Breach;
+pub use crate::config::units;
+use crate::config::units::Period;
+use crate::cors::{self, Cors};
+
+/// One site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A name for keys, logs and the status page.
+    pub name: NodeName,
+    /// Hosts that it answers to: `live.example`, `*.example`, or `*` for any.
+    pub hosts: Vec<String>,
+    /// Its origins, the primary first. At an edge: asked only where no shields are configured.
+    pub origins: Vec<Address>,
+    /// The Host header field for the origins; without it, each origin's own address is sent.
+    pub origin_host: Option<String>,
+    /// Methods besides GET, HEAD and OPTIONS, which are passed through uncached.
+    pub methods: Vec<Verb>,
+    /// Send playlists in gzip to viewers who accept it.
+    pub gzip: bool,
+    /// Answer with CORS header fields, so that players on other web sites may play.
+    pub cors: bool,
+    /// Which query parameters count.
+    pub query: Query,
+    /// How long answers live.
+    pub lifetimes: Lifetimes,
+}
+
+/// Which query parameters are part of the key and sent upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// What happens to a parameter that neither list names.
+    pub default: Unlisted,
+    /// Names (`id`) or beginnings of names (`id_*`) that are kept.
+    pub keep: Vec<String>,
+    /// Names or beginnings of names that are dropped.
+    pub drop: Vec<String>,
+    /// Sort parameters, so that their order makes no second object.
+    pub sort: bool,
+}
+
+/// What happens to a parameter that no list names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unlisted {
+    /// It is part of the key.
+    Keep,
+    /// It is dropped.
+    Drop,
+}
+
+/// How long answers live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lifetimes {
+    /// Whether HLS or the origin has the word on playlists and segments that the origin calls `no-cache`.
+    pub playlist: PlaylistLifetime,
+    /// Multivariant playlists.
+    pub multivariant: Period,
+    /// Media playlists of type VOD.
+    pub vod: Period,
+    /// Media playlists that have ended and are not VOD.
+    pub ended: Period,
+    /// Segments and initialisation sections.
+    pub segment: Period,
+    /// Answers such as 404 and 410.
+    pub missing: Period,
+    /// Everything else that names no lifetime. Without it, such answers are revalidated for every use.
+    pub default: Option<Period>,
+    /// Guess a lifetime from Last-Modified where nothing else is known (RFC 9111 section 4.2.2).
+    pub heuristic: bool,
+    /// How long a stale answer may be used while it is refreshed (stale-while-revalidate).
+    pub grace: Period,
+    /// How long a stale answer may be used while no source can answer (stale-if-error).
+    pub keep: Period,
+    /// Store answers that set a cookie, without the cookie.
+    pub ignore_set_cookie: bool,
+}
+
+/// Who has the word on lifetimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlaylistLifetime {
+    /// HLS, where the origin says `no-cache` or allows more than HLS does. Never for `private` or `no-store`.
+    Auto,
+    /// The origin, to the letter.
+    Origin,
+}
+
+/// A method, such as `POST`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Verb(pub Method);
+
+/// Not a method that can be passed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a method that can be passed through; write POST, PUT, PATCH or DELETE")]
+pub struct VerbError(String);
+
+impl TryFrom<String> for Verb {
+    type Error = VerbError;
+
+    fn try_from(text: String) -> Result<Self, VerbError> {
+        match text.as_str() {
+            "POST" => Ok(Self(Method::POST)),
+            "PUT" => Ok(Self(Method::PUT)),
+            "PATCH" => Ok(Self(Method::PATCH)),
+            "DELETE" => Ok(Self(Method::DELETE)),
+            _ => Err(VerbError(text)),
+        }
+    }
+}
+
+impl From<Verb> for String {
+    fn from(verb: Verb) -> Self {
+        verb.0.to_string()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: NodeName::literal("default"),
+            hosts: vec!["*".to_owned()],
+            origins: Vec::new(),
+            origin_host: None,
+            methods: Vec::new(),
+            gzip: true,
+            cors: true,
+            query: Query::default(),
+            lifetimes: Lifetimes::default(),
+        }
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self { default: Unlisted::Keep, keep: Vec::new(), drop: Vec::new(), sort: true }
+    }
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            playlist: PlaylistLifetime::Auto,
+            multivariant: Period::secs(60),
+            vod: Period::secs(3600),
+            ended: Period::secs(10),
+            segment: Period::secs(600),
+            missing: Period::secs(1),
+            default: None,
+            heuristic: false,
+            grace: Period::secs(0),
+            keep: Period::secs(60),
+            ignore_set_cookie: false,
+        }
+    }
+}
+
+impl Config {
+    /// The origins as sources, the primary first.
+    pub fn sources(&self, upstream: &crate::config::Upstream) -> Vec<Arc<Source>> {
+        let sources = self.origins.iter().map(|address| {
+            let host = self.origin_host.clone().unwrap_or_else(|| address.authority());
+            Arc::new(Source::new(address.clone(), Some(host), upstream.options()))
+        });
+        sources.collect()
+    }
+
+    pub(crate) fn cors(&self) -> Option<Cors> {
+        let mut allow_methods = vec![Method::GET, Method::HEAD, Method::OPTIONS];
+        allow_methods.extend(self.methods.iter().map(|verb| verb.0.clone()));
+        // What is rendered is the default plus methods, neither of which can be wrong.
+        Cors::new(&cors::Config { enabled: self.cors, allow_methods, ..cors::Config::default() })
+            .ok()
+            .flatten()
+    }
+}
+
+impl Query {
+    pub(crate) fn rules(&self) -> QueryRules {
+        let patterns =
+            |names: &[String]| names.iter().filter_map(|name| name.parse::<Pattern>().ok()).collect();
+        QueryRules {
+            default: match self.default {
+                Unlisted::Keep => QueryDefault::Keep,
+                Unlisted::Drop => QueryDefault::Drop,
+            },
+            keep: patterns(&self.keep),
+            drop: patterns(&self.drop),
+            sort: self.sort,
+            ..QueryRules::default()
+        }
+    }
+}
+
+/// The rules between the fields of all sites: every host once, patterns that can be read.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(sites: &[Config]) -> Result<(), Breach> {
+    if sites.is_empty() {
+        return Err(Breach::new(&["site"], "at least one [[site]] is needed"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for host in sites.iter().flat_map(|site| &site.hosts) {
+        if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
+            let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
+            return Err(Breach::new(&["site", "hosts"], message));
+        }
+        if !seen.insert(host.to_ascii_lowercase()) {
+            return Err(Breach::new(&["site", "hosts"], format!("{host:?} stands in two places")));
+        }
+    }
+    let mut names = std::collections::HashSet::new();
+    for site in sites {
+        if !names.insert(site.name.as_str()) {
+            return Err(Breach::new(
+                &["site", "name"],
+                format!("{:?} is the name of two sites", site.name.as_str()),
+            ));
+        }
+        for name in site.query.keep.iter().chain(&site.query.drop) {
+            if let Err(error) = name.parse::<Pattern>() {
+                return Err(Breach::new(&["site", "query"], format!("{name:?}: {error}")));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! A tier: what all requests of one node share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tidegate_cache::{Cache, Limits};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access_log::AccessLog;
+use crate::config;
+use crate::metrics::Metrics;
+use crate::site::Sites;
+
+/// Which way a node faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Towards viewers.
+    Edge,
+    /// Towards origins.
+    Shield,
+}
+
+/// The sections of a configuration that both tiers share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The node's name.
+    pub node: config::NodeName,
+    /// Where it listens.
+    pub listen: config::Listen,
+    /// What it holds.
+    pub cache: config::Cache,
+    /// What a viewer may do.
+    pub viewers: config::Viewers,
+    /// How upstreams are asked.
+    pub upstream: config::Upstream,
+    /// The access log.
+    pub log: config::Log,
+    /// How it ends.
+    pub drain: config::Drain,
+}
+
+/// What all requests of one node share.
+pub struct Tier {
+    role: Role,
+    settings: Settings,
+    sites: Sites,
+    cache: Cache,
+    metrics: Metrics,
+    log: AccessLog,
+    /// Fills and connections; drain waits for them.
+    tasks: TaskTracker,
+    /// Set when the node is to end.
+    draining: CancellationToken,
+}
+
+impl Tier {
+    /// Assembles a tier. It holds nothing and listens nowhere yet.
+    pub fn new(role: Role, settings: Settings, sites: Sites, metrics: Metrics, log: AccessLog) -> Self {
+        let limits =
+            Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
+        Self {
+            role,
+            settings,
+            sites,
+            cache: Cache::new(limits),
+            metrics,
+            log,
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        }
+    }
+
+    /// Which way it faces.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        self.settings.node.as_str()
+    }
+
+    /// Its configuration.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Its sites.
+    pub fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
+    /// What it holds.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) fn log(&self) -> &AccessLog {
+        &self.log
+    }
+
+    /// Where tasks live that outlast a request.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Cancelled when the node is to end.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+}
+
+impl fmt::Debug for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tier").field("role", &self.role).field("node", &self.node()).finish_non_exhaustive()
+    }
+}
+
+/// A tier is shared by all its connections.
+pub(crate) type Shared = Arc<Tier>;

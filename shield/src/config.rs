@@ -1,0 +1,101 @@
+//! `shield.toml`.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use tidegate_proxy::config::check::{self, Breach, Problem};
+use tidegate_proxy::config::{Cache, Drain, Listen, Log, NodeName, Upstream, Viewers};
+use tidegate_proxy::{Settings, site};
+use tidegate_upstream::Address;
+
+/// A shield, as `conf/shield.toml` shows it with its defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
+    pub node: NodeName,
+    /// Where it listens.
+    pub listen: Listen,
+    /// What it holds.
+    pub cache: Cache,
+    /// What a viewer may do.
+    pub viewers: Viewers,
+    /// How origins are asked.
+    pub upstream: Upstream,
+    /// The access log.
+    pub log: Log,
+    /// How it ends.
+    pub drain: Drain,
+    /// The sites that it serves.
+    pub site: Vec<site::Config>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            node: NodeName::literal("shield-1"),
+            listen: Listen::on(
+                SocketAddr::from(([0, 0, 0, 0], 8081)),
+                SocketAddr::from(([127, 0, 0, 1], 9081)),
+            ),
+            cache: Cache::default(),
+            viewers: Viewers::default(),
+            upstream: Upstream::default(),
+            log: Log::default(),
+            drain: Drain::default(),
+            site: vec![site::Config {
+                origins: vec![Address::literal("127.0.0.1", 8088)],
+                ..site::Config::default()
+            }],
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration; `file` is its name for errors.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with file, line and column.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        check::read(file, text, Self::check)
+    }
+
+    fn check(&self) -> Result<(), Breach> {
+        tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
+        site::config::check(&self.site)?;
+        if self.site.iter().any(|site| site.origins.is_empty()) {
+            return Err(Breach::new(&["site", "origins"], "a site at a shield needs at least one origin"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            node: self.node.clone(),
+            listen: self.listen.clone(),
+            cache: self.cache.clone(),
+            viewers: self.viewers.clone(),
+            upstream: self.upstream.clone(),
+            log: self.log.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shown_configuration_is_the_default_and_complete() {
+        let shown = include_str!("../../conf/shield.toml");
+        assert_eq!(Config::parse("shield.toml", shown).unwrap(), Config::default());
+        tidegate_proxy::config::shown::assert_complete(shown, &Config::default());
+    }
+
+    #[test]
+    fn a_site_without_origins_is_refused() {
+        let problem = Config::parse("shield.toml", "[[site]]\norigins = []\n").unwrap_err().to_string();
+        assert!(problem.starts_with("shield.toml:2:1: site.origins: "), "{problem}");
+    }
+}
