@@ -97,6 +97,11 @@ impl Control {
         self.0.ledger.until(&Pattern::from(pattern), count).await;
     }
 
+    /// Waits until requests for paths like `pattern` were answered `count` times: their status is known.
+    pub async fn answered(&self, pattern: &str, count: u64) {
+        self.0.ledger.until_answered(&Pattern::from(pattern), count).await;
+    }
+
     /// Forgets all requests.
     pub fn forget(&self) {
         self.0.ledger.reset();

@@ -74,7 +74,8 @@ pub struct Counted {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pages: Mutex<Pages>,
-    total: watch::Sender<u64>,
+    /// Grows with every request and every answer.
+    changes: watch::Sender<u64>,
     paths_max: u64,
     recent_max: u64,
 }
@@ -97,7 +98,7 @@ impl Ledger {
     pub(crate) fn new(config: &config::Counts) -> Self {
         Self {
             pages: Mutex::default(),
-            total: watch::Sender::new(0),
+            changes: watch::Sender::new(0),
             paths_max: config.paths_max,
             recent_max: config.recent_max,
         }
@@ -136,7 +137,8 @@ impl Ledger {
                 status: None,
             });
         }
-        self.total.send_modify(|total| *total += 1);
+        drop(pages);
+        self.changes.send_modify(|changes| *changes += 1);
         Ticket { number, path }
     }
 
@@ -149,13 +151,28 @@ impl Ledger {
         if let Some(seen) = pages.recent.iter_mut().rfind(|seen| seen.number == ticket.number) {
             seen.status = Some(status.as_u16());
         }
+        drop(pages);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Waits until requests for paths like `pattern` have been counted at least `count` times.
     pub(crate) async fn until(&self, pattern: &Pattern, count: u64) {
-        let mut total = self.total.subscribe();
-        let reached = total.wait_for(|_| self.requests(pattern) >= count).await.is_ok();
+        let mut changes = self.changes.subscribe();
+        let reached = changes.wait_for(|_| self.requests(pattern) >= count).await.is_ok();
         debug_assert!(reached, "the sender is our own field");
+    }
+
+    /// The same for answers.
+    pub(crate) async fn until_answered(&self, pattern: &Pattern, count: u64) {
+        let mut changes = self.changes.subscribe();
+        let reached = changes.wait_for(|_| self.answers(pattern) >= count).await.is_ok();
+        debug_assert!(reached, "the sender is our own field");
+    }
+
+    fn answers(&self, pattern: &Pattern) -> u64 {
+        let pages = self.pages.lock();
+        let matching = pages.counted.paths.iter().filter(|(path, _)| pattern.matches(path));
+        matching.flat_map(|(_, count)| count.statuses.values()).sum()
     }
 
     pub(crate) fn requests(&self, pattern: &Pattern) -> u64 {

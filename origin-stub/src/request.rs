@@ -1,89 +1,127 @@
 //! One request's way: count it, meet its faults, find its object, answer it, or break it.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::future::pending;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER,
-    SERVER,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, SERVER,
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use http_body_util::{BodyExt as _, Empty};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use crate::answer::{Answer, Refusal, put};
 use crate::clock::http_date;
-use crate::faults::effects::{Effects, Ending};
-use crate::flow::{Body, Flow};
+use crate::counts::Ticket;
+use crate::faults::effects::Effects;
+use crate::flow::Body;
 use crate::objects::{File, SyntheticObject};
 use crate::playlist::skewed;
 use crate::shared::Shared;
 use crate::stream::Kind;
 use crate::wire::Line;
 
+mod send;
 mod steer;
 
-/// Serves one request on its connection.
-pub(crate) async fn serve(
+/// A request's answer under way, as hyper wants it.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// Serves one request on its connection. It is counted, and meets its faults, before this returns.
+pub(crate) fn serve(shared: &Arc<Shared>, line: &Line, request: Request<Incoming>) -> Answering {
+    let ticket = shared.ledger.arrived(request.method(), request.uri(), request.version(), request.headers());
+    let effects = shared.faults.meet(request.uri().path());
+    let way = Way { shared: Arc::clone(shared), line: line.clone(), ticket, effects };
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Box::pin(async move { Ok(way.go(request).await) });
+    }
+    // ffmpeg closes its connection right behind an upload or a DELETE and reads no answer. hyper then drops the request,
+    // so that what is to be done is done elsewhere.
+    let over = line.over().clone();
+    let going = async move { over.run_until_cancelled(way.go(request)).await };
+    let going = shared.tasks.spawn(shared.killed.clone().run_until_cancelled_owned(going));
+    Box::pin(async move {
+        match going.await {
+            Ok(Some(Some(response))) => Ok(response),
+            // The connection is over.
+            _ => pending().await,
+        }
+    })
+}
+
+/// One request, its faults, and where its answer goes.
+struct Way {
     shared: Arc<Shared>,
     line: Line,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let ticket = shared.ledger.arrived(request.method(), request.uri(), request.version(), request.headers());
-    let mut effects = shared.faults.meet(request.uri().path());
-    if effects.down {
-        return reset(&shared, &line).await;
+    ticket: Ticket,
+    effects: Effects,
+}
+
+impl Way {
+    async fn go(mut self, request: Request<Incoming>) -> Response<Body> {
+        if self.effects.down {
+            return self.reset().await;
+        }
+        let version = request.version();
+        if self.effects.early_hints
+            && version == Version::HTTP_11
+            && self.line.write(EARLY_HINTS).await.is_err()
+        {
+            return self.reset().await;
+        }
+        sleep(self.effects.latency).await;
+        if let Some(gate) = &self.effects.head_gate {
+            gate.pass().await;
+        }
+        if request.uri().path() == "/echo" && self.effects.status.is_none() {
+            self.shared.ledger.answered(&self.ticket, StatusCode::OK);
+            return echo(&self.shared, request, &self.effects);
+        }
+        let is_head = request.method() == Method::HEAD;
+        let mut answer = self.answer(request).await;
+        self.shared.ledger.answered(&self.ticket, answer.status);
+        finish(&self.shared, &mut answer.headers, &self.effects);
+        send::send(&self.shared, self.line, version, is_head, answer, &self.effects).await
     }
-    let version = request.version();
-    if effects.early_hints && version == Version::HTTP_11 && line.write(EARLY_HINTS).await.is_err() {
-        return reset(&shared, &line).await;
+
+    async fn answer(&mut self, request: Request<Incoming>) -> Answer {
+        if let Some(status) = self.effects.status {
+            let answer = Answer::text(status, &format!("{status} on command"));
+            return match self.effects.retry_after {
+                Some(seconds) => answer.with(RETRY_AFTER, &seconds.to_string()),
+                None => answer,
+            };
+        }
+        if *request.method() == Method::OPTIONS {
+            return Answer::bare(StatusCode::NO_CONTENT)
+                .with(ALLOW, METHODS)
+                .with(ACCESS_CONTROL_ALLOW_METHODS, METHODS)
+                .with(ACCESS_CONTROL_ALLOW_HEADERS, "*");
+        }
+        if request.uri().path().starts_with("/ingest/") {
+            return ingest(&self.shared, request).await;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return not_allowed("GET, HEAD, OPTIONS");
+        }
+        read(&self.shared, &request, &mut self.effects).unwrap_or_else(Answer::from)
     }
-    sleep(effects.latency).await;
-    if let Some(gate) = &effects.head_gate {
-        gate.pass().await;
+
+    /// Resets the connection. Never returns: the connection's end drops it.
+    async fn reset(&self) -> Response<Body> {
+        self.shared.resets.fetch_add(1, Ordering::Relaxed);
+        self.line.reset_now();
+        pending().await
     }
-    if request.uri().path() == "/echo" && effects.status.is_none() {
-        shared.ledger.answered(&ticket, StatusCode::OK);
-        return Ok(echo(&shared, request, &effects));
-    }
-    let is_head = request.method() == Method::HEAD;
-    let mut answer = answer(&shared, request, &mut effects).await;
-    shared.ledger.answered(&ticket, answer.status);
-    finish(&shared, &mut answer.headers, &effects);
-    Ok(send(&shared, line, version, is_head, answer, &effects).await)
 }
 
 const EARLY_HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n";
-
-async fn answer(shared: &Shared, request: Request<Incoming>, effects: &mut Effects) -> Answer {
-    if let Some(status) = effects.status {
-        let answer = Answer::text(status, &format!("{status} on command"));
-        return match effects.retry_after {
-            Some(seconds) => answer.with(RETRY_AFTER, &seconds.to_string()),
-            None => answer,
-        };
-    }
-    let path = request.uri().path();
-    if *request.method() == Method::OPTIONS {
-        return Answer::bare(StatusCode::NO_CONTENT)
-            .with(ALLOW, METHODS)
-            .with(ACCESS_CONTROL_ALLOW_METHODS, METHODS)
-            .with(ACCESS_CONTROL_ALLOW_HEADERS, "*");
-    }
-    if path.starts_with("/ingest/") {
-        return ingest(shared, request).await;
-    }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return not_allowed("GET, HEAD, OPTIONS");
-    }
-    read(shared, &request, effects).unwrap_or_else(Answer::from)
-}
 
 const METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, DELETE";
 
@@ -139,7 +177,7 @@ fn not_allowed(methods: &str) -> Answer {
 /// Sends a request's body back while it arrives.
 fn echo(shared: &Shared, request: Request<Incoming>, effects: &Effects) -> Response<Body> {
     let mut headers = HeaderMap::new();
-    put(&mut headers, http::HeaderName::from_static("x-method"), request.method().as_str());
+    put(&mut headers, HeaderName::from_static("x-method"), request.method().as_str());
     if let Some(content_type) = request.headers().get(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
@@ -161,95 +199,4 @@ fn finish(shared: &Shared, headers: &mut HeaderMap, effects: &Effects) {
             None => drop(headers.remove(name)),
         }
     }
-}
-
-/// Sends the answer through hyper, or past it when it is to be wrong.
-async fn send(
-    shared: &Shared,
-    line: Line,
-    version: Version,
-    is_head: bool,
-    answer: Answer,
-    effects: &Effects,
-) -> Response<Body> {
-    let Answer { status, mut headers, content, body } = answer;
-    let length = body.end - body.start;
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !bodiless && !effects.chunked {
-        headers.insert(CONTENT_LENGTH, effects.wrong_length.unwrap_or(length).into());
-    }
-    if bodiless || is_head {
-        return respond(status, headers, Empty::new().map_err(|never| match never {}).boxed_unsync());
-    }
-    let flow = Flow::new(content, body, effects);
-    let is_wrong = effects.ending != Ending::Whole || (effects.wrong_length.is_some() && !effects.chunked);
-    if is_wrong && version < Version::HTTP_2 {
-        return send_wrong(shared, &line, &head(status, &headers, effects), flow, effects).await;
-    }
-    respond(status, headers, flow.into_body(line))
-}
-
-fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
-}
-
-/// Writes the answer past hyper and ends the connection. Never returns: the connection's end drops it.
-async fn send_wrong(
-    shared: &Shared,
-    line: &Line,
-    head: &str,
-    flow: Flow,
-    effects: &Effects,
-) -> Response<Body> {
-    line.mute();
-    if let Err(error) = write_wrong(line, head, flow, effects).await {
-        tracing::debug!(%error, "a client left before its answer was broken");
-    }
-    match effects.ending {
-        Ending::Reset(_) => {
-            shared.resets.fetch_add(1, Ordering::Relaxed);
-            line.reset().await;
-        }
-        Ending::Whole | Ending::Close(_) => line.close().await,
-    }
-    pending().await
-}
-
-async fn write_wrong(line: &Line, head: &str, mut flow: Flow, effects: &Effects) -> io::Result<()> {
-    line.write(head.as_bytes()).await?;
-    while let Some(piece) = flow.next().await {
-        if effects.chunked {
-            line.write(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
-        }
-        line.write(&piece).await?;
-        if effects.chunked {
-            line.write(b"\r\n").await?;
-        }
-    }
-    Ok(())
-}
-
-/// An HTTP/1.1 head as text.
-fn head(status: StatusCode, headers: &HeaderMap, effects: &Effects) -> String {
-    let mut text = format!("HTTP/1.1 {status}\r\n");
-    for (name, value) in headers {
-        // Writing to a String cannot fail.
-        let written = write!(text, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
-        debug_assert!(written.is_ok(), "a String takes any text");
-    }
-    if effects.chunked {
-        text.push_str("transfer-encoding: chunked\r\n");
-    }
-    text.push_str("\r\n");
-    text
-}
-
-/// Resets the connection. Never returns: the connection's end drops it.
-async fn reset(shared: &Shared, line: &Line) -> Result<Response<Body>, Infallible> {
-    shared.resets.fetch_add(1, Ordering::Relaxed);
-    line.reset_now();
-    pending().await
 }

@@ -28,17 +28,15 @@ pub(crate) async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let server = Server {
-        tracker: TaskTracker::new(),
         slots: Arc::new(Semaphore::new(usize::try_from(shared.config.connections_max)?)),
-        killed: CancellationToken::new(),
         shared,
         shutdown,
     };
     let outcome = server.accept_all(listener, addr).await;
-    server.tracker.close();
-    if timeout(server.shared.config.drain_timeout, server.tracker.wait()).await.is_err() {
-        server.killed.cancel();
-        server.tracker.wait().await;
+    server.shared.tasks.close();
+    if timeout(server.shared.config.drain_timeout, server.shared.tasks.wait()).await.is_err() {
+        server.shared.killed.cancel();
+        server.shared.tasks.wait().await;
     }
     outcome
 }
@@ -46,10 +44,8 @@ pub(crate) async fn run(
 #[derive(Clone)]
 struct Server {
     shared: Arc<Shared>,
-    tracker: TaskTracker,
     slots: Arc<Semaphore>,
     shutdown: CancellationToken,
-    killed: CancellationToken,
 }
 
 impl Server {
@@ -103,7 +99,7 @@ impl Server {
             return;
         }
         let server = self.clone();
-        self.tracker.spawn(async move {
+        self.shared.tasks.spawn(async move {
             server.shared.open.fetch_add(1, Ordering::Relaxed);
             Box::pin(server.serve(line)).await;
             server.shared.open.fetch_sub(1, Ordering::Relaxed);
@@ -115,7 +111,7 @@ impl Server {
     async fn serve(&self, line: Line) {
         line.send_at_once();
         let builder = self.builder(&line);
-        let service = service_fn(|request| request::serve(Arc::clone(&self.shared), line.clone(), request));
+        let service = service_fn(|request| request::serve(&self.shared, &line, request));
         let connection = builder.serve_connection(TokioIo::new(line.wire()), service);
         let mut connection = std::pin::pin!(connection);
         let mut down = self.shared.faults.down();
@@ -132,7 +128,7 @@ impl Server {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = self.killed.cancelled() => {
+                () = self.shared.killed.cancelled() => {
                     line.reset_now();
                     break;
                 }
@@ -147,7 +143,7 @@ impl Server {
     }
 
     fn builder(&self, line: &Line) -> Builder<OnTracker> {
-        let executor = OnTracker { tracker: self.tracker.clone(), over: line.over().clone() };
+        let executor = OnTracker { tracker: self.shared.tasks.clone(), over: line.over().clone() };
         let mut builder = Builder::new(executor);
         let idle = self.shared.config.idle_timeout;
         builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -22,6 +24,10 @@ pub(crate) struct Shared {
     pub(crate) faults: Book,
     pub(crate) ledger: Ledger,
     pub(crate) shelf: Shelf,
+    /// Connections, the requests of HTTP/2, and uploads: shutdown waits for them.
+    pub(crate) tasks: TaskTracker,
+    /// The time to finish open answers is up.
+    pub(crate) killed: CancellationToken,
     pub(crate) accepted: AtomicU64,
     pub(crate) open: AtomicU64,
     pub(crate) resets: AtomicU64,
@@ -39,6 +45,8 @@ impl Shared {
             faults: Book::new(config.faults.faults_max),
             ledger: Ledger::new(&config.counts),
             shelf: Shelf::new(config.ingest.clone()),
+            tasks: TaskTracker::new(),
+            killed: CancellationToken::new(),
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
             resets: AtomicU64::new(0),

@@ -139,6 +139,33 @@ mod tests {
     }
 
     #[test]
+    fn pictures_are_equally_spaced_over_the_joint_of_the_loop_and_over_the_wrap() {
+        use crate::media::Packing;
+        let rendition = Packing::Ts.rendition("240p").unwrap();
+        // 2^33 ticks are 11930.46 loops of 8 s.
+        for first in [0, 4 * 11_929] {
+            let mut last: Option<u64> = None;
+            for segment in (first..first + 12).map(|number| rendition.segment(number)) {
+                for packet in segment.chunks_exact(PACKET) {
+                    let Some(stamp) = picture_stamp(packet) else { continue };
+                    if let Some(before) = last.replace(stamp) {
+                        assert_eq!(stamp.wrapping_sub(before) & STAMP_MASK, TICKS_PER_SECOND / 25);
+                    }
+                }
+            }
+            assert!(last.is_some(), "there were pictures");
+        }
+    }
+
+    /// The PTS of a packet in which a picture begins.
+    fn picture_stamp(packet: &[u8]) -> Option<u64> {
+        let at = packet.windows(4).position(|window| window == [0, 0, 1, 0xe0])?;
+        let stamp = packet.get(at + 9..at + 14)?;
+        let all = stamp.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        Some((all >> 33 & 0x7) << 30 | (all >> 17 & 0x7fff) << 15 | (all >> 1 & 0x7fff))
+    }
+
+    #[test]
     fn continuity_counters_go_on_over_the_joint_of_the_loop() {
         use crate::media::Packing;
         for rendition in Packing::Ts.renditions() {

@@ -1,0 +1,33 @@
+//! Start and end.
+
+use tidegate_origin_stub::{Fault, OriginStub};
+use tokio::time::timeout;
+
+use crate::harness::{Origin, PATIENCE, ask, config, origin};
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let origin = origin().await;
+    for which in ["listen", "admin"] {
+        let mut config = config();
+        let taken = if which == "listen" { &mut config.listen } else { &mut config.admin };
+        *taken = origin.addr;
+        let error = format!("{:#}", OriginStub::load(config).await.unwrap_err());
+        assert!(error.contains(&origin.addr.to_string()), "{error}");
+        assert!(error.contains(which), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_stub_even_while_an_answer_is_held() {
+    let Origin { addr, control, shutdown, running, .. } = origin().await;
+    control.fault(Fault::on("*").hold("gate")).unwrap();
+    let (reply, ended) = tokio::join!(ask(addr, "GET", "/bytes/5", "", ""), async {
+        control.waiting("gate", 1).await;
+        shutdown.cancel();
+        timeout(PATIENCE, running).await
+    });
+    assert_eq!(reply.status, 0);
+    ended.unwrap().unwrap().unwrap();
+    tokio::net::TcpStream::connect(addr).await.unwrap_err();
+}

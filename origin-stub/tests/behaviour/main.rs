@@ -1,0 +1,20 @@
+//! What the origin stub promises, asked for over real sockets and judged by the bytes on the wire.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod down;
+#[cfg(test)]
+mod h2;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod ingest;
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod wrong;
