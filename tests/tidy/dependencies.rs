@@ -3,13 +3,29 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::repository::{assert_none, dependencies, manifest, members, read};
+use crate::repository::{assert_none, dependencies, files_named, manifest, members, read};
 
 #[test]
 fn every_dependency_in_the_table_is_used() {
     let used: BTreeSet<String> = members().iter().flat_map(|member| dependencies(member)).collect();
     let unused: Vec<_> = table().into_iter().filter(|name| !used.contains(name)).collect();
     assert_none(&unused, "dependencies that no member uses");
+}
+
+#[test]
+fn members_use_what_they_depend_on() {
+    let sources = files_named("rs");
+    let mut findings = Vec::new();
+    for member in members() {
+        let own = sources
+            .iter()
+            .filter(|file| file.starts_with(&member))
+            .map(|file| read(file))
+            .collect::<String>();
+        let unused = dependencies(&member).into_iter().filter(|name| !own.contains(&name.replace('-', "_")));
+        findings.extend(unused.map(|name| format!("{member}: {name}")));
+    }
+    assert_none(&findings, "dependencies that their crate does not name");
 }
 
 #[test]

@@ -34,6 +34,9 @@ const TESTS: &[Package] = &[
     Package { name: "nodejs", brings: Brings::Program("node") },
     Package { name: "npm", brings: Brings::Program("npm") },
     Package { name: "python3", brings: Brings::Program("python3") },
+    Package { name: "python3-pip", brings: Brings::Program("pip3") },
+    // libFuzzer is built from source.
+    Package { name: "g++", brings: Brings::Program("c++") },
 ];
 
 const BENCH: &[Package] = &[
@@ -106,10 +109,7 @@ fn system_packages(packages: &[Package]) -> Result<()> {
         return Ok(());
     }
     if !is_root() || shell::find("apt-get").is_none() {
-        bail!(
-            "missing: {0}\nInstall with:\n  sudo apt-get update\n  sudo apt-get install --yes --no-install-recommends {0}",
-            missing.join(" ")
-        );
+        bail!(instructions(&missing));
     }
     for arguments in
         [vec!["update"], [&["install", "--yes", "--no-install-recommends"][..], &missing].concat()]
@@ -124,6 +124,14 @@ fn system_packages(packages: &[Package]) -> Result<()> {
         Some(package) => bail!("package {} is installed and did not bring what it should", package.name),
         None => Ok(()),
     }
+}
+
+fn instructions(missing: &[&str]) -> String {
+    let packages = missing.join(" ");
+    format!(
+        "missing: {packages}\nInstall with:\n  sudo apt-get update\n  \
+         sudo apt-get install --yes --no-install-recommends {packages}"
+    )
 }
 
 /// The browser's driver, exactly as tests/players/package-lock.json pins it.
@@ -180,4 +188,32 @@ fn read_version(file: &Path, keys: &[&str]) -> Result<String> {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_install_is_told_what_to_type() {
+        let text = instructions(&["ffmpeg", "nginx"]);
+        assert!(
+            text.contains("\n  sudo apt-get install --yes --no-install-recommends ffmpeg nginx"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_version_that_is_not_there_is_named() {
+        let error =
+            read_version(&Repository::here().path("tests/players/package.json"), &["dependencies", "nobody"]);
+        assert!(error.unwrap_err().to_string().ends_with("names no dependencies.nobody"));
+    }
+
+    #[test]
+    fn a_package_is_there_when_what_it_brings_is() {
+        let there = |brings| Package { name: "any", brings }.is_there();
+        assert!(there(Brings::Program("sh")) && there(Brings::File("/")));
+        assert!(!there(Brings::Program("no-such-program")) && !there(Brings::File("/no/such/file")));
+    }
 }
