@@ -35,6 +35,7 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, I
 
 /// Serves one request on its connection. It is counted, and meets its faults, before this returns.
 pub(crate) fn serve(shared: &Arc<Shared>, line: &Line, request: Request<Incoming>) -> Answering {
+    line.note_use();
     let ticket = shared.ledger.arrived(request.method(), request.uri(), request.version(), request.headers());
     let effects = shared.faults.meet(request.uri().path());
     let way = Way { shared: Arc::clone(shared), line: line.clone(), ticket, effects };

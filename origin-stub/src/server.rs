@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -83,7 +83,7 @@ impl Server {
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     // Out of descriptors, most likely: the queue would report it again at once.
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    sleep(std::time::Duration::from_millis(50)).await;
                 }
             }
         }
@@ -116,6 +116,9 @@ impl Server {
         let mut connection = std::pin::pin!(connection);
         let mut down = self.shared.faults.down();
         let mut draining = false;
+        // hyper's own limit begins when it knows the protocol: after the first bytes.
+        let mut first_head = std::pin::pin!(sleep(self.shared.config.idle_timeout));
+        let mut is_new = true;
         loop {
             tokio::select! {
                 () = line.over().cancelled() => break,
@@ -127,6 +130,12 @@ impl Server {
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
+                }
+                () = first_head.as_mut(), if is_new => {
+                    is_new = false;
+                    if !line.is_used() {
+                        break;
+                    }
                 }
                 () = self.shared.killed.cancelled() => {
                     line.reset_now();
@@ -147,7 +156,7 @@ impl Server {
         let mut builder = Builder::new(executor);
         let idle = self.shared.config.idle_timeout;
         builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1000);
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1000).keep_alive_interval(Some(idle));
         builder
     }
 }

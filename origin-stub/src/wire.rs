@@ -31,6 +31,8 @@ struct Inner {
     stream: TcpStream,
     /// hyper's writes wait for ever: an answer is being written past it.
     muted: AtomicBool,
+    /// A request was read.
+    used: AtomicBool,
     /// Bytes that hyper has written.
     written: AtomicU64,
     progress: Notify,
@@ -43,6 +45,7 @@ impl Line {
         Self(Arc::new(Inner {
             stream,
             muted: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             written: AtomicU64::new(0),
             progress: Notify::new(),
             over: CancellationToken::new(),
@@ -51,6 +54,16 @@ impl Line {
 
     pub(crate) fn wire(&self) -> Wire {
         Wire(Arc::clone(&self.0))
+    }
+
+    /// Notes that a request was read.
+    pub(crate) fn note_use(&self) {
+        self.0.used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request was ever read.
+    pub(crate) fn is_used(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed)
     }
 
     /// Ends when the connection is to end.

@@ -1,9 +1,12 @@
 //! Start and end.
 
+use std::time::Duration;
+
 use tidegate_origin_stub::{Fault, OriginStub};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use crate::harness::{Origin, PATIENCE, ask, config, origin};
+use crate::harness::{End, Origin, PATIENCE, ask, config, drain, origin, origin_with};
 
 #[tokio::test]
 async fn a_taken_port_is_named() {
@@ -15,6 +18,18 @@ async fn a_taken_port_is_named() {
         let error = format!("{:#}", OriginStub::load(config).await.unwrap_err());
         assert!(error.contains(&origin.addr.to_string()), "{error}");
         assert!(error.contains(which), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_is_closed() {
+    let mut config = config();
+    config.idle_timeout = Duration::from_millis(50);
+    let origin = origin_with(config).await;
+    for begun in ["", "GET /bytes/5 HTTP/1.1\r\nHo"] {
+        let mut stream = origin.connect().await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        assert_eq!(drain(&mut stream).await, (Vec::new(), End::Closed), "{begun}");
     }
 }
 
