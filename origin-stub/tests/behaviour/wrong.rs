@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tidegate_origin_stub::{Fault, synthetic_bytes, synthetic_variant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -28,6 +29,14 @@ async fn a_cut_body_has_exactly_so_many_bytes_and_a_reset() {
         assert_eq!(reply.body, synthetic_bytes(PATH, 0..bytes), "{bytes}");
         assert_eq!(origin.get(PATH).await.body.len() as u64, SIZE);
     }
+}
+
+#[tokio::test]
+async fn two_hundred_readers_are_cut_at_the_same_byte() {
+    let origin = origin_that(Fault::on(PATH).cut_at(300_000)).await;
+    let replies = join_all((0..200).map(|_| origin.get(PATH))).await;
+    assert!(replies.iter().all(|reply| reply.end == End::Reset && reply.body.len() == 300_000));
+    assert_eq!(origin.control.connections().reset, 200);
 }
 
 #[tokio::test]
