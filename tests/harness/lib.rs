@@ -1,1 +1,40 @@
-//! placeholder
+//! What the end-to-end tests are written with: origins, tiers and viewers that read as a sentence.
+//!
+//!     let origin = origin().run().await;
+//!     let shield = shield().origin(&origin).run().await;
+//!     let edge = edge().shield(&shield).run().await;
+//!     let answers = viewers(100, &[&edge]).get("/bytes/1000").await;
+//!     assert_eq!(origin.requests("/bytes/1000"), 1);
+//!
+//! Everything runs in one process on ports of its own, talks over real sockets, and ends when it is dropped.
+
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_errors_doc,
+    clippy::indexing_slicing,
+    reason = "a harness asserts"
+)]
+
+pub mod origin;
+pub mod tiers;
+pub mod viewer;
+
+pub use origin::{Origin, origin};
+pub use tiers::{Running, edge, shield};
+pub use viewer::{Answer, Viewer, viewer, viewers};
+
+use std::time::Duration;
+
+/// How long a test waits for something before it gives up. Nothing takes nearly as long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `met`, looking again every few milliseconds, at most [`PATIENCE`].
+pub async fn until(what: &str, met: impl AsyncFn() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !met().await {
+        assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

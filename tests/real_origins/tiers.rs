@@ -53,7 +53,7 @@ impl Tier {
     async fn start(role: &str, name: &'static str, rest: &str, folder: &Path) -> Self {
         let (viewers, operators) = (free_port(), free_port());
         let text = format!(
-            "name = \"{name}\"\n{rest}\n[listen]\nviewers = \"127.0.0.1:{viewers}\"\noperators = \"127.0.0.1:{operators}\"\n"
+            "node = \"{name}\"\n{rest}\n[listen]\nviewers = \"127.0.0.1:{viewers}\"\noperators = \"127.0.0.1:{operators}\"\n"
         );
         let file = folder.join(format!("{name}.toml"));
         std::fs::write(&file, text).expect("the tier's configuration");

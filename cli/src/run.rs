@@ -1,0 +1,158 @@
+//! Runs what the command line asks for, and turns its end into an exit code.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command, Part};
+use crate::demo;
+
+/// `EX_CONFIG` of sysexits: the configuration is at fault, and starting again will not help.
+const EXIT_CONFIG: u8 = 78;
+
+/// What went wrong, by whose fault.
+enum Fault {
+    /// The configuration file's.
+    Config(String),
+    /// Anything else's.
+    Runtime(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Fault {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+/// Runs one command to its end.
+pub(crate) fn command(args: Args) -> ExitCode {
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Fault::Config(problem)) => {
+            complain(&problem);
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Fault::Runtime(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args) -> Result<(), Fault> {
+    log_to_stderr(&args.log)?;
+    if let Command::Check { config, tier } = &args.command {
+        check(config, *tier)?;
+        writeln!(std::io::stdout().lock(), "{}: OK", config.display()).context("standard output is closed")?;
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tidegate")
+        .build()
+        .context("the runtime could not be started")?;
+    runtime.block_on(serve(args.command))
+}
+
+async fn serve(command: Command) -> Result<(), Fault> {
+    match command {
+        Command::Demo(options) => Ok(demo::run(options).await?),
+        Command::Edge(file) => {
+            let config = read(file.config.as_deref(), tidegate_edge::Config::parse)?;
+            let edge = tidegate_edge::Edge::load(config).await?;
+            say_where("edge", &edge.addr()?, &edge.admin_addr()?);
+            Ok(edge.run(until_told()?).await?)
+        }
+        Command::Shield(file) => {
+            let config = read(file.config.as_deref(), tidegate_shield::Config::parse)?;
+            let shield = tidegate_shield::Shield::load(config).await?;
+            say_where("shield", &shield.addr()?, &shield.admin_addr()?);
+            Ok(shield.run(until_told()?).await?)
+        }
+        Command::OriginStub(file) => {
+            let config = read(file.config.as_deref(), parse_stub)?;
+            let stub = tidegate_origin_stub::OriginStub::load(config).await?;
+            say_where("origin-stub", &stub.addr(), &stub.admin_addr());
+            Ok(stub.run(until_told()?).await?)
+        }
+        Command::Check { .. } => Ok(()),
+    }
+}
+
+fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
+    let text = text(file)?;
+    let name = file.display().to_string();
+    let checked = match part.unwrap_or_else(|| Part::guess(&name, &text)) {
+        Part::Edge => tidegate_edge::Config::parse(&name, &text).map(drop).map_err(stringed),
+        Part::Shield => tidegate_shield::Config::parse(&name, &text).map(drop).map_err(stringed),
+        Part::OriginStub => parse_stub(&name, &text).map(drop).map_err(stringed),
+    };
+    checked.map_err(Fault::Config)
+}
+
+/// The stub's errors name line and column; the name of the file is put in front.
+fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, String> {
+    tidegate_origin_stub::Config::parse(text).map_err(|error| format!("{file}:{error}"))
+}
+
+fn read<T: Default, E: Display>(
+    file: Option<&Path>,
+    parse: impl Fn(&str, &str) -> Result<T, E>,
+) -> Result<T, Fault> {
+    let Some(file) = file else { return Ok(T::default()) };
+    parse(&file.display().to_string(), &text(file)?).map_err(|error| Fault::Config(error.to_string()))
+}
+
+/// A file that cannot be read is the configuration's fault, too.
+fn text(file: &Path) -> Result<String, Fault> {
+    std::fs::read_to_string(file).map_err(|error| Fault::Config(format!("{}: {error}", file.display())))
+}
+
+fn stringed(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.
+fn until_told() -> anyhow::Result<CancellationToken> {
+    let told = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let token = told.clone();
+    // It lives as long as the process, and there is nothing to wait for at its end.
+    let _listener = tokio::runtime::Handle::current().spawn(async move {
+        let mut times = 0;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            times += 1;
+            if times > 1 {
+                std::process::exit(1);
+            }
+            token.cancel();
+        }
+    });
+    Ok(told)
+}
+
+fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
+    tracing::info!(%serving, %operators, "{part} listens");
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Fault> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| Fault::Config(format!("--log {filter:?}: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
+
+fn complain(problem: &str) {
+    // With standard error closed there is nobody to tell.
+    let _unheard = writeln!(std::io::stderr().lock(), "tidegate: {problem}");
+}

@@ -1,0 +1,196 @@
+//! Edges and shields, in this process, on free ports.
+
+use std::net::SocketAddr;
+
+use tidegate_edge::Edge;
+use tidegate_proxy::config::NodeName;
+use tidegate_shield::Shield;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::origin::Origin;
+use crate::viewer::viewer;
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A shield to be.
+#[derive(Debug)]
+pub struct ShieldBuilder(tidegate_shield::Config);
+
+/// An edge to be.
+#[derive(Debug)]
+pub struct EdgeBuilder(tidegate_edge::Config);
+
+/// A tier that runs.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    admin: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A shield without origins yet.
+pub fn shield() -> ShieldBuilder {
+    let mut config = tidegate_shield::Config::default();
+    (config.listen.viewers, config.listen.operators) = (LOOPBACK, LOOPBACK);
+    "off".clone_into(&mut config.log.access);
+    config.cache.memory = tidegate_proxy::config::units::Size::mib(256);
+    for site in &mut config.site {
+        site.origins.clear();
+    }
+    ShieldBuilder(config)
+}
+
+/// An edge without shields yet.
+pub fn edge() -> EdgeBuilder {
+    let mut config = tidegate_edge::Config::default();
+    (config.listen.viewers, config.listen.operators) = (LOOPBACK, LOOPBACK);
+    "off".clone_into(&mut config.log.access);
+    config.cache.memory = tidegate_proxy::config::units::Size::mib(256);
+    config.shields.clear();
+    EdgeBuilder(config)
+}
+
+impl ShieldBuilder {
+    /// With one more origin; the first is the primary.
+    #[must_use]
+    pub fn origin(self, origin: &Origin) -> Self {
+        self.origin_at(&origin.url())
+    }
+
+    /// With one more origin at an address.
+    #[must_use]
+    pub fn origin_at(mut self, url: &str) -> Self {
+        for site in &mut self.0.site {
+            site.origins.push(url.parse().expect("an address"));
+        }
+        self
+    }
+
+    /// With a change to its configuration.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut tidegate_shield::Config)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    /// Starts it.
+    pub async fn run(self) -> Running {
+        let shield = Shield::load(self.0).await.expect("a shield");
+        let (addr, admin) = (shield.addr().expect("an address"), shield.admin_addr().expect("an address"));
+        Running::start(addr, admin, |stop| shield.run(stop))
+    }
+}
+
+impl EdgeBuilder {
+    /// With one more shield.
+    #[must_use]
+    pub fn shield(self, shield: &Running) -> Self {
+        self.shield_at(&format!("http://{}", shield.addr))
+    }
+
+    /// With one more shield at an address.
+    #[must_use]
+    pub fn shield_at(mut self, url: &str) -> Self {
+        self.0.shields.push(url.parse().expect("an address"));
+        self
+    }
+
+    /// With one more origin, to be asked directly.
+    #[must_use]
+    pub fn origin(mut self, origin: &Origin) -> Self {
+        for site in &mut self.0.site {
+            site.origins.push(origin.url().parse().expect("an address"));
+        }
+        self
+    }
+
+    /// Under another name: every node has its own.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.0.node = NodeName::try_from(name.to_owned()).expect("a name");
+        self
+    }
+
+    /// With a change to its configuration.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut tidegate_edge::Config)) -> Self {
+        change(&mut self.0);
+        self
+    }
+
+    /// Starts it.
+    pub async fn run(self) -> Running {
+        let edge = Edge::load(self.0).await.expect("an edge");
+        let (addr, admin) = (edge.addr().expect("an address"), edge.admin_addr().expect("an address"));
+        Running::start(addr, admin, |stop| edge.run(stop))
+    }
+}
+
+impl Running {
+    fn start<F>(addr: SocketAddr, admin: SocketAddr, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let running = run(stop.clone());
+        tasks.spawn(async move { running.await.expect("the tier runs") });
+        tasks.close();
+        Self { addr, admin, stop, tasks }
+    }
+
+    /// Where viewers connect.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where operators connect.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Tells it to drain, as SIGTERM does.
+    pub fn drain(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// The sum of all samples of `metric` whose labels contain `label`.
+    pub async fn metric(&self, metric: &str, label: &str) -> f64 {
+        let text = viewer(self.admin).get("/metrics").await.text();
+        let samples = text.lines().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            let labels = name.strip_prefix(metric)?;
+            let fits = (labels.is_empty() || labels.starts_with('{')) && labels.contains(label);
+            fits.then(|| value.parse::<f64>().ok()).flatten()
+        });
+        samples.sum()
+    }
+
+    /// A counter, which is a whole number.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counters of tests are small"
+    )]
+    pub async fn count(&self, metric: &str, label: &str) -> u64 {
+        self.metric(metric, label).await as u64
+    }
+
+    /// The status page.
+    pub async fn status(&self) -> serde_json::Value {
+        let answer = viewer(self.admin).get("/v1/status").await;
+        serde_json::from_slice(&answer.body).expect("JSON")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

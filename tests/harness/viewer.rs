@@ -1,0 +1,310 @@
+//! Viewers: a small HTTP/1.1 client that sees what a well-made client library hides: which byte came when, and
+//! whether a body was whole.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::PATIENCE;
+use crate::tiers::Running;
+
+/// A request to be, to one address.
+#[derive(Debug, Clone)]
+pub struct Viewer {
+    addr: SocketAddr,
+    host: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// Many viewers, spread over several tiers.
+#[derive(Debug, Clone)]
+pub struct Viewers {
+    count: usize,
+    addrs: Vec<SocketAddr>,
+    headers: Vec<(String, String)>,
+}
+
+/// What a viewer saw.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status; 0 where the connection ended before there was one.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The bytes of the body that arrived.
+    pub body: Vec<u8>,
+    /// Whether the body ended as its framing promised.
+    pub whole: bool,
+    /// When the first byte of the body arrived, or the head where there was no body.
+    pub first_byte: Instant,
+    /// Informational heads that came before.
+    pub informational: Vec<u16>,
+}
+
+/// A connection that is read from step by step.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// A viewer of whatever listens at `addr`.
+pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
+    Viewer { addr: addr.into(), host: "live.example".to_owned(), headers: Vec::new(), body: Vec::new() }
+}
+
+/// `count` viewers, spread evenly over `tiers`.
+pub fn viewers(count: usize, tiers: &[&Running]) -> Viewers {
+    Viewers { count, addrs: tiers.iter().map(|tier| tier.addr()).collect(), headers: Vec::new() }
+}
+
+impl From<&Running> for Viewer {
+    fn from(tier: &Running) -> Self {
+        viewer(tier.addr())
+    }
+}
+
+impl Viewers {
+    /// With a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// All ask for `target` at once.
+    pub async fn get(&self, target: &str) -> Vec<Answer> {
+        let mut asking = JoinSet::new();
+        for addr in self.addrs.iter().cycle().take(self.count) {
+            let (mut viewer, target) = (viewer(*addr), target.to_owned());
+            viewer.headers.clone_from(&self.headers);
+            asking.spawn(async move { viewer.get(&target).await });
+        }
+        asking.join_all().await
+    }
+}
+
+impl Viewer {
+    /// With a header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Asking for another host.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: &[u8]) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
+
+    /// GET.
+    pub async fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target).await
+    }
+
+    /// Any method, on a connection of its own.
+    pub async fn ask(&self, method: &str, target: &str) -> Answer {
+        let mut connection = self.start(method, target).await;
+        tokio::time::timeout(PATIENCE, connection.answer(method)).await.expect("an answer in time")
+    }
+
+    /// Sends the request and reads nothing yet.
+    pub async fn start(&self, method: &str, target: &str) -> Connection {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.host);
+        for (name, value) in &self.headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.body.is_empty() {
+            request.push_str(&format!("content-length: {}\r\n", self.body.len()));
+        }
+        request.push_str("\r\n");
+        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        Connection::open(self.addr, &bytes).await
+    }
+
+    /// Sends bytes as they are, and reads all that comes back until the connection ends.
+    pub async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut connection = Connection::open(self.addr, bytes).await;
+        let mut all = Vec::new();
+        // A reset ends the reading, too.
+        let _end =
+            tokio::time::timeout(PATIENCE, connection.stream.read_to_end(&mut all)).await.expect("an end");
+        all
+    }
+}
+
+impl Connection {
+    /// Connects and sends.
+    pub async fn open(addr: SocketAddr, bytes: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(addr).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        // The other side may have refused already; what it said is read below.
+        let _refused = stream.write_all(bytes).await;
+        Self { stream, buffer: Vec::new() }
+    }
+
+    /// Sends more.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        let _refused = self.stream.write_all(bytes).await;
+    }
+
+    /// Reads one answer.
+    pub async fn answer(&mut self, method: &str) -> Answer {
+        let mut informational = Vec::new();
+        let (status, headers) = loop {
+            match self.head().await {
+                Some((status, _)) if (100..200).contains(&status) => informational.push(status),
+                Some(head) => break head,
+                None => break (0, HeaderMap::new()),
+            }
+        };
+        let mut answer = Answer {
+            status,
+            headers,
+            body: Vec::new(),
+            whole: false,
+            first_byte: Instant::now(),
+            informational,
+        };
+        if status != 0 {
+            self.body(method, &mut answer).await;
+        }
+        answer
+    }
+
+    /// Reads a head; `None` where the connection ends before it is whole.
+    pub async fn head(&mut self) -> Option<(u16, HeaderMap)> {
+        let end = loop {
+            match self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+                Some(end) => break end,
+                None => self.more().await.then_some(())?,
+            }
+        };
+        let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+        Some(parse_head(&String::from_utf8_lossy(&head)))
+    }
+
+    /// Reads what has arrived, or the next bytes; empty at the end.
+    pub async fn some(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            self.more().await;
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
+    async fn body(&mut self, method: &str, answer: &mut Answer) {
+        if method == "HEAD" || matches!(answer.status, 204 | 304) {
+            answer.whole = true;
+            return;
+        }
+        if self.buffer.is_empty() && answer.length() != Some(0) {
+            self.more().await;
+        }
+        answer.first_byte = Instant::now();
+        let chunked = answer.header("transfer-encoding") == "chunked";
+        answer.whole = match (chunked, answer.length()) {
+            (true, _) => self.chunks(&mut answer.body).await,
+            (false, Some(length)) => self.take(length, &mut answer.body).await,
+            (false, None) => {
+                while self.more().await {}
+                answer.body = std::mem::take(&mut self.buffer);
+                true
+            }
+        };
+    }
+
+    async fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
+        loop {
+            let Some(line) = self.line().await else { return false };
+            let Ok(size) = usize::from_str_radix(line.trim(), 16) else { return false };
+            if size == 0 {
+                return self.line().await.is_some();
+            }
+            if !self.take(size, body).await || self.line().await.is_none() {
+                return false;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let end = loop {
+            match self.buffer.windows(2).position(|two| two == b"\r\n") {
+                Some(end) => break end,
+                None => self.more().await.then_some(())?,
+            }
+        };
+        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+        Some(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+
+    async fn take(&mut self, mut length: usize, body: &mut Vec<u8>) -> bool {
+        loop {
+            let here = length.min(self.buffer.len());
+            body.extend_from_slice(&self.buffer[..here]);
+            self.buffer.drain(..here);
+            length -= here;
+            if length == 0 {
+                return true;
+            }
+            if !self.more().await {
+                return false;
+            }
+        }
+    }
+
+    async fn more(&mut self) -> bool {
+        self.buffer.reserve(64 * 1024);
+        self.stream.read_buf(&mut self.buffer).await.is_ok_and(|read| read > 0)
+    }
+}
+
+impl Answer {
+    /// A header field, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Content-Length.
+    pub fn length(&self) -> Option<usize> {
+        self.header("content-length").parse().ok()
+    }
+
+    /// Asserts that it is whole and has this status and body.
+    #[track_caller]
+    pub fn is(&self, status: u16, body: &[u8]) {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert!(self.whole, "the body broke off after {} bytes", self.body.len());
+        assert!(self.body == body, "{} bytes that differ from the {} expected", self.body.len(), body.len());
+    }
+}
+
+fn parse_head(head: &str) -> (u16, HeaderMap) {
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a field name");
+        headers.append(name, HeaderValue::from_str(value.trim()).expect("a field value"));
+    }
+    (status, headers)
+}
