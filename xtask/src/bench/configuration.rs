@@ -53,7 +53,19 @@ fn nginx_with(folder: &Path, access_log: &str, inner: &str) -> String {
     )
 }
 
-/// An edge whose only upstream is the origin.
-pub(crate) fn tidegate(listen: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> String {
-    format!("listen = \"{listen}\"\nadmin = \"{admin}\"\n\n[[shields]]\nurl = \"http://{origin}\"\n")
+/// An edge that asks the origin itself.
+pub(crate) fn tidegate(listen: SocketAddr, operators: SocketAddr, origin: SocketAddr) -> String {
+    format!(
+        "shields = []
+[listen]
+viewers = \"{listen}\"
+operators = \"{operators}\"
+[cache]
+memory = \"256MiB\"
+[log]
+access = \"off\"
+[[site]]
+origins = [\"http://{origin}\"]
+"
+    )
 }
