@@ -274,6 +274,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinSet;
+
     use super::*;
 
     fn body() -> Arc<Body> {
@@ -292,16 +294,14 @@ mod tests {
     async fn readers_see_the_same_bytes_however_they_arrive() {
         let body = body();
         let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[0]).collect();
-        let early = tokio::task::spawn({
-            let reader = body.reader(0, None);
-            rest(reader)
-        });
+        let mut early = JoinSet::new();
+        early.spawn(rest(body.reader(0, None)));
         for piece in bytes.chunks(777) {
             body.append(Bytes::copy_from_slice(piece));
             tokio::task::yield_now().await;
         }
         body.complete();
-        assert_eq!(early.await.unwrap().unwrap(), bytes);
+        assert_eq!(early.join_next().await.unwrap().unwrap().unwrap(), bytes);
         assert_eq!(rest(body.reader(0, None)).await.unwrap(), bytes);
         assert_eq!(rest(body.reader(65_000, Some(66_000))).await.unwrap(), bytes[65_000..66_000]);
         assert!(body.whole().unwrap().len() <= 5, "small appends are joined");
@@ -329,5 +329,57 @@ mod tests {
         assert_eq!(ledger.bytes(), 3);
         drop(reader);
         assert_eq!(ledger.bytes(), 0);
+    }
+    /// A byte that tells where it stands, with a period that no piece length divides.
+    fn byte_at(position: u64) -> u8 {
+        (position % 251).to_le_bytes()[0]
+    }
+
+    async fn follow(mut reader: Reader) -> Result<u64, Broken> {
+        loop {
+            let position = reader.position();
+            let Some(bytes) = reader.next().await? else { return Ok(position) };
+            assert!(!bytes.is_empty());
+            let wrong = bytes.iter().zip(position..).find(|(byte, at)| **byte != byte_at(*at));
+            assert_eq!(wrong, None, "a byte is out of its place");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn readers_on_other_threads_follow_a_writer_byte_by_byte() {
+        const LEN: u64 = 2_000_003;
+        for broken in [false, true] {
+            let body = body();
+            let mut readers = JoinSet::new();
+            let mut ranges = JoinSet::new();
+            for n in 0..32 {
+                readers.spawn(follow(body.reader(n * 50_000, None)));
+                ranges.spawn(follow(body.reader(n, Some(LEN / 2 + n))));
+            }
+            let writer = {
+                let body = Arc::clone(&body);
+                tokio::task::spawn_blocking(move || {
+                    let lens = [1_u64, 7, 900, 16_384, 70_000, 3].into_iter().cycle();
+                    let mut at = 0;
+                    for len in lens {
+                        let end = (at + len).min(LEN);
+                        body.append((at..end).map(byte_at).collect());
+                        at = end;
+                        if at == LEN {
+                            break;
+                        }
+                    }
+                    if broken { body.break_off(Broken("reset")) } else { body.complete() }
+                })
+            };
+            let expected = if broken { Err(Broken("reset")) } else { Ok(LEN) };
+            for read in readers.join_all().await {
+                assert_eq!(read, expected);
+            }
+            let mut ends: Vec<_> = ranges.join_all().await.into_iter().map(Result::unwrap).collect();
+            ends.sort_unstable();
+            assert!(ends.into_iter().eq((0..32).map(|n| LEN / 2 + n)));
+            writer.await.unwrap();
+        }
     }
 }

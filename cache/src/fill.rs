@@ -18,7 +18,7 @@ use crate::Lifetimes;
 use crate::body::{Body, Broken};
 use crate::key::Key;
 use crate::object::{Head, Object, Variant};
-use crate::slot::Slot;
+use crate::slot::{Held, Slot};
 use crate::store::Inner;
 
 /// Why no source could answer, and what a viewer is told.
@@ -34,6 +34,14 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// How long the failure is remembered, so that a thousand askers make one request.
     pub lifetime: Duration,
+}
+
+impl Failure {
+    /// A failure that is not remembered.
+    fn passing(reason: &'static str) -> Self {
+        let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
+        Self { status, reason, source: None, retry_after: None, lifetime }
+    }
 }
 
 /// What a ticket is good for.
@@ -64,6 +72,15 @@ pub enum Refused {
     /// The fills under way already hold their share of the memory.
     #[error("the fills under way hold all the memory that they may")]
     NoRoom,
+}
+
+impl Refused {
+    fn broken(self) -> Broken {
+        match self {
+            Self::TooLarge { .. } => TOO_LARGE,
+            Self::NoRoom => Broken("no_room"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -207,8 +224,8 @@ impl Filling {
         self.object.as_ref()
     }
 
-    /// Gives out the head: from now on readers follow the body as it grows. `promised` is the length that the source
-    /// announced.
+    /// Gives out the head, once: from now on readers follow the body as it grows. `promised` is the length that the
+    /// source announced.
     ///
     /// # Errors
     /// When the object is too large or there is no room for it; nothing has been given out then.
@@ -221,6 +238,10 @@ impl Filling {
         source: Arc<str>,
     ) -> Result<(), Refused> {
         self.reserve(promised.unwrap_or_default())?;
+        if let Some(first) = &self.object {
+            // Its readers have another source's head.
+            first.body.break_off(Broken("head_twice"));
+        }
         self.cache.move_home(&self.fill, variant.as_ref());
         let body = Arc::new(Body::new(promised, self.cache.ledger()));
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, source) });
@@ -233,49 +254,57 @@ impl Filling {
     /// Adds bytes to the body.
     ///
     /// # Errors
-    /// When the object outgrows its bound; the body must then be broken off.
+    /// When the object outgrows its bound; the body is broken off then.
     pub fn append(&mut self, bytes: Bytes) -> Result<(), Refused> {
-        let Some(object) = &self.object else { return Ok(()) };
+        let Some(object) = self.object.clone() else { return Ok(()) };
         let len = object.body.len() + bytes.len() as u64;
         if len > self.reserved {
-            let max = self.cache.limits().object_max;
-            if len > max {
-                return Err(Refused::TooLarge { max });
+            if let Err(refused) = self.grow(len) {
+                object.body.break_off(refused.broken());
+                return Err(refused);
             }
-            self.reserve((len * 2).clamp(FIRST_RESERVE, max.max(len)))?;
             self.charge();
         }
-        if let Some(object) = &self.object {
-            object.body.append(bytes);
-        }
+        object.body.append(bytes);
+        self.stay_charged();
         Ok(())
     }
 
-    /// Ends the fill well: the object is stored.
+    /// Ends the fill well: the object is stored. A body that broke off, or that is not as long as its head says, is
+    /// not.
     pub fn complete(mut self) {
         let Some(object) = self.object.clone() else { return };
+        if object.body.full_len().is_some_and(|full| full != object.body.len()) {
+            return self.break_off(Broken("wrong_length"));
+        }
         object.body.complete();
         self.end(|held| {
-            held.failure = None;
-            held.pass_until = None;
-            held.object = Some(object);
+            if object.body.is_complete() {
+                held.failure = None;
+                held.pass_until = None;
+                held.object = Some(object);
+            }
         });
     }
 
     /// Ends the fill badly after its head was given out: readers get an error, nothing is stored.
     pub fn break_off(mut self, why: Broken) {
-        if let Some(object) = &self.object {
-            object.body.break_off(why);
+        match &self.object {
+            Some(object) => {
+                object.body.break_off(why);
+                self.end(|_| {});
+            }
+            None => self.fail_with(Arc::new(Failure::passing(why.0))),
         }
-        self.end(|_| {});
     }
 
     /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
     /// who asks passes.
     pub fn outgrow(mut self, lifetime: Duration) {
         if let Some(object) = &self.object {
-            object.body.break_off(Broken("too_large"));
+            object.body.break_off(TOO_LARGE);
         }
+        self.fill.settle(Answer::Pass);
         let until = Instant::now() + lifetime;
         self.end(|held| held.pass_until = Some(until));
     }
@@ -294,6 +323,7 @@ impl Filling {
         self.fill.settle(Answer::Object(Arc::clone(&renewed)));
         self.end(|held| {
             held.failure = None;
+            held.pass_until = None;
             held.object = Some(renewed);
         });
     }
@@ -362,6 +392,15 @@ impl Filling {
         Ok(())
     }
 
+    /// Sets memory aside for `len` bytes and, where there is room, for as many again.
+    fn grow(&mut self, len: u64) -> Result<(), Refused> {
+        let ample = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
+        if ample > len && self.reserve(ample).is_ok() {
+            return Ok(());
+        }
+        self.reserve(len)
+    }
+
     fn reserve(&mut self, bytes: u64) -> Result<(), Refused> {
         if bytes > self.reserved {
             self.cache.reserve(bytes, bytes - self.reserved)?;
@@ -375,7 +414,7 @@ impl Filling {
         let home = Arc::clone(&self.fill.home.lock());
         let mine = {
             let mut held = home.held.lock();
-            let mine = held.fill.as_ref().is_some_and(|fill| Arc::ptr_eq(fill, &self.fill));
+            let mine = held.is_filled_by(&self.fill);
             if mine {
                 held.reserved = self.reserved;
             }
@@ -386,7 +425,15 @@ impl Filling {
         }
     }
 
-    fn end(&mut self, leave: impl FnOnce(&mut crate::slot::Held)) {
+    /// What grows is in use, and must not be evicted by what does not: its bytes would stay, uncharged.
+    fn stay_charged(&self) {
+        let home = Arc::clone(&self.fill.home.lock());
+        if !self.cache.touch(&home) {
+            self.charge();
+        }
+    }
+
+    fn end(&mut self, leave: impl FnOnce(&mut Held)) {
         let home = Arc::clone(&self.fill.home.lock());
         let settled = home.held.lock().settle(&self.fill, leave);
         self.close(&home, settled);
@@ -394,6 +441,10 @@ impl Filling {
 
     fn close(&mut self, home: &Arc<Slot>, settled: bool) {
         self.ended = true;
+        if let Some(object) = &self.object {
+            // Changes nothing for a body that has ended, and lets no reader wait for one that has not.
+            object.body.break_off(DROPPED);
+        }
         self.cache.release(std::mem::take(&mut self.reserved));
         self.cache.settle(home, settled);
     }
@@ -404,18 +455,16 @@ impl Drop for Filling {
         if self.ended {
             return;
         }
-        self.fail_with(Arc::new(Failure {
-            status: StatusCode::BAD_GATEWAY,
-            reason: "fill_dropped",
-            source: None,
-            retry_after: None,
-            lifetime: Duration::ZERO,
-        }));
+        self.fail_with(Arc::new(Failure::passing(DROPPED.0)));
     }
 }
 
 /// What a body of unknown length is charged at first.
 const FIRST_RESERVE: u64 = 64 * 1024;
+
+const TOO_LARGE: Broken = Broken("too_large");
+
+const DROPPED: Broken = Broken("fill_dropped");
 
 /// Why the body of an abandoned fill broke off.
 pub const ABANDONED: Broken = Broken("abandoned");

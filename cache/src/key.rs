@@ -21,13 +21,17 @@ impl Key {
         Self(joined.into())
     }
 
-    pub(crate) fn whole(joined: &str) -> Self {
-        Self(joined.into())
-    }
-
     /// The key of one variant. `generation` sets the variants of one purge apart from those of the next.
     pub(crate) fn variant(&self, generation: u64, variant: &str) -> Self {
         Self(format!("{}\n{generation}\n{variant}", self.0).into())
+    }
+
+    /// For the key of a variant: the key without its variant, and the generation that the variant belongs to.
+    pub(crate) fn variant_of(&self) -> Option<(Self, u64)> {
+        let (end, _) = self.0.match_indices('\n').nth(1)?;
+        let (primary, variant) = self.0.split_at(end);
+        let generation = variant.split('\n').nth(1)?.parse().ok()?;
+        Some((Self(primary.into()), generation))
     }
 
     /// The key as one string.
@@ -64,5 +68,7 @@ mod tests {
         assert_eq!(key.path_and_query(), "/live/1.ts?x=1");
         assert_eq!(key.variant(3, "fr").path_and_query(), "/live/1.ts?x=1");
         assert_ne!(key.variant(3, "fr"), key.variant(4, "fr"));
+        assert_eq!(key.variant(3, "fr\nde").variant_of(), Some((key.clone(), 3)));
+        assert_eq!(key.variant_of(), None);
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in; `slot.rs` holds the rules of election, one short
 //! lock per key; `fill.rs` is the pen and the tickets; `body.rs` is the growing byte sequence that all readers share;
-//! `freshness.rs` says how long an answer may live (RFC 9111).
+//! `variants.rs` holds answers that vary apart; `freshness.rs` says how long an answer may live (RFC 9111).
 //!
 //! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores nothing that failed.
 
@@ -18,6 +18,7 @@ pub mod key;
 pub mod object;
 mod slot;
 pub mod store;
+mod variants;
 
 pub use body::{Body, Broken, Reader};
 pub use fill::{Answer, Failure, Filling, Refused, Ticket};

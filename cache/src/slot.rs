@@ -112,6 +112,15 @@ impl Slot {
         })
     }
 
+    /// Lets go of the object after an eviction: moka frees what it evicted at some later time, and until then the
+    /// bytes would be held by nobody's leave. What a fill under way may fall back on stays.
+    pub(crate) fn vacate(&self) {
+        let mut held = self.held.lock();
+        let object = if held.fill.is_none() { held.object.take() } else { None };
+        drop(held);
+        drop(object);
+    }
+
     /// The weight that the cache is charged for this slot; zero where there is nothing worth holding.
     pub(crate) fn weight(&self) -> u64 {
         let held = self.held.lock();
@@ -163,9 +172,19 @@ impl Held {
         }
     }
 
+    /// Whether `fill` is this slot's fill.
+    pub(crate) fn is_filled_by(&self, fill: &Arc<Fill>) -> bool {
+        self.fill.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, fill))
+    }
+
+    /// What the answers vary by, if that is still of this generation.
+    pub(crate) fn vary_of(&self, generation: u64) -> Option<&Vary> {
+        self.vary.as_deref().filter(|vary| vary.generation == generation)
+    }
+
     /// Takes what `fill` leaves behind, if it is still this slot's fill: a purge detaches it.
     pub(crate) fn settle(&mut self, fill: &Arc<Fill>, leave: impl FnOnce(&mut Self)) -> bool {
-        if !self.fill.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, fill)) {
+        if !self.is_filled_by(fill) {
             return false;
         }
         self.fill = None;

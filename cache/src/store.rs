@@ -4,6 +4,9 @@
 //! whose fill is under way also stands in a registry, so that eviction cannot make a second fill of the same key
 //! possible. A fill's bytes are charged when its head arrives (all that was promised, or in growing steps), so the
 //! budget holds while it grows.
+//!
+//! At any time one slot stands for a key. Whatever puts a slot in place, in moka or in the registry, does so under
+//! the lock of the key's shard and only if no other slot stands there. The order of locks is shard, then slot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +20,8 @@ use tokio::time::Instant;
 use crate::body::Ledger;
 use crate::fill::{Fill, Filling, Refused};
 use crate::key::Key;
-use crate::object::{Object, Variant};
-use crate::slot::{Decision, Lookup, Slot, Vary};
+use crate::object::Object;
+use crate::slot::{Decision, Held, Lookup, Slot};
 
 /// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +60,12 @@ pub struct Cache(Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     slots: moka::sync::Cache<Key, Entry, ahash::RandomState>,
-    filling: [Mutex<HashMap<Key, Arc<Slot>, ahash::RandomState>>; SHARDS],
+    filling: [Mutex<Shard>; SHARDS],
     hasher: ahash::RandomState,
     filling_bytes: AtomicU64,
-    generations: AtomicU64,
+    /// Taken while a fill moves to the slot of its variant.
+    pub(crate) moving: Mutex<()>,
+    pub(crate) generations: AtomicU64,
     evictions: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     limits: Limits,
@@ -72,6 +77,9 @@ struct Entry {
     slot: Arc<Slot>,
     weight: u32,
 }
+
+/// Slots whose fill is under way.
+type Shard = HashMap<Key, Arc<Slot>, ahash::RandomState>;
 
 const SHARDS: usize = 16;
 
@@ -89,9 +97,10 @@ impl Cache {
             // A live edge asks for an object once, then for the next: a policy that waits for a second request
             // would refuse segments at the very moment they become hot.
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, entry: Entry, cause| {
                 if cause.was_evicted() {
                     counted.fetch_add(1, Ordering::Relaxed);
+                    entry.slot.vacate();
                 }
             })
             .build_with_hasher(ahash::RandomState::new());
@@ -100,6 +109,7 @@ impl Cache {
             filling: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             filling_bytes: AtomicU64::new(0),
+            moving: Mutex::default(),
             generations: AtomicU64::new(0),
             evictions,
             ledger: Arc::default(),
@@ -114,8 +124,8 @@ impl Cache {
         let mut slot = self.0.slot(key);
         for _ in 0..LOOKUPS_MAX {
             let decision = match slot.decide(now) {
-                Decision::Elect => match self.0.register(&slot) {
-                    Ok(()) => self.elect(&slot, now),
+                Decision::Elect => match self.0.elect(&slot, now) {
+                    Ok(decision) => decision,
                     Err(other) => {
                         slot = other;
                         continue;
@@ -186,17 +196,6 @@ impl Cache {
         });
         held.take(max).collect()
     }
-
-    fn elect(&self, slot: &Arc<Slot>, now: Instant) -> Decision {
-        let decision = slot.elect(now, |fill, stale| Filling::new(Arc::clone(&self.0), fill, stale));
-        if !matches!(
-            decision,
-            Decision::Settled(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. } | Lookup::Join(_))
-        ) {
-            self.0.unregister(slot);
-        }
-        decision
-    }
 }
 
 impl Inner {
@@ -208,7 +207,8 @@ impl Inner {
         Arc::clone(&self.ledger)
     }
 
-    fn slot(&self, key: &Key) -> Arc<Slot> {
+    /// The slot that stands for the key, or a new one that does not yet.
+    pub(crate) fn slot(&self, key: &Key) -> Arc<Slot> {
         if let Some(entry) = self.slots.get(key.as_str()) {
             return entry.slot;
         }
@@ -216,27 +216,56 @@ impl Inner {
         filling.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
     }
 
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Arc<Slot>, ahash::RandomState>> {
+    fn shard(&self, key: &Key) -> &Mutex<Shard> {
         let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
         let [first, ..] = &self.filling;
         self.filling.get(index).unwrap_or(first)
     }
 
-    /// Claims the key for this slot's fill, or gives the slot that has the claim.
-    fn register(&self, slot: &Arc<Slot>) -> Result<(), Arc<Slot>> {
+    /// The slot that stands for the key of `slot`, if it is another one.
+    fn other(&self, shard: &Shard, slot: &Arc<Slot>) -> Option<Arc<Slot>> {
+        let current = shard.get(&slot.key).map(Arc::clone);
+        let current = current.or_else(|| self.slots.get(slot.key.as_str()).map(|entry| entry.slot));
+        current.filter(|current| !Arc::ptr_eq(current, slot))
+    }
+
+    /// Elects the asker, unless another slot stands for the key. The claim and the election are one step: between
+    /// them a fill of this key could end and leave an elected one without a claim.
+    fn elect(self: &Arc<Self>, slot: &Arc<Slot>, now: Instant) -> Result<Decision, Arc<Slot>> {
         let mut shard = self.shard(&slot.key).lock();
-        match shard.get(&slot.key) {
-            Some(other) if !Arc::ptr_eq(other, slot) => Err(Arc::clone(other)),
-            Some(_) => Ok(()),
-            None => {
-                shard.insert(slot.key.clone(), Arc::clone(slot));
-                Ok(())
-            }
+        if let Some(other) = self.other(&shard, slot) {
+            return Err(other);
         }
+        let decision = slot.elect(now, |fill, stale| Filling::new(Arc::clone(self), fill, stale));
+        if matches!(decision, Decision::Settled(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
+            shard.insert(slot.key.clone(), Arc::clone(slot));
+        }
+        Ok(decision)
+    }
+
+    /// Makes `fill`, which is under way elsewhere, the fill of this slot too, if the slot stands for its key and
+    /// admits it.
+    pub(crate) fn attach(
+        &self,
+        slot: &Arc<Slot>,
+        fill: &Arc<Fill>,
+        admits: impl FnOnce(&mut Held) -> bool,
+    ) -> bool {
+        let mut shard = self.shard(&slot.key).lock();
+        if self.other(&shard, slot).is_some() {
+            return false;
+        }
+        let mut held = slot.held.lock();
+        let attached = held.fill.is_none() && admits(&mut held);
+        if attached {
+            held.fill = Some(Arc::clone(fill));
+            shard.insert(slot.key.clone(), Arc::clone(slot));
+        }
+        attached
     }
 
     /// Gives the claim up, unless a fill is under way in the slot after all.
-    fn unregister(&self, slot: &Arc<Slot>) {
+    pub(crate) fn unregister(&self, slot: &Arc<Slot>) {
         let mut shard = self.shard(&slot.key).lock();
         let mine = shard.get(&slot.key).is_some_and(|other| Arc::ptr_eq(other, slot));
         if mine && slot.held.lock().fill.is_none() {
@@ -265,13 +294,25 @@ impl Inner {
 
     /// Puts the slot into moka under its present weight and lets moka make room at once.
     pub(crate) fn hold(&self, slot: &Arc<Slot>) {
-        let weight = u32::try_from(slot.weight()).unwrap_or(u32::MAX);
-        if weight == 0 {
-            self.slots.invalidate(slot.key.as_str());
-        } else {
-            self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
+        {
+            // Weighing and putting are one step, so that the last weight is the one that counts.
+            let shard = self.shard(&slot.key).lock();
+            if self.other(&shard, slot).is_some() {
+                return;
+            }
+            let weight = u32::try_from(slot.weight()).unwrap_or(u32::MAX);
+            if weight == 0 {
+                self.slots.invalidate(slot.key.as_str());
+            } else {
+                self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
+            }
         }
         self.slots.run_pending_tasks();
+    }
+
+    /// Counts as a use of the slot; tells whether moka still holds it.
+    pub(crate) fn touch(&self, slot: &Arc<Slot>) -> bool {
+        self.slots.get(slot.key.as_str()).is_some()
     }
 
     /// After a fill has ended: what it left is held, and the claim is given up.
@@ -282,56 +323,13 @@ impl Inner {
         self.unregister(slot);
     }
 
-    /// Moves a fill to the slot that its answer belongs to, now that it is known whether and how it varies.
-    pub(crate) fn move_home(&self, fill: &Arc<Fill>, variant: Option<&Variant>) {
-        let home = Arc::clone(&fill.home.lock());
-        let primary_key = primary(&home.key);
-        let Some(variant) = variant else {
-            if primary_key != home.key {
-                self.purge(&primary_key);
-            }
-            return;
-        };
-        let primary_slot = if primary_key == home.key { Arc::clone(&home) } else { self.slot(&primary_key) };
-        let vary = self.vary(&primary_slot, variant);
-        self.hold(&primary_slot);
-        let key = primary_key.variant(vary.generation, &variant.values);
-        if key == home.key {
-            return;
-        }
-        let target = self.slot(&key);
-        let detached = home.held.lock().settle(fill, |_| {});
-        if detached && self.register(&target).is_ok() {
-            let mut held = target.held.lock();
-            if held.fill.is_none() {
-                held.fill = Some(Arc::clone(fill));
-            }
-        }
-        *fill.home.lock() = target;
-        self.unregister(&home);
-    }
-
-    /// What the answers for a key vary by, from now on.
-    fn vary(&self, primary: &Arc<Slot>, variant: &Variant) -> Arc<Vary> {
-        let mut held = primary.held.lock();
-        if let Some(vary) = held.vary.as_ref().filter(|vary| vary.names == variant.names) {
-            return Arc::clone(vary);
-        }
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let vary = Arc::new(Vary { names: Arc::clone(&variant.names), generation });
-        held.object = None;
-        held.vary = Some(Arc::clone(&vary));
-        vary
-    }
-
     fn purge(&self, key: &Key) {
-        let slot = self.slot(key);
-        {
-            let mut held = slot.held.lock();
-            *held = crate::slot::Held::default();
+        let mut shard = self.shard(key).lock();
+        let filling = shard.remove(key);
+        let held = self.slots.remove(key.as_str()).map(|entry| entry.slot);
+        for slot in filling.into_iter().chain(held) {
+            *slot.held.lock() = Held::default();
         }
-        self.unregister(&slot);
-        self.slots.invalidate(key.as_str());
     }
 
     fn totals(&self) -> Totals {
@@ -355,13 +353,5 @@ impl Inner {
             evictions: self.evictions.load(Ordering::Relaxed),
             budget_bytes: self.limits.bytes,
         }
-    }
-}
-
-/// The key without its variant.
-fn primary(key: &Key) -> Key {
-    match key.as_str().match_indices('\n').nth(1) {
-        Some((end, _)) => Key::whole(key.as_str().get(..end).unwrap_or_default()),
-        None => key.clone(),
     }
 }

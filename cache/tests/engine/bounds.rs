@@ -1,0 +1,151 @@
+//! What is too large is refused, before it has cost anybody anything where that is possible.
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tidegate_cache::{Answer, Cache, Limits, Refused};
+use tokio::time::advance;
+
+use crate::house::*;
+
+fn small() -> Cache {
+    Cache::new(Limits { bytes: MIB, object_max: 300_000 })
+}
+
+fn promise(filling: &mut tidegate_cache::Filling, bytes: u64) -> Result<(), Refused> {
+    filling.publish(head(), lives(60, 0, 0), None, Some(bytes), "origin".into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_promised_too_large_is_refused_before_its_head_is_out() {
+    let (cache, key) = (small(), key("/huge.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    assert_eq!(promise(&mut filling, 300_001), Err(Refused::TooLarge { max: 300_000 }));
+    assert!(now(&ticket).is_none());
+    filling.pass(seconds(10));
+    assert!(matches!(ticket.answer().await, Answer::Pass));
+    drop(ticket);
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_may_be_exactly_as_large_as_the_bound() {
+    let (cache, key) = (small(), key("/large.ts"));
+    let (_ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, &vec![1; 299_999]);
+    append(&mut filling, &[1; 1]);
+    assert_eq!(filling.append(Bytes::from_static(b"x")), Err(Refused::TooLarge { max: 300_000 }));
+    drop(filling);
+    let (_ticket, mut filling) = ask(&cache, &key).miss();
+    promise(&mut filling, 300_000).unwrap();
+    append(&mut filling, &vec![1; 300_000]);
+    filling.complete();
+    assert_eq!(bytes(&ask(&cache, &key).hit()).len(), 300_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_outgrows_its_bound_breaks_and_passes_for_a_while() {
+    let (cache, key) = (small(), key("/huge.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, &vec![0; 200_000]);
+    let object = ticket.answer().await.object();
+    filling.append(Bytes::from(vec![0; 200_000])).unwrap_err();
+    filling.outgrow(seconds(10));
+    assert_eq!(read(&object.body).await.unwrap_err().0, "too_large");
+    assert!(ask(&cache, &key).passes());
+    advance(seconds(10)).await;
+    drop(ask(&cache, &key).miss());
+    drop(ticket);
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_a_byte_is_never_stored() {
+    let (cache, key) = (small(), key("/huge.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, &vec![0; 200_000]);
+    let object = ticket.answer().await.object();
+    filling.append(Bytes::from(vec![0; 200_000])).unwrap_err();
+    filling.complete();
+    assert!(read(&object.body).await.is_err());
+    assert!(cache.objects(10).is_empty());
+    drop(ask(&cache, &key).miss());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fills_under_way_hold_at_most_three_quarters() {
+    let cache = small();
+    let mut under_way = Vec::new();
+    for path in ["/1.ts", "/2.ts"] {
+        let (ticket, mut filling) = ask(&cache, &key(path)).miss();
+        promise(&mut filling, 300_000).unwrap();
+        under_way.push((ticket, filling));
+    }
+    let (ticket, mut filling) = ask(&cache, &key("/3.ts")).miss();
+    assert_eq!(promise(&mut filling, 300_000), Err(Refused::NoRoom));
+    assert_eq!(cache.totals().filling_bytes, 600_000);
+    under_way.pop();
+    promise(&mut filling, 300_000).unwrap();
+    drop((ticket, filling, under_way));
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_unknown_length_takes_the_room_that_there_is() {
+    let cache = small();
+    let (_ticket, mut other) = ask(&cache, &key("/other.ts")).miss();
+    promise(&mut other, 300_000).unwrap();
+    let (_second, mut filling) = ask(&cache, &key("/unknown.ts")).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    for _ in 0..30 {
+        append(&mut filling, &[0; 10_000]);
+    }
+    filling.complete();
+    assert_eq!(bytes(&ask(&cache, &key("/unknown.ts")).hit()).len(), 300_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tiny_bound_is_a_bound_like_any_other() {
+    for limits in [Limits { bytes: MIB, object_max: 1000 }, Limits { bytes: 8000, object_max: 8000 }] {
+        let (cache, key) = (Cache::new(limits), key("/1.ts"));
+        let (ticket, mut filling) = ask(&cache, &key).miss();
+        publish(&mut filling, lives(60, 0, 0));
+        append(&mut filling, &[0; 500]);
+        append(&mut filling, &[0; 500]);
+        assert!(filling.append(Bytes::from(vec![0; 8000])).is_err());
+        drop((filling, ticket));
+        store(&cache, &key, lives(60, 0, 0), &[0; 1000]);
+        assert_eq!(bytes(&ask(&cache, &key).hit()).len(), 1000);
+        assert_quiet(&cache);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_objects_weight_is_its_key_its_head_its_body_and_what_was_derived() {
+    let cache = roomy();
+    let charged = || cache.totals().charged_bytes;
+    store(&cache, &key("/plain"), lives(60, 0, 0), &[0; 5000]);
+    let plain = charged();
+    assert!((5000..6000).contains(&plain), "{plain}");
+
+    let long = format!("/{}", "k".repeat(3000));
+    store(&cache, &key(&long), lives(60, 0, 0), &[0; 5000]);
+    assert_eq!(charged() - plain, plain + 3000 + 1 - 6);
+
+    let before = charged();
+    let (_ticket, mut filling) = ask(&cache, &key("/heads")).miss();
+    let mut large = head();
+    large.headers.insert("x-large", HeaderValue::from_str(&"v".repeat(2000)).unwrap());
+    filling.publish(large, lives(60, 0, 0), None, None, "origin".into()).unwrap();
+    filling.complete();
+    assert!(charged() - before > 2000);
+
+    let before = charged();
+    ask(&cache, &key("/plain")).hit().gzip.set(Some(Bytes::from(vec![0; 700]))).unwrap();
+    cache.weigh_again(&key("/plain"));
+    assert_eq!(charged() - before, 700);
+    cache.weigh_again(&key("/not held"));
+    assert_eq!(cache.totals().slots, 3);
+}

@@ -1,0 +1,87 @@
+//! What breaks off is never stored, and never looks complete.
+
+use tidegate_cache::{Answer, Broken};
+use tokio::time::advance;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn breaking_off_stores_nothing_and_the_old_object_stays() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    store(&cache, &key, lives(2, 10, 60), b"old");
+    advance(seconds(3)).await;
+    let mut refresh = ask(&cache, &key).stale().1.unwrap();
+    publish(&mut refresh, lives(2, 10, 60));
+    append(&mut refresh, b"ne");
+    let joiner = ask(&cache, &key).join();
+    refresh.break_off(Broken("reset"));
+    let object = joiner.answer().await.object();
+    assert_eq!(read(&object.body).await, Err(Broken("reset")));
+    assert!(!object.body.is_complete());
+    let (object, refresh) = ask(&cache, &key).stale();
+    assert_eq!(bytes(&object), b"old");
+    drop((joiner, refresh));
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn breaking_off_before_the_head_answers_everybody() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    filling.break_off(Broken("reset"));
+    assert_eq!(now(&ticket).expect("an answer").failure().0.reason, "reset");
+    drop(ask(&cache, &key).miss());
+}
+
+#[tokio::test(start_paused = true)]
+async fn outgrowing_before_the_head_answers_everybody() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    filling.outgrow(seconds(10));
+    assert!(matches!(now(&ticket), Some(Answer::Pass)));
+    assert!(ask(&cache, &key).passes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_not_as_long_as_promised_is_not_complete() {
+    let cache = roomy();
+    for (path, sent) in [("/short.ts", &b"12345"[..]), ("/long.ts", b"12345678901")] {
+        let (ticket, mut filling) = ask(&cache, &key(path)).miss();
+        filling.publish(head(), lives(60, 0, 0), None, Some(10), "origin".into()).unwrap();
+        append(&mut filling, sent);
+        let object = ticket.answer().await.object();
+        filling.complete();
+        assert!(read(&object.body).await.is_err(), "{path}");
+        drop(ask(&cache, &key(path)).miss());
+    }
+    assert!(cache.objects(10).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_does_not_fit_what_was_begun_leaves_no_reader_waiting() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    store(&cache, &key, lives(2, 10, 60), b"old");
+    advance(seconds(20)).await;
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"half");
+    filling.renew(head(), lives(60, 0, 0), "origin".into());
+    assert!(read(&ticket.answer().await.object().body).await.is_err());
+
+    cache.purge(&key);
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    filling.pass(seconds(1));
+    assert!(read(&ticket.answer().await.object().body).await.is_err());
+
+    cache.purge(&key);
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"one source's half ");
+    let first = ticket.answer().await.object();
+    publish(&mut filling, lives(60, 0, 0));
+    assert!(read(&first.body).await.is_err(), "a second head does not continue the first body");
+    append(&mut filling, b"another's whole");
+    filling.complete();
+    assert_eq!(bytes(&ask(&cache, &key).hit()), b"another's whole");
+}

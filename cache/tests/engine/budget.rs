@@ -1,0 +1,168 @@
+//! The budget holds: for what is stored, and for what is still growing.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tidegate_cache::{Cache, Filling, Limits, Lookup, Ticket};
+
+use crate::house::*;
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+const BUDGET: u64 = 4 * MIB;
+
+fn tight() -> Cache {
+    Cache::new(Limits { bytes: BUDGET, object_max: MIB })
+}
+
+#[track_caller]
+fn assert_within(cache: &Cache, budget: u64) {
+    let totals = cache.totals();
+    assert!(totals.charged_bytes <= budget + budget / 20, "{totals:?}");
+}
+
+fn zeros(len: u64) -> Bytes {
+    Bytes::from(vec![0; usize::try_from(len).unwrap()])
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_thousand_objects_never_charge_more_than_the_budget() {
+    let (cache, mut dice) = (tight(), Dice(1));
+    let hot: Vec<_> = (0..10).map(|n| key(&format!("/hot/{n}.ts"))).collect();
+    for key in &hot {
+        store(&cache, key, lives(3600, 0, 0), &vec![1; 20_000]);
+    }
+    for n in 0..2000 {
+        let (_ticket, mut filling) = ask(&cache, &key(&format!("/cold/{n}.ts"))).miss();
+        let len = dice.below(100_000);
+        let promised = (dice.below(2) == 0).then_some(len);
+        filling.publish(head(), lives(3600, 0, 0), None, promised, "origin".into()).unwrap();
+        let first = dice.below(len + 1);
+        filling.append(zeros(first)).unwrap();
+        assert_within(&cache, BUDGET);
+        filling.append(zeros(len - first)).unwrap();
+        filling.complete();
+        assert_within(&cache, BUDGET);
+        assert!(cache.totals().body_bytes <= BUDGET, "what was evicted is freed");
+        for key in &hot {
+            assert!(matches!(ask(&cache, key), Lookup::Hit(_)), "a hot object was lost to cold ones");
+        }
+    }
+    let totals = cache.totals();
+    assert!(totals.charged_bytes > BUDGET / 2, "the budget is used: {totals:?}");
+    assert!(totals.evictions > 1500);
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
+    let cache = tight();
+    for n in 0..5000 {
+        store(&cache, &key(&format!("/small/{n}")), lives(3600, 0, 0), b"x");
+    }
+    for n in 0..3 {
+        let (_ticket, mut filling) = ask(&cache, &key(&format!("/large/{n}"))).miss();
+        filling.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+        assert_within(&cache, BUDGET);
+        filling.append(zeros(MIB)).unwrap();
+        filling.complete();
+    }
+    assert_within(&cache, BUDGET);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_growing_fill_is_charged_for_what_it_promised_or_has() {
+    let cache = tight();
+    let (_one, mut promised) = ask(&cache, &key("/promised.ts")).miss();
+    promised.publish(head(), lives(3600, 0, 0), None, Some(500_000), "origin".into()).unwrap();
+    assert!(cache.totals().charged_bytes >= 500_000);
+    assert_eq!(cache.totals().filling_bytes, 500_000);
+
+    let (_two, mut unknown) = ask(&cache, &key("/unknown.ts")).miss();
+    publish(&mut unknown, lives(3600, 0, 0));
+    for _ in 0..50 {
+        append(&mut unknown, &[0; 10_000]);
+        let (totals, there) = (cache.totals(), unknown.object().unwrap().body.len());
+        assert!(totals.charged_bytes >= 500_000 + there, "{totals:?}");
+        assert_eq!(totals.filling_bytes, totals.charged_bytes - overhead(&cache), "{totals:?}");
+    }
+    unknown.complete();
+    append(&mut promised, &vec![0; 500_000]);
+    promised.complete();
+    let totals = cache.totals();
+    assert!((1_000_000..1_010_000).contains(&totals.charged_bytes), "{totals:?}");
+    assert_quiet(&cache);
+}
+
+/// What two slots weigh that hold nothing yet.
+fn overhead(cache: &Cache) -> u64 {
+    cache.fills(10).iter().map(|(key, ..)| key.as_str().len() as u64 + 384).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_growing_fill_stays_charged_while_others_come_and_go() {
+    let (cache, mut dice) = (tight(), Dice(2));
+    let (_ticket, mut slow) = ask(&cache, &key("/slow.ts")).miss();
+    slow.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+    for n in 0..256 {
+        slow.append(zeros(4096)).unwrap();
+        store(&cache, &key(&format!("/{n}.ts")), lives(3600, 0, 0), &zeros(dice.below(100_000)));
+        assert!(cache.totals().body_bytes <= BUDGET, "{:?}", cache.totals());
+    }
+    slow.complete();
+    assert!(matches!(ask(&cache, &key("/slow.ts")), Lookup::Hit(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it_goes_on() {
+    let cache = tight();
+    let (_ticket, mut slow) = ask(&cache, &key("/slow.ts")).miss();
+    slow.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+    for n in 0..100 {
+        store(&cache, &key(&format!("/{n}.ts")), lives(3600, 0, 0), &zeros(100_000));
+    }
+    slow.append(zeros(MIB - 1)).unwrap();
+    assert!(cache.totals().body_bytes <= BUDGET, "{:?}", cache.totals());
+    slow.append(zeros(1)).unwrap();
+    slow.complete();
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took() {
+    let (cache, mut dice) = (tight(), Dice(3));
+    let mut under_way: VecDeque<(Ticket, Filling)> = VecDeque::new();
+    let (mut refused, mut stored) = (0, 0);
+    for n in 0..3000 {
+        let (ticket, mut filling) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
+        if filling
+            .publish(head(), lives(3600, 0, 0), None, Some(dice.below(400_000)), "origin".into())
+            .is_err()
+        {
+            refused += 1;
+            filling.pass(seconds(0));
+        } else {
+            under_way.push_back((ticket, filling));
+        }
+        assert!(cache.totals().filling_bytes <= BUDGET / 4 * 3);
+        assert_within(&cache, BUDGET);
+        if dice.below(3) == 0
+            && let Some((_ticket, mut filling)) = under_way.pop_front()
+        {
+            let promised = filling.object().unwrap().body.full_len().unwrap();
+            filling.append(zeros(promised)).unwrap();
+            filling.complete();
+            stored += 1;
+        }
+    }
+    assert!(refused > 100 && stored > 500, "{refused} {stored}");
+    drop(under_way);
+    assert_quiet(&cache);
+}

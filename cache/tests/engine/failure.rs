@@ -1,0 +1,79 @@
+//! Failures have a lifetime, so that those who ask for what cannot be had make one request, not one each.
+
+use tokio::time::advance;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {
+    let (cache, key) = (roomy(), key("/missing.ts"));
+    for reason in ["not_found", "bad_gateway"] {
+        let (first, filling) = ask(&cache, &key).miss();
+        let joined: Vec<_> = (0..250).map(|_| ask(&cache, &key).join()).collect();
+        filling.fail(failure(reason, 2));
+        for ticket in joined.iter().chain([&first]) {
+            assert_eq!(ticket.answer().await.failure().0.reason, reason);
+        }
+        for _ in 0..250 {
+            assert_eq!(ask(&cache, &key).failed().0.reason, reason);
+        }
+        advance(seconds(2)).await;
+    }
+    assert!(ask(&cache, &key).miss().0.is_elected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_ends_the_memory_of_a_failure() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    ask(&cache, &key).miss().1.fail(failure("timeout", 1));
+    advance(seconds(1)).await;
+    store(&cache, &key, lives(60, 0, 0), b"segment");
+    assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (first, filling) = ask(&cache, &key).miss();
+    let second = ask(&cache, &key).join();
+    drop(filling);
+    for ticket in [first, second] {
+        assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+    }
+    drop(ask(&cache, &key).miss());
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"half");
+    let object = ticket.answer().await.object();
+    drop(filling);
+    assert_eq!(read(&object.body).await.unwrap_err().0, "fill_dropped");
+    drop(ask(&cache, &key).miss());
+}
+
+#[tokio::test(start_paused = true)]
+async fn completing_what_never_had_a_head_is_a_failure() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    filling.complete();
+    assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_the_head_breaks_the_readers_and_is_remembered() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"half");
+    let object = ticket.answer().await.object();
+    filling.fail(failure("reset", 2));
+    assert_eq!(read(&object.body).await.unwrap_err().0, "reset");
+    assert_eq!(ask(&cache, &key).failed().0.reason, "reset");
+    advance(seconds(2)).await;
+    drop(ask(&cache, &key).miss());
+}

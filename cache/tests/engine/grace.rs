@@ -1,0 +1,108 @@
+//! Stale objects: served while one refresh is under way, and kept for when no source answers.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn grace_serves_stale_and_elects_exactly_one_refresher() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    let (object, refresh) = ask(&cache, &key).stale();
+    assert_eq!(bytes(&object), b"old");
+    let refresh = refresh.expect("the first to ask refreshes");
+    for _ in 0..99 {
+        let (object, second) = ask(&cache, &key).stale();
+        assert_eq!(bytes(&object), b"old");
+        assert!(second.is_none());
+    }
+    assert_eq!(cache.totals().fills, 1);
+    fill(refresh, lives(2, 10, 0), b"new");
+    assert_eq!(bytes(&ask(&cache, &key).hit()), b"new");
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_has_its_head_is_joined() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    let mut refresh = ask(&cache, &key).stale().1.unwrap();
+    publish(&mut refresh, lives(2, 10, 0));
+    let joiner = ask(&cache, &key).join();
+    append(&mut refresh, b"new");
+    refresh.complete();
+    assert_eq!(read(&joiner.answer().await.object().body).await.unwrap(), b"new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_is_wanted_for_its_own_sake() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    let refresh = ask(&cache, &key).stale().1.unwrap();
+    assert!(tokio::time::timeout(seconds(3600), refresh.deserted()).await.is_err());
+    drop(refresh);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_is_tried_again_after_the_failures_lifetime() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    ask(&cache, &key).stale().1.unwrap().fail(failure("timeout", 1));
+    assert!(ask(&cache, &key).stale().1.is_none(), "not before the failure is forgotten");
+    advance(seconds(1)).await;
+    assert!(ask(&cache, &key).stale().1.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_dropped_is_elected_again() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    drop(ask(&cache, &key).stale().1.unwrap());
+    assert!(ask(&cache, &key).stale().1.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_stands_in_after_a_failure() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 1, 60), b"old");
+    advance(seconds(10)).await;
+    let (ticket, filling) = ask(&cache, &key).miss();
+    assert_eq!(bytes(filling.stale().unwrap()), b"old");
+    filling.fail(failure("timeout", 1));
+    let (told, stand_in) = ticket.answer().await.failure();
+    assert_eq!(told.reason, "timeout");
+    assert_eq!(bytes(&stand_in.unwrap()), b"old");
+    let (_, stand_in) = ask(&cache, &key).failed();
+    assert_eq!(bytes(&stand_in.unwrap()), b"old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_stands_in_once_keep_is_over() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 1, 60), b"old");
+    advance(seconds(62)).await;
+    let (ticket, filling) = ask(&cache, &key).miss();
+    assert!(filling.stale().is_some(), "its validators are still good");
+    filling.fail(failure("timeout", 1));
+    assert!(ticket.answer().await.failure().1.is_none());
+    assert!(ask(&cache, &key).failed().1.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_three_ages_end_when_they_say() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 3, 60), b"old");
+    advance(Duration::from_millis(1999)).await;
+    ask(&cache, &key).hit();
+    advance(Duration::from_millis(1)).await;
+    drop(ask(&cache, &key).stale());
+    advance(seconds(3)).await;
+    drop(ask(&cache, &key).miss());
+}

@@ -1,0 +1,88 @@
+//! Cut-through: whoever joins reads from the first byte while the rest arrives, at a pace of their own.
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_reads_from_the_first_byte_while_it_grows() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (_first, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"abc");
+    let joiner = ask(&cache, &key).join();
+    let mut reader = joiner.answer().await.object().body.reader(0, None);
+    assert_eq!(reader.next().await.unwrap().unwrap(), "abc");
+    assert!(reader.next().now_or_never().is_none(), "the rest has not arrived");
+    append(&mut filling, b"def");
+    assert_eq!(reader.next().await.unwrap().unwrap(), "def");
+    filling.complete();
+    assert_eq!(reader.next().await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_is_there_before_the_first_byte() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    assert!(now(&ticket).is_none());
+    filling.publish(head(), lives(60, 0, 0), None, Some(7), "origin".into()).unwrap();
+    let object = now(&ticket).unwrap().object();
+    assert_eq!((object.body.len(), object.body.full_len()), (0, Some(7)));
+    assert!(!object.body.is_complete());
+    append(&mut filling, b"segment");
+    filling.complete();
+    assert!(object.body.is_complete());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_has_arrived_does_not_wait_for_the_rest() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"0123456789");
+    let body = body_of(&ticket).await;
+    let mut range = body.reader(3, Some(6));
+    assert_eq!(range.next().now_or_never().unwrap().unwrap().unwrap(), "345");
+    assert_eq!(range.next().now_or_never().unwrap(), Ok(None));
+    let mut ahead = body.reader(12, Some(14));
+    assert!(ahead.next().now_or_never().is_none());
+    append(&mut filling, b"abcdef");
+    assert_eq!(ahead.next().await.unwrap().unwrap(), Bytes::from_static(b"cd"));
+    drop(filling);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_slows_neither_the_fill_nor_the_others() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    let body = body_of(&ticket).await;
+    let mut slow = body.reader(0, None);
+    let mut quick = body.reader(0, None);
+    let piece = [7; 10_000];
+    for _ in 0..100 {
+        append(&mut filling, &piece);
+        assert_eq!(quick.next().now_or_never().unwrap().unwrap().unwrap().len(), piece.len());
+    }
+    filling.complete();
+    let mut got = 0;
+    while let Some(bytes) = slow.next().await.unwrap() {
+        got += bytes.len();
+    }
+    assert_eq!(got, 1_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_length_is_told_when_it_is_reached_or_never_will_be() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut filling) = ask(&cache, &key).miss();
+    publish(&mut filling, lives(60, 0, 0));
+    let body = body_of(&ticket).await;
+    append(&mut filling, b"abc");
+    assert_eq!(body.reaches(3).now_or_never(), Some(Ok(())));
+    assert_eq!(body.reaches(4).now_or_never(), None);
+    filling.break_off(tidegate_cache::Broken("reset"));
+    assert_eq!(body.reaches(3).await, Ok(()));
+    assert_eq!(body.reaches(4).await, Err(tidegate_cache::Broken("reset")));
+}

@@ -1,0 +1,204 @@
+//! What the stories need: a cache, a source's side of a fill, an asker's side of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, StatusCode};
+use tidegate_cache::{
+    Answer, Body, Broken, Cache, Failure, Filling, Head, Key, Lifetimes, Limits, Lookup, Object, Ticket,
+    Variant,
+};
+
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// A cache with room for everything that a story needs.
+pub(crate) fn roomy() -> Cache {
+    Cache::new(Limits { bytes: 64 * MIB, object_max: 16 * MIB })
+}
+
+pub(crate) fn key(path: &str) -> Key {
+    Key::new("site", path)
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Fresh for `ttl`, then in grace, then kept for `keep` after `ttl`; all in seconds.
+pub(crate) fn lives(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
+    Lifetimes { ttl: seconds(ttl), grace: seconds(grace), keep: seconds(keep), ..Lifetimes::default() }
+}
+
+pub(crate) fn head() -> Head {
+    Head { status: StatusCode::OK, headers: HeaderMap::new() }
+}
+
+pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
+    let lifetime = seconds(lifetime);
+    Failure { status: StatusCode::BAD_GATEWAY, reason, source: None, retry_after: None, lifetime }
+}
+
+/// Asks for a key whose answers are not expected to vary.
+pub(crate) fn ask(cache: &Cache, key: &Key) -> Lookup {
+    cache.look_up(key, &|_| String::new())
+}
+
+/// Asks as a viewer whose every request header field has the value `value`.
+pub(crate) fn ask_as(cache: &Cache, key: &Key, value: &str) -> Lookup {
+    cache.look_up(key, &|names| values(names, value))
+}
+
+/// The answer depends on `names`, and these are a viewer's values of them.
+pub(crate) fn variant(names: &[&'static str], value: &str) -> Variant {
+    let names: Arc<[HeaderName]> = names.iter().map(|name| HeaderName::from_static(name)).collect();
+    let values = values(&names, value);
+    Variant { names, values }
+}
+
+fn values(names: &[HeaderName], value: &str) -> String {
+    names.iter().flat_map(|name| [name.as_str(), "=", value, ";"]).collect()
+}
+
+/// What the stories expect of a look-up; anything else ends the test.
+pub(crate) trait Expect {
+    fn hit(self) -> Arc<Object>;
+    fn stale(self) -> (Arc<Object>, Option<Filling>);
+    fn join(self) -> Ticket;
+    fn miss(self) -> (Ticket, Filling);
+    fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>);
+    fn passes(self) -> bool;
+}
+
+impl Expect for Lookup {
+    #[track_caller]
+    fn hit(self) -> Arc<Object> {
+        match self {
+            Self::Hit(object) => object,
+            other => panic!("not a hit: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn stale(self) -> (Arc<Object>, Option<Filling>) {
+        match self {
+            Self::Stale { object, refresh } => (object, refresh),
+            other => panic!("not stale: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn join(self) -> Ticket {
+        match self {
+            Self::Join(ticket) => ticket,
+            other => panic!("not a join: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn miss(self) -> (Ticket, Filling) {
+        match self {
+            Self::Miss(ticket, filling) => (ticket, filling),
+            other => panic!("not a miss: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>) {
+        match self {
+            Self::Failed { failure, stand_in } => (failure, stand_in),
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+
+    fn passes(self) -> bool {
+        matches!(self, Self::Pass)
+    }
+}
+
+/// What the stories expect of a ticket's answer.
+pub(crate) trait Good {
+    fn object(self) -> Arc<Object>;
+    fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>);
+}
+
+impl Good for Answer {
+    #[track_caller]
+    fn object(self) -> Arc<Object> {
+        match self {
+            Self::Object(object) => object,
+            other => panic!("not an object: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>) {
+        match self {
+            Self::Failed { failure, stand_in } => (failure, stand_in),
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+}
+
+/// The answer, if it is there by now.
+pub(crate) fn now(ticket: &Ticket) -> Option<Answer> {
+    ticket.answer().now_or_never()
+}
+
+/// The body that a ticket leads to, once its head is out.
+pub(crate) async fn body_of(ticket: &Ticket) -> Arc<Body> {
+    Arc::clone(&ticket.answer().await.object().body)
+}
+
+/// A source's head for a body of unknown length arrives.
+pub(crate) fn publish(filling: &mut Filling, lifetimes: Lifetimes) {
+    filling.publish(head(), lifetimes, None, None, Arc::from("origin")).unwrap();
+}
+
+/// A source's head with its variant arrives.
+pub(crate) fn publish_as(filling: &mut Filling, variant: Variant) {
+    filling.publish(head(), lives(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
+}
+
+pub(crate) fn append(filling: &mut Filling, bytes: &[u8]) {
+    filling.append(Bytes::copy_from_slice(bytes)).unwrap();
+}
+
+/// A whole answer arrives at once.
+pub(crate) fn fill(mut filling: Filling, lifetimes: Lifetimes, bytes: &[u8]) {
+    publish(&mut filling, lifetimes);
+    append(&mut filling, bytes);
+    filling.complete();
+}
+
+/// Makes `key` hold `bytes`, which nobody has asked for before.
+#[track_caller]
+pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]) {
+    let (_ticket, filling) = ask(cache, key).miss();
+    fill(filling, lifetimes, bytes);
+}
+
+/// Everything that a body will ever have.
+pub(crate) async fn read(body: &Arc<Body>) -> Result<Vec<u8>, Broken> {
+    let mut reader = body.reader(0, None);
+    let mut all = Vec::new();
+    while let Some(bytes) = reader.next().await? {
+        all.extend_from_slice(&bytes);
+    }
+    Ok(all)
+}
+
+/// The bytes of a body that is complete.
+#[track_caller]
+pub(crate) fn bytes(object: &Object) -> Vec<u8> {
+    object.body.whole().expect("the body is complete").concat()
+}
+
+/// Nothing is under way and nothing is set aside.
+#[track_caller]
+pub(crate) fn assert_quiet(cache: &Cache) {
+    let totals = cache.totals();
+    assert_eq!((totals.fills, totals.filling_bytes, totals.waiting), (0, 0, 0), "{totals:?}");
+    assert!(cache.fills(10).is_empty());
+}

@@ -1,0 +1,43 @@
+//! Hit-for-miss: a key whose answers cannot be shared lets everybody through at once, for a while.
+
+use tokio::time::advance;
+
+use tidegate_cache::Answer;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn hit_for_miss_passes_in_parallel_for_its_lifetime_and_ends() {
+    let (cache, key) = (roomy(), key("/private"));
+    let (first, filling) = ask(&cache, &key).miss();
+    let joined = ask(&cache, &key).join();
+    filling.pass(seconds(10));
+    assert!(matches!(first.answer().await, Answer::Pass));
+    assert!(matches!(joined.answer().await, Answer::Pass));
+    for _ in 0..50 {
+        assert!(ask(&cache, &key).passes());
+    }
+    assert_eq!(cache.totals().fills, 0);
+    advance(seconds(10)).await;
+    store(&cache, &key, lives(60, 0, 0), b"shared after all");
+    assert_eq!(bytes(&ask(&cache, &key).hit()), b"shared after all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_shared_takes_the_place_of_one_that_could() {
+    let (cache, key) = (roomy(), key("/private"));
+    store(&cache, &key, lives(2, 10, 60), b"public");
+    advance(seconds(3)).await;
+    ask(&cache, &key).stale().1.unwrap().pass(seconds(10));
+    assert!(ask(&cache, &key).passes());
+    assert!(cache.objects(10).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_not_remembered_lets_the_next_asker_try() {
+    let (cache, key) = (roomy(), key("/private"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    filling.pass(seconds(0));
+    assert!(matches!(ticket.answer().await, Answer::Pass));
+    drop(ask(&cache, &key).miss());
+}

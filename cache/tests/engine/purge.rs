@@ -1,0 +1,95 @@
+//! A purge forgets at once, and harms nobody who is reading.
+
+use tidegate_cache::Answer;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, mut old) = ask(&cache, &key).miss();
+    publish(&mut old, lives(60, 0, 0));
+    append(&mut old, b"before ");
+    cache.purge(&key);
+
+    let (next, mut new) = ask(&cache, &key).miss();
+    publish(&mut new, lives(60, 0, 0));
+    append(&mut old, b"after");
+    old.complete();
+    assert_eq!(read(&ticket.answer().await.object().body).await.unwrap(), b"before after");
+    let joined = ask(&cache, &key).join();
+    append(&mut new, b"new");
+    new.complete();
+    for ticket in [&next, &joined] {
+        assert_eq!(read(&ticket.answer().await.object().body).await.unwrap(), b"new");
+    }
+    assert_eq!(bytes(&ask(&cache, &key).hit()), b"new");
+    drop((ticket, next, joined));
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_before_the_head_lets_askers_go_on() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    cache.purge(&key);
+    assert_eq!(cache.totals().fills, 0);
+    fill(filling, lives(60, 0, 0), b"old");
+    assert_eq!(bytes(&ticket.answer().await.object()), b"old");
+    drop(ask(&cache, &key).miss());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_forgets_objects_failures_and_passes() {
+    let cache = roomy();
+    store(&cache, &key("/object"), lives(60, 0, 0), b"x");
+    ask(&cache, &key("/failure")).miss().1.fail(failure("timeout", 60));
+    ask(&cache, &key("/pass")).miss().1.pass(seconds(60));
+    for path in ["/object", "/failure", "/pass", "/never asked for"] {
+        cache.purge(&key(path));
+        drop(ask(&cache, &key(path)).miss());
+    }
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_holds_a_purged_object_reads_it_to_its_end() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    store(&cache, &key, lives(60, 0, 0), b"segment");
+    let object = ask(&cache, &key).hit();
+    cache.purge(&key);
+    assert_eq!(read(&object.body).await.unwrap(), b"segment");
+    assert_eq!(cache.totals().charged_bytes, 0);
+    assert_eq!(cache.totals().body_bytes, 7);
+    drop(object);
+    assert_eq!(cache.totals().body_bytes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_end_of_a_purged_fill_leaves_anything_behind() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    let purged = || {
+        let (ticket, mut filling) = ask(&cache, &key).miss();
+        publish(&mut filling, lives(60, 0, 0));
+        append(&mut filling, &vec![0; 100_000]);
+        cache.purge(&key);
+        append(&mut filling, &vec![0; 500_000]);
+        assert_eq!(cache.totals().charged_bytes, 0, "what is purged is not charged again");
+        (ticket, filling)
+    };
+    purged().1.fail(failure("timeout", 60));
+    purged().1.pass(seconds(60));
+    purged().1.outgrow(seconds(60));
+    purged().1.break_off(tidegate_cache::Broken("reset"));
+    drop(purged().1);
+    let (ticket, filling) = purged();
+    drop(ticket);
+    filling.abandon().unwrap();
+    let (ticket, filling) = ask(&cache, &key).miss();
+    cache.purge(&key);
+    filling.pass(seconds(60));
+    assert!(matches!(ticket.answer().await, Answer::Pass));
+    drop(ask(&cache, &key).miss());
+    drop(ticket);
+    assert_quiet(&cache);
+}

@@ -1,0 +1,67 @@
+//! A 304 gives the old bytes a new life (RFC 9111 section 4.3.4).
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use tokio::time::advance;
+
+use crate::house::*;
+
+#[tokio::test(start_paused = true)]
+async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 0, 60), b"playlist");
+    let old = ask(&cache, &key).hit();
+    advance(seconds(5)).await;
+    let (ticket, filling) = ask(&cache, &key).miss();
+    let waiting = ask(&cache, &key).join();
+    let mut head = head();
+    head.headers.insert("etag", HeaderValue::from_static("\"2\""));
+    filling.renew(head, lives(4, 0, 60), "backup".into());
+    for ticket in [&ticket, &waiting] {
+        let renewed = ticket.answer().await.object();
+        assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
+    }
+    let hit = ask(&cache, &key).hit();
+    assert_eq!((bytes(&hit), &*hit.source), (b"playlist".to_vec(), "backup"));
+    assert_eq!(hit.head.headers["etag"], "\"2\"");
+    advance(seconds(3)).await;
+    ask(&cache, &key).hit();
+    advance(seconds(1)).await;
+    drop(ask(&cache, &key).miss());
+    assert_eq!(cache.totals().body_bytes, 8, "the bytes are counted once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_derived_from_the_bytes_is_kept_with_them() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    store(&cache, &key, lives(2, 0, 60), b"playlist");
+    let old = ask(&cache, &key).hit();
+    old.gzip.set(Some("zipped".into())).unwrap();
+    old.rendered.set("HTTP/1.1 200 OK".into()).unwrap();
+    advance(seconds(5)).await;
+    ask(&cache, &key).miss().1.renew(head(), lives(2, 0, 60), "origin".into());
+    let hit = ask(&cache, &key).hit();
+    assert_eq!(hit.gzip.get().unwrap().as_ref().unwrap(), "zipped");
+    assert!(hit.rendered.get().is_none(), "the head is another one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewing_what_is_not_held_is_a_failure() {
+    let (cache, key) = (roomy(), key("/live.m3u8"));
+    let (ticket, filling) = ask(&cache, &key).miss();
+    filling.renew(head(), lives(2, 0, 60), "origin".into());
+    assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_object_is_shared_again_after_one_that_was_too_large() {
+    let (cache, key) = (roomy(), key("/1.ts"));
+    store(&cache, &key, lives(2, 10, 0), b"old");
+    advance(seconds(3)).await;
+    ask(&cache, &key).stale().1.unwrap().outgrow(seconds(600));
+    ask(&cache, &key).stale().1.unwrap().renew(head(), lives(2, 0, 0), "origin".into());
+    ask(&cache, &key).hit();
+    advance(seconds(3)).await;
+    assert!(!ask(&cache, &key).passes(), "the pass is over with the answer that caused it");
+}

@@ -1,0 +1,174 @@
+//! Answers that vary are held apart by what they vary by, each filled once (RFC 9111 section 4.1).
+
+use tidegate_cache::{Cache, Filling, Key, Lookup, Object};
+use tokio::time::advance;
+
+use crate::house::*;
+
+const LANGUAGE: &[&str] = &["accept-language"];
+
+fn fill_as(mut filling: Filling, names: &[&'static str], value: &str) {
+    publish_as(&mut filling, variant(names, value));
+    append(&mut filling, value.as_bytes());
+    filling.complete();
+}
+
+/// Makes `key` hold one variant for each of `values`.
+#[track_caller]
+fn store_variants(cache: &Cache, key: &Key, names: &[&'static str], values: &[&str]) {
+    for value in values {
+        fill_as(ask_as(cache, key, value).miss().1, names, value);
+    }
+}
+
+fn values(object: &Object) -> &str {
+    &object.variant.as_ref().expect("it varies").values
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_variants_are_held_apart() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+    for value in ["de", "fr", "de"] {
+        assert_eq!(bytes(&ask_as(&cache, &key, value).hit()), value.as_bytes());
+    }
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_variant_is_filled_once_however_many_ask() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    let (_elected, filling) = ask_as(&cache, &key, "fr").miss();
+    let joined: Vec<_> = (0..20).map(|_| ask_as(&cache, &key, "fr").join()).collect();
+    assert_eq!(cache.totals().fills, 1);
+    fill_as(filling, LANGUAGE, "fr");
+    for ticket in &joined {
+        assert_eq!(bytes(&ticket.answer().await.object()), b"fr");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_of_the_wrong_variant_is_sent_to_its_own() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    let (_german, mut german) = ask_as(&cache, &key, "de").miss();
+    let french = ask_as(&cache, &key, "fr").join();
+    publish_as(&mut german, variant(LANGUAGE, "de"));
+    assert_ne!(values(&french.answer().await.object()), "accept-language=fr;");
+    drop(french);
+    let (own, filling) = ask_as(&cache, &key, "fr").miss();
+    let second_german = ask_as(&cache, &key, "de").join();
+    assert_eq!(cache.totals().fills, 2, "one for each variant");
+    fill_as(filling, LANGUAGE, "fr");
+    assert_eq!(bytes(&own.answer().await.object()), b"fr");
+    append(&mut german, b"de");
+    german.complete();
+    assert_eq!(bytes(&second_german.answer().await.object()), b"de");
+    drop((own, second_german));
+    assert_eq!(bytes(&ask_as(&cache, &key, "fr").hit()), b"fr");
+    assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"de");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_forgets_all_variants() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+    cache.purge(&key);
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_variant_asked_for_before_a_purge_is_not_stored_after_it() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    let (ticket, french) = ask_as(&cache, &key, "fr").miss();
+    cache.purge(&key);
+    fill_as(french, LANGUAGE, "fr");
+    assert_eq!(bytes(&ticket.answer().await.object()), b"fr", "who waited for it gets it");
+    store_variants(&cache, &key, LANGUAGE, &["fr", "de"]);
+    drop(ticket);
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_before_the_head_that_varies_lets_no_old_answer_in() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    let (ticket, old) = ask_as(&cache, &key, "de").miss();
+    cache.purge(&key);
+    let (_next, new) = ask_as(&cache, &key, "de").miss();
+    fill_as(old, LANGUAGE, "de");
+    assert_eq!(bytes(&ticket.answer().await.object()), b"de");
+    let joined = ask_as(&cache, &key, "de").join();
+    fill_as(new, LANGUAGE, "de");
+    assert_eq!(bytes(&joined.answer().await.object()), b"de");
+    ask_as(&cache, &key, "de").hit();
+    drop((ticket, joined));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_vary_forgets_the_old_variants_and_keeps_the_new_one() {
+    const AGENT: &[&str] = &["accept-language", "user-agent"];
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+    advance(seconds(61)).await;
+    fill_as(ask_as(&cache, &key, "de").miss().1, AGENT, "de");
+    assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"de");
+    let (_ticket, french) = ask_as(&cache, &key, "fr").miss();
+    assert!(french.stale().is_none(), "what varied by less is no longer this request's");
+    fill_as(french, AGENT, "fr");
+    assert_eq!(bytes(&ask_as(&cache, &key, "fr").hit()), b"fr");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_varies_no_more_is_everybodys() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+    advance(seconds(61)).await;
+    let (german, mut filling) = ask_as(&cache, &key, "de").miss();
+    publish(&mut filling, lives(60, 0, 0));
+    append(&mut filling, b"one ");
+    let french = ask_as(&cache, &key, "fr").join();
+    append(&mut filling, b"for all");
+    filling.complete();
+    assert_eq!(read(&french.answer().await.object().body).await.unwrap(), b"one for all");
+    for value in ["de", "fr", "it"] {
+        assert_eq!(bytes(&ask_as(&cache, &key, value).hit()), b"one for all");
+    }
+    drop((german, french));
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_variant_that_cannot_be_shared_passes_alone() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    ask_as(&cache, &key, "fr").miss().1.pass(seconds(60));
+    assert!(ask_as(&cache, &key, "fr").passes());
+    ask_as(&cache, &key, "de").hit();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_variant_is_renewed_in_its_place() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
+    advance(seconds(61)).await;
+    ask_as(&cache, &key, "de").miss().1.renew(head(), lives(60, 0, 0), "origin".into());
+    let renewed = ask_as(&cache, &key, "de").hit();
+    assert_eq!((bytes(&renewed), values(&renewed)), (b"de".to_vec(), "accept-language=de;"));
+    assert!(matches!(ask_as(&cache, &key, "fr"), Lookup::Miss(..)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_kept_under_the_values_that_it_was_made_for() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    // The source was asked on behalf of an Austrian and says that its answer is the German one.
+    let (ticket, mut filling) = ask_as(&cache, &key, "at").miss();
+    publish_as(&mut filling, variant(LANGUAGE, "de"));
+    append(&mut filling, b"newer");
+    filling.complete();
+    assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"newer");
+    drop(ticket);
+    drop(ask_as(&cache, &key, "at").miss());
+    assert_quiet(&cache);
+}
