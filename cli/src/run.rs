@@ -49,7 +49,8 @@ fn start(args: Args) -> Result<(), Fault> {
     log_to_stderr(&args.log)?;
     if let Command::Check { config, tier } = &args.command {
         check(config, *tier)?;
-        writeln!(std::io::stdout().lock(), "{}: OK", config.display()).context("standard output is closed")?;
+        writeln!(std::io::stdout().lock(), "{}: OK", config.display())
+            .context("standard output is closed")?;
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -147,7 +148,8 @@ fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Fault> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| Fault::Config(format!("--log {filter:?}: {error}")))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| Fault::Config(format!("--log {filter:?}: {error}")))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }

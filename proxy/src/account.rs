@@ -75,7 +75,7 @@ impl Account {
         self
     }
 
-    pub(crate) fn from_source(mut self, source: &Arc<str>) -> Self {
+    pub(crate) fn by_source(mut self, source: &Arc<str>) -> Self {
         self.upstream = Some(Arc::clone(source));
         self
     }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
 use tokio::net::{TcpListener, TcpStream};
@@ -104,7 +105,8 @@ async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
         if let Some(bytes) = read_ahead.take() {
             session.set_pipelined_prefix(bytes);
         }
-        match serve(tier, session, peer).await.map(|reusable| reusable.into_parts()) {
+        // Boxed, so that an idle connection does not hold the room that a request takes.
+        match Box::pin(serve(tier, session, peer)).await.map(ReusableHttpStream::into_parts) {
             Some((next, bytes)) => (stream, read_ahead) = (next, bytes),
             None => return,
         }
@@ -124,11 +126,7 @@ async fn request_begins(tier: &Tier, stream: &mut Stream) -> bool {
 }
 
 /// Reads one request and answers it. Gives the connection back where it can be used again.
-async fn serve(
-    tier: &Shared,
-    mut session: ServerSession,
-    peer: SocketAddr,
-) -> Option<pingora_core::protocols::http::server::ReusableHttpStream> {
+async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ReusableHttpStream> {
     let viewers = &tier.settings().viewers;
     let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
         Ok(Ok(true)) => None,
@@ -182,7 +180,7 @@ impl HttpServerApp for Http2 {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         // A stream ends with its answer; only HTTP/1.1 gives something back.
-        let _nothing = serve(&self.tier, session, self.peer).await;
+        let _nothing = Box::pin(serve(&self.tier, session, self.peer)).await;
         None
     }
 

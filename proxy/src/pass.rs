@@ -44,7 +44,7 @@ pub(crate) async fn reply(
     mut reply: Reply,
     fate: Fate,
 ) -> Account {
-    let account = Account::of(request, fate).from_source(reply.source().name());
+    let account = Account::of(request, fate).by_source(reply.source().name());
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
     account.sent(give_on(client, &mut reply, &headers).await)

@@ -128,7 +128,8 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<
         }
         desk.note(Event::Asked);
         match attempt(desk, &job, source, &mut filling).await {
-            Attempt::Streaming(reply) => return pump(desk, &job, filling, reply).await,
+            // Boxed, because a fill that is asking need not hold the room for streaming.
+            Attempt::Streaming(reply) => return Box::pin(pump(desk, &job, filling, reply)).await,
             Attempt::Filled => {
                 ended(desk, &filling, Ending::Stored);
                 return filling.complete();
@@ -308,16 +309,14 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
                 ended(desk, &filling, Ending::Stored);
                 return filling.complete();
             }
-            Err(trouble) => match rescue.go_on(desk, written(&filling)).await {
-                Some(next) => {
-                    desk.note(Event::Rescued(trouble));
-                    reply = next;
-                }
-                None => {
+            Err(trouble) => {
+                let Some(next) = rescue.go_on(desk, written(&filling)).await else {
                     ended(desk, &filling, Ending::Broken);
                     return filling.break_off(Broken(trouble.token()));
-                }
-            },
+                };
+                desk.note(Event::Rescued(trouble));
+                reply = next;
+            }
         }
     }
 }

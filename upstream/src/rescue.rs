@@ -93,7 +93,8 @@ impl Rescue {
 
 impl Original {
     fn condition(&self) -> Option<HeaderValue> {
-        self.etag.clone().or_else(|| self.length.and(self.last_modified.clone()))
+        let dated = || self.last_modified.clone().filter(|_| self.length.is_some());
+        self.etag.clone().or_else(dated)
     }
 
     /// Whether a partial answer is of this object and starts at `from`.

@@ -68,9 +68,8 @@ impl Trouble {
             Self::Tls => "tls_protocol_error",
             Self::FirstByteTimeout | Self::Stalled => "http_response_timeout",
             Self::Closed => "http_response_incomplete",
-            Self::Protocol => "http_protocol_error",
+            Self::Protocol | Self::Unusable(_) => "http_protocol_error",
             Self::Status(_) => "http_request_error",
-            Self::Unusable(_) => "http_protocol_error",
             Self::Nobody => "destination_unavailable",
         }
     }

@@ -77,8 +77,11 @@ fn split(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 /// The shortest way to write `value`.
 fn join(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
     let smallest = units.last().copied().unwrap_or_default();
-    let (unit, factor) =
-        units.iter().copied().find(|(_, factor)| value > 0 && value % factor == 0).unwrap_or(smallest);
+    let (unit, factor) = units
+        .iter()
+        .copied()
+        .find(|(_, factor)| value > 0 && value.is_multiple_of(*factor))
+        .unwrap_or(smallest);
     write!(f, "{}{unit}", value / factor.max(1))
 }
 

@@ -1,0 +1,190 @@
+//! `tidegate demo`: a whole Tidegate in one process, with a page to watch it.
+//!
+//! Two origins, one shield and two edges on loopback ports; a page with a player, a live map of the tiers, a swarm of
+//! synthetic viewers and a switch for the primary origin. Begin reading at [`run`]; then `house.rs` (what is
+//! started), `observer.rs` (what the page is told), `page.rs` (its server) and `viewers.rs` (the swarm).
+
+mod addresses;
+mod guard;
+mod house;
+mod metrics;
+mod observer;
+mod own_origin;
+mod page;
+mod ready;
+mod snapshot;
+mod viewers;
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use house::House;
+use page::Stage;
+use snapshot::Snapshot;
+use viewers::Swarm;
+
+/// What `tidegate demo` may be told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// The port of the page on 127.0.0.1; 0 takes a free one. All other ports are free ones
+    #[arg(long, value_name = "PORT", default_value_t = 8000, env = "TIDEGATE_DEMO_PORT")]
+    pub(crate) port: u16,
+
+    /// Your own HLS origin instead of the demo's, such as `http://127.0.0.1:8888`; given twice: primary and backup
+    #[arg(long, value_name = "URL", value_parser = origin_url, env = "TIDEGATE_DEMO_ORIGIN", value_delimiter = ',')]
+    pub(crate) origin: Vec<String>,
+
+    /// The path of your own stream's playlist, such as `/live/master.m3u8`, for the page's player and the viewers
+    #[arg(long, value_name = "PATH", value_parser = stream_path, requires = "origin", env = "TIDEGATE_DEMO_STREAM")]
+    pub(crate) stream: Option<String>,
+
+    /// Print one line of JSON with all addresses when ready, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// End by itself after so many seconds
+    #[arg(long, value_name = "N")]
+    pub(crate) seconds: Option<u64>,
+}
+
+/// Starts everything, says where it is, and runs until Ctrl-C, SIGTERM or the time that was given.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let page = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let page = TcpListener::bind(page)
+        .await
+        .with_context(|| format!("the page cannot listen on {page}; choose another port with --port"))?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let ended = play(options, page, &tasks, &stop).await;
+    stop.cancel();
+    tasks.close();
+    if tokio::time::timeout(END_MAX, tasks.wait()).await.is_err() {
+        tracing::warn!("something did not end in time and was cut off");
+    }
+    ended
+}
+
+/// Everything between the start and the end.
+async fn play(
+    options: Options,
+    page: TcpListener,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut house = House::start(&options, tasks, stop).await?;
+    let addresses = house.addresses(&page)?;
+    let (publish, snapshots) = watch::channel(Snapshot::default());
+    let swarm = Swarm::new(house.edges(), addresses.stream.clone());
+    let stage = Arc::new(Stage { snapshots, swarm, primary: house.primary() });
+
+    let counting = Arc::clone(&stage);
+    let observing = house.observer().run(publish, move || counting.swarm.counts());
+    let serving = axum::serve(page, page::router(Arc::clone(&stage)));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(observing));
+    tasks.spawn(stop.clone().run_until_cancelled_owned(serving.into_future()));
+
+    let edges = house.edges();
+    let living = async {
+        if let Some(stream) = &addresses.stream {
+            ready::wait(&edges, stream).await?;
+        }
+        announce(&addresses, options.json)?;
+        rest(options.seconds).await;
+        Ok(())
+    };
+    let ended = tokio::select! {
+        ended = living => ended,
+        ended = signalled() => ended,
+        broken = house.broken() => broken,
+    };
+    stage.swarm.remove_all().await;
+    stop.cancel();
+    let drained = tokio::time::timeout(END_MAX, house.ended()).await;
+    ended.and(drained.unwrap_or(Ok(())))
+}
+
+fn announce(addresses: &addresses::Addresses, json: bool) -> anyhow::Result<()> {
+    let text = if json { format!("{}\n", serde_json::to_string(addresses)?) } else { addresses.map() };
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the addresses cannot be printed")
+}
+
+/// Waits for the time that was given, or for ever.
+async fn rest(seconds: Option<u64>) {
+    match seconds {
+        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn signalled() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("Ctrl-C cannot be listened for"),
+    }
+}
+
+/// An origin is a scheme and an authority; a path would be ambiguous beside `--stream`.
+fn origin_url(text: &str) -> anyhow::Result<String> {
+    let uri: http::Uri = text.parse().context("not a URL")?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
+        bail!("an origin looks like http://127.0.0.1:8888");
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        bail!("an origin has no path here; give the stream's path with --stream");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn stream_path(text: &str) -> anyhow::Result<String> {
+    let path: http::uri::PathAndQuery = text.parse().context("not a path")?;
+    if !path.as_str().starts_with('/') {
+        bail!("a path begins with /");
+    }
+    Ok(path.as_str().to_owned())
+}
+
+/// How long everything may take to end.
+const END_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_url_without_a_path() {
+        assert_eq!(origin_url("http://127.0.0.1:8888/").unwrap(), "http://127.0.0.1:8888");
+        assert_eq!(origin_url("https://origin.example").unwrap(), "https://origin.example");
+        for wrong in ["127.0.0.1:8888", "ftp://a", "http://a/live", "http://a?x", "", "http://"] {
+            assert!(origin_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_a_path() {
+        assert_eq!(stream_path("/live/master.m3u8?x=1").unwrap(), "/live/master.m3u8?x=1");
+        for wrong in ["live/master.m3u8", "http://a/b", "", "/a b"] {
+            assert!(stream_path(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let options = Options { port, origin: Vec::new(), stream: None, json: true, seconds: Some(0) };
+        let error = run(options).await.unwrap_err();
+        assert!(format!("{error:#}").contains(&format!("127.0.0.1:{port}")), "{error:#}");
+    }
+}

@@ -1,0 +1,29 @@
+//! The configurations of the demo's tiers: the defaults, on free loopback ports, small, quick to end, and quiet.
+
+use tidegate_edge::Edge;
+use tidegate_shield::Shield;
+
+/// A shield in front of `origins`, the primary first.
+pub(crate) async fn shield(name: &str, origins: &[String]) -> anyhow::Result<Shield> {
+    let text = format!("node = {name:?}\n{COMMON}[[site]]\norigins = {origins:?}\n");
+    Shield::load(tidegate_shield::Config::parse(name, &text)?).await
+}
+
+/// An edge in front of `shields`.
+pub(crate) async fn edge(name: &str, shields: &[String]) -> anyhow::Result<Edge> {
+    let text = format!("node = {name:?}\nshields = {shields:?}\n{COMMON}");
+    Edge::load(tidegate_edge::Config::parse(name, &text)?).await
+}
+
+/// What both tiers are told, as their configuration files would.
+const COMMON: &str = r#"
+[listen]
+viewers = "127.0.0.1:0"
+operators = "127.0.0.1:0"
+[cache]
+memory = "256MiB"
+[log]
+access = "off"
+[drain]
+timeout = "1s"
+"#;
