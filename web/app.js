@@ -78,9 +78,9 @@ function show(fresh) {
 const playersHere = () => (player.playing ? 1 : 0);
 
 function hitRatio(tiers) {
-  const requests = tiers.reduce((sum, tier) => sum + tier.requests, 0);
-  const hits = tiers.reduce((sum, tier) => sum + tier.hits, 0);
-  return requests > 0 ? hits / requests : null;
+  const sum = (read) => tiers.reduce((total, tier) => total + read(tier), 0);
+  const lookups = sum((tier) => tier.lookups);
+  return lookups > 0 ? sum((tier) => tier.hits) / lookups : null;
 }
 
 function showTotals(viewerRate, originRate) {
@@ -106,13 +106,23 @@ function troubleOfViewers() {
 
 function story() {
   const { totals, origins, viewers } = state;
-  if (origins.some((origin) => origin.up === false)) {
-    return "The primary origin is stopped. The shield asks the backup; players do not notice.";
-  }
+  if (origins.some((origin) => origin.up === false)) return outageStory();
+  troubleBefore = null;
   if (viewers.watching === 0) return "One player, one edge, one shield, one origin. Now add viewers.";
   if (totals.origin_requests === 0) return `${whole(viewers.watching)} viewers watch through ${state.edges.length} edges.`;
   const times = totals.viewer_requests / totals.origin_requests;
   return `${whole(viewers.watching)} viewers watch. The origin is asked once for what viewers have asked for ${whole(times)} times.`;
+}
+
+/** What viewers had met before the primary origin was stopped; `null` while it runs. */
+let troubleBefore = null;
+
+function outageStory() {
+  const trouble = state.viewers.errors + state.viewers.stalls;
+  troubleBefore ??= trouble;
+  const met = trouble - troubleBefore;
+  const since = met === 0 ? "no viewer has noticed" : `failed requests and stalls since then: ${whole(met)}`;
+  return `The primary origin is stopped. The shield asks the backup; ${since}.`;
 }
 
 function showButtons() {

@@ -157,21 +157,25 @@ function origin(node, index, rates) {
     name: node.name,
     state: down ? "stopped" : node.role,
     down,
-    big: perSecond(rates.of((s) => s.origins[index]?.requests)),
+    big: perSecond(originRate(index, rates)),
     line: node.requests == null ? "your own" : `${short(node.requests)} requests`,
   };
 }
 
+/** The demo's own origins count for themselves; a single one of the user's is asked whatever the shields send. */
+function originRate(index, rates) {
+  return rates.of((s) => (s.origins.length === 1 ? s.totals.origin_requests : s.origins[index]?.requests));
+}
+
 function links(state, rates) {
-  const misses = (list, index) => rates.of((s) => (s[list][index] ? s[list][index].requests - s[list][index].hits : null));
   const all = [];
   state.edges.forEach((edge, index) => {
     all.push({ from: "viewers", to: edge.name, kind: "viewers", rate: rates.of((s) => s.edges[index]?.requests) });
-    for (const shield of state.shields) all.push({ from: edge.name, to: shield.name, kind: "tier", rate: misses("edges", index) });
+    for (const shield of state.shields) all.push({ from: edge.name, to: shield.name, kind: "tier", rate: rates.of((s) => s.edges[index]?.upstream_requests) });
   });
   for (const shield of state.shields) {
     state.origins.forEach((node, index) => {
-      all.push({ from: shield.name, to: node.name, kind: "origin", rate: rates.of((s) => s.origins[index]?.requests) });
+      all.push({ from: shield.name, to: node.name, kind: "origin", rate: originRate(index, rates) });
     });
   }
   return all;

@@ -45,7 +45,7 @@ impl Swarm {
         self.stream.is_some()
     }
 
-    /// Lets up to `wanted` more viewers in, spread over a second and over the edges; gives how many came.
+    /// Lets up to `wanted` more viewers in, spread over two seconds and over the edges; gives how many came.
     pub(crate) fn add(&self, wanted: usize) -> usize {
         let Some(stream) = self.stream.as_ref().filter(|_| !self.edges.is_empty()) else { return 0 };
         let mut crowd = self.crowd.lock();
@@ -100,8 +100,8 @@ fn fraction(index: usize, of: usize) -> f64 {
 
 /// How many viewers there may be in all.
 pub(crate) const VIEWERS_MAX: usize = 500;
-/// How long a batch of viewers takes to come in.
-const ENTRANCE: Duration = Duration::from_secs(1);
+/// How long a batch of viewers takes to come in: they are then spread over a usual target duration.
+const ENTRANCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
