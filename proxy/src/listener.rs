@@ -39,7 +39,10 @@ pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
         let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
             mine.metrics().connections.inc();
-            connection(&mine, stream, peer, shutdown).await;
+            tokio::select! {
+                () = connection(&mine, stream, peer, shutdown) => {}
+                () = mine.cutting_off().cancelled() => {}
+            }
             mine.metrics().connections.dec();
             drop(place);
         });

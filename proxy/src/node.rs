@@ -102,6 +102,7 @@ impl Node {
             operating.into_future()
         );
         if !whole {
+            tier.cutting_off().cancel();
             tracing::warn!(node = tier.node(), "some bodies were cut off: the time to drain was over");
         }
         // The writer's thread ends when it has written what it was given.

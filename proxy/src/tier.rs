@@ -52,6 +52,8 @@ pub struct Tier {
     tasks: TaskTracker,
     /// Set when the node is to end.
     draining: CancellationToken,
+    /// Set when the time to drain is over.
+    cutting_off: CancellationToken,
 }
 
 impl Tier {
@@ -68,6 +70,7 @@ impl Tier {
             log,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+            cutting_off: CancellationToken::new(),
         }
     }
 
@@ -113,6 +116,11 @@ impl Tier {
     /// Cancelled when the node is to end.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.draining
+    }
+
+    /// Cancelled when the time to drain is over: what is still open is cut off.
+    pub(crate) fn cutting_off(&self) -> &CancellationToken {
+        &self.cutting_off
     }
 }
 

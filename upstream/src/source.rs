@@ -58,7 +58,11 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// The token of RFC 9209 section 2.3 that says it best.
+    /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
+    /// such a status as `received-status`.
+    pub const ANSWERED: &str = "received_status";
+
+    /// The token of RFC 9209 section 2.3 that says it best, or [`Trouble::ANSWERED`].
     pub fn token(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
@@ -69,7 +73,7 @@ impl Trouble {
             Self::FirstByteTimeout | Self::Stalled => "http_response_timeout",
             Self::Closed => "http_response_incomplete",
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
-            Self::Status(_) => "http_request_error",
+            Self::Status(_) => Self::ANSWERED,
             Self::Nobody => "destination_unavailable",
         }
     }
@@ -86,9 +90,18 @@ impl Trouble {
         }
     }
 
-    /// Whether it says that the whole server is unreachable, not only this answer broken.
+    /// Whether it says that the whole server is out of reach, not only this answer broken. A server that accepts a
+    /// connection and then says nothing is as good as gone: every request to it would cost its full deadline.
     fn is_unreachable(self) -> bool {
-        matches!(self, Self::DnsError | Self::DnsTimeout | Self::Refused | Self::ConnectTimeout | Self::Tls)
+        matches!(
+            self,
+            Self::DnsError
+                | Self::DnsTimeout
+                | Self::Refused
+                | Self::ConnectTimeout
+                | Self::Tls
+                | Self::FirstByteTimeout
+        )
     }
 
     pub(crate) fn of(error: &Error, waiting_for_head: bool) -> Self {
