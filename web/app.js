@@ -108,6 +108,7 @@ function story() {
   const { totals, origins, viewers } = state;
   if (origins.some((origin) => origin.up === false)) return outageStory();
   troubleBefore = null;
+  if (!state.stream) return "The tiers are running in front of your origin.";
   if (viewers.watching === 0) return "One player, one edge, one shield, one origin. Now add viewers.";
   if (totals.origin_requests === 0) return `${whole(viewers.watching)} viewers watch through ${state.edges.length} edges.`;
   const times = totals.viewer_requests / totals.origin_requests;
@@ -162,6 +163,7 @@ function openPlayer() {
   pick.replaceChildren(...state.edges.map((edge) => new Option(edge.name, edge.url)));
   if (!state.stream) {
     at("screen-note").hidden = false;
+    at("video").hidden = true;
     put("screen-note", "Start the demo with --stream /path/of/the/multivariant.m3u8 to watch your stream here.");
     pick.disabled = true;
     return;
