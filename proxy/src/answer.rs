@@ -26,10 +26,9 @@ pub(crate) async fn object(
     client: &mut Client,
     request: &Request,
     object: &Arc<Object>,
-    fate: Fate,
-    reason: Reason,
+    course: Course<'_>,
 ) -> Account {
-    let account = Account::of(request, fate).with_object(object);
+    let account = Account::of(request, course.fate).with_object(object);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
         // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
         // one (HTTP/1.0 without a length) is given none before it is known to be whole.
@@ -37,7 +36,7 @@ pub(crate) async fn object(
             return account.broken();
         }
     }
-    let mut headers = head_of(tier, request, object, fate, reason);
+    let mut headers = head_of(tier, request, object, course);
     let mut coded = None;
     if has_codings(tier, request, object) {
         compress::vary_by_coding(&mut headers);
@@ -84,7 +83,7 @@ pub(crate) async fn refuse(
     if let Some(site) = site {
         allow_reading(tier, site, &mut headers);
     }
-    mark(tier, &mut headers, Fate::Refused, Reason::UriMiss, None, None);
+    mark(tier, &mut headers, Course::here(Fate::Refused), None);
     account.sent(send(client, refusal.status(), &headers, body.into()).await)
 }
 
@@ -94,12 +93,12 @@ pub(crate) async fn failed(
     client: &mut Client,
     request: &Request,
     failure: &Failure,
-    fate: Fate,
+    reason: Option<Reason>,
 ) -> Account {
     let (mut headers, body) = refusal::failed(tier, failure);
     allow_reading(tier, &request.site, &mut headers);
-    mark(tier, &mut headers, fate, Reason::UriMiss, None, Some(failure.reason));
-    let account = Account::of(request, fate).because(failure);
+    mark(tier, &mut headers, Course { fate: Fate::Failed, reason, failure: Some(failure) }, None);
+    let account = Account::of(request, Fate::Failed).because(failure);
     account.sent(send(client, failure.status, &headers, body.into()).await)
 }
 
@@ -110,30 +109,51 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
         headers.insert(header::ALLOW, allow);
     }
-    mark(tier, &mut headers, Fate::Options, Reason::Method, None, None);
+    mark(tier, &mut headers, Course::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
     account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
 }
 
+/// The course that a request took, as the marks of its answer tell it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Course<'a> {
+    pub(crate) fate: Fate,
+    /// Why it went forward, if it did.
+    pub(crate) reason: Option<Reason>,
+    /// What failed on the way.
+    pub(crate) failure: Option<&'a Failure>,
+}
+
+impl Course<'_> {
+    /// It went no further than this node.
+    pub(crate) const fn here(fate: Fate) -> Self {
+        Self { fate, reason: None, failure: None }
+    }
+
+    /// It went forward.
+    pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
+        Self { fate, reason: Some(reason), failure: None }
+    }
+}
+
 /// The marks that every answer carries: Cache-Status, X-Cache, Via.
-pub(crate) fn mark(
-    tier: &Tier,
-    headers: &mut HeaderMap,
-    fate: Fate,
-    reason: Reason,
-    object: Option<&Object>,
-    detail: Option<&str>,
-) {
+pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, object: Option<&Object>) {
     let now = Instant::now();
     let ttl = object.map(|object| {
         let seconds = |period: std::time::Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
         seconds(object.lifetimes.ttl) - seconds(object.age(now))
     });
-    let status = object.map(|object| object.head.status.as_u16());
-    let outcome = fate.outcome(reason, status, object.is_some());
+    let received = course.failure.and_then(refusal::received_status);
+    let status = match (course.fate, course.failure) {
+        (Fate::Renewed, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
+        (_, Some(_)) => received,
+        (_, None) => object.map(|object| object.head.status.as_u16()),
+    };
+    let detail = course.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
+    let outcome = course.fate.outcome(course.reason, status, object.is_some());
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
-    cache_status::append_x_cache(headers, fate);
-    crate::hop::append_via(headers, http::Version::HTTP_11, tier.node());
+    cache_status::append_x_cache(headers, course.fate);
+    crate::hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
 }
 
 /// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.
@@ -144,7 +164,7 @@ pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
 }
 
 /// The head for an object: its own fields, its age, and the marks.
-fn head_of(tier: &Tier, request: &Request, object: &Object, fate: Fate, reason: Reason) -> HeaderMap {
+fn head_of(tier: &Tier, request: &Request, object: &Object, course: Course<'_>) -> HeaderMap {
     let mut headers = object.head.headers.clone();
     headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
     if object.head.status == StatusCode::OK {
@@ -155,7 +175,7 @@ fn head_of(tier: &Tier, request: &Request, object: &Object, fate: Fate, reason: 
         headers.remove("surrogate-control");
     }
     allow_reading(tier, &request.site, &mut headers);
-    mark(tier, &mut headers, fate, reason, Some(object), None);
+    mark(tier, &mut headers, course, Some(object));
     headers
 }
 

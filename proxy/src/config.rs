@@ -98,6 +98,16 @@ pub enum Version {
     Http2,
 }
 
+impl Version {
+    /// The version as a message carries it.
+    pub const fn http(self) -> http::Version {
+        match self {
+            Self::Http1 => http::Version::HTTP_11,
+            Self::Http2 => http::Version::HTTP_2,
+        }
+    }
+}
+
 /// The access log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

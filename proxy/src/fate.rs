@@ -36,19 +36,21 @@ label! {
 }
 
 impl Fate {
-    /// How the request went as `Cache-Status` tells it. `reason` is why a fill or pass was needed, for the
-    /// fates that leave that open; `status` is what the next hop answered, where it is known.
-    pub fn outcome(self, reason: Reason, status: Option<u16>, stored: bool) -> Outcome {
-        let forward = |reason, collapsed| Outcome::Forward { reason, status, stored, collapsed };
-        match self {
-            // An object in grace is a hit whose ttl is negative (RFC 9211 2.1 and 2.4).
-            Self::Hit | Self::Stale => Outcome::Hit,
-            Self::Join => forward(reason, true),
-            Self::Miss | Self::Failed | Self::Gone => forward(reason, false),
-            Self::Renewed | Self::StaleIfError => forward(Reason::Stale, false),
-            Self::Pass if reason == Reason::Method => forward(Reason::Method, false),
-            Self::Pass | Self::HitForMiss => forward(Reason::Bypass, false),
-            Self::Refused | Self::Options | Self::Purged => Outcome::Own,
+    /// How the request went as `Cache-Status` tells it. `reason` is why it went forward, if it did; `status` is what
+    /// the next hop answered, where that is known.
+    pub fn outcome(self, reason: Option<Reason>, status: Option<u16>, stored: bool) -> Outcome {
+        match (self, reason) {
+            // An object in grace, or one that stands in for a failure that is remembered, is a hit whose ttl is
+            // negative (RFC 9211 2.1 and 2.4).
+            (Self::Hit | Self::Stale, _) | (Self::StaleIfError, None) => Outcome::Hit,
+            (Self::Refused | Self::Options | Self::Purged, _) | (_, None) => Outcome::Own,
+            (_, Some(reason)) => Outcome::Forward {
+                reason,
+                status,
+                // What stands in was stored before; what came now is not.
+                stored: stored && self != Self::StaleIfError,
+                collapsed: self == Self::Join,
+            },
         }
     }
 
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_join_is_a_collapsed_forward() {
-        let outcome = Fate::Join.outcome(Reason::UriMiss, Some(200), true);
+        let outcome = Fate::Join.outcome(Some(Reason::UriMiss), Some(200), true);
         let expected =
             Outcome::Forward { reason: Reason::UriMiss, status: Some(200), stored: true, collapsed: true };
         assert_eq!(outcome, expected);
@@ -92,8 +94,10 @@ mod tests {
 
     #[test]
     fn only_answers_from_what_is_held_are_hits() {
-        let hits: Vec<_> =
-            Fate::ALL.iter().filter(|fate| fate.outcome(Reason::Miss, None, false) == Outcome::Hit).collect();
-        assert_eq!(hits, [&Fate::Hit, &Fate::Stale]);
+        let hits = |reason| -> Vec<_> {
+            Fate::ALL.iter().filter(|fate| fate.outcome(reason, None, false) == Outcome::Hit).collect()
+        };
+        assert_eq!(hits(Some(Reason::Miss)), [&Fate::Hit, &Fate::Stale]);
+        assert_eq!(hits(None), [&Fate::Hit, &Fate::Stale, &Fate::StaleIfError]);
     }
 }

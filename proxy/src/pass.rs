@@ -9,7 +9,7 @@ use tidegate_upstream::exchange::Exchange;
 use tidegate_upstream::{Desk, Event, Job, Reply, Trouble, fetch};
 
 use crate::account::Account;
-use crate::answer;
+use crate::answer::{self, Course};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
 use crate::desk::Rulings;
@@ -32,7 +32,7 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
     };
     match asked {
         Ok(reply) => self::reply(tier, client, request, reply, fate).await,
-        Err(failure) => answer::failed(tier, client, request, &failure, Fate::Failed).await,
+        Err(failure) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
     }
 }
 
@@ -64,7 +64,9 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
             }
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
-        Err(Ended::Failed(failure)) => answer::failed(tier, client, request, &failure, Fate::Failed).await,
+        Err(Ended::Failed(failure)) => {
+            answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
+        }
         Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
         Err(Ended::Gone) => Account::gone(request),
     }
@@ -186,7 +188,7 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     if !head.status.is_informational() {
         answer::allow_reading(tier, &request.site, &mut headers);
     }
-    answer::mark(tier, &mut headers, fate, reason, None, None);
+    answer::mark(tier, &mut headers, Course::forward(fate, reason), None);
     headers
 }
 

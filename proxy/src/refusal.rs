@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
 use tidegate_hls::ResourceError;
+use tidegate_upstream::Trouble;
 
 use crate::proxy_status::{self, Error};
 use crate::tier::Tier;
@@ -106,20 +107,32 @@ impl Refusal {
 
 /// Header fields and body that tell a viewer that no source could answer.
 pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
-    let body = format!("{}: {}\n", failure.status, failure.reason);
+    let body = match received_status(failure) {
+        Some(_) => format!("{}: a source answered so\n", failure.status),
+        None => format!("{}: {}\n", failure.status, failure.reason),
+    };
     let mut headers = plain(body.len());
     if let Some(after) = failure.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
+    let received_status = received_status(failure);
+    let error = Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason);
+    // A failure that is neither the source's nor the network's is this node's own.
+    let is_own = error.is_none() && received_status.is_none();
     let member = proxy_status::Member {
         node: tier.node(),
-        error: Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason),
+        error: error.or_else(|| is_own.then_some(Error::ProxyInternalError)),
         next_hop: failure.source.as_deref(),
-        received_status: None,
-        details: Some(failure.reason),
+        received_status,
+        details: is_own.then_some(failure.reason),
     };
     proxy_status::append(&mut headers, &member);
     (headers, body)
+}
+
+/// The status that a source itself gave as its failure.
+pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
+    (failure.reason == Trouble::ANSWERED).then(|| failure.status.as_u16())
 }
 
 fn plain(length: usize) -> HeaderMap {

@@ -7,7 +7,7 @@
 //! 5. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
 //! 6. account: one counter, one line (`account.rs`)
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Key, Lookup, Object, Ticket};
@@ -16,7 +16,7 @@ use tidegate_upstream::{Ask, Job, Reply, fetch};
 use tokio::sync::oneshot;
 
 use crate::account::Account;
-use crate::answer;
+use crate::answer::{self, Course};
 use crate::cache_status::Reason;
 use crate::client::Client;
 use crate::conditional;
@@ -38,6 +38,8 @@ pub(crate) struct Request {
     pub(crate) key: Key,
     /// The Host header field as sent, for upstreams that are asked for the same host.
     pub(crate) authority: String,
+    /// The version in which the viewer speaks, for Via.
+    pub(crate) version: http::Version,
     pub(crate) is_authorized: bool,
 }
 
@@ -60,10 +62,14 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return pass::get(tier, client, &request, Fate::Pass).await;
     }
+    // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
+    let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
-        let sent = hop::fill_headers(client.headers());
-        let variant = |names: &[http::HeaderName]| vary::variant(names, &sent);
-        let lookup = tier.cache().look_up(&request.key, &variant);
+        let lookup = {
+            let headers = client.headers();
+            let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
+            tier.cache().look_up(&request.key, &variant)
+        };
         if let Some(account) = decide(tier, client, &request, lookup, &sent).await {
             return account;
         }
@@ -77,26 +83,26 @@ async fn decide(
     client: &mut Client,
     request: &Request,
     lookup: Lookup,
-    sent: &HeaderMap,
+    sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
-        Lookup::Hit(object) => {
-            answer::object(tier, client, request, &object, Fate::Hit, Reason::UriMiss).await
-        }
+        Lookup::Hit(object) => answer::object(tier, client, request, &object, Course::here(Fate::Hit)).await,
         Lookup::Stale { object, refresh } => {
             if let Some(filling) = refresh {
-                start(tier, request, filling, sent, None);
+                start(tier, request, filling, fill_headers(sent, client.headers()), None);
             }
-            answer::object(tier, client, request, &object, Fate::Stale, Reason::Stale).await
+            answer::object(tier, client, request, &object, Course::here(Fate::Stale)).await
         }
         Lookup::Pass => pass::get(tier, client, request, Fate::HitForMiss).await,
         Lookup::Failed { failure, stand_in: None } => {
-            answer::failed(tier, client, request, &failure, Fate::Failed).await
+            answer::failed(tier, client, request, &failure, None).await
         }
-        Lookup::Failed { stand_in: Some(object), .. } => {
-            answer::object(tier, client, request, &object, Fate::StaleIfError, Reason::Stale).await
+        Lookup::Failed { failure, stand_in: Some(object) } => {
+            let course = Course { fate: Fate::StaleIfError, reason: None, failure: Some(&failure) };
+            answer::object(tier, client, request, &object, course).await
         }
         Lookup::Join(ticket) => {
+            let sent = fill_headers(sent, client.headers());
             let waiting = Waiting { ticket, own: None, stale: None, sent };
             return wait(tier, client, request, waiting).await;
         }
@@ -106,6 +112,7 @@ async fn decide(
             let (give, own) = oneshot::channel();
             let own = (!client.headers().contains_key(header::COOKIE)).then_some(own);
             let stale = filling.stale().cloned();
+            let sent = fill_headers(sent, client.headers());
             start(tier, request, filling, sent, own.is_some().then_some(give));
             return wait(tier, client, request, Waiting { ticket, own, stale, sent }).await;
         }
@@ -128,6 +135,7 @@ async fn wait(
     waiting: Waiting<'_>,
 ) -> Option<Account> {
     let Waiting { ticket, own, stale, sent } = waiting;
+    let reason = if stale.is_some() { Reason::Stale } else { Reason::UriMiss };
     let waited = tokio::select! {
         biased;
         answer = ticket.answer() => Ok(answer),
@@ -144,8 +152,7 @@ async fn wait(
                 Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
                 _ => Fate::Miss,
             };
-            let reason = if stale.is_some() { Reason::Stale } else { Reason::UriMiss };
-            let account = answer::object(tier, client, request, &object, fate, reason).await;
+            let account = answer::object(tier, client, request, &object, Course::forward(fate, reason)).await;
             drop(ticket);
             account
         }
@@ -157,14 +164,21 @@ async fn wait(
             None => pass::get(tier, client, request, Fate::HitForMiss).await,
         },
         Ok(Answer::Failed { failure, stand_in: None }) => {
-            answer::failed(tier, client, request, &failure, Fate::Failed).await
+            answer::failed(tier, client, request, &failure, Some(reason)).await
         }
-        Ok(Answer::Failed { stand_in: Some(object), .. }) => {
-            answer::object(tier, client, request, &object, Fate::StaleIfError, Reason::Stale).await
+        Ok(Answer::Failed { failure, stand_in: Some(object) }) => {
+            let reason = Some(Reason::Stale);
+            let course = Course { fate: Fate::StaleIfError, reason, failure: Some(&failure) };
+            answer::object(tier, client, request, &object, course).await
         }
         Err(None) => Account::gone(request),
         Err(Some(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
     })
+}
+
+/// The header fields of a fill for this request, made when they are first needed.
+fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a HeaderMap {
+    sent.get_or_init(|| hop::fill_headers(viewer))
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
@@ -187,7 +201,7 @@ fn start(
 
 /// What upstreams are asked for `request`, with the marks of this node.
 pub(crate) fn job(tier: &Tier, request: &Request, method: Method, mut headers: HeaderMap) -> Job {
-    hop::append_via(&mut headers, http::Version::HTTP_11, tier.node());
+    hop::append_via(&mut headers, request.version, tier.node());
     hop::append_cdn_loop(&mut headers, tier.node());
     let settings = tier.settings();
     Job {
@@ -220,6 +234,7 @@ fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
         site: Arc::clone(site),
         resource,
         authority: target.authority,
+        version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
     })
 }

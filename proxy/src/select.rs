@@ -15,6 +15,8 @@ pub(crate) enum Selected {
     Whole(Option<u64>),
     /// One range of an object of this length, where it is known.
     One(Span, Option<u64>),
+    /// From a position on, as far as the object will grow; the span ends where the viewer said.
+    Follow(Span),
     /// Several ranges, as multipart/byteranges.
     Many(Vec<Span>, Multipart),
     /// A range that begins behind the end.
@@ -50,8 +52,15 @@ pub(crate) async fn select(
                 None => Ok(Selected::One(span, None)),
             }
         }
-        // RFC 8673: the viewer follows the object as it grows.
-        Growing::Follow(_) | Growing::Wait => Ok(Selected::Whole(None)),
+        Growing::Follow(span) => {
+            // Whether the range begins within the object is known once its first byte is there.
+            reach(client, object, span.start.saturating_add(1)).await?;
+            match object.body.full_len() {
+                Some(length) => Ok(resolve(&ranges, length, object)),
+                None => Ok(Selected::Follow(span)),
+            }
+        }
+        Growing::Wait => Ok(Selected::Whole(None)),
     }
 }
 
@@ -93,7 +102,7 @@ impl Selected {
     pub(crate) fn status(&self, whole: StatusCode) -> StatusCode {
         match self {
             Self::Whole(_) => whole,
-            Self::One(..) | Self::Many(..) => StatusCode::PARTIAL_CONTENT,
+            Self::One(..) | Self::Follow(_) | Self::Many(..) => StatusCode::PARTIAL_CONTENT,
             Self::Unsatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
         }
     }
@@ -105,6 +114,11 @@ impl Selected {
             Self::One(span, length) => {
                 headers.insert(header::CONTENT_RANGE, span.content_range(*length));
                 Some(span.len())
+            }
+            // RFC 8673 section 2.2: the last position is repeated, and the length is not known.
+            Self::Follow(span) => {
+                headers.insert(header::CONTENT_RANGE, span.content_range(None));
+                None
             }
             Self::Many(spans, multipart) => {
                 headers.insert(header::CONTENT_TYPE, multipart.content_type());
@@ -125,6 +139,7 @@ impl Selected {
         match self {
             Self::Whole(length) => vec![Part { before: Bytes::new(), span: Some((0, length)) }],
             Self::One(span, _) => vec![Part { before: Bytes::new(), span: Some(bounds(&span)) }],
+            Self::Follow(span) => vec![Part { before: Bytes::new(), span: Some((span.start, None)) }],
             Self::Many(spans, multipart) => {
                 let parts = spans
                     .iter()
