@@ -107,10 +107,8 @@ async fn decide(
             return wait(tier, client, request, waiting).await;
         }
         Lookup::Miss(ticket, filling) => {
-            // An answer for one viewer only is this viewer's, unless the viewer has a cookie: the fill asked
-            // without it, so its answer is nobody's.
             let (give, own) = oneshot::channel();
-            let own = (!client.headers().contains_key(header::COOKIE)).then_some(own);
+            let own = may_own(client.headers()).then_some(own);
             let stale = filling.stale().cloned();
             let sent = fill_headers(sent, client.headers());
             start(tier, request, filling, sent, own.is_some().then_some(give));
@@ -174,6 +172,20 @@ async fn wait(
         Err(None) => Account::gone(request),
         Err(Some(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
     })
+}
+
+/// Whether an answer to the fill that turns out to be for one viewer only may be this viewer's. Not if the viewer asked
+/// with a cookie, for a part, or on a condition: the fill asked without, so its answer is to another question.
+fn may_own(viewer: &HeaderMap) -> bool {
+    let asked_otherwise = [
+        header::COOKIE,
+        header::RANGE,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+    ];
+    !asked_otherwise.iter().any(|name| viewer.contains_key(name))
 }
 
 /// The header fields of a fill for this request, made when they are first needed.
