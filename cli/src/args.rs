@@ -8,12 +8,24 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// What is logged on standard error, such as `info` or `tidegate_proxy=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG", default_value = "info")]
-    pub(crate) log: String,
+    /// What is logged on standard error, such as `info` or `tidegate_proxy=debug` [default: `info`, for the demo `warn`]
+    #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
+    pub(crate) log: Option<String>,
 
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// What is logged if nothing is said. pingora reports as an error that it opens a new connection because an idle
+    /// one was just being looked after; that is no operator's business.
+    pub(crate) fn log(&self) -> &str {
+        match (&self.log, &self.command) {
+            (Some(filter), _) => filter,
+            (None, Command::Demo(_)) => "warn,pingora_core::connectors=off",
+            (None, _) => "info,pingora_core::connectors=off",
+        }
+    }
 }
 
 /// What to do.

@@ -1,7 +1,7 @@
 //! Runs what the command line asks for, and turns its end into an exit code.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,7 +46,7 @@ pub(crate) fn command(args: Args) -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Fault> {
-    log_to_stderr(&args.log)?;
+    log_to_stderr(args.log())?;
     if let Command::Check { config, tier } = &args.command {
         check(config, *tier)?;
         writeln!(std::io::stdout().lock(), "{}: OK", config.display())
@@ -150,7 +150,10 @@ fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
 fn log_to_stderr(filter: &str) -> Result<(), Fault> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| Fault::Config(format!("--log {filter:?}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Colours are for people: in a file or a journal they are noise.
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    log.with_writer(std::io::stderr).init();
     Ok(())
 }
 
