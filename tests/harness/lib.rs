@@ -6,24 +6,26 @@
 //!     let answers = viewers(100, &[&edge]).get("/bytes/1000").await;
 //!     assert_eq!(origin.requests("/bytes/1000"), 1);
 //!
-//! Everything runs in one process on ports of its own, talks over real sockets, and ends when it is dropped.
+//! Everything runs on ports of its own, talks over real sockets, and ends when it is dropped. Tiers run in the test's
+//! process (`run`), or where a signal or a kill is what is tested, as the `tidegate` program (`spawn`).
 
 #![expect(
     clippy::missing_panics_doc,
     clippy::expect_used,
     clippy::panic,
-    clippy::missing_errors_doc,
     clippy::indexing_slicing,
     reason = "a harness asserts"
 )]
 
 pub mod origin;
+pub mod process;
 pub mod tiers;
 pub mod viewer;
 
 pub use origin::{Origin, origin};
-pub use tiers::{Running, edge, shield};
-pub use viewer::{Answer, Viewer, viewer, viewers};
+pub use process::{Finished, Process, Signal, tidegate};
+pub use tiers::{Running, Tier, edge, shield};
+pub use viewer::{Answer, Connection, Viewer, viewer, viewers};
 
 use std::time::Duration;
 

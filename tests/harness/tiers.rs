@@ -1,6 +1,7 @@
 //! Edges and shields, in this process, on free ports.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use tidegate_edge::Edge;
 use tidegate_proxy::config::NodeName;
@@ -8,7 +9,9 @@ use tidegate_shield::Shield;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::PATIENCE;
 use crate::origin::Origin;
+use crate::process::Process;
 use crate::viewer::viewer;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -21,11 +24,17 @@ pub struct ShieldBuilder(tidegate_shield::Config);
 #[derive(Debug)]
 pub struct EdgeBuilder(tidegate_edge::Config);
 
-/// A tier that runs.
-#[derive(Debug)]
-pub struct Running {
+/// Where a tier is, and what it says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Tier {
     addr: SocketAddr,
     admin: SocketAddr,
+}
+
+/// A tier that runs in this process.
+#[derive(Debug)]
+pub struct Running {
+    tier: Tier,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -79,14 +88,19 @@ impl ShieldBuilder {
     pub async fn run(self) -> Running {
         let shield = Shield::load(self.0).await.expect("a shield");
         let (addr, admin) = (shield.addr().expect("an address"), shield.admin_addr().expect("an address"));
-        Running::start(addr, admin, |stop| shield.run(stop))
+        Running::start(Tier { addr, admin }, |stop| shield.run(stop))
+    }
+
+    /// Starts it as a process of its own.
+    pub async fn spawn(self) -> Process {
+        Process::start("shield", &toml::to_string(&self.0).expect("a configuration")).await
     }
 }
 
 impl EdgeBuilder {
     /// With one more shield.
     #[must_use]
-    pub fn shield(self, shield: &Running) -> Self {
+    pub fn shield(self, shield: &Tier) -> Self {
         self.shield_at(&format!("http://{}", shield.addr))
     }
 
@@ -124,12 +138,17 @@ impl EdgeBuilder {
     pub async fn run(self) -> Running {
         let edge = Edge::load(self.0).await.expect("an edge");
         let (addr, admin) = (edge.addr().expect("an address"), edge.admin_addr().expect("an address"));
-        Running::start(addr, admin, |stop| edge.run(stop))
+        Running::start(Tier { addr, admin }, |stop| edge.run(stop))
+    }
+
+    /// Starts it as a process of its own.
+    pub async fn spawn(self) -> Process {
+        Process::start("edge", &toml::to_string(&self.0).expect("a configuration")).await
     }
 }
 
 impl Running {
-    fn start<F>(addr: SocketAddr, admin: SocketAddr, run: impl FnOnce(CancellationToken) -> F) -> Self
+    fn start<F>(tier: Tier, run: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
@@ -137,7 +156,23 @@ impl Running {
         let running = run(stop.clone());
         tasks.spawn(async move { running.await.expect("the tier runs") });
         tasks.close();
-        Self { addr, admin, stop, tasks }
+        Self { tier, stop, tasks }
+    }
+
+    /// Tells it to drain, as SIGTERM does.
+    pub fn drain(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&self) {
+        tokio::time::timeout(PATIENCE, self.tasks.wait()).await.expect("an end in time");
+    }
+}
+
+impl Tier {
+    pub(crate) fn at(addr: SocketAddr, admin: SocketAddr) -> Self {
+        Self { addr, admin }
     }
 
     /// Where viewers connect.
@@ -148,16 +183,6 @@ impl Running {
     /// Where operators connect.
     pub fn admin(&self) -> SocketAddr {
         self.admin
-    }
-
-    /// Tells it to drain, as SIGTERM does.
-    pub fn drain(&self) {
-        self.stop.cancel();
-    }
-
-    /// Waits until it has ended.
-    pub async fn ended(&self) {
-        self.tasks.wait().await;
     }
 
     /// The sum of all samples of `metric` whose labels contain `label`.
@@ -182,10 +207,23 @@ impl Running {
         self.metric(metric, label).await as u64
     }
 
+    /// How many viewers wait for or read fills under way.
+    pub async fn joined(&self) -> u64 {
+        self.status().await["fills"]["viewers"].as_u64().expect("a number")
+    }
+
     /// The status page.
     pub async fn status(&self) -> serde_json::Value {
         let answer = viewer(self.admin).get("/v1/status").await;
         serde_json::from_slice(&answer.body).expect("JSON")
+    }
+}
+
+impl Deref for Running {
+    type Target = Tier;
+
+    fn deref(&self) -> &Tier {
+        &self.tier
     }
 }
 

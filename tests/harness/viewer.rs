@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::PATIENCE;
-use crate::tiers::Running;
+use crate::tiers::Tier;
 
 /// A request to be, to one address.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub struct Viewer {
     host: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    narrow: bool,
 }
 
 /// Many viewers, spread over several tiers.
@@ -51,22 +52,24 @@ pub struct Answer {
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    method: String,
+    head: Option<(u16, HeaderMap)>,
 }
 
 /// A viewer of whatever listens at `addr`.
 pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
-    Viewer { addr: addr.into(), host: "live.example".to_owned(), headers: Vec::new(), body: Vec::new() }
+    Viewer {
+        addr: addr.into(),
+        host: "live.example".to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        narrow: false,
+    }
 }
 
 /// `count` viewers, spread evenly over `tiers`.
-pub fn viewers(count: usize, tiers: &[&Running]) -> Viewers {
+pub fn viewers(count: usize, tiers: &[&Tier]) -> Viewers {
     Viewers { count, addrs: tiers.iter().map(|tier| tier.addr()).collect(), headers: Vec::new() }
-}
-
-impl From<&Running> for Viewer {
-    fn from(tier: &Running) -> Self {
-        viewer(tier.addr())
-    }
 }
 
 impl Viewers {
@@ -86,6 +89,17 @@ impl Viewers {
             asking.spawn(async move { viewer.get(&target).await });
         }
         asking.join_all().await
+    }
+
+    /// All ask for `target` at once, and read nothing yet.
+    pub async fn start(&self, target: &str) -> Vec<Connection> {
+        let mut starting = JoinSet::new();
+        for addr in self.addrs.iter().cycle().take(self.count) {
+            let (mut viewer, target) = (viewer(*addr), target.to_owned());
+            viewer.headers.clone_from(&self.headers);
+            starting.spawn(async move { viewer.start("GET", &target).await });
+        }
+        starting.join_all().await
     }
 }
 
@@ -111,6 +125,13 @@ impl Viewer {
         self
     }
 
+    /// With a receive buffer of a few KiB: what is not read stays with the server.
+    #[must_use]
+    pub fn narrow(mut self) -> Self {
+        self.narrow = true;
+        self
+    }
+
     /// GET.
     pub async fn get(&self, target: &str) -> Answer {
         self.ask("GET", target).await
@@ -126,15 +147,22 @@ impl Viewer {
     pub async fn start(&self, method: &str, target: &str) -> Connection {
         let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.host);
         for (name, value) in &self.headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request.extend([name, ": ", value, "\r\n"]);
         }
         if !self.body.is_empty() {
-            request.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            request.extend(["content-length: ", &self.body.len().to_string(), "\r\n"]);
         }
         request.push_str("\r\n");
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(&self.body);
-        Connection::open(self.addr, &bytes).await
+        let socket = TcpSocket::new_v4().expect("a socket");
+        if self.narrow {
+            socket.set_recv_buffer_size(4096).expect("a small buffer");
+        }
+        let stream = socket.connect(self.addr).await.expect("a connection");
+        let mut connection = Connection::on(stream, &bytes).await;
+        method.clone_into(&mut connection.method);
+        connection
     }
 
     /// Sends bytes as they are, and reads all that comes back until the connection ends.
@@ -151,11 +179,14 @@ impl Viewer {
 impl Connection {
     /// Connects and sends.
     pub async fn open(addr: SocketAddr, bytes: &[u8]) -> Self {
-        let mut stream = TcpStream::connect(addr).await.expect("a connection");
+        Self::on(TcpStream::connect(addr).await.expect("a connection"), bytes).await
+    }
+
+    async fn on(mut stream: TcpStream, bytes: &[u8]) -> Self {
         stream.set_nodelay(true).expect("a socket");
         // The other side may have refused already; what it said is read below.
         let _refused = stream.write_all(bytes).await;
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), method: "GET".to_owned(), head: None }
     }
 
     /// Sends more.
@@ -173,6 +204,42 @@ impl Connection {
                 None => break (0, HeaderMap::new()),
             }
         };
+        self.after(method, status, headers, informational).await
+    }
+
+    /// Reads until the head and `len` bytes after it are there; they stay to be read. False if they never come.
+    pub async fn begins(&mut self, len: usize) -> bool {
+        let there = async {
+            if self.head.is_none() {
+                self.head = Some(self.head().await?);
+            }
+            while self.buffer.len() < len {
+                self.more().await.then_some(())?;
+            }
+            Some(())
+        };
+        tokio::time::timeout(PATIENCE, there).await.expect("a beginning in time").is_some()
+    }
+
+    /// Reads the answer to its end, from wherever it was read to by [`Connection::begins`].
+    pub async fn rest(&mut self) -> Answer {
+        let method = self.method.clone();
+        let read = async {
+            match self.head.take() {
+                Some((status, headers)) => self.after(&method, status, headers, Vec::new()).await,
+                None => self.answer(&method).await,
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("an answer in time")
+    }
+
+    async fn after(
+        &mut self,
+        method: &str,
+        status: u16,
+        headers: HeaderMap,
+        informational: Vec<u16>,
+    ) -> Answer {
         let mut answer = Answer {
             status,
             headers,
@@ -205,6 +272,17 @@ impl Connection {
             self.more().await;
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Reads at most `len` bytes of what has arrived, or of the next bytes.
+    pub async fn at_most(&mut self, len: usize) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            let mut piece = vec![0; len];
+            let read = self.stream.read(&mut piece).await.unwrap_or_default();
+            piece.truncate(read);
+            return piece;
+        }
+        self.buffer.drain(..len.min(self.buffer.len())).collect()
     }
 
     async fn body(&mut self, method: &str, answer: &mut Answer) {

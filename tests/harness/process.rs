@@ -1,0 +1,149 @@
+//! The `tidegate` program, run as an operator runs it.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::PATIENCE;
+use crate::tiers::Tier;
+
+/// A tier that runs as a process; it is killed, by its own process id, when this value goes.
+#[derive(Debug)]
+pub struct Process {
+    tier: Tier,
+    child: Child,
+    complaints: watch::Receiver<String>,
+    _reading: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its standard error.
+    pub stderr: String,
+}
+
+/// What a process may be told.
+#[derive(Debug, Clone, Copy)]
+pub enum Signal {
+    /// End in order.
+    Terminate,
+    /// What Ctrl-C sends.
+    Interrupt,
+    /// End at once; the process is not asked.
+    Kill,
+}
+
+/// Runs `tidegate` with these arguments to its end.
+pub async fn tidegate(arguments: &[&str]) -> Finished {
+    let mut command = Command::new(program());
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("an end in time");
+    let output = output.expect("a program that starts");
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Process {
+    /// Starts `tidegate {part}` with a configuration, and waits until it says where it listens.
+    pub async fn start(part: &str, config: &str) -> Self {
+        let folder = TempDir::with_prefix("tidegate-e2e-").expect("a folder");
+        let file = folder.path().join(format!("{part}.toml"));
+        std::fs::write(&file, config).expect("a configuration file");
+        let mut command = Command::new(program());
+        command.arg(part).arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a program");
+        let (tell, mut complaints) = watch::channel(String::new());
+        let reading = collect(child.stderr.take().expect("its standard error"), tell);
+        let said = tokio::time::timeout(PATIENCE, complaints.wait_for(|said| listening(said).is_some()));
+        let Ok(Ok(said)) = said.await.map(|said| said.map(|said| said.clone())) else {
+            panic!("{part} does not listen: {}", *complaints.borrow());
+        };
+        let (addr, admin) = listening(&said).expect("it has just said so");
+        Self { tier: Tier::at(addr, admin), child, complaints, _reading: reading, _folder: folder }
+    }
+
+    /// Sends it a signal.
+    pub async fn signal(&self, signal: Signal) {
+        let id = self.child.id().expect("it has not ended").to_string();
+        let name = match signal {
+            Signal::Terminate => "-TERM",
+            Signal::Interrupt => "-INT",
+            Signal::Kill => "-KILL",
+        };
+        let sent = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", name, &id]).status().await;
+        assert!(sent.expect("a shell").success(), "{signal:?} could not be sent to {id}");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.unwrap_or_else(|_late| panic!("it does not end: {}", self.complaints())).expect("a status")
+    }
+
+    /// What it has written to its standard error so far.
+    pub fn complaints(&self) -> String {
+        self.complaints.borrow().clone()
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        let id = self.child.id().expect("it has not ended");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+}
+
+impl Deref for Process {
+    type Target = Tier;
+
+    fn deref(&self) -> &Tier {
+        &self.tier
+    }
+}
+
+/// The program under test: the one that `cargo xtask test` names, else the one that cargo builds by default.
+fn program() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tidegate");
+    let program = std::env::var_os("TIDEGATE_BIN").map_or_else(built, PathBuf::from);
+    assert!(program.is_file(), "{} is missing; run: cargo build --package tidegate-cli", program.display());
+    program
+}
+
+/// Keeps what the program writes. Ends with the program.
+#[expect(clippy::disallowed_methods, reason = "it ends with the program that it reads")]
+fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            tell.send_modify(|said| {
+                said.push_str(&line);
+                said.push('\n');
+            });
+        }
+    })
+}
+
+/// Where viewers and operators connect, once the program has said so.
+fn listening(said: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let line = said.lines().find(|line| line.contains(" listens "))?;
+    let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
+    Some((field("serving=")?, field("operators=")?))
+}
