@@ -1,17 +1,20 @@
-//! Promise 4: a body that breaks goes on elsewhere, or breaks visibly.
+//! Promise 4: a body that breaks goes on elsewhere, or breaks visibly. And before the first byte, another source is
+//! simply asked.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
-use tidegate_tests::{edge, origin, shield, viewers};
+use tidegate_proxy::config::units::Period;
+use tidegate_tests::{Origin, Running, Signal, Tier, edge, origin, shield, until, viewer, viewers};
 
 const MIB: u64 = 1 << 20;
 const COLD: &str = "/bytes/1048576";
+/// Where bodies break: 300 KiB.
+const BREAK: u64 = 300 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_reset_goes_on_at_the_second_origin() {
     let (primary, backup) = (origin().run().await, origin().run().await);
-    primary.fault(Fault::on(COLD).cut_at(300 * 1024)).unwrap();
-    let shield = shield().origin(&primary).origin(&backup).run().await;
-    let edge = edge().shield(&shield).run().await;
+    primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
+    let (shield, edge) = before(&primary, &backup).await;
 
     for answer in viewers(50, &[&edge]).get(COLD).await {
         answer.is(200, &synthetic_bytes(COLD, 0..MIB));
@@ -25,19 +28,284 @@ async fn a_body_that_is_reset_goes_on_at_the_second_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
+async fn a_body_that_ends_too_early_goes_on_at_the_second_origin() {
+    for early in [Fault::on(COLD).close_at(BREAK), Fault::on(COLD).truncated_chunked(BREAK)] {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        primary.fault(early.clone()).unwrap();
+        let (shield, edge) = before(&primary, &backup).await;
+
+        for answer in viewers(20, &[&edge]).get(COLD).await {
+            answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+        }
+
+        assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1, "{early:?}");
+        assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 0, "the edge noticed nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stalls_goes_on_at_the_second_origin() {
     let (primary, backup) = (origin().run().await, origin().run().await);
-    primary.fault(Fault::on(COLD).cut_at(300 * 1024)).unwrap();
-    backup.fault(Fault::on(COLD).variant(7)).unwrap();
-    let shield = shield().origin(&primary).origin(&backup).run().await;
+    primary.fault(Fault::on(COLD).hold_at("stall", BREAK)).unwrap();
+    let shield = shield()
+        .origin(&primary)
+        .origin(&backup)
+        .with(|config| config.upstream.stall_timeout = Period::millis(500));
+    let shield = shield.run().await;
     let edge = edge().shield(&shield).run().await;
 
+    for answer in viewers(20, &[&edge]).get(COLD).await {
+        answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+    }
+
+    assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
+    assert_eq!((primary.requests(COLD), backup.requests(COLD)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
+    backup.fault(Fault::on(COLD).variant(7)).unwrap();
+    let (shield, edge) = before(&primary, &backup).await;
+
+    all_break(&edge).await;
+    nothing_is_stored(&[&shield, &edge]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_shorter_than_its_content_length_breaks_for_all_to_see() {
+    for rest in [Some(Fault::on(COLD).variant(7)), None] {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        primary.fault(Fault::on(COLD).wrong_length(2 * MIB)).unwrap();
+        // Another object, or the same one, which is whole and so shorter than what was promised.
+        if let Some(fault) = rest {
+            backup.fault(fault).unwrap();
+        }
+        let (shield, edge) = before(&primary, &backup).await;
+
+        all_break(&edge).await;
+        nothing_is_stored(&[&shield, &edge]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_chunked_body_breaks_for_all_to_see() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on(COLD).truncated_chunked(10_000)).unwrap();
+    backup.fault(Fault::on(COLD).variant(7)).unwrap();
+    let (shield, edge) = before(&primary, &backup).await;
+
+    all_break(&edge).await;
+    nothing_is_stored(&[&shield, &edge]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_without_a_strong_name_is_not_pieced_together() {
+    let weak = format!("{COLD}?etag=&lm=0");
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
+    let (_shield, edge) = before(&primary, &backup).await;
+
+    let answer = viewer(edge.addr()).get(&weak).await;
+
+    assert!(!answer.whole);
+    assert_eq!(backup.requests(COLD), 0, "nobody could tell whether its rest is of the same object");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_sends_beyond_its_length_is_nobodys_answer() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).wrong_length(1000)).unwrap();
+    let edge = edge().origin(&origin).run().await;
+
+    viewer(edge.addr()).get(COLD).await.is(200, &synthetic_bytes(COLD, 0..1000));
+
+    for path in ["/bytes/3000", "/bytes/3000/a", "/bytes/3000/b"] {
+        viewer(edge.addr()).get(path).await.is(200, &synthetic_bytes(path, 0..3000));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_playlist_costs_no_viewer_anything() {
+    const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
+    for fault in [
+        Fault::on(PLAYLIST).cut_at(100),
+        Fault::on(PLAYLIST).truncated_chunked(100),
+        Fault::on(PLAYLIST).wrong_length(100_000),
+        Fault::on(PLAYLIST).garbage(),
+    ] {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        primary.fault(fault.clone()).unwrap();
+        let (shield, edge) = before(&primary, &backup).await;
+
+        for answer in viewers(10, &[&edge]).get(PLAYLIST).await {
+            assert_eq!((answer.status, answer.whole), (200, true), "{fault:?}");
+            assert!(answer.text().starts_with("#EXTM3U\n"), "{fault:?}");
+        }
+
+        assert_eq!(shield.count("tidegate_failovers_total", "").await, 1, "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edge_goes_on_at_the_next_shield_when_one_is_killed_in_mid_body() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", BREAK).times(1)).unwrap();
+    let (one, two) = (shield().origin(&origin).spawn().await, shield().origin(&origin).spawn().await);
+    let edge = edge().shield(&one).shield(&two).run().await;
+
+    let mut watching = viewers(20, &[&edge]).start(COLD).await;
+    origin.waiting("rest", 1).await;
+    for viewer in &mut watching {
+        assert!(viewer.begins(100_000).await);
+    }
+    let (owner, next) = if one.joined().await > 0 { (one, two) } else { (two, one) };
+    owner.signal(Signal::Kill).await;
+
+    for viewer in &mut watching {
+        viewer.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
+    }
+    assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 1);
+    assert_eq!(next.count("tidegate_fills_total", "stored").await, 1);
+    assert_eq!(origin.requests(COLD), 2, "one for each shield");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_byte_the_next_origin_is_asked_and_the_reason_counted() {
+    for (fault, reason) in [
+        (Fault::on("*").refuse(), "connect"),
+        (Fault::on(COLD).hold("head"), "timeout"),
+        (Fault::on(COLD).status(503), "status"),
+        (Fault::on(COLD).down(), "broken"),
+    ] {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        primary.fault(fault).unwrap();
+        primary.settled().await;
+        let shield = shield()
+            .origin(&primary)
+            .origin(&backup)
+            .with(|config| config.upstream.first_byte_timeout = Period::millis(500));
+        let shield = shield.run().await;
+        let edge = edge().shield(&shield).run().await;
+
+        for answer in viewers(10, &[&edge]).get(COLD).await {
+            answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+        }
+
+        let label = format!("reason=\"{reason}\"");
+        assert_eq!(shield.count("tidegate_failovers_total", &label).await, 1, "{reason}");
+        assert_eq!(shield.count("tidegate_failovers_total", "").await, 1, "and no other reason");
+        assert_eq!(backup.requests(COLD), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_refuses_is_asked_last_for_a_while() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on("*").refuse()).unwrap();
+    primary.settled().await;
+    let shield = shield()
+        .origin(&primary)
+        .origin(&backup)
+        .with(|config| config.upstream.down_for = Period::secs(3600));
+    let shield = shield.run().await;
+
+    for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
+        assert_eq!(viewer(shield.addr()).get(path).await.status, 200);
+    }
+
+    assert_eq!(shield.count("tidegate_failovers_total", "").await, 1, "later ones go to the backup at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_origins_down_the_viewer_is_told_who_failed_and_how() {
+    for (fault, status, error) in [
+        (Fault::on("*").refuse(), 502, "error=connection_refused"),
+        (Fault::on("*").hold("head"), 504, "error=http_response_timeout"),
+    ] {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        for origin in [&primary, &backup] {
+            origin.fault(fault.clone()).unwrap();
+            origin.settled().await;
+        }
+        let shield = shield()
+            .origin(&primary)
+            .origin(&backup)
+            .with(|config| config.upstream.first_byte_timeout = Period::millis(300));
+        let shield = shield.run().await;
+        let edge = edge().shield(&shield).run().await;
+
+        let near = viewer(shield.addr()).get("/bytes/1000").await;
+        assert_eq!(near.status, status);
+        let told = near.header("proxy-status");
+        assert!(told.starts_with("shield-1; ") && told.contains(error), "{told}");
+        assert!(told.contains(&backup.addr().to_string()), "it names the last that was asked: {told}");
+
+        let far = viewer(edge.addr()).get("/bytes/1000").await;
+        assert_eq!(far.status, status);
+        assert!(far.header("proxy-status").contains("edge-1; "), "{}", far.header("proxy-status"));
+        assert!(far.whole);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_origins_down_what_is_held_stands_in() {
+    // Stale at once, and to be kept: the site's own `keep`.
+    const STALE: &str = "/bytes/1000?cc=max-age%3D0";
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let expected = synthetic_bytes("/bytes/1000", 0..1000);
+    viewer(edge.addr()).get(STALE).await.is(200, &expected);
+
+    for fault in [Fault::on("*").status(503), Fault::on("*").refuse()] {
+        origin.fault(fault.clone()).unwrap();
+        origin.settled().await;
+        let answer = viewer(edge.addr()).get(STALE).await;
+        answer.is(200, &expected);
+        // The shield is what still has something to say; its answer tells that it is stale.
+        assert!(answer.header("x-cache").contains("STALE"), "{fault:?}: {}", answer.header("x-cache"));
+    }
+    assert_eq!(shield.count("tidegate_requests_total", "stale-if-error").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_shields_gone_what_the_edge_holds_stands_in() {
+    const STALE: &str = "/bytes/1000?cc=max-age%3D0";
+    let origin = origin().run().await;
+    let mut shield = shield().origin(&origin).spawn().await;
+    let edge = edge().shield(&shield).run().await;
+    let expected = synthetic_bytes("/bytes/1000", 0..1000);
+    viewer(edge.addr()).get(STALE).await.is(200, &expected);
+
+    shield.signal(Signal::Kill).await;
+    shield.ended().await;
+
+    viewer(edge.addr()).get(STALE).await.is(200, &expected);
+    assert_eq!(edge.count("tidegate_requests_total", "stale-if-error").await, 1);
+    assert_eq!(viewer(edge.addr()).get("/bytes/1001").await.status, 502, "what is not held fails");
+}
+
+/// A shield in front of two origins, and an edge in front of it.
+async fn before(primary: &Origin, backup: &Origin) -> (Running, Running) {
+    let shield = shield().origin(primary).origin(backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    (shield, edge)
+}
+
+/// Every viewer sees a broken transfer of right bytes, and nobody a short success.
+async fn all_break(edge: &Tier) {
     let expected = synthetic_bytes(COLD, 0..MIB);
-    for answer in viewers(50, &[&edge]).get(COLD).await {
+    for answer in viewers(50, &[edge]).get(COLD).await {
         assert!(!answer.whole, "nobody may take a part for the whole");
         assert!(expected.starts_with(&answer.body), "what was sent is of the first object");
     }
-    for tier in [&shield, &edge] {
+}
+
+async fn nothing_is_stored(tiers: &[&Tier]) {
+    for tier in tiers {
+        until("no fill is under way", async || tier.status().await["fills"]["count"] == 0).await;
         assert_eq!(tier.count("tidegate_fills_total", "stored").await, 0);
     }
 }
