@@ -1,25 +1,19 @@
 //! A fill: one answer on its way from a source to everybody who wants it.
 //!
-//! A fill belongs to nobody. The one who writes it holds the [`Filling`]; everybody who reads it, the one who caused
-//! it included, holds a [`Ticket`]. Dropping the pen without an end counts as a failure, so that nobody waits for
-//! ever. When the last ticket is gone, the writer may ask to [`abandon`](Filling::abandon) the fill.
+//! A fill belongs to nobody. The one who writes it holds the [`Filling`](crate::Filling); everybody who reads it, the
+//! one who caused it included, holds a [`Ticket`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use crate::Lifetimes;
-use crate::body::{Body, Broken};
-use crate::key::Key;
-use crate::object::{Head, Object, Variant};
-use crate::slot::{Held, Slot};
-use crate::store::Inner;
+use crate::body::Broken;
+use crate::object::Object;
+use crate::slot::Slot;
 
 /// Why no source could answer, and what a viewer is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +32,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is not remembered.
-    fn passing(reason: &'static str) -> Self {
+    pub(crate) fn passing(reason: &'static str) -> Self {
         let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
         Self { status, reason, source: None, retry_after: None, lifetime }
     }
@@ -75,9 +69,9 @@ pub enum Refused {
 }
 
 impl Refused {
-    fn broken(self) -> Broken {
+    pub(crate) fn broken(self) -> Broken {
         match self {
-            Self::TooLarge { .. } => TOO_LARGE,
+            Self::TooLarge { .. } => Broken("too_large"),
             Self::NoRoom => Broken("no_room"),
         }
     }
@@ -122,7 +116,7 @@ impl Fill {
         matches!(&*self.progress.lock(), Progress::Over(Answer::Object(_)))
     }
 
-    fn settle(&self, answer: Answer) {
+    pub(crate) fn settle(&self, answer: Answer) {
         {
             let mut progress = self.progress.lock();
             if matches!(&*progress, Progress::Asked) {
@@ -141,6 +135,21 @@ impl Fill {
 
     pub(crate) fn viewers(&self) -> usize {
         self.interest.load(Ordering::Acquire)
+    }
+
+    /// How many tickets were ever given out.
+    pub(crate) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
+    pub(crate) async fn deserted(&self) {
+        if self.wanted {
+            std::future::pending::<()>().await;
+        }
+        while self.viewers() > 0 {
+            self.deserted.notified().await;
+        }
     }
 
     /// Bytes that have arrived so far.
@@ -192,279 +201,3 @@ impl Drop for Ticket {
         }
     }
 }
-
-/// The pen of a fill: there is one, and what it writes everybody reads.
-#[derive(Debug)]
-pub struct Filling {
-    cache: Arc<Inner>,
-    fill: Arc<Fill>,
-    stale: Option<Arc<Object>>,
-    object: Option<Arc<Object>>,
-    reserved: u64,
-    ended: bool,
-}
-
-impl Filling {
-    pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
-        Self { cache, fill, stale, object: None, reserved: 0, ended: false }
-    }
-
-    /// The key that is filled.
-    pub fn key(&self) -> Key {
-        self.fill.home.lock().key.clone()
-    }
-
-    /// The old object, for a conditional request.
-    pub fn stale(&self) -> Option<&Arc<Object>> {
-        self.stale.as_ref()
-    }
-
-    /// The object that is being written, once its head is out.
-    pub fn object(&self) -> Option<&Arc<Object>> {
-        self.object.as_ref()
-    }
-
-    /// Gives out the head, once: from now on readers follow the body as it grows. `promised` is the length that the
-    /// source announced.
-    ///
-    /// # Errors
-    /// When the object is too large or there is no room for it; nothing has been given out then.
-    pub fn publish(
-        &mut self,
-        head: Head,
-        lifetimes: Lifetimes,
-        variant: Option<Variant>,
-        promised: Option<u64>,
-        source: Arc<str>,
-    ) -> Result<(), Refused> {
-        self.reserve(promised.unwrap_or_default())?;
-        if let Some(first) = &self.object {
-            // Its readers have another source's head.
-            first.body.break_off(Broken("head_twice"));
-        }
-        self.cache.move_home(&self.fill, variant.as_ref());
-        let body = Arc::new(Body::new(promised, self.cache.ledger()));
-        let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, source) });
-        self.object = Some(Arc::clone(&object));
-        self.fill.settle(Answer::Object(object));
-        self.charge();
-        Ok(())
-    }
-
-    /// Adds bytes to the body.
-    ///
-    /// # Errors
-    /// When the object outgrows its bound; the body is broken off then.
-    pub fn append(&mut self, bytes: Bytes) -> Result<(), Refused> {
-        let Some(object) = self.object.clone() else { return Ok(()) };
-        let len = object.body.len() + bytes.len() as u64;
-        if len > self.reserved {
-            if let Err(refused) = self.grow(len) {
-                object.body.break_off(refused.broken());
-                return Err(refused);
-            }
-            self.charge();
-        }
-        object.body.append(bytes);
-        self.stay_charged();
-        Ok(())
-    }
-
-    /// Ends the fill well: the object is stored. A body that broke off, or that is not as long as its head says, is
-    /// not.
-    pub fn complete(mut self) {
-        let Some(object) = self.object.clone() else { return };
-        if object.body.full_len().is_some_and(|full| full != object.body.len()) {
-            return self.break_off(Broken("wrong_length"));
-        }
-        object.body.complete();
-        self.end(|held| {
-            if object.body.is_complete() {
-                held.failure = None;
-                held.pass_until = None;
-                held.object = Some(object);
-            }
-        });
-    }
-
-    /// Ends the fill badly after its head was given out: readers get an error, nothing is stored.
-    pub fn break_off(mut self, why: Broken) {
-        match &self.object {
-            Some(object) => {
-                object.body.break_off(why);
-                self.end(|_| {});
-            }
-            None => self.fail_with(Arc::new(Failure::passing(why.0))),
-        }
-    }
-
-    /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
-    /// who asks passes.
-    pub fn outgrow(mut self, lifetime: Duration) {
-        if let Some(object) = &self.object {
-            object.body.break_off(TOO_LARGE);
-        }
-        self.fill.settle(Answer::Pass);
-        let until = Instant::now() + lifetime;
-        self.end(|held| held.pass_until = Some(until));
-    }
-
-    /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
-    pub fn renew(mut self, head: Head, lifetimes: Lifetimes, source: Arc<str>) {
-        let Some(stale) = self.stale.clone() else { return };
-        let renewed = Object {
-            variant: stale.variant.clone(),
-            ..Object::new(head, Arc::clone(&stale.body), lifetimes, source)
-        };
-        if let Some(Some(gzip)) = stale.gzip.get() {
-            let _empty_before = renewed.gzip.set(Some(gzip.clone()));
-        }
-        let renewed = Arc::new(renewed);
-        self.fill.settle(Answer::Object(Arc::clone(&renewed)));
-        self.end(|held| {
-            held.failure = None;
-            held.pass_until = None;
-            held.object = Some(renewed);
-        });
-    }
-
-    /// Ends the fill because its answer cannot be shared. For `lifetime` everybody who asks passes at once.
-    pub fn pass(mut self, lifetime: Duration) {
-        let until = Instant::now() + lifetime;
-        self.fill.settle(Answer::Pass);
-        self.end(|held| {
-            held.object = None;
-            held.pass_until = Some(until);
-        });
-    }
-
-    /// Ends the fill because no source could answer. The failure is remembered for its lifetime.
-    pub fn fail(mut self, failure: Failure) {
-        self.fail_with(Arc::new(failure));
-    }
-
-    fn fail_with(&mut self, failure: Arc<Failure>) {
-        let now = Instant::now();
-        let stand_in = self.stale.clone().filter(|object| object.stands_in(now));
-        self.fill.settle(Answer::Failed { failure: Arc::clone(&failure), stand_in });
-        if let Some(object) = &self.object {
-            object.body.break_off(Broken(failure.reason));
-        }
-        let until = now + failure.lifetime;
-        self.end(|held| held.failure = Some((failure, until)));
-    }
-
-    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
-    pub async fn deserted(&self) {
-        if self.fill.wanted {
-            std::future::pending::<()>().await;
-        }
-        while self.fill.viewers() > 0 {
-            self.fill.deserted.notified().await;
-        }
-    }
-
-    /// How many tickets were ever given out for this fill.
-    pub fn served(&self) -> usize {
-        self.fill.served.load(Ordering::Relaxed)
-    }
-
-    /// Ends the fill because nobody wants it, in one step with finding out that nobody does.
-    ///
-    /// # Errors
-    /// Gives the pen back when somebody has joined in the meantime.
-    pub fn abandon(mut self) -> Result<(), Self> {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = {
-            let mut held = home.held.lock();
-            if self.fill.viewers() > 0 {
-                drop(held);
-                return Err(self);
-            }
-            held.settle(&self.fill, |_| {})
-        };
-        // Nobody is left to see this; it keeps the promise that every fill ends in an answer.
-        self.fill.settle(Answer::Pass);
-        if let Some(object) = &self.object {
-            object.body.break_off(ABANDONED);
-        }
-        self.close(&home, settled);
-        Ok(())
-    }
-
-    /// Sets memory aside for `len` bytes and, where there is room, for as many again.
-    fn grow(&mut self, len: u64) -> Result<(), Refused> {
-        let ample = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
-        if ample > len && self.reserve(ample).is_ok() {
-            return Ok(());
-        }
-        self.reserve(len)
-    }
-
-    fn reserve(&mut self, bytes: u64) -> Result<(), Refused> {
-        if bytes > self.reserved {
-            self.cache.reserve(bytes, bytes - self.reserved)?;
-            self.reserved = bytes;
-        }
-        Ok(())
-    }
-
-    /// Charges the cache for what is set aside, so that something older makes room now and not when it is too late.
-    fn charge(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
-        let mine = {
-            let mut held = home.held.lock();
-            let mine = held.is_filled_by(&self.fill);
-            if mine {
-                held.reserved = self.reserved;
-            }
-            mine
-        };
-        if mine && self.reserved > 0 {
-            self.cache.hold(&home);
-        }
-    }
-
-    /// What grows is in use, and must not be evicted by what does not: its bytes would stay, uncharged.
-    fn stay_charged(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
-        if !self.cache.touch(&home) {
-            self.charge();
-        }
-    }
-
-    fn end(&mut self, leave: impl FnOnce(&mut Held)) {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = home.held.lock().settle(&self.fill, leave);
-        self.close(&home, settled);
-    }
-
-    fn close(&mut self, home: &Arc<Slot>, settled: bool) {
-        self.ended = true;
-        if let Some(object) = &self.object {
-            // Changes nothing for a body that has ended, and lets no reader wait for one that has not.
-            object.body.break_off(DROPPED);
-        }
-        self.cache.release(std::mem::take(&mut self.reserved));
-        self.cache.settle(home, settled);
-    }
-}
-
-impl Drop for Filling {
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        self.fail_with(Arc::new(Failure::passing(DROPPED.0)));
-    }
-}
-
-/// What a body of unknown length is charged at first.
-const FIRST_RESERVE: u64 = 64 * 1024;
-
-const TOO_LARGE: Broken = Broken("too_large");
-
-const DROPPED: Broken = Broken("fill_dropped");
-
-/// Why the body of an abandoned fill broke off.
-pub const ABANDONED: Broken = Broken("abandoned");

@@ -6,13 +6,15 @@
 //! writes into it what a source sends; everybody else holds a [`Ticket`] and reads.
 //!
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in; `slot.rs` holds the rules of election, one short
-//! lock per key; `fill.rs` is the pen and the tickets; `body.rs` is the growing byte sequence that all readers share;
-//! `variants.rs` holds answers that vary apart; `freshness.rs` says how long an answer may live (RFC 9111).
+//! lock per key; `fill.rs` is what askers hold and `filling.rs` the pen; `body.rs` is the growing byte sequence that
+//! all readers share; `variants.rs` holds answers that vary apart; `freshness.rs` says how long an answer may live
+//! (RFC 9111).
 //!
 //! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores nothing that failed.
 
 pub mod body;
 pub mod fill;
+pub mod filling;
 pub mod freshness;
 pub mod key;
 pub mod object;
@@ -21,7 +23,8 @@ pub mod store;
 mod variants;
 
 pub use body::{Body, Broken, Reader};
-pub use fill::{Answer, Failure, Filling, Refused, Ticket};
+pub use fill::{Answer, Failure, Refused, Ticket};
+pub use filling::Filling;
 pub use freshness::Lifetimes;
 pub use key::Key;
 pub use object::{Head, Object, State, Variant};

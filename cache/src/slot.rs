@@ -16,7 +16,8 @@ use http::HeaderName;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::fill::{Failure, Fill, Filling, Ticket};
+use crate::fill::{Failure, Fill, Ticket};
+use crate::filling::Filling;
 use crate::key::Key;
 use crate::object::{Object, State};
 

@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::body::Ledger;
-use crate::fill::{Fill, Filling, Refused};
+use crate::fill::{Fill, Refused};
+use crate::filling::Filling;
 use crate::key::Key;
 use crate::object::Object;
 use crate::slot::{Decision, Held, Lookup, Slot};

@@ -7,16 +7,6 @@ use tidegate_cache::{Cache, Filling, Limits, Lookup, Ticket};
 
 use crate::house::*;
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 const BUDGET: u64 = 4 * MIB;
 
 fn tight() -> Cache {

@@ -202,3 +202,14 @@ pub(crate) fn assert_quiet(cache: &Cache) {
     assert_eq!((totals.fills, totals.filling_bytes, totals.waiting), (0, 0, 0), "{totals:?}");
     assert!(cache.fills(10).is_empty());
 }
+
+/// Numbers that look random and are the same in every run.
+#[derive(Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}

@@ -1,1 +1,281 @@
+//! Real threads in no order at all: two hundred askers and their writers hammer ten keys.
+//!
+//! Every body says at its beginning how long it is meant to be and every further byte says whose it is and where it
+//! stands, so that a short, mixed up or wrongly ended body does not go unnoticed. Nothing may wait for ever.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tidegate_cache::{
+    Answer, Broken, Cache, Filling, Key, Lifetimes, Limits, Lookup, Object, Ticket, Variant,
+};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
+
+use crate::house::*;
+
+const TASKS: usize = 200;
+const ROUNDS: usize = 60;
+const KEYS: usize = 10;
+const FILLED: usize = 50;
+const VALUES: [&str; 3] = ["de", "fr", "it"];
+
+/// What a run consists of.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    bytes: u64,
+    purges: bool,
+    varies: bool,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_key_is_ever_filled_twice_at_once() {
+    Hammer::run(Plan { bytes: 64 * MIB, purges: false, varies: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_key_is_ever_filled_twice_at_once_while_slots_are_evicted() {
+    Hammer::run(Plan { bytes: 2 * MIB, purges: false, varies: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_variant_is_ever_filled_twice_at_once() {
+    Hammer::run(Plan { bytes: 64 * MIB, purges: false, varies: true }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn purges_in_the_middle_of_everything_leave_nobody_waiting() {
+    for varies in [false, true] {
+        Hammer::run(Plan { bytes: 2 * MIB, purges: true, varies }).await;
+    }
+}
+
+#[derive(Debug)]
+struct Hammer {
+    plan: Plan,
+    cache: Cache,
+    keys: Vec<Key>,
+    /// Fills under way for each key and variant.
+    under_way: Vec<[AtomicUsize; VALUES.len()]>,
+    filled: AtomicUsize,
+    done: AtomicBool,
+}
+
+impl Hammer {
+    async fn run(plan: Plan) {
+        let hammer = Arc::new(Self {
+            plan,
+            cache: Cache::new(Limits { bytes: plan.bytes, object_max: MIB }),
+            keys: (0..KEYS).map(|n| key(&format!("/{n}.ts"))).collect(),
+            under_way: (0..KEYS).map(|_| Default::default()).collect(),
+            filled: AtomicUsize::new(0),
+            done: AtomicBool::new(false),
+        });
+        let mut watcher = JoinSet::new();
+        watcher.spawn(Arc::clone(&hammer).watch());
+        let mut askers = JoinSet::new();
+        for task in 0..TASKS {
+            askers.spawn(Arc::clone(&hammer).hammer(Dice(task as u64 * 7919)));
+        }
+        timeout(Duration::from_mins(2), askers.join_all()).await.expect("nobody waits for ever");
+        hammer.done.store(true, Ordering::Relaxed);
+        watcher.join_all().await;
+        hammer.check();
+    }
+
+    /// Looks at the totals all the time, as a status page would.
+    async fn watch(self: Arc<Self>) {
+        while !self.done.load(Ordering::Relaxed) {
+            let totals = self.cache.totals();
+            assert!(totals.charged_bytes <= totals.budget_bytes / 20 * 21, "{totals:?}");
+            assert!(totals.filling_bytes <= totals.budget_bytes, "{totals:?}");
+            assert!(self.cache.fills(5).len() <= 5);
+            assert!(self.cache.objects(5).len() <= 5);
+            yield_now().await;
+        }
+    }
+
+    fn check(&self) {
+        assert_quiet(&self.cache);
+        let filled = self.filled.load(Ordering::Relaxed);
+        assert!(filled > FILLED, "only {filled} fills came to a good end");
+        for key in &self.keys {
+            self.cache.purge(key);
+            store(&self.cache, key, lives(60, 0, 0), b"still works");
+            assert_eq!(bytes(&ask(&self.cache, key).hit()), b"still works");
+        }
+        assert_quiet(&self.cache);
+    }
+
+    async fn hammer(self: Arc<Self>, mut dice: Dice) {
+        let mut writers = JoinSet::new();
+        for round in 0..ROUNDS {
+            let (key, value) = (dice.pick(KEYS), dice.pick(VALUES.len()));
+            match ask_as(&self.cache, &self.keys[key], VALUES[value]) {
+                Lookup::Hit(object) => self.verify(&object, key, value).await,
+                Lookup::Stale { object, refresh } => {
+                    if let Some(pen) = refresh {
+                        writers.spawn(self.elected(pen, key, value, dice.fork()));
+                    }
+                    self.verify(&object, key, value).await;
+                }
+                Lookup::Join(ticket) => self.sit(ticket, key, value, &mut dice).await,
+                Lookup::Miss(ticket, pen) => {
+                    writers.spawn(self.elected(pen, key, value, dice.fork()));
+                    self.sit(ticket, key, value, &mut dice).await;
+                }
+                Lookup::Pass | Lookup::Failed { .. } => yield_now().await,
+            }
+            if dice.one_in(20) {
+                self.crowd(&Key::new("other", &format!("/{dice:?}/{round}")));
+            }
+            if self.plan.purges && dice.one_in(10) {
+                self.cache.purge(&self.keys[dice.pick(KEYS)]);
+            }
+        }
+        writers.join_all().await;
+    }
+
+    /// Stores something else, if there is room, so that older slots are evicted.
+    fn crowd(&self, key: &Key) {
+        let (_ticket, mut pen) = ask(&self.cache, key).miss();
+        if pen.publish(head(), lives(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
+            append(&mut pen, &vec![0; 100_000]);
+            pen.complete();
+        }
+    }
+
+    /// Waits for the answer and reads it, or leaves at some point.
+    async fn sit(&self, ticket: Ticket, key: usize, value: usize, dice: &mut Dice) {
+        if dice.one_in(4) {
+            return;
+        }
+        match ticket.answer().await {
+            Answer::Object(object) if !self.is_for(&object, value) => {}
+            Answer::Object(object) if dice.one_in(4) => drop(object.body.reader(0, None).next().await),
+            Answer::Object(object) => self.verify(&object, key, value).await,
+            Answer::Pass | Answer::Failed { .. } => yield_now().await,
+        }
+    }
+
+    fn is_for(&self, object: &Object, value: usize) -> bool {
+        !self.plan.varies || object.variant.as_ref() == Some(&by_language(value))
+    }
+
+    /// Reads a body and looks at every byte; what ends well must be as long as it was meant to be.
+    async fn verify(&self, object: &Object, key: usize, value: usize) {
+        assert!(self.is_for(object, value), "{:?} for {}", object.variant, VALUES[value]);
+        let mut reader = object.body.reader(0, None);
+        let mut all = Vec::new();
+        let end = loop {
+            match reader.next().await {
+                Ok(Some(bytes)) => all.extend_from_slice(&bytes),
+                Ok(None) => break Ok(()),
+                Err(broken) => break Err(broken),
+            }
+        };
+        let Some((length, rest)) = all.split_first_chunk() else { return assert!(end.is_err()) };
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
+        assert!(rest.iter().enumerate().all(|(at, byte)| *byte == byte_of(key, at)), "a byte out of place");
+        match end {
+            Ok(()) => assert_eq!(rest.len(), length, "a clean but short end"),
+            Err(Broken(reason)) => {
+                assert!(["reset", "fill_dropped", "abandoned", "no_room"].contains(&reason), "{reason}");
+            }
+        }
+    }
+
+    /// Counts the fill, makes it and counts it off just before it ends.
+    fn elected(
+        self: &Arc<Self>,
+        pen: Filling,
+        key: usize,
+        value: usize,
+        dice: Dice,
+    ) -> impl Future<Output = ()> + use<> {
+        let before = self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
+        assert!(self.plan.purges || before == 0, "a second fill of one key");
+        Arc::clone(self).write(pen, key, value, dice)
+    }
+
+    async fn write(self: Arc<Self>, mut pen: Filling, key: usize, value: usize, mut dice: Dice) {
+        let off = || self.under_way[key][value].fetch_sub(1, Ordering::SeqCst);
+        for _ in 0..dice.below(4) {
+            yield_now().await;
+        }
+        match dice.below(12) {
+            0 => return end_with(off(), || pen.fail(failure("refused", 0))),
+            1 => return end_with(off(), || pen.pass(Duration::from_micros(500))),
+            2 => return end_with(off(), || drop(pen)),
+            3 if pen.stale().is_some() => {
+                return end_with(off(), || pen.renew(head(), moments(&mut dice), "origin".into()));
+            }
+            _ => {}
+        }
+        let length = 1 + dice.pick(100_000);
+        let variant = self.plan.varies.then(|| by_language(value));
+        let promised = dice.one_in(2).then_some(length as u64 + 8);
+        if pen.publish(head(), moments(&mut dice), variant, promised, "origin".into()).is_err() {
+            return end_with(off(), || pen.pass(Duration::ZERO));
+        }
+        let mut bytes = (length as u64).to_le_bytes().to_vec();
+        let mut at = 0;
+        while at < length {
+            if dice.one_in(30) {
+                return end_with(off(), || pen.break_off(Broken("reset")));
+            }
+            if dice.one_in(10) {
+                // Counted off first, because another one may be elected as soon as this one is given up.
+                off();
+                match pen.abandon() {
+                    Ok(()) => return,
+                    Err(joined) => pen = joined,
+                }
+                self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
+            }
+            let end = (at + 1 + dice.pick(20_000)).min(length);
+            bytes.extend((at..end).map(|at| byte_of(key, at)));
+            if pen.append(std::mem::take(&mut bytes).into()).is_err() {
+                return end_with(off(), || pen.break_off(Broken("reset")));
+            }
+            at = end;
+            yield_now().await;
+        }
+        self.filled.fetch_add(1, Ordering::Relaxed);
+        end_with(off(), || pen.complete());
+    }
+}
+
+fn by_language(value: usize) -> Variant {
+    variant(&["accept-language"], VALUES[value])
+}
+
+/// Lifetimes that are over in a moment, so that every state of an object is met.
+fn moments(dice: &mut Dice) -> Lifetimes {
+    let mut moment = || Duration::from_micros(dice.below(2000));
+    Lifetimes { ttl: moment(), grace: moment(), keep: moment(), ..Lifetimes::default() }
+}
+
+impl Dice {
+    fn pick(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
+    fn one_in(&mut self, chances: u64) -> bool {
+        self.below(chances) == 0
+    }
+
+    fn fork(&mut self) -> Self {
+        Self(self.below(u64::from(u32::MAX)))
+    }
+}
+
+fn end_with(_counted_off: usize, end: impl FnOnce()) {
+    end();
+}
+
+/// The byte at a place of a key's body.
+fn byte_of(key: usize, at: usize) -> u8 {
+    u8::try_from((at + key * 31) % 251).unwrap()
+}
