@@ -13,7 +13,9 @@ use crate::cache_status::{self, Member, Reason};
 use crate::client::{Client, Gone};
 use crate::compress;
 use crate::conditional::{self, Validators};
+use crate::desk;
 use crate::fate::Fate;
+use crate::field;
 use crate::refusal::{self, Refusal};
 use crate::request::Request;
 use crate::select::{self, Selected};
@@ -85,6 +87,21 @@ pub(crate) async fn refuse(
     }
     mark(tier, &mut headers, Course::here(Fate::Refused), None);
     account.sent(send(client, refusal.status(), &headers, body.into()).await)
+}
+
+/// The answer, as HTTP/1.1 writes it, to what could not be read as a request.
+pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> Vec<u8> {
+    let (mut headers, body) = refusal.answer(tier, "");
+    headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    mark(tier, &mut headers, Course::here(Fate::Refused), None);
+    let mut answer = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
+    for (name, value) in &headers {
+        answer.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    answer.extend_from_slice(b"\r\n");
+    answer.extend_from_slice(body.as_bytes());
+    answer
 }
 
 /// Tells that no source could answer.

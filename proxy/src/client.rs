@@ -13,6 +13,8 @@ use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout};
 
+use crate::farewell;
+
 /// A request that is being answered.
 pub(crate) struct Client {
     session: ServerSession,
@@ -151,6 +153,15 @@ impl Client {
         }
         if keep_alive.is_none() {
             self.session.set_keepalive(None);
+        }
+        if let ServerSession::H1(session) = &mut self.session
+            && !session.is_body_done()
+        {
+            // Nobody wants the rest of the request.
+            timeout(self.write_timeout, session.finish_body()).await.ok()?.ok()?;
+            let ServerSession::H1(session) = self.session else { return None };
+            farewell::part(session.into_inner()).await;
+            return None;
         }
         timeout(self.write_timeout, self.session.finish()).await.ok()?.ok().flatten()
     }

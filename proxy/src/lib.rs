@@ -4,7 +4,7 @@
 //! is here. Read in this order:
 //!
 //! 1. `node.rs`: a node binds its listeners, serves, drains
-//! 2. `listener.rs`: connections, HTTP/1.1 and HTTP/2
+//! 2. `listener.rs`: connections, HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
 //! 3. `request.rs`: the request's fate; the only file that branches on it
 //! 4. `desk.rs`: what an upstream's answer means to the site
 //! 5. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
@@ -24,8 +24,10 @@ pub mod conditional;
 pub mod config;
 pub mod cors;
 mod desk;
+mod farewell;
 pub mod fate;
 mod field;
+mod head;
 pub mod hop;
 pub mod label;
 mod listener;

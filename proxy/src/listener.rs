@@ -14,12 +14,17 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
+use tidegate_hls::Kind;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::answer;
 use crate::client::Client;
+use crate::farewell;
+use crate::fate::Fate;
+use crate::head;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
@@ -98,19 +103,25 @@ async fn connection(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown
 
 /// Serves requests one after the other.
 async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
-    let mut read_ahead: Option<BytesMut> = None;
+    let viewers = &tier.settings().viewers;
+    let mut ahead = BytesMut::new();
     loop {
-        if read_ahead.as_ref().is_none_or(BytesMut::is_empty) && !request_begins(tier, &mut stream).await {
+        if ahead.is_empty() && !request_begins(tier, &mut stream).await {
             return;
         }
+        let head = head::read(&mut stream, ahead, viewers.head_max.bytes());
+        let head = match timeout(viewers.head_timeout.get(), head).await {
+            Ok(Ok(Some(head))) => head,
+            Ok(Ok(None)) => return,
+            Ok(Err(refusal)) => return turn_away(tier, stream, &refusal).await,
+            Err(_) => return turn_away(tier, stream, &Refusal::Slow).await,
+        };
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
-        if let Some(bytes) = read_ahead.take() {
-            session.set_pipelined_prefix(bytes);
-        }
+        session.set_pipelined_prefix(head);
         // Boxed, so that an idle connection does not hold the room that a request takes.
         match Box::pin(serve(tier, session, peer)).await.map(ReusableHttpStream::into_parts) {
-            Some((next, bytes)) => (stream, read_ahead) = (next, bytes),
+            Some((next, bytes)) => (stream, ahead) = (next, bytes.unwrap_or_default()),
             None => return,
         }
     }
@@ -138,25 +149,29 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
         Err(_) => Some(Refusal::Slow),
     };
     if let Some(refusal) = refusal {
-        // There is no request to answer to: a status, and the connection ends.
-        let answered = session.respond_error(refusal.status().as_u16());
-        let _gone = timeout(viewers.write_timeout.get(), answered).await;
-        tier.metrics().request(crate::fate::Fate::Refused, Some(refusal.status()), tidegate_hls::Kind::Other);
+        if let ServerSession::H1(session) = session {
+            turn_away(tier, session.into_inner(), &refusal).await;
+        }
         return None;
     }
     let mut client = Client::new(session, peer, viewers.write_timeout.get());
-    let account = if client.raw_head().len() as u64 > viewers.head_max.bytes() {
-        let refusal = Refusal::HeadTooLarge { max: viewers.head_max.bytes() };
-        answer::refuse(tier, &mut client, &refusal, None).await
-    } else {
-        request::serve(tier, &mut client).await
-    };
+    let account = request::serve(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {
         return None;
     }
     let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());
     client.finish(keep_alive).await
+}
+
+/// Answers where there is no request to answer to: a status, and the connection ends.
+async fn turn_away(tier: &Tier, mut stream: Stream, refusal: &Refusal) {
+    let answer = answer::unasked(tier, refusal);
+    let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
+    tier.metrics().request(Fate::Refused, Some(refusal.status()), Kind::Other);
+    if let Ok(Ok(())) = written {
+        farewell::part(stream).await;
+    }
 }
 
 /// One HTTP/2 connection; pingora calls it for every stream.
@@ -182,6 +197,11 @@ impl HttpServerApp for Http2 {
         session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        if let ServerSession::H1(session) = session {
+            // It began like HTTP/2 and went on as nothing.
+            turn_away(&self.tier, session.into_inner(), &Refusal::Malformed).await;
+            return None;
+        }
         // A stream ends with its answer; only HTTP/1.1 gives something back.
         let _nothing = Box::pin(serve(&self.tier, session, self.peer)).await;
         None

@@ -24,6 +24,12 @@ pub enum Refusal {
         /// The bound.
         max: u64,
     },
+    /// 431: the head has too many fields.
+    #[error("the request has more than {max} header fields")]
+    TooManyFields {
+        /// The bound.
+        max: usize,
+    },
     /// 400: Content-Length with Transfer-Encoding (RFC 9112 section 6.1).
     #[error("the request has both Content-Length and Transfer-Encoding")]
     AmbiguousLength,
@@ -64,7 +70,9 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Key, Lookup, Object, Ticket};
-use tidegate_hls::Resource;
+use tidegate_hls::{QueryRules, Resource};
 use tidegate_upstream::{Ask, Job, Reply, fetch};
 use tokio::sync::oneshot;
 
@@ -236,7 +236,7 @@ type Refused = (Refusal, Option<Arc<Site>>);
 fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
-    let site = tier.sites().by_host(&name).ok_or((Refusal::UnknownHost, None))?;
+    let site = tier.sites().by_host(&name).ok_or_else(|| (nobody(&target.authority), None))?;
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
@@ -249,6 +249,14 @@ fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
         version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
     })
+}
+
+/// Nobody serves this host, or it is none at all, which is the graver fault (RFC 9112 section 3.2).
+fn nobody(authority: &str) -> Refusal {
+    match Resource::parse(authority, "/", &QueryRules::default()) {
+        Ok(_) => Refusal::UnknownHost,
+        Err(error) => error.into(),
+    }
 }
 
 /// Whether the site takes such a request.

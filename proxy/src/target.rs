@@ -22,6 +22,10 @@ pub(crate) fn read(client: &Client) -> Result<Target, Refusal> {
         host.or_else(|| request.uri.authority().map(http::uri::Authority::as_str)).map(str::to_owned)
     };
     let raw = std::str::from_utf8(request.raw_path()).map_err(|_error| Refusal::Malformed)?;
+    // RFC 9112 section 3.2: not even a target that names the host makes up for the field.
+    if request.version == http::Version::HTTP_11 && !request.headers.contains_key(http::header::HOST) {
+        return Err(Refusal::NoHost);
+    }
     if request.method == http::Method::CONNECT {
         return Err(Refusal::Method(http::Method::CONNECT));
     }
