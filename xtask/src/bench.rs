@@ -54,7 +54,7 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
         server.warm()?;
     }
 
-    let mut report = Report::new(settings, servers.iter().map(Server::title).collect());
+    let mut report = Report::new(settings, servers.iter().map(Server::title).collect())?;
     for round in 1..=settings.rounds {
         for object in Object::ALL {
             for server in &servers {

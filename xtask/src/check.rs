@@ -37,9 +37,10 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Read by those who work on the code, so private items are shown, and the crates' stories may point at them.
 fn documentation(repository: &Repository) -> Command {
     let mut command = cargo(repository, &["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    command.env("RUSTDOCFLAGS", "-D warnings");
+    command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
     command
 }
 

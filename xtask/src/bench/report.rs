@@ -39,13 +39,14 @@ impl fmt::Display for Sample {
 /// All samples of a run.
 pub(crate) struct Report {
     settings: Settings,
+    load_before: String,
     servers: Vec<(Kind, String)>,
     samples: BTreeMap<(Object, Kind), Vec<Sample>>,
 }
 
 impl Report {
-    pub(crate) fn new(settings: &Settings, servers: Vec<(Kind, String)>) -> Self {
-        Self { settings: settings.clone(), servers, samples: BTreeMap::new() }
+    pub(crate) fn new(settings: &Settings, servers: Vec<(Kind, String)>) -> Result<Self> {
+        Ok(Self { settings: settings.clone(), load_before: load()?, servers, samples: BTreeMap::new() })
     }
 
     pub(crate) fn add(&mut self, kind: Kind, object: Object, sample: Sample) {
@@ -105,10 +106,12 @@ impl Report {
              ## A cached answer\n\nServer CPU time per request, HTTP/1.1, {connections} keep-alive connections, everything in \
              the cache. The servers run\non one core and wrk on another; the CPU time is summed over all threads and \
              processes of a server.\nMedians of {rounds} interleaved rounds of {seconds} s.\n\n{}\n\
-             - Machine: {}\n- Date: {}\n- Tidegate built with the `{profile}` profile\n\
+             - Machine: {}\n- Load average before the run: {} (the figures of a busy machine are higher)\n\
+             - Date: {}\n- Tidegate built with the `{profile}` profile\n\
              - nginx: `proxy_cache` on tmpfs, sendfile, open_file_cache, no access log; Varnish: malloc storage\n",
             self.tables(),
             machine()?,
+            self.load_before,
             today()?,
         ))
     }
@@ -128,6 +131,7 @@ impl Report {
         });
         Ok(json!({
             "machine": machine()?,
+            "load_before": self.load_before,
             "date": today()?,
             "servers": self.servers.iter().map(|(_, title)| title).collect::<Vec<_>>(),
             "samples": samples.collect::<Vec<_>>(),
@@ -142,6 +146,12 @@ fn machine() -> Result<String> {
     let cores = std::thread::available_parallelism()?;
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("osrelease")?;
     Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
+}
+
+/// The load average of the last minute.
+fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 fn today() -> Result<String> {
