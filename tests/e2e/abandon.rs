@@ -1,0 +1,85 @@
+//! Promise 3: a fill belongs to nobody. It ends early only when nobody wants it and the rest is long.
+
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_tests::{edge, origin, shield, until, viewer};
+
+/// Far more is missing than is worth fetching for nobody.
+const LARGE: &str = "/bytes/33554432";
+/// So little is missing that it is fetched all the same.
+const SMALL: &str = "/bytes/1048576";
+const FIRST: u64 = 64 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_rest_that_nobody_wants_is_not_fetched() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(LARGE).hold_at("rest", FIRST).times(1)).unwrap();
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+
+    let mut only = viewer(edge.addr()).start("GET", LARGE).await;
+    assert!(only.begins(1000).await);
+    assert_eq!(origin.connections().open, 1);
+    drop(only);
+
+    for tier in [&edge, &shield] {
+        until("the fill is ended", async || tier.count("tidegate_fills_total", "abandoned").await == 1).await;
+    }
+    until("the origin is let go", async || origin.connections().open == 0).await;
+    assert_eq!(edge.status().await["cache"]["body_bytes"], 0, "nothing of it is held");
+
+    // Who asks later gets all of it, by a new fill.
+    viewer(edge.addr()).get(LARGE).await.is(200, &synthetic_bytes(LARGE, 0..32 << 20));
+    assert_eq!(origin.requests(LARGE), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_rest_that_nobody_wants_is_fetched_and_stored() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(SMALL).hold_at("rest", FIRST)).unwrap();
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+
+    let mut only = viewer(edge.addr()).start("GET", SMALL).await;
+    assert!(only.begins(1000).await);
+    drop(only);
+    until("nobody is left", async || edge.joined().await == 0).await;
+    origin.release("rest");
+
+    for tier in [&edge, &shield] {
+        until("it is stored", async || tier.count("tidegate_fills_total", "stored").await == 1).await;
+    }
+    viewer(edge.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..1 << 20));
+    assert_eq!(origin.requests(SMALL), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_rest_that_one_of_two_wants_is_fetched() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(LARGE).hold_at("rest", FIRST)).unwrap();
+    let edge = edge().origin(&origin).run().await;
+
+    let mut first = viewer(edge.addr()).start("GET", LARGE).await;
+    let mut second = viewer(edge.addr()).start("GET", LARGE).await;
+    assert!(first.begins(1000).await && second.begins(1000).await);
+    drop(first);
+    until("one is left", async || edge.joined().await == 1).await;
+    origin.release("rest");
+
+    second.rest().await.is(200, &synthetic_bytes(LARGE, 0..32 << 20));
+    assert_eq!(origin.requests(LARGE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_answer_ends_with_its_viewer() {
+    const PRIVATE: &str = "/bytes/33554432?private=1";
+    let origin = origin().run().await;
+    origin.fault(Fault::on(LARGE).hold_at("rest", FIRST)).unwrap();
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+
+    let mut only = viewer(edge.addr()).start("GET", PRIVATE).await;
+    assert!(only.begins(1000).await);
+    drop(only);
+
+    until("the origin is let go", async || origin.connections().open == 0).await;
+}

@@ -1,0 +1,240 @@
+//! What operators see: health, readiness, metrics, status, and a line for every request.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tidegate_origin_stub::Fault;
+use tidegate_proxy::config::units::Period;
+use tidegate_tests::{Answer, edge, origin, shield, until, viewer, viewers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_is_healthy_and_ready_once_it_runs() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    for tier in [&shield, &edge] {
+        let health = viewer(tier.admin()).get("/healthz").await;
+        assert_eq!((health.status, value(&health)), (200, json!({ "status": "ok" })));
+        let ready = viewer(tier.admin()).get("/readyz").await;
+        assert_eq!((ready.status, value(&ready)), (200, json!({ "ready": true })));
+        assert_eq!(ready.header("cache-control"), "no-store");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tier_that_can_ask_nobody_is_not_ready_until_somebody_is_back() {
+    let origin = origin().run().await;
+    let down = origin.fault(Fault::on("*").refuse()).unwrap();
+    origin.settled().await;
+    let shield = shield().origin(&origin).with(|config| config.upstream.down_for = Period::millis(500));
+    let shield = shield.run().await;
+    assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 502);
+
+    let ready = viewer(shield.admin()).get("/readyz").await;
+    assert_eq!((ready.status, value(&ready)), (503, json!({ "ready": false, "reason": "no_upstream" })));
+    assert_eq!(viewer(shield.admin()).get("/healthz").await.status, 200, "a restart would not help");
+
+    assert!(origin.remove(down));
+    origin.settled().await;
+    until("it is ready again", async || viewer(shield.admin()).get("/readyz").await.status == 200).await;
+    until("it answers again", async || viewer(shield.addr()).get("/bytes/1").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_prometheus_text_with_names_of_our_own_and_no_paths() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    for target in ["/bytes/10", "/bytes/10", "/live/ch1/ts/index.m3u8", "/none", "/bytes/10/../x"] {
+        viewer(edge.addr()).get(target).await;
+    }
+    viewer(edge.addr()).host("secret.example").ask("DELETE", "/bytes/10").await;
+    for tier in [&shield, &edge] {
+        let answer = viewer(tier.admin()).get("/metrics").await;
+        assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+        let samples = exposition(&answer.text());
+        for (name, labels) in &samples {
+            assert!(name.starts_with("tidegate_") || name.starts_with("process_"), "{name}");
+            for (label, value) in labels {
+                assert!(!value.contains('/') && !value.contains("example"), "{name}: {label}={value}");
+            }
+            let of = |label: &str| labels.iter().any(|(name, _)| name == label);
+            assert!(of("tier") && of("node"), "{name} does not say where it is from");
+        }
+        for name in ["tidegate_requests_total", "tidegate_origin_requests_total", "tidegate_connections"] {
+            assert!(samples.iter().any(|(sample, _)| sample == name), "{name} is missing");
+        }
+    }
+    assert_eq!(edge.count("tidegate_requests_total", "fate=\"hit\"").await, 1);
+    assert_eq!(edge.count("tidegate_requests_total", "").await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_page_tells_what_is_held_what_fills_and_who_is_asked() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    viewer(edge.addr()).get("/bytes/1000").await;
+    origin.fault(Fault::on("/bytes/2000").hold_at("rest", 500)).unwrap();
+    let mut open = viewer(edge.addr()).start("GET", "/bytes/2000").await;
+    assert!(open.begins(500).await);
+
+    let status = edge.status().await;
+    assert_eq!((&status["node"], &status["tier"]), (&json!("edge-1"), &json!("edge")));
+    assert_eq!(status["readiness"], "ready");
+    let charged = status["cache"]["charged_bytes"].as_u64().unwrap();
+    assert!(charged > 3000 && charged < 100_000, "{charged}");
+    assert_eq!(status["cache"]["body_bytes"], 1500);
+    assert_eq!(status["fills"]["count"], 1);
+    let fill = &status["fills"]["listed"][0];
+    assert_eq!(fill, &json!({ "path": "/bytes/2000", "bytes": 500, "viewers": 1 }));
+    let object = &status["objects"][0];
+    assert_eq!(
+        (&object["path"], &object["status"], &object["bytes"]),
+        (&json!("/bytes/1000"), &json!(200), &json!(1000))
+    );
+    let upstream = &status["sites"][0]["upstreams"][0];
+    assert_eq!(upstream["address"], format!("http://{}", shield.addr()));
+    assert_eq!((&upstream["up"], &upstream["requests"]), (&json!(true), &json!(2)));
+    origin.release("rest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_paths_and_methods_of_the_operators_listener_are_errors_in_json() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    for (method, path, status) in [("GET", "/", 404), ("GET", "/v1/", 404), ("POST", "/v1/status", 405)] {
+        let answer = viewer(shield.admin()).ask(method, path).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(value(&answer)["error"].is_string());
+    }
+    // And viewers do not get at them.
+    assert_ne!(viewer(shield.addr()).get("/v1/status").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_has_a_line_of_json_that_tells_its_fate() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    let log = file.to_str().unwrap().to_owned();
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).with(|config| config.log.access = log).run().await;
+
+    let player = || viewer(edge.addr()).header("user-agent", "player/1").header("x-request-id", "r1");
+    player().get("/bytes/1000?token=secret&CMCD=sid%3D%22abc%22").await;
+    player().get("/bytes/1000?token=secret").await;
+    player().get("/bytes/1000?private=1").await;
+    player().get("/live/none.ts").await;
+    player().ask("DELETE", "/bytes/1000").await;
+    player().ask("OPTIONS", "/bytes/1000").await;
+    origin.fault(Fault::on("/bytes/3000").status(503)).unwrap();
+    player().get("/bytes/3000").await;
+    origin.fault(Fault::on("/bytes/4000").cut_at(100)).unwrap();
+    assert!(!player().get("/bytes/4000").await.whole);
+    edge.drain();
+    edge.ended().await;
+
+    let lines = lines(&file);
+    let of = |line: &Value| {
+        let tidegate = &line["tidegate"];
+        let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        (word(&tidegate["fate"]), line["http"]["response"]["status_code"].as_u64().unwrap_or_default())
+    };
+    let fates: Vec<_> = lines.iter().map(of).collect();
+    let expected = [
+        ("miss", 200),
+        ("hit", 200),
+        ("pass", 200),
+        ("miss", 404),
+        ("refused", 405),
+        ("options", 204),
+        ("failed", 503),
+        ("miss", 200),
+    ];
+    assert_eq!(fates, expected.map(|(fate, status)| (fate.to_owned(), status)));
+    let first = &lines[0];
+    assert!(first["@timestamp"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(first["http"]["request"], json!({ "method": "GET", "id": "r1" }));
+    assert_eq!(first["http"]["response"]["body"]["bytes"], 1000);
+    assert_eq!(first["url"]["path"], "/bytes/1000");
+    assert!(!first["url"].to_string().contains("secret"), "{}", first["url"]);
+    assert_eq!(first["client"]["ip"], "127.0.0.1");
+    assert_eq!(first["user_agent"]["original"], "player/1");
+    assert_eq!(first["tidegate"]["upstream"], format!("http://{}", shield.addr()));
+    assert_eq!(first["cmcd"]["sid"], "abc", "{first}");
+    assert_eq!(lines[7]["tidegate"]["broken"], true);
+    assert_eq!(edge_total(&fates), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_a_fill_is_logged_as_collapsed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    origin.fault(Fault::on("/bytes/1000").hold("head")).unwrap();
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| config.log.access = log).run().await;
+
+    let watching = viewers(10, &[&edge]).start("/bytes/1000").await;
+    until("all have joined", async || edge.joined().await == 10).await;
+    origin.release("head");
+    for mut viewer in watching {
+        assert!(viewer.rest().await.whole);
+    }
+    edge.drain();
+    edge.ended().await;
+
+    let lines = lines(&file);
+    assert_eq!(lines.len(), 10);
+    let collapsed = lines.iter().filter(|line| line["tidegate"]["collapsed"] == true).count();
+    let joined = lines.iter().filter(|line| line["tidegate"]["fate"] == "join").count();
+    assert_eq!((collapsed, joined), (9, 9));
+}
+
+fn edge_total(fates: &[(String, u64)]) -> usize {
+    fates.len()
+}
+
+fn value(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+type Sample = (String, Vec<(String, String)>);
+
+/// Reads the text format of Prometheus strictly: every sample belongs to a family with help and type.
+fn exposition(text: &str) -> Vec<Sample> {
+    assert!(text.ends_with('\n'));
+    let (mut families, mut helped, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            helped.push(help.split(' ').next().unwrap());
+        } else if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert!(helped.contains(&name), "{name} has no help");
+            assert!(!families.contains(&name), "{name} stands twice");
+            families.push(name);
+        } else {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            let (name, labels) = name.strip_suffix('}').and_then(|name| name.split_once('{')).expect(line);
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            assert!(
+                families.contains(&name) || family.is_some_and(|name| families.contains(&name)),
+                "{line}"
+            );
+            let labels = labels.split(',').map(|label| {
+                let (name, value) = label.split_once('=').expect(line);
+                (name.to_owned(), value.trim_matches('"').to_owned())
+            });
+            samples.push((name.to_owned(), labels.collect()));
+        }
+    }
+    samples
+}
