@@ -274,6 +274,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::task::JoinSet;
 
     use super::*;
@@ -373,7 +375,8 @@ mod tests {
                 })
             };
             let expected = if broken { Err(Broken("reset")) } else { Ok(LEN) };
-            for read in readers.join_all().await {
+            let read = tokio::time::timeout(Duration::from_mins(1), readers.join_all()).await;
+            for read in read.expect("no reader waits for ever") {
                 assert_eq!(read, expected);
             }
             let mut ends: Vec<_> = ranges.join_all().await.into_iter().map(Result::unwrap).collect();

@@ -303,12 +303,22 @@ impl Inner {
             }
             let weight = u32::try_from(slot.weight()).unwrap_or(u32::MAX);
             if weight == 0 {
-                self.slots.invalidate(slot.key.as_str());
+                self.take_out(&slot.key);
             } else {
                 self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
             }
         }
         self.slots.run_pending_tasks();
+    }
+
+    /// Takes the slot that stands for the key out of moka; the shard is locked. A new weight that moka has not booked
+    /// yet is booked first: a removal that overtakes it leaves the sum of the weights wrong for good.
+    fn take_out(&self, key: &Key) -> Option<Arc<Slot>> {
+        if !self.slots.contains_key(key.as_str()) {
+            return None;
+        }
+        self.slots.run_pending_tasks();
+        self.slots.remove(key.as_str()).map(|entry| entry.slot)
     }
 
     /// Counts as a use of the slot; tells whether moka still holds it.
@@ -327,7 +337,7 @@ impl Inner {
     fn purge(&self, key: &Key) {
         let mut shard = self.shard(key).lock();
         let filling = shard.remove(key);
-        let held = self.slots.remove(key.as_str()).map(|entry| entry.slot);
+        let held = self.take_out(key);
         for slot in filling.into_iter().chain(held) {
             *slot.held.lock() = Held::default();
         }

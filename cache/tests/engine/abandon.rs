@@ -16,7 +16,7 @@ async fn a_fill_is_abandoned_only_when_nobody_holds_a_ticket() {
     let filling = filling.abandon().expect_err("one wants it");
     assert!(filling.deserted().now_or_never().is_none());
     drop(second);
-    filling.deserted().await;
+    soon(filling.deserted()).await;
     let late = ask(&cache, &key).join();
     let filling = filling.abandon().expect_err("somebody has come in the meantime");
     drop(late);
@@ -31,7 +31,7 @@ async fn abandoning_breaks_what_has_grown_and_stores_nothing() {
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"half");
-    let Answer::Object(object) = ticket.answer().await else { panic!("the head is out") };
+    let Answer::Object(object) = told(&ticket).await else { panic!("the head is out") };
     drop(ticket);
     filling.abandon().unwrap();
     assert_eq!(read(&object.body).await, Err(Broken("abandoned")));
@@ -55,7 +55,7 @@ async fn the_writer_wakes_when_the_last_ticket_goes() {
     tokio::task::yield_now().await;
     assert!(writer.try_join_next().is_none());
     drop(second);
-    assert!(writer.join_next().await.unwrap().unwrap());
+    assert!(soon(writer.join_next()).await.unwrap().unwrap());
 }
 
 #[tokio::test(start_paused = true)]

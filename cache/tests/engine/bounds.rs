@@ -22,7 +22,7 @@ async fn an_object_that_is_promised_too_large_is_refused_before_its_head_is_out(
     assert_eq!(promise(&mut filling, 300_001), Err(Refused::TooLarge { max: 300_000 }));
     assert!(now(&ticket).is_none());
     filling.pass(seconds(10));
-    assert!(matches!(ticket.answer().await, Answer::Pass));
+    assert!(matches!(told(&ticket).await, Answer::Pass));
     drop(ticket);
     assert_quiet(&cache);
 }
@@ -49,7 +49,7 @@ async fn an_object_that_outgrows_its_bound_breaks_and_passes_for_a_while() {
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, &vec![0; 200_000]);
-    let object = ticket.answer().await.object();
+    let object = told(&ticket).await.object();
     filling.append(Bytes::from(vec![0; 200_000])).unwrap_err();
     filling.outgrow(seconds(10));
     assert_eq!(read(&object.body).await.unwrap_err().0, "too_large");
@@ -66,7 +66,7 @@ async fn what_was_refused_a_byte_is_never_stored() {
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, &vec![0; 200_000]);
-    let object = ticket.answer().await.object();
+    let object = told(&ticket).await.object();
     filling.append(Bytes::from(vec![0; 200_000])).unwrap_err();
     filling.complete();
     assert!(read(&object.body).await.is_err());

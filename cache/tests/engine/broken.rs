@@ -15,7 +15,7 @@ async fn breaking_off_stores_nothing_and_the_old_object_stays() {
     append(&mut refresh, b"ne");
     let joiner = ask(&cache, &key).join();
     refresh.break_off(Broken("reset"));
-    let object = joiner.answer().await.object();
+    let object = told(&joiner).await.object();
     assert_eq!(read(&object.body).await, Err(Broken("reset")));
     assert!(!object.body.is_complete());
     let (object, refresh) = ask(&cache, &key).stale();
@@ -49,7 +49,7 @@ async fn a_body_that_is_not_as_long_as_promised_is_not_complete() {
         let (ticket, mut filling) = ask(&cache, &key(path)).miss();
         filling.publish(head(), lives(60, 0, 0), None, Some(10), "origin".into()).unwrap();
         append(&mut filling, sent);
-        let object = ticket.answer().await.object();
+        let object = told(&ticket).await.object();
         filling.complete();
         assert!(read(&object.body).await.is_err(), "{path}");
         drop(ask(&cache, &key(path)).miss());
@@ -66,19 +66,19 @@ async fn an_end_that_does_not_fit_what_was_begun_leaves_no_reader_waiting() {
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"half");
     filling.renew(head(), lives(60, 0, 0), "origin".into());
-    assert!(read(&ticket.answer().await.object().body).await.is_err());
+    assert!(read(&told(&ticket).await.object().body).await.is_err());
 
     cache.purge(&key);
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     filling.pass(seconds(1));
-    assert!(read(&ticket.answer().await.object().body).await.is_err());
+    assert!(read(&told(&ticket).await.object().body).await.is_err());
 
     cache.purge(&key);
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"one source's half ");
-    let first = ticket.answer().await.object();
+    let first = told(&ticket).await.object();
     publish(&mut filling, lives(60, 0, 0));
     assert!(read(&first.body).await.is_err(), "a second head does not continue the first body");
     append(&mut filling, b"another's whole");

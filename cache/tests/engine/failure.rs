@@ -12,7 +12,7 @@ async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {
         let joined: Vec<_> = (0..250).map(|_| ask(&cache, &key).join()).collect();
         filling.fail(failure(reason, 2));
         for ticket in joined.iter().chain([&first]) {
-            assert_eq!(ticket.answer().await.failure().0.reason, reason);
+            assert_eq!(told(&ticket).await.failure().0.reason, reason);
         }
         for _ in 0..250 {
             assert_eq!(ask(&cache, &key).failed().0.reason, reason);
@@ -38,7 +38,7 @@ async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
     let second = ask(&cache, &key).join();
     drop(filling);
     for ticket in [first, second] {
-        assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+        assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
     }
     drop(ask(&cache, &key).miss());
     assert_quiet(&cache);
@@ -50,7 +50,7 @@ async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"half");
-    let object = ticket.answer().await.object();
+    let object = told(&ticket).await.object();
     drop(filling);
     assert_eq!(read(&object.body).await.unwrap_err().0, "fill_dropped");
     drop(ask(&cache, &key).miss());
@@ -61,7 +61,7 @@ async fn completing_what_never_had_a_head_is_a_failure() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (ticket, filling) = ask(&cache, &key).miss();
     filling.complete();
-    assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+    assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +70,7 @@ async fn a_failure_after_the_head_breaks_the_readers_and_is_remembered() {
     let (ticket, mut filling) = ask(&cache, &key).miss();
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"half");
-    let object = ticket.answer().await.object();
+    let object = told(&ticket).await.object();
     filling.fail(failure("reset", 2));
     assert_eq!(read(&object.body).await.unwrap_err().0, "reset");
     assert_eq!(ask(&cache, &key).failed().0.reason, "reset");

@@ -35,7 +35,7 @@ async fn a_refresh_that_has_its_head_is_joined() {
     let joiner = ask(&cache, &key).join();
     append(&mut refresh, b"new");
     refresh.complete();
-    assert_eq!(read(&joiner.answer().await.object().body).await.unwrap(), b"new");
+    assert_eq!(read(&told(&joiner).await.object().body).await.unwrap(), b"new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ async fn keep_stands_in_after_a_failure() {
     let (ticket, filling) = ask(&cache, &key).miss();
     assert_eq!(bytes(filling.stale().unwrap()), b"old");
     filling.fail(failure("timeout", 1));
-    let (told, stand_in) = ticket.answer().await.failure();
+    let (told, stand_in) = told(&ticket).await.failure();
     assert_eq!(told.reason, "timeout");
     assert_eq!(bytes(&stand_in.unwrap()), b"old");
     let (_, stand_in) = ask(&cache, &key).failed();
@@ -91,7 +91,7 @@ async fn nothing_stands_in_once_keep_is_over() {
     let (ticket, filling) = ask(&cache, &key).miss();
     assert!(filling.stale().is_some(), "its validators are still good");
     filling.fail(failure("timeout", 1));
-    assert!(ticket.answer().await.failure().1.is_none());
+    assert!(told(&ticket).await.failure().1.is_none());
     assert!(ask(&cache, &key).failed().1.is_none());
 }
 

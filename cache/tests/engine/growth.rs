@@ -12,7 +12,7 @@ async fn a_joiner_reads_from_the_first_byte_while_it_grows() {
     publish(&mut filling, lives(60, 0, 0));
     append(&mut filling, b"abc");
     let joiner = ask(&cache, &key).join();
-    let mut reader = joiner.answer().await.object().body.reader(0, None);
+    let mut reader = told(&joiner).await.object().body.reader(0, None);
     assert_eq!(reader.next().await.unwrap().unwrap(), "abc");
     assert!(reader.next().now_or_never().is_none(), "the rest has not arrived");
     append(&mut filling, b"def");

@@ -1,7 +1,8 @@
 //! The engine's promises, one file per story: who may fill a key, who reads what, what is stored, what it weighs.
 //!
 //! Time is paused wherever it matters, so a story that spans hours takes no time and nothing waits by sleeping.
-//! `interleavings.rs` plays random orders of events against a small model; `stress.rs` does it with real threads.
+//! `interleavings.rs` plays random orders of events against a small model; `stress.rs` and `races.rs` do
+//! it with real threads.
 
 #[cfg(test)]
 mod abandon;
@@ -27,6 +28,8 @@ mod one_fill;
 mod pass;
 #[cfg(test)]
 mod purge;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod renew;
 #[cfg(test)]

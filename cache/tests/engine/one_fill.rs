@@ -20,7 +20,7 @@ async fn a_hundred_askers_make_one_fill() {
 
     fill(filling, lives(60, 0, 0), b"segment");
     for ticket in others.iter().chain([&first]) {
-        assert_eq!(read(&ticket.answer().await.object().body).await.unwrap(), b"segment");
+        assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"segment");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
     drop((first, others));
@@ -38,7 +38,7 @@ async fn the_fill_outlives_the_asker_who_caused_it() {
     let mut filling = filling.abandon().expect_err("the second asker still wants it");
     append(&mut filling, b"ment");
     filling.complete();
-    assert_eq!(read(&second.answer().await.object().body).await.unwrap(), b"segment");
+    assert_eq!(read(&told(&second).await.object().body).await.unwrap(), b"segment");
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
 }
 
@@ -80,7 +80,7 @@ async fn cancelling_a_wait_loses_nothing() {
     tokio::task::yield_now().await;
     assert!(now(&waiting).is_none());
     fill(filling, lives(60, 0, 0), b"x");
-    assert!(waiter.join_next().await.unwrap().unwrap().object().body.is_complete());
+    assert!(soon(waiter.join_next()).await.unwrap().unwrap().object().body.is_complete());
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +97,7 @@ async fn eviction_of_a_slot_whose_fill_is_under_way_allows_no_second_fill() {
     let Lookup::Join(late) = ask(&cache, &wanted) else { panic!("a second fill of the same key") };
     append(&mut filling, b"second");
     filling.complete();
-    assert_eq!(read(&late.answer().await.object().body).await.unwrap(), b"first second");
+    assert_eq!(read(&told(&late).await.object().body).await.unwrap(), b"first second");
     assert_eq!(bytes(&ask(&cache, &wanted).hit()), b"first second");
     drop((ticket, late));
     assert_quiet(&cache);

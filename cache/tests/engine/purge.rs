@@ -16,12 +16,12 @@ async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
     publish(&mut new, lives(60, 0, 0));
     append(&mut old, b"after");
     old.complete();
-    assert_eq!(read(&ticket.answer().await.object().body).await.unwrap(), b"before after");
+    assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"before after");
     let joined = ask(&cache, &key).join();
     append(&mut new, b"new");
     new.complete();
     for ticket in [&next, &joined] {
-        assert_eq!(read(&ticket.answer().await.object().body).await.unwrap(), b"new");
+        assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"new");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"new");
     drop((ticket, next, joined));
@@ -35,7 +35,7 @@ async fn a_purge_before_the_head_lets_askers_go_on() {
     cache.purge(&key);
     assert_eq!(cache.totals().fills, 0);
     fill(filling, lives(60, 0, 0), b"old");
-    assert_eq!(bytes(&ticket.answer().await.object()), b"old");
+    assert_eq!(bytes(&told(&ticket).await.object()), b"old");
     drop(ask(&cache, &key).miss());
 }
 
@@ -88,7 +88,7 @@ async fn no_end_of_a_purged_fill_leaves_anything_behind() {
     let (ticket, filling) = ask(&cache, &key).miss();
     cache.purge(&key);
     filling.pass(seconds(60));
-    assert!(matches!(ticket.answer().await, Answer::Pass));
+    assert!(matches!(told(&ticket).await, Answer::Pass));
     drop(ask(&cache, &key).miss());
     drop(ticket);
     assert_quiet(&cache);

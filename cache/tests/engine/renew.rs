@@ -19,7 +19,7 @@ async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
     head.headers.insert("etag", HeaderValue::from_static("\"2\""));
     filling.renew(head, lives(4, 0, 60), "backup".into());
     for ticket in [&ticket, &waiting] {
-        let renewed = ticket.answer().await.object();
+        let renewed = told(&ticket).await.object();
         assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
     }
     let hit = ask(&cache, &key).hit();
@@ -51,7 +51,7 @@ async fn renewing_what_is_not_held_is_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     let (ticket, filling) = ask(&cache, &key).miss();
     filling.renew(head(), lives(2, 0, 60), "origin".into());
-    assert_eq!(ticket.answer().await.failure().0.reason, "fill_dropped");
+    assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
 }
 
 #[tokio::test(start_paused = true)]

@@ -44,7 +44,7 @@ async fn each_variant_is_filled_once_however_many_ask() {
     assert_eq!(cache.totals().fills, 1);
     fill_as(filling, LANGUAGE, "fr");
     for ticket in &joined {
-        assert_eq!(bytes(&ticket.answer().await.object()), b"fr");
+        assert_eq!(bytes(&told(&ticket).await.object()), b"fr");
     }
 }
 
@@ -54,16 +54,16 @@ async fn a_joiner_of_the_wrong_variant_is_sent_to_its_own() {
     let (_german, mut german) = ask_as(&cache, &key, "de").miss();
     let french = ask_as(&cache, &key, "fr").join();
     publish_as(&mut german, variant(LANGUAGE, "de"));
-    assert_ne!(values(&french.answer().await.object()), "accept-language=fr;");
+    assert_ne!(values(&told(&french).await.object()), "accept-language=fr;");
     drop(french);
     let (own, filling) = ask_as(&cache, &key, "fr").miss();
     let second_german = ask_as(&cache, &key, "de").join();
     assert_eq!(cache.totals().fills, 2, "one for each variant");
     fill_as(filling, LANGUAGE, "fr");
-    assert_eq!(bytes(&own.answer().await.object()), b"fr");
+    assert_eq!(bytes(&told(&own).await.object()), b"fr");
     append(&mut german, b"de");
     german.complete();
-    assert_eq!(bytes(&second_german.answer().await.object()), b"de");
+    assert_eq!(bytes(&told(&second_german).await.object()), b"de");
     drop((own, second_german));
     assert_eq!(bytes(&ask_as(&cache, &key, "fr").hit()), b"fr");
     assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"de");
@@ -84,7 +84,7 @@ async fn what_a_variant_asked_for_before_a_purge_is_not_stored_after_it() {
     let (ticket, french) = ask_as(&cache, &key, "fr").miss();
     cache.purge(&key);
     fill_as(french, LANGUAGE, "fr");
-    assert_eq!(bytes(&ticket.answer().await.object()), b"fr", "who waited for it gets it");
+    assert_eq!(bytes(&told(&ticket).await.object()), b"fr", "who waited for it gets it");
     store_variants(&cache, &key, LANGUAGE, &["fr", "de"]);
     drop(ticket);
     assert_quiet(&cache);
@@ -97,12 +97,28 @@ async fn a_purge_before_the_head_that_varies_lets_no_old_answer_in() {
     cache.purge(&key);
     let (_next, new) = ask_as(&cache, &key, "de").miss();
     fill_as(old, LANGUAGE, "de");
-    assert_eq!(bytes(&ticket.answer().await.object()), b"de");
+    assert_eq!(bytes(&told(&ticket).await.object()), b"de");
     let joined = ask_as(&cache, &key, "de").join();
     fill_as(new, LANGUAGE, "de");
-    assert_eq!(bytes(&joined.answer().await.object()), b"de");
+    assert_eq!(bytes(&told(&joined).await.object()), b"de");
     ask_as(&cache, &key, "de").hit();
     drop((ticket, joined));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_from_before_a_purge_changes_nothing_of_what_came_after_it() {
+    let (cache, key) = (roomy(), key("/subtitles.vtt"));
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    let (_french, french) = ask_as(&cache, &key, "fr").miss();
+    let (_italian, mut italian) = ask_as(&cache, &key, "it").miss();
+    cache.purge(&key);
+    store_variants(&cache, &key, LANGUAGE, &["de"]);
+    fill_as(french, &["user-agent"], "fr");
+    ask_as(&cache, &key, "de").hit();
+    publish(&mut italian, lives(60, 0, 0));
+    italian.complete();
+    ask_as(&cache, &key, "de").hit();
+    store_variants(&cache, &key, LANGUAGE, &["fr", "it"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +146,7 @@ async fn an_answer_that_varies_no_more_is_everybodys() {
     let french = ask_as(&cache, &key, "fr").join();
     append(&mut filling, b"for all");
     filling.complete();
-    assert_eq!(read(&french.answer().await.object().body).await.unwrap(), b"one for all");
+    assert_eq!(read(&told(&french).await.object().body).await.unwrap(), b"one for all");
     for value in ["de", "fr", "it"] {
         assert_eq!(bytes(&ask_as(&cache, &key, value).hit()), b"one for all");
     }

@@ -1,0 +1,82 @@
+//! The narrow moments: a fill that ends while others ask, with nothing in between that would give them time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tidegate_cache::{Broken, Cache, Filling, Key, Lookup, Ticket};
+
+use crate::house::*;
+
+const THREADS: usize = 4;
+
+/// Lets every thread ask for all keys in the same order, and those who are elected write.
+fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, Filling, Ticket) + Sync) {
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for (index, key) in keys.iter().enumerate() {
+                    if let Lookup::Miss(ticket, pen) = ask(cache, key) {
+                        write(index, pen, ticket);
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_object_that_stays_fresh_is_filled_once_and_never_again() {
+    let cache = roomy();
+    let keys: Vec<_> = (0..20_000).map(|n| key(&format!("/{n}.ts"))).collect();
+    let fills: Vec<_> = keys.iter().map(|_| AtomicUsize::new(0)).collect();
+    race(&cache, &keys, |index, pen, _ticket| {
+        fills[index].fetch_add(1, Ordering::Relaxed);
+        fill(pen, lives(3600, 0, 0), b"segment");
+    });
+    let again = fills.iter().filter(|fills| fills.load(Ordering::Relaxed) != 1).count();
+    assert_eq!(again, 0, "so many of {} objects were not filled just once", keys.len());
+    assert_quiet(&cache);
+}
+
+#[test]
+fn fills_that_leave_nothing_behind_never_overlap() {
+    let (cache, keys) = (roomy(), vec![key("/1.ts"); 50_000]);
+    let under_way = AtomicUsize::new(0);
+    let begin = |pen: &mut Filling| {
+        assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "a second fill of one key");
+        publish(pen, lives(0, 0, 0));
+        thread::yield_now();
+    };
+    race(&cache, &keys, |index, mut pen, ticket| {
+        begin(&mut pen);
+        under_way.fetch_sub(1, Ordering::SeqCst);
+        match index % 3 {
+            0 => pen.break_off(Broken("reset")),
+            1 => drop(pen),
+            _ => {
+                drop(ticket);
+                if let Err(joined) = pen.abandon() {
+                    joined.break_off(Broken("reset"));
+                }
+            }
+        }
+    });
+    assert_quiet(&cache);
+}
+
+#[test]
+fn purges_in_the_moment_of_an_end_leave_no_claim_and_no_weight_behind() {
+    let (cache, keys) = (roomy(), vec![key("/1.ts"); 100_000]);
+    race(&cache, &keys, |index, pen, _ticket| {
+        // A writer that has purged its own key lets another one in, and is then free to purge at the wrong moment.
+        if index % 2 == 0 {
+            cache.purge(&keys[0]);
+        }
+        fill(pen, lives(3600, 0, 0), b"segment");
+        cache.purge(&keys[0]);
+    });
+    assert_quiet(&cache);
+    cache.purge(&keys[0]);
+    let totals = cache.totals();
+    assert_eq!((totals.slots, totals.charged_bytes, totals.body_bytes), (0, 0, 0), "{totals:?}");
+}
