@@ -12,7 +12,7 @@ async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {
         let joined: Vec<_> = (0..250).map(|_| ask(&cache, &key).join()).collect();
         filling.fail(failure(reason, 2));
         for ticket in joined.iter().chain([&first]) {
-            assert_eq!(told(&ticket).await.failure().0.reason, reason);
+            assert_eq!(told(ticket).await.failure().0.reason, reason);
         }
         for _ in 0..250 {
             assert_eq!(ask(&cache, &key).failed().0.reason, reason);

@@ -159,7 +159,7 @@ pub(crate) fn now(ticket: &Ticket) -> Option<Answer> {
 
 /// The body that a ticket leads to, once its head is out.
 pub(crate) async fn body_of(ticket: &Ticket) -> Arc<Body> {
-    Arc::clone(&told(&ticket).await.object().body)
+    Arc::clone(&told(ticket).await.object().body)
 }
 
 /// A source's head for a body of unknown length arrives.

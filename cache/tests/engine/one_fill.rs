@@ -20,7 +20,7 @@ async fn a_hundred_askers_make_one_fill() {
 
     fill(filling, lives(60, 0, 0), b"segment");
     for ticket in others.iter().chain([&first]) {
-        assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"segment");
+        assert_eq!(read(&told(ticket).await.object().body).await.unwrap(), b"segment");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
     drop((first, others));

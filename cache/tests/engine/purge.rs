@@ -21,7 +21,7 @@ async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
     append(&mut new, b"new");
     new.complete();
     for ticket in [&next, &joined] {
-        assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"new");
+        assert_eq!(read(&told(ticket).await.object().body).await.unwrap(), b"new");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"new");
     drop((ticket, next, joined));

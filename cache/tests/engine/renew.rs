@@ -19,7 +19,7 @@ async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
     head.headers.insert("etag", HeaderValue::from_static("\"2\""));
     filling.renew(head, lives(4, 0, 60), "backup".into());
     for ticket in [&ticket, &waiting] {
-        let renewed = told(&ticket).await.object();
+        let renewed = told(ticket).await.object();
         assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
     }
     let hit = ask(&cache, &key).hit();
