@@ -44,7 +44,7 @@ async fn each_variant_is_filled_once_however_many_ask() {
     assert_eq!(cache.totals().fills, 1);
     fill_as(filling, LANGUAGE, "fr");
     for ticket in &joined {
-        assert_eq!(bytes(&told(&ticket).await.object()), b"fr");
+        assert_eq!(bytes(&told(ticket).await.object()), b"fr");
     }
 }
 
