@@ -97,9 +97,22 @@ fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     checked.map_err(Fault::Config)
 }
 
-/// The stub's errors name line and column; the name of the file is put in front.
+/// The stub's errors stand where they are in the file, as those of the tiers do.
 fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, String> {
-    tidegate_origin_stub::Config::parse(text).map_err(|error| format!("{file}:{error}"))
+    use tidegate_origin_stub::config::ConfigError;
+    tidegate_origin_stub::Config::parse(text).map_err(|error| match error {
+        ConfigError::Toml(error) => {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            // What is wrong with a value does not name its key.
+            let key = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+            let key = key.filter(|_| !error.message().contains('`'));
+            let key = key.map(|(key, _)| format!("{}: ", key.trim())).unwrap_or_default();
+            format!("{file}:{line}:{column}: {key}{}", error.message())
+        }
+        error => format!("{file}: {error}"),
+    })
 }
 
 fn read<T: Default, E: Display>(

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -23,6 +24,9 @@ pub struct Node {
     operators: TcpListener,
     log: Writer,
 }
+
+/// For how long operators' requests may go on when everything else has ended.
+const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many keys and fills the status page lists.
 const LISTED_MAX: usize = 100;
@@ -99,7 +103,13 @@ impl Node {
                 over.cancel();
                 whole
             },
-            operating.into_future()
+            async {
+                tokio::select! {
+                    operated = operating.into_future() => operated,
+                    // An operator who is slow to ask does not hold the end up.
+                    () = async { over.cancelled().await; tokio::time::sleep(OPERATORS_PATIENCE).await } => Ok(()),
+                }
+            }
         );
         if !whole {
             tier.cutting_off().cancel();

@@ -7,6 +7,8 @@ use tidegate_origin_stub::{Config, Control, OriginStub};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::PATIENCE;
+
 /// An origin to be.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -60,6 +62,12 @@ impl Origin {
     /// Its address for configurations.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Waits until `count` answers wait at this hold.
+    pub async fn waiting(&self, hold: &str, count: u64) {
+        let waiting = tokio::time::timeout(PATIENCE, self.control.waiting(hold, count)).await;
+        waiting.unwrap_or_else(|_late| panic!("in vain: {count} answers wait at {hold:?}"));
     }
 
     /// Stops it and waits until it is gone.

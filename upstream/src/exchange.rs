@@ -34,6 +34,13 @@ pub struct Exchange {
     reused: bool,
 }
 
+/// What comes behind the head of a request.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    Nothing,
+    Body,
+}
+
 /// An answer whose head has arrived and whose body is read as it comes.
 pub struct Reply {
     /// Status and end-to-end header fields as sent.
@@ -52,8 +59,12 @@ const STALE_CONNECTIONS_MAX: usize = 4;
 const IDLE: Duration = Duration::from_secs(55);
 
 impl Exchange {
-    /// Sends the head of `ask` to `source`.
+    /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+        Self::begin(source, ask, Rest::Body).await
+    }
+
+    async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, Trouble> {
         let peer = source.peer().await?;
         let (mut session, reused) =
             source.connector().get_http_session(&peer).await.map_err(|error| Trouble::of(&error, true))?;
@@ -62,7 +73,12 @@ impl Exchange {
         session.set_write_timeout(Some(deadlines.stall));
         let head = request_head(source, ask, matches!(session, HttpSession::H2(_)))?;
         source.count_request();
-        session.write_request_header(Box::new(head)).await.map_err(|error| Trouble::of(&error, true))?;
+        let written = match (&mut session, rest) {
+            // An HTTP/2 request without a body says so in its head. An empty frame behind it looks like a body.
+            (HttpSession::H2(http2), Rest::Nothing) => http2.write_request_header(Box::new(head), true),
+            (session, _) => session.write_request_header(Box::new(head)).await,
+        };
+        written.map_err(|error| Trouble::of(&error, true))?;
         Ok(Self { session, peer, source: Arc::clone(source), reused })
     }
 
@@ -115,7 +131,8 @@ impl Reply {
     }
 
     async fn once(source: &Arc<Source>, ask: &Ask) -> Result<Self, (Trouble, bool)> {
-        let mut exchange = Exchange::send(source, ask).await.map_err(|trouble| (trouble, true))?;
+        let sent = Exchange::begin(source, ask, Rest::Nothing).await;
+        let mut exchange = sent.map_err(|trouble| (trouble, true))?;
         let reused = exchange.reused;
         exchange.finish().await.map_err(|trouble| (trouble, reused))?;
         loop {
@@ -216,6 +233,10 @@ fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader
         head.insert_header(header::HOST, host).map_err(|error| Trouble::of(&error, true))?;
     }
     for (name, value) in &ask.headers {
+        // Chunks are how HTTP/1.1 frames a body of unknown length; HTTP/2 has frames of its own.
+        if http2 && name == header::TRANSFER_ENCODING {
+            continue;
+        }
         head.append_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
     }
     Ok(head)

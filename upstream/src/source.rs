@@ -146,6 +146,12 @@ pub struct Options {
     pub down_for: Duration,
 }
 
+/// Bytes that a source may send ahead on one HTTP/2 stream.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// The largest window that there is (RFC 9113 section 6.9.1).
+const WINDOW_MAX: u32 = (1 << 31) - 1;
+
 /// One server that can be asked.
 pub struct Source {
     name: Arc<str>,
@@ -239,6 +245,12 @@ impl Source {
         peer.options.max_h2_streams = self.options.streams_max;
         if self.options.http2 {
             peer.options.set_http_version(2, 2);
+            // The connection has room for all its streams: a viewer who is slow to take what only it may have must
+            // not hold up the others.
+            let streams = u32::try_from(self.options.streams_max).unwrap_or(u32::MAX);
+            peer.options.h2_stream_window_size = Some(STREAM_WINDOW);
+            peer.options.h2_connection_window_size =
+                Some(STREAM_WINDOW.saturating_mul(streams).min(WINDOW_MAX));
         }
         Ok(peer)
     }

@@ -1,0 +1,114 @@
+//! Promise 10, for one node: told to end, it takes nothing new, finishes what is open, and ends well.
+
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_proxy::config::units::Period;
+use tidegate_tests::{Connection, Origin, Process, Signal, edge, origin, until, viewer};
+use tokio::net::TcpStream;
+
+const MIB: u64 = 1 << 20;
+const COLD: &str = "/bytes/1048576";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_body_finishes_and_nothing_new_is_taken() {
+    let (origin, mut edge, mut open) = with_an_open_body(Period::secs(30)).await;
+    assert_eq!(viewer(edge.admin()).get("/readyz").await.status, 200);
+
+    edge.signal(Signal::Terminate).await;
+
+    until("nobody can connect", async || TcpStream::connect(edge.addr()).await.is_err()).await;
+    let ready = viewer(edge.admin()).get("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("draining"), "{}", ready.text());
+    assert_eq!(viewer(edge.admin()).get("/healthz").await.status, 200);
+    assert_eq!(edge.count("tidegate_draining", "").await, 1);
+    origin.release("rest");
+    open.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
+    assert!(open.some().await.is_empty(), "the connection ends with its answer");
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_takes_too_long_is_cut_off_visibly_and_the_end_is_still_a_good_one() {
+    let (_origin, mut edge, mut open) = with_an_open_body(Period::millis(300)).await;
+
+    edge.signal(Signal::Terminate).await;
+
+    let answer = open.rest().await;
+    assert!(!answer.whole, "nobody may take a part for the whole");
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_process_too_what_takes_too_long_is_cut_off() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let edge = edge().origin(&origin).with(|config| config.drain.timeout = Period::millis(300)).run().await;
+    let mut open = viewer(edge.addr()).start("GET", COLD).await;
+    assert!(open.begins(1000).await);
+
+    edge.drain();
+
+    edge.ended().await;
+    assert!(!open.rest().await.whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_do_not_hold_the_end_up() {
+    let origin = origin().run().await;
+    // With the default time to drain, an end that waits for them comes too late for this test.
+    let mut edge =
+        edge().origin(&origin).with(|config| config.drain.timeout = Period::secs(600)).spawn().await;
+    let mut kept = viewer(edge.addr()).start("GET", "/bytes/10").await;
+    kept.rest().await.is(200, &synthetic_bytes("/bytes/10", 0..10));
+    let mut silent = Connection::open(edge.addr(), b"").await;
+    let mut scraper = viewer(edge.admin()).start("GET", "/metrics").await;
+    assert_eq!(scraper.rest().await.status, 200);
+    // An operator who never finishes asking.
+    let _half = Connection::open(edge.admin(), b"GET /metrics HTTP/1.1\r\n").await;
+
+    edge.signal(Signal::Terminate).await;
+
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+    assert!(kept.some().await.is_empty() && silent.some().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_at_once() {
+    let (_origin, mut edge, mut open) = with_an_open_body(Period::secs(600)).await;
+
+    edge.signal(Signal::Terminate).await;
+    until("it drains", async || viewer(edge.admin()).get("/readyz").await.status == 503).await;
+    edge.signal(Signal::Terminate).await;
+
+    assert_eq!(edge.ended().await.code(), Some(1));
+    assert!(!open.rest().await.whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shield_that_drains_finishes_what_an_edge_reads() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let mut shield = tidegate_tests::shield().origin(&origin).spawn().await;
+    let edge = edge().shield(&shield).run().await;
+    let mut open = viewer(edge.addr()).start("GET", COLD).await;
+    assert!(open.begins(1000).await);
+
+    shield.signal(Signal::Terminate).await;
+    until("nobody can connect", async || TcpStream::connect(shield.addr()).await.is_err()).await;
+    origin.release("rest");
+
+    open.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
+    assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 0);
+    // The connection that the edge keeps open in its pool does not hold the end up.
+    assert_eq!(shield.ended().await.code(), Some(0));
+}
+
+/// An edge in a process of its own, and a viewer who has the first thousand bytes of a body that is held.
+async fn with_an_open_body(timeout: Period) -> (Origin, Process, Connection) {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let edge = edge().origin(&origin).with(|config| config.drain.timeout = timeout).spawn().await;
+    let mut open = viewer(edge.addr()).start("GET", COLD).await;
+    assert!(open.begins(1000).await);
+    (origin, edge, open)
+}
