@@ -11,6 +11,7 @@ use tidegate_hls::{Directives, Kind, Playlist};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
 
 use crate::conditional;
+use crate::expires;
 use crate::hop;
 use crate::metrics::{Failover, FillEnd, UpstreamEnd};
 use crate::request::Request;
@@ -99,10 +100,10 @@ impl Desk for Rulings {
     }
 
     fn renew(&self, stale: &Object, head: &Head) -> Option<(Head, Lifetimes)> {
-        let renewed = Head {
-            status: stale.head.status,
-            headers: conditional::renew(&stale.head.headers, &head.headers),
-        };
+        let mut fresh = head.headers.clone();
+        expires::tell_in_seconds(&mut fresh, now());
+        let renewed =
+            Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
             .body
             .whole()
@@ -126,6 +127,7 @@ impl Desk for Rulings {
         // above stay: they tell how what is held came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
+        expires::tell_in_seconds(&mut headers, now());
         Head { status: head.status, headers }
     }
 

@@ -24,6 +24,7 @@ pub mod conditional;
 pub mod config;
 pub mod cors;
 mod desk;
+mod expires;
 mod farewell;
 pub mod fate;
 mod field;

@@ -12,7 +12,8 @@ use crate::account::Account;
 use crate::answer::{self, Course};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
-use crate::desk::Rulings;
+use crate::desk::{self, Rulings};
+use crate::expires;
 use crate::fate::Fate;
 use crate::hop;
 use crate::refusal::Refusal;
@@ -52,7 +53,15 @@ pub(crate) async fn reply(
 
 /// Passes a method that the site allows, its body included; a success makes what is held for the URL obsolete.
 pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
-    let headers = hop::pass_headers(client.headers());
+    let max = tier.settings().viewers.body_max.bytes();
+    if body_length(client).is_some_and(|length| length > max) {
+        return answer::refuse(tier, client, &Refusal::BodyTooLarge { max }, Some(&request.site)).await;
+    }
+    let mut headers = hop::pass_headers(client.headers());
+    if client.has_request_body() && !headers.contains_key(header::CONTENT_LENGTH) {
+        // The framing ends with the hop, so a body of unknown length needs a new one.
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let rulings = Rulings::new(tier, request, headers.clone());
     let job = job(tier, request, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
@@ -119,21 +128,11 @@ async fn carry(
     mut exchange: Exchange,
     failed: impl Fn(Trouble) -> Ended,
 ) -> Result<Reply, Ended> {
-    let settings = &tier.settings().viewers;
     if client.has_request_body() {
-        if client.headers().contains_key(header::EXPECT) {
-            client.continue_().await?;
-        }
-        let mut sent = 0;
-        while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
-            sent += bytes.len() as u64;
-            if sent > settings.body_max.bytes() {
-                return Err(Ended::Refused(Refusal::BodyTooLarge { max: settings.body_max.bytes() }));
-            }
-            exchange.write(bytes, false).await.map_err(&failed)?;
-        }
+        upload(tier, client, &mut exchange).await?;
+    } else {
+        exchange.finish().await.map_err(&failed)?;
     }
-    exchange.finish().await.map_err(&failed)?;
     loop {
         let head = tokio::select! {
             biased;
@@ -148,6 +147,34 @@ async fn carry(
             client.head(head.status, &headers).await?;
         }
     }
+}
+
+/// Carries the body up, until its end or until the source takes no more of it: it may have answered already, and if
+/// not, the wait for its head tells.
+async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Result<(), Ended> {
+    let settings = &tier.settings().viewers;
+    let max = settings.body_max.bytes();
+    // RFC 9110 section 10.1.1: HTTP/1.0 knows no leave to go on.
+    if client.headers().contains_key(header::EXPECT) && client.version() == http::Version::HTTP_11 {
+        client.continue_().await?;
+    }
+    let mut sent = 0;
+    while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
+        sent += bytes.len() as u64;
+        if sent > max {
+            return Err(Ended::Refused(Refusal::BodyTooLarge { max }));
+        }
+        if exchange.write(bytes, false).await.is_err() {
+            return Ok(());
+        }
+    }
+    let _answered_already = exchange.finish().await;
+    Ok(())
+}
+
+/// The length that the request announces for its body.
+fn body_length(client: &Client) -> Option<u64> {
+    client.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<bytes::Bytes>, Gone> {
@@ -179,6 +206,7 @@ async fn give_on(client: &mut Client, reply: &mut Reply, headers: &HeaderMap) ->
 
 fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
     let mut headers = hop::end_to_end(&head.headers);
+    expires::tell_in_seconds(&mut headers, desk::now());
     if let Some(age) = head.headers.get(header::AGE) {
         headers.insert(header::AGE, age.clone());
     }

@@ -1,5 +1,32 @@
 //! The promises of docs and design, end to end, over real sockets: one file per promise.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests assert, too, and tasks of a test end with it"
+)]
+
+mod abandon;
+mod bad_answers;
+mod bad_input;
+mod cli;
 mod coalescing;
+mod conditional;
 mod cut_through;
+mod drain;
+mod freshness;
+mod gzip;
+mod http2;
+mod http2_upstream;
+mod live;
+mod marks;
+mod memory;
+mod methods;
+mod operators;
+mod private;
+mod query;
+mod range;
 mod rescue;
+mod vary;

@@ -1,0 +1,253 @@
+//! How long answers are used again: who has the word (DESIGN.md section 3), and what happens after that.
+
+use std::time::Duration;
+
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_proxy::config::units::Period;
+use tidegate_proxy::site::config::PlaylistLifetime;
+use tidegate_tests::{edge, origin, shield, until, viewer, viewers};
+
+const SIZE: u64 = 5000;
+const PATH: &str = "/bytes/5000";
+
+/// Asked twice: is the origin asked once, asked on condition, or asked like the first time?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Second {
+    Kept,
+    Renewed,
+    Passed,
+}
+use Second::{Kept, Passed, Renewed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_that_says_something_decides_how_long_an_answer_lives() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let expires =
+        |value: &str| format!("cc=&header=Expires:{}", value.replace(' ', "%20").replace(',', "%2C"));
+    let (past, future) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 01 Jan 2100 00:00:00 GMT");
+    let (expires_past, expires_future, expires_zero) = (expires(past), expires(future), expires("0"));
+    let future_beside = format!("{}&cc=max-age%3D0", expires_future.replace("cc=&", ""));
+    for (number, (query, second)) in [
+        ("cc=max-age%3D60", Kept),
+        ("cc=public,max-age%3D60", Kept),
+        ("cc=max-age%3D0", Renewed),
+        ("cc=no-cache", Renewed),
+        ("cc=no-cache,max-age%3D60", Renewed),
+        ("cc=s-maxage%3D60,max-age%3D0", Kept),
+        ("cc=s-maxage%3D0,max-age%3D60", Renewed),
+        (&*expires_future, Kept),
+        (&*expires_past, Renewed),
+        (&*expires_zero, Renewed),
+        (&*future_beside, Renewed),
+        // No heuristic by default, though there is a Last-Modified long past.
+        ("cc=", Renewed),
+        ("cc=no-cache&header=CDN-Cache-Control:max-age%3D60", Kept),
+        ("cc=max-age%3D60&header=CDN-Cache-Control:no-cache", Renewed),
+        ("cc=max-age%3D60&header=CDN-Cache-Control:no-store", Passed),
+        ("cc=no-store&header=CDN-Cache-Control:max-age%3D60", Kept),
+        // RFC 9213 section 2.2: one that cannot be read says nothing.
+        ("cc=max-age%3D60&header=CDN-Cache-Control:%22", Kept),
+        ("cc=no-cache&header=Surrogate-Control:max-age%3D60", Kept),
+        ("cc=no-cache&header=Surrogate-Control:no-cache&header=CDN-Cache-Control:max-age%3D60", Kept),
+        ("cc=no-store", Passed),
+        ("cc=private", Passed),
+        ("cc=private,max-age%3D60", Passed),
+        ("cc=max-age%3D60&header=Age:61", Renewed),
+        ("cc=max-age%3D60&header=Age:10", Kept),
+        ("cc=immutable", Renewed),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = format!("/bytes/100/{number}");
+        for _ in 0..2 {
+            let answer = viewer(edge.addr()).get(&format!("{path}?{query}")).await;
+            answer.is(200, &synthetic_bytes(&path, 0..100));
+        }
+        let seen = origin.seen(&path);
+        let became = match seen.get(1) {
+            None => Kept,
+            Some(again) if again.header("if-none-match").is_empty() => Passed,
+            Some(_) => Renewed,
+        };
+        assert_eq!(became, second, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_may_say_how_long_what_says_nothing_lives() {
+    let origin = origin().run().await;
+    for (heuristic, default) in [(false, Some(Period::secs(60))), (true, None)] {
+        origin.forget();
+        let edge = edge().origin(&origin).with(|config| {
+            config.site[0].lifetimes.default = default;
+            config.site[0].lifetimes.heuristic = heuristic;
+        });
+        let edge = edge.run().await;
+        for _ in 0..2 {
+            viewer(edge.addr()).get("/bytes/5000?cc=").await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        }
+        assert_eq!(origin.requests(PATH), 1, "heuristic = {heuristic}");
+        viewer(edge.addr()).get("/bytes/5000?cc=no-cache").await;
+        viewer(edge.addr()).get("/bytes/5000?cc=no-cache").await;
+        assert_eq!(origin.requests(PATH), 3, "what says something is obeyed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_has_the_word_on_playlists_unless_the_site_gives_it_to_the_origin() {
+    let origin =
+        origin().with(|config| "no-cache".clone_into(&mut config.live.segment_cache_control)).run().await;
+    for (who, requests) in [(PlaylistLifetime::Auto, 1), (PlaylistLifetime::Origin, 2)] {
+        let edge = edge().origin(&origin).with(|config| config.site[0].lifetimes.playlist = who).run().await;
+        // A finished playlist and a segment: neither changes under its name.
+        for path in ["/vod/film/ts/240p/index.m3u8", "/vod/film/ts/240p/0.ts"] {
+            origin.forget();
+            for _ in 0..2 {
+                assert_eq!(viewer(edge.addr()).get(path).await.status, 200);
+            }
+            assert_eq!(origin.requests(path), requests, "{who:?} {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_object_stands_in_while_the_origin_is_down() {
+    let target = "/bytes/5000?cc=max-age%3D0,stale-if-error%3D600";
+    for (fault, told) in [
+        (Fault::on(PATH).status(503), "; fwd=stale; fwd-status=503"),
+        (Fault::on("*").refuse(), "; fwd=stale"),
+    ] {
+        let origin = origin().run().await;
+        let patient = Period::secs(60);
+        let shield =
+            shield().origin(&origin).with(|config| config.cache.failure_lifetime = patient).run().await;
+        let fresh = viewer(shield.addr()).get(target).await;
+        let refused = fault.down.is_some();
+        origin.fault(fault).unwrap();
+        origin.settled().await;
+
+        let first = viewer(shield.addr()).get(target).await;
+        let asked = origin.total();
+        let again = viewer(shield.addr()).get(target).await;
+
+        for answer in [&fresh, &first, &again] {
+            answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        }
+        let status = first.header("cache-status");
+        assert!(status.starts_with(&format!("shield-1{told}; ")), "{status}");
+        assert!(!status.contains("stored"), "{status}");
+        assert_eq!(status.contains("; detail=connection_refused"), refused, "{status}");
+        assert_eq!(first.header("x-cache"), "STALE");
+        // The failure is remembered: nobody is asked, so it is a hit on something stale.
+        let status = again.header("cache-status");
+        assert!(status.starts_with("shield-1; hit; ttl="), "{status}");
+        assert_eq!((again.header("x-cache"), origin.total()), ("STALE", asked));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_at_the_shield_reaches_the_viewers_of_the_edge() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let target = "/bytes/5000?cc=max-age%3D0,stale-if-error%3D600";
+    viewer(edge.addr()).get(target).await;
+    origin.fault(Fault::on(PATH).status(503)).unwrap();
+
+    for answer in viewers(20, &[&edge]).get(target).await {
+        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        assert!(answer.header("x-cache").starts_with("STALE, "), "{}", answer.header("x-cache"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_revalidated_never_stands_in() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    for cc in ["max-age%3D0,must-revalidate,stale-if-error%3D600", "no-cache", "s-maxage%3D0"] {
+        let target = format!("/bytes/5000?cc={cc}");
+        viewer(edge.addr()).get(&target).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        let down = origin.fault(Fault::on(PATH).status(503).retry_after(7)).unwrap();
+        let answer = viewer(edge.addr()).get(&target).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "7"), "{cc}");
+        let told = answer.header("proxy-status");
+        assert!(told.starts_with("edge-1; next-hop=") && told.contains("; received-status=503"), "{told}");
+        assert!(!told.contains("error="), "{told}");
+        assert!(origin.remove(down));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_its_grace_an_object_is_served_at_once_and_refreshed_once_behind_the_scenes() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    let target = "/bytes/5000?cc=max-age%3D0,stale-while-revalidate%3D600";
+    viewer(edge.addr()).get(target).await;
+    origin.fault(Fault::on(PATH).hold("refresh")).unwrap();
+
+    let answers = viewers(50, &[&edge]).get(target).await;
+
+    for answer in answers {
+        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        assert_eq!(answer.header("x-cache"), "STALE");
+        assert!(answer.header("cache-status").starts_with("edge-1; hit; ttl="));
+    }
+    origin.waiting("refresh", 1).await;
+    assert_eq!(origin.requests(PATH), 2);
+    origin.release("refresh");
+    origin.answered(PATH, 2).await;
+    assert_eq!(origin.seen(PATH)[1].status, Some(304));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_age_is_true_over_two_tiers() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let target = "/bytes/5000?cc=max-age%3D600&header=Age:100";
+    let age = async |tier: &tidegate_tests::Running| -> u64 {
+        viewer(tier.addr()).get(target).await.header("age").parse().expect("an age")
+    };
+    assert!(age(&shield).await >= 100, "what it brought along counts");
+    until("it ages at the shield", async || age(&shield).await > 101).await;
+
+    let at_shield = age(&shield).await;
+    let answer = viewer(edge.addr()).get(target).await;
+
+    let at_edge: u64 = answer.header("age").parse().unwrap();
+    assert!(at_edge >= at_shield, "{at_edge} at the edge, {at_shield} at the shield before it");
+    assert!(at_edge < at_shield + 60, "{at_edge} at the edge, {at_shield} at the shield before it");
+    let left: u64 = answer.header("cache-status").rsplit_once("ttl=").unwrap().1.parse().unwrap();
+    assert_eq!(left, 600 - at_edge);
+    assert_eq!(origin.requests(PATH), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expires_counts_by_the_origins_clock_on_every_tier() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    for skew_hours in [-5_i64, 0, 5] {
+        // A minute after the origin's own idea of the time.
+        let skew = Duration::from_hours(skew_hours.unsigned_abs());
+        let wall = std::time::UNIX_EPOCH + origin.now();
+        let there = if skew_hours < 0 { wall - skew } else { wall + skew };
+        let expires = httpdate::fmt_http_date(there + Duration::from_mins(1));
+        let path = format!("/bytes/100/{skew_hours}");
+        let fault = Fault::on(&path).clock_skew_ms(skew_hours * 3_600_000).header("expires", &expires);
+        origin.fault(fault.without_header("cache-control")).unwrap();
+
+        let answers = [viewer(edge.addr()).get(&path).await, viewer(edge.addr()).get(&path).await];
+
+        for answer in &answers {
+            for member in answer.header("cache-status").split(", ") {
+                let ttl: i64 = member.rsplit_once("ttl=").unwrap().1.parse().unwrap();
+                assert!((30..=60).contains(&ttl), "{skew_hours} h: {member}");
+            }
+        }
+        assert_eq!(origin.requests(&path), 1, "{skew_hours} h");
+    }
+}

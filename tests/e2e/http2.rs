@@ -1,0 +1,271 @@
+//! HTTP/2: the same behaviour with prior knowledge as with HTTP/1.1, and broken bodies that are reset, not ended.
+//! And requests that tiers pass to each other by HTTP/2.
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_proxy::config::Version;
+use tidegate_proxy::site::config::Verb;
+use tidegate_tests::{Origin, PATIENCE, Running, edge, origin, shield, until, viewer, viewers};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+const MIB: u64 = 1 << 20;
+const COLD: &str = "/bytes/1048576";
+const SMALL: &str = "/bytes/5000";
+
+/// One HTTP/2 connection, ended when it is dropped.
+struct Connection {
+    requests: SendRequest<Full<Bytes>>,
+    _driver: JoinSet<()>,
+}
+
+/// What came on one stream.
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+    /// How the stream was broken off, where it was.
+    reset: Option<h2::Reason>,
+}
+
+impl Connection {
+    async fn to(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).await.expect("a connection");
+        let (requests, connection) =
+            handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("a handshake");
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            let _over = connection.await;
+        });
+        Self { requests, _driver: driver }
+    }
+
+    fn ask(&self, method: Method, path: &str, fields: &[(&str, &str)], body: &[u8]) -> Asked {
+        let mut request = Request::builder().method(method).uri(format!("http://live.example{path}"));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
+        Asked { requests: self.requests.clone(), request }
+    }
+
+    async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.ask(Method::GET, path, fields, b"").answer().await
+    }
+}
+
+/// A request that is not sent yet.
+struct Asked {
+    requests: SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+}
+
+impl Asked {
+    async fn head(mut self) -> http::Response<Incoming> {
+        let response = self.requests.send_request(self.request);
+        tokio::time::timeout(PATIENCE, response).await.expect("an answer in time").expect("an answer")
+    }
+
+    async fn answer(self) -> Answer {
+        let (head, mut incoming) = self.head().await.into_parts();
+        let (mut body, mut reset) = (BytesMut::new(), None);
+        while let Some(frame) =
+            tokio::time::timeout(PATIENCE, incoming.frame()).await.expect("a frame in time")
+        {
+            match frame {
+                Ok(frame) => body.extend(frame.into_data().ok()),
+                Err(error) => {
+                    let cause =
+                        std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+                    assert!(cause.is_some_and(h2::Error::is_reset), "{error:?}");
+                    reset = cause.and_then(h2::Error::reason);
+                    break;
+                }
+            }
+        }
+        Answer { status: head.status.as_u16(), headers: head.headers, body: body.freeze(), reset }
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn is(&self, status: u16, body: &[u8]) {
+        assert_eq!((self.status, self.reset), (status, None));
+        assert!(self.body == body, "{} bytes that differ from the {} expected", self.body.len(), body.len());
+    }
+}
+
+async fn house() -> (Origin, Running, Running) {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    (origin, shield, edge)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
+    let (origin, _shield, edge) = house().await;
+    let connection = Connection::to(edge.addr()).await;
+    let whole = connection.get(SMALL, &[]).await;
+    let etag = whole.header("etag").to_owned();
+    whole.is(200, &synthetic_bytes(SMALL, 0..5000));
+    assert_eq!((whole.header("content-length"), whole.header("x-cache")), ("5000", "MISS, MISS"));
+    assert_eq!((whole.header("connection"), whole.header("transfer-encoding")), ("", ""));
+
+    let head = connection.ask(Method::HEAD, SMALL, &[], b"").answer().await;
+    head.is(200, b"");
+    assert_eq!(head.header("content-length"), "5000");
+    let range = connection.get(SMALL, &[("range", "bytes=100-199")]).await;
+    range.is(206, &synthetic_bytes(SMALL, 100..200));
+    assert_eq!(range.header("content-range"), "bytes 100-199/5000");
+    connection.get(SMALL, &[("range", "bytes=5000-")]).await.is(416, b"");
+    connection.get(SMALL, &[("if-none-match", &etag)]).await.is(304, b"");
+    connection.ask(Method::OPTIONS, SMALL, &[], b"").answer().await.is(204, b"");
+    assert_eq!(origin.requests(SMALL), 1);
+    assert_eq!(origin.seen(SMALL)[0].header("via"), "2.0 edge-1, 1.1 shield-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_are_refused_on_their_own_streams() {
+    let (origin, _shield, edge) = house().await;
+    let connection = Connection::to(edge.addr()).await;
+    for (method, path, body, status) in [
+        (Method::POST, SMALL, &b""[..], 405),
+        (Method::POST, SMALL, &b"body"[..], 405),
+        (Method::GET, SMALL, b"body", 400),
+        (Method::GET, "/a%2fb", b"", 400),
+        (Method::GET, "/a/../b", b"", 400),
+        (Method::GET, "/a%00b", b"", 400),
+    ] {
+        let answer = connection.ask(method.clone(), path, &[], body).answer().await;
+        assert_eq!((answer.status, answer.reset), (status, None), "{method} {path}");
+    }
+    let allowed = connection.ask(Method::POST, SMALL, &[], b"").answer().await;
+    assert_eq!(allowed.header("allow"), "GET, HEAD, OPTIONS");
+    assert_eq!(connection.get(SMALL, &[("cdn-loop", "edge-1")]).await.status, 508);
+    let long = "a".repeat(5000);
+    assert_eq!(connection.get(&format!("/{long}"), &[]).await.status, 414);
+    assert_eq!(origin.total(), 0);
+    connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_streams_of_one_connection_join_one_fill() {
+    let (origin, _shield, edge) = house().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let connection = Connection::to(edge.addr()).await;
+    let mut streams = JoinSet::new();
+    for _ in 0..100 {
+        streams.spawn(connection.ask(Method::GET, COLD, &[], b"").answer());
+    }
+    until("all wait", async || edge.status().await["fills"]["viewers"] == 100).await;
+    origin.release("rest");
+
+    let expected = synthetic_bytes(COLD, 0..MIB);
+    for answer in streams.join_all().await {
+        answer.is(200, &expected);
+    }
+    assert_eq!(origin.requests(COLD), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
+    for fault in [
+        Fault::on(COLD).cut_at(300 * 1024),
+        Fault::on(COLD).close_at(300 * 1024),
+        Fault::on(COLD).truncated_chunked(300 * 1024),
+    ] {
+        let (origin, _shield, edge) = house().await;
+        origin.fault(fault.clone()).unwrap();
+        let connection = Connection::to(edge.addr()).await;
+
+        let broken = connection.get(COLD, &[]).await;
+
+        assert_eq!(broken.status, 200);
+        assert!(broken.reset.is_some_and(|reason| reason != h2::Reason::NO_ERROR), "{fault:?}");
+        assert!(broken.body.len() < 1 << 20 && synthetic_bytes(COLD, 0..MIB).starts_with(&broken.body));
+        // The connection and its other streams are unharmed.
+        connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_given_up_ends_its_request_and_nothing_else() {
+    let (origin, _shield, edge) = house().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let connection = Connection::to(edge.addr()).await;
+    let given_up = connection.ask(Method::GET, COLD, &[], b"").head().await;
+    let kept = connection.ask(Method::GET, COLD, &[], b"");
+    let kept = tokio::spawn(kept.answer());
+    until("both read", async || edge.status().await["fills"]["viewers"] == 2).await;
+
+    drop(given_up);
+
+    until("one reads", async || edge.status().await["fills"]["viewers"] == 1).await;
+    origin.release("rest");
+    kept.await.unwrap().is(200, &synthetic_bytes(COLD, 0..MIB));
+    assert_eq!(origin.requests(COLD), 1);
+}
+
+/// Tiers that speak HTTP/2 with each other and with their origins.
+async fn house_of_http_2(origins: &[&Origin]) -> (Running, Running) {
+    let verbs = vec![Verb(Method::POST)];
+    let mut shield = shield();
+    for origin in origins {
+        shield = shield.origin(origin);
+    }
+    let shield = shield.with(|config| {
+        config.upstream.http = Version::Http2;
+        config.site[0].methods.clone_from(&verbs);
+    });
+    let shield = shield.run().await;
+    let edge = edge().shield(&shield).with(|config| {
+        config.upstream.http = Version::Http2;
+        config.site[0].methods.clone_from(&verbs);
+    });
+    (shield, edge.run().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tiers_may_speak_http_2_with_each_other() {
+    let origin = origin().run().await;
+    let (_shield, edge) = house_of_http_2(&[&origin]).await;
+    let answers = viewers(200, &[&edge]).get(COLD).await;
+    let expected = synthetic_bytes(COLD, 0..MIB);
+    for answer in &answers {
+        answer.is(200, &expected);
+        assert_eq!(answer.header("via"), "2.0 shield-1, 2.0 edge-1");
+    }
+    assert_eq!(origin.requests(COLD), 1);
+    let seen = &origin.seen(COLD)[0];
+    assert_eq!((&*seen.version, seen.header("via")), ("HTTP/2.0", "1.1 edge-1, 2.0 shield-1"));
+
+    let undated = "/bytes/5000?cc=";
+    for _first_then_renewed in 0..2 {
+        viewer(edge.addr()).get(undated).await.is(200, &synthetic_bytes(SMALL, 0..5000));
+    }
+    assert_eq!(origin.seen(SMALL)[1].status, Some(304));
+    let missing = viewer(edge.addr()).get("/nothing/here").await;
+    assert_eq!((missing.status, missing.whole), (404, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_of_requests_go_up_over_http_2() {
+    let origin = origin().run().await;
+    let (_shield, edge) = house_of_http_2(&[&origin]).await;
+    let body = synthetic_bytes("/body", 0..300_000);
+    viewer(edge.addr()).body(&body).ask("POST", "/echo").await.is(200, &body);
+    let connection = Connection::to(edge.addr()).await;
+    connection.ask(Method::POST, "/echo", &[], &body).answer().await.is(200, &body);
+}

@@ -1,0 +1,177 @@
+//! The marks that tiers leave: Cache-Status, X-Cache, Via, CDN-Loop; and what they take off at every hop.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_tests::{edge, origin, shield, until, viewer, viewers};
+use tokio::net::{TcpListener, TcpStream};
+
+const PATH: &str = "/bytes/5000";
+const SIZE: u64 = 5000;
+
+/// A `Cache-Status` with its times left to live replaced: they may have passed a second.
+fn status(answer: &tidegate_tests::Answer) -> String {
+    let members =
+        answer.header("cache-status").split(", ").map(|member| match member.rsplit_once("; ttl=") {
+            Some((before, ttl)) => {
+                let ttl: i64 = ttl.parse().expect("a number");
+                assert!((0..=60).contains(&ttl), "{member}");
+                format!("{before}; ttl")
+            }
+            None => member.to_owned(),
+        });
+    members.collect::<Vec<_>>().join(", ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tier_says_what_it_did_the_shield_first() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let (one, two) = (edge().shield(&shield).run().await, edge().named("edge-2").shield(&shield).run().await);
+    let missed = "shield-1; fwd=uri-miss; fwd-status=200; stored; ttl";
+    for (edge, x_cache, cache_status) in [
+        (&one, "MISS, MISS", format!("{missed}, edge-1; fwd=uri-miss; fwd-status=200; stored; ttl")),
+        // What the shield said when the object came to this edge is still true of it.
+        (&one, "MISS, HIT", format!("{missed}, edge-1; hit; ttl")),
+        (
+            &two,
+            "HIT, MISS",
+            "shield-1; hit; ttl, edge-2; fwd=uri-miss; fwd-status=200; stored; ttl".to_owned(),
+        ),
+        (&two, "HIT, HIT", "shield-1; hit; ttl, edge-2; hit; ttl".to_owned()),
+    ] {
+        let answer = viewer(edge.addr()).get(PATH).await;
+        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        assert_eq!((answer.header("x-cache"), status(&answer)), (x_cache, cache_status));
+    }
+    let partial = viewer(one.addr()).header("range", "bytes=0-1").get(PATH).await;
+    assert_eq!(status(&partial), format!("{missed}, edge-1; hit; ttl"));
+    let refused = viewer(one.addr()).get("/..").await;
+    assert_eq!((refused.header("x-cache"), status(&refused)), ("NONE", "edge-1".to_owned()));
+    assert!(refused.header("proxy-status").starts_with("edge-1; error=http_request_error; details="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_joins_a_fill_is_told_that_it_was_collapsed() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    origin.fault(Fault::on(PATH).hold("head")).unwrap();
+    let crowd = viewers(10, &[&edge]);
+    let answers = tokio::spawn(async move { crowd.get(PATH).await });
+    until("all wait", async || edge.status().await["fills"]["viewers"] == 10).await;
+    origin.release("head");
+
+    let answers = answers.await.unwrap();
+    let member = |answer| status(answer).split(", ").nth(1).expect("the edge's member").to_owned();
+    let collapsed = "edge-1; fwd=uri-miss; fwd-status=200; stored; collapsed; ttl";
+    assert_eq!(answers.iter().filter(|answer| member(answer) == collapsed).count(), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn via_and_cdn_loop_name_the_way() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let asking = viewer(edge.addr()).header("via", "1.0 home").header("cdn-loop", "other; v=1");
+    let answer = asking.get(PATH).await;
+
+    assert_eq!(answer.header("via"), "1.1 shield-1, 1.1 edge-1");
+    let seen = &origin.seen(PATH)[0];
+    assert_eq!(seen.header("via"), "1.0 home, 1.1 edge-1, 1.1 shield-1");
+    assert_eq!(seen.header("cdn-loop"), "other; v=1, edge-1, shield-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_round_again_is_a_508() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    for marks in ["edge-1", "other, EDGE-1; v=2"] {
+        let answer = viewer(edge.addr()).header("cdn-loop", marks).get(PATH).await;
+        assert_eq!(answer.status, 508, "{marks}");
+        assert!(answer.header("proxy-status").starts_with("edge-1; error=proxy_loop_detected"));
+    }
+    // RFC 8586 section 2: no Connection field takes the mark away.
+    let hiding = viewer(edge.addr()).header("connection", "cdn-loop").header("cdn-loop", "edge-1");
+    assert_eq!(hiding.get(PATH).await.status, 508);
+    assert_eq!(origin.total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tiers_that_ask_each_other_in_a_circle_find_it_out() {
+    let circle = Forwarder::new().await;
+    let two = edge().named("edge-2").shield_at(&format!("http://{}", circle.addr)).run().await;
+    let one = edge().shield_at(&format!("http://{}", two.addr())).run().await;
+    circle.to.set(one.addr()).unwrap();
+
+    let answer = viewer(one.addr()).get(PATH).await;
+
+    assert_eq!(answer.status, 508, "{}", answer.text());
+    let told = answer.header("proxy-status");
+    assert!(told.contains("received-status=508"), "{told}");
+}
+
+/// A port that is known before what is behind it.
+struct Forwarder {
+    addr: SocketAddr,
+    to: Arc<OnceLock<SocketAddr>>,
+    _tasks: tokio::task::JoinSet<()>,
+}
+
+impl Forwarder {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let to = Arc::new(OnceLock::new());
+        let (target, mut tasks) = (Arc::clone(&to), tokio::task::JoinSet::new());
+        tasks.spawn(async move {
+            let mut open = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                let to: SocketAddr = *target.get().expect("a target");
+                open.spawn(async move {
+                    let mut far = TcpStream::connect(to).await.expect("a connection");
+                    let _over = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        });
+        Self { addr, to, _tasks: tasks }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_concerns_one_connection_ends_with_it() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let fault = Fault::on(PATH)
+        .header("connection", "x-hop")
+        .header("x-hop", "1")
+        .header("keep-alive", "timeout=5")
+        .header("proxy-authenticate", "Basic")
+        .header("trailer", "x-sum")
+        .header("x-end", "1");
+    origin.fault(fault).unwrap();
+    let asking = viewer(edge.addr())
+        .header("connection", "keep-alive, x-mine")
+        .header("x-mine", "1")
+        .header("keep-alive", "timeout=5")
+        .header("te", "trailers")
+        .header("upgrade", "websocket")
+        .header("proxy-authorization", "Basic eA==")
+        .header("proxy-connection", "keep-alive")
+        .header("x-theirs", "1");
+
+    let answer = asking.get(PATH).await;
+
+    answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    for name in ["x-hop", "keep-alive", "proxy-authenticate", "trailer"] {
+        assert_eq!(answer.header(name), "", "{name}");
+    }
+    assert_eq!(answer.header("x-end"), "1");
+    let seen = &origin.seen(PATH)[0];
+    for name in ["x-mine", "keep-alive", "te", "upgrade", "proxy-authorization", "proxy-connection"] {
+        assert_eq!(seen.header(name), "", "{name}");
+    }
+    assert_eq!(seen.header("x-theirs"), "1");
+}

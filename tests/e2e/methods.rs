@@ -1,0 +1,216 @@
+//! Methods: GET, HEAD and OPTIONS everywhere, others only where a site allows them, and then passed through.
+
+use bytes::Bytes;
+use http::Method;
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_proxy::config::units::Size;
+use tidegate_proxy::site;
+use tidegate_tests::{Origin, Running, edge, origin, shield, viewer};
+
+const PATH: &str = "/bytes/5000";
+const SIZE: u64 = 5000;
+const PUSHED: &str = "/ingest/channel/1.ts";
+
+struct House {
+    origin: Origin,
+    _shield: Running,
+    edge: Running,
+}
+
+impl House {
+    /// Tiers whose site takes these methods besides the reading ones.
+    async fn allowing(methods: &[Method]) -> Self {
+        let verbs: Vec<_> = methods.iter().cloned().map(site::config::Verb).collect();
+        let origin = origin().run().await;
+        let shield = shield().origin(&origin).with(|config| config.site[0].methods.clone_from(&verbs));
+        let shield = shield.run().await;
+        let edge = edge().shield(&shield).with(|config| config.site[0].methods.clone_from(&verbs));
+        let edge = edge.run().await;
+        Self { origin, _shield: shield, edge }
+    }
+}
+
+/// Bytes that compress to nothing else.
+fn noise(path: &str, size: u64) -> Bytes {
+    synthetic_bytes(path, 0..size)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_is_answered_at_the_edge() {
+    let house = House::allowing(&[]).await;
+    let preflight = viewer(house.edge.addr())
+        .header("origin", "https://player.example")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "range, x-player");
+    let answer = preflight.ask("OPTIONS", "/live/show/ts/240p/index.m3u8").await;
+
+    answer.is(204, b"");
+    for (name, value) in [
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+        ("access-control-allow-headers", "range, x-player"),
+        ("access-control-max-age", "86400"),
+        ("allow", "GET, HEAD, OPTIONS"),
+        ("content-length", ""),
+    ] {
+        assert_eq!(answer.header(name), value, "{name}");
+    }
+    assert_eq!(house.origin.total(), 0);
+
+    let read = viewer(house.edge.addr()).header("origin", "https://player.example").get(PATH).await;
+    read.is(200, &noise(PATH, SIZE));
+    assert_eq!(read.header("access-control-allow-origin"), "*");
+    assert!(read.header("access-control-expose-headers").contains("Content-Range"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_head_is_the_head_of_the_answer_to_get() {
+    let house = House::allowing(&[]).await;
+    let head = viewer(house.edge.addr()).ask("HEAD", PATH).await;
+    let get = viewer(house.edge.addr()).get(PATH).await;
+
+    head.is(200, b"");
+    get.is(200, &noise(PATH, SIZE));
+    for name in ["content-length", "content-type", "etag", "last-modified", "cache-control", "accept-ranges"]
+    {
+        assert!(!head.header(name).is_empty(), "{name}");
+        assert_eq!(head.header(name), get.header(name), "{name}");
+    }
+    // What a HEAD brings in is there for a GET.
+    assert_eq!(house.origin.requests(PATH), 1);
+    assert_eq!(house.origin.seen(PATH)[0].method, Method::GET);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_leaves_its_connection_in_step() {
+    let house = House::allowing(&[]).await;
+    let request = |method: &str| format!("{method} {PATH} HTTP/1.1\r\nhost: live.example\r\n\r\n");
+    let both = request("HEAD") + &request("GET");
+    let mut pipe = tidegate_tests::Connection::open(house.edge.addr(), both.as_bytes()).await;
+    pipe.answer("HEAD").await.is(200, b"");
+    pipe.answer("GET").await.is(200, &noise(PATH, SIZE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_a_site_allows_is_passed_with_its_body_and_its_answer() {
+    let house = House::allowing(&[Method::POST]).await;
+    let body = noise("/body", 1 << 20);
+    for _never_kept in 0..2 {
+        let echo = viewer(house.edge.addr()).header("content-type", "video/mp2t").body(&body);
+        let answer = echo.ask("POST", "/echo").await;
+
+        answer.is(200, &body);
+        assert_eq!((answer.header("x-method"), answer.header("content-type")), ("POST", "video/mp2t"));
+        assert_eq!(answer.header("x-cache"), "PASS, PASS");
+        assert!(answer.header("cache-status").starts_with("shield-1; fwd=method, edge-1; fwd=method"));
+    }
+    assert_eq!(house.origin.requests("/echo"), 2);
+    let other = viewer(house.edge.addr()).body(b"x").ask("PUT", "/echo").await;
+    assert_eq!((other.status, other.header("allow")), (405, "GET, HEAD, OPTIONS, POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unknown_length_is_passed_in_chunks() {
+    let house = House::allowing(&[Method::POST]).await;
+    let head = "POST /echo HTTP/1.1\r\nhost: live.example\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut posting = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    let pieces: Vec<Bytes> = (0..20).map(|n| noise(&format!("/{n}"), 10_000 + n)).collect();
+    for piece in &pieces {
+        posting.send(format!("{:x}\r\n", piece.len()).as_bytes()).await;
+        posting.send(piece).await;
+        posting.send(b"\r\n").await;
+    }
+    posting.send(b"0\r\n\r\n").await;
+
+    posting.rest().await.is(200, &pieces.concat());
+    // Both sides agree where the request ends: the connection goes on.
+    posting.send(format!("GET {PATH} HTTP/1.1\r\nhost: live.example\r\n\r\n").as_bytes()).await;
+    posting.rest().await.is(200, &noise(PATH, SIZE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_goes_up_while_it_arrives() {
+    let house = House::allowing(&[Method::POST]).await;
+    let head = "POST /echo HTTP/1.1\r\nhost: live.example\r\ncontent-length: 200000\r\n\r\n";
+    let body = noise("/body", 200_000);
+    let mut posting = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    posting.send(&body[..100_000]).await;
+
+    // The origin has the request while half of the body is still to come.
+    house.origin.arrived("/echo", 1).await;
+    posting.send(&body[100_000..]).await;
+
+    posting.rest().await.is(200, &body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_went_well_makes_what_is_held_obsolete() {
+    let house = House::allowing(&[Method::PUT, Method::DELETE]).await;
+    let viewer = || viewer(house.edge.addr());
+    let (first, second) = (noise("/first", 3000), noise("/second", 4000));
+    assert_eq!(viewer().body(&first).ask("PUT", PUSHED).await.status, 201);
+    for _ in 0..2 {
+        viewer().get(PUSHED).await.is(200, &first);
+    }
+    let read = house.origin.requests(PUSHED);
+    assert_eq!(read, 2, "one PUT, one GET");
+
+    assert_eq!(viewer().body(&second).ask("PUT", PUSHED).await.status, 204);
+    viewer().get(PUSHED).await.is(200, &second);
+
+    // RFC 9111 section 4.4: an error changes nothing.
+    house.origin.fault(Fault::on(PUSHED).status(403).times(1)).unwrap();
+    assert_eq!(viewer().body(&first).ask("PUT", PUSHED).await.status, 403);
+    let before = house.origin.requests(PUSHED);
+    viewer().get(PUSHED).await.is(200, &second);
+    assert_eq!(house.origin.requests(PUSHED), before);
+
+    assert_eq!(viewer().ask("DELETE", PUSHED).await.status, 204);
+    assert_eq!(viewer().get(PUSHED).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_a_413() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).with(|config| {
+        config.viewers.body_max = Size::kib(64);
+        config.site[0].methods = vec![site::config::Verb(Method::PUT)];
+    });
+    let edge = edge.run().await;
+    let body = noise("/body", 200_000);
+
+    let refused = viewer(edge.addr()).body(&body).ask("PUT", PUSHED).await;
+
+    assert_eq!((refused.status, refused.header("connection")), (413, "close"));
+    assert_eq!(viewer(edge.addr()).get(PUSHED).await.status, 404, "nothing has arrived at the origin");
+    assert_eq!(viewer(edge.addr()).body(&body[..60_000]).ask("PUT", PUSHED).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_hints_reach_the_viewer_before_the_answer() {
+    let house = House::allowing(&[Method::PUT]).await;
+    house.origin.fault(Fault::on(PUSHED).early_hints()).unwrap();
+    let answer = viewer(house.edge.addr()).body(b"segment").ask("PUT", PUSHED).await;
+    assert_eq!((answer.informational, answer.status), (vec![103], 201));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_waits_for_leave_is_told_to_go_on() {
+    let house = House::allowing(&[Method::PUT]).await;
+    let head = format!(
+        "PUT {PUSHED} HTTP/1.1\r\nhost: live.example\r\ncontent-length: 7\r\nexpect: 100-continue\r\n\r\n"
+    );
+    let mut careful = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    let (status, _) = careful.head().await.expect("a head");
+    assert_eq!(status, 100);
+    careful.send(b"segment").await;
+    assert_eq!(careful.rest().await.status, 201);
+    assert_eq!(house.origin.seen(PUSHED)[0].header("expect"), "", "leave was given by the edge");
+    viewer(house.edge.addr()).get(PUSHED).await.is(200, b"segment");
+
+    // RFC 9110 section 10.1.1: one who is refused is told so at once, and sends no body.
+    let refused = head.replacen("PUT", "POST", 1);
+    let mut refused = tidegate_tests::Connection::open(house.edge.addr(), refused.as_bytes()).await;
+    let answer = refused.rest().await;
+    assert_eq!((answer.status, answer.informational), (405, Vec::new()));
+}

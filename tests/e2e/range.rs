@@ -1,0 +1,219 @@
+//! Ranges (RFC 9110 section 14, RFC 8673): any bytes of an object, whole or growing, from one request to the origin.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use tidegate_origin_stub::{Fault, synthetic_bytes};
+use tidegate_tests::viewer::Answer;
+use tidegate_tests::{Origin, Running, edge, origin, shield, viewer};
+
+const SIZE: u64 = 100_000;
+const OBJECT: &str = "/bytes/100000";
+/// The last position of one who follows a growing object (RFC 8673 section 2.2).
+const EVER: u64 = (1 << 53) - 1;
+
+struct House {
+    origin: Origin,
+    _shield: Running,
+    edge: Running,
+}
+
+impl House {
+    async fn new() -> Self {
+        let origin = origin().run().await;
+        let shield = shield().origin(&origin).run().await;
+        let edge = edge().shield(&shield).run().await;
+        Self { origin, _shield: shield, edge }
+    }
+
+    async fn range(&self, range: &str) -> Answer {
+        viewer(self.edge.addr()).header("range", range).get(OBJECT).await
+    }
+}
+
+fn bytes(range: Range<u64>) -> Bytes {
+    synthetic_bytes(OBJECT, range)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_is_cut_out_of_one_object_that_the_origin_sends_once() {
+    let house = House::new().await;
+    for (range, expected, content_range) in [
+        ("bytes=500-999", 500..1000, "bytes 500-999/100000"),
+        ("bytes=0-0", 0..1, "bytes 0-0/100000"),
+        ("bytes=99999-", 99_999..100_000, "bytes 99999-99999/100000"),
+        ("bytes=1-", 1..100_000, "bytes 1-99999/100000"),
+        ("bytes=99000-1000000", 99_000..100_000, "bytes 99000-99999/100000"),
+        ("bytes=-500", 99_500..100_000, "bytes 99500-99999/100000"),
+        ("bytes=-1000000", 0..100_000, "bytes 0-99999/100000"),
+        ("BYTES= 5-9", 5..10, "bytes 5-9/100000"),
+        ("bytes=1000-9007199254740991", 1000..100_000, "bytes 1000-99999/100000"),
+        // Two ranges that touch are one.
+        ("bytes=10-19,20-29", 10..30, "bytes 10-29/100000"),
+    ] {
+        let answer = house.range(range).await;
+        answer.is(206, &bytes(expected.clone()));
+        assert_eq!(answer.header("content-range"), content_range, "{range}");
+        assert_eq!(answer.header("content-length"), (expected.end - expected.start).to_string(), "{range}");
+        assert!(!answer.header("etag").is_empty());
+    }
+    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(house.origin.seen(OBJECT)[0].header("range"), "", "a fill is whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_says_nothing_is_passed_over_and_one_behind_the_end_is_a_416() {
+    let house = House::new().await;
+    let many = format!(
+        "bytes={}",
+        (0..20).map(|n| format!("{}-{}", n * 100, n * 100 + 9)).collect::<Vec<_>>().join(",")
+    );
+    for range in [
+        "bytes=",
+        "bytes=a-b",
+        "bytes=9-5",
+        "bytes=1-2,x",
+        "lines=1-2",
+        "bytes 1-2",
+        "1-2",
+        "bytes=--5",
+        &many,
+    ] {
+        let answer = house.range(range).await;
+        answer.is(200, &bytes(0..SIZE));
+        assert_eq!(
+            (answer.header("content-range"), answer.header("accept-ranges")),
+            ("", "bytes"),
+            "{range}"
+        );
+    }
+    for range in ["bytes=100000-", "bytes=100000-100001", "bytes=-0", "bytes=100000-,200000-"] {
+        let answer = house.range(range).await;
+        answer.is(416, b"");
+        assert_eq!(answer.header("content-range"), "bytes */100000", "{range}");
+    }
+    let head = viewer(house.edge.addr()).header("range", "bytes=0-9").ask("HEAD", OBJECT).await;
+    // RFC 9110 section 14.2: a range is for GET.
+    assert_eq!((head.status, head.header("content-length")), (200, "100000"));
+    assert_eq!(house.origin.requests(OBJECT), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_ranges_come_as_the_parts_of_one_body() {
+    let house = House::new().await;
+    for _cold_then_warm in 0..2 {
+        let answer = house.range("bytes=0-9,500-1499,-5").await;
+
+        assert_eq!((answer.status, answer.whole, answer.header("content-range")), (206, true, ""));
+        assert_eq!(answer.length(), Some(answer.body.len()));
+        let parts = parts(&answer);
+        assert_eq!(parts.len(), 3);
+        for (part, (range, content_range)) in parts.iter().zip([
+            (0..10, "bytes 0-9/100000"),
+            (500..1500, "bytes 500-1499/100000"),
+            (99_995..100_000, "bytes 99995-99999/100000"),
+        ]) {
+            assert!(part.1 == bytes(range), "{}", part.0);
+            let head = part.0.to_ascii_lowercase();
+            assert!(head.contains(&format!("content-range: {content_range}\r\n")), "{head}");
+            assert!(head.contains("content-type: application/octet-stream\r\n"), "{head}");
+        }
+    }
+    assert_eq!(house.origin.requests(OBJECT), 1);
+}
+
+/// Takes a multipart/byteranges body apart as RFC 2046 section 5.1.1 reads it: heads and bytes.
+fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
+    let content_type = answer.header("content-type");
+    let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("a boundary");
+    let delimiter = format!("\r\n--{boundary}").into_bytes();
+    let mut rest = [b"\r\n", &answer.body[..]].concat();
+    let mut pieces = Vec::new();
+    while let Some(at) = find(&rest, &delimiter) {
+        pieces.push(rest[..at].to_vec());
+        rest.drain(..at + delimiter.len());
+    }
+    assert_eq!(rest, b"--\r\n", "the last delimiter closes the body");
+    // What stands before the first delimiter is nobody's.
+    let parts = pieces.into_iter().skip(1).map(|piece| {
+        let end = find(&piece, b"\r\n\r\n").expect("a head");
+        (String::from_utf8(piece[2..end + 2].to_vec()).expect("text"), piece[end + 4..].to_vec())
+    });
+    parts.collect()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_range_holds_for_the_very_same_object_only() {
+    let house = House::new().await;
+    let whole = viewer(house.edge.addr()).get(OBJECT).await;
+    let (etag, modified) = (whole.header("etag"), whole.header("last-modified"));
+    for (condition, status) in [
+        (etag, 206),
+        (modified, 206),
+        (&format!("W/{etag}"), 200),
+        ("\"another\"", 200),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 200),
+        ("neither", 200),
+    ] {
+        let ranged = viewer(house.edge.addr()).header("range", "bytes=10-19").header("if-range", condition);
+        let expected = if status == 206 { 10..20 } else { 0..SIZE };
+        ranged.get(OBJECT).await.is(status, &bytes(expected));
+    }
+    assert_eq!(house.origin.requests(OBJECT), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_of_a_growing_object_of_unknown_length_is_served_when_its_bytes_are_there() {
+    let house = House::new().await;
+    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let _first = viewer(house.edge.addr()).start("GET", OBJECT).await;
+    house.origin.waiting("rest", 1).await;
+
+    let early = house.range("bytes=100-199").await;
+
+    early.is(206, &bytes(100..200));
+    assert_eq!(early.header("content-range"), "bytes 100-199/*");
+    house.origin.release("rest");
+    let late = house.range("bytes=50000-50009").await;
+    late.is(206, &bytes(50_000..50_010));
+    assert_eq!(house.origin.requests(OBJECT), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_follows_a_growing_object_from_any_byte_on() {
+    let house = House::new().await;
+    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let range = format!("bytes=1000-{EVER}");
+    let following = viewer(house.edge.addr()).header("range", &range);
+
+    let mut first = following.start("GET", OBJECT).await;
+    assert!(first.begins(4000).await, "what is there comes at once");
+    house.origin.waiting("rest", 1).await;
+    house.origin.release("rest");
+    let answer = first.rest().await;
+
+    answer.is(206, &bytes(1000..SIZE));
+    assert_eq!(answer.header("content-range"), format!("bytes 1000-{EVER}/*"));
+    let behind = house.range(&format!("bytes=100000-{EVER}")).await;
+    assert_eq!((behind.status, behind.header("content-range")), (416, "bytes */100000"));
+    assert_eq!(house.origin.requests(OBJECT), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_follows_from_behind_the_end_learns_it_when_the_end_is_there() {
+    let house = House::new().await;
+    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let following = viewer(house.edge.addr()).header("range", &format!("bytes=200000-{EVER}"));
+    let mut early = following.start("GET", OBJECT).await;
+    house.origin.waiting("rest", 1).await;
+    house.origin.release("rest");
+
+    let answer = early.rest().await;
+
+    answer.is(416, b"");
+    assert_eq!(answer.header("content-range"), "bytes */100000");
+}

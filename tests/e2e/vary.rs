@@ -1,0 +1,98 @@
+//! Vary (RFC 9110 section 12.5.5): variants are kept apart, and shared by those who ask alike.
+
+use std::collections::BTreeSet;
+
+use tidegate_origin_stub::{Fault, synthetic_bytes, synthetic_variant};
+use tidegate_tests::{Origin, Running, edge, origin, shield, viewer, viewers};
+
+const PATH: &str = "/bytes/5000";
+const SIZE: u64 = 5000;
+
+async fn house() -> (Origin, Running, Running) {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    (origin, shield, edge)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
+    for name in ["user-agent", "x-device", "accept-language"] {
+        let (origin, _shield, edge) = house().await;
+        origin.fault(Fault::on(PATH).header("vary", name)).unwrap();
+        // Whoever asks first gets variant 1, all others variant 0.
+        origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
+        for _cold_then_warm in 0..3 {
+            let one = viewer(edge.addr()).header(name, "one").get(PATH).await;
+            let two = viewer(edge.addr()).header(name, "two").get(PATH).await;
+            let none = viewer(edge.addr()).get(PATH).await;
+            one.is(200, &synthetic_variant(PATH, 1, 0..SIZE));
+            two.is(200, &synthetic_bytes(PATH, 0..SIZE));
+            none.is(200, &synthetic_bytes(PATH, 0..SIZE));
+            for answer in [one, two, none] {
+                assert_eq!(answer.header("vary"), name);
+            }
+        }
+        let seen = origin.seen(PATH);
+        let sent: Vec<_> = seen.iter().map(|seen| seen.header(name)).collect();
+        assert_eq!(sent, ["one", "two", ""], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
+    let (origin, _shield, edge) = house().await;
+    origin.fault(Fault::on(PATH).header("vary", "x-device").hold("head")).unwrap();
+    origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
+    let ask = |device: &str| {
+        let crowd = viewers(20, &[&edge]).header("x-device", device);
+        tokio::spawn(async move { crowd.get(PATH).await })
+    };
+    // Nobody knows yet that the answers will vary, so all wait for one fill.
+    let (phones, screens) = (ask("phone"), ask("screen"));
+    origin.waiting("head", 1).await;
+    tidegate_tests::until("all wait", async || edge.status().await["fills"]["viewers"] == 40).await;
+    origin.release("head");
+
+    let bodies = |answers: Vec<tidegate_tests::Answer>| -> BTreeSet<Vec<u8>> {
+        answers
+            .into_iter()
+            .map(|answer| {
+                assert_eq!((answer.status, answer.whole), (200, true));
+                answer.body
+            })
+            .collect()
+    };
+    let (phones, screens) = (bodies(phones.await.unwrap()), bodies(screens.await.unwrap()));
+    assert_eq!((phones.len(), screens.len()), (1, 1));
+    assert_ne!(phones, screens);
+    assert_eq!(origin.requests(PATH), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_varies_by_everything_is_nobody_elses() {
+    let (origin, _shield, edge) = house().await;
+    origin.fault(Fault::on(PATH).header("vary", "*")).unwrap();
+    for _ in 0..3 {
+        viewer(edge.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    }
+    assert_eq!(origin.requests(PATH), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_fields_that_no_fill_carries_make_no_variants() {
+    let (origin, _shield, edge) = house().await;
+    origin.fault(Fault::on(PATH).header("vary", "Origin, Accept-Encoding, Cookie")).unwrap();
+    for (name, value) in [
+        ("origin", "https://one.example"),
+        ("origin", "https://two.example"),
+        ("accept-encoding", "br"),
+        ("cookie", "a=b"),
+    ] {
+        let answer = viewer(edge.addr()).header(name, value).get(PATH).await;
+        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    }
+    assert_eq!(origin.requests(PATH), 1);
+    let seen = &origin.seen(PATH)[0];
+    assert_eq!((seen.header("origin"), seen.header("accept-encoding")), ("", "identity"));
+}
