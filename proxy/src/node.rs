@@ -118,7 +118,11 @@ impl Node {
         // The writer's thread ends when it has written what it was given.
         let written = tokio::task::spawn_blocking(move || log.finish()).await;
         operated.context("the operators' listener failed")?;
-        written.context("the access log's writer failed")
+        match written {
+            Err(error) if error.is_panic() => Err(error).context("the access log's writer failed"),
+            // Cancelled: the runtime ends, and the writer with it.
+            _ => Ok(()),
+        }
     }
 }
 
