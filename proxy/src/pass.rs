@@ -160,6 +160,10 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
     }
     let mut sent = 0;
     while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
+        if bytes.is_empty() {
+            // A read may bring the frame of a chunk and nothing of its content. Written, it would be the last chunk.
+            continue;
+        }
         sent += bytes.len() as u64;
         if sent > max {
             return Err(Ended::Refused(Refusal::BodyTooLarge { max }));
