@@ -132,6 +132,11 @@ impl Body {
         self.promised.or_else(|| self.is_complete().then(|| self.len()))
     }
 
+    /// Whether the body has ended, well or badly.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.grown.lock().end.is_some()
+    }
+
     /// Whether the body ended well.
     pub fn is_complete(&self) -> bool {
         self.whole.get().is_some()

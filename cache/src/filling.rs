@@ -102,12 +102,35 @@ impl Filling {
         if object.body.full_len().is_some_and(|full| full != object.body.len()) {
             return self.break_off(Broken("wrong_length"));
         }
+        self.store(&object);
         object.body.complete();
+    }
+
+    /// Whether these bytes are the last of a body whose length was promised.
+    pub fn is_last(&self, bytes: &Bytes) -> bool {
+        let body = self.object.as_ref().map(|object| &object.body);
+        body.is_some_and(|body| body.full_len() == Some(body.len() + bytes.len() as u64))
+    }
+
+    /// Ends the fill well with the last bytes of its body.
+    pub fn complete_with(mut self, last: Bytes) {
+        let Some(object) = self.object.clone() else { return };
+        self.store(&object);
+        object.body.append(last);
+        object.body.complete();
+    }
+
+    /// Stores the object before its body shows that it is whole: a viewer who has everything and asks again must not
+    /// find the fill still under way.
+    fn store(&mut self, object: &Arc<Object>) {
+        let well = !object.body.has_ended();
+        // It goes on without the pen: what closes the fill must not break it off.
+        self.object = None;
         self.end(|held| {
-            if object.body.is_complete() {
+            if well {
                 held.failure = None;
                 held.pass_until = None;
-                held.object = Some(object);
+                held.object = Some(Arc::clone(object));
             }
         });
     }

@@ -128,7 +128,9 @@ impl Slot {
         if held.is_empty() {
             return 0;
         }
-        let object = held.object.as_ref().map_or(0, |object| object.overhead() + object.body.len());
+        let object = held.object.as_ref().map_or(0, |object| {
+            object.overhead() + object.body.full_len().unwrap_or_else(|| object.body.len())
+        });
         self.key.as_str().len() as u64 + 384 + object + held.reserved
     }
 }

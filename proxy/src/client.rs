@@ -146,6 +146,14 @@ impl Client {
         while let Ok(Some(_unexpected)) = self.session.read_body_or_idle(true).await {}
     }
 
+    /// Gives the answer up where it stands. Without its last chunk or with bytes missing, HTTP/1.1 shows that by itself.
+    /// A stream of HTTP/2 is reset, and with an error: many clients take a mere CANCEL for a good end.
+    pub(crate) async fn abort(mut self) {
+        if self.session.is_http2() {
+            self.session.shutdown().await;
+        }
+    }
+
     /// Ends the answer. Gives the connection back where it can be used again.
     pub(crate) async fn finish(mut self, keep_alive: Option<Duration>) -> Option<ReusableHttpStream> {
         if self.cut_off {

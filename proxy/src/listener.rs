@@ -158,6 +158,7 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     let account = request::serve(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {
+        client.abort().await;
         return None;
     }
     let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());

@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110 section 13) of viewers, and renewal between the tiers (RFC 9111 section 4.3).
 
 use tidegate_origin_stub::{Fault, synthetic_bytes, synthetic_variant};
-use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Answer, Origin, Running, edge, origin, shield, until, viewer, viewers};
 
 const SIZE: u64 = 5000;
 const OBJECT: &str = "/bytes/5000";
@@ -21,12 +21,20 @@ impl House {
         let edge = edge().shield(&shield).run().await;
         Self { origin, shield, edge }
     }
+
+    /// Asks, and waits until what came is held on both tiers.
+    async fn get(&self, target: &str) -> Answer {
+        let answer = viewer(self.edge.addr()).get(target).await;
+        self.edge.settled().await;
+        self.shield.settled().await;
+        answer
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
     let house = House::new().await;
-    let whole = viewer(house.edge.addr()).get(OBJECT).await;
+    let whole = house.get(OBJECT).await;
     let etag = whole.header("etag").to_owned();
     let weak = format!("W/{etag}");
     let several = format!("\"x\", {weak}");
@@ -75,8 +83,8 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_not_sent_again() {
     let house = House::new().await;
-    let first = viewer(house.edge.addr()).get(UNDATED).await;
-    let second = viewer(house.edge.addr()).get(UNDATED).await;
+    let first = house.get(UNDATED).await;
+    let second = house.get(UNDATED).await;
 
     for answer in [&first, &second] {
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
@@ -99,7 +107,7 @@ async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_
 #[tokio::test(flavor = "multi_thread")]
 async fn many_viewers_at_once_make_one_conditional_request() {
     let house = House::new().await;
-    viewer(house.edge.addr()).get(UNDATED).await;
+    house.get(UNDATED).await;
     house.origin.fault(Fault::on(OBJECT).hold("renewal")).unwrap();
 
     let crowd = viewers(50, &[&house.edge]);
@@ -118,10 +126,10 @@ async fn many_viewers_at_once_make_one_conditional_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_has_changed_replaces_the_one_that_is_held() {
     let house = House::new().await;
-    viewer(house.edge.addr()).get(UNDATED).await;
+    house.get(UNDATED).await;
     let changed = house.origin.fault(Fault::on(OBJECT).variant(1)).unwrap();
-    let second = viewer(house.edge.addr()).get(UNDATED).await;
-    let third = viewer(house.edge.addr()).get(UNDATED).await;
+    let second = house.get(UNDATED).await;
+    let third = house.get(UNDATED).await;
 
     for answer in [second, third] {
         answer.is(200, &synthetic_variant(OBJECT, 1, 0..SIZE));
@@ -129,14 +137,14 @@ async fn an_object_that_has_changed_replaces_the_one_that_is_held() {
     let statuses: Vec<_> = house.origin.seen(OBJECT).iter().map(|seen| seen.status).collect();
     assert_eq!(statuses, [Some(200), Some(200), Some(304)]);
     assert!(house.origin.remove(changed));
-    viewer(house.edge.addr()).get(UNDATED).await.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+    house.get(UNDATED).await.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_without_validators_is_fetched_again() {
     let house = House::new().await;
     for _ in 0..2 {
-        let answer = viewer(house.edge.addr()).get("/bytes/5000?cc=&etag=&lm=0").await;
+        let answer = house.get("/bytes/5000?cc=&etag=&lm=0").await;
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
     let seen = house.origin.seen(OBJECT);
@@ -149,11 +157,11 @@ async fn an_object_without_validators_is_fetched_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_304_says_is_told_from_then_on() {
     let house = House::new().await;
-    viewer(house.edge.addr()).get(UNDATED).await;
+    house.get(UNDATED).await;
     let said = Fault::on(OBJECT).header("cache-control", "max-age=600").header("x-note", "renewed");
     house.origin.fault(said).unwrap();
     for _renewed_then_hit in 0..2 {
-        let answer = viewer(house.edge.addr()).get(UNDATED).await;
+        let answer = house.get(UNDATED).await;
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
         assert_eq!((answer.header("cache-control"), answer.header("x-note")), ("max-age=600", "renewed"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::units::Period;
 use tidegate_proxy::site::config::PlaylistLifetime;
-use tidegate_tests::{edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Answer, Tier, edge, origin, shield, until, viewer, viewers};
 
 const SIZE: u64 = 5000;
 const PATH: &str = "/bytes/5000";
@@ -18,6 +18,15 @@ enum Second {
     Passed,
 }
 use Second::{Kept, Passed, Renewed};
+
+/// Asks the first of the tiers, and waits until what came is held on all of them.
+async fn get(tiers: &[&Tier], target: &str) -> Answer {
+    let answer = viewer(tiers[0].addr()).get(target).await;
+    for tier in tiers {
+        tier.settled().await;
+    }
+    answer
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_that_says_something_decides_how_long_an_answer_lives() {
@@ -63,7 +72,7 @@ async fn the_first_that_says_something_decides_how_long_an_answer_lives() {
     {
         let path = format!("/bytes/100/{number}");
         for _ in 0..2 {
-            let answer = viewer(edge.addr()).get(&format!("{path}?{query}")).await;
+            let answer = get(&[&edge, &shield], &format!("{path}?{query}")).await;
             answer.is(200, &synthetic_bytes(&path, 0..100));
         }
         let seen = origin.seen(&path);
@@ -87,11 +96,11 @@ async fn a_site_may_say_how_long_what_says_nothing_lives() {
         });
         let edge = edge.run().await;
         for _ in 0..2 {
-            viewer(edge.addr()).get("/bytes/5000?cc=").await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+            get(&[&edge], "/bytes/5000?cc=").await.is(200, &synthetic_bytes(PATH, 0..SIZE));
         }
         assert_eq!(origin.requests(PATH), 1, "heuristic = {heuristic}");
-        viewer(edge.addr()).get("/bytes/5000?cc=no-cache").await;
-        viewer(edge.addr()).get("/bytes/5000?cc=no-cache").await;
+        get(&[&edge], "/bytes/5000?cc=no-cache").await;
+        get(&[&edge], "/bytes/5000?cc=no-cache").await;
         assert_eq!(origin.requests(PATH), 3, "what says something is obeyed");
     }
 }
@@ -106,7 +115,7 @@ async fn hls_has_the_word_on_playlists_unless_the_site_gives_it_to_the_origin() 
         for path in ["/vod/film/ts/240p/index.m3u8", "/vod/film/ts/240p/0.ts"] {
             origin.forget();
             for _ in 0..2 {
-                assert_eq!(viewer(edge.addr()).get(path).await.status, 200);
+                assert_eq!(get(&[&edge], path).await.status, 200);
             }
             assert_eq!(origin.requests(path), requests, "{who:?} {path}");
         }
@@ -124,14 +133,14 @@ async fn a_stale_object_stands_in_while_the_origin_is_down() {
         let patient = Period::secs(60);
         let shield =
             shield().origin(&origin).with(|config| config.cache.failure_lifetime = patient).run().await;
-        let fresh = viewer(shield.addr()).get(target).await;
+        let fresh = get(&[&shield], target).await;
         let refused = fault.down.is_some();
         origin.fault(fault).unwrap();
         origin.settled().await;
 
-        let first = viewer(shield.addr()).get(target).await;
+        let first = get(&[&shield], target).await;
         let asked = origin.total();
-        let again = viewer(shield.addr()).get(target).await;
+        let again = get(&[&shield], target).await;
 
         for answer in [&fresh, &first, &again] {
             answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
@@ -154,7 +163,7 @@ async fn what_stands_in_at_the_shield_reaches_the_viewers_of_the_edge() {
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
     let target = "/bytes/5000?cc=max-age%3D0,stale-if-error%3D600";
-    viewer(edge.addr()).get(target).await;
+    get(&[&edge, &shield], target).await;
     origin.fault(Fault::on(PATH).status(503)).unwrap();
 
     for answer in viewers(20, &[&edge]).get(target).await {
@@ -169,9 +178,9 @@ async fn what_must_be_revalidated_never_stands_in() {
     let edge = edge().origin(&origin).run().await;
     for cc in ["max-age%3D0,must-revalidate,stale-if-error%3D600", "no-cache", "s-maxage%3D0"] {
         let target = format!("/bytes/5000?cc={cc}");
-        viewer(edge.addr()).get(&target).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        get(&[&edge], &target).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
         let down = origin.fault(Fault::on(PATH).status(503).retry_after(7)).unwrap();
-        let answer = viewer(edge.addr()).get(&target).await;
+        let answer = get(&[&edge], &target).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "7"), "{cc}");
         let told = answer.header("proxy-status");
         assert!(told.starts_with("edge-1; next-hop=") && told.contains("; received-status=503"), "{told}");
@@ -185,7 +194,7 @@ async fn within_its_grace_an_object_is_served_at_once_and_refreshed_once_behind_
     let origin = origin().run().await;
     let edge = edge().origin(&origin).run().await;
     let target = "/bytes/5000?cc=max-age%3D0,stale-while-revalidate%3D600";
-    viewer(edge.addr()).get(target).await;
+    get(&[&edge], target).await;
     origin.fault(Fault::on(PATH).hold("refresh")).unwrap();
 
     let answers = viewers(50, &[&edge]).get(target).await;
@@ -240,7 +249,7 @@ async fn expires_counts_by_the_origins_clock_on_every_tier() {
         let fault = Fault::on(&path).clock_skew_ms(skew_hours * 3_600_000).header("expires", &expires);
         origin.fault(fault.without_header("cache-control")).unwrap();
 
-        let answers = [viewer(edge.addr()).get(&path).await, viewer(edge.addr()).get(&path).await];
+        let answers = [get(&[&edge, &shield], &path).await, get(&[&edge, &shield], &path).await];
 
         for answer in &answers {
             for member in answer.header("cache-status").split(", ") {

@@ -181,19 +181,22 @@ async fn a_hundred_streams_of_one_connection_join_one_fill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
+    // So early that going on at the same origin, as often as a fill may, does not reach the end.
     for fault in [
-        Fault::on(COLD).cut_at(300 * 1024),
-        Fault::on(COLD).close_at(300 * 1024),
-        Fault::on(COLD).truncated_chunked(300 * 1024),
+        Fault::on(COLD).cut_at(100 * 1024),
+        Fault::on(COLD).close_at(100 * 1024),
+        Fault::on(COLD).truncated_chunked(100 * 1024),
     ] {
         let (origin, _shield, edge) = house().await;
         origin.fault(fault.clone()).unwrap();
         let connection = Connection::to(edge.addr()).await;
 
-        let broken = connection.get(COLD, &[]).await;
+        // Without a validator nobody can go on where it broke.
+        let broken = connection.get(&format!("{COLD}?etag=&lm=0"), &[]).await;
 
         assert_eq!(broken.status, 200);
-        assert!(broken.reset.is_some_and(|reason| reason != h2::Reason::NO_ERROR), "{fault:?}");
+        // Clients such as hyper take a stream that is reset with NO_ERROR or CANCEL for one that has ended well.
+        assert_eq!(broken.reset, Some(h2::Reason::INTERNAL_ERROR), "{} bytes: {fault:?}", broken.body.len());
         assert!(broken.body.len() < 1 << 20 && synthetic_bytes(COLD, 0..MIB).starts_with(&broken.body));
         // The connection and its other streams are unharmed.
         connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));

@@ -97,6 +97,23 @@ async fn more_private_answers_than_streams_of_one_connection_come_in_parallel() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_does_not_take_its_own_answer_holds_up_nobody_on_the_same_connection() {
+    let origin = origin().run().await;
+    let (_shield, edge) = over_http2(&[&origin]).await;
+
+    // More than all buffers and windows on the way can take.
+    let mut stuck = viewer(edge.addr()).narrow().start("GET", "/bytes/33554432?private=1").await;
+    assert!(stuck.begins(1).await);
+    for number in 0..20 {
+        let path = format!("/bytes/1048576/{number}");
+        viewer(edge.addr()).get(&path).await.is(200, &synthetic_bytes(&path, 0..MIB));
+    }
+
+    assert_eq!(origin.connections().accepted, 1);
+    assert!(stuck.rest().await.whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fill_that_nobody_wants_ends_its_stream_and_keeps_the_connection() {
     const LARGE: &str = "/bytes/33554432";
     let origin = origin().run().await;

@@ -42,6 +42,8 @@ async fn every_tier_says_what_it_did_the_shield_first() {
         (&two, "HIT, HIT", "shield-1; hit; ttl, edge-2; hit; ttl".to_owned()),
     ] {
         let answer = viewer(edge.addr()).get(PATH).await;
+        edge.settled().await;
+        shield.settled().await;
         answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
         assert_eq!((answer.header("x-cache"), status(&answer)), (x_cache, cache_status));
     }

@@ -27,6 +27,7 @@ async fn fifty_viewers_of_a_private_answer_are_at_the_origin_at_the_same_time() 
         origin.fault(Fault::on(PATH).hold("rest").skip(1)).unwrap();
         let burst = viewers(50, &[&edge]).start(target).await;
         until("all fifty wait for the first head", async || edge.joined().await == 50).await;
+        origin.waiting("first", 1).await;
         assert_eq!(origin.requests(PATH), 1);
         origin.release("first");
         origin.waiting("rest", 49).await;

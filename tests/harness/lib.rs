@@ -1,10 +1,12 @@
 //! What the end-to-end tests are written with: origins, tiers and viewers that read as a sentence.
 //!
-//!     let origin = origin().run().await;
-//!     let shield = shield().origin(&origin).run().await;
-//!     let edge = edge().shield(&shield).run().await;
-//!     let answers = viewers(100, &[&edge]).get("/bytes/1000").await;
-//!     assert_eq!(origin.requests("/bytes/1000"), 1);
+//! ```text
+//! let origin = origin().run().await;
+//! let shield = shield().origin(&origin).run().await;
+//! let edge = edge().shield(&shield).run().await;
+//! let answers = viewers(100, &[&edge]).get("/bytes/1000").await;
+//! assert_eq!(origin.requests("/bytes/1000"), 1);
+//! ```
 //!
 //! Everything runs on ports of its own, talks over real sockets, and ends when it is dropped. Tiers run in the test's
 //! process (`run`), or where a signal or a kill is what is tested, as the `tidegate` program (`spawn`).

@@ -9,10 +9,10 @@ use tidegate_shield::Shield;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::PATIENCE;
 use crate::origin::Origin;
 use crate::process::Process;
 use crate::viewer::viewer;
+use crate::{PATIENCE, until};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -210,6 +210,12 @@ impl Tier {
     /// How many viewers wait for or read fills under way.
     pub async fn joined(&self) -> u64 {
         self.status().await["fills"]["viewers"].as_u64().expect("a number")
+    }
+
+    /// Waits until no fill is under way. A viewer may have an object whole before its tier holds it; a request in
+    /// between joins the fill.
+    pub async fn settled(&self) {
+        until("no fill is under way", async || self.status().await["fills"]["count"] == 0).await;
     }
 
     /// The status page.

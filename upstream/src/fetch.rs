@@ -130,9 +130,9 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<
         match attempt(desk, &job, source, &mut filling).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => return Box::pin(pump(desk, &job, filling, reply)).await,
-            Attempt::Filled => {
+            Attempt::Filled(body) => {
                 ended(desk, &filling, Ending::Stored);
-                return filling.complete();
+                return filling.complete_with(body);
             }
             Attempt::Renewed(head, lifetimes) => {
                 ended(desk, &filling, Ending::Renewed);
@@ -182,8 +182,8 @@ pub async fn pass(desk: &impl Desk, job: &Job) -> Result<Reply, Failure> {
 enum Attempt {
     /// The head is out, the body follows.
     Streaming(Reply),
-    /// Head and body are out.
-    Filled,
+    /// The head is out, and this is the whole body.
+    Filled(Bytes),
     /// The old object is current.
     Renewed(Head, Lifetimes),
     /// The answer belongs to the asker alone.
@@ -248,8 +248,8 @@ async fn collect(
         Inspection::Store { lifetimes, variant } => {
             let (head, len) = (desk.kept(&reply.head), body.len() as u64);
             let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
-            match published.and_then(|()| filling.append(body)) {
-                Ok(()) => Attempt::Filled,
+            match published {
+                Ok(()) => Attempt::Filled(body),
                 Err(_no_room) => Attempt::Failed(Trouble::Unusable("there is no room for it"), None),
             }
         }
@@ -296,6 +296,13 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
             }
         };
         match read {
+            Ok(Some(bytes)) if filling.is_last(&bytes) => {
+                ended(desk, &filling, Ending::Stored);
+                filling.complete_with(bytes);
+                // Read to its end, so that the connection goes back to its pool.
+                let _end = reply.next().await;
+                return;
+            }
             Ok(Some(bytes)) => {
                 if let Err(refused) = filling.append(bytes) {
                     ended(desk, &filling, Ending::Broken);

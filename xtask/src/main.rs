@@ -6,7 +6,7 @@
 //! - [`check`] reads the code without running it: format, lints, documentation, supply chain;
 //! - [`suite`] runs it: Rust's own tests, real players, the load smoke and a short fuzz run, and
 //!   ends with one line, `N passed, N failed`;
-//! - [`bench`] measures it against nginx and Varnish, as server CPU time per request.
+//! - [`mod@bench`] measures it against nginx and Varnish, as server CPU time per request.
 //!
 //! Begin with [`suite`]; [`needs`] says what a machine must have and installs what it may.
 
