@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::farewell;
 use crate::fate::Fate;
 use crate::head;
+use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
@@ -43,12 +44,11 @@ pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
         let Some((place, stream, peer)) = accepted else { continue };
         let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
-            mine.metrics().connections.inc();
+            let _open = Held::new(&mine.metrics().connections);
             tokio::select! {
                 () = connection(&mine, stream, peer, shutdown) => {}
                 () = mine.cutting_off().cancelled() => {}
             }
-            mine.metrics().connections.dec();
             drop(place);
         });
     }
