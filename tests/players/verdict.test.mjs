@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { judge } from "./verdict.mjs";
 
-function watched(seconds, pace = 1) {
+function watched(seconds, pace = 1, bufferedAhead = 1) {
   const samples = Array.from({ length: seconds + 1 }, (_, second) => ({
     wall: 3 + second,
     currentTime: 100 + second * pace,
-    bufferedAhead: 4,
+    bufferedAhead,
   }));
   return { started: true, samples, rebuffers: 0, errors: [], pageErrors: [] };
 }
@@ -24,6 +24,14 @@ test("a stream that never starts does not play", () => {
 
 test("a stream that lags behind the clock does not play", () => {
   assert.match(judge(watched(30, 0.9), 30).reasons[0], /0\.900 of real time/);
+});
+
+test("a busy machine is not the stream's fault while enough lies ahead", () => {
+  assert.deepEqual(judge(watched(30, 0.9, 5), 30).reasons, []);
+});
+
+test("a picture that stands still does not play, however much lies ahead", () => {
+  assert.match(judge(watched(30, 0, 5), 30).reasons[0], /0\.000 of real time/);
 });
 
 test("a stream that jumps ahead does not play", () => {
