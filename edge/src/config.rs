@@ -39,7 +39,12 @@ impl Default for Config {
             listen: Listen::default(),
             cache: Cache::default(),
             viewers: Viewers::default(),
-            upstream: Upstream { first_byte_timeout: Period::secs(20), ..Upstream::default() },
+            // A shield that goes over to another origin may take its own deadlines for it.
+            upstream: Upstream {
+                first_byte_timeout: Period::secs(20),
+                stall_timeout: Period::secs(20),
+                ..Upstream::default()
+            },
             log: Log::default(),
             drain: Drain::default(),
             site: vec![site::Config::default()],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tidegate_cache::{Failure, Object};
+use tidegate_cache::{Failure, Head, Object};
 use tidegate_hls::Kind;
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::conditional::{self, Validators};
 use crate::desk;
 use crate::fate::Fate;
 use crate::field;
+use crate::hop;
 use crate::refusal::{self, Refusal};
 use crate::request::Request;
 use crate::select::{self, Selected};
@@ -104,6 +105,16 @@ pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> Vec<u8> {
     answer
 }
 
+/// Gives on an informational answer (1xx). HTTP/1.0 knows none; over HTTP/2 none are sent.
+pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head) -> Result<(), Gone> {
+    if client.version() != http::Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut headers = hop::end_to_end(&head.headers);
+    hop::append_via(&mut headers, tier.settings().upstream.http.http(), tier.node());
+    client.head(head.status, &headers).await
+}
+
 /// Tells that no source could answer.
 pub(crate) async fn failed(
     tier: &Arc<Tier>,
@@ -170,7 +181,7 @@ pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, obj
     let outcome = course.fate.outcome(course.reason, status, object.is_some());
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
     cache_status::append_x_cache(headers, course.fate);
-    crate::hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
+    hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
 }
 
 /// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.

@@ -4,6 +4,7 @@
 //! write has one place to go to.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,12 +15,14 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout};
 
 use crate::farewell;
+use crate::field;
+use crate::tier::Tier;
 
 /// A request that is being answered.
 pub(crate) struct Client {
+    tier: Arc<Tier>,
     session: ServerSession,
     peer: SocketAddr,
-    write_timeout: Duration,
     received: Instant,
     first_byte: Option<Instant>,
     status: Option<StatusCode>,
@@ -38,13 +41,12 @@ const PIECE: usize = 64 * 1024;
 
 impl Client {
     /// Wraps a session whose request head has been read.
-    pub(crate) fn new(session: ServerSession, peer: SocketAddr, write_timeout: Duration) -> Self {
-        let received = Instant::now();
+    pub(crate) fn new(tier: &Arc<Tier>, session: ServerSession, peer: SocketAddr) -> Self {
         Self {
+            tier: Arc::clone(tier),
             session,
             peer,
-            write_timeout,
-            received,
+            received: Instant::now(),
             first_byte: None,
             status: None,
             body_bytes: 0,
@@ -102,20 +104,22 @@ impl Client {
     /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
     pub(crate) async fn head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), Gone> {
         let head = self.response_head(status, headers).ok_or(Gone)?;
+        let patience = self.write_timeout();
+        let written = timeout(patience, self.session.write_response_header(Box::new(head))).await;
         if !status.is_informational() {
             self.status = Some(status);
+            self.first_byte.get_or_insert_with(Instant::now);
         }
-        let written = timeout(self.write_timeout, self.session.write_response_header(Box::new(head))).await;
-        self.first_byte.get_or_insert_with(Instant::now);
         self.check(written.is_ok_and(|written| written.is_ok()))
     }
 
     /// Writes a part of the body.
     pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+        let patience = self.write_timeout();
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
             let len = piece.len() as u64;
-            let written = timeout(self.write_timeout, self.session.write_response_body(piece, false)).await;
+            let written = timeout(patience, self.session.write_response_body(piece, false)).await;
             self.check(written.is_ok_and(|written| written.is_ok()))?;
             self.body_bytes += len;
         }
@@ -137,8 +141,31 @@ impl Client {
         self.session.write_continue_response().await.map_err(|_error| Gone)
     }
 
+    /// Whether the head of the request announces a body.
     pub(crate) fn has_request_body(&mut self) -> bool {
         !self.session.is_body_empty()
+    }
+
+    /// Whether the request has a body with anything in it. Over HTTP/2 the head alone does not tell: the end of the
+    /// request may come in a frame of its own, with nothing in it. That frame is waited for as long as `patience`.
+    pub(crate) async fn brings_body(&mut self, patience: Duration) -> bool {
+        if !self.has_request_body() {
+            return false;
+        }
+        if !self.session.is_http2() {
+            return true;
+        }
+        let ends = async {
+            while let Ok(piece) = self.session.read_request_body().await {
+                match piece {
+                    None => return true,
+                    Some(bytes) if bytes.is_empty() => {}
+                    Some(_) => return false,
+                }
+            }
+            false
+        };
+        !timeout(patience, ends).await.unwrap_or(false)
     }
 
     /// Resolves when the viewer has left. Only for requests whose body has been read or that have none.
@@ -162,16 +189,17 @@ impl Client {
         if keep_alive.is_none() {
             self.session.set_keepalive(None);
         }
+        let write_timeout = self.write_timeout();
         if let ServerSession::H1(session) = &mut self.session
             && !session.is_body_done()
         {
             // Nobody wants the rest of the request.
-            timeout(self.write_timeout, session.finish_body()).await.ok()?.ok()?;
+            timeout(write_timeout, session.finish_body()).await.ok()?.ok()?;
             let ServerSession::H1(session) = self.session else { return None };
             farewell::part(session.into_inner()).await;
             return None;
         }
-        timeout(self.write_timeout, self.session.finish()).await.ok()?.ok().flatten()
+        timeout(write_timeout, self.session.finish()).await.ok()?.ok().flatten()
     }
 
     fn check(&mut self, well: bool) -> Result<(), Gone> {
@@ -182,10 +210,23 @@ impl Client {
         Err(Gone)
     }
 
+    fn write_timeout(&self) -> Duration {
+        self.tier.settings().viewers.write_timeout.get()
+    }
+
+    /// How long this node took for the head of the answer: a member of Server-Timing (in milliseconds).
+    fn timing(&self) -> HeaderValue {
+        let tenths = self.received.elapsed().as_micros() / 100;
+        field::value(format_args!("{};dur={}.{}", self.tier.node(), tenths / 10, tenths % 10))
+    }
+
     fn response_head(&self, status: StatusCode, headers: &HeaderMap) -> Option<ResponseHeader> {
         let mut head = ResponseHeader::build_no_case(status, Some(headers.len() + 4)).ok()?;
         for (name, value) in headers {
             head.append_header(name.clone(), value.clone()).ok()?;
+        }
+        if !status.is_informational() {
+            head.append_header("server-timing", self.timing()).ok()?;
         }
         let has_body = !status.is_informational()
             && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

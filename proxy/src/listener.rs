@@ -154,7 +154,7 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
         }
         return None;
     }
-    let mut client = Client::new(session, peer, viewers.write_timeout.get());
+    let mut client = Client::new(tier, session, peer);
     let account = request::serve(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {

@@ -25,6 +25,12 @@ pub struct Node {
     log: Writer,
 }
 
+/// The commit that was built, where whoever builds says so.
+const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// For how long operators' requests may go on when everything else has ended.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -45,7 +51,7 @@ impl Node {
             Role::Shield => "shield",
         };
         let metrics =
-            Metrics::new(word, settings.node.as_str(), "").context("the metrics could not be set up")?;
+            Metrics::new(word, settings.node.as_str(), COMMIT).context("the metrics could not be set up")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
             .with_context(|| format!("log.access: {:?} cannot be written", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{Desk, Event, Job, Reply, Trouble, fetch};
+use tidegate_upstream::{Desk, Event, INTERIM_MAX, Job, Reply, Trouble, fetch};
+use tokio::sync::mpsc;
 
 use crate::account::Account;
 use crate::answer::{self, Course};
@@ -26,14 +27,30 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
     let rulings = Rulings::new(tier, request, headers.clone());
     let job = job(tier, request, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
-    let asked = tokio::select! {
-        biased;
-        asked = fetch::pass(&rulings, &job) => asked,
-        () = client.gone() => return Account::gone(request),
-    };
-    match asked {
-        Ok(reply) => self::reply(tier, client, request, reply, fate).await,
-        Err(failure) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
+    match ask(tier, client, &rulings, &job).await {
+        Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
+        Ok(Err(failure)) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
+        Err(Gone) => Account::gone(request),
+    }
+}
+
+/// Waits for the final answer and gives on the informational ones before it.
+async fn ask(
+    tier: &Tier,
+    client: &mut Client,
+    rulings: &Rulings,
+    job: &Job,
+) -> Result<Result<Reply, Failure>, Gone> {
+    let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
+    let mut asking = std::pin::pin!(fetch::pass(rulings, job, &tell));
+    loop {
+        let head = tokio::select! {
+            biased;
+            Some(head) = interim.recv() => head,
+            asked = &mut asking => return Ok(asked),
+            () = client.gone() => return Err(Gone),
+        };
+        answer::informational(tier, client, &head).await?;
     }
 }
 
@@ -65,7 +82,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
     let rulings = Rulings::new(tier, request, headers.clone());
     let job = job(tier, request, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
-    match exchange(tier, client, request, &rulings, &job).await {
+    match exchange(tier, client, &rulings, &job).await {
         Ok(reply) => {
             // RFC 9111 section 4.4: a non-error answer to an unsafe method invalidates the target.
             if reply.head.status.is_success() || reply.head.status.is_redirection() {
@@ -96,20 +113,14 @@ impl From<Gone> for Ended {
 
 /// Sends the request with its body to the first source that takes it. Only the connecting is tried again elsewhere:
 /// once a byte of an unsafe request is out, nobody knows what became of it.
-async fn exchange(
-    tier: &Tier,
-    client: &mut Client,
-    request: &Request,
-    rulings: &Rulings,
-    job: &Job,
-) -> Result<Reply, Ended> {
+async fn exchange(tier: &Tier, client: &mut Client, rulings: &Rulings, job: &Job) -> Result<Reply, Ended> {
     let mut last = (Trouble::Nobody, None);
     for source in job.candidates.iter().take(job.tries_max) {
         rulings.note(Event::Asked);
         match Exchange::send(source, &job.ask).await {
             Ok(exchange) => {
                 let failed = |trouble| Ended::Failed(rulings.failure(trouble, Some(&**source), None));
-                return carry(tier, client, request, exchange, failed).await;
+                return carry(tier, client, exchange, failed).await;
             }
             Err(trouble) => {
                 rulings.note(Event::Failed(trouble));
@@ -124,7 +135,6 @@ async fn exchange(
 async fn carry(
     tier: &Tier,
     client: &mut Client,
-    request: &Request,
     mut exchange: Exchange,
     failed: impl Fn(Trouble) -> Ended,
 ) -> Result<Reply, Ended> {
@@ -142,10 +152,7 @@ async fn carry(
         if !head.status.is_informational() {
             return Ok(exchange.reply(head));
         }
-        if client.version() == http::Version::HTTP_11 {
-            let headers = head_of(tier, request, &head, Fate::Pass, Reason::Method);
-            client.head(head.status, &headers).await?;
-        }
+        answer::informational(tier, client, &head).await?;
     }
 }
 
@@ -214,12 +221,10 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     if let Some(age) = head.headers.get(header::AGE) {
         headers.insert(header::AGE, age.clone());
     }
-    if matches!(head.status, StatusCode::NO_CONTENT) || head.status.is_informational() {
+    if head.status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
     }
-    if !head.status.is_informational() {
-        answer::allow_reading(tier, &request.site, &mut headers);
-    }
+    answer::allow_reading(tier, &request.site, &mut headers);
     answer::mark(tier, &mut headers, Course::forward(fate, reason), None);
     headers
 }

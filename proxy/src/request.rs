@@ -10,15 +10,15 @@
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method, header};
-use tidegate_cache::{Answer, Filling, Key, Lookup, Object, Ticket};
+use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
 use tidegate_hls::{QueryRules, Resource};
-use tidegate_upstream::{Ask, Job, Reply, fetch};
-use tokio::sync::oneshot;
+use tidegate_upstream::{Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
 use crate::answer::{self, Course};
 use crate::cache_status::Reason;
-use crate::client::Client;
+use crate::client::{Client, Gone};
 use crate::conditional;
 use crate::desk::Rulings;
 use crate::fate::Fate;
@@ -48,7 +48,7 @@ const LOOKUPS_MAX: usize = 4;
 
 /// Serves one request, from its head to its last byte.
 pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
-    let request = match read(tier, client) {
+    let request = match read(tier, client).await {
         Ok(request) => request,
         Err((refusal, site)) => return answer::refuse(tier, client, &refusal, site.as_deref()).await,
     };
@@ -89,7 +89,8 @@ async fn decide(
         Lookup::Hit(object) => answer::object(tier, client, request, &object, Course::here(Fate::Hit)).await,
         Lookup::Stale { object, refresh } => {
             if let Some(filling) = refresh {
-                start(tier, request, filling, fill_headers(sent, client.headers()), None);
+                let sent = fill_headers(sent, client.headers());
+                start(tier, request, filling, sent, Asker::default());
             }
             answer::object(tier, client, request, &object, Course::here(Fate::Stale)).await
         }
@@ -103,16 +104,19 @@ async fn decide(
         }
         Lookup::Join(ticket) => {
             let sent = fill_headers(sent, client.headers());
-            let waiting = Waiting { ticket, own: None, stale: None, sent };
+            let waiting = Waiting { ticket, interim: None, own: None, stale: None, sent };
             return wait(tier, client, request, waiting).await;
         }
         Lookup::Miss(ticket, filling) => {
             let (give, own) = oneshot::channel();
             let own = may_own(client.headers()).then_some(own);
+            let (tell, interim) = mpsc::channel(INTERIM_MAX);
             let stale = filling.stale().cloned();
             let sent = fill_headers(sent, client.headers());
-            start(tier, request, filling, sent, own.is_some().then_some(give));
-            return wait(tier, client, request, Waiting { ticket, own, stale, sent }).await;
+            let asker = Asker { interim: Some(tell), own: own.is_some().then_some(give) };
+            start(tier, request, filling, sent, asker);
+            let waiting = Waiting { ticket, interim: Some(interim), own, stale, sent };
+            return wait(tier, client, request, waiting).await;
         }
     })
 }
@@ -120,6 +124,8 @@ async fn decide(
 /// A request that waits for a fill.
 struct Waiting<'a> {
     ticket: Ticket,
+    /// Brings the informational answers (1xx) to the one who caused the fill.
+    interim: Option<mpsc::Receiver<Head>>,
     /// Brings the answer if it is for this viewer alone.
     own: Option<oneshot::Receiver<Reply>>,
     stale: Option<Arc<Object>>,
@@ -132,14 +138,9 @@ async fn wait(
     request: &Request,
     waiting: Waiting<'_>,
 ) -> Option<Account> {
-    let Waiting { ticket, own, stale, sent } = waiting;
+    let Waiting { ticket, mut interim, own, stale, sent } = waiting;
     let reason = if stale.is_some() { Reason::Stale } else { Reason::UriMiss };
-    let waited = tokio::select! {
-        biased;
-        answer = ticket.answer() => Ok(answer),
-        () = client.gone() => Err(None),
-        () = tokio::time::sleep(tier.settings().viewers.wait_max.get()) => Err(Some(Refusal::Waited)),
-    };
+    let waited = answer_to(tier, client, &ticket, &mut interim).await;
     Some(match waited {
         Ok(Answer::Object(object)) => {
             if object.variant.as_ref().is_some_and(|mine| vary::variant(&mine.names, sent) != mine.values) {
@@ -174,6 +175,26 @@ async fn wait(
     })
 }
 
+/// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
+async fn answer_to(
+    tier: &Tier,
+    client: &mut Client,
+    ticket: &Ticket,
+    interim: &mut Option<mpsc::Receiver<Head>>,
+) -> Result<Answer, Option<Refusal>> {
+    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_max.get()));
+    loop {
+        let head = tokio::select! {
+            biased;
+            Some(head) = async { interim.as_mut()?.recv().await } => head,
+            answer = ticket.answer() => return Ok(answer),
+            () = client.gone() => return Err(None),
+            () = &mut patience => return Err(Some(Refusal::Waited)),
+        };
+        answer::informational(tier, client, &head).await.map_err(|Gone| None)?;
+    }
+}
+
 /// Whether an answer to the fill that turns out to be for one viewer only may be this viewer's. Not if the viewer asked
 /// with a cookie, for a part, or on a condition: the fill asked without, so its answer is to another question.
 fn may_own(viewer: &HeaderMap) -> bool {
@@ -194,13 +215,7 @@ fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a He
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
-fn start(
-    tier: &Arc<Tier>,
-    request: &Request,
-    filling: Filling,
-    sent: &HeaderMap,
-    own: Option<oneshot::Sender<Reply>>,
-) {
+fn start(tier: &Arc<Tier>, request: &Request, filling: Filling, sent: &HeaderMap, asker: Asker) {
     let rulings = Rulings::new(tier, request, sent.clone());
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
@@ -208,7 +223,7 @@ fn start(
     }
     let job = job(tier, request, Method::GET, headers);
     tier.metrics().origin_requests_needed.inc();
-    tier.tasks().spawn(async move { fetch::fill(&rulings, job, filling, own).await });
+    tier.tasks().spawn(async move { fetch::fill(&rulings, job, filling, asker).await });
 }
 
 /// What upstreams are asked for `request`, with the marks of this node.
@@ -233,14 +248,14 @@ pub(crate) fn job(tier: &Tier, request: &Request, method: Method, mut headers: H
 type Refused = (Refusal, Option<Arc<Site>>);
 
 /// Reads and admits.
-fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
+async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
     let site = tier.sites().by_host(&name).ok_or_else(|| (nobody(&target.authority), None))?;
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
-    admit(tier, client, site).map_err(refused)?;
+    admit(tier, client, site).await.map_err(refused)?;
     Ok(Request {
         key: Key::new(&site.name, &resource.path_and_query()),
         site: Arc::clone(site),
@@ -260,14 +275,14 @@ fn nobody(authority: &str) -> Refusal {
 }
 
 /// Whether the site takes such a request.
-fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
+async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
     let method = client.method().clone();
     let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !is_read && !site.passes(&method) {
         return Err(Refusal::Method(method));
     }
     // A body on a request that has none by its nature is how requests are smuggled past caches.
-    if is_read && client.has_request_body() {
+    if is_read && client.brings_body(tier.settings().viewers.head_timeout.get()).await {
         return Err(Refusal::UnexpectedBody(method));
     }
     if hop::loops(client.headers(), tier.node()) {

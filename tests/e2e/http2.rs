@@ -160,6 +160,31 @@ async fn bad_requests_are_refused_on_their_own_streams() {
     connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));
 }
 
+/// Some clients end every request with a frame of its own, even one that has no body.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
+    let (_origin, _shield, edge) = house().await;
+    let socket = TcpStream::connect(edge.addr()).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let request = || Request::get(format!("http://live.example{SMALL}")).body(()).unwrap();
+
+    let (answer, mut rest) = requests.send_request(request(), false).unwrap();
+    rest.send_data(Bytes::new(), true).unwrap();
+    let (head, mut incoming) = answer.await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    let mut body = BytesMut::new();
+    while let Some(bytes) = incoming.data().await {
+        body.extend(bytes);
+    }
+    assert!(body.freeze() == synthetic_bytes(SMALL, 0..5000));
+
+    let (answer, mut rest) = requests.send_request(request(), false).unwrap();
+    rest.send_data(Bytes::from_static(b"x"), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 400);
+    driving.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_streams_of_one_connection_join_one_fill() {
     let (origin, _shield, edge) = house().await;

@@ -195,6 +195,28 @@ async fn early_hints_reach_the_viewer_before_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn early_hints_before_an_object_reach_the_viewer_who_caused_its_fill() {
+    let house = House::allowing(&[]).await;
+    house.origin.fault(Fault::on(PATH).early_hints()).unwrap();
+    let first = viewer(house.edge.addr()).get(PATH).await;
+    first.is(200, &noise(PATH, SIZE));
+    assert_eq!(first.informational, vec![103]);
+
+    let hit = viewer(house.edge.addr()).get(PATH).await;
+    hit.is(200, &noise(PATH, SIZE));
+    assert_eq!(hit.informational, Vec::<u16>::new(), "what is held comes without hints");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_hints_before_an_answer_for_one_viewer_reach_that_viewer() {
+    let house = House::allowing(&[]).await;
+    house.origin.fault(Fault::on(PATH).early_hints()).unwrap();
+    let answer = viewer(house.edge.addr()).header("authorization", "Basic eDp5").get(PATH).await;
+    answer.is(200, &noise(PATH, SIZE));
+    assert_eq!(answer.informational, vec![103]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_waits_for_leave_is_told_to_go_on() {
     let house = House::allowing(&[Method::PUT]).await;
     let head = format!(

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use tidegate_cache::Head;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::source::{Source, Trouble};
@@ -32,7 +33,15 @@ pub struct Exchange {
     peer: HttpPeer,
     source: Arc<Source>,
     reused: bool,
+    /// Informational heads (1xx) that came so far.
+    interim: usize,
 }
+
+/// Where informational answers (1xx) go that come before the final one.
+pub type Interim = mpsc::Sender<Head>;
+
+/// So many informational heads may come before the final one, and no more: each of them starts the deadline anew.
+pub const INTERIM_MAX: usize = 8;
 
 /// What comes behind the head of a request.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +88,7 @@ impl Exchange {
             (session, _) => session.write_request_header(Box::new(head)).await,
         };
         written.map_err(|error| Trouble::of(&error, true))?;
-        Ok(Self { session, peer, source: Arc::clone(source), reused })
+        Ok(Self { session, peer, source: Arc::clone(source), reused, interim: 0 })
     }
 
     /// Sends a piece of the request's body; `end` with the last one.
@@ -92,8 +101,26 @@ impl Exchange {
         self.session.finish_request_body().await.map_err(|error| Trouble::of(&error, true))
     }
 
-    /// Waits for the next head, which may be an informational one (1xx).
+    /// Waits for the next head to be given on: the final one, or an informational one (1xx) before it.
     pub async fn head(&mut self) -> Result<Head, Trouble> {
+        loop {
+            let head = self.next_head().await?;
+            if !head.status.is_informational() {
+                return Ok(head);
+            }
+            self.interim += 1;
+            match head.status {
+                _ if self.interim > INTERIM_MAX => return Err(Trouble::Protocol),
+                // No upgrade was asked for: that wish ends with the hop.
+                StatusCode::SWITCHING_PROTOCOLS => return Err(Trouble::Protocol),
+                // RFC 9110 section 10.1.1: leave to send the body, which concerns this hop alone.
+                StatusCode::CONTINUE => {}
+                _ => return Ok(head),
+            }
+        }
+    }
+
+    async fn next_head(&mut self) -> Result<Head, Trouble> {
         let deadlines = self.source.options().deadlines;
         match timeout(deadlines.first_byte, self.session.read_response_header()).await {
             Ok(read) => read.map_err(|error| Trouble::of(&error, true))?,
@@ -112,12 +139,13 @@ impl Exchange {
 }
 
 impl Reply {
-    /// Asks `source` and waits for the final head. A request without a body only.
-    pub async fn open(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+    /// Asks `source` and waits for the final head; informational ones before it go to `interim`, as far as there is
+    /// room. A request without a body only.
+    pub async fn open(source: &Arc<Source>, ask: &Ask, interim: Option<&Interim>) -> Result<Self, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::once(source, ask).await {
+            match Self::once(source, ask, interim).await {
                 // The source closed an idle connection at the moment when it was used again: nothing was answered
                 // yet and the method is safe, so it is asked once more.
                 Err((Trouble::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
@@ -130,7 +158,11 @@ impl Reply {
         }
     }
 
-    async fn once(source: &Arc<Source>, ask: &Ask) -> Result<Self, (Trouble, bool)> {
+    async fn once(
+        source: &Arc<Source>,
+        ask: &Ask,
+        interim: Option<&Interim>,
+    ) -> Result<Self, (Trouble, bool)> {
         let sent = Exchange::begin(source, ask, Rest::Nothing).await;
         let mut exchange = sent.map_err(|trouble| (trouble, true))?;
         let reused = exchange.reused;
@@ -139,6 +171,10 @@ impl Reply {
             let head = exchange.head().await.map_err(|trouble| (trouble, reused))?;
             if !head.status.is_informational() {
                 return Ok(exchange.reply(head));
+            }
+            if let Some(interim) = interim {
+                // A viewer who is too slow for hints goes without.
+                let _no_room = interim.try_send(head);
             }
         }
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tidegate_cache::{Broken, Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
-use crate::exchange::{Ask, Reply};
+use crate::exchange::{Ask, Interim, Reply};
 use crate::rescue::Rescue;
 use crate::source::{Source, Trouble};
 
@@ -119,15 +119,24 @@ pub struct Job {
     pub remember_large: Duration,
 }
 
-/// Makes one fill. `own` takes the answer when it cannot be shared and the asker may have it.
-pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<oneshot::Sender<Reply>>) {
+/// The one whose request caused a fill, for what is meant for nobody else.
+#[derive(Debug, Default)]
+pub struct Asker {
+    /// Takes the informational answers (1xx).
+    pub interim: Option<Interim>,
+    /// Takes the answer when it cannot be shared; not there where the asker may not have it either.
+    pub own: Option<oneshot::Sender<Reply>>,
+}
+
+/// Makes one fill.
+pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, asker: Asker) {
     let mut last = (Trouble::Nobody, None, None);
     for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
         if tried > 0 {
             desk.note(Event::FailedOver(last.0));
         }
         desk.note(Event::Asked);
-        match attempt(desk, &job, source, &mut filling).await {
+        match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => return Box::pin(pump(desk, &job, filling, reply)).await,
             Attempt::Filled(body) => {
@@ -140,7 +149,7 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<
             }
             Attempt::Pass(reply, remember) => {
                 ended(desk, &filling, Ending::Passed);
-                return hand_over(filling, reply, own, remember);
+                return hand_over(filling, reply, asker.own, remember);
             }
             Attempt::Failed(trouble, head) => {
                 last = (trouble, Some(source), head);
@@ -152,15 +161,16 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, own: Option<
     filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
 }
 
-/// Asks for one viewer only. Safe methods go to the next candidate when one fails.
-pub async fn pass(desk: &impl Desk, job: &Job) -> Result<Reply, Failure> {
+/// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
+/// when one fails.
+pub async fn pass(desk: &impl Desk, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
     let mut last = (Trouble::Nobody, None, None);
     for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
         if tried > 0 {
             desk.note(Event::FailedOver(last.0));
         }
         desk.note(Event::Asked);
-        match Reply::open(source, &job.ask).await {
+        match Reply::open(source, &job.ask, Some(interim)).await {
             Ok(reply) => {
                 desk.note(Event::Answered(reply.head.status));
                 match desk.rule(&reply.head) {
@@ -192,8 +202,14 @@ enum Attempt {
     Failed(Trouble, Option<Head>),
 }
 
-async fn attempt(desk: &impl Desk, job: &Job, source: &Arc<Source>, filling: &mut Filling) -> Attempt {
-    let mut reply = match Reply::open(source, &job.ask).await {
+async fn attempt(
+    desk: &impl Desk,
+    job: &Job,
+    source: &Arc<Source>,
+    filling: &mut Filling,
+    interim: Option<&Interim>,
+) -> Attempt {
+    let mut reply = match Reply::open(source, &job.ask, interim).await {
         Ok(reply) => reply,
         Err(trouble) => {
             desk.note(Event::Failed(trouble));

@@ -21,7 +21,7 @@ mod resolve;
 pub mod source;
 
 pub use address::Address;
-pub use exchange::{Ask, Reply};
-pub use fetch::{Desk, Ending, Event, Inspection, Job, Ruling};
+pub use exchange::{Ask, INTERIM_MAX, Interim, Reply};
+pub use fetch::{Asker, Desk, Ending, Event, Inspection, Job, Ruling};
 pub use pool::{ByHash, ByPriority, Candidates};
 pub use source::{Deadlines, Options, Source, Trouble};

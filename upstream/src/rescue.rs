@@ -77,7 +77,7 @@ impl Rescue {
         ask: &Ask,
         from: u64,
     ) -> Result<Reply, Trouble> {
-        let mut reply = Reply::open(source, ask).await?;
+        let mut reply = Reply::open(source, ask, None).await?;
         desk.note(Event::Answered(reply.head.status));
         match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => Ok(reply),
