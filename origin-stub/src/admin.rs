@@ -99,7 +99,11 @@ async fn requests(State(control): State<Control>) -> Response {
     let Ok(Value::Object(mut report)) = serde_json::to_value(control.counted()) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "the counts cannot be shown");
     };
-    let more = json!({ "connections": control.connections(), "recent": control.seen(Pattern::ANY) });
+    let more = json!({
+        "connections": control.connections(),
+        "held": control.held_now(),
+        "recent": control.seen(Pattern::ANY),
+    });
     if let Value::Object(more) = more {
         report.extend(more);
     }

@@ -1,5 +1,6 @@
 //! From an object to an answer: conditional requests and ranges (RFC 9110 sections 13 and 14).
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::clock::http_date;
+use crate::low_latency::growth::Growth;
 use crate::synthetic::{mix, synthetic_variant};
 
 /// Something that can be asked for.
@@ -30,7 +32,16 @@ pub(crate) struct Object {
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Whole(Bytes),
-    Synthetic { path: Arc<str>, variant: u64, size: u64 },
+    Synthetic {
+        path: Arc<str>,
+        variant: u64,
+        size: u64,
+    },
+    /// Bytes that may be shown as they are made.
+    Growing {
+        bytes: Bytes,
+        growth: Box<Growth>,
+    },
 }
 
 /// What is sent, before faults have their way with it.
@@ -121,15 +132,23 @@ impl Content {
 
     pub(crate) fn len(&self) -> u64 {
         match self {
-            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Whole(bytes) | Self::Growing { bytes, .. } => bytes.len() as u64,
             Self::Synthetic { size, .. } => *size,
+        }
+    }
+
+    /// Waits until byte `at` may be sent; says how many may be from there on. None if it does not come.
+    pub(crate) async fn ready(&self, at: u64) -> Option<NonZeroU64> {
+        match self {
+            Self::Whole(_) | Self::Synthetic { .. } => Some(NonZeroU64::MAX),
+            Self::Growing { growth, .. } => growth.ready(at).await,
         }
     }
 
     /// The bytes of `range`, which is within the content.
     pub(crate) fn slice(&self, range: Range<u64>) -> Bytes {
         match self {
-            Self::Whole(bytes) => {
+            Self::Whole(bytes) | Self::Growing { bytes, .. } => {
                 let at = |position: u64| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
                 bytes.slice(at(range.start)..at(range.end))
             }

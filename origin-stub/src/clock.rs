@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
-/// What time it is at the origin.
+/// What time it is at the origin. Those who wait for a moment are told when the hands are moved.
 #[derive(Debug, Default)]
-pub(crate) struct Clock(Mutex<Hands>);
+pub(crate) struct Clock(watch::Sender<Hands>);
 
+/// A clock's hands.
 #[derive(Debug, Default)]
-struct Hands {
+pub(crate) struct Hands {
     stopped: Option<Duration>,
     ahead: Duration,
 }
@@ -17,23 +18,36 @@ struct Hands {
 impl Clock {
     /// Time since the Unix epoch.
     pub(crate) fn now(&self) -> Duration {
-        let hands = self.0.lock();
+        let hands = self.0.borrow();
         hands.stopped.unwrap_or_else(wall) + hands.ahead
     }
 
     /// From now on time moves by [`Clock::advance`] only.
     pub(crate) fn stop(&self) {
-        self.0.lock().stopped.get_or_insert_with(wall);
+        self.0.send_modify(|hands| {
+            hands.stopped.get_or_insert_with(wall);
+        });
     }
 
     /// Moves the clock forward, stopped or not.
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.lock().ahead += by;
+        self.0.send_modify(|hands| hands.ahead += by);
     }
 
     /// Lets time flow again, at the wall's time.
     pub(crate) fn run(&self) {
-        *self.0.lock() = Hands::default();
+        self.0.send_replace(Hands::default());
+    }
+
+    /// Is told of every [`Clock::stop`], [`Clock::advance`] and [`Clock::run`].
+    pub(crate) fn moves(&self) -> watch::Receiver<Hands> {
+        self.0.subscribe()
+    }
+
+    /// How long the clock takes to show `moment`; none if it stands.
+    pub(crate) fn until(&self, moment: Duration) -> Option<Duration> {
+        let flows = self.0.borrow().stopped.is_none();
+        flows.then(|| moment.saturating_sub(self.now()))
     }
 }
 
@@ -106,5 +120,16 @@ mod tests {
         assert_eq!(clock.now(), stopped);
         clock.advance(Duration::from_secs(2));
         assert_eq!(clock.now(), stopped + Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_moment_comes_by_itself_only_while_the_clock_runs() {
+        let clock = Clock::default();
+        let soon = clock.now() + Duration::from_mins(1);
+        assert!(clock.until(soon).unwrap() <= Duration::from_mins(1));
+        let moves = clock.moves();
+        clock.stop();
+        assert_eq!(clock.until(soon), None);
+        assert!(moves.has_changed().unwrap());
     }
 }

@@ -1,11 +1,12 @@
 //! The stub's configuration: one TOML file, every field with a default and bounds.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::units::{duration, size, within};
+use self::units::{duration, part_target, size, within};
 
 mod units;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Live streams.
     pub live: Live,
+    /// Low-latency streams.
+    pub low_latency: LowLatency,
     /// Event streams.
     pub event: Event,
     /// Video on demand.
@@ -56,6 +59,23 @@ pub struct Live {
     pub playlist_cache_control: String,
     /// Cache-Control of segments, init sections and finished playlists. Default "max-age=3600".
     pub segment_cache_control: String,
+}
+
+/// `/ll/...`: live streams whose segments appear in parts. Headers, and what is kept of old segments, are those of
+/// `live`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LowLatency {
+    /// Segments listed in a playlist, 1 to 1000; deltas leave out what is older than six. Default 15.
+    #[serde(deserialize_with = "within::<1, 1000, _>")]
+    pub window_segments: u64,
+    /// How long a part is, 270 ms to 1 s. A segment has a whole number of parts, which are cut between frames: players
+    /// are told what comes out of it. Default 333 ms: six parts of at most 360 ms.
+    #[serde(serialize_with = "duration::serialize", deserialize_with = "part_target::one")]
+    pub part_target: Duration,
+    /// The same for single streams, by name. Default none.
+    #[serde(serialize_with = "part_target::serialize", deserialize_with = "part_target::by_name")]
+    pub part_targets: BTreeMap<String, Duration>,
 }
 
 /// `/event/...`: a playlist that grows from the start of the stub.
@@ -152,6 +172,7 @@ impl Default for Config {
             idle_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(2),
             live: Live::default(),
+            low_latency: LowLatency::default(),
             event: Event::default(),
             vod: Vod::default(),
             bytes: Synthetic::default(),
@@ -170,6 +191,12 @@ impl Default for Live {
             playlist_cache_control: "no-cache".to_owned(),
             segment_cache_control: "max-age=3600".to_owned(),
         }
+    }
+}
+
+impl Default for LowLatency {
+    fn default() -> Self {
+        Self { window_segments: 15, part_target: Duration::from_millis(333), part_targets: BTreeMap::new() }
     }
 }
 
@@ -245,6 +272,19 @@ mod tests {
         assert!(error.contains("line 2, column"), "{error}");
         assert!(error.contains("window_segments"), "{error}");
         assert!(error.contains("1 to 1000"), "{error}");
+    }
+
+    #[test]
+    fn part_targets_are_bounded_for_all_streams_and_for_each() {
+        let config = Config::parse("[low_latency.part_targets]\nslow = \"500ms\"\n").unwrap();
+        assert_eq!(config.low_latency.part_targets["slow"], Duration::from_millis(500));
+        for text in
+            ["[low_latency]\npart_target = \"200ms\"\n", "[low_latency.part_targets]\nslow = \"2s\"\n"]
+        {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains("line 2, column"), "{error}");
+            assert!(error.contains("270ms to 1s"), "{error}");
+        }
     }
 
     #[test]

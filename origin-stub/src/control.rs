@@ -102,6 +102,20 @@ impl Control {
         self.0.ledger.until_answered(&Pattern::from(pattern), count).await;
     }
 
+    /// Waits until `count` requests are held for what does not exist yet: the next part of a low-latency stream, or
+    /// the playlist that has it.
+    pub async fn held(&self, count: u64) {
+        let mut held = self.0.held.subscribe();
+        // The sender lives in the shared state, so that the wait ends by the count only.
+        let reached = held.wait_for(|held| *held >= count).await.is_ok();
+        debug_assert!(reached, "the sender is held by this control");
+    }
+
+    /// How many requests are held for what does not exist yet.
+    pub fn held_now(&self) -> u64 {
+        *self.0.held.borrow()
+    }
+
     /// Forgets all requests.
     pub fn forget(&self) {
         self.0.ledger.reset();

@@ -60,6 +60,8 @@ pub struct Counted {
     pub playlists: u64,
     /// For segments (`.ts`, `.m4s`).
     pub segments: u64,
+    /// For parts of segments (`{seq}.{part}.m4s`).
+    pub parts: u64,
     /// For init sections (`.mp4`).
     pub inits: u64,
     /// For anything else.
@@ -207,9 +209,11 @@ impl Counted {
     fn add(&mut self, path: &str, with_range: u64) {
         self.total += 1;
         self.with_range += with_range;
-        let (_, extension) = path.rsplit_once('.').unwrap_or_default();
+        let (stem, extension) = path.rsplit_once('.').unwrap_or_default();
+        let is_part = path.starts_with("/ll/") && stem.contains('.');
         match extension {
             "m3u8" => self.playlists += 1,
+            "m4s" if is_part => self.parts += 1,
             "ts" | "m4s" => self.segments += 1,
             "mp4" => self.inits += 1,
             _ => self.others += 1,

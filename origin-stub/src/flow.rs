@@ -69,8 +69,12 @@ impl Flow {
         if left == 0 {
             return None;
         }
+        let Some(ready) = self.content.ready(self.at).await else {
+            self.broken = true;
+            return None;
+        };
         let until_gate = self.gate.as_ref().map_or(u64::MAX, |(at, _)| at - self.sent);
-        let length = left.min(until_gate).min(self.piece());
+        let length = left.min(until_gate).min(ready.get()).min(self.piece());
         self.keep_pace().await;
         let piece = self.content.slice(self.at..self.at + length);
         self.at += length;

@@ -14,13 +14,16 @@
 //! | `/live/{name}/{ts\|cmaf}/{rendition}/index.m3u8` | media playlist; renditions 360p, 240p, 144p, for CMAF also audio |
 //! | `/live/{name}/ts/{rendition}/{seq}.ts`, `.../cmaf/{rendition}/init.mp4` and `{seq}.m4s` | segments |
 //! | `/event/...`, `/vod/...` | the same, growing from the stub's start, and finished |
+//! | `/ll/{name}/cmaf/...` | low latency: parts `{seq}.{part}.m4s`, hints, blocking reload, delta updates |
+//! | `/ll/{name}/cmaf-ranges/...` | with parts as byte ranges of `{seq}.m4s`, which can be asked for while it grows |
+//! | `/ll/{name}/cmaf-unblocked/...` | with parts, from an origin that cannot hold requests |
 //! | `/bytes/{size}[/{anything}]` | a synthetic object, see [`synthetic_bytes`]; the query steers its headers |
 //! | `/ingest/...` | what `ffmpeg -f hls -method PUT` sends, readable at the same path |
 //! | `/echo` | the request's own body |
 //! | `/healthz` | `ok` |
 //!
-//! Begin reading at `request.rs`, one request's way; then `stream.rs` (what exists now), `media.rs` (timestamps),
-//! `faults.rs` (what can go wrong) and `wire.rs` (how a connection is broken).
+//! Begin reading at `request.rs`, one request's way; then `stream.rs` (what exists now), `low_latency.rs` (and in which
+//! parts), `media.rs` (timestamps), `faults.rs` (what can go wrong) and `wire.rs` (how a connection is broken).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +48,7 @@ mod counts;
 mod faults;
 mod flow;
 mod ingest;
+mod low_latency;
 mod media;
 mod objects;
 mod pattern;

@@ -7,8 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::parts::Fragment;
+
 mod cmaf;
+mod parts;
 mod ts;
+
+pub(crate) use self::parts::Part;
 
 /// How long a segment is; also the target duration.
 pub(crate) const SEGMENT: Duration = Duration::from_secs(2);
@@ -94,6 +99,31 @@ impl Rendition {
             Packing::Ts => SEGMENT,
             Packing::Cmaf => cmaf::duration(self.raw(number)).unwrap_or(SEGMENT),
         }
+    }
+
+    /// Segment `number` in `count` parts; none if it is not of CMAF.
+    pub(crate) fn parts(&self, number: u64, count: u64) -> Vec<Part> {
+        Fragment::read(self.raw(number)).map_or_else(Vec::new, |fragment| fragment.parts(count).collect())
+    }
+
+    /// Part `index` of `count` of segment `number`, with its own place in time.
+    pub(crate) fn part(&self, number: u64, index: u64, count: u64) -> Option<Bytes> {
+        let chunk_number = number.wrapping_mul(count).wrapping_add(index + 1);
+        let seconds = number / LOOP_SEGMENTS * LOOP_SECONDS;
+        let chunk = Fragment::read(self.raw(number))?.chunk(index, count, chunk_number, seconds)?;
+        Some(chunk.into())
+    }
+
+    /// Segment `number` as the parts that it was sent in, one after the other.
+    pub(crate) fn segment_in_parts(&self, number: u64, count: u64) -> Bytes {
+        let parts: Vec<Bytes> = (0..count).filter_map(|index| self.part(number, index, count)).collect();
+        parts.concat().into()
+    }
+
+    /// The longest part of the loop, if its segments are cut into `count` parts.
+    pub(crate) fn longest_part(&self, count: u64) -> Duration {
+        let parts = (0..LOOP_SEGMENTS).flat_map(|number| self.parts(number, count));
+        parts.map(|part| part.duration).max().unwrap_or(SEGMENT)
     }
 
     /// Peak and average bits per second over the loop's segments.

@@ -84,18 +84,7 @@ impl File {
                 (rendition.segment(window.media(number)), content_type(rendition), made, immutable)
             }
         };
-        let content: Bytes = if effects.garbage && content_type == PLAYLIST {
-            synthetic_bytes("garbage", 0..content.len() as u64)
-        } else {
-            content
-        };
-        Ok(Object {
-            etag: Some(etag(&content)),
-            content: Content::Whole(content),
-            content_type: content_type.to_owned(),
-            cache_control,
-            last_modified: Some(made),
-        })
+        Ok(object(content, content_type, cache_control, made, effects))
     }
 }
 
@@ -106,12 +95,39 @@ impl What {
             ("init.mp4", Packing::Cmaf) => Some(Self::Init(rendition)),
             _ => {
                 let (number, extension) = file.split_once('.')?;
-                let canonical = number == "0" || !number.starts_with(['0', '+']);
-                let number = number.parse().ok().filter(|_| canonical)?;
+                let number = self::number(number)?;
                 (extension == rendition.packing.extension()).then_some(Self::Segment(rendition, number))
             }
         }
     }
+}
+
+/// An object that a stream has made. A fault turns playlists into noise.
+pub(crate) fn object(
+    content: Bytes,
+    content_type: &str,
+    cache_control: String,
+    made: Duration,
+    effects: &Effects,
+) -> Object {
+    let content = if effects.garbage && content_type == PLAYLIST {
+        synthetic_bytes("garbage", 0..content.len() as u64)
+    } else {
+        content
+    };
+    Object {
+        etag: Some(etag(&content)),
+        content: Content::Whole(content),
+        content_type: content_type.to_owned(),
+        cache_control,
+        last_modified: Some(made),
+    }
+}
+
+/// A number as playlists write it: one way only.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| canonical)
 }
 
 /// `/bytes/{size}[/{anything}]`: an object that is a pure function of its path.
@@ -166,7 +182,7 @@ pub(crate) fn type_by_name(path: &str) -> Option<&'static str> {
 
 pub(crate) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
-fn content_type(rendition: &Rendition) -> &'static str {
+pub(crate) fn content_type(rendition: &Rendition) -> &'static str {
     match (rendition.packing, rendition.track) {
         (Packing::Ts, _) => "video/mp2t",
         (Packing::Cmaf, Track::Picture(..)) => "video/mp4",
@@ -174,7 +190,7 @@ fn content_type(rendition: &Rendition) -> &'static str {
     }
 }
 
-fn exists(window: &Window, number: u64) -> Result<(), Refusal> {
+pub(crate) fn exists(window: &Window, number: u64) -> Result<(), Refusal> {
     let (kept, end) = (window.kept, window.end);
     if number < kept {
         return Err(missing(&format!("segment {number} has expired: {kept} to {} exist", end - 1)));
@@ -185,12 +201,12 @@ fn exists(window: &Window, number: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(valid)
 }
 
-fn missing(why: &str) -> Refusal {
+pub(crate) fn missing(why: &str) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, why)
 }
 

@@ -1,4 +1,4 @@
-//! The playlists' text (RFC 8216bis). Low-latency tags will be written here as well.
+//! The playlists' text (RFC 8216bis).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::clock::date_time;
 use crate::media::{Packing, Rendition, SEGMENT, Track};
 use crate::stream::{Kind, Window};
+
+pub(crate) mod low_latency;
 
 /// `index.m3u8` of a stream: its renditions.
 pub(crate) fn multivariant(packing: Packing) -> String {

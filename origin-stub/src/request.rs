@@ -27,6 +27,7 @@ use crate::shared::Shared;
 use crate::stream::Kind;
 use crate::wire::Line;
 
+mod low_latency;
 mod send;
 mod steer;
 
@@ -111,7 +112,11 @@ impl Way {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return not_allowed("GET, HEAD, OPTIONS");
         }
-        read(&self.shared, &request, &mut self.effects).unwrap_or_else(Answer::from)
+        let answer = match request.uri().path().strip_prefix("/ll/") {
+            Some(rest) => low_latency::answer(&self.shared, &request, rest, &mut self.effects).await,
+            None => read(&self.shared, &request, &mut self.effects),
+        };
+        answer.unwrap_or_else(Answer::from)
     }
 
     /// Resets the connection. Never returns: the connection's end drops it.
@@ -140,7 +145,7 @@ fn read(shared: &Shared, request: &Request<Incoming>, effects: &mut Effects) -> 
         }
         "/healthz" => return Ok(Answer::text(StatusCode::OK, "ok")),
         _ => {
-            let line = "there are /live/, /event/, /vod/, /bytes/, /ingest/, /echo and /healthz";
+            let line = "there are /live/, /ll/, /event/, /vod/, /bytes/, /ingest/, /echo and /healthz";
             return Err(Refusal::new(StatusCode::NOT_FOUND, line));
         }
     };

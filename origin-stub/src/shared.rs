@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) accepted: AtomicU64,
     pub(crate) open: AtomicU64,
     pub(crate) resets: AtomicU64,
+    /// Requests of low-latency streams that are held until what they ask for exists.
+    pub(crate) held: watch::Sender<u64>,
     /// How the listener is down, as soon as it is.
     pub(crate) applied: watch::Sender<Option<Down>>,
     unique: AtomicU64,
@@ -50,6 +52,7 @@ impl Shared {
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
             resets: AtomicU64::new(0),
+            held: watch::Sender::new(0),
             applied: watch::Sender::new(None),
             unique: AtomicU64::new(0),
             config,

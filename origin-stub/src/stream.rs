@@ -59,7 +59,7 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn at(kind: Kind, view: &View, config: &Config) -> Self {
         match kind {
-            Kind::Live => Self::live(view, config),
+            Kind::Live => Self::sliding(view, config.live.window_segments, config.live.windows_kept),
             Kind::Event => Self::event(view, config),
             Kind::Vod => Self {
                 kept: 0,
@@ -72,13 +72,13 @@ impl Window {
         }
     }
 
-    fn live(view: &View, config: &Config) -> Self {
+    /// A window of `listed` segments, and what is kept of older ones.
+    pub(crate) fn sliding(view: &View, listed: u64, windows_kept: u64) -> Self {
         // A restarted encoder has one segment at once, so that its playlist is never empty.
         let origin = view.incarnation.began.map_or(0, |began| segments(began).saturating_sub(1));
         let end = segments(view.now).saturating_sub(origin).max(1);
-        let listed = config.live.window_segments;
         Self {
-            kept: end.saturating_sub(listed * (1 + config.live.windows_kept)),
+            kept: end.saturating_sub(listed * (1 + windows_kept)),
             first: end.saturating_sub(listed),
             end,
             ended: false,

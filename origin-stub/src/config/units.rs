@@ -43,6 +43,47 @@ pub(super) mod duration {
     }
 }
 
+/// How long parts of segments are, within bounds.
+pub(super) mod part_target {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde::de::Error as _;
+    use serde::ser::SerializeMap as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::duration;
+
+    #[derive(Deserialize, Serialize)]
+    #[serde(transparent)]
+    struct Target(#[serde(serialize_with = "duration::serialize", deserialize_with = "one")] Duration);
+
+    pub(in super::super) fn one<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let target = duration::deserialize(from)?;
+        let bounds = Duration::from_millis(270)..=Duration::from_secs(1);
+        let refused = || D::Error::custom(format_args!("{target:?} is out of bounds: 270ms to 1s"));
+        bounds.contains(&target).then_some(target).ok_or_else(refused)
+    }
+
+    pub(in super::super) fn by_name<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<String, Duration>, D::Error> {
+        let targets = BTreeMap::<String, Target>::deserialize(from)?;
+        Ok(targets.into_iter().map(|(name, Target(target))| (name, target)).collect())
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        targets: &BTreeMap<String, Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(targets.len()))?;
+        for (name, target) in targets {
+            map.serialize_entry(name, &Target(*target))?;
+        }
+        map.end()
+    }
+}
+
 /// Sizes of at most 1 TiB.
 pub(super) mod size {
     use serde::de::Error as _;

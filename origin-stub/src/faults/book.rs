@@ -18,6 +18,8 @@ pub(crate) struct Book {
     pub(crate) gates: Gates,
     /// How the data listener is down, if it is.
     down: watch::Sender<Option<Down>>,
+    /// Faults were put in force, or ended.
+    orders: watch::Sender<()>,
     faults_max: u64,
 }
 
@@ -48,7 +50,13 @@ pub(crate) struct Listed {
 
 impl Book {
     pub(crate) fn new(faults_max: u64) -> Self {
-        Self { pages: Mutex::default(), gates: Gates::default(), down: watch::Sender::new(None), faults_max }
+        Self {
+            pages: Mutex::default(),
+            gates: Gates::default(),
+            down: watch::Sender::new(None),
+            orders: watch::Sender::new(()),
+            faults_max,
+        }
     }
 
     pub(crate) fn add(&self, fault: Fault, now: Duration) -> Result<FaultId, FaultError> {
@@ -62,7 +70,7 @@ impl Book {
         let (id, incarnation) = (FaultId(pages.last_id), pages.incarnations);
         let gate = fault.hold.as_deref().map(|name| self.gates.closed(name));
         pages.entries.insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, used: 0 });
-        self.tell_down(&pages);
+        self.tell(&pages);
         Ok(id)
     }
 
@@ -70,7 +78,7 @@ impl Book {
     pub(crate) fn remove(&self, id: FaultId) -> bool {
         let mut pages = self.pages.lock();
         let removed = pages.entries.remove(&id);
-        self.tell_down(&pages);
+        self.tell(&pages);
         removed.inspect(|entry| self.let_go(&pages, entry)).is_some()
     }
 
@@ -78,7 +86,7 @@ impl Book {
     pub(crate) fn clear(&self) {
         let mut pages = self.pages.lock();
         pages.entries.clear();
-        self.tell_down(&pages);
+        self.tell(&pages);
         for (name, _) in self.gates.list() {
             self.gates.release(&name);
         }
@@ -109,6 +117,24 @@ impl Book {
         effects
     }
 
+    /// What the encoder has come to for a request that is held: it meets the faults that last, without using them up.
+    pub(crate) fn look_again(&self, path: &str, effects: &mut Effects) {
+        if effects.is_passing {
+            return;
+        }
+        (effects.frozen_since, effects.incarnation) = (None, None);
+        for entry in self.pages.lock().entries.values() {
+            if entry.lasts() && entry.fault.pattern.matches(path) {
+                effects.add_encoder(&entry.fault, entry.since, entry.incarnation);
+            }
+        }
+    }
+
+    /// Is told when faults are put in force or end.
+    pub(crate) fn orders(&self) -> watch::Receiver<()> {
+        self.orders.subscribe()
+    }
+
     /// Follows how the listener is down.
     pub(crate) fn down(&self) -> watch::Receiver<Option<Down>> {
         self.down.subscribe()
@@ -122,6 +148,11 @@ impl Book {
         }
         pages.entries.retain(|_, entry| !entry.is_spent());
         self.tell_down(&pages);
+    }
+
+    fn tell(&self, pages: &Pages) {
+        self.tell_down(pages);
+        self.orders.send_replace(());
     }
 
     fn tell_down(&self, pages: &Pages) {
@@ -148,6 +179,11 @@ impl Entry {
         let unspent = !self.is_spent();
         self.used += u64::from(unspent);
         unspent
+    }
+
+    /// In force until it is ended.
+    fn lasts(&self) -> bool {
+        self.fault.times.is_none() && self.skipped >= self.fault.skip
     }
 
     fn is_spent(&self) -> bool {

@@ -25,6 +25,8 @@ pub(crate) struct Effects {
     pub(crate) early_hints: bool,
     pub(crate) frozen_since: Option<Duration>,
     pub(crate) incarnation: Option<Incarnation>,
+    /// The fault that has the encoder frozen or restarted ends with a number of requests, of which this is one.
+    pub(crate) is_passing: bool,
     pub(crate) garbage: bool,
     pub(crate) skew_ms: i64,
     pub(crate) down: bool,
@@ -57,9 +59,8 @@ impl Effects {
         set_some(&mut self.wrong_length, fault.wrong_length);
         set_some(&mut self.status, fault.status.and_then(|status| StatusCode::from_u16(status).ok()));
         set_some(&mut self.retry_after, fault.retry_after);
-        set_some(&mut self.frozen_since, fault.frozen.then_some(since));
-        let restarted = Incarnation { number: incarnation, began: Some(since) };
-        set_some(&mut self.incarnation, fault.sequence_reset.then_some(restarted));
+        self.add_encoder(fault, since, incarnation);
+        self.is_passing |= fault.times.is_some() && (fault.frozen || fault.sequence_reset);
         set(&mut self.skew_ms, fault.clock_skew_ms);
         set(&mut self.variant, fault.variant);
         self.chunked |= fault.chunked || fault.truncated_chunked.is_some();
@@ -72,6 +73,13 @@ impl Effects {
             (Some(gate), None) => self.head_gate = Some(gate.clone()),
             (None, _) => {}
         }
+    }
+
+    /// Adds what the fault does to the encoder.
+    pub(super) fn add_encoder(&mut self, fault: &Fault, since: Duration, incarnation: u64) {
+        set_some(&mut self.frozen_since, fault.frozen.then_some(since));
+        let restarted = Incarnation { number: incarnation, began: Some(since) };
+        set_some(&mut self.incarnation, fault.sequence_reset.then_some(restarted));
     }
 }
 

@@ -17,4 +17,6 @@ mod ingest;
 #[cfg(test)]
 mod life;
 #[cfg(test)]
+mod low_latency;
+#[cfg(test)]
 mod wrong;
