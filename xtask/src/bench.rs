@@ -1,4 +1,5 @@
-//! The hit path side by side: Tidegate, nginx and Varnish answer the same cached objects on one core.
+//! The hit path side by side: Tidegate, nginx and Varnish answer the same cached objects on one core. And how late
+//! the first byte of a cold object reaches a crowd.
 //!
 //! What is measured is the server's CPU time per request, summed over its processes and threads,
 //! because wall-clock figures of small or shared machines say more about their neighbours. The
@@ -7,6 +8,7 @@
 
 mod configuration;
 mod cpu;
+mod crowd;
 mod objects;
 mod report;
 mod servers;
@@ -69,10 +71,15 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
             }
         }
     }
+    drop(servers);
+    report.crowds(crowd::measure(&stage.crowd, settings.rounds)?);
     let asked = stage.origin_requests()?;
-    ensure!(asked <= 10 * servers.len(), "the origin was asked {asked} times, so these were not all hits");
+    ensure!(
+        asked <= 10 * settings.servers.len(),
+        "the origin was asked {asked} times, so these were not all hits"
+    );
     report.write(repository)?;
-    println!("{}", report.tables());
+    println!("{}\n{}", report.tables(), report.crowd_table());
     Ok(ExitCode::SUCCESS)
 }
 

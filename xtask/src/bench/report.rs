@@ -10,6 +10,7 @@ use clap::ValueEnum as _;
 use serde_json::json;
 
 use super::Settings;
+use super::crowd::{Crowd, Delays};
 use super::objects::Object;
 use super::servers::Kind;
 use crate::repository::Repository;
@@ -42,15 +43,26 @@ pub(crate) struct Report {
     load_before: String,
     servers: Vec<(Kind, String)>,
     samples: BTreeMap<(Object, Kind), Vec<Sample>>,
+    crowds: Vec<Crowd>,
 }
 
 impl Report {
     pub(crate) fn new(settings: &Settings, servers: Vec<(Kind, String)>) -> Result<Self> {
-        Ok(Self { settings: settings.clone(), load_before: load()?, servers, samples: BTreeMap::new() })
+        Ok(Self {
+            settings: settings.clone(),
+            load_before: load()?,
+            servers,
+            samples: BTreeMap::new(),
+            crowds: Vec::new(),
+        })
     }
 
     pub(crate) fn add(&mut self, kind: Kind, object: Object, sample: Sample) {
         self.samples.entry((object, kind)).or_default().push(sample);
+    }
+
+    pub(crate) fn crowds(&mut self, crowds: Vec<Crowd>) {
+        self.crowds = crowds;
     }
 
     /// Median cost of an object at a server.
@@ -72,6 +84,22 @@ impl Report {
             });
         }
         text
+    }
+
+    /// A line per run of the crowd, in the order of the runs.
+    pub(crate) fn crowd_table(&self) -> String {
+        let mut lines = vec![
+            "| run | viewers | edges | origin requests | p50 ms | p99 ms | max ms |".to_owned(),
+            "|---|---:|---:|---:|---:|---:|---:|".to_owned(),
+        ];
+        for (run, crowd) in (1..).zip(&self.crowds) {
+            let Crowd { viewers, edges, origin_requests, first_byte_delay_ms: Delays { p50, p99, max } } =
+                crowd;
+            lines.push(format!(
+                "| {run} | {viewers} | {edges} | {origin_requests} | {p50:.1} | {p99:.1} | {max:.1} |"
+            ));
+        }
+        lines.join("\n") + "\n"
     }
 
     fn table(&self, corner: &str, cell: impl Fn(Object, Kind) -> Option<String>) -> String {
@@ -106,10 +134,16 @@ impl Report {
              ## A cached answer\n\nServer CPU time per request, HTTP/1.1, {connections} keep-alive connections, everything in \
              the cache. The servers run\non one core and wrk on another; the CPU time is summed over all threads and \
              processes of a server.\nMedians of {rounds} interleaved rounds of {seconds} s.\n\n{}\n\
+             ## A crowd at a cold object\n\nViewers ask two edges at once for a cold object of 1 MiB that the origin \
+             takes 2 s to produce. The delay is the\ntime from the first byte at a reader of the shield to the first \
+             byte at a viewer. Origin, shield, edges and all viewers\nshare one process and all cores, so the time that \
+             the viewers themselves take is in it.\n\n{}\n\
+             ## How it was measured\n\n\
              - Machine: {}\n- Load average before the run: {} (the figures of a busy machine are higher)\n\
              - Date: {}\n- Tidegate built with the `{profile}` profile\n\
              - nginx: `proxy_cache` on tmpfs, sendfile, open_file_cache, no access log; Varnish: malloc storage\n",
             self.tables(),
+            self.crowd_table(),
             machine()?,
             self.load_before,
             today()?,
@@ -135,6 +169,7 @@ impl Report {
             "date": today()?,
             "servers": self.servers.iter().map(|(_, title)| title).collect::<Vec<_>>(),
             "samples": samples.collect::<Vec<_>>(),
+            "crowds": self.crowds,
         }))
     }
 }

@@ -41,17 +41,18 @@ pub(crate) struct Stage {
     origin: Server,
     folder: Folder,
     tidegate: PathBuf,
+    /// The program that measures a crowd.
+    pub(crate) crowd: PathBuf,
 }
 
 impl Stage {
     /// Builds Tidegate and starts the origin.
     pub(crate) fn build(repository: &Repository, settings: &Settings) -> Result<Self> {
         let profile = settings.profile.as_str();
-        if settings.servers.contains(&Kind::Tidegate) {
-            let arguments = ["build", "--package", "tidegate-cli", "--locked", "--profile", profile];
-            let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
-            ensure!(built, "tidegate does not build");
-        }
+        let bins = ["--workspace", "--bin", "tidegate", "--bin", "crowd"];
+        let arguments = [&["build", "--locked", "--profile", profile], &bins[..]].concat();
+        let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
+        ensure!(built, "tidegate does not build");
 
         let folder = Folder::create()?;
         Object::write_all(&folder.path("media"))?;
@@ -59,7 +60,8 @@ impl Stage {
         let text = configuration::origin(address, &folder.path("origin"), &folder.path("media"));
         let mut command = nginx(&folder.path("origin"), &text, super::wrk::CORE)?;
         let origin = Server::start(Kind::Nginx, address, &mut command)?;
-        Ok(Self { origin, folder, tidegate: repository.target().join(profile).join("tidegate") })
+        let programs = repository.target().join(profile);
+        Ok(Self { origin, folder, tidegate: programs.join("tidegate"), crowd: programs.join("crowd") })
     }
 
     /// Starts one of the servers in front of the origin.
