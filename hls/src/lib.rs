@@ -8,21 +8,35 @@
 //!   [`Resource::parse`] nobody looks at a path string again.
 //! - [`Playlist`] is an HLS playlist, parsed once, when it arrives: the multivariant playlist with its
 //!   renditions, or a media playlist with its target duration, its segments and their numbers.
+//! - [`Timeline`] is what is remembered of a media playlist from version to version: whether it moves, goes back
+//!   or has begun anew, when the next version is due, what it announces.
+//! - [`Media::reload`] decides what becomes of a blocking request.
+//! - [`delta`] and [`offer`] make the two changes that a node makes to a playlist that passes: all other bytes stay.
 //! - [`Lifetimes`] says how long an answer may be reused, from what HLS itself promises about it.
 //!
 //! Section numbers are those of draft-pantos-hls-rfc8216bis unless an RFC is named. This crate does not know
-//! HTTP freshness (that is `tidegate_cache::freshness`) and never rewrites a playlist.
+//! HTTP freshness (that is `tidegate_cache::freshness`).
 //!
-//! Begin reading in `resource.rs`, then `playlist.rs`, then `lifetimes.rs`.
+//! Begin reading in `resource.rs`, then `playlist.rs`, `timeline.rs`, `reload.rs`, `rewrite.rs`, `lifetimes.rs`.
 
 mod kind;
 mod lifetimes;
 mod playlist;
+mod reference;
+mod reload;
 mod resource;
+mod rewrite;
+mod timeline;
 
 pub use kind::Kind;
 pub use lifetimes::Lifetimes;
-pub use playlist::{Media, Multivariant, Playlist, PlaylistError, PlaylistType, Segment};
+pub use playlist::{
+    ByteRange, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError, PlaylistType,
+    Position, Report, Segment, ServerControl,
+};
+pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip,
 };
+pub use rewrite::{Offer, delta, offer};
+pub use timeline::{Announced, LAG_PACES_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

@@ -1,15 +1,20 @@
 //! An HLS playlist, parsed once, when it arrives.
 
+mod date;
 mod error;
 mod lines;
 mod media;
 mod multivariant;
+mod variables;
 
 pub use error::PlaylistError;
-pub use media::{Media, PlaylistType, Segment};
+pub use media::{
+    ByteRange, Hint, HintKind, Map, Media, Part, PlaylistType, Position, Report, Segment, ServerControl,
+};
 pub use multivariant::Multivariant;
 
 use lines::{Line, Lines};
+use variables::Variables;
 
 /// What the bytes of a playlist say, as far as a caching tier acts on it. Unknown tags are no error.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,12 +31,14 @@ impl Playlist {
         let mut lines = Lines::new(bytes)?;
         let mut media = media::Builder::default();
         let mut multivariant = multivariant::Builder::default();
+        let mut variables = Variables::default();
         while let Some((number, line)) = lines.next_line()? {
             match line {
-                Line::Media(tag) => media.tag(&tag, number)?,
-                Line::Multivariant(tag) => multivariant.tag(&tag, number),
-                Line::Uri(uri) if multivariant.awaits_uri() => multivariant.uri(uri),
-                Line::Uri(uri) => media.uri(uri, number)?,
+                Line::Define(define) => variables.define(&define),
+                Line::Media(tag) => media.tag(&tag, number, &mut variables)?,
+                Line::Multivariant(tag) => multivariant.tag(&tag, number, &mut variables),
+                Line::Uri(uri) if multivariant.awaits_uri() => multivariant.uri(&uri, &mut variables),
+                Line::Uri(uri) => media.uri(&uri, number, &mut variables)?,
             }
         }
         // Section 4.1: the tags of one sort of playlist must not stand in the other.

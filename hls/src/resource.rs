@@ -72,6 +72,20 @@ impl Resource {
             None => Cow::Borrowed(&self.path),
         }
     }
+
+    /// The same playlist, asked for with these delivery directives in place of its own.
+    #[must_use]
+    pub fn asked_with(&self, directives: Directives) -> Self {
+        let own = self.query.iter().flat_map(|query| query.split('&'));
+        let mut parameters: Vec<Cow<'_, str>> =
+            own.filter(|parameter| !Directives::is_one(parameter)).map(Cow::Borrowed).collect();
+        // Section 6.2.5: parameters stand in the order of their bytes.
+        let place = parameters.iter().position(|other| other.as_ref() > directives::RESERVED_PREFIX);
+        let place = place.unwrap_or(parameters.len());
+        parameters.splice(place..place, directives.parameters().map(Cow::Owned));
+        let query = (!parameters.is_empty()).then(|| parameters.join("&"));
+        Self { query, directives, ..self.clone() }
+    }
 }
 
 fn parse_path(raw: &str, bytes_max: usize) -> Result<Cow<'_, str>, ResourceError> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use quick_m3u8::config::{ParsingOptions, ParsingOptionsBuilder};
-use quick_m3u8::tag::hls::{Tag, TagName};
+use quick_m3u8::tag::hls::{Define, Tag, TagName};
 use quick_m3u8::tag::{KnownTag, NoCustomTag, UnknownTag};
 use quick_m3u8::{HlsLine, Reader};
 
@@ -15,6 +15,8 @@ pub(super) enum Line<'a> {
     Media(Tag<'a>),
     /// A tag of multivariant playlists.
     Multivariant(Tag<'a>),
+    /// EXT-X-DEFINE, which stands in both.
+    Define(Define<'a>),
     /// The URI of a segment or of a variant.
     Uri(Cow<'a, str>),
 }
@@ -63,8 +65,9 @@ impl<'a> Lines<'a> {
     }
 }
 
-const fn sort(tag: Tag<'_>) -> Line<'_> {
+fn sort(tag: Tag<'_>) -> Line<'_> {
     match tag {
+        Tag::Define(define) => Line::Define(define),
         Tag::StreamInf(_) | Tag::IFrameStreamInf(_) | Tag::Media(_) => Line::Multivariant(tag),
         _ => Line::Media(tag),
     }
@@ -73,9 +76,26 @@ const fn sort(tag: Tag<'_>) -> Line<'_> {
 /// A tag that was to be parsed and could not be comes back as an unknown one that carries the error.
 fn check(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
     match (tag.validation_error(), TagName::try_from(tag.name())) {
+        (Some(_), Ok(name)) if is_extra(name) => Ok(()),
         (Some(source), Ok(name)) => Err(PlaylistError::BadTag { tag: name.as_str(), line, source }),
         _ => Ok(()),
     }
+}
+
+/// What these tags say is good to know, and no playlist is refused for what is wrong in one of them: it goes to
+/// the player as it is.
+pub(super) const fn is_extra(name: TagName) -> bool {
+    matches!(
+        name,
+        TagName::Define
+            | TagName::Byterange
+            | TagName::Discontinuity
+            | TagName::Gap
+            | TagName::Key
+            | TagName::ProgramDateTime
+            | TagName::PreloadHint
+            | TagName::RenditionReport
+    )
 }
 
 /// The tags that say something to a caching tier. The others are not even looked into, which halves the work.
@@ -95,5 +115,13 @@ fn tags() -> ParsingOptions {
         .with_parsing_for_media()
         .with_parsing_for_stream_inf()
         .with_parsing_for_i_frame_stream_inf()
+        .with_parsing_for_define()
+        .with_parsing_for_byterange()
+        .with_parsing_for_discontinuity()
+        .with_parsing_for_gap()
+        .with_parsing_for_key()
+        .with_parsing_for_program_date_time()
+        .with_parsing_for_preload_hint()
+        .with_parsing_for_rendition_report()
         .build()
 }

@@ -1,16 +1,21 @@
 //! The media playlist: which segments one rendition has, and what is next.
 
-use std::borrow::Cow;
+mod builder;
+mod pieces;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use quick_m3u8::tag::HlsPlaylistType;
-use quick_m3u8::tag::hls::{Tag, TagName};
+pub(super) use builder::Builder;
+pub use pieces::{ByteRange, Hint, HintKind, Map, Part, Report, ServerControl};
 
-use super::PlaylistError;
 use crate::Directives;
 
 /// One version of a media playlist.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// URIs are as they stand in the playlist, with their variables replaced: a relative one is relative. A URI whose
+/// variables are not defined there is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Media {
     /// EXT-X-TARGETDURATION: no segment is longer, and a live playlist grows about this often.
     pub target_duration: Duration,
@@ -23,29 +28,54 @@ pub struct Media {
     /// Segments that a delta update leaves out, between `media_sequence` and the first listed one (EXT-X-SKIP).
     pub skipped: u64,
     /// Parts listed after the last complete segment: those of the segment that is being made.
-    pub next_parts: u64,
+    pub next_parts: Vec<Part>,
     /// EXT-X-ENDLIST is there: nothing will be added.
     pub end_list: bool,
     /// EXT-X-PLAYLIST-TYPE.
     pub playlist_type: Option<PlaylistType>,
     /// PART-TARGET of EXT-X-PART-INF: a low-latency playlist grows about this often.
     pub part_target: Option<Duration>,
-    /// The server says that it holds requests for what is next (CAN-BLOCK-RELOAD).
-    pub can_block_reload: bool,
-    /// The initialisation section of the newest segment (the last EXT-X-MAP).
-    pub map: Option<String>,
+    /// What the server offers (EXT-X-SERVER-CONTROL).
+    pub server_control: ServerControl,
+    /// The initialisation section of what is being made (the last EXT-X-MAP).
+    pub map: Option<Arc<Map>>,
+    /// The URIs of the keys (EXT-X-KEY), in the playlist's order.
+    pub keys: Vec<Arc<str>>,
+    /// What will be asked for next (EXT-X-PRELOAD-HINT).
+    pub hints: Vec<Hint>,
+    /// How far the other renditions are (EXT-X-RENDITION-REPORT).
+    pub reports: Vec<Report>,
 }
 
 /// A complete segment in a playlist.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segment {
-    /// As it stands in the playlist: a relative URI is relative.
-    pub uri: String,
+    /// Where it is.
+    pub uri: Option<Arc<str>>,
+    /// The piece of the resource that it is (EXT-X-BYTERANGE); all of it if there is none.
+    pub range: Option<ByteRange>,
     /// EXTINF.
     pub duration: Duration,
     /// Its media sequence number.
     pub sequence: u64,
     /// Parts of it that are listed; playlists forget the parts of older segments.
+    pub parts: Vec<Part>,
+    /// Its initialisation section (the last EXT-X-MAP before it).
+    pub map: Option<Arc<Map>>,
+    /// It is missing and must not be asked for (EXT-X-GAP).
+    pub is_gap: bool,
+    /// It does not continue the one before it (EXT-X-DISCONTINUITY).
+    pub is_discontinuity: bool,
+    /// When its first sample was taken, since the Unix epoch (EXT-X-PROGRAM-DATE-TIME directly at this segment).
+    pub program_date_time: Option<Duration>,
+}
+
+/// How far a playlist has come. What has come further compares as greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The number of the segment that is being made, or would be: that of the last complete one, plus 1.
+    pub sequence: u64,
+    /// How many parts of it are there.
     pub parts: u64,
 }
 
@@ -67,7 +97,23 @@ impl Media {
 
     /// The number of the segment that is being made, or would be.
     pub const fn next_sequence(&self) -> u64 {
-        self.media_sequence.saturating_add(self.skipped).saturating_add(self.segments.len() as u64)
+        self.first_listed().saturating_add(self.segments.len() as u64)
+    }
+
+    /// How far it has come.
+    pub const fn position(&self) -> Position {
+        Position { sequence: self.next_sequence(), parts: self.next_parts.len() as u64 }
+    }
+
+    /// The number of the first segment that is listed, after those that a delta update leaves out.
+    pub const fn first_listed(&self) -> u64 {
+        self.media_sequence.saturating_add(self.skipped)
+    }
+
+    /// A target duration that can be multiplied: section 4.4.3.1 rounds it to whole seconds, so that 0 stands for
+    /// segments of less than half a second.
+    pub fn pace(&self) -> Duration {
+        self.target_duration.max(PACE_MIN)
     }
 
     /// Will it ever change? A playlist of type VOD must not, with or without EXT-X-ENDLIST (section 4.4.3.5).
@@ -87,125 +133,12 @@ impl Media {
         }
         let Some(part) = directives.part else { return msn < next };
         if msn >= next {
-            return msn == next && part < self.next_parts;
+            return msn == next && part < self.next_parts.len() as u64;
         }
         // The newest complete segment. A part beyond its last one means the first of the segment that follows.
-        let parts = self.segments.last().map_or(0, |segment| segment.parts);
-        parts == 0 || part < parts || self.next_parts > 0
+        let parts = self.segments.last().map_or(0, |segment| segment.parts.len() as u64);
+        parts == 0 || part < parts || !self.next_parts.is_empty()
     }
 }
 
-/// Collects a media playlist tag by tag.
-#[derive(Debug, Default)]
-pub(super) struct Builder {
-    target_duration: Option<Duration>,
-    media_sequence: u64,
-    discontinuity_sequence: u64,
-    segments: Vec<Segment>,
-    skipped: u64,
-    parts: u64,
-    duration: Option<Duration>,
-    end_list: bool,
-    playlist_type: Option<PlaylistType>,
-    part_target: Option<Duration>,
-    can_block_reload: bool,
-    map: Option<String>,
-    first_line: Option<usize>,
-    sequence_line: usize,
-}
-
-impl Builder {
-    pub(super) fn tag(&mut self, tag: &Tag<'_>, line: usize) -> Result<(), PlaylistError> {
-        self.first_line.get_or_insert(line);
-        match tag {
-            Tag::Targetduration(tag) => {
-                self.target_duration = Some(target_duration(tag.target_duration(), line)?);
-            }
-            Tag::MediaSequence(tag) => {
-                self.media_sequence = tag.media_sequence();
-                self.sequence_line = line;
-            }
-            Tag::DiscontinuitySequence(tag) => self.discontinuity_sequence = tag.discontinuity_sequence(),
-            Tag::Endlist(_) => self.end_list = true,
-            Tag::PlaylistType(tag) => self.playlist_type = Some(tag.playlist_type().into()),
-            Tag::PartInf(tag) => self.part_target = Some(seconds(tag.part_target(), TagName::PartInf, line)?),
-            Tag::ServerControl(tag) => self.can_block_reload = tag.can_block_reload(),
-            Tag::Inf(tag) => self.duration = Some(seconds(tag.duration(), TagName::Inf, line)?),
-            Tag::Map(tag) => self.map = Some(tag.uri().to_owned()),
-            Tag::Part(_) => self.parts += 1,
-            Tag::Skip(tag) => self.skipped = tag.skipped_segments(),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    pub(super) fn uri(&mut self, uri: Cow<'_, str>, line: usize) -> Result<(), PlaylistError> {
-        let duration = self.duration.take().ok_or(PlaylistError::SegmentWithoutDuration { line })?;
-        let parts = std::mem::take(&mut self.parts);
-        self.segments.push(Segment { uri: uri.into_owned(), duration, sequence: 0, parts });
-        Ok(())
-    }
-
-    /// Where the first tag stood that only a media playlist has.
-    pub(super) const fn first_line(&self) -> Option<usize> {
-        self.first_line
-    }
-
-    pub(super) fn finish(mut self) -> Result<Media, PlaylistError> {
-        let target_duration = self.target_duration.ok_or(PlaylistError::NoTargetDuration)?;
-        self.number_segments()?;
-        Ok(Media {
-            target_duration,
-            media_sequence: self.media_sequence,
-            discontinuity_sequence: self.discontinuity_sequence,
-            segments: self.segments,
-            skipped: self.skipped,
-            next_parts: self.parts,
-            end_list: self.end_list,
-            playlist_type: self.playlist_type,
-            part_target: self.part_target,
-            can_block_reload: self.can_block_reload,
-            map: self.map,
-        })
-    }
-
-    /// Done at the end, because nothing makes the tags that decide the first number stand before the segments.
-    fn number_segments(&mut self) -> Result<(), PlaylistError> {
-        let too_big = || PlaylistError::OutOfRange {
-            tag: TagName::MediaSequence.as_str(),
-            line: self.sequence_line.max(1),
-        };
-        let first = self.media_sequence.checked_add(self.skipped).ok_or_else(too_big)?;
-        // The number after the last one must exist too: it is what a blocking request asks for.
-        first.checked_add(self.segments.len() as u64).ok_or_else(too_big)?;
-        for (segment, sequence) in self.segments.iter_mut().zip(first..) {
-            segment.sequence = sequence;
-        }
-        Ok(())
-    }
-}
-
-impl From<HlsPlaylistType> for PlaylistType {
-    fn from(value: HlsPlaylistType) -> Self {
-        match value {
-            HlsPlaylistType::Event => Self::Event,
-            HlsPlaylistType::Vod => Self::Vod,
-        }
-    }
-}
-
-fn target_duration(seconds: u64, line: usize) -> Result<Duration, PlaylistError> {
-    if seconds > TARGET_SECONDS_MAX {
-        return Err(PlaylistError::OutOfRange { tag: TagName::Targetduration.as_str(), line });
-    }
-    Ok(Duration::from_secs(seconds))
-}
-
-fn seconds(value: f64, tag: TagName, line: usize) -> Result<Duration, PlaylistError> {
-    Duration::try_from_secs_f64(value)
-        .ok()
-        .ok_or_else(|| PlaylistError::OutOfRange { tag: tag.as_str(), line })
-}
-
-/// A day. Lifetimes are multiples of the target duration, so that an absurd one must not get through.
-const TARGET_SECONDS_MAX: u64 = 86_400;
+const PACE_MIN: Duration = Duration::from_millis(500);

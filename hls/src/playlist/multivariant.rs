@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use quick_m3u8::tag::hls::Tag;
 
 use super::PlaylistError;
+use super::variables::Variables;
 
-/// The media playlists that a multivariant playlist names, as they stand there: relative URIs are relative.
+/// The media playlists that a multivariant playlist names, as they stand there: relative URIs are relative. One
+/// whose variables cannot be resolved is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Multivariant {
     /// Variants (EXT-X-STREAM-INF), in the playlist's order.
@@ -26,12 +28,17 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn tag(&mut self, tag: &Tag<'_>, line: usize) {
+    pub(super) fn tag(&mut self, tag: &Tag<'_>, line: usize, variables: &mut Variables) {
         self.first_line.get_or_insert(line);
         match tag {
             Tag::StreamInf(_) => self.awaits_uri = true,
-            Tag::IFrameStreamInf(tag) => self.playlist.iframes.push(tag.uri().to_owned()),
-            Tag::Media(tag) => self.playlist.renditions.extend(tag.uri().map(str::to_owned)),
+            Tag::IFrameStreamInf(tag) => {
+                self.playlist.iframes.extend(variables.resolve(tag.uri()).map(Cow::into_owned));
+            }
+            Tag::Media(tag) => {
+                let uri = tag.uri().and_then(|uri| variables.resolve(uri));
+                self.playlist.renditions.extend(uri.map(Cow::into_owned));
+            }
             _ => {}
         }
     }
@@ -41,9 +48,9 @@ impl Builder {
         self.awaits_uri
     }
 
-    pub(super) fn uri(&mut self, uri: Cow<'_, str>) {
+    pub(super) fn uri(&mut self, uri: &str, variables: &mut Variables) {
         self.awaits_uri = false;
-        self.playlist.variants.push(uri.into_owned());
+        self.playlist.variants.extend(variables.resolve(uri).map(Cow::into_owned));
     }
 
     /// Where the first tag stood that only a multivariant playlist has.

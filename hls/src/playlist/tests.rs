@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -33,14 +34,16 @@ fn a_live_playlist_says_what_is_there() {
     assert_eq!(playlist.target_duration, Duration::from_secs(4));
     assert_eq!(playlist.media_sequence, 41);
     assert_eq!(playlist.discontinuity_sequence, 2);
-    assert_eq!(playlist.map.as_deref(), Some("init.mp4"));
+    let init = Arc::new(Map { uri: Some("init.mp4".into()), range: None });
+    assert_eq!(playlist.map, Some(Arc::clone(&init)));
     assert_eq!(playlist.last_sequence(), Some(42));
     assert!(!playlist.is_ended());
     let second = Segment {
-        uri: "sub/42.m4s?x=1".to_owned(),
+        uri: Some("sub/42.m4s?x=1".into()),
         duration: Duration::from_millis(3_500),
         sequence: 42,
-        parts: 0,
+        map: Some(init),
+        ..Segment::default()
     };
     assert_eq!(playlist.segments.get(1), Some(&second));
 }
@@ -49,9 +52,15 @@ fn a_live_playlist_says_what_is_there() {
 fn a_low_latency_playlist_counts_its_parts() {
     let playlist = media(LOW_LATENCY);
     assert_eq!(playlist.part_target, Some(Duration::from_secs(1)));
-    assert!(playlist.can_block_reload);
-    assert_eq!(playlist.segments.iter().map(|s| s.parts).collect::<Vec<_>>(), [0, 2]);
-    assert_eq!(playlist.next_parts, 1);
+    let control = ServerControl {
+        can_block_reload: true,
+        part_hold_back: Some(Duration::from_secs(3)),
+        ..ServerControl::default()
+    };
+    assert_eq!(playlist.server_control, control);
+    assert_eq!(playlist.segments.iter().map(|s| s.parts.len()).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(playlist.next_parts.len(), 1);
+    assert_eq!(playlist.position(), Position { sequence: 12, parts: 1 });
 }
 
 #[test]
@@ -92,6 +101,100 @@ fn a_delta_update_counts_what_it_skips() {
 }
 
 #[test]
+fn segments_say_what_stands_before_them() {
+    let playlist = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-DEFINE:NAME=\"d\",VALUE=\"dir\"\n\
+         #EXT-X-KEY:METHOD=AES-128,URI=\"{$d}/key\"\n#EXT-X-MAP:URI=\"a.mp4\",BYTERANGE=\"10@0\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:01:00Z\n#EXT-X-BYTERANGE:100@10\n#EXTINF:4,\na.mp4\n\
+         #EXT-X-BYTERANGE:50\n#EXTINF:4,\na.mp4\n\
+         #EXT-X-DISCONTINUITY\n#EXT-X-GAP\n#EXT-X-MAP:URI=\"b.mp4\"\n#EXTINF:4,\n{$d}/{$unknown}\n\
+         #EXT-X-BYTERANGE:50\n#EXTINF:4,\nc.mp4\n",
+    );
+    let [first, second, third, fourth] = &playlist.segments[..] else { panic!("{playlist:?}") };
+    let range = |start, length| Some(ByteRange { start, length: Some(length) });
+    assert_eq!((first.range, second.range, fourth.range), (range(10, 100), range(110, 50), None));
+    assert_eq!(first.program_date_time, Some(Duration::from_mins(1)));
+    assert_eq!(second.program_date_time, None);
+    assert!(third.is_discontinuity && third.is_gap && !fourth.is_discontinuity && !fourth.is_gap);
+    assert_eq!((third.uri.as_deref(), fourth.uri.as_deref()), (None, Some("c.mp4")));
+    let map = |segment: &Segment| segment.map.as_ref().and_then(|map| map.uri.as_deref()).map(str::to_owned);
+    assert_eq!(first.map.as_ref().and_then(|map| map.range), range(0, 10));
+    assert_eq!((map(second).as_deref(), map(third).as_deref()), (Some("a.mp4"), Some("b.mp4")));
+    assert_eq!(playlist.keys, ["dir/key".into()]);
+}
+
+/// Sections 4.4.4.9 and 4.4.5.3: parts may lie in one resource, and a hint without length has no end yet.
+#[test]
+fn d4_parts_and_hints_are_read_with_their_ranges() {
+    let playlist = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n\
+         #EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"10@0\",INDEPENDENT=YES\n\
+         #EXT-X-PART:DURATION=0.5,URI=\"a\",BYTERANGE=\"20\"\n#EXT-X-PART:DURATION=-1,URI=\"b\",GAP=YES\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"a\",BYTERANGE-START=30\n\
+         #EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"m\",BYTERANGE-LENGTH=9\n#EXT-X-PRELOAD-HINT:TYPE=NEW,URI=\"n\"\n",
+    );
+    let range = |start, length| ByteRange { start, length };
+    let part = |uri: &str, millis, range, is_independent, is_gap| Part {
+        uri: Some(uri.into()),
+        duration: Duration::from_millis(millis),
+        range,
+        is_independent,
+        is_gap,
+    };
+    let parts = [
+        part("a", 1_000, Some(range(0, Some(10))), true, false),
+        part("a", 500, Some(range(10, Some(20))), false, false),
+        part("b", 0, None, false, true),
+    ];
+    assert_eq!(playlist.next_parts, parts);
+    let hint = |kind, uri: &str, range| Hint { kind, uri: Some(uri.into()), range };
+    let hints = [hint(HintKind::Part, "a", range(30, None)), hint(HintKind::Map, "m", range(0, Some(9)))];
+    assert_eq!(playlist.hints, hints);
+}
+
+/// Section 4.4.5.4.
+#[test]
+fn d8_rendition_reports_are_read() {
+    let playlist = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-RENDITION-REPORT:URI=\"../b.m3u8\",LAST-MSN=7,LAST-PART=2\n",
+    );
+    let report = Report { uri: Some("../b.m3u8".into()), last_sequence: 7, last_part: Some(2) };
+    assert_eq!(playlist.reports, [report]);
+}
+
+#[test]
+fn what_is_wrong_in_a_tag_of_minor_interest_refuses_no_playlist() {
+    for line in [
+        "#EXT-X-KEY:URI=1",
+        "#EXT-X-BYTERANGE:x",
+        "#EXT-X-BYTERANGE:18446744073709551615@2",
+        "#EXT-X-PROGRAM-DATE-TIME:yesterday",
+        "#EXT-X-PROGRAM-DATE-TIME:2026-99-99T99:99:99Z",
+        "#EXT-X-PRELOAD-HINT:TYPE=PART",
+        "#EXT-X-RENDITION-REPORT:LAST-MSN=-1",
+        "#EXT-X-DEFINE:NAME=1",
+        "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=-1,HOLD-BACK=nan",
+    ] {
+        let playlist = media(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{line}\n#EXTINF:4,\na\n"));
+        let segment =
+            Segment { uri: Some("a".into()), duration: Duration::from_secs(4), ..Segment::default() };
+        assert_eq!(playlist.segments, [segment], "{line}");
+        assert_eq!(playlist.server_control, ServerControl::default(), "{line}");
+        let multivariant = format!("#EXTM3U\n{line}\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n");
+        let is_mixed = matches!(Playlist::parse(multivariant.as_bytes()), Err(PlaylistError::Mixed { .. }));
+        assert_eq!(is_mixed, line.contains("SERVER-CONTROL"), "{line}");
+    }
+}
+
+#[test]
+fn a_multivariant_playlist_has_variables_too() {
+    let text = "#EXTM3U\n#EXT-X-DEFINE:NAME=\"a\",VALUE=\"x\"\n#EXT-X-DEFINE:QUERYPARAM=\"q\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=1\n{$a}/1.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\n2.m3u8?{$q}\n";
+    let expected = Multivariant { variants: vec!["x/1.m3u8".to_owned()], ..Multivariant::default() };
+    assert_eq!(Playlist::parse(text.as_bytes()), Ok(Playlist::Multivariant(expected)));
+}
+
+#[test]
 fn an_empty_playlist_has_no_last_segment() {
     let playlist = media("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7");
     assert_eq!(playlist.last_sequence(), None);
@@ -126,6 +229,33 @@ fn what_is_not_a_playlist_is_refused() {
         assert_eq!(Playlist::parse(bytes), Err(PlaylistError::NotAPlaylist), "{bytes:?}");
     }
     assert_eq!(Playlist::parse(b"#EXTM3U\n\n# \xFF\n"), Err(PlaylistError::NotUtf8 { line: 3 }));
+}
+
+#[test]
+fn hostile_playlists_are_refused_or_read_within_bounds() {
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n";
+    let long = "x".repeat(1 << 20);
+    for text in [
+        format!("{head}#EXTINF:4,{long}\na\n"),
+        format!("{head}#{long}\n#EXTINF:4,\n{long}\n"),
+        format!("{head}#EXT-X-{long}\n#EXTINF:4,\na\n"),
+        format!("{head}#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{long}\"\n{}", "#EXTINF:4,\n{$a}\n".repeat(9)),
+        format!("{head}#EXT-X-SESSION-DATA:DATA-ID=\"{long}\"\n#EXTINF:4,\nskd://a b\n"),
+    ] {
+        assert!(!media(&text).segments.is_empty());
+    }
+    assert_eq!(media(&format!("{head}{}", "#EXTINF:4,\na\n".repeat(100_000))).next_sequence(), 100_000);
+    let sequence = media(&format!("{head}#EXT-X-MEDIA-SEQUENCE:9223372036854775808\n#EXTINF:4,\na\n"));
+    assert_eq!(sequence.last_sequence(), Some(1 << 63));
+    for text in [
+        format!("{head}#EXT-X-SKIP:SKIPPED-SEGMENTS=18446744073709551615\n#EXTINF:4,\na\n"),
+        format!("{head}#EXTINF:4,\na\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb\n"),
+        format!("#EXTM3U\n{}a\n", "#EXT-X-STREAM-INF:BANDWIDTH=1\n".repeat(9)) + head,
+        format!("\u{feff}{head}"),
+        format!("{head}#EXT-X-PART-INF:PART-TARGET=-1\n"),
+    ] {
+        assert!(Playlist::parse(text.as_bytes()).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -201,7 +331,7 @@ proptest! {
     #[test]
     fn no_lines_make_the_parser_panic(
         lines in proptest::collection::vec(
-            r#"(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PART|MAP|SKIP|MEDIA|STREAM-INF|PART-INF|SERVER-CONTROL|ENDLIST|BYTERANGE)))?[:,=]?[A-Z"0-9.,=@: -]{0,20}[\r]?"#,
+            r#"(#EXT(INF|-X-(TARGETDURATION|MEDIA-SEQUENCE|PART|MAP|SKIP|MEDIA|STREAM-INF|PART-INF|SERVER-CONTROL|ENDLIST|BYTERANGE|KEY|DEFINE|PRELOAD-HINT|RENDITION-REPORT|PROGRAM-DATE-TIME|GAP|DISCONTINUITY)))?[:,=]?[A-Z"0-9.,=@: -]{0,20}[\r]?"#,
             0..12,
         ),
     ) {

@@ -28,6 +28,23 @@ impl Directives {
         self.msn.is_some()
     }
 
+    /// The query parameters that say so, in the order of their bytes.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
+        let skip = self.skip.map(|skip| match skip {
+            Skip::Segments => "YES",
+            Skip::SegmentsAndDateranges => "v2",
+        });
+        let number = |name: &'static str, value: Option<u64>| value.map(|value| format!("{name}={value}"));
+        let skip = skip.map(|value| format!("{SKIP}={value}"));
+        [number(MSN, self.msn), number(PART, self.part), skip].into_iter().flatten()
+    }
+
+    /// Whether a query parameter is a delivery directive.
+    pub(super) fn is_one(parameter: &str) -> bool {
+        let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+        matches!(name, MSN | PART | SKIP)
+    }
+
     /// Takes one parameter that begins at `offset`. Returns the form in which it counts; `None` if it is
     /// another reserved one, which does not: steering reports (`_HLS_pathway`, `_HLS_throughput`) say something
     /// about the client and nothing about the playlist (section 7.2).

@@ -191,3 +191,24 @@ proptest! {
         }
     }
 }
+
+/// Section 6.2.5.
+#[test]
+fn a_playlist_is_asked_for_again_with_other_directives() {
+    let rules = QueryRules::default();
+    let asked = |target: &str, directives| {
+        let resource = Resource::parse("live.example", target, &rules).unwrap();
+        resource.asked_with(directives).path_and_query().into_owned()
+    };
+    let next = Directives { msn: Some(7), part: Some(2), skip: None };
+    let plain = Directives::default();
+    for (target, directives, expected) in [
+        ("/a.m3u8", next, "/a.m3u8?_HLS_msn=7&_HLS_part=2"),
+        ("/a.m3u8?b=1&A=2", next, "/a.m3u8?A=2&_HLS_msn=7&_HLS_part=2&b=1"),
+        ("/a.m3u8?_HLS_msn=6&_HLS_skip=YES&b=1", next, "/a.m3u8?_HLS_msn=7&_HLS_part=2&b=1"),
+        ("/a.m3u8?_HLS_msn=6&_HLS_skip=YES&b=1", plain, "/a.m3u8?b=1"),
+        ("/a.m3u8?_HLS_msn=6", plain, "/a.m3u8"),
+    ] {
+        assert_eq!(asked(target, directives), expected);
+    }
+}

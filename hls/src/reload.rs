@@ -1,0 +1,237 @@
+//! Blocking reload: what becomes of a request that names a segment or part (section 6.2.5.2).
+
+use std::time::Duration;
+
+use crate::{Directives, Media, Position};
+
+/// What becomes of a request for a media playlist, given its newest version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// The newest version answers it, in full.
+    Ready,
+    /// The playlist has ended: the directives mean nothing, and the newest version answers.
+    Ignored,
+    /// It is held until a version comes that [answers it](Media::satisfies).
+    Hold {
+        /// How long at most; after that it is answered 503.
+        max: Duration,
+    },
+    /// It is answered 400, at once.
+    Refused(ReloadError),
+}
+
+/// Why a blocking request is answered 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// A part is a part of a segment.
+    #[error("_HLS_part without _HLS_msn")]
+    PartWithoutMsn,
+    /// Nobody can know yet that there will be such a segment.
+    #[error("_HLS_msn is more than two segments ahead of the playlist")]
+    SegmentTooFar,
+    /// The segment may come, the part is too far from what there is.
+    #[error("_HLS_part is too far ahead of the playlist")]
+    PartTooFar,
+}
+
+impl Media {
+    /// Decides about a request with these directives. It does not ask whether the playlist has CAN-BLOCK-RELOAD:
+    /// who calls this has decided to block.
+    pub fn reload(&self, directives: &Directives) -> Reload {
+        let Some(msn) = directives.msn else {
+            return match directives.part {
+                Some(_) => Reload::Refused(ReloadError::PartWithoutMsn),
+                None => Reload::Ready,
+            };
+        };
+        if self.is_ended() {
+            return Reload::Ignored;
+        }
+        if self.satisfies(directives) {
+            return Reload::Ready;
+        }
+        match self.too_far(msn, directives.part) {
+            Some(error) => Reload::Refused(error),
+            None => Reload::Hold { max: self.hold_max() },
+        }
+    }
+
+    /// How long a blocking request is held: three target durations (section 6.2.5.2).
+    pub fn hold_max(&self) -> Duration {
+        self.pace() * 3
+    }
+
+    fn too_far(&self, msn: u64, part: Option<u64>) -> Option<ReloadError> {
+        let Position { sequence: next, parts } = self.position();
+        // More than the last segment's number plus 2.
+        if msn > next.saturating_add(1) {
+            return Some(ReloadError::SegmentTooFar);
+        }
+        // An older segment's part that does not exist is part 0 of the segment that follows, which is never far.
+        let (part, limit) = (part.filter(|_| msn >= next)?, self.advance_part_limit()?);
+        // Parts of the segment after the one that is being made: at least so many are missing.
+        let there = if msn == next { parts } else { 0 };
+        (part.saturating_add(1) > there.saturating_add(limit)).then_some(ReloadError::PartTooFar)
+    }
+
+    /// How many parts ahead a request may be: three seconds' worth of short parts, else three. Without a part
+    /// target there are no parts, and any number means the segment as a whole.
+    fn advance_part_limit(&self) -> Option<u64> {
+        let target = self.part_target?.max(PART_TARGET_MIN).as_micros();
+        let limit = if target < MICROS { 3 * MICROS / target } else { 3 };
+        u64::try_from(limit).ok()
+    }
+}
+
+const MICROS: u128 = 1_000_000;
+/// Shorter than any frame. It keeps a nonsensical target from allowing everything.
+const PART_TARGET_MIN: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Playlist;
+
+    fn media(body: &str) -> Media {
+        match Playlist::parse(format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{body}").as_bytes()) {
+            Ok(Playlist::Media(media)) => media,
+            other => panic!("not a media playlist: {other:?}"),
+        }
+    }
+
+    /// Segments 10 and 11 with two parts each, and one part of 12.
+    fn low_latency(part_target: &str) -> Media {
+        let parts = |n: u64| {
+            format!(
+                "#EXT-X-PART:DURATION=2,URI=\"{n}.0\"\n#EXT-X-PART:DURATION=2,URI=\"{n}.1\"\n#EXTINF:4,\n{n}\n"
+            )
+        };
+        media(&format!(
+            "#EXT-X-PART-INF:PART-TARGET={part_target}\n#EXT-X-MEDIA-SEQUENCE:10\n{}{}\
+             #EXT-X-PART:DURATION=2,URI=\"12.0\"\n",
+            parts(10),
+            parts(11)
+        ))
+    }
+
+    /// Segments 10 and 11.
+    const PLAIN: &str = "#EXT-X-MEDIA-SEQUENCE:10\n#EXTINF:4,\n10\n#EXTINF:4,\n11\n";
+    const HOLD: Reload = Reload::Hold { max: Duration::from_secs(12) };
+    const SEGMENT: Reload = Reload::Refused(ReloadError::SegmentTooFar);
+    const PART: Reload = Reload::Refused(ReloadError::PartTooFar);
+
+    fn reload(media: &Media, msn: impl Into<Option<u64>>, part: impl Into<Option<u64>>) -> Reload {
+        media.reload(&Directives { msn: msn.into(), part: part.into(), skip: None })
+    }
+
+    /// Section 6.2.5.2: `_HLS_part` requires `_HLS_msn`.
+    #[test]
+    fn d1_a_part_without_its_segment_is_a_bad_request() {
+        let refused = Reload::Refused(ReloadError::PartWithoutMsn);
+        for body in [PLAIN.to_owned(), format!("{PLAIN}#EXT-X-ENDLIST\n")] {
+            assert_eq!(reload(&media(&body), None, 0), refused);
+            assert_eq!(reload(&media(&body), None, u64::MAX), refused);
+        }
+    }
+
+    /// Section 6.2.5.2: held until the segment is there; the whole playlist is sent even if it is an old one.
+    #[test]
+    fn d2_a_request_for_a_segment_waits_for_it() {
+        for (msn, expected) in [
+            (None, Reload::Ready),
+            (Some(0), Reload::Ready),
+            (Some(10), Reload::Ready),
+            (Some(11), Reload::Ready),
+            (Some(12), HOLD),
+            (Some(13), HOLD),
+            (Some(14), SEGMENT),
+            (Some(1 << 63), SEGMENT),
+            (Some(u64::MAX), SEGMENT),
+        ] {
+            assert_eq!(reload(&media(PLAIN), msn, None), expected, "{msn:?}");
+        }
+    }
+
+    /// Section 6.2.5.2: a part beyond the segment's last one is part 0 of the segment that follows.
+    #[test]
+    fn d2_a_request_for_a_part_waits_for_it_or_for_what_follows() {
+        let media = low_latency("2");
+        for (msn, part, expected) in [
+            (9, 7, Reload::Ready),
+            (11, 1, Reload::Ready),
+            (11, 2, Reload::Ready),
+            (11, 99, Reload::Ready),
+            (12, 0, Reload::Ready),
+            (12, 1, HOLD),
+            (12, 3, HOLD),
+            (12, 4, PART),
+            (13, 0, HOLD),
+            (13, 2, HOLD),
+            (13, 3, PART),
+            (13, u64::MAX, PART),
+            (14, 0, SEGMENT),
+            (u64::MAX, u64::MAX, SEGMENT),
+        ] {
+            assert_eq!(reload(&media, msn, part), expected, "{msn} {part}");
+        }
+    }
+
+    #[test]
+    fn d2_a_part_past_the_last_one_waits_for_the_next_segments_first() {
+        let at_the_edge = media(
+            "#EXT-X-PART-INF:PART-TARGET=2\n#EXT-X-MEDIA-SEQUENCE:11\n\
+             #EXT-X-PART:DURATION=2,URI=\"a\"\n#EXT-X-PART:DURATION=2,URI=\"b\"\n#EXTINF:4,\n11\n",
+        );
+        assert_eq!(reload(&at_the_edge, 11, 1), Reload::Ready);
+        assert_eq!(reload(&at_the_edge, 11, 2), HOLD);
+        assert_eq!(reload(&at_the_edge, 11, 9), HOLD);
+    }
+
+    /// Section 6.2.5.2: the Advance Part Limit is three seconds' worth of parts shorter than a second, else three.
+    #[test]
+    fn d2_short_parts_may_be_asked_for_further_ahead() {
+        for (part_target, limit) in [("4", 3), ("1", 3), ("0.999", 3), ("0.5", 6), ("0.33334", 8), ("0", 300)]
+        {
+            let media = low_latency(part_target);
+            assert_eq!(reload(&media, 12, limit), HOLD, "{part_target}");
+            assert_eq!(reload(&media, 12, limit + 1), PART, "{part_target}");
+        }
+    }
+
+    #[test]
+    fn d2_without_part_target_a_part_means_its_segment() {
+        for part in [0, 1, u64::MAX] {
+            assert_eq!(reload(&media(PLAIN), 11, part), Reload::Ready);
+            assert_eq!(reload(&media(PLAIN), 12, part), HOLD);
+            assert_eq!(reload(&media(PLAIN), 14, part), SEGMENT);
+        }
+    }
+
+    /// Section 6.2.5.2: directives are ignored once EXT-X-ENDLIST is there.
+    #[test]
+    fn d2_a_playlist_that_has_ended_answers_at_once() {
+        for body in [format!("{PLAIN}#EXT-X-ENDLIST\n"), format!("#EXT-X-PLAYLIST-TYPE:VOD\n{PLAIN}")] {
+            assert_eq!(reload(&media(&body), 99, None), Reload::Ignored);
+            assert_eq!(reload(&media(&body), 1, 5), Reload::Ignored);
+        }
+    }
+
+    #[test]
+    fn d2_an_empty_playlist_and_one_at_the_end_of_numbers_are_no_trap() {
+        let empty = media("#EXT-X-MEDIA-SEQUENCE:7\n");
+        assert_eq!(reload(&empty, 6, None), Reload::Ready);
+        assert_eq!(reload(&empty, 7, 0), HOLD);
+        assert_eq!(reload(&empty, 9, None), SEGMENT);
+        let last = media("#EXT-X-MEDIA-SEQUENCE:18446744073709551614\n#EXTINF:4,\na\n");
+        assert_eq!(reload(&last, u64::MAX, None), HOLD);
+        assert_eq!(reload(&last, u64::MAX, u64::MAX), HOLD);
+    }
+
+    #[test]
+    fn d2_nothing_is_held_for_no_time_at_all() {
+        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0.4,\na\n";
+        let Ok(Playlist::Media(short)) = Playlist::parse(text.as_bytes()) else { panic!("{text}") };
+        assert_eq!(short.hold_max(), Duration::from_millis(1_500));
+    }
+}

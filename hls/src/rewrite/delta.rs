@@ -1,0 +1,201 @@
+//! Delta updates: the playlist without what its reader knows already (sections 4.4.5.2 and 6.2.5.1).
+
+use super::attributes;
+use super::lines::{Line, Sort, line_break, lines};
+use crate::{Media, Skip};
+
+/// The delta update of a full playlist; `None` if the full one has to be sent.
+///
+/// `media` is what `full` says. There is no delta update if the playlist does not offer one (CAN-SKIP-UNTIL), has
+/// ended, is one itself, or has nothing that is old enough.
+///
+/// The keys and the initialisation section that hold where the list goes on are repeated there. A reader that
+/// merges knows them and reads the same twice; one that does not would go on without them.
+///
+/// Date ranges always stay. A reader that may be told to remember them itself (`v2`, where the playlist has
+/// CAN-SKIP-DATERANGES) has to be told as well which ones are gone, and one version does not say that: it is sent
+/// the full playlist.
+pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
+    let merges_dateranges = skip == Skip::SegmentsAndDateranges && media.server_control.can_skip_dateranges;
+    if media.is_ended() || media.skipped > 0 || merges_dateranges {
+        return None;
+    }
+    let survey = Survey::of(full, skippable(media)?);
+    if survey.skipped == 0 {
+        return None;
+    }
+    let mut writer = Writer {
+        out: Vec::with_capacity(full.len()),
+        line_break: line_break(full),
+        skipped: survey.skipped,
+        phase: Phase::Head,
+        state: State::default(),
+    };
+    for (index, line) in lines(full).enumerate() {
+        writer.line(line)?;
+        if index == 0 && !survey.has_version {
+            writer.version();
+        }
+    }
+    Some(writer.out)
+}
+
+/// How many segments are wholly older than the skip boundary.
+fn skippable(media: &Media) -> Option<usize> {
+    let boundary = media.server_control.can_skip_until?;
+    let mut newer = std::time::Duration::ZERO;
+    for (index, segment) in media.segments.iter().enumerate().rev() {
+        if newer >= boundary {
+            return Some(index + 1);
+        }
+        newer = newer.saturating_add(segment.duration);
+    }
+    None
+}
+
+/// What has to be known before the first line is written.
+struct Survey {
+    skipped: usize,
+    has_version: bool,
+}
+
+impl Survey {
+    /// A byte range without offset goes on where the segment before it ended (section 4.4.4.2), so that the
+    /// list must not go on there: fewer segments are skipped.
+    fn of(full: &[u8], most: usize) -> Self {
+        let mut survey = Self { skipped: 0, has_version: false };
+        let (mut segments, mut leans_on_the_last) = (0, false);
+        for line in lines(full) {
+            match line.sort() {
+                Sort::Version => survey.has_version = true,
+                Sort::ByteRange => leans_on_the_last = !line.text().contains(&b'@'),
+                Sort::Uri => {
+                    if !std::mem::take(&mut leans_on_the_last) && segments <= most {
+                        survey.skipped = segments;
+                    }
+                    segments += 1;
+                }
+                _ => {}
+            }
+        }
+        // Nothing leans on the last segment but what is being made.
+        if segments <= most { Self { skipped: 0, ..survey } } else { survey }
+    }
+}
+
+struct Writer<'a> {
+    out: Vec<u8>,
+    line_break: &'static [u8],
+    skipped: usize,
+    phase: Phase,
+    state: State<'a>,
+}
+
+enum Phase {
+    /// Before anything that belongs to a segment.
+    Head,
+    /// Among segments that are left out; so many have been.
+    Skipping(usize),
+    /// After them.
+    Tail,
+}
+
+impl<'a> Writer<'a> {
+    fn line(&mut self, line: Line<'a>) -> Option<()> {
+        let sort = line.sort();
+        let of_segment = matches!(sort, Sort::Uri | Sort::Key | Sort::Map | Sort::ByteRange | Sort::Segment);
+        if matches!(self.phase, Phase::Head) && of_segment {
+            let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped);
+            self.push(tag.as_bytes());
+            self.phase = Phase::Skipping(0);
+        }
+        match (&mut self.phase, sort) {
+            (_, Sort::Version) if version(line) < VERSION => self.version(),
+            (Phase::Head | Phase::Tail, _) | (_, Sort::Version | Sort::Playlist) => {
+                self.out.extend_from_slice(line.raw);
+            }
+            (Phase::Skipping(_), Sort::Key) => self.state.key(line)?,
+            (Phase::Skipping(_), Sort::Map) => self.state.map(line)?,
+            (Phase::Skipping(done), Sort::Uri) => {
+                *done += 1;
+                if *done == self.skipped {
+                    self.phase = Phase::Tail;
+                    for line in std::mem::take(&mut self.state).lines() {
+                        self.out.extend_from_slice(line.raw);
+                    }
+                }
+            }
+            (Phase::Skipping(_), Sort::ByteRange | Sort::Segment | Sort::Loose) => {}
+        }
+        Some(())
+    }
+
+    /// Section 8: EXT-X-SKIP is of version 9.
+    fn version(&mut self) {
+        let tag = format!("#EXT-X-VERSION:{VERSION}");
+        self.push(tag.as_bytes());
+    }
+
+    fn push(&mut self, tag: &[u8]) {
+        self.out.extend_from_slice(tag);
+        self.out.extend_from_slice(self.line_break);
+    }
+}
+
+/// What holds for the segments that follow, in the lines that said so.
+#[derive(Default)]
+struct State<'a> {
+    /// The keys that the initialisation section was encrypted with (section 4.4.4.5: those before it).
+    keys_of_map: Vec<Line<'a>>,
+    map: Option<Line<'a>>,
+    /// The keys since then.
+    keys: Vec<Line<'a>>,
+}
+
+impl<'a> State<'a> {
+    fn key(&mut self, line: Line<'a>) -> Option<()> {
+        replace_key(&mut self.keys, line)
+    }
+
+    fn map(&mut self, line: Line<'a>) -> Option<()> {
+        self.map = Some(line);
+        let keys = std::mem::take(&mut self.keys);
+        keys.into_iter().try_for_each(|key| replace_key(&mut self.keys_of_map, key))
+    }
+
+    fn lines(self) -> impl Iterator<Item = Line<'a>> {
+        self.keys_of_map.into_iter().chain(self.map).chain(self.keys)
+    }
+}
+
+/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are more
+/// formats than any player knows, they are not compared each with each: there is no delta update then.
+fn replace_key<'a>(keys: &mut Vec<Line<'a>>, line: Line<'a>) -> Option<()> {
+    if ends_encryption(line) {
+        keys.clear();
+    } else {
+        keys.retain(|key| ends_encryption(*key) || format_of(*key) != format_of(line));
+    }
+    keys.push(line);
+    (keys.len() <= KEYS_MAX).then_some(())
+}
+
+fn attribute<'a>(line: Line<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    line.value().and_then(|(_, list)| attributes::value(list, name))
+}
+
+fn ends_encryption(line: Line<'_>) -> bool {
+    attribute(line, b"METHOD") == Some(b"NONE")
+}
+
+fn format_of(line: Line<'_>) -> &[u8] {
+    attribute(line, b"KEYFORMAT").unwrap_or(b"identity")
+}
+
+fn version(line: Line<'_>) -> u64 {
+    let value = line.value().and_then(|(_, value)| std::str::from_utf8(value).ok());
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+}
+
+const VERSION: u64 = 9;
+const KEYS_MAX: usize = 16;

@@ -1,0 +1,114 @@
+//! A playlist that offers what this node can do and its origin cannot (section 4.4.3.8).
+
+use std::time::Duration;
+
+use super::attributes;
+use super::lines::{Line, line_break, lines};
+use crate::Media;
+
+/// What is offered in the origin's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Offer {
+    /// Blocking reload.
+    BlockingReload,
+    /// Delta updates.
+    DeltaUpdates,
+    /// Both.
+    Both,
+}
+
+/// The playlist with the offer in its EXT-X-SERVER-CONTROL, which it is given if it has none. What the origin
+/// offers itself stays, and so does a playlist that has ended: it is never reloaded.
+///
+/// `media` is what `playlist` says.
+pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
+    let wanted = wanted(media, offer);
+    if media.is_ended() || wanted.is_empty() {
+        return playlist.to_vec();
+    }
+    let mut out = Vec::with_capacity(playlist.len() + NEW_BYTES_MAX);
+    let has_control = lines(playlist).any(|line| line.name() == CONTROL);
+    for line in lines(playlist) {
+        match line.name() {
+            CONTROL => amend(&mut out, line, &wanted),
+            TARGET if !has_control => {
+                out.extend_from_slice(line.raw);
+                insert(&mut out, line, line_break(playlist), &wanted);
+            }
+            _ => out.extend_from_slice(line.raw),
+        }
+    }
+    out
+}
+
+type Attribute = (&'static str, String);
+
+/// What the tag has to say and does not say yet.
+fn wanted(media: &Media, offer: Offer) -> Vec<Attribute> {
+    let control = &media.server_control;
+    let mut wanted: Vec<Attribute> = Vec::new();
+    if matches!(offer, Offer::BlockingReload | Offer::Both) && !control.can_block_reload {
+        wanted.push(("CAN-BLOCK-RELOAD", "YES".to_owned()));
+    }
+    if matches!(offer, Offer::DeltaUpdates | Offer::Both) && control.can_skip_until.is_none() {
+        // At least six target durations.
+        wanted.push(("CAN-SKIP-UNTIL", seconds(media.pace() * 6)));
+    }
+    if wanted.is_empty() {
+        return wanted;
+    }
+    // At least three target durations. A lower value was wrong before; beside the offer players act on it.
+    if control.hold_back.is_some_and(|hold_back| hold_back < media.target_duration * 3) {
+        wanted.push(("HOLD-BACK", seconds(media.target_duration * 3)));
+    }
+    // Required where there are parts; three part targets are what is recommended.
+    if let (Some(target), None) = (media.part_target, control.part_hold_back) {
+        wanted.push(("PART-HOLD-BACK", seconds(target.saturating_mul(3))));
+    }
+    wanted
+}
+
+/// Replaces the attributes that are there and adds the others.
+fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
+    let text = line.text();
+    let mut tag = if line.value().is_some() { text.to_vec() } else { [text, b":"].concat() };
+    for (name, value) in wanted {
+        let start = CONTROL.len() + 1;
+        let list = tag.get(start..).unwrap_or_default();
+        if let Some(place) = attributes::find(list, name.as_bytes()) {
+            tag.splice(start + place.start..start + place.end, value.bytes());
+        } else {
+            let comma = if list.trim_ascii().is_empty() { "" } else { "," };
+            tag.extend_from_slice(format!("{comma}{name}={value}").as_bytes());
+        }
+    }
+    out.append(&mut tag);
+    out.extend_from_slice(line.raw.get(text.len()..).unwrap_or_default());
+}
+
+fn insert(out: &mut Vec<u8>, after: Line<'_>, line_break: &[u8], wanted: &[Attribute]) {
+    let ends = after.raw.ends_with(b"\n");
+    if !ends {
+        out.extend_from_slice(line_break);
+    }
+    out.extend_from_slice(CONTROL);
+    for (index, (name, value)) in wanted.iter().enumerate() {
+        let before = if index == 0 { ":" } else { "," };
+        out.extend_from_slice(format!("{before}{name}={value}").as_bytes());
+    }
+    if ends {
+        out.extend_from_slice(line_break);
+    }
+}
+
+/// A decimal number of seconds, exact: `12.0`, `1.00002`.
+fn seconds(duration: Duration) -> String {
+    let fraction = format!("{:09}", duration.subsec_nanos());
+    let fraction = fraction.trim_end_matches('0');
+    format!("{}.{}", duration.as_secs(), if fraction.is_empty() { "0" } else { fraction })
+}
+
+const CONTROL: &[u8] = b"#EXT-X-SERVER-CONTROL";
+const TARGET: &[u8] = b"#EXT-X-TARGETDURATION";
+/// About what the longest offer takes.
+const NEW_BYTES_MAX: usize = 128;

@@ -1,0 +1,245 @@
+//! What is remembered of one media playlist from version to version.
+
+mod news;
+mod rhythm;
+mod step;
+mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use news::{Announced, What};
+pub use step::{Restart, Step};
+
+use crate::{Map, Media, Position, QueryRules, Resource};
+use news::Before;
+use rhythm::Rhythm;
+use window::{Shared, Window};
+
+/// The versions of one media playlist, as they came to one node: how far it is, what it lists, when it moved.
+///
+/// Times are durations since a moment of the caller's choice that never go back. Of an answer that was not fresh
+/// when it came (`Age`), the time to give is the one when it was made.
+///
+/// What makes a step (see [`Step`]) is decided in this order:
+///
+/// 1. A segment number that both versions list, or that was listed lately, with another path or another
+///    initialisation section: the stream has begun anew. The query does not count, nor does the server's name.
+/// 2. A greater [`Position`] is a step forward. So is one far ahead that shares no number: versions were missed.
+/// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags behind.
+///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at 0 or 1 where the
+///    known one does not, or is less than half as long, or lies further back than what is remembered.
+/// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_PACES_MAX`] target
+///    durations, is the stream from then on.
+/// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    latest: Option<Latest>,
+    window: Window,
+    rhythm: Rhythm,
+    news: Vec<Announced>,
+    behind: Option<Behind>,
+    incarnation: u64,
+}
+
+#[derive(Debug)]
+struct Latest {
+    before: Before,
+    is_ended: bool,
+    target_duration: Duration,
+    /// The longest time between two versions that is still in order.
+    pace: Duration,
+}
+
+/// A source that lags behind.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    since: Duration,
+    position: Position,
+}
+
+impl Timeline {
+    /// What a version means that was seen at `now`. Nothing is remembered of it.
+    pub fn judge(&self, media: &Media, now: Duration) -> Step {
+        let Some(latest) = &self.latest else { return Step::First };
+        let shared = match self.window.compare(media) {
+            Shared::Contradiction(restart) => return Step::Restarted(restart),
+            shared => shared,
+        };
+        let (known, position) = (latest.before.position(), media.position());
+        let ends = media.is_ended() && !latest.is_ended;
+        if position < known {
+            self.judge_older(latest, media, shared, now)
+        } else if ends {
+            Step::Ended
+        } else if position > known {
+            Step::Forward
+        } else if latest.is_ended && !media.is_ended() {
+            Step::Backward { by: 0 }
+        } else {
+            Step::Unchanged
+        }
+    }
+
+    /// Judges a version and remembers it, unless it lags behind.
+    pub fn observe(&mut self, media: &Media, now: Duration) -> Step {
+        let step = self.judge(media, now);
+        match step {
+            Step::Restarted(_) => {
+                let incarnation = self.incarnation.wrapping_add(1);
+                *self = Self { incarnation, ..Self::default() };
+                self.take_up(media);
+                self.rhythm.moved(media, None, now);
+            }
+            Step::First | Step::Forward | Step::Ended => {
+                let before = self.position();
+                self.take_up(media);
+                self.rhythm.moved(media, before, now);
+            }
+            Step::Unchanged => {
+                self.take_up(media);
+                self.rhythm.still(now);
+            }
+            Step::Backward { .. } => {
+                self.news.clear();
+                self.behind.get_or_insert_with(|| Behind { since: now, position: media.position() });
+            }
+        }
+        if step.is_taken_up() {
+            self.behind = None;
+        }
+        step
+    }
+
+    fn take_up(&mut self, media: &Media) {
+        self.news = news::news(media, self.latest.as_ref().map(|latest| &latest.before));
+        self.window.extend(media);
+        let newest = media.segments.last().map_or(Duration::ZERO, |segment| segment.duration);
+        self.latest = Some(Latest {
+            before: Before::of(media),
+            is_ended: media.is_ended(),
+            target_duration: media.target_duration,
+            // Some encoders exceed the target duration that they announce.
+            pace: media.pace().max(newest.min(media.pace() * 2)),
+        });
+    }
+
+    /// A version that is older than the one that is known.
+    fn judge_older(&self, latest: &Latest, media: &Media, shared: Shared, now: Duration) -> Step {
+        let by = latest.before.position().sequence - media.next_sequence();
+        let is_empty = media.next_sequence() == media.media_sequence && media.next_parts.is_empty();
+        if is_empty {
+            return Step::Backward { by };
+        }
+        if by > RESET_SEGMENTS_MIN && self.begins_anew(media, by, shared) {
+            return Step::Restarted(Restart::SequenceReset);
+        }
+        let is_lagging = self.behind.is_some_and(|behind| {
+            media.position() > behind.position
+                && now.saturating_sub(behind.since) > latest.pace * LAG_PACES_MAX
+        });
+        if is_lagging { Step::Restarted(Restart::Lagged) } else { Step::Backward { by } }
+    }
+
+    fn begins_anew(&self, media: &Media, by: u64, shared: Shared) -> bool {
+        let first = media.media_sequence;
+        let is_first_list = first <= 1 && self.window.first_listed() > first;
+        let listed = media.next_sequence() - first;
+        let has_shrunk = listed.saturating_mul(2) < self.window.listed();
+        let is_out_of_sight = shared == Shared::Nothing && by > window::UNLISTED_MAX as u64;
+        is_first_list || has_shrunk || is_out_of_sight
+    }
+
+    /// How far the stream is.
+    pub fn position(&self) -> Option<Position> {
+        self.latest.as_ref().map(|latest| latest.before.position())
+    }
+
+    /// EXT-X-TARGETDURATION of the newest version.
+    pub fn target_duration(&self) -> Option<Duration> {
+        self.latest.as_ref().map(|latest| latest.target_duration)
+    }
+
+    /// The initialisation section of what is being made.
+    pub fn map(&self) -> Option<&Arc<Map>> {
+        self.latest.as_ref()?.before.map()
+    }
+
+    /// The URI of a segment, as long as it is remembered.
+    pub fn uri(&self, sequence: u64) -> Option<&Arc<str>> {
+        self.window.uri(sequence)
+    }
+
+    /// Counts the new beginnings. What was cached under another number belongs to another stream.
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Nothing more will come.
+    pub fn is_ended(&self) -> bool {
+        self.latest.as_ref().is_some_and(|latest| latest.is_ended)
+    }
+
+    /// When it was last seen to have moved.
+    pub const fn moved_at(&self) -> Option<Duration> {
+        self.rhythm.moved_at()
+    }
+
+    /// Has it stood still for more than one and a half target durations without having ended (section 6.3.4)?
+    pub fn is_frozen(&self, now: Duration) -> bool {
+        self.frozen_after().is_some_and(|moment| now > moment)
+    }
+
+    /// The moment after which it counts as frozen if it does not move; `None` if it has ended.
+    pub fn frozen_after(&self) -> Option<Duration> {
+        let latest = self.latest.as_ref().filter(|latest| !latest.is_ended)?;
+        Some(self.moved_at()?.saturating_add(latest.pace * 3 / 2))
+    }
+
+    /// When the next version is due, for those who have to poll; in the past if it is late, `None` if there will be
+    /// none.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.rhythm.due().filter(|_| !self.is_ended())
+    }
+
+    /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a
+    /// server does not have it, it has it not yet.
+    pub fn announces(&self, uri: &str) -> bool {
+        self.lists_any(|listed| listed == uri)
+    }
+
+    /// The same for what a client asks for, where `playlist` is the resource that this timeline is about.
+    pub fn announces_at(&self, playlist: &Resource, wanted: &Resource, rules: &QueryRules) -> bool {
+        let name = wanted.path.rsplit('/').next().unwrap_or_default();
+        let is_wanted = |found: Resource| found.path == wanted.path && found.query == wanted.query;
+        self.lists_any(|uri| may_end_in(uri, name) && playlist.resolve(uri, rules).is_some_and(is_wanted))
+    }
+
+    fn lists_any(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        let latest = self.latest.as_ref();
+        latest.is_some_and(|latest| latest.before.announces(&is_it)) || self.window.lists(&is_it)
+    }
+
+    /// What the last version that was observed announced for the first time, in the order in which players will
+    /// ask for it. Of a first version it is the newest segment and what follows it.
+    pub fn news(&self) -> &[Announced] {
+        &self.news
+    }
+}
+
+/// Whether it is worth the work to resolve a URI. One that may have to be escaped always is.
+fn may_end_in(uri: &str, name: &str) -> bool {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    last == name || last.is_empty() || !last.bytes().all(is_plain)
+}
+
+/// A player stays three target durations behind the newest segment (section 6.3.3), so that a source that is up to
+/// one more behind is one that it could have come from.
+pub const RESET_SEGMENTS_MIN: u64 = 4;
+/// After so many target durations without anything new a player has nothing left to play.
+pub const LAG_PACES_MAX: u32 = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! When the next version is due.
+
+use std::time::Duration;
+
+use crate::{Media, Position};
+
+/// How often and at which moments a playlist moves.
+///
+/// A poll says only that the playlist has moved since the poll before: the moment lies in a bracket between two
+/// polls. As a live playlist moves about once in an interval, the bracket of the last move, one interval later,
+/// is that of the next one, and what both leave is narrower than either. A poll in the middle of a wide bracket
+/// halves it, whatever it finds; once it is narrow, a poll at its end finds the new version nearly always.
+#[derive(Debug, Default)]
+pub(super) struct Rhythm {
+    /// When it was last seen to have moved.
+    moved: Option<Duration>,
+    /// When it was last seen unmoved since then.
+    still: Option<Duration>,
+    bracket: Option<Bracket>,
+    /// The mean time between moves.
+    mean: Option<Duration>,
+    /// Moves without a gap between them.
+    moves: u32,
+    /// What the playlist says about the time between moves.
+    announced: Duration,
+}
+
+/// The last move was after `earliest` and not after `latest`.
+#[derive(Debug, Clone, Copy)]
+struct Bracket {
+    earliest: Duration,
+    latest: Duration,
+}
+
+impl Rhythm {
+    /// A version that has moved, seen at `now`; the position that was known before, if there was one.
+    pub(super) fn moved(&mut self, media: &Media, before: Option<Position>, now: Duration) {
+        self.announced = announced(media);
+        let interval = self.interval();
+        let unseen = now.saturating_sub(interval);
+        let earliest = self.still.or(self.moved).map_or(unseen, |still| still.max(unseen));
+        let seen = Bracket { earliest: earliest.min(now), latest: now };
+        let last = self.bracket.filter(|_| is_one_move(before, media));
+        let bracket = last.map_or(seen, |last| last.after(interval).meet(seen));
+        if let (Some(_), Some(moved)) = (last, self.moved) {
+            let between = now.saturating_sub(moved);
+            // The first version was seen at any time after it had come.
+            if self.moves > 0 {
+                self.mean = Some(self.mean.map_or(between, |mean| (mean * 3 + between) / 4));
+            }
+            self.moves = self.moves.saturating_add(1);
+        }
+        self.moved = Some(now);
+        self.still = None;
+        self.bracket = Some(bracket);
+    }
+
+    /// A version that has not moved, seen at `now`.
+    pub(super) const fn still(&mut self, now: Duration) {
+        self.still = Some(now);
+    }
+
+    pub(super) const fn moved_at(&self) -> Option<Duration> {
+        self.moved
+    }
+
+    pub(super) fn due(&self) -> Option<Duration> {
+        let (bracket, interval) = (self.bracket?, self.interval());
+        let width = bracket.latest.saturating_sub(bracket.earliest);
+        let believed = if width > interval / NARROW { bracket.earliest + width / 2 } else { bracket.latest };
+        Some(believed.saturating_add(interval))
+    }
+
+    /// What the playlist announces, unless it was seen to keep another time: encoders publish two segments at once,
+    /// or shorter ones than they say. What is observed is bounded by what is plausible.
+    fn interval(&self) -> Duration {
+        let announced = self.announced;
+        match self.mean {
+            Some(mean) if self.moves >= MOVES_MIN && mean.abs_diff(announced) > announced / 8 => {
+                mean.clamp(announced / 2, announced * 3)
+            }
+            _ => announced,
+        }
+    }
+}
+
+impl Bracket {
+    /// Where the next move is expected. No encoder keeps time to the millisecond.
+    fn after(self, interval: Duration) -> Self {
+        let slack = interval / SLACK;
+        Self {
+            earliest: self.earliest.saturating_add(interval).saturating_sub(slack),
+            latest: self.latest.saturating_add(interval).saturating_add(slack),
+        }
+    }
+
+    /// What this expectation leaves of what was seen. If the two have nothing in common, it was wrong.
+    fn meet(self, seen: Self) -> Self {
+        let (earliest, latest) = (self.earliest.max(seen.earliest), self.latest.min(seen.latest));
+        if earliest <= latest { Self { earliest, latest } } else { seen }
+    }
+}
+
+/// Section 6.2.2: a new version comes when a segment is complete; with parts, when a part is.
+fn announced(media: &Media) -> Duration {
+    let newest = media.segments.last();
+    let has_parts = !media.next_parts.is_empty() || newest.is_some_and(|segment| !segment.parts.is_empty());
+    let interval = match (media.part_target.filter(|_| has_parts), newest) {
+        (Some(target), _) => target,
+        (None, Some(segment)) => segment.duration,
+        (None, None) => media.target_duration,
+    };
+    // A segment that claims to be much longer than any may be is not waited for.
+    interval.clamp(INTERVAL_MIN, media.pace() * 2)
+}
+
+/// Versions that were missed would make the time between moves look long.
+fn is_one_move(before: Option<Position>, media: &Media) -> bool {
+    before.is_some_and(|before| media.next_sequence().saturating_sub(before.sequence) <= SEGMENTS_AT_ONCE)
+}
+
+const MOVES_MIN: u32 = 3;
+const SEGMENTS_AT_ONCE: u64 = 2;
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Shares of an interval: how far a move may be from where it is expected, and how wide a narrow bracket is.
+const SLACK: u32 = 256;
+const NARROW: u32 = 32;

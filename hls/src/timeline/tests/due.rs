@@ -1,0 +1,80 @@
+//! When the next version is due.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that polls it when it is due
+/// and, if nothing has come, each 25 ms. How late each version was found, and with how many polls.
+fn polls(
+    interval: Duration,
+    at_once: u64,
+    phase: Duration,
+    jitter: impl Fn(u64) -> Duration,
+) -> Vec<(Duration, u32)> {
+    let published = |number: u64| phase + interval * u32::try_from(number).unwrap() + jitter(number);
+    let mut timeline = Timeline::default();
+    let (mut seen, mut polls, mut now) = (0, 0, phase + interval * 2 / 3);
+    let mut found = Vec::new();
+    while found.len() < 60 {
+        let newest = (seen..seen + 9).take_while(|&number| published(number) <= now).last().unwrap_or(seen);
+        polls += 1;
+        if timeline.observe(&live(0, (newest + 1) * at_once), now).is_taken_up() {
+            found.push((now.saturating_sub(published(newest)), polls));
+            (seen, polls) = (newest, 0);
+        }
+        now = timeline.next_due().unwrap().max(now + Duration::from_millis(25));
+    }
+    found
+}
+
+fn check(found: &[(Duration, u32)]) -> Result<(), TestCaseError> {
+    let settled = found.get(10..).unwrap_or_default();
+    let total: u32 = settled.iter().map(|(_, polls)| polls).sum();
+    prop_assert!(f64::from(total) <= 1.5 * 50.0, "{total} polls for 50 versions: {found:?}");
+    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 4), "{found:?}");
+    let mut late: Vec<Duration> = settled.iter().map(|&(late, _)| late).collect();
+    late.sort();
+    prop_assert!(late[25] <= Duration::from_millis(70), "{late:?}");
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn the_moment_is_found_within_few_versions_and_few_polls(phase in 0..2_000_u64, first in 0..2_000_u64) {
+        let phase = Duration::from_millis(10_000 + phase);
+        check(&polls(TARGET, 1, phase, |_| Duration::ZERO))?;
+        // An encoder whose versions come up to 10 ms late.
+        check(&polls(TARGET, 1, phase, |number| Duration::from_millis((number * 7 + first) % 10)))?;
+    }
+}
+
+#[test]
+fn nothing_is_due_of_a_playlist_that_nobody_knows() {
+    assert_eq!(Timeline::default().next_due(), None);
+}
+
+#[test]
+fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
+    let due = |text: &str| {
+        let mut timeline = Timeline::default();
+        timeline.observe(&parse(text), seconds(100));
+        timeline.next_due().unwrap().saturating_sub(seconds(100))
+    };
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n";
+    // Of a first version only the half of the interval is certain to have to pass.
+    assert_eq!(due(&format!("{head}#EXTINF:4,\na\n")), seconds(2));
+    assert_eq!(due(&format!("{head}#EXTINF:3,\na\n")), Duration::from_millis(1_500));
+    assert_eq!(
+        due(&format!("{head}#EXTINF:4,\na\n#EXT-X-PART:DURATION=1,URI=\"b\"\n")),
+        Duration::from_millis(500)
+    );
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n"), seconds(2));
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:900,\na\n"), seconds(4));
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
+}
+
+#[test]
+fn an_encoder_that_publishes_two_segments_at_once_is_found_out() {
+    check(&polls(TARGET * 2, 2, seconds(10), |_| Duration::ZERO)).unwrap();
+}

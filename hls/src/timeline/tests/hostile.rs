@@ -1,0 +1,83 @@
+//! Playlists that nobody writes by mistake.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
+    let mut timeline = Timeline::default();
+    for first in [0, 1] {
+        timeline.observe(&live(first, 100_000), seconds(first));
+    }
+    assert_eq!(timeline.position().map(|position| position.sequence), Some(100_001));
+    assert!(timeline.announces("seg-100000.ts") && timeline.announces("seg-99000.ts"));
+    assert!(!timeline.announces("seg-5.ts"));
+    assert_eq!((timeline.uri(5), timeline.news().len()), (None, 1));
+    assert_eq!(timeline.judge(&live(1, 3), seconds(9)), Step::Restarted(Restart::SequenceReset));
+}
+
+#[test]
+fn numbers_up_to_the_last_one_are_numbers() {
+    for first in [1 << 63, u64::MAX - 3] {
+        let mut timeline = after(&[live(first, 2), live(first + 1, 2)]);
+        assert_eq!(timeline.judge(&live(first, 2), seconds(9)), Step::Backward { by: 1 });
+        assert_eq!(timeline.observe(&live(0, 2), seconds(9)), Step::Restarted(Restart::SequenceReset));
+        assert_eq!(timeline.observe(&live(first, 2), seconds(9)), Step::Forward);
+    }
+}
+
+#[test]
+fn a_megabyte_of_uri_is_not_remembered() {
+    let long = "x".repeat(1 << 20);
+    let timeline = after(&[named(&long, 7, 2, "")]);
+    assert_eq!(timeline.uri(7), None);
+    assert!(!timeline.announces(&long));
+    assert_eq!(timeline.judge(&live(7, 3), seconds(9)), Step::Forward);
+}
+
+#[test]
+fn ten_thousand_parts_and_hints_are_few_news() {
+    let mut text = String::from("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=1\n");
+    for number in 0..10_000 {
+        writeln!(
+            text,
+            "#EXT-X-PART:DURATION=1,URI=\"{number}\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"h{number}\""
+        )
+        .unwrap();
+    }
+    let timeline = after(&[parse(&text)]);
+    assert_eq!(timeline.news().len(), 256);
+    assert!(timeline.announces("9999") && timeline.announces("h0") && !timeline.announces("h9999"));
+}
+
+/// A version of some stream: where its list begins, how long it is, whose it is.
+fn version() -> impl Strategy<Value = Media> {
+    (0..40_u64, 0..8_u64, 0..2_u64, 0..3_usize).prop_map(|(first, count, name, parts)| {
+        let more = "#EXT-X-PART:DURATION=1,URI=\"p\"\n".repeat(parts);
+        named(&format!("{name}-#.ts"), first, count, &more)
+    })
+}
+
+proptest! {
+    /// Promise 5: whatever sources send, what is taken up never goes back within one incarnation.
+    #[test]
+    fn no_order_of_versions_takes_a_stream_back(versions in proptest::collection::vec(version(), 1..40)) {
+        let mut timeline = Timeline::default();
+        for (now, media) in (0..).zip(&versions) {
+            let (before, incarnation) = (timeline.position(), timeline.incarnation());
+            let step = timeline.observe(media, seconds(now));
+            if timeline.incarnation() == incarnation {
+                prop_assert!(timeline.position() >= before);
+            } else {
+                prop_assert!(matches!(step, Step::Restarted(_)));
+            }
+            if step.is_taken_up() {
+                prop_assert_eq!(timeline.position(), Some(media.position()));
+                prop_assert_eq!(timeline.judge(media, seconds(now)), Step::Unchanged);
+                let is_announced = |uri: &Option<Arc<str>>| timeline.announces(uri.as_deref().unwrap());
+                prop_assert!(media.segments.iter().all(|segment| is_announced(&segment.uri)));
+            }
+        }
+    }
+}

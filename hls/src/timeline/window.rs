@@ -1,0 +1,148 @@
+//! The segments that are remembered, by their numbers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::{Map, Media, Restart, Segment};
+
+/// The newest segments of one incarnation: those that are listed, and some that were until lately.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// Consecutive numbers, oldest first.
+    segments: VecDeque<Known>,
+    /// The number of the first one.
+    first: u64,
+    /// The number of the first one that is listed.
+    first_listed: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    uri: Option<Arc<str>>,
+    map: Option<Arc<Map>>,
+}
+
+impl Window {
+    /// Takes up a version: it is of the same incarnation and lags behind in nothing, or the window is empty.
+    pub(super) fn extend(&mut self, media: &Media) {
+        let too_many = media.segments.len().saturating_sub(SEGMENTS_MAX);
+        let from = media.first_listed().saturating_add(too_many as u64);
+        if from > self.end() || from < self.first {
+            // Nothing connects the two: what lies between was never seen.
+            self.segments.clear();
+            self.first = from;
+        }
+        // Written anew: some origins sign their URIs for each version.
+        self.segments.truncate(distance(self.first, from));
+        self.segments.extend(media.segments.iter().skip(too_many).map(Known::from));
+        // A delta update still lists what it skips.
+        self.first_listed = media.media_sequence;
+        let listed = distance(self.first_listed.max(self.first), self.end());
+        let keep = listed.saturating_add(UNLISTED_MAX).min(SEGMENTS_MAX);
+        let excess = self.segments.len().saturating_sub(keep);
+        self.segments.drain(..excess);
+        self.first = self.first.saturating_add(excess as u64);
+    }
+
+    /// Compares what both know of the same numbers.
+    pub(super) fn compare(&self, media: &Media) -> Shared {
+        let start = media.first_listed().max(self.first);
+        let known = self.segments.iter().skip(distance(self.first, start));
+        let listed = media.segments.iter().skip(distance(media.first_listed(), start));
+        let mut shared = Shared::Nothing;
+        for (known, listed) in known.zip(listed) {
+            if let Some(restart) = known.contradicts(listed) {
+                return Shared::Contradiction(restart);
+            }
+            shared = Shared::Same;
+        }
+        shared
+    }
+
+    /// Is it one of the segments, or initialisation sections, that are listed?
+    pub(super) fn lists(&self, is_it: impl Fn(&str) -> bool) -> bool {
+        let listed = self.segments.iter().skip(distance(self.first, self.first_listed));
+        let mut last_map = None;
+        // The newest are asked for most.
+        listed.rev().any(|known| {
+            let map =
+                known.map.as_ref().and_then(|map| map.uri.as_deref()).filter(|map| last_map != Some(*map));
+            last_map = map.or(last_map);
+            known.uri.as_deref().is_some_and(&is_it) || map.is_some_and(&is_it)
+        })
+    }
+
+    pub(super) fn uri(&self, sequence: u64) -> Option<&Arc<str>> {
+        let index = usize::try_from(sequence.checked_sub(self.first)?).ok()?;
+        self.segments.get(index)?.uri.as_ref()
+    }
+
+    /// How many of its segments are listed.
+    pub(super) fn listed(&self) -> u64 {
+        self.end().saturating_sub(self.first_listed)
+    }
+
+    pub(super) const fn first_listed(&self) -> u64 {
+        self.first_listed
+    }
+
+    fn end(&self) -> u64 {
+        self.first.saturating_add(self.segments.len() as u64)
+    }
+}
+
+/// What a version shares with what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// No number.
+    Nothing,
+    /// At least one number, and nothing speaks against one stream.
+    Same,
+    /// They cannot be one stream.
+    Contradiction(Restart),
+}
+
+impl Known {
+    fn contradicts(&self, segment: &Segment) -> Option<Restart> {
+        let differ = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| match (one, other) {
+            (Some(one), Some(other)) => one != other && place(one) != place(other),
+            // Nothing is known of a URI that could not be resolved, or was not kept.
+            _ => false,
+        };
+        if differ(self.uri.as_ref(), segment.uri.as_ref()) {
+            return Some(Restart::ChangedUri);
+        }
+        let (known, listed) = (self.map.as_ref()?, segment.map.as_ref()?);
+        let differs = differ(known.uri.as_ref(), listed.uri.as_ref()) || known.range != listed.range;
+        differs.then_some(Restart::ChangedMap)
+    }
+}
+
+impl From<&Segment> for Known {
+    fn from(segment: &Segment) -> Self {
+        let uri = segment.uri.as_ref().filter(|uri| uri.len() <= URI_BYTES_MAX).map(Arc::clone);
+        Self { uri, map: segment.map.as_ref().map(Arc::clone) }
+    }
+}
+
+/// What of a URI names the object. Origins sign their URIs anew for each version, in the query, and a backup may
+/// put its own name before the path: neither makes another stream.
+fn place(uri: &str) -> &str {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    match path.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => path.strip_prefix('/').unwrap_or(path),
+    }
+}
+
+fn distance(from: u64, to: u64) -> usize {
+    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
+}
+
+/// Segments that are remembered after they have left the list: enough to know a source again that lags behind by
+/// more than its list is long.
+pub(super) const UNLISTED_MAX: usize = 64;
+/// Four hours of two-second segments. Of a longer list only the newest are remembered.
+const SEGMENTS_MAX: usize = 8_192;
+/// No server takes a longer one.
+const URI_BYTES_MAX: usize = 8_192;
