@@ -88,6 +88,8 @@ pub(crate) struct Fill {
     deserted: Notify,
     /// Wanted for its own sake, whoever asks: a refresh in the background.
     wanted: bool,
+    /// There is an old object that the answer may find to be current.
+    renews: bool,
     /// The slot that the answer goes to; changes when the answer turns out to vary.
     pub(crate) home: Mutex<Arc<Slot>>,
 }
@@ -99,7 +101,7 @@ enum Progress {
 }
 
 impl Fill {
-    pub(crate) fn new(home: Arc<Slot>, wanted: bool) -> Self {
+    pub(crate) fn new(home: Arc<Slot>, wanted: bool, renews: bool) -> Self {
         Self {
             progress: Mutex::new(Progress::Asked),
             changed: Notify::new(),
@@ -107,6 +109,7 @@ impl Fill {
             served: AtomicUsize::new(0),
             deserted: Notify::new(),
             wanted,
+            renews,
             home: Mutex::new(home),
         }
     }
@@ -191,6 +194,11 @@ impl Ticket {
     /// Whether this ticket's holder caused the fill.
     pub fn is_elected(&self) -> bool {
         self.elected
+    }
+
+    /// Whether an old object was held when the fill began.
+    pub fn renews(&self) -> bool {
+        self.fill.renews
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Object {
     pub rendered: OnceLock<Bytes>,
     /// The body in gzip, made by the first who needs it; `None` inside where it is not worth it.
     pub gzip: OnceLock<Option<Bytes>>,
+    /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
+    pub delta: OnceLock<Option<Bytes>>,
 }
 
 impl Object {
@@ -82,7 +84,26 @@ impl Object {
             source,
             rendered: OnceLock::new(),
             gzip: OnceLock::new(),
+            delta: OnceLock::new(),
         }
+    }
+
+    /// The same object at the end of its freshness: only good for its validators, and where no source can answer.
+    pub(crate) fn expired(&self, now: Instant) -> Self {
+        let age = self.age(now);
+        let end = self.lifetimes.ttl.saturating_add(self.lifetimes.keep);
+        let ttl = self.lifetimes.ttl.min(age);
+        let lifetimes =
+            Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
+        let expired = Self {
+            received: self.received,
+            variant: self.variant.clone(),
+            ..Self::new(self.head.clone(), Arc::clone(&self.body), lifetimes, Arc::clone(&self.source))
+        };
+        if let Some(gzip) = self.gzip.get() {
+            let _empty_before = expired.gzip.set(gzip.clone());
+        }
+        expired
     }
 
     /// The age of the answer: what it brought along plus how long it has been here (RFC 9111 section 4.2.3).
@@ -118,7 +139,8 @@ impl Object {
     /// The weight of the head and of what was derived from the object; the body is weighed apart.
     pub(crate) fn overhead(&self) -> u64 {
         let derived = self.rendered.get().map_or(0, Bytes::len)
-            + self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+            + self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len)
+            + self.delta.get().and_then(Option::as_ref).map_or(0, Bytes::len);
         self.head.weight() + derived as u64 + 256
     }
 }

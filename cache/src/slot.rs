@@ -105,12 +105,36 @@ impl Slot {
         }
         let stale = held.object.clone();
         let in_grace = stale.clone().filter(|object| object.state(now) == State::Grace);
-        let fill = Arc::new(Fill::new(Arc::clone(self), in_grace.is_some()));
+        let fill = Arc::new(Fill::new(Arc::clone(self), in_grace.is_some(), stale.is_some()));
         held.fill = Some(Arc::clone(&fill));
         Decision::Settled(match in_grace {
             Some(object) => Lookup::Stale { object, refresh: Some(pen(fill, stale)) },
             None => Lookup::Miss(Ticket::take(&fill, true), pen(fill, stale)),
         })
+    }
+
+    /// Elects the asker to bring the next version while the present one still serves, unless a fill is under way or
+    /// the answers vary.
+    pub(crate) fn elect_early(
+        self: &Arc<Self>,
+        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> Filling,
+    ) -> Option<Filling> {
+        let mut held = self.held.lock();
+        if held.fill.is_some() || held.vary.is_some() {
+            return None;
+        }
+        let stale = held.object.clone();
+        let fill = Arc::new(Fill::new(Arc::clone(self), true, stale.is_some()));
+        held.fill = Some(Arc::clone(&fill));
+        Some(pen(fill, stale))
+    }
+
+    /// Ends the freshness and the grace of the object.
+    pub(crate) fn expire(&self) {
+        let mut held = self.held.lock();
+        if let Some(object) = &held.object {
+            held.object = Some(Arc::new(object.expired(Instant::now())));
+        }
     }
 
     /// Lets go of the object after an eviction: moka frees what it evicted at some later time, and until then the

@@ -145,6 +145,18 @@ impl Cache {
         Lookup::Pass
     }
 
+    /// The pen for the next version of what is held for `key`, however fresh that is: it goes on serving until the next
+    /// version is complete. `None` while a fill is under way already, and where the answers vary.
+    pub fn fill_early(&self, key: &Key) -> Option<Filling> {
+        self.0.elect_early(&self.0.slot(key))
+    }
+
+    /// Ends the freshness of what is held for `key`: whoever asks next waits until it is renewed. It still stands in
+    /// where no source can answer.
+    pub fn expire(&self, key: &Key) {
+        self.0.slot(key).expire();
+    }
+
     /// Forgets what is held for `key`, in all its variants. A fill under way goes on for those who read it, but what
     /// it brings is not stored.
     pub fn purge(&self, key: &Key) {
@@ -242,6 +254,16 @@ impl Inner {
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         Ok(decision)
+    }
+
+    fn elect_early(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<Filling> {
+        let mut shard = self.shard(&slot.key).lock();
+        if self.other(&shard, slot).is_some() {
+            return None;
+        }
+        let filling = slot.elect_early(|fill, stale| Filling::new(Arc::clone(self), fill, stale))?;
+        shard.insert(slot.key.clone(), Arc::clone(slot));
+        Some(filling)
     }
 
     /// Makes `fill`, which is under way elsewhere, the fill of this slot too, if the slot stands for its key and

@@ -26,7 +26,8 @@ impl Edge {
         let candidates = shields::of(&config);
         let sites = config.site.iter().map(|site| {
             let candidates = candidates.for_site(site);
-            (site.clone(), Arc::new(Site::new(site, candidates)))
+            let has_shields = !config.shields.is_empty();
+            (site.clone(), Arc::new(Site { has_shields, ..Site::new(site, candidates) }))
         });
         let sites = Sites::new(sites.collect());
         Ok(Self(Node::load(Role::Edge, config.settings(), sites).await?))

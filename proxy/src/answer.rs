@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Object};
-use tidegate_hls::Kind;
+use tidegate_hls::{Kind, Playlist};
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -40,15 +40,20 @@ pub(crate) async fn object(
         }
     }
     let mut headers = head_of(tier, request, object, course);
-    let mut coded = None;
-    if has_codings(tier, request, object) {
+    let mut coded = delta(tier, request, object);
+    if let Some(delta) = &coded {
+        // It is another representation, and gone with the next version: no validator is worth its while.
+        headers.remove(header::ETAG);
+        headers.remove(header::LAST_MODIFIED);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
+    } else if has_codings(tier, request, object) {
         compress::vary_by_coding(&mut headers);
         coded = gzip(tier, client, request, object);
         if let Some(gzip) = &coded {
             headers = compress::coded_headers(&headers, gzip.len());
         }
     }
-    let validators = Validators::of(&object.head.headers);
+    let validators = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
     if object.head.status == StatusCode::OK {
         match conditional::evaluate(client.headers(), client.method(), &validators) {
             conditional::Outcome::Proceed => {}
@@ -219,6 +224,23 @@ fn gzip(tier: &Tier, client: &Client, request: &Request, object: &Object) -> Opt
         tier.cache().weigh_again(&request.key);
     }
     gzip.clone()
+}
+
+/// The delta update of a live playlist (section 6.2.5.1 of HLS), where the viewer asks for one and the playlist offers
+/// it; made once per version, at the edge.
+fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
+    let skip = request.directives.skip.filter(|_| tier.role() == Role::Edge)?;
+    let pieces = object.body.whole()?;
+    let first = object.delta.get().is_none();
+    let delta = object.delta.get_or_init(|| {
+        let full = joined(pieces);
+        let playlist = Playlist::parse(&full).ok()?;
+        Some(tidegate_hls::delta(&full, playlist.as_media()?, skip)?.into())
+    });
+    if first {
+        tier.cache().weigh_again(&request.key);
+    }
+    delta.clone()
 }
 
 /// Whether the answer is one of those that come in gzip, too.

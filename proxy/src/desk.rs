@@ -1,18 +1,20 @@
 //! What answers mean to a site: the rulings for one request's fill.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
-use tidegate_hls::{Directives, Kind, Playlist};
+use tidegate_hls::{Directives, Kind, Media, Playlist};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
 
 use crate::conditional;
 use crate::expires;
 use crate::hop;
+use crate::live::{self, Arrival, Stream};
 use crate::metrics::{Failover, FillEnd, UpstreamEnd};
 use crate::request::Request;
 use crate::tier::Tier;
@@ -22,10 +24,15 @@ use crate::vary::{self, Selection};
 #[derive(Debug)]
 pub(crate) struct Rulings {
     tier: Arc<Tier>,
+    request: Request,
     site: Arc<crate::site::Site>,
     kind: Kind,
     directives: Directives,
     authorization: bool,
+    /// What is known of the live playlist that is asked for; set when it turns out to be one.
+    stream: OnceLock<Arc<Stream>>,
+    /// How many sources were asked.
+    asked: AtomicUsize,
     /// What was sent upstream, for the values of what an answer varies by.
     sent: HeaderMap,
 }
@@ -38,8 +45,87 @@ impl Rulings {
             kind: request.resource.kind,
             directives: request.resource.directives,
             authorization: request.is_authorized,
+            stream: tier.streams().of(&request.key).map_or_else(OnceLock::new, OnceLock::from),
+            asked: AtomicUsize::new(0),
+            request: request.clone(),
             sent,
         }
+    }
+
+    /// The fill is over. What it brought of a live playlist is made known, and followed from now on.
+    pub(crate) fn conclude(&self, tier: &Arc<Tier>, request: &Request, sent: &HeaderMap) {
+        let Some(stream) = self.stream.get() else { return };
+        let is_first = stream.media().is_none();
+        if let Some(news) = stream.publish() {
+            if !news.is_empty() {
+                tier.metrics().live.versions.inc();
+            }
+            if let Some(media) = stream.media().filter(|_| is_first) {
+                live::listed(tier, request, &media);
+            }
+            live::announced(tier, request, &news, sent);
+        }
+        live::follow(tier, request, stream, sent);
+    }
+
+    /// Holds a version of a media playlist against what is known of the stream.
+    fn arrives(&self, media: &Media, age: Duration) -> Result<(), Trouble> {
+        if !self.site.follows() || (self.stream.get().is_none() && media.is_ended()) {
+            return Ok(());
+        }
+        let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
+        let old = stream.media();
+        let arrival = stream.arrives(media.clone(), age);
+        if let (Arrival::Restarted(why), Some(old)) = (arrival, old) {
+            tracing::warn!(
+                playlist = self.request.key.path_and_query(),
+                why = why.as_str(),
+                "stream began anew"
+            );
+            self.tier.metrics().live.restarts.inc();
+            live::fence_off(&self.tier, &self.request, &old);
+        }
+        self.admit(arrival)
+    }
+
+    /// Whether a version may be given out. One that stands still may if nobody else is left to ask.
+    fn admit(&self, arrival: Arrival) -> Result<(), Trouble> {
+        let metrics = &self.tier.metrics().live;
+        match arrival {
+            Arrival::Welcome | Arrival::Restarted(_) => Ok(()),
+            Arrival::Backward => {
+                metrics.backward.inc();
+                Err(Trouble::Backward)
+            }
+            Arrival::Frozen if self.is_last_asked() => Ok(()),
+            Arrival::Frozen => {
+                metrics.frozen.inc();
+                Err(Trouble::Frozen)
+            }
+        }
+    }
+
+    fn is_last_asked(&self) -> bool {
+        let all = self.site.candidates.all().len().min(self.tier.settings().upstream.tries_max);
+        self.asked.load(Ordering::Relaxed) >= all
+    }
+
+    /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
+    /// better: it stays fresh for as long as its follower may be held up.
+    fn lifetimes(&self, lifetimes: Lifetimes, playlist: Option<&Playlist>) -> Lifetimes {
+        match (self.stream.get(), playlist) {
+            (Some(_), Some(Playlist::Media(media))) if !media.is_ended() => {
+                let ttl = lifetimes.ttl.max(lifetimes.age + media.pace() * FOLLOWED_PACES);
+                Lifetimes { ttl, ..lifetimes }
+            }
+            _ => lifetimes,
+        }
+    }
+
+    /// A source that does not have what a playlist has announced does not have it yet: another one may.
+    fn is_early(&self, status: StatusCode) -> bool {
+        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+            && self.tier.streams().has_announced(&self.request.key)
     }
 
     /// What HLS says about an answer, and whether it may be stored at all.
@@ -71,7 +157,7 @@ impl Rulings {
 
 impl Desk for Rulings {
     fn rule(&self, head: &Head) -> Ruling {
-        if is_failure(head.status) {
+        if is_failure(head.status) || self.is_early(head.status) {
             return Ruling::Refuse(Trouble::Status(head.status));
         }
         let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
@@ -94,12 +180,20 @@ impl Desk for Rulings {
             Err(_error) => None,
         };
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
-            (Verdict::Store(lifetimes), Ok(variant)) => Inspection::Store { lifetimes, variant },
+            (Verdict::Store(lifetimes), Ok(variant)) => {
+                if let Some(media) = playlist.as_ref().and_then(Playlist::as_media)
+                    && let Err(trouble) = self.arrives(media, lifetimes.age)
+                {
+                    return Inspection::Refuse(trouble);
+                }
+                let lifetimes = self.lifetimes(lifetimes, playlist.as_ref());
+                Inspection::Store { lifetimes, variant }
+            }
             _ => Inspection::Refuse(Trouble::Unusable("it cannot be stored")),
         }
     }
 
-    fn renew(&self, stale: &Object, head: &Head) -> Option<(Head, Lifetimes)> {
+    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble> {
         let mut fresh = head.headers.clone();
         expires::tell_in_seconds(&mut fresh, now());
         let renewed =
@@ -116,8 +210,13 @@ impl Desk for Rulings {
             judged.headers.insert(header::AGE, age.clone());
         }
         match self.verdict(&judged, playlist.as_ref()) {
-            Verdict::Store(lifetimes) => Some((renewed, lifetimes)),
-            Verdict::Uncacheable(_) => None,
+            Verdict::Store(lifetimes) => {
+                if let Some(stream) = self.stream.get() {
+                    self.admit(stream.is_unchanged(lifetimes.age))?;
+                }
+                Ok((renewed, self.lifetimes(lifetimes, playlist.as_ref())))
+            }
+            Verdict::Uncacheable(_) => Err(Trouble::Unusable("what it renews cannot be stored")),
         }
     }
 
@@ -148,7 +247,10 @@ impl Desk for Rulings {
     fn note(&self, event: Event) {
         let metrics = self.tier.metrics();
         match event {
-            Event::Asked => metrics.origin_requests.inc(),
+            Event::Asked => {
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                metrics.origin_requests.inc();
+            }
             Event::Answered(status) => metrics.upstream_request(UpstreamEnd::from(status)),
             Event::Failed(trouble) => metrics.upstream_request(UpstreamEnd::from(trouble)),
             Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
@@ -170,6 +272,10 @@ impl From<Ending> for FillEnd {
         }
     }
 }
+
+/// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
+/// new for as long has given up.
+const FOLLOWED_PACES: u32 = 10;
 
 /// Statuses that another source may do better at. 501 and 505 are about the request and would be the same anywhere.
 fn is_failure(status: StatusCode) -> bool {

@@ -7,8 +7,9 @@
 //! 2. `listener.rs`: connections, HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
 //! 3. `request.rs`: the request's fate; the only file that branches on it
 //! 4. `desk.rs`: what an upstream's answer means to the site
-//! 5. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
-//! 6. `account.rs`: what is counted and logged
+//! 5. `live.rs`: what is known of live streams, and how the next version comes in time
+//! 6. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
+//! 7. `account.rs`: what is counted and logged
 //!
 //! Everything else is a leaf: header fields (`range`, `conditional`, `vary`, `hop`, `cors`, `compress`,
 //! `cache_status`, `proxy_status`), configuration (`config`, `site`) and telemetry (`metrics`, `access_log`, `admin`).
@@ -32,6 +33,7 @@ mod head;
 pub mod hop;
 pub mod label;
 mod listener;
+mod live;
 pub mod metrics;
 pub mod node;
 mod pass;

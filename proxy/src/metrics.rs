@@ -17,8 +17,10 @@ use crate::label::Label;
 mod held;
 mod holdings;
 mod labels;
+mod live;
 mod table;
 
+pub use self::live::Live;
 pub use held::Held;
 pub use labels::{Failover, FillEnd, StatusClass, UpstreamEnd};
 
@@ -38,6 +40,8 @@ pub struct Metrics {
     failovers: CounterTable,
     playlist_age: Histogram,
     cache: Holdings,
+    /// Live streams.
+    pub live: Live,
     /// Bodies that broke at one source and went on at another.
     pub rescued_bodies: IntCounter,
     /// Requests sent to origins or, at an edge, to shields: retries, rescues and passes included.
@@ -165,6 +169,7 @@ impl Metrics {
                 &AGES,
             )?,
             cache: Holdings::new(book)?,
+            live: Live::new(book)?,
             rescued_bodies: book.counter(
                 "tidegate_rescued_bodies_total",
                 "Bodies that broke at one source and went on at another.",

@@ -25,7 +25,7 @@ use crate::tier::Tier;
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let headers = hop::pass_headers(client.headers());
     let rulings = Rulings::new(tier, request, headers.clone());
-    let job = job(tier, request, client.method().clone(), forwarded(client, headers));
+    let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
     match ask(tier, client, &rulings, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
@@ -80,7 +80,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let rulings = Rulings::new(tier, request, headers.clone());
-    let job = job(tier, request, client.method().clone(), forwarded(client, headers));
+    let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
     match exchange(tier, client, &rulings, &job).await {
         Ok(reply) => {

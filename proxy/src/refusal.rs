@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
-use tidegate_hls::ResourceError;
+use tidegate_hls::{ReloadError, ResourceError};
 use tidegate_upstream::Trouble;
 
 use crate::proxy_status::{self, Error};
@@ -57,6 +57,12 @@ pub enum Refusal {
     /// 508: the request has been here before (RFC 8586).
     #[error("the request went round in a circle")]
     Loop,
+    /// 400: a delivery directive that cannot be met (section 6.2.5.2 of HLS).
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
+    /// 503: held for three target durations (section 6.2.5.2 of HLS).
+    #[error("the stream has not come as far as was asked for")]
+    Held,
     /// 504: nothing to answer with in time.
     #[error("no answer within the time that a viewer waits")]
     Waited,
@@ -66,9 +72,12 @@ impl Refusal {
     /// The status for the viewer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed | Self::AmbiguousLength | Self::UnexpectedBody(_) | Self::NoHost => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed
+            | Self::AmbiguousLength
+            | Self::UnexpectedBody(_)
+            | Self::NoHost
+            | Self::Reload(_) => StatusCode::BAD_REQUEST,
+            Self::Held => StatusCode::SERVICE_UNAVAILABLE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -85,7 +94,7 @@ impl Refusal {
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Loop => Error::ProxyLoopDetected,
-            Self::Waited => Error::ConnectionReadTimeout,
+            Self::Waited | Self::Held => Error::ConnectionReadTimeout,
             Self::Method(_) | Self::UnknownHost => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
         }

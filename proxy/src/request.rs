@@ -2,16 +2,18 @@
 //!
 //! 1. read: the target becomes a [`Resource`], the host a site
 //! 2. admit: method, loop
-//! 3. look up: hit, stale, join, miss, pass, failure
-//! 4. fill: whoever is elected starts a detached fill
-//! 5. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
-//! 6. account: one counter, one line (`account.rs`)
+//! 3. hold: a request for the next version of a live playlist waits for it (`live.rs`)
+//! 4. look up: hit, stale, join, miss, pass, failure
+//! 5. fill: whoever is elected starts a detached fill
+//! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
+//! 7. account: one counter, one line (`account.rs`)
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
-use tidegate_hls::{QueryRules, Resource};
+use tidegate_hls::{Directives, Kind, QueryRules, Resource};
 use tidegate_upstream::{Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,18 +25,22 @@ use crate::conditional;
 use crate::desk::Rulings;
 use crate::fate::Fate;
 use crate::hop;
+use crate::live::{self, Held};
 use crate::pass;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::target;
-use crate::tier::Tier;
+use crate::tier::{Role, Tier};
 use crate::vary;
 
 /// What is asked for, and where.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) site: Arc<Site>,
+    /// What is held. A playlist that is followed is one object, whichever version of it is asked for.
     pub(crate) resource: Resource,
+    /// The version of it that is asked for.
+    pub(crate) directives: Directives,
     pub(crate) key: Key,
     /// The Host header field as sent, for upstreams that are asked for the same host.
     pub(crate) authority: String,
@@ -62,9 +68,15 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return pass::get(tier, client, &request, Fate::Pass).await;
     }
+    let _attending = tier.streams().of(&request.key).map(|stream| stream.attend());
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
+        if request.directives.blocks()
+            && let Some(account) = hold(tier, client, &request).await
+        {
+            return account;
+        }
         let lookup = {
             let headers = client.headers();
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
@@ -75,6 +87,25 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         }
     }
     pass::get(tier, client, &request, Fate::Pass).await
+}
+
+/// Holds a request for a version that is still to come; an account where it ends with that.
+async fn hold(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Option<Account> {
+    let stream = tier.streams().of(&request.key)?;
+    let held = {
+        let _blocked = tier.metrics().live.block();
+        tokio::select! {
+            biased;
+            held = live::hold(&stream, &request.directives, tier.role() == Role::Edge) => held,
+            () = client.gone() => return Some(Account::gone(request)),
+        }
+    };
+    let refusal = match held {
+        Held::Over => return None,
+        Held::Refused(error) => Refusal::Reload(error),
+        Held::TooLong => Refusal::Held,
+    };
+    Some(answer::refuse(tier, client, &refusal, Some(&request.site)).await)
 }
 
 /// Acts on a look-up; `None` where it has to be made again.
@@ -139,10 +170,14 @@ async fn wait(
     waiting: Waiting<'_>,
 ) -> Option<Account> {
     let Waiting { ticket, mut interim, own, stale, sent } = waiting;
-    let reason = if stale.is_some() { Reason::Stale } else { Reason::UriMiss };
+    let reason = if ticket.renews() { Reason::Stale } else { Reason::UriMiss };
     let waited = answer_to(tier, client, &ticket, &mut interim).await;
     Some(match waited {
         Ok(Answer::Object(object)) => {
+            if request.directives.blocks() && is_live(tier, request, &object).await {
+                // Now that the stream is known, it shows whether this is the version that is asked for.
+                return None;
+            }
             if object.variant.as_ref().is_some_and(|mine| vary::variant(&mine.names, sent) != mine.values) {
                 return None;
             }
@@ -173,6 +208,11 @@ async fn wait(
         Err(None) => Account::gone(request),
         Err(Some(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
     })
+}
+
+/// Whether a playlist that has just come is a live one.
+async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
+    object.body.ended().await.is_ok() && tier.streams().of(&request.key).is_some()
 }
 
 /// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
@@ -214,34 +254,78 @@ fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a He
     sent.get_or_init(|| hop::fill_headers(viewer))
 }
 
+/// What sets a fill apart that no request is waiting for, or only one.
+#[derive(Debug, Default)]
+pub(crate) struct Errand {
+    /// Who caused it.
+    pub(crate) asker: Asker,
+    /// The version of a playlist that is asked for.
+    pub(crate) directives: Directives,
+    /// Time for the head of the answer, where it is not the upstream's usual one.
+    pub(crate) patience: Option<Duration>,
+}
+
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
 fn start(tier: &Arc<Tier>, request: &Request, filling: Filling, sent: &HeaderMap, asker: Asker) {
+    let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
+    let (request, sent) = (request.clone(), sent.clone());
+    let errand = Errand { asker, ..Errand::default() };
+    tasks.spawn(async move { fill(&tier, &request, filling, &sent, errand).await });
+}
+
+/// Makes a fill, and does what follows from a new version of a live playlist.
+pub(crate) async fn fill(
+    tier: &Arc<Tier>,
+    request: &Request,
+    filling: Filling,
+    sent: &HeaderMap,
+    errand: Errand,
+) {
     let rulings = Rulings::new(tier, request, sent.clone());
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
     }
-    let job = job(tier, request, Method::GET, headers);
+    let mut job = job(tier, request, &errand.directives, Method::GET, headers);
+    job.ask.patience = errand.patience;
     tier.metrics().origin_requests_needed.inc();
-    tier.tasks().spawn(async move { fetch::fill(&rulings, job, filling, asker).await });
+    fetch::fill(&rulings, job, filling, errand.asker).await;
+    rulings.conclude(tier, request, sent);
 }
 
 /// What upstreams are asked for `request`, with the marks of this node.
-pub(crate) fn job(tier: &Tier, request: &Request, method: Method, mut headers: HeaderMap) -> Job {
+pub(crate) fn job(
+    tier: &Tier,
+    request: &Request,
+    directives: &Directives,
+    method: Method,
+    mut headers: HeaderMap,
+) -> Job {
     hop::append_via(&mut headers, request.version, tier.node());
     hop::append_cdn_loop(&mut headers, tier.node());
     let settings = tier.settings();
     Job {
         ask: Ask {
             method,
-            path_and_query: request.resource.path_and_query().into_owned(),
+            path_and_query: request.target(directives),
             host: request.authority.clone(),
             headers,
+            patience: None,
         },
         candidates: request.site.candidates.for_key(request.key.as_str()),
         tries_max: settings.upstream.tries_max,
         finish_within: settings.cache.finish_within.bytes(),
         remember_large: settings.cache.hit_for_miss.get(),
+    }
+}
+
+impl Request {
+    /// What upstreams are asked for: the resource, in this version of it.
+    fn target(&self, directives: &Directives) -> String {
+        if *directives == Directives::default() {
+            return self.resource.path_and_query().into_owned();
+        }
+        self.resource.asked_with(*directives).path_and_query().into_owned()
     }
 }
 
@@ -256,7 +340,9 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
     admit(tier, client, site).await.map_err(refused)?;
+    let (resource, directives) = apart(resource, site);
     Ok(Request {
+        directives,
         key: Key::new(&site.name, &resource.path_and_query()),
         site: Arc::clone(site),
         resource,
@@ -264,6 +350,16 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
         version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
     })
+}
+
+/// A resource and the version of it that is asked for. The versions of a playlist that is followed are one object;
+/// elsewhere the origin knows what the directives mean, and each answer is an object of its own.
+fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
+    let directives = resource.directives;
+    if directives == Directives::default() || resource.kind != Kind::Playlist || !site.follows() {
+        return (resource, Directives::default());
+    }
+    (resource.asked_with(Directives::default()), directives)
 }
 
 /// Nobody serves this host, or it is none at all, which is the graver fault (RFC 9112 section 3.2).

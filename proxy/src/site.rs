@@ -32,6 +32,10 @@ pub struct Site {
     pub lifetimes: config::Lifetimes,
     /// What HLS says about lifetimes, with this site's numbers.
     pub hls: tidegate_hls::Lifetimes,
+    /// Whether what live playlists announce is fetched before anybody asks for it.
+    pub prefetch: bool,
+    /// Whether those who are asked are shields of ours.
+    pub has_shields: bool,
     /// Whom to ask.
     pub candidates: Arc<dyn Candidates>,
 }
@@ -65,8 +69,15 @@ impl Site {
                 ..tidegate_hls::Lifetimes::default()
             },
             lifetimes,
+            prefetch: config.prefetch,
+            has_shields: false,
             candidates,
         }
+    }
+
+    /// Whether live playlists are followed: only if what HLS says of them counts.
+    pub fn follows(&self) -> bool {
+        self.lifetimes.playlist == config::PlaylistLifetime::Auto
     }
 
     /// Whether `method` may be passed through.
@@ -77,7 +88,7 @@ impl Site {
     /// What the site says about an answer of which HLS says `known`.
     pub fn policy(&self, kind: Kind, known: Option<Duration>) -> Policy {
         let lifetimes = &self.lifetimes;
-        let trust = lifetimes.playlist == config::PlaylistLifetime::Auto;
+        let trust = self.follows();
         Policy {
             known,
             trust_known_over_no_cache: trust,

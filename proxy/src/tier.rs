@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::config;
+use crate::live::Streams;
 use crate::metrics::Metrics;
 use crate::site::Sites;
 
@@ -46,6 +47,7 @@ pub struct Tier {
     settings: Settings,
     sites: Sites,
     cache: Cache,
+    streams: Streams,
     metrics: Metrics,
     log: AccessLog,
     /// Fills and connections; drain waits for them.
@@ -66,6 +68,7 @@ impl Tier {
             settings,
             sites,
             cache: Cache::new(limits),
+            streams: Streams::new(),
             metrics,
             log,
             tasks: TaskTracker::new(),
@@ -97,6 +100,11 @@ impl Tier {
     /// What it holds.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// What it knows of live streams.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// What it counts.

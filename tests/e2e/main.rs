@@ -21,6 +21,7 @@ mod gzip;
 mod http2;
 mod http2_upstream;
 mod live;
+mod live_edge;
 mod marks;
 mod memory;
 mod methods;

@@ -72,6 +72,40 @@ async fn one_who_joins_a_fill_is_told_that_it_was_collapsed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_who_joins_a_renewal_is_told_that_what_was_held_was_stale() {
+    let path = "/bytes/5000?cc=no-cache";
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    viewer(edge.addr()).get(path).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    edge.settled().await;
+    origin.fault(Fault::on(PATH).hold("head")).unwrap();
+    let crowd = viewers(10, &[&edge]);
+    let answers = tokio::spawn(async move { crowd.get(path).await });
+    until("all wait", async || edge.status().await["fills"]["viewers"] == 10).await;
+    origin.release("head");
+
+    for answer in answers.await.unwrap() {
+        assert!(answer.header("cache-status").starts_with("edge-1; fwd=stale; "), "{:?}", answer.headers);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tier_says_how_long_it_took() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let answer = viewer(edge.addr()).get(PATH).await;
+    let timing: Vec<_> = answer.headers.get_all("server-timing").iter().collect();
+    let milliseconds = |line: &&http::HeaderValue, tier: &str| -> f64 {
+        let line = line.to_str().unwrap();
+        line.strip_prefix(tier).and_then(|rest| rest.strip_prefix(";dur=")).unwrap().parse().unwrap()
+    };
+    let (at_shield, at_edge) = (milliseconds(&timing[0], "shield-1"), milliseconds(&timing[1], "edge-1"));
+    assert!(at_shield <= at_edge + 0.1, "the edge waits for the shield: {timing:?}");
+    assert_eq!(timing.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn via_and_cdn_loop_name_the_way() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;

@@ -25,6 +25,8 @@ pub struct Ask {
     pub host: String,
     /// End-to-end header fields.
     pub headers: HeaderMap,
+    /// Time for the head of the answer, where it is not the source's own: a blocking reload is held by its nature.
+    pub patience: Option<Duration>,
 }
 
 /// A request that has been sent; its head is still to come.
@@ -32,6 +34,8 @@ pub struct Exchange {
     session: HttpSession,
     peer: HttpPeer,
     source: Arc<Source>,
+    /// Time for the next head.
+    patience: Duration,
     reused: bool,
     /// Informational heads (1xx) that came so far.
     interim: usize,
@@ -78,7 +82,8 @@ impl Exchange {
         let (mut session, reused) =
             source.connector().get_http_session(&peer).await.map_err(|error| Trouble::of(&error, true))?;
         let deadlines = source.options().deadlines;
-        session.set_read_timeout(Some(deadlines.first_byte));
+        let patience = ask.patience.unwrap_or(deadlines.first_byte);
+        session.set_read_timeout(Some(patience));
         session.set_write_timeout(Some(deadlines.stall));
         let head = request_head(source, ask, matches!(session, HttpSession::H2(_)))?;
         source.count_request();
@@ -88,7 +93,7 @@ impl Exchange {
             (session, _) => session.write_request_header(Box::new(head)).await,
         };
         written.map_err(|error| Trouble::of(&error, true))?;
-        Ok(Self { session, peer, source: Arc::clone(source), reused, interim: 0 })
+        Ok(Self { session, peer, source: Arc::clone(source), patience, reused, interim: 0 })
     }
 
     /// Sends a piece of the request's body; `end` with the last one.
@@ -121,8 +126,7 @@ impl Exchange {
     }
 
     async fn next_head(&mut self) -> Result<Head, Trouble> {
-        let deadlines = self.source.options().deadlines;
-        match timeout(deadlines.first_byte, self.session.read_response_header()).await {
+        match timeout(self.patience, self.session.read_response_header()).await {
             Ok(read) => read.map_err(|error| Trouble::of(&error, true))?,
             Err(_) => return Err(Trouble::FirstByteTimeout),
         }

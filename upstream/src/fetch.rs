@@ -95,7 +95,10 @@ pub trait Desk: Send + Sync {
     /// Rules on an answer that was collected.
     fn inspect(&self, head: &Head, body: &Bytes) -> Inspection;
     /// The head and lifetimes of `stale` after a 304.
-    fn renew(&self, stale: &Object, head: &Head) -> Option<(Head, Lifetimes)>;
+    ///
+    /// # Errors
+    /// When it cannot be given out all the same: try the next candidate.
+    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble>;
     /// The head as it is kept: end-to-end fields only.
     fn kept(&self, head: &Head) -> Head;
     /// The failure that viewers are told of and that is remembered.
@@ -218,11 +221,14 @@ async fn attempt(
     };
     desk.note(Event::Answered(reply.head.status));
     if reply.head.status == http::StatusCode::NOT_MODIFIED
-        && let Some((head, lifetimes)) = filling.stale().and_then(|stale| desk.renew(stale, &reply.head))
+        && let Some(stale) = filling.stale()
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
         let _nothing = reply.next().await;
-        return Attempt::Renewed(head, lifetimes);
+        return match desk.renew(stale, &reply.head) {
+            Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
+            Err(trouble) => Attempt::Failed(trouble, None),
+        };
     }
     if matches!(reply.head.status, http::StatusCode::NOT_MODIFIED | http::StatusCode::PARTIAL_CONTENT) {
         return Attempt::Failed(Trouble::Unusable("it answers a question that was not asked"), None);

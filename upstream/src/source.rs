@@ -52,6 +52,12 @@ pub enum Trouble {
     /// What it sent cannot be what was asked for.
     #[error("its answer is unusable: {0}")]
     Unusable(&'static str),
+    /// Its playlist is older than one that was given out.
+    #[error("its playlist goes back")]
+    Backward,
+    /// Its live playlist does not move.
+    #[error("its live playlist stands still")]
+    Frozen,
     /// There is nobody to ask.
     #[error("there is nobody to ask")]
     Nobody,
@@ -73,6 +79,8 @@ impl Trouble {
             Self::FirstByteTimeout | Self::Stalled => "http_response_timeout",
             Self::Closed => "http_response_incomplete",
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
+            Self::Backward => "playlist_backward",
+            Self::Frozen => "playlist_frozen",
             Self::Status(_) => Self::ANSWERED,
             Self::Nobody => "destination_unavailable",
         }

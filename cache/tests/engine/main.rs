@@ -13,6 +13,8 @@ mod broken;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod early;
+#[cfg(test)]
 mod failure;
 #[cfg(test)]
 mod grace;

@@ -79,6 +79,10 @@ label! {
         Broken = "broken",
         /// The answer is not HTTP, or not what was asked for.
         Unusable = "unusable",
+        /// Its live playlist goes back.
+        Backward = "backward",
+        /// Its live playlist stands still.
+        Frozen = "frozen",
     }
 }
 
@@ -115,7 +119,9 @@ impl From<Trouble> for UpstreamEnd {
             (_, Failover::Connect) => Self::Connect,
             (_, Failover::Timeout) => Self::Timeout,
             (_, Failover::Broken) => Self::Broken,
-            (_, Failover::Status | Failover::Unusable) => Self::Unusable,
+            (_, Failover::Status | Failover::Unusable | Failover::Backward | Failover::Frozen) => {
+                Self::Unusable
+            }
         }
     }
 }
@@ -129,6 +135,8 @@ impl From<Trouble> for Failover {
             }
             Trouble::Status(_) => Self::Status,
             Trouble::Closed => Self::Broken,
+            Trouble::Backward => Self::Backward,
+            Trouble::Frozen => Self::Frozen,
             // Trouble may grow: what it says beyond these is about an answer that came.
             _ => Self::Unusable,
         }

@@ -29,6 +29,8 @@ pub struct Config {
     pub methods: Vec<Verb>,
     /// Send playlists in gzip to viewers who accept it.
     pub gzip: bool,
+    /// Fetch what live playlists announce before anybody asks for it.
+    pub prefetch: bool,
     /// Answer with CORS header fields, so that players on other web sites may play.
     pub cors: bool,
     /// Which query parameters count.
@@ -138,6 +140,7 @@ impl Default for Config {
             origin_host: None,
             methods: Vec::new(),
             gzip: true,
+            prefetch: true,
             cors: true,
             query: Query::default(),
             lifetimes: Lifetimes::default(),

@@ -1,0 +1,113 @@
+//! The follower of a live playlist: it brings one version after the other, as long as somebody watches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tidegate_hls::{Directives, Media};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::Stream;
+use crate::request::{self, Errand, Request};
+use crate::tier::{Role, Tier};
+
+/// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
+pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, sent: &HeaderMap) {
+    if !stream.wants_follower() || tier.draining().is_cancelled() || !stream.take_up() {
+        return;
+    }
+    let follower = Follower {
+        tier: Arc::clone(tier),
+        request: request.clone(),
+        stream: Arc::clone(stream),
+        sent: sent.clone(),
+    };
+    tier.tasks().spawn(follower.run());
+}
+
+struct Follower {
+    tier: Arc<Tier>,
+    request: Request,
+    stream: Arc<Stream>,
+    sent: HeaderMap,
+}
+
+/// Nobody who watches lets so many target durations pass without asking.
+const DESERTED_AFTER_PACES: u32 = 2;
+
+impl Follower {
+    async fn run(self) {
+        let draining = self.tier.draining().clone();
+        let _followed = self.tier.metrics().live.follow();
+        let mut in_vain = 0;
+        while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
+            tokio::select! {
+                () = draining.cancelled() => return,
+                () = self.stream.deserted(media.pace() * DESERTED_AFTER_PACES) => return,
+                moved = self.next(&media, in_vain) => in_vain = if moved { 0 } else { in_vain + 1 },
+            }
+        }
+    }
+
+    /// Asks for the version after `media`; tells whether there is a newer one now.
+    async fn next(&self, media: &Arc<Media>, in_vain: u32) -> bool {
+        let is_held = self.is_held_upstream(media);
+        if is_held && in_vain > 0 {
+            // Whoever holds requests and has nothing to say is not asked again at once.
+            sleep(media.pace() / 2).await;
+        }
+        if !is_held {
+            sleep_until(self.moment(media, in_vain)).await;
+        }
+        if let Some(filling) = self.tier.cache().fill_early(&self.request.key) {
+            let errand = if is_held { held_until_next(media) } else { Errand::default() };
+            Box::pin(request::fill(&self.tier, &self.request, filling, &self.sent, errand)).await;
+        } else {
+            // Somebody else's fill is under way, and what it brings counts as well.
+            let mut newest = self.stream.newest();
+            let _in_time = timeout(media.pace() / 4, newest.changed()).await;
+        }
+        self.stream.media().is_some_and(|newest| newest.position() != media.position())
+    }
+
+    /// Whether the next version is waited for where it is asked for. A shield always can, for its edges' sake.
+    fn is_held_upstream(&self, media: &Media) -> bool {
+        let asks_shields = self.tier.role() == Role::Edge && self.request.site.has_shields;
+        asks_shields || media.server_control.can_block_reload
+    }
+
+    /// When an origin that cannot hold requests is asked: when the next version is due, and if it is late, with
+    /// growing pauses.
+    fn moment(&self, media: &Media, in_vain: u32) -> Instant {
+        let pause = match in_vain {
+            0 => return self.stream.due().unwrap_or_else(Instant::now),
+            1 => media.pace() / 12,
+            2 => media.pace() / 4,
+            _ => media.pace(),
+        };
+        Instant::now() + pause
+    }
+}
+
+impl Drop for Follower {
+    /// Nobody brings the next version from now on: whoever asks next must not be given an old one.
+    fn drop(&mut self) {
+        self.tier.cache().expire(&self.request.key);
+        self.stream.let_go();
+    }
+}
+
+/// Asks for what comes after `media`: the next part, where there are parts, else the next segment.
+fn held_until_next(media: &Media) -> Errand {
+    let position = media.position();
+    let part = media.part_target.map(|_| position.parts);
+    Errand {
+        directives: Directives { msn: Some(position.sequence), part, skip: None },
+        // Whoever holds it gives up after three target durations, and says so.
+        patience: Some(media.hold_max() + ANSWER_WITHIN),
+        ..Errand::default()
+    }
+}
+
+/// Time for an answer that is no longer held to arrive.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);

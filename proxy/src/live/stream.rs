@@ -1,0 +1,151 @@
+//! One media playlist: how far it is, and who wants to know.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What this tier knows of one media playlist.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    began: Instant,
+    timeline: Mutex<Timeline>,
+    /// The version that has come and is not yet known to be stored.
+    arrived: Mutex<Option<Arc<Media>>>,
+    newest: watch::Sender<Option<Arc<Media>>>,
+    /// Requests that are being served.
+    attending: AtomicUsize,
+    /// When somebody last asked.
+    asked: Mutex<Instant>,
+    followed: AtomicBool,
+}
+
+/// What a version means that has come from a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It may be given out.
+    Welcome,
+    /// The stream has begun anew: what is held of it belongs to the old one.
+    Restarted(Restart),
+    /// It is older than one that was given out.
+    Backward,
+    /// It has not moved for more than one and a half target durations.
+    Frozen,
+}
+
+impl Stream {
+    pub(super) fn new(began: Instant) -> Self {
+        Self {
+            began,
+            timeline: Mutex::default(),
+            arrived: Mutex::default(),
+            newest: watch::Sender::new(None),
+            attending: AtomicUsize::new(0),
+            asked: Mutex::new(Instant::now()),
+            followed: AtomicBool::new(false),
+        }
+    }
+
+    /// Holds a version against what is known. `age` is how long ago it was made.
+    pub(crate) fn arrives(&self, media: Media, age: Duration) -> Arrival {
+        let now = self.now();
+        let mut timeline = self.timeline.lock();
+        let step = timeline.observe(&media, now.saturating_sub(age));
+        let arrival = match step {
+            Step::Backward { .. } => return Arrival::Backward,
+            Step::Unchanged if timeline.is_frozen(now) => Arrival::Frozen,
+            Step::Restarted(why) => Arrival::Restarted(why),
+            Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Welcome,
+        };
+        *self.arrived.lock() = Some(Arc::new(media));
+        arrival
+    }
+
+    /// The version that is held was found to be current.
+    pub(crate) fn is_unchanged(&self, age: Duration) -> Arrival {
+        let newest = self.newest.borrow().clone();
+        let Some(media) = newest else { return Arrival::Welcome };
+        let now = self.now();
+        let mut timeline = self.timeline.lock();
+        match timeline.observe(&media, now.saturating_sub(age)) {
+            Step::Backward { .. } => Arrival::Backward,
+            _ if timeline.is_frozen(now) => Arrival::Frozen,
+            _ => Arrival::Welcome,
+        }
+    }
+
+    /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
+    pub(crate) fn publish(&self) -> Option<Vec<Announced>> {
+        let media = self.arrived.lock().take()?;
+        let news = self.timeline.lock().news().to_vec();
+        self.newest.send_replace(Some(media));
+        Some(news)
+    }
+
+    /// The newest version that is held, and those to come.
+    pub(super) fn newest(&self) -> watch::Receiver<Option<Arc<Media>>> {
+        self.newest.subscribe()
+    }
+
+    /// The newest version that is held.
+    pub(crate) fn media(&self) -> Option<Arc<Media>> {
+        self.newest.borrow().clone()
+    }
+
+    /// When the next version is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        Some(self.began + self.timeline.lock().next_due()?)
+    }
+
+    /// Somebody asks for it; the guard is kept until the answer is out.
+    pub(crate) fn attend(self: &Arc<Self>) -> Attending {
+        self.attending.fetch_add(1, Ordering::AcqRel);
+        Attending(Arc::clone(self))
+    }
+
+    /// Waits until nobody has asked for `period`.
+    pub(super) async fn deserted(&self, period: Duration) {
+        loop {
+            let busy = self.attending.load(Ordering::Acquire) > 0;
+            let until = if busy { Instant::now() } else { *self.asked.lock() } + period;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Whether the caller is the one to follow it from now on.
+    pub(super) fn take_up(&self) -> bool {
+        !self.followed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn let_go(&self) {
+        self.followed.store(false, Ordering::Release);
+    }
+
+    /// Whether it is live and nobody follows it.
+    pub(crate) fn wants_follower(&self) -> bool {
+        !self.followed.load(Ordering::Acquire)
+            && self.newest.borrow().as_ref().is_some_and(|media| !media.is_ended())
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+/// A request for the playlist that is being served.
+#[derive(Debug)]
+pub(crate) struct Attending(Arc<Stream>);
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        *self.0.asked.lock() = Instant::now();
+        self.0.attending.fetch_sub(1, Ordering::AcqRel);
+    }
+}
