@@ -1,15 +1,16 @@
 //! What answers mean to a site: the rulings for one request's fill.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Directives, Kind, Media, Playlist};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
+use tokio::time::Instant;
 
 use crate::conditional;
 use crate::expires;
@@ -31,8 +32,8 @@ pub(crate) struct Rulings {
     authorization: bool,
     /// What is known of the live playlist that is asked for; set when it turns out to be one.
     stream: OnceLock<Arc<Stream>>,
-    /// How many sources were asked.
-    asked: AtomicUsize,
+    /// How many sources were asked, and when the last one was.
+    asked: Mutex<(usize, Instant)>,
     /// What was sent upstream, for the values of what an answer varies by.
     sent: HeaderMap,
 }
@@ -46,7 +47,7 @@ impl Rulings {
             directives: request.resource.directives,
             authorization: request.is_authorized,
             stream: tier.streams().of(&request.key).map_or_else(OnceLock::new, OnceLock::from),
-            asked: AtomicUsize::new(0),
+            asked: Mutex::new((0, Instant::now())),
             request: request.clone(),
             sent,
         }
@@ -75,7 +76,7 @@ impl Rulings {
         }
         let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
         let old = stream.media();
-        let arrival = stream.arrives(media.clone(), age);
+        let arrival = stream.arrives(media.clone(), self.asked.lock().1, age);
         if let (Arrival::Restarted(why), Some(old)) = (arrival, old) {
             tracing::warn!(
                 playlist = self.request.key.path_and_query(),
@@ -107,7 +108,7 @@ impl Rulings {
 
     fn is_last_asked(&self) -> bool {
         let all = self.site.candidates.all().len().min(self.tier.settings().upstream.tries_max);
-        self.asked.load(Ordering::Relaxed) >= all
+        self.asked.lock().0 >= all
     }
 
     /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
@@ -212,7 +213,8 @@ impl Desk for Rulings {
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 if let Some(stream) = self.stream.get() {
-                    self.admit(stream.is_unchanged(lifetimes.age))?;
+                    let asked = self.asked.lock().1;
+                    self.admit(stream.is_unchanged(asked, lifetimes.age))?;
                 }
                 Ok((renewed, self.lifetimes(lifetimes, playlist.as_ref())))
             }
@@ -248,7 +250,8 @@ impl Desk for Rulings {
         let metrics = self.tier.metrics();
         match event {
             Event::Asked => {
-                self.asked.fetch_add(1, Ordering::Relaxed);
+                let mut asked = self.asked.lock();
+                *asked = (asked.0 + 1, Instant::now());
                 metrics.origin_requests.inc();
             }
             Event::Answered(status) => metrics.upstream_request(UpstreamEnd::from(status)),

@@ -50,11 +50,16 @@ impl Stream {
         }
     }
 
-    /// Holds a version against what is known. `age` is how long ago it was made.
-    pub(crate) fn arrives(&self, media: Media, age: Duration) -> Arrival {
+    /// Holds a version against what is known. It was asked for at `asked`, and made `age` ago.
+    pub(crate) fn arrives(&self, media: Media, asked: Instant, age: Duration) -> Arrival {
         let now = self.now();
         let mut timeline = self.timeline.lock();
-        let step = timeline.observe(&media, now.saturating_sub(age));
+        // That it has moved is certain now; that it had not, only when it was asked for.
+        let seen = match timeline.judge(&media, now) {
+            Step::Unchanged => self.at(asked),
+            _ => now,
+        };
+        let step = timeline.observe(&media, seen.saturating_sub(age));
         let arrival = match step {
             Step::Backward { .. } => return Arrival::Backward,
             Step::Unchanged if timeline.is_frozen(now) => Arrival::Frozen,
@@ -65,13 +70,13 @@ impl Stream {
         arrival
     }
 
-    /// The version that is held was found to be current.
-    pub(crate) fn is_unchanged(&self, age: Duration) -> Arrival {
+    /// The version that is held was found to be current. It was asked for at `asked`; the answer is `age` old.
+    pub(crate) fn is_unchanged(&self, asked: Instant, age: Duration) -> Arrival {
         let newest = self.newest.borrow().clone();
         let Some(media) = newest else { return Arrival::Welcome };
         let now = self.now();
         let mut timeline = self.timeline.lock();
-        match timeline.observe(&media, now.saturating_sub(age)) {
+        match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
             Step::Backward { .. } => Arrival::Backward,
             _ if timeline.is_frozen(now) => Arrival::Frozen,
             _ => Arrival::Welcome,
@@ -135,7 +140,11 @@ impl Stream {
     }
 
     fn now(&self) -> Duration {
-        self.began.elapsed()
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.began)
     }
 }
 
