@@ -7,6 +7,7 @@
 pub mod check;
 pub mod shown;
 pub mod units;
+mod words;
 
 use std::net::SocketAddr;
 

@@ -22,10 +22,28 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
     for (name, text, place, field) in [
         ("edge.toml", "node = \"edge-1\"\nshieldz = []\n", "2:1", "shieldz"),
         ("edge.toml", "[cache]\nmemory = \"8 acres\"\n", "2:10", "memory"),
+        ("edge.toml", "[cache]\nmemory = 5\n", "2:10", "cache.memory: 5 is not a size; write \"256MiB\""),
+        (
+            "edge.toml",
+            "[site]\nname = \"a\"\n",
+            "1:1",
+            "site: a table is not a list of tables; write [[site]]",
+        ),
         ("edge.toml", "[cache]\nmemory = \"8MiB\"\nobject_max = \"64MiB\"\n", "3:1", "cache.object_max"),
         ("edge.toml", "[[site]]\nhosts = [\n", "2:10", "unclosed"),
         ("shield.toml", "[[site]]\norigins = [\"ftp://x\"]\n", "2:11", "origins"),
-        ("shield.toml", "[listen]\nviewers = \"nowhere\"\n", "2:11", "viewers"),
+        (
+            "shield.toml",
+            "[listen]\nviewers = \"nowhere\"\n",
+            "2:11",
+            "listen.viewers: \"nowhere\" is not an address",
+        ),
+        (
+            "origin-stub.toml",
+            "listen = \"8088\"\n",
+            "1:10",
+            "listen: \"8088\" is not an address; write IP:port",
+        ),
         ("origin-stub.toml", "[live]\nwindow = 6\n", "2:1", "window"),
         ("origin-stub.toml", "[live]\nwindow_segments = 0\n", "2:19", "window_segments"),
     ] {
