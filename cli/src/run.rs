@@ -90,12 +90,20 @@ async fn serve(command: Command) -> Result<(), Fault> {
 fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     let text = text(file)?;
     let name = file.display().to_string();
-    let checked = match part.unwrap_or_else(|| Part::guess(&name, &text)) {
+    let read_as = part.unwrap_or_else(|| Part::guess(&name, &text));
+    let checked = match read_as {
         Part::Edge => tidegate_edge::Config::parse(&name, &text).map(drop),
         Part::Shield => tidegate_shield::Config::parse(&name, &text).map(drop),
         Part::OriginStub => parse_stub(&name, &text).map(drop),
     };
-    checked.map_err(|problem| Fault::Config(problem.to_string()))
+    checked.map_err(|problem| {
+        let guessed = if part.is_none() {
+            format!(" (read as {}; --tier says otherwise)", read_as.name())
+        } else {
+            String::new()
+        };
+        Fault::Config(format!("{problem}{guessed}"))
+    })
 }
 
 /// The stub's errors are told as those of the tiers are.

@@ -63,6 +63,26 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_whose_file_it_is_by_its_keys_and_says_what_it_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let file = file.to_str().unwrap();
+    for text in ["listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n", "[event]\nsegments_max = 20\n"] {
+        std::fs::write(file, text).unwrap();
+        let checked = tidegate(&["check", "--config", file]).await;
+        assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{text}");
+    }
+
+    std::fs::write(file, "[unknown]\n").unwrap();
+    let guessed = tidegate(&["check", "--config", file]).await;
+    assert_eq!(guessed.code, Some(78));
+    let end = " (read as an edge; --tier says otherwise)\n";
+    assert!(guessed.stderr.ends_with(end), "{}", guessed.stderr);
+    let told = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
+    assert_eq!((told.code, told.stderr.contains("--tier")), (Some(78), false), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_there_is_the_configurations_fault() {
     for arguments in [["check", "--config", "/nonexistent.toml"], ["edge", "--config", "/nonexistent.toml"]] {
         let ended = tidegate(&arguments).await;
