@@ -65,8 +65,6 @@ pub struct Object {
     pub variant: Option<Variant>,
     /// Who sent it, for logs and headers.
     pub source: Arc<str>,
-    /// The head rendered for the wire, made by the first who needs it.
-    pub rendered: OnceLock<Bytes>,
     /// The body in gzip, made by the first who needs it; `None` inside where it is not worth it.
     pub gzip: OnceLock<Option<Bytes>>,
     /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
@@ -82,7 +80,6 @@ impl Object {
             received: Instant::now(),
             variant: None,
             source,
-            rendered: OnceLock::new(),
             gzip: OnceLock::new(),
             delta: OnceLock::new(),
         }
@@ -111,11 +108,6 @@ impl Object {
         self.lifetimes.age + now.saturating_duration_since(self.received)
     }
 
-    /// How long it is still fresh; zero once it is not.
-    pub fn ttl_left(&self, now: Instant) -> Duration {
-        self.lifetimes.ttl.saturating_sub(self.age(now))
-    }
-
     /// Where it stands at `now`.
     pub fn state(&self, now: Instant) -> State {
         let age = self.age(now);
@@ -138,8 +130,7 @@ impl Object {
 
     /// The weight of the head and of what was derived from the object; the body is weighed apart.
     pub(crate) fn overhead(&self) -> u64 {
-        let derived = self.rendered.get().map_or(0, Bytes::len)
-            + self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len)
+        let derived = self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len)
             + self.delta.get().and_then(Option::as_ref).map_or(0, Bytes::len);
         self.head.weight() + derived as u64 + 256
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 /// A CDN for live video that anyone can run: caching tiers for HLS.
 #[derive(Debug, Parser)]
@@ -80,12 +81,103 @@ impl Part {
             Self::OriginStub
         } else if name.contains("edge") || has("shields") {
             Self::Edge
-        } else if has("[live]") || has("[media]") {
+        } else if has_key_of_the_stub_alone(text) {
             Self::OriginStub
         } else if has("origins") {
             Self::Shield
         } else {
             Self::Edge
+        }
+    }
+
+    /// The part with its article.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "an edge",
+            Self::Shield => "a shield",
+            Self::OriginStub => "an origin stub",
+        }
+    }
+}
+
+/// Whether a key at the top of the file is the stub's and no tier's. The two know each other's `listen`: the stub's is
+/// a value, a tier's is a table.
+fn has_key_of_the_stub_alone(text: &str) -> bool {
+    let edge = keys(&tidegate_edge::Config::default());
+    let stub = keys(&tidegate_origin_stub::Config::default());
+    top_level(text).any(|key| stub.contains(&key) && !edge.contains(&key))
+}
+
+/// A key at the top of a file, and whether it opens a table (or several) or has a value.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    name: String,
+    is_table: bool,
+}
+
+/// The keys of a configuration. A shield's are an edge's without `shields`.
+fn keys(config: &impl Serialize) -> Vec<Key> {
+    let config = serde_json::to_value(config).unwrap_or_default();
+    let fields = config.as_object().into_iter().flatten();
+    let is_table = |value: &serde_json::Value| {
+        value.is_object()
+            || value.as_array().is_some_and(|list| list.iter().any(serde_json::Value::is_object))
+    };
+    fields.map(|(name, value)| Key { name: name.clone(), is_table: is_table(value) }).collect()
+}
+
+/// The keys at the top of a text that need not be whole TOML: it is the check that says what is wrong with it.
+fn top_level(text: &str) -> impl Iterator<Item = Key> {
+    let mut at_top = true;
+    text.lines().filter_map(move |line| {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[') {
+            at_top = false;
+            return Some(Key { name: first_word(header.trim_start_matches('[')), is_table: true });
+        }
+        let (key, value) = line.split_once('=').filter(|_| at_top)?;
+        let is_table = key.contains('.') || value.trim_start().starts_with('{');
+        Some(Key { name: first_word(key), is_table })
+    })
+}
+
+fn first_word(text: &str) -> String {
+    text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_the_part_that_its_name_or_its_keys_tell() {
+        for (file, text, part) in [
+            ("a/edge.toml", "", Part::Edge),
+            ("a/my-shield.toml", "", Part::Shield),
+            ("a/origin-stub.toml", "", Part::OriginStub),
+            ("a.toml", "", Part::Edge),
+            ("a.toml", "shields = []\n[[site]]\norigins = []\n", Part::Edge),
+            ("a.toml", "[[site]]\norigins = []\n", Part::Shield),
+            ("a.toml", "[listen]\nviewers = \"127.0.0.1:0\"\n", Part::Edge),
+            ("a.toml", "listen.viewers = \"127.0.0.1:0\"\n", Part::Edge),
+            ("a.toml", "listen = { viewers = \"127.0.0.1:0\" }\n", Part::Edge),
+            ("a.toml", "[listen]\nconnections_max = 5\n[viewers]\nidle_timeout = \"1m\"\n", Part::Edge),
+            ("a.toml", "listen = \"127.0.0.1:0\"\n", Part::OriginStub),
+            ("a.toml", "admin = \"127.0.0.1:0\"\n", Part::OriginStub),
+            ("a.toml", "connections_max = 5\n", Part::OriginStub),
+            ("a.toml", "# the stub\n\n[event]\nsegments_max = 20\n", Part::OriginStub),
+            ("a.toml", "[ vod ]\nloops = \n", Part::OriginStub),
+            ("a.toml", "live.window_segments = 5\n", Part::OriginStub),
+        ] {
+            assert_eq!(Part::guess(file, text), part, "{file}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_stub_tells_it() {
+        for key in keys(&tidegate_origin_stub::Config::default()) {
+            let text = if key.is_table { format!("[{}]\n", key.name) } else { format!("{} = 1\n", key.name) };
+            assert_eq!(Part::guess("a.toml", &text), Part::OriginStub, "{text}");
         }
     }
 }

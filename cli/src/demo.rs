@@ -51,7 +51,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// End by itself after so many seconds
+    /// End by itself after so many seconds. They count from when the demo is ready: when the stream, if its path is
+    /// known, has come through every edge. One that does not come within 30 s is an error
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
 }
@@ -92,10 +93,13 @@ async fn play(
     tasks.spawn(stop.clone().run_until_cancelled_owned(observing));
     tasks.spawn(stop.clone().run_until_cancelled_owned(serving.into_future()));
 
-    let edges = house.edges();
+    let entrances = house.entrances();
     let living = async {
         if let Some(stream) = &addresses.stream {
-            ready::wait(&edges, stream).await?;
+            let origins = addresses.origins.join(", ");
+            ready::wait(&entrances, stream, |waiting| complain(waiting, &origins))
+                .await
+                .with_context(|| format!("the stream {stream} does not come from {origins}"))?;
         }
         announce(&addresses, options.json)?;
         rest(options.seconds).await;
@@ -116,6 +120,13 @@ fn announce(addresses: &addresses::Addresses, json: bool) -> anyhow::Result<()> 
     let text = if json { format!("{}\n", serde_json::to_string(addresses)?) } else { addresses.map() };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the addresses cannot be printed")
+}
+
+/// Says what the demo waits for, on standard error. With that closed there is nobody to tell.
+fn complain(waiting: &ready::Waiting, origins: &str) {
+    let ready::Waiting { url, answer } = waiting;
+    let line = format!("tidegate: waiting for {url} (origin {origins}): {answer}");
+    let _unheard = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Waits for the time that was given, or for ever.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tidegate_edge::check::Problem;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -89,35 +90,30 @@ async fn serve(command: Command) -> Result<(), Fault> {
 fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     let text = text(file)?;
     let name = file.display().to_string();
-    let checked = match part.unwrap_or_else(|| Part::guess(&name, &text)) {
-        Part::Edge => tidegate_edge::Config::parse(&name, &text).map(drop).map_err(stringed),
-        Part::Shield => tidegate_shield::Config::parse(&name, &text).map(drop).map_err(stringed),
-        Part::OriginStub => parse_stub(&name, &text).map(drop).map_err(stringed),
+    let read_as = part.unwrap_or_else(|| Part::guess(&name, &text));
+    let checked = match read_as {
+        Part::Edge => tidegate_edge::Config::parse(&name, &text).map(drop),
+        Part::Shield => tidegate_shield::Config::parse(&name, &text).map(drop),
+        Part::OriginStub => parse_stub(&name, &text).map(drop),
     };
-    checked.map_err(Fault::Config)
-}
-
-/// The stub's errors stand where they are in the file, as those of the tiers do.
-fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, String> {
-    use tidegate_origin_stub::config::ConfigError;
-    tidegate_origin_stub::Config::parse(text).map_err(|error| match error {
-        ConfigError::Toml(error) => {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-            // What is wrong with a value does not name its key.
-            let key = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
-            let key = key.filter(|_| !error.message().contains('`'));
-            let key = key.map(|(key, _)| format!("{}: ", key.trim())).unwrap_or_default();
-            format!("{file}:{line}:{column}: {key}{}", error.message())
-        }
-        error => format!("{file}: {error}"),
+    checked.map_err(|problem| {
+        let guessed = if part.is_none() {
+            format!(" (read as {}; --tier says otherwise)", read_as.name())
+        } else {
+            String::new()
+        };
+        Fault::Config(format!("{problem}{guessed}"))
     })
 }
 
-fn read<T: Default, E: Display>(
+/// The stub's errors are told as those of the tiers are.
+fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, Problem> {
+    tidegate_edge::check::read(file, text, |_| Ok(()))
+}
+
+fn read<T: Default>(
     file: Option<&Path>,
-    parse: impl Fn(&str, &str) -> Result<T, E>,
+    parse: impl Fn(&str, &str) -> Result<T, Problem>,
 ) -> Result<T, Fault> {
     let Some(file) = file else { return Ok(T::default()) };
     parse(&file.display().to_string(), &text(file)?).map_err(|error| Fault::Config(error.to_string()))
@@ -126,10 +122,6 @@ fn read<T: Default, E: Display>(
 /// A file that cannot be read is the configuration's fault, too.
 fn text(file: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(file).map_err(|error| Fault::Config(format!("{}: {error}", file.display())))
-}
-
-fn stringed(error: impl Display) -> String {
-    error.to_string()
 }
 
 /// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.

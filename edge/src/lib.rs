@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use config::Config;
+/// How a configuration file is read and its faults are told, for other files than an edge's, too.
+pub use tidegate_proxy::config::check;
 use tidegate_proxy::{Node, Role, Site, Sites};
 use tokio_util::sync::CancellationToken;
 

@@ -61,7 +61,7 @@ impl AccessLog {
             return Ok((Self { queue: None, dropped, redaction }, Writer::off()));
         }
         let (queue, lines) = mpsc::sync_channel(config.queue_lines.max(1));
-        let writer = Writer::start(config.output.clone(), queue.clone(), lines, dropped.clone())?;
+        let writer = Writer::start(&config.output, queue.clone(), lines, dropped.clone())?;
         Ok((Self { queue: Some(queue), dropped, redaction }, writer))
     }
 

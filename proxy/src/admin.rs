@@ -28,8 +28,6 @@ label! {
     Readiness {
         /// Yes.
         Ready = "ready",
-        /// Not yet: it has not bound its listeners.
-        Starting = "starting",
         /// Not any more: it finishes what is open.
         Draining = "draining",
         /// No source that it could ask is up.
@@ -137,7 +135,7 @@ mod tests {
     async fn readiness_tells_why_not() {
         let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
         assert_eq!(ask(&tier, "GET", "/readyz").await.0, 200);
-        for reason in [Readiness::Starting, Readiness::Draining, Readiness::NoUpstream] {
+        for reason in [Readiness::Draining, Readiness::NoUpstream] {
             *tier.0.lock() = reason;
             let (code, answer) = ask(&tier, "GET", "/readyz").await;
             assert_eq!((code, &body(&answer)["reason"]), (503, &json!(reason.as_str())));

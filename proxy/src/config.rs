@@ -7,6 +7,7 @@
 pub mod check;
 pub mod shown;
 pub mod units;
+mod words;
 
 use std::net::SocketAddr;
 
@@ -299,4 +300,19 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
         return breach(&["upstream", "tries_max"], "must be at least 1");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_names_are_plain_words() {
+        for good in ["edge-1", "e", "Edge_1.fra", "shield.eu-central-1.example.org"] {
+            assert_eq!(NodeName::try_from(good.to_owned()).unwrap().as_str(), good);
+        }
+        for bad in ["", "1edge", "-edge", "an edge", "edge,1", "edge;1", "\u{e9}dge", &"e".repeat(64)] {
+            assert!(NodeName::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
 }

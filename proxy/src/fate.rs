@@ -28,8 +28,6 @@ label! {
         Refused = "refused",
         /// An OPTIONS request, answered by this node.
         Options = "options",
-        /// A purge, carried out by this node.
-        Purged = "purged",
         /// The viewer left before there was anything to answer.
         Gone = "gone",
     }
@@ -43,7 +41,7 @@ impl Fate {
             // An object in grace, or one that stands in for a failure that is remembered, is a hit whose ttl is
             // negative (RFC 9211 2.1 and 2.4).
             (Self::Hit | Self::Stale, _) | (Self::StaleIfError, None) => Outcome::Hit,
-            (Self::Refused | Self::Options | Self::Purged, _) | (_, None) => Outcome::Own,
+            (Self::Refused | Self::Options, _) | (_, None) => Outcome::Own,
             (_, Some(reason)) => Outcome::Forward {
                 reason,
                 status,
@@ -63,7 +61,7 @@ impl Fate {
             Self::Renewed => "REVALIDATED",
             Self::Pass | Self::HitForMiss => "PASS",
             Self::Failed => "ERROR",
-            Self::Refused | Self::Options | Self::Purged => "NONE",
+            Self::Refused | Self::Options => "NONE",
         }
     }
 }

@@ -28,16 +28,6 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Removes the hop-by-hop headers and those that `Connection` lists (RFC 9110 7.6.1).
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    for name in connection_listed(headers) {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
 /// An answer's headers as they are stored and given on: the end-to-end ones. `Age` is left out, since the caller
 /// accounts for it; the lists of the tiers nearer the origin (`Cache-Status`, `X-Cache`, `Via`) stay to be
 /// continued. Whether `Set-Cookie` may stay is for the caller to say.
@@ -116,20 +106,6 @@ fn is_not_filled(name: &str) -> bool {
 
 const PREFIXES_NOT_FILLED: [&str; 5] =
     ["access-control-request-", "cmcd-", "content-", "sec-", "x-forwarded-"];
-
-static HOP_BY_HOP: [HeaderName; 11] = [
-    header::CONNECTION,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-authentication-info"),
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 fn kept(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let listed = connection_listed(headers);

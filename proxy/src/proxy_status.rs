@@ -123,7 +123,7 @@ pub struct Member<'a> {
     pub node: &'a str,
     /// What went wrong (2.1.1).
     pub error: Option<Error>,
-    /// The upstream that was asked (2.1.2): its configured name, never an internal address.
+    /// The upstream that was asked (2.1.2), by its address in the configuration. Every viewer may read it.
     pub next_hop: Option<&'a str>,
     /// What the next hop answered, when this node answers something else (2.1.4).
     pub received_status: Option<u16>,

@@ -12,8 +12,11 @@ pub(crate) struct Target {
     pub(crate) path_and_query: String,
 }
 
-/// Reads the target of a request in origin form, or in absolute form, whose authority then counts (RFC 9112
-/// section 3.2.2).
+/// Reads the target of a request in origin form or in absolute form.
+///
+/// RFC 9112 section 3.2.2 lets the authority of an absolute form win over `Host`. Here a request whose two differ has
+/// been refused by the parser, deliberately stricter: no client sends one by accident, and the next server might read it
+/// as one for the other host.
 pub(crate) fn read(client: &Client) -> Result<Target, Refusal> {
     check_lengths(client)?;
     let request = client.request();

@@ -22,10 +22,28 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
     for (name, text, place, field) in [
         ("edge.toml", "node = \"edge-1\"\nshieldz = []\n", "2:1", "shieldz"),
         ("edge.toml", "[cache]\nmemory = \"8 acres\"\n", "2:10", "memory"),
+        ("edge.toml", "[cache]\nmemory = 5\n", "2:10", "cache.memory: 5 is not a size; write \"256MiB\""),
+        (
+            "edge.toml",
+            "[site]\nname = \"a\"\n",
+            "1:1",
+            "site: a table is not a list of tables; write [[site]]",
+        ),
         ("edge.toml", "[cache]\nmemory = \"8MiB\"\nobject_max = \"64MiB\"\n", "3:1", "cache.object_max"),
         ("edge.toml", "[[site]]\nhosts = [\n", "2:10", "unclosed"),
         ("shield.toml", "[[site]]\norigins = [\"ftp://x\"]\n", "2:11", "origins"),
-        ("shield.toml", "[listen]\nviewers = \"nowhere\"\n", "2:11", "viewers"),
+        (
+            "shield.toml",
+            "[listen]\nviewers = \"nowhere\"\n",
+            "2:11",
+            "listen.viewers: \"nowhere\" is not an address",
+        ),
+        (
+            "origin-stub.toml",
+            "listen = \"8088\"\n",
+            "1:10",
+            "listen: \"8088\" is not an address; write IP:port",
+        ),
         ("origin-stub.toml", "[live]\nwindow = 6\n", "2:1", "window"),
         ("origin-stub.toml", "[live]\nwindow_segments = 0\n", "2:19", "window_segments"),
     ] {
@@ -42,6 +60,26 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
             assert_eq!(ended.stdout, "");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_whose_file_it_is_by_its_keys_and_says_what_it_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let file = file.to_str().unwrap();
+    for text in ["listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n", "[event]\nsegments_max = 20\n"] {
+        std::fs::write(file, text).unwrap();
+        let checked = tidegate(&["check", "--config", file]).await;
+        assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{text}");
+    }
+
+    std::fs::write(file, "[unknown]\n").unwrap();
+    let guessed = tidegate(&["check", "--config", file]).await;
+    assert_eq!(guessed.code, Some(78));
+    let end = " (read as an edge; --tier says otherwise)\n";
+    assert!(guessed.stderr.ends_with(end), "{}", guessed.stderr);
+    let told = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
+    assert_eq!((told.code, told.stderr.contains("--tier")), (Some(78), false), "{}", told.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ use super::Options;
 use super::addresses::Addresses;
 use super::observer::{Observer, Watched, WatchedOrigin};
 use super::own_origin::OwnOrigin;
+use super::viewers::fetch::Client;
 
 /// All tiers of a running demo.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ impl House {
     /// Where the edges serve viewers.
     pub(crate) fn edges(&self) -> Vec<SocketAddr> {
         self.edges.iter().map(|edge| edge.addr).collect()
+    }
+
+    /// The URL of each edge, and a client that asks it.
+    pub(crate) fn entrances(&self) -> Vec<(String, Client)> {
+        self.edges.iter().map(|edge| (edge.url(), Client::new(edge.addr))).collect()
     }
 
     /// The primary origin, if it is the demo's own.
@@ -173,7 +179,7 @@ const STREAM: &str = "/live/demo/ts/index.m3u8";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::viewers::fetch::{Client, Fetch};
+    use crate::demo::viewers::fetch::Fetch;
 
     fn options(origin: &[&str]) -> Options {
         let origin = origin.iter().map(|&url| url.to_owned()).collect();
@@ -184,7 +190,7 @@ mod tests {
     async fn an_object_is_fetched_once_for_both_edges_and_still_comes_when_the_primary_is_gone() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mut house = House::start(&options(&[]), &tasks, &stop).await.unwrap();
-        crate::demo::ready::wait(&house.edges(), STREAM).await.unwrap();
+        crate::demo::ready::wait(&house.entrances(), STREAM, |_| {}).await.unwrap();
         let primary = house.primary().unwrap();
         let asked = primary.requests();
         for edge in house.edges() {

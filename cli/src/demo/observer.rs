@@ -88,11 +88,10 @@ impl Observer {
         let at_shields = |name| self.shields.iter().map(|shield| shield.metrics.total(name)).sum::<u64>();
         let sent = at_shields(UPSTREAM_REQUESTS);
         let needed = at_shields(UPSTREAM_REQUESTS_NEEDED);
-        // What the origins have counted themselves is better than what the shields believe to have sent.
-        let counted: Option<u64> = self.origins.iter().map(WatchedOrigin::requests).sum();
+        // All three figures about origins are the shields', so that they agree. An origin that is down counts nothing.
         Totals {
             viewer_requests: self.edges.iter().map(|edge| edge.last.requests).sum(),
-            origin_requests: counted.unwrap_or(sent),
+            origin_requests: sent,
             origin_needed: needed,
             origin_amplification: ratio(sent, needed),
         }
@@ -156,6 +155,7 @@ const UPSTREAM_REQUESTS_NEEDED: &str = "tidegate_origin_requests_needed_total";
 mod tests {
     use axum::Router;
     use axum::routing::get;
+    use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
     use super::*;
@@ -196,6 +196,23 @@ mod tests {
         assert_eq!(snapshot.totals.origin_amplification, Some(1.5));
         assert_eq!(snapshot.origins[0].requests, None);
         assert_eq!(snapshot.problems, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_is_told_about_origins_agrees_also_when_one_is_down() {
+        let shield = operators(
+            "tidegate_origin_requests_total 30\ntidegate_origin_requests_needed_total{tier=\"shield\"} 20\n",
+        );
+        let tasks = TaskTracker::new();
+        let own = OwnOrigin::start(&tasks, &CancellationToken::new()).await.unwrap();
+        own.switch(false).await.unwrap();
+        let url = format!("http://{}", own.addr());
+        let origin = WatchedOrigin { name: "origin-1".to_owned(), url, own: Some(Arc::new(own)) };
+        let shields = vec![watched("shield-1", shield.await)];
+        let snapshot = Observer::new(None, vec![], shields, vec![origin]).observe(Counts::default()).await;
+        let Totals { origin_requests, origin_needed, origin_amplification, .. } = snapshot.totals;
+        assert_eq!((origin_requests, origin_needed, origin_amplification), (30, 20, Some(1.5)));
+        assert_eq!((snapshot.origins[0].up, snapshot.origins[0].requests), (Some(false), Some(0)));
     }
 
     #[tokio::test]

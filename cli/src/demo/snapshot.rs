@@ -58,11 +58,11 @@ pub(crate) struct Origin {
 pub(crate) struct Totals {
     /// Requests at the edges.
     pub(crate) viewer_requests: u64,
-    /// Requests that reached an origin.
+    /// Requests that the shields sent to origins, those that an origin which is down refused included.
     pub(crate) origin_requests: u64,
     /// Requests that perfect shields would have sent.
     pub(crate) origin_needed: u64,
-    /// Requests that the shields sent, as a multiple of `origin_needed`; `None` before the first.
+    /// `origin_requests` as a multiple of `origin_needed`; `None` before the first.
     pub(crate) origin_amplification: Option<f64>,
 }
 

@@ -154,21 +154,6 @@ fn a_queue_that_is_full_drops_and_counts() {
 }
 
 #[test]
-fn a_rotated_file_is_opened_anew() {
-    let (path, rotated) = (log_file(), log_file());
-    let config = Config { output: Output::File(path.clone()), ..Config::default() };
-    let (log, writer) = AccessLog::start(&config, dropped()).unwrap();
-    log.record(&Entry { site: Some("before"), ..entry() });
-    std::fs::rename(&path, &rotated).unwrap();
-    writer.reopen();
-    log.record(&Entry { site: Some("after"), ..entry() });
-    writer.finish();
-    let (old, new) = (read_and_remove(&rotated), read_and_remove(&path));
-    assert!(old.contains("before") && !old.contains("after"), "{old}");
-    assert!(new.contains("after") && !new.contains("before"), "{new}");
-}
-
-#[test]
 fn a_log_that_is_off_writes_nothing_and_a_bad_path_says_so() {
     let off = Config { output: Output::Off, ..Config::default() };
     let (log, writer) = AccessLog::start(&off, dropped()).unwrap();

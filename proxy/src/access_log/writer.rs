@@ -14,8 +14,6 @@ use super::Output;
 pub(super) enum Message {
     /// A line, line feed included.
     Line(Vec<u8>),
-    /// Open the file anew: the old one has been renamed.
-    Reopen,
     /// Write what came before, and end.
     End,
 }
@@ -28,15 +26,6 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the file anew, for log rotation: what is written from now on goes to the file that then has the
-    /// configured name. Waits while the queue is full.
-    pub fn reopen(&self) {
-        if let Some((queue, _)) = &self.running {
-            // An error means that the thread has ended, and then there is nothing to open.
-            queue.send(Message::Reopen).ok();
-        }
-    }
-
     /// Writes every line that was handed over before, and ends. Blocks as long as that takes: not for a task.
     pub fn finish(self) {
         if let Some((queue, thread)) = self.running {
@@ -50,13 +39,13 @@ impl Writer {
     }
 
     pub(super) fn start(
-        output: Output,
+        output: &Output,
         queue: SyncSender<Message>,
         lines: Receiver<Message>,
         dropped: IntCounter,
     ) -> io::Result<Self> {
-        let sink = Sink::open(&output)?;
-        let write = move || Thread { output, sink, dropped }.run(&lines);
+        let sink = Sink::open(output)?;
+        let write = move || Thread { sink, dropped }.run(&lines);
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(write)?;
         Ok(Self { running: Some((queue, thread)) })
     }
@@ -89,7 +78,6 @@ impl Sink {
 }
 
 struct Thread {
-    output: Output,
     sink: Sink,
     dropped: IntCounter,
 }
@@ -102,10 +90,6 @@ impl Thread {
             while let Some(message) = next {
                 match message {
                     Message::Line(line) => batch.push(&line),
-                    Message::Reopen => {
-                        self.write(&mut batch);
-                        self.reopen();
-                    }
                     Message::End => {
                         self.write(&mut batch);
                         return;
@@ -124,15 +108,6 @@ impl Thread {
         }
         batch.bytes.clear();
         batch.lines = 0;
-    }
-
-    fn reopen(&mut self) {
-        match Sink::open(&self.output) {
-            Ok(sink) => self.sink = sink,
-            Err(error) => {
-                tracing::warn!(%error, "the access log cannot be reopened and goes on in the old file");
-            }
-        }
     }
 }
 

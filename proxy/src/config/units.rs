@@ -1,19 +1,19 @@
 //! `"2s"` and `"8GiB"`: durations and sizes as people write them.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 /// A duration: a number and `ms`, `s`, `m`, `h` or `d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Period(Duration);
 
 /// A number of bytes: a number and `B`, `KiB`, `MiB` or `GiB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Size(u64);
 
 /// What a duration or a size looks like.
@@ -21,11 +21,25 @@ pub struct Size(u64);
 #[non_exhaustive]
 pub enum UnitError {
     /// Not a duration.
-    #[error("{0:?} is not a duration; write a whole number and ms, s, m, h or d, such as \"2s\"")]
+    #[error("{0:?} is not {wanted}", wanted = Period::WANTED)]
     Period(String),
     /// Not a size.
-    #[error("{0:?} is not a size; write a whole number and B, KiB, MiB or GiB, such as \"64MiB\"")]
+    #[error("{0:?} is not {wanted}", wanted = Size::WANTED)]
     Size(String),
+}
+
+/// What is written as text in quotes.
+trait Unit: FromStr<Err = UnitError> {
+    /// What it is, and how it is written.
+    const WANTED: &str;
+}
+
+impl Unit for Period {
+    const WANTED: &str = "a duration; write \"2s\": a whole number and ms, s, m, h or d";
+}
+
+impl Unit for Size {
+    const WANTED: &str = "a size; write \"256MiB\": a whole number and B, KiB, MiB or GiB";
 }
 
 const PERIODS: [(&str, u64); 5] =
@@ -117,31 +131,42 @@ impl fmt::Display for Size {
     }
 }
 
-impl TryFrom<String> for Period {
-    type Error = UnitError;
-
-    fn try_from(text: String) -> Result<Self, UnitError> {
-        text.parse()
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl TryFrom<String> for Size {
-    type Error = UnitError;
-
-    fn try_from(text: String) -> Result<Self, UnitError> {
-        text.parse()
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<Period> for String {
-    fn from(period: Period) -> Self {
-        period.to_string()
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
     }
 }
 
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}
+
+/// Reads a unit from text. What is no text is not asked for as "a string", but as what it should have been.
+struct Text<T>(PhantomData<T>);
+
+impl<T: Unit> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::WANTED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
