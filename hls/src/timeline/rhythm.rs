@@ -21,6 +21,8 @@ pub(super) struct Rhythm {
     mean: Option<Duration>,
     /// Moves without a gap between them.
     moves: u32,
+    /// How many moves were seen in a row without a poll just before that had not found them yet.
+    unconfirmed: u32,
     /// What the playlist says about the time between moves.
     announced: Duration,
 }
@@ -41,7 +43,8 @@ impl Rhythm {
         let earliest = self.still.or(self.moved).map_or(unseen, |still| still.max(unseen));
         let seen = Bracket { earliest: earliest.min(now), latest: now };
         let last = self.bracket.filter(|_| is_one_move(before, media));
-        let bracket = last.map_or(seen, |last| last.after(interval).meet(seen));
+        self.unconfirmed = if self.still.is_some() { 0 } else { self.unconfirmed.saturating_add(1) };
+        let bracket = last.map_or(seen, |last| last.after(interval, self.unconfirmed).meet(seen));
         if let (Some(_), Some(moved)) = (last, self.moved) {
             let between = now.saturating_sub(moved);
             // The first version was seen at any time after it had come.
@@ -66,8 +69,7 @@ impl Rhythm {
 
     pub(super) fn due(&self) -> Option<Duration> {
         let (bracket, interval) = (self.bracket?, self.interval());
-        let width = bracket.latest.saturating_sub(bracket.earliest);
-        let believed = if width > interval / NARROW { bracket.earliest + width / 2 } else { bracket.latest };
+        let believed = if bracket.is_narrow(interval) { bracket.latest } else { bracket.middle() };
         Some(believed.saturating_add(interval))
     }
 
@@ -85,13 +87,23 @@ impl Rhythm {
 }
 
 impl Bracket {
-    /// Where the next move is expected. No encoder keeps time to the millisecond.
-    fn after(self, interval: Duration) -> Self {
+    /// Where the next move is expected. No encoder keeps time to the millisecond; and the longer nothing has
+    /// confirmed that the move did not come earlier, the less is known about that.
+    fn after(self, interval: Duration, unconfirmed: u32) -> Self {
         let slack = interval / SLACK;
+        let doubt = slack * (1 << unconfirmed.saturating_sub(TRUSTED).min(DOUBLINGS_MAX));
         Self {
-            earliest: self.earliest.saturating_add(interval).saturating_sub(slack),
+            earliest: self.earliest.saturating_add(interval).saturating_sub(doubt),
             latest: self.latest.saturating_add(interval).saturating_add(slack),
         }
+    }
+
+    fn is_narrow(self, interval: Duration) -> bool {
+        self.latest.saturating_sub(self.earliest) <= interval / NARROW
+    }
+
+    fn middle(self) -> Duration {
+        self.earliest + self.latest.saturating_sub(self.earliest) / 2
     }
 
     /// What this expectation leaves of what was seen. If the two have nothing in common, it was wrong.
@@ -125,3 +137,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Shares of an interval: how far a move may be from where it is expected, and how wide a narrow bracket is.
 const SLACK: u32 = 256;
 const NARROW: u32 = 32;
+/// So many versions may come as expected before doubt grows; it costs polls.
+const TRUSTED: u32 = 4;
+/// Doubt grows to a quarter of an interval.
+const DOUBLINGS_MAX: u32 = 5;

@@ -84,7 +84,7 @@ impl Follower {
             // A moment that is known well is missed by little.
             1 => media.pace() / 80,
             2 => media.pace() / 8,
-            _ => media.pace(),
+            _ => media.pace() / 2,
         };
         Instant::now() + pause
     }

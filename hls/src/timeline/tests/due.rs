@@ -4,6 +4,35 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// A poll whose answer takes long says when it comes how things were when it was sent. Where that misleads, what is
+/// believed is put right within a few versions.
+#[test]
+fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
+    for wrong_by in [100, 500, 1_200, 1_900] {
+        let wrong_by = Duration::from_millis(wrong_by);
+        let mut timeline = Timeline::default();
+        let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
+        for number in 0..8 {
+            // Unmoved until just before, and moved.
+            let seen = published(number) + wrong_by;
+            timeline.observe(&live(0, number), seen.saturating_sub(Duration::from_millis(20)));
+            timeline.observe(&live(0, number + 1), seen);
+        }
+        let (mut newest, mut now, mut late) = (7, published(7) + wrong_by, wrong_by);
+        while newest < 23 {
+            now = timeline.next_due().unwrap().max(now + Duration::from_millis(25));
+            if published(newest + 1) <= now {
+                newest += 1;
+                late = now.saturating_sub(published(newest));
+                timeline.observe(&live(0, newest + 1), now);
+            } else {
+                timeline.observe(&live(0, newest + 1), now);
+            }
+        }
+        assert!(late <= Duration::from_millis(150), "{late:?} late, after {wrong_by:?}");
+    }
+}
+
 /// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that polls it when it is due
 /// and, if nothing has come, each 25 ms. How late each version was found, and with how many polls.
 fn polls(
@@ -32,7 +61,8 @@ fn check(found: &[(Duration, u32)]) -> Result<(), TestCaseError> {
     let settled = found.get(10..).unwrap_or_default();
     let total: u32 = settled.iter().map(|(_, polls)| polls).sum();
     prop_assert!(f64::from(total) <= 1.5 * 50.0, "{total} polls for 50 versions: {found:?}");
-    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 4), "{found:?}");
+    // Now and then a poll comes early on purpose, to see whether the move does.
+    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 6), "{found:?}");
     let mut late: Vec<Duration> = settled.iter().map(|&(late, _)| late).collect();
     late.sort();
     prop_assert!(late[25] <= Duration::from_millis(70), "{late:?}");
