@@ -138,7 +138,10 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, asker: Asker
         desk.note(Event::Asked);
         match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
-            Attempt::Streaming(reply) => return Box::pin(pump(desk, &job, filling, reply)).await,
+            Attempt::Streaming(reply) => {
+                let rescue = Rescue::of(&job, &reply, tried + 1);
+                return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
+            }
             Attempt::Filled(body) => {
                 ended(desk, &filling, Ending::Stored);
                 return filling.complete_with(body);
@@ -288,8 +291,13 @@ fn hand_over(filling: Filling, reply: Reply, own: Option<oneshot::Sender<Reply>>
 }
 
 /// Writes the body as it arrives.
-async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Reply) {
-    let mut rescue = Rescue::of(job, &reply);
+async fn pump(
+    desk: &impl Desk,
+    job: &Job,
+    mut filling: Filling,
+    mut reply: Reply,
+    mut rescue: Rescue,
+) {
     loop {
         let read = {
             let mut read = std::pin::pin!(reply.next());

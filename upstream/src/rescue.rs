@@ -30,13 +30,12 @@ struct Original {
 }
 
 impl Rescue {
-    pub(crate) fn of(job: &Job, reply: &Reply) -> Self {
+    /// For a fill that has asked the first `asked` candidates, of which the last gave `reply`.
+    pub(crate) fn of(job: &Job, reply: &Reply, asked: usize) -> Self {
         let headers = &reply.head.headers;
-        let broken = |source: &&Arc<Source>| Arc::ptr_eq(source, reply.source());
-        let mut candidates: Vec<_> =
-            job.candidates.iter().filter(|source| !broken(source)).map(Arc::clone).collect();
-        // The one that broke may have recovered; it is asked last.
-        candidates.extend(job.candidates.iter().filter(broken).map(Arc::clone));
+        // First those that were not asked yet. The one that broke may have recovered; it is asked last.
+        let all = job.candidates.iter();
+        let candidates = all.clone().cycle().skip(asked).take(all.len()).map(Arc::clone).collect();
         Self {
             ask: job.ask.clone(),
             original: Original {
@@ -45,7 +44,7 @@ impl Rescue {
                 length: reply.promised(),
             },
             candidates,
-            tries_left: job.tries_max.saturating_sub(1),
+            tries_left: job.tries_max.saturating_sub(asked),
         }
     }
 
