@@ -149,8 +149,7 @@ impl Desk for Rulings {
         let metrics = self.tier.metrics();
         match event {
             Event::Asked => metrics.origin_requests.inc(),
-            Event::Answered(status) => metrics.upstream_request(UpstreamEnd::from(status)),
-            Event::Failed(trouble) => metrics.upstream_request(UpstreamEnd::from(trouble)),
+            Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
             Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
             Event::Rescued(_) => metrics.rescued_bodies.inc(),
             Event::Ended(ending, viewers) => metrics.fill_ended(ending.into(), viewers),

@@ -216,7 +216,7 @@ fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a He
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
 fn start(tier: &Arc<Tier>, request: &Request, filling: Filling, sent: &HeaderMap, asker: Asker) {
-    let rulings = Rulings::new(tier, request, sent.clone());
+    let rulings = Arc::new(Rulings::new(tier, request, sent.clone()));
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));

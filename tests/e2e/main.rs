@@ -25,6 +25,7 @@ mod marks;
 mod memory;
 mod methods;
 mod operators;
+mod outcomes;
 mod private;
 mod query;
 mod range;
