@@ -120,8 +120,11 @@ async fn exchange(
     rulings: &Arc<Rulings>,
     job: &Job,
 ) -> Result<Reply, Ended> {
-    let mut last = (Trouble::Nobody, None);
+    let mut last: (Trouble, Option<&Arc<Source>>) = (Trouble::Nobody, None);
     for source in job.candidates.iter().take(job.tries_max) {
+        if let Some(failed) = last.1 {
+            fetch::fail_over(&**rulings, &job.ask, last.0, failed, source);
+        }
         let mut asking = Asking::begin(rulings);
         match Exchange::send(source, &job.ask).await {
             Ok(mut exchange) => {
@@ -134,12 +137,11 @@ async fn exchange(
             }
             Err(trouble) => {
                 asking.failed(trouble);
-                last = (trouble, Some(Arc::clone(source)));
+                last = (trouble, Some(source));
             }
         }
     }
-    let (trouble, source) = last;
-    Err(Ended::Failed(trouble, source))
+    Err(Ended::Failed(last.0, last.1.map(Arc::clone)))
 }
 
 /// Carries the request's body up, and the heads of the answer down as far as the final one.

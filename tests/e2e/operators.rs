@@ -114,6 +114,57 @@ async fn other_paths_and_methods_of_the_operators_listener_are_errors_in_json() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_goes_down_leaves_one_line_and_another_when_it_is_back() {
+    let origin = origin().run().await;
+    let down = origin.fault(Fault::on("*").refuse()).unwrap();
+    origin.settled().await;
+    let shield = shield().origin(&origin).with(|config| config.upstream.down_for = Period::millis(1));
+    let shield = shield.spawn().await;
+
+    // The time that it is believed to be down for is over before each next one.
+    for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
+        assert_eq!(viewer(shield.addr()).get(path).await.status, 502);
+    }
+    assert!(origin.remove(down));
+    origin.settled().await;
+    for path in ["/bytes/4", "/bytes/5"] {
+        assert_eq!(viewer(shield.addr()).get(path).await.status, 200);
+    }
+
+    let back = format!("upstream is back upstream={}", origin.url());
+    until("it is said that it is back", async || shield.complaints().contains(&back)).await;
+    let said = shield.complaints();
+    let down = format!("upstream is down upstream={} trouble=it refused the connection", origin.url());
+    assert_eq!((said.matches(&down).count(), said.matches("upstream is").count()), (1, 2), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on("/bytes/1000").status(503)).unwrap();
+    primary.fault(Fault::on("/bytes/400000").close_at(100_000)).unwrap();
+    let shield = shield().origin(&primary).origin(&backup);
+    let shield = shield.spawn_with(&["--log", "info,tidegate_upstream=debug"]).await;
+
+    viewer(shield.addr()).get("/bytes/1000?token=secret").await;
+    assert!(viewer(shield.addr()).get("/bytes/400000").await.whole);
+
+    until("the rescue is told", async || shield.complaints().contains("rescued")).await;
+    let (upstream, next) = (primary.url(), backup.url());
+    for line in [
+        format!(
+            "failed over path=\"/bytes/1000\" upstream={upstream} trouble=it answered 503 Service Unavailable next={next}"
+        ),
+        format!(
+            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} trouble=it closed the connection next={next}"
+        ),
+    ] {
+        let said = shield.complaints();
+        assert!(said.contains(&line) && !said.contains("secret"), "{line}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_request_has_a_line_of_json_that_tells_its_fate() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");

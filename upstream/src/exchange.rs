@@ -28,6 +28,13 @@ pub struct Ask {
     pub headers: HeaderMap,
 }
 
+impl Ask {
+    /// The path without the query, which may hold tokens: for what is logged.
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
+}
+
 /// A request that has been sent; its head is still to come.
 pub struct Exchange {
     session: HttpSession,

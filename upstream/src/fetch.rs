@@ -129,10 +129,10 @@ pub struct Asker {
 
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
-    let mut last = (Trouble::Nobody, None, None);
+    let mut last: Last<'_> = (Trouble::Nobody, None, None);
     for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
-        if tried > 0 {
-            desk.note(Event::FailedOver(last.0));
+        if let Some(failed) = last.1 {
+            fail_over(&**desk, &job.ask, last.0, failed, source);
         }
         match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
@@ -164,15 +164,11 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(
-    desk: &Arc<impl Desk + 'static>,
-    job: &Job,
-    interim: &Interim,
-) -> Result<Reply, Failure> {
-    let mut last = (Trouble::Nobody, None, None);
-    for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
-        if tried > 0 {
-            desk.note(Event::FailedOver(last.0));
+pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
+    let mut last: Last<'_> = (Trouble::Nobody, None, None);
+    for source in job.candidates.iter().take(job.tries_max) {
+        if let Some(failed) = last.1 {
+            fail_over(&**desk, &job.ask, last.0, failed, source);
         }
         match Reply::open(Asking::begin(desk), source, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
@@ -187,6 +183,16 @@ pub async fn pass(
     }
     let (trouble, source, head) = last;
     Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
+}
+
+/// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
+type Last<'a> = (Trouble, Option<&'a Arc<Source>>, Option<Head>);
+
+/// Counts that `next` is asked because of what was wrong with `failed`.
+pub fn fail_over(desk: &impl Desk, ask: &Ask, trouble: Trouble, failed: &Source, next: &Source) {
+    desk.note(Event::FailedOver(trouble));
+    let (upstream, next) = (failed.name(), next.name());
+    tracing::debug!(path = ask.path(), %upstream, %trouble, %next, "failed over");
 }
 
 /// How asking one source ended.
@@ -341,10 +347,14 @@ async fn pump(
                 return filling.complete();
             }
             Err(trouble) => {
-                let Some(next) = rescue.go_on(desk, written(&filling)).await else {
+                let (path, from) = (job.ask.path(), written(&filling));
+                let upstream = Arc::clone(reply.source().name());
+                let Some(next) = rescue.go_on(desk, from).await else {
+                    tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
                     ended(&**desk, &filling, Ending::Broken);
                     return filling.break_off(Broken(trouble.token()));
                 };
+                tracing::debug!(path, from, %upstream, %trouble, next = %next.source().name(), "rescued");
                 desk.note(Event::Rescued(trouble));
                 reply = next;
             }
