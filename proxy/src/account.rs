@@ -15,7 +15,16 @@ use crate::fate::Fate;
 use crate::proxy_status::Error;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::site::Site;
 use crate::tier::{Role, Tier};
+
+/// What is known of a request before there is an account of it.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) cmcd: Option<String>,
+}
 
 /// The outcome of one request.
 #[derive(Debug)]
@@ -48,16 +57,21 @@ impl Account {
     }
 
     /// A request that was turned away.
-    pub(crate) fn refused(refusal: &Refusal) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, known: &Known) -> Self {
+        Self { error: Some(refusal.error()), ..Self::before(refusal.fate(), known) }
+    }
+
+    /// A request of which no more is known than this.
+    fn before(fate: Fate, known: &Known) -> Self {
         Self {
-            fate: Fate::Refused,
-            kind: Kind::Other,
-            site: None,
-            cmcd: None,
+            fate,
+            kind: known.kind.unwrap_or(Kind::Other),
+            site: known.site.as_ref().map(|site| site.name.clone()),
+            cmcd: known.cmcd.clone(),
             upstream: None,
             age: None,
             is_live_playlist: false,
-            error: Some(refusal.error()),
+            error: None,
             broken: false,
         }
     }

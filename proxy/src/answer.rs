@@ -82,11 +82,11 @@ pub(crate) async fn refuse(
 ) -> Account {
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier, &allow);
-    let account = Account::refused(refusal);
+    let account = Account::refused(refusal, client.known());
     if let Some(site) = site {
         allow_reading(tier, site, &mut headers);
     }
-    mark(tier, &mut headers, Course::here(Fate::Refused), None);
+    mark(tier, &mut headers, Course::here(refusal.fate()), None);
     account.sent(send(client, refusal.status(), &headers, body.into()).await)
 }
 

@@ -22,7 +22,7 @@ label! {
         HitForMiss = "hit-for-miss",
         /// Answered from a stale object because the fill failed (RFC 5861 stale-if-error).
         StaleIfError = "stale-if-error",
-        /// No source could answer.
+        /// No source could answer, or none in time.
         Failed = "failed",
         /// Turned away by this node: bad request, unknown host, method, limit, loop.
         Refused = "refused",

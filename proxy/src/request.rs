@@ -252,9 +252,12 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
     let site = tier.sites().by_host(&name).ok_or_else(|| (nobody(&target.authority), None))?;
+    client.known().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
+    client.known().kind = Some(resource.kind);
+    client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     Ok(Request {
         key: Key::new(&site.name, &resource.path_and_query()),

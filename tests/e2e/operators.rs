@@ -225,6 +225,46 @@ async fn every_request_has_a_line_of_json_that_tells_its_fate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as_possible() {
+    const SEGMENT: &str = "/bytes/1000/0.ts";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    origin.fault(Fault::on(SEGMENT).hold("head")).unwrap();
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.viewers.wait_max = Period::millis(100);
+        config.site[0].hosts = vec!["live.example".to_owned()];
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+
+    let waited = viewer(edge.addr()).get(SEGMENT).await;
+    assert_eq!((waited.status, waited.header("x-cache")), (504, "ERROR"));
+    assert_eq!(viewer(edge.addr()).ask("DELETE", "/live/index.m3u8").await.status, 405);
+    assert_eq!(viewer(edge.addr()).get("/live/../init.mp4").await.status, 400);
+    assert_eq!(viewer(edge.addr()).host("other.example").get("/live/index.m3u8").await.status, 421);
+    until("all are counted", async || edge.count("tidegate_requests_total", "").await == 4).await;
+    assert_eq!(edge.count("tidegate_requests_total", "fate=\"failed\",kind=\"segment\"").await, 1);
+    origin.release("head");
+    edge.drain();
+    edge.ended().await;
+
+    let lines = lines(&file);
+    for (status, fate, kind, site, error) in [
+        (504, "failed", "segment", json!("default"), "connection_read_timeout"),
+        (405, "refused", "playlist", json!("default"), "http_request_denied"),
+        (400, "refused", "other", json!("default"), "http_request_error"),
+        (421, "refused", "other", Value::Null, "http_request_denied"),
+    ] {
+        let line = lines.iter().find(|line| line["http"]["response"]["status_code"] == status);
+        let told = &line.expect("every request has a line")["tidegate"];
+        assert_eq!((&told["fate"], &told["kind"], &told["site"]), (&json!(fate), &json!(kind), &site));
+        assert_eq!(told["error"], error, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_joins_a_fill_is_logged_as_collapsed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
