@@ -24,6 +24,8 @@ pub(crate) struct Known {
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) kind: Option<Kind>,
     pub(crate) cmcd: Option<String>,
+    /// Set when it is about to be answered with a body that may be long.
+    pub(crate) fate: Option<Fate>,
 }
 
 /// The outcome of one request.
@@ -59,6 +61,11 @@ impl Account {
     /// A request that was turned away.
     pub(crate) fn refused(refusal: &Refusal, known: &Known) -> Self {
         Self { error: Some(refusal.error()), ..Self::before(refusal.fate(), known) }
+    }
+
+    /// A request whose answer was cut off by this node's own end.
+    pub(crate) fn cut_off(known: &Known) -> Self {
+        Self::before(known.fate.unwrap_or(Fate::Gone), known).broken()
     }
 
     /// A request of which no more is known than this.

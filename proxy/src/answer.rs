@@ -32,6 +32,7 @@ pub(crate) async fn object(
     course: Course<'_>,
 ) -> Account {
     let account = Account::of(request, course.fate).with_object(object);
+    client.known().fate = Some(course.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
         // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
         // one (HTTP/1.0 without a length) is given none before it is known to be whole.

@@ -30,7 +30,7 @@ label! {
         Options = "options",
         /// A purge, carried out by this node.
         Purged = "purged",
-        /// The viewer left before there was anything to answer.
+        /// The viewer left, or was cut off at the end of a drain, before there was anything to answer.
         Gone = "gone",
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use crate::account::Account;
 use crate::answer;
 use crate::client::Client;
 use crate::farewell;
@@ -46,6 +48,8 @@ pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
         tier.tasks().spawn(async move {
             let _open = Held::new(&mine.metrics().connections);
             tokio::select! {
+                // The connection first: when it is cut off, it still closes the account of its request.
+                biased;
                 () = connection(&mine, stream, peer, shutdown) => {}
                 () = mine.cutting_off().cancelled() => {}
             }
@@ -155,7 +159,8 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
         return None;
     }
     let mut client = Client::new(tier, session, peer);
-    let account = request::serve(tier, &mut client).await;
+    let _open = tier.requests().token();
+    let account = answered(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {
         client.abort().await;
@@ -163,6 +168,20 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     }
     let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());
     client.finish(keep_alive).await
+}
+
+/// Answers the request, or cuts the answer off where it stands when the time to drain is over.
+async fn answered(tier: &Shared, client: &mut Client) -> Account {
+    let account = tokio::select! {
+        biased;
+        account = request::serve(tier, client) => account,
+        () = tier.cutting_off().cancelled() => Account::cut_off(client.known()),
+    };
+    if account.is_whole() || !tier.cutting_off().is_cancelled() {
+        return account;
+    }
+    tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
+    account.broken()
 }
 
 /// Answers where there is no request to answer to: a status, and the connection ends.

@@ -63,6 +63,7 @@ pub(crate) async fn reply(
     fate: Fate,
 ) -> Account {
     let account = Account::of(request, fate).by_source(reply.source().name());
+    client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
     account.sent(give_on(client, &mut reply, &headers).await)
