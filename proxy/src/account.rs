@@ -1,9 +1,10 @@
 //! What became of a request, for the counters and the access log: written once, when it is over.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use http::{StatusCode, header};
 use tidegate_cache::{Failure, Object};
 use tidegate_hls::Kind;
 use tokio::time::Instant;
@@ -26,6 +27,15 @@ pub(crate) struct Known {
     pub(crate) cmcd: Option<String>,
     /// Set when it is about to be answered with a body that may be long.
     pub(crate) fate: Option<Fate>,
+}
+
+/// What a request got that could not be read.
+#[derive(Debug)]
+pub(crate) struct TurnedAway {
+    pub(crate) at: Instant,
+    pub(crate) peer: SocketAddr,
+    pub(crate) status: StatusCode,
+    pub(crate) body_bytes: u64,
 }
 
 /// The outcome of one request.
@@ -142,6 +152,19 @@ impl Account {
         }
     }
 
+    /// The same for a request that could not be read: of that no more is known than who sent it and what it got.
+    pub(crate) fn close_unread(&self, tier: &Tier, turned_away: &TurnedAway) {
+        let metrics = tier.metrics();
+        metrics.request(self.fate, Some(turned_away.status), self.kind);
+        metrics.body_bytes(self.fate, turned_away.body_bytes);
+        tier.log().record(&Entry {
+            status: Some(turned_away.status),
+            body_bytes: turned_away.body_bytes,
+            client: Some(turned_away.peer.ip()),
+            ..self.entry(tier, turned_away.at)
+        });
+    }
+
     fn write_line(&self, tier: &Tier, client: &Client, first_byte: Option<Duration>) {
         let headers = client.headers();
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -149,13 +172,11 @@ impl Account {
         let uri = &client.request().uri;
         let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
         let entry = Entry {
-            time: desk::now() - client.received().elapsed(),
-            duration: client.received().elapsed(),
             first_byte,
-            method: client.method(),
-            version: client.version(),
+            method: Some(client.method()),
+            version: Some(client.version()),
             host: text(header::HOST).or_else(|| uri.host()),
-            path: uri.path(),
+            path: Some(uri.path()),
             query: uri.query(),
             status: client.status(),
             body_bytes: client.body_bytes(),
@@ -164,6 +185,30 @@ impl Account {
             referrer: text(header::REFERER),
             request_id: named("x-request-id"),
             trace_id: named("traceparent").and_then(|value| value.split('-').nth(1)),
+            cmcd: cmcd.as_ref(),
+            ..self.entry(tier, client.received())
+        };
+        tier.log().record(&entry);
+    }
+
+    /// What a line says without the request itself.
+    fn entry<'a>(&'a self, tier: &'a Tier, begun: Instant) -> Entry<'a> {
+        Entry {
+            time: desk::now() - begun.elapsed(),
+            duration: begun.elapsed(),
+            first_byte: None,
+            method: None,
+            version: None,
+            host: None,
+            path: None,
+            query: None,
+            status: None,
+            body_bytes: 0,
+            client: None,
+            user_agent: None,
+            referrer: None,
+            request_id: None,
+            trace_id: None,
             tier: match tier.role() {
                 Role::Edge => "edge",
                 Role::Shield => "shield",
@@ -176,9 +221,8 @@ impl Account {
             cache_age: self.age,
             error: self.error,
             broken: self.broken,
-            cmcd: cmcd.as_ref(),
-        };
-        tier.log().record(&entry);
+            cmcd: None,
+        }
     }
 }
 

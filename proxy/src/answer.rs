@@ -91,19 +91,18 @@ pub(crate) async fn refuse(
     account.sent(send(client, refusal.status(), &headers, body.into()).await)
 }
 
-/// The answer, as HTTP/1.1 writes it, to what could not be read as a request.
-pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> Vec<u8> {
+/// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
+pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier, "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     mark(tier, &mut headers, Course::here(Fate::Refused), None);
-    let mut answer = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
+    let mut head = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
     for (name, value) in &headers {
-        answer.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    answer.extend_from_slice(b"\r\n");
-    answer.extend_from_slice(body.as_bytes());
-    answer
+    head.extend_from_slice(b"\r\n");
+    (head, body)
 }
 
 /// Gives on an informational answer (1xx). HTTP/1.0 knows none; over HTTP/2 none are sent.

@@ -15,17 +15,15 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
-use tidegate_hls::Kind;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::account::Account;
+use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
 use crate::client::Client;
 use crate::farewell;
-use crate::fate::Fate;
 use crate::head;
 use crate::metrics::Held;
 use crate::refusal::Refusal;
@@ -117,8 +115,8 @@ async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
         let head = match timeout(viewers.head_timeout.get(), head).await {
             Ok(Ok(Some(head))) => head,
             Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return turn_away(tier, stream, &refusal).await,
-            Err(_) => return turn_away(tier, stream, &Refusal::Slow).await,
+            Ok(Err(refusal)) => return turn_away(tier, stream, peer, &refusal).await,
+            Err(_) => return turn_away(tier, stream, peer, &Refusal::Slow).await,
         };
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
@@ -154,7 +152,7 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     };
     if let Some(refusal) = refusal {
         if let ServerSession::H1(session) = session {
-            turn_away(tier, session.into_inner(), &refusal).await;
+            turn_away(tier, session.into_inner(), peer, &refusal).await;
         }
         return None;
     }
@@ -185,11 +183,18 @@ async fn answered(tier: &Shared, client: &mut Client) -> Account {
 }
 
 /// Answers where there is no request to answer to: a status, and the connection ends.
-async fn turn_away(tier: &Tier, mut stream: Stream, refusal: &Refusal) {
-    let answer = answer::unasked(tier, refusal);
+async fn turn_away(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
+    let at = Instant::now();
+    let (head, body) = answer::unasked(tier, refusal);
+    let answer = [&head, body.as_bytes()].concat();
     let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
-    tier.metrics().request(Fate::Refused, Some(refusal.status()), Kind::Other);
-    if let Ok(Ok(())) = written {
+    let account = Account::refused(refusal, &Known::default());
+    let (account, body_bytes) = match written {
+        Ok(Ok(())) => (account, body.len() as u64),
+        _ => (account.broken(), 0),
+    };
+    account.close_unread(tier, &TurnedAway { at, peer, status: refusal.status(), body_bytes });
+    if account.is_whole() {
         farewell::part(stream).await;
     }
 }
@@ -219,7 +224,7 @@ impl HttpServerApp for Http2 {
     ) -> Option<ReusedHttpStream> {
         if let ServerSession::H1(session) = session {
             // It began like HTTP/2 and went on as nothing.
-            turn_away(&self.tier, session.into_inner(), &Refusal::Malformed).await;
+            turn_away(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
             return None;
         }
         // A stream ends with its answer; only HTTP/1.1 gives something back.

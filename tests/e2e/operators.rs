@@ -265,6 +265,40 @@ async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_as_a_request_has_its_line_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.viewers.head_timeout = Period::millis(100);
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+
+    let mut bodies = Vec::new();
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(100_000));
+    for request in ["HELLO\r\n\r\n", "GET / HTTP/1.1\r\nhost: ", &large] {
+        let answer = viewer(edge.addr()).raw(request.as_bytes()).await;
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        bodies.push(answer.len() - head - 4);
+    }
+    edge.drain();
+    edge.ended().await;
+
+    for ((line, status), bytes) in lines(&file).iter().zip([400, 408, 431]).zip(bodies) {
+        assert_eq!(
+            line["http"],
+            json!({ "response": { "status_code": status, "body": { "bytes": bytes } } })
+        );
+        assert_eq!((&line["client"]["ip"], &line["url"]), (&json!("127.0.0.1"), &Value::Null));
+        let told = &line["tidegate"];
+        assert_eq!((&told["fate"], &told["error"]), (&json!("refused"), &json!("http_request_error")));
+    }
+    assert_eq!(lines(&file).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_joins_a_fill_is_logged_as_collapsed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
