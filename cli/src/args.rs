@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// What is logged on standard error, such as `info` or `tidegate_proxy=debug` [default: `info`, for the demo `warn`]
+    /// What is logged on standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`, for the demo `warn`]
     #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub(crate) log: Option<String>,
 

@@ -1,9 +1,10 @@
 //! What became of a request, for the counters and the access log: written once, when it is over.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use http::{StatusCode, header};
 use tidegate_cache::{Failure, Object};
 use tidegate_hls::Kind;
 use tokio::time::Instant;
@@ -15,7 +16,27 @@ use crate::fate::Fate;
 use crate::proxy_status::Error;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::site::Site;
 use crate::tier::{Role, Tier};
+
+/// What is known of a request before there is an account of it.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) cmcd: Option<String>,
+    /// Set when it is about to be answered with a body that may be long.
+    pub(crate) fate: Option<Fate>,
+}
+
+/// What a request got that could not be read.
+#[derive(Debug)]
+pub(crate) struct TurnedAway {
+    pub(crate) at: Instant,
+    pub(crate) peer: SocketAddr,
+    pub(crate) status: StatusCode,
+    pub(crate) body_bytes: u64,
+}
 
 /// The outcome of one request.
 #[derive(Debug)]
@@ -48,16 +69,26 @@ impl Account {
     }
 
     /// A request that was turned away.
-    pub(crate) fn refused(refusal: &Refusal) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, known: &Known) -> Self {
+        Self { error: Some(refusal.error()), ..Self::before(refusal.fate(), known) }
+    }
+
+    /// A request whose answer was cut off by this node's own end.
+    pub(crate) fn cut_off(known: &Known) -> Self {
+        Self::before(known.fate.unwrap_or(Fate::Gone), known).broken()
+    }
+
+    /// A request of which no more is known than this.
+    fn before(fate: Fate, known: &Known) -> Self {
         Self {
-            fate: Fate::Refused,
-            kind: Kind::Other,
-            site: None,
-            cmcd: None,
+            fate,
+            kind: known.kind.unwrap_or(Kind::Other),
+            site: known.site.as_ref().map(|site| site.name.clone()),
+            cmcd: known.cmcd.clone(),
             upstream: None,
             age: None,
             is_live_playlist: false,
-            error: Some(refusal.error()),
+            error: None,
             broken: false,
         }
     }
@@ -70,8 +101,12 @@ impl Account {
     pub(crate) fn with_object(mut self, object: &Object) -> Self {
         self.upstream = Some(Arc::clone(&object.source));
         self.age = Some(object.age(Instant::now()));
-        // Only live playlists have lifetimes of seconds.
-        self.is_live_playlist = self.kind == Kind::Playlist && object.lifetimes.ttl < LIVE_TTL_MAX;
+        self
+    }
+
+    /// It is a version of a live playlist.
+    pub(crate) fn live(mut self) -> Self {
+        self.is_live_playlist = true;
         self
     }
 
@@ -121,6 +156,19 @@ impl Account {
         }
     }
 
+    /// The same for a request that could not be read: of that no more is known than who sent it and what it got.
+    pub(crate) fn close_unread(&self, tier: &Tier, turned_away: &TurnedAway) {
+        let metrics = tier.metrics();
+        metrics.request(self.fate, Some(turned_away.status), self.kind);
+        metrics.body_bytes(self.fate, turned_away.body_bytes);
+        tier.log().record(&Entry {
+            status: Some(turned_away.status),
+            body_bytes: turned_away.body_bytes,
+            client: Some(turned_away.peer.ip()),
+            ..self.entry(tier, turned_away.at)
+        });
+    }
+
     fn write_line(&self, tier: &Tier, client: &Client, first_byte: Option<Duration>) {
         let headers = client.headers();
         let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -128,13 +176,11 @@ impl Account {
         let uri = &client.request().uri;
         let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
         let entry = Entry {
-            time: desk::now() - client.received().elapsed(),
-            duration: client.received().elapsed(),
             first_byte,
-            method: client.method(),
-            version: client.version(),
+            method: Some(client.method()),
+            version: Some(client.version()),
             host: text(header::HOST).or_else(|| uri.host()),
-            path: uri.path(),
+            path: Some(uri.path()),
             query: uri.query(),
             status: client.status(),
             body_bytes: client.body_bytes(),
@@ -143,6 +189,30 @@ impl Account {
             referrer: text(header::REFERER),
             request_id: named("x-request-id"),
             trace_id: named("traceparent").and_then(|value| value.split('-').nth(1)),
+            cmcd: cmcd.as_ref(),
+            ..self.entry(tier, client.received())
+        };
+        tier.log().record(&entry);
+    }
+
+    /// What a line says without the request itself.
+    fn entry<'a>(&'a self, tier: &'a Tier, begun: Instant) -> Entry<'a> {
+        Entry {
+            time: desk::now() - begun.elapsed(),
+            duration: begun.elapsed(),
+            first_byte: None,
+            method: None,
+            version: None,
+            host: None,
+            path: None,
+            query: None,
+            status: None,
+            body_bytes: 0,
+            client: None,
+            user_agent: None,
+            referrer: None,
+            request_id: None,
+            trace_id: None,
             tier: match tier.role() {
                 Role::Edge => "edge",
                 Role::Shield => "shield",
@@ -155,11 +225,7 @@ impl Account {
             cache_age: self.age,
             error: self.error,
             broken: self.broken,
-            cmcd: cmcd.as_ref(),
-        };
-        tier.log().record(&entry);
+            cmcd: None,
+        }
     }
 }
-
-/// Half of the longest target duration that anybody uses live.
-const LIVE_TTL_MAX: Duration = Duration::from_secs(30);

@@ -31,7 +31,11 @@ pub(crate) async fn object(
     object: &Arc<Object>,
     course: Course<'_>,
 ) -> Account {
-    let account = Account::of(request, course.fate).with_object(object);
+    let mut account = Account::of(request, course.fate).with_object(object);
+    if is_live(tier, request, object) {
+        account = account.live();
+    }
+    client.known().fate = Some(course.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
         // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
         // one (HTTP/1.0 without a length) is given none before it is known to be whole.
@@ -87,27 +91,26 @@ pub(crate) async fn refuse(
 ) -> Account {
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier, &allow);
-    let account = Account::refused(refusal);
+    let account = Account::refused(refusal, client.known());
     if let Some(site) = site {
         allow_reading(tier, site, &mut headers);
     }
-    mark(tier, &mut headers, Course::here(Fate::Refused), None);
+    mark(tier, &mut headers, Course::here(refusal.fate()), None);
     account.sent(send(client, refusal.status(), &headers, body.into()).await)
 }
 
-/// The answer, as HTTP/1.1 writes it, to what could not be read as a request.
-pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> Vec<u8> {
+/// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
+pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier, "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     mark(tier, &mut headers, Course::here(Fate::Refused), None);
-    let mut answer = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
+    let mut head = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
     for (name, value) in &headers {
-        answer.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }
-    answer.extend_from_slice(b"\r\n");
-    answer.extend_from_slice(body.as_bytes());
-    answer
+    head.extend_from_slice(b"\r\n");
+    (head, body)
 }
 
 /// Gives on an informational answer (1xx). HTTP/1.0 knows none; over HTTP/2 none are sent.
@@ -224,6 +227,13 @@ fn gzip(tier: &Tier, client: &Client, request: &Request, object: &Object) -> Opt
         tier.cache().weigh_again(&request.key);
     }
     gzip.clone()
+}
+
+/// Whether it is a version of a live playlist that is followed.
+fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
+    request.resource.kind == Kind::Playlist
+        && object.head.status == StatusCode::OK
+        && tier.streams().of(&request.key).is_some_and(|stream| stream.is_live())
 }
 
 /// The delta update of a live playlist (section 6.2.5.1 of HLS), where the viewer asks for one and the playlist offers

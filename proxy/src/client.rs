@@ -14,6 +14,7 @@ use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout};
 
+use crate::account::Known;
 use crate::farewell;
 use crate::field;
 use crate::tier::Tier;
@@ -29,6 +30,7 @@ pub(crate) struct Client {
     body_bytes: u64,
     /// Set when the answer was cut off: the connection must not look like a good end.
     cut_off: bool,
+    known: Known,
 }
 
 /// The viewer cannot be written to any more.
@@ -51,7 +53,13 @@ impl Client {
             status: None,
             body_bytes: 0,
             cut_off: false,
+            known: Known::default(),
         }
+    }
+
+    /// What is known of the request so far; written down as soon as it is.
+    pub(crate) fn known(&mut self) -> &mut Known {
+        &mut self.known
     }
 
     pub(crate) fn request(&self) -> &RequestHeader {

@@ -254,8 +254,7 @@ impl Desk for Rulings {
                 *asked = (asked.0 + 1, Instant::now());
                 metrics.origin_requests.inc();
             }
-            Event::Answered(status) => metrics.upstream_request(UpstreamEnd::from(status)),
-            Event::Failed(trouble) => metrics.upstream_request(UpstreamEnd::from(trouble)),
+            Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
             Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
             Event::Rescued(_) => metrics.rescued_bodies.inc(),
             Event::Ended(ending, viewers) => metrics.fill_ended(ending.into(), viewers),

@@ -22,13 +22,13 @@ label! {
         HitForMiss = "hit-for-miss",
         /// Answered from a stale object because the fill failed (RFC 5861 stale-if-error).
         StaleIfError = "stale-if-error",
-        /// No source could answer.
+        /// No source could answer, or none in time.
         Failed = "failed",
         /// Turned away by this node: bad request, unknown host, method, limit, loop.
         Refused = "refused",
         /// An OPTIONS request, answered by this node.
         Options = "options",
-        /// The viewer left before there was anything to answer.
+        /// The viewer left, or was cut off at the end of a drain, before there was anything to answer.
         Gone = "gone",
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,16 +15,15 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
-use tidegate_hls::Kind;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
 use crate::client::Client;
 use crate::farewell;
-use crate::fate::Fate;
 use crate::head;
 use crate::metrics::Held;
 use crate::refusal::Refusal;
@@ -46,6 +46,8 @@ pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
         tier.tasks().spawn(async move {
             let _open = Held::new(&mine.metrics().connections);
             tokio::select! {
+                // The connection first: when it is cut off, it still closes the account of its request.
+                biased;
                 () = connection(&mine, stream, peer, shutdown) => {}
                 () = mine.cutting_off().cancelled() => {}
             }
@@ -113,8 +115,8 @@ async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
         let head = match timeout(viewers.head_timeout.get(), head).await {
             Ok(Ok(Some(head))) => head,
             Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return turn_away(tier, stream, &refusal).await,
-            Err(_) => return turn_away(tier, stream, &Refusal::Slow).await,
+            Ok(Err(refusal)) => return turn_away(tier, stream, peer, &refusal).await,
+            Err(_) => return turn_away(tier, stream, peer, &Refusal::Slow).await,
         };
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
@@ -150,12 +152,13 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     };
     if let Some(refusal) = refusal {
         if let ServerSession::H1(session) = session {
-            turn_away(tier, session.into_inner(), &refusal).await;
+            turn_away(tier, session.into_inner(), peer, &refusal).await;
         }
         return None;
     }
     let mut client = Client::new(tier, session, peer);
-    let account = request::serve(tier, &mut client).await;
+    let _open = tier.requests().token();
+    let account = answered(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {
         client.abort().await;
@@ -165,12 +168,33 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     client.finish(keep_alive).await
 }
 
+/// Answers the request, or cuts the answer off where it stands when the time to drain is over.
+async fn answered(tier: &Shared, client: &mut Client) -> Account {
+    let account = tokio::select! {
+        biased;
+        account = request::serve(tier, client) => account,
+        () = tier.cutting_off().cancelled() => Account::cut_off(client.known()),
+    };
+    if account.is_whole() || !tier.cutting_off().is_cancelled() {
+        return account;
+    }
+    tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
+    account.broken()
+}
+
 /// Answers where there is no request to answer to: a status, and the connection ends.
-async fn turn_away(tier: &Tier, mut stream: Stream, refusal: &Refusal) {
-    let answer = answer::unasked(tier, refusal);
+async fn turn_away(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
+    let at = Instant::now();
+    let (head, body) = answer::unasked(tier, refusal);
+    let answer = [&head, body.as_bytes()].concat();
     let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
-    tier.metrics().request(Fate::Refused, Some(refusal.status()), Kind::Other);
-    if let Ok(Ok(())) = written {
+    let account = Account::refused(refusal, &Known::default());
+    let (account, body_bytes) = match written {
+        Ok(Ok(())) => (account, body.len() as u64),
+        _ => (account.broken(), 0),
+    };
+    account.close_unread(tier, &TurnedAway { at, peer, status: refusal.status(), body_bytes });
+    if account.is_whole() {
         farewell::part(stream).await;
     }
 }
@@ -200,7 +224,7 @@ impl HttpServerApp for Http2 {
     ) -> Option<ReusedHttpStream> {
         if let ServerSession::H1(session) = session {
             // It began like HTTP/2 and went on as nothing.
-            turn_away(&self.tier, session.into_inner(), &Refusal::Malformed).await;
+            turn_away(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
             return None;
         }
         // A stream ends with its answer; only HTTP/1.1 gives something back.

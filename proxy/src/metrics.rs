@@ -155,7 +155,7 @@ impl Metrics {
             )?,
             upstream_requests: book.counters(
                 "tidegate_upstream_requests_total",
-                "Requests to sources, by how they ended.",
+                "Requests to sources that are over, by what came of them.",
                 &[("outcome", words(UpstreamEnd::ALL))],
             )?,
             failovers: book.counters(

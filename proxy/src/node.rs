@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::access_log::{self, AccessLog, Output, Writer};
@@ -33,6 +35,9 @@ const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
 
 /// For how long operators' requests may go on when everything else has ended.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is cut off has no more to do than to say so.
+const CUT_OFF_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many keys and fills the status page lists.
 const LISTED_MAX: usize = 100;
@@ -118,8 +123,7 @@ impl Node {
             }
         );
         if !whole {
-            tier.cutting_off().cancel();
-            tracing::warn!(node = tier.node(), "some bodies were cut off: the time to drain was over");
+            cut_off(&tier).await;
         }
         // The writer's thread ends when it has written what it was given.
         let written = tokio::task::spawn_blocking(move || log.finish()).await;
@@ -130,6 +134,16 @@ impl Node {
             _ => Ok(()),
         }
     }
+}
+
+/// The time to drain is over. Those who are cut off still write their lines, before the log is finished.
+async fn cut_off(tier: &Tier) {
+    let fills = tier.cache().totals().fills;
+    tier.cutting_off().cancel();
+    tier.requests().close();
+    let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
+    let requests = tier.requests_cut_off().load(Ordering::Relaxed);
+    tracing::warn!(node = tier.node(), requests, fills, "cut off: the time to drain was over");
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

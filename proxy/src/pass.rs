@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{Desk, Event, INTERIM_MAX, Job, Reply, Trouble, fetch};
+use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Reply, Source, Trouble, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -24,7 +24,7 @@ use crate::tier::Tier;
 /// Asks for one viewer and gives on what comes.
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let headers = hop::pass_headers(client.headers());
-    let rulings = Rulings::new(tier, request, headers.clone());
+    let rulings = Arc::new(Rulings::new(tier, request, headers.clone()));
     let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
     match ask(tier, client, &rulings, &job).await {
@@ -38,7 +38,7 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
 async fn ask(
     tier: &Tier,
     client: &mut Client,
-    rulings: &Rulings,
+    rulings: &Arc<Rulings>,
     job: &Job,
 ) -> Result<Result<Reply, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
@@ -63,6 +63,7 @@ pub(crate) async fn reply(
     fate: Fate,
 ) -> Account {
     let account = Account::of(request, fate).by_source(reply.source().name());
+    client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
     account.sent(give_on(client, &mut reply, &headers).await)
@@ -79,7 +80,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         // The framing ends with the hop, so a body of unknown length needs a new one.
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let rulings = Rulings::new(tier, request, headers.clone());
+    let rulings = Arc::new(Rulings::new(tier, request, headers.clone()));
     let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
     match exchange(tier, client, &rulings, &job).await {
@@ -90,7 +91,8 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
             }
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
-        Err(Ended::Failed(failure)) => {
+        Err(Ended::Failed(trouble, source)) => {
+            let failure = rulings.failure(trouble, source.as_deref(), None);
             answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
         }
         Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
@@ -100,7 +102,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
 
 /// Why there is no answer to give on.
 enum Ended {
-    Failed(Failure),
+    Failed(Trouble, Option<Arc<Source>>),
     Refused(Refusal),
     Gone,
 }
@@ -113,33 +115,45 @@ impl From<Gone> for Ended {
 
 /// Sends the request with its body to the first source that takes it. Only the connecting is tried again elsewhere:
 /// once a byte of an unsafe request is out, nobody knows what became of it.
-async fn exchange(tier: &Tier, client: &mut Client, rulings: &Rulings, job: &Job) -> Result<Reply, Ended> {
-    let mut last = (Trouble::Nobody, None);
+async fn exchange(
+    tier: &Tier,
+    client: &mut Client,
+    rulings: &Arc<Rulings>,
+    job: &Job,
+) -> Result<Reply, Ended> {
+    let mut last: (Trouble, Option<&Arc<Source>>) = (Trouble::Nobody, None);
     for source in job.candidates.iter().take(job.tries_max) {
-        rulings.note(Event::Asked);
+        if let Some(failed) = last.1 {
+            fetch::fail_over(&**rulings, &job.ask, last.0, failed, source);
+        }
+        let mut asking = Asking::begin(rulings);
         match Exchange::send(source, &job.ask).await {
-            Ok(exchange) => {
-                let failed = |trouble| Ended::Failed(rulings.failure(trouble, Some(&**source), None));
-                return carry(tier, client, exchange, failed).await;
+            Ok(mut exchange) => {
+                let failed = |trouble| Ended::Failed(trouble, Some(Arc::clone(source)));
+                let carried = carry(tier, client, &mut exchange, failed).await;
+                if let Err(Ended::Failed(trouble, _)) = &carried {
+                    asking.failed(*trouble);
+                }
+                return carried.map(|head| exchange.reply(head, asking));
             }
             Err(trouble) => {
-                rulings.note(Event::Failed(trouble));
+                asking.failed(trouble);
                 last = (trouble, Some(source));
             }
         }
     }
-    Err(Ended::Failed(rulings.failure(last.0, last.1.map(|source| &**source), None)))
+    Err(Ended::Failed(last.0, last.1.map(Arc::clone)))
 }
 
 /// Carries the request's body up, and the heads of the answer down as far as the final one.
 async fn carry(
     tier: &Tier,
     client: &mut Client,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     failed: impl Fn(Trouble) -> Ended,
-) -> Result<Reply, Ended> {
+) -> Result<Head, Ended> {
     if client.has_request_body() {
-        upload(tier, client, &mut exchange).await?;
+        upload(tier, client, exchange).await?;
     } else {
         exchange.finish().await.map_err(&failed)?;
     }
@@ -150,7 +164,7 @@ async fn carry(
             () = client.gone() => return Err(Ended::Gone),
         };
         if !head.status.is_informational() {
-            return Ok(exchange.reply(head));
+            return Ok(head);
         }
         answer::informational(tier, client, &head).await?;
     }
@@ -196,6 +210,8 @@ async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<by
 async fn give_on(client: &mut Client, reply: &mut Reply, headers: &HeaderMap) -> Result<(), Gone> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
+        // Read to its (empty) end, so that the connection goes back to its pool.
+        let _nothing = reply.next().await;
         return Ok(());
     }
     loop {

@@ -5,6 +5,7 @@ use tidegate_cache::Failure;
 use tidegate_hls::{ReloadError, ResourceError};
 use tidegate_upstream::Trouble;
 
+use crate::fate::Fate;
 use crate::proxy_status::{self, Error};
 use crate::tier::Tier;
 
@@ -88,6 +89,14 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Waited => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// A viewer who waited in vain did nothing wrong.
+    pub(crate) fn fate(&self) -> Fate {
+        match self {
+            Self::Waited | Self::Held => Fate::Failed,
+            _ => Fate::Refused,
         }
     }
 

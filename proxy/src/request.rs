@@ -281,7 +281,7 @@ pub(crate) async fn fill(
     sent: &HeaderMap,
     errand: Errand,
 ) {
-    let rulings = Rulings::new(tier, request, sent.clone());
+    let rulings = Arc::new(Rulings::new(tier, request, sent.clone()));
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
@@ -336,9 +336,12 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
     let site = tier.sites().by_host(&name).ok_or_else(|| (nobody(&target.authority), None))?;
+    client.known().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
+    client.known().kind = Some(resource.kind);
+    client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     let (resource, directives) = apart(resource, site);
     Ok(Request {

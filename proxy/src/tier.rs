@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tidegate_cache::{Cache, Limits};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,10 @@ pub struct Tier {
     draining: CancellationToken,
     /// Set when the time to drain is over.
     cutting_off: CancellationToken,
+    /// Requests that are being answered; the end waits for the accounts of those that it cuts off.
+    requests: TaskTracker,
+    /// How many were cut off.
+    requests_cut_off: AtomicUsize,
 }
 
 impl Tier {
@@ -74,6 +79,8 @@ impl Tier {
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             cutting_off: CancellationToken::new(),
+            requests: TaskTracker::new(),
+            requests_cut_off: AtomicUsize::new(0),
         }
     }
 
@@ -129,6 +136,15 @@ impl Tier {
     /// Cancelled when the time to drain is over: what is still open is cut off.
     pub(crate) fn cutting_off(&self) -> &CancellationToken {
         &self.cutting_off
+    }
+
+    /// Requests that are being answered: each holds a token until its account is closed.
+    pub(crate) fn requests(&self) -> &TaskTracker {
+        &self.requests
+    }
+
+    pub(crate) fn requests_cut_off(&self) -> &AtomicUsize {
+        &self.requests_cut_off
     }
 }
 

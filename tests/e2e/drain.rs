@@ -36,6 +36,53 @@ async fn a_body_that_takes_too_long_is_cut_off_visibly_and_the_end_is_still_a_go
     let answer = open.rest().await;
     assert!(!answer.whole, "nobody may take a part for the whole");
     assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+    let told = "cut off: the time to drain was over node=\"edge-1\" requests=1 fills=1";
+    until("it is told", async || edge.complaints().contains(told)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_off_has_its_line_in_the_access_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    origin.fault(Fault::on("/bytes/10").hold("head")).unwrap();
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.drain.timeout = Period::millis(300);
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+    let mut missing = viewer(edge.addr()).start("GET", COLD).await;
+    assert!(missing.begins(1000).await);
+    let mut joining = viewer(edge.addr()).header("range", "bytes=500-").start("GET", COLD).await;
+    assert!(joining.begins(500).await);
+    let mut passing = viewer(edge.addr()).start("GET", &format!("{COLD}?private=1")).await;
+    assert!(passing.begins(1000).await);
+    let waiting = viewer(edge.addr()).start("GET", "/bytes/10").await;
+    origin.waiting("head", 1).await;
+
+    edge.drain();
+    edge.ended().await;
+
+    drop(waiting);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut told: Vec<_> = lines
+        .map(|line| {
+            assert_eq!(
+                (&line["tidegate"]["broken"], &line["tidegate"]["site"]),
+                (&true.into(), &"default".into())
+            );
+            let response = &line["http"]["response"];
+            let (status, bytes) = (response["status_code"].as_u64(), response["body"]["bytes"].as_u64());
+            (line["tidegate"]["fate"].as_str().unwrap().to_owned(), status, bytes)
+        })
+        .collect();
+    told.sort();
+    let expected =
+        [("gone", None, 0), ("join", Some(206), 500), ("miss", Some(200), 1000), ("pass", Some(200), 1000)];
+    assert_eq!(told, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::Version;
+use tidegate_proxy::config::units::Period;
 use tidegate_proxy::site::config::Verb;
 use tidegate_tests::{Origin, PATIENCE, Running, edge, origin, shield, until, viewer, viewers};
 use tokio::net::TcpStream;
@@ -245,6 +246,30 @@ async fn a_stream_that_is_given_up_ends_its_request_and_nothing_else() {
     origin.release("rest");
     kept.await.unwrap().is(200, &synthetic_bytes(COLD, 0..MIB));
     assert_eq!(origin.requests(COLD), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_the_end_of_a_drain_cuts_off_has_its_line_in_the_access_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.drain.timeout = Period::millis(300);
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+    let connection = Connection::to(edge.addr()).await;
+    let mut incoming = connection.ask(Method::GET, COLD, &[], b"").head().await.into_body();
+    assert!(incoming.frame().await.expect("a beginning").is_ok());
+
+    edge.drain();
+    edge.ended().await;
+
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(line["http"]["version"], "2");
+    assert_eq!((&line["tidegate"]["fate"], &line["tidegate"]["broken"]), (&"miss".into(), &true.into()));
 }
 
 /// Tiers that speak HTTP/2 with each other and with their origins.

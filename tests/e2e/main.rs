@@ -26,6 +26,7 @@ mod marks;
 mod memory;
 mod methods;
 mod operators;
+mod outcomes;
 mod private;
 mod query;
 mod range;

@@ -114,6 +114,57 @@ async fn other_paths_and_methods_of_the_operators_listener_are_errors_in_json() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_goes_down_leaves_one_line_and_another_when_it_is_back() {
+    let origin = origin().run().await;
+    let down = origin.fault(Fault::on("*").refuse()).unwrap();
+    origin.settled().await;
+    let shield = shield().origin(&origin).with(|config| config.upstream.down_for = Period::millis(1));
+    let shield = shield.spawn().await;
+
+    // The time that it is believed to be down for is over before each next one.
+    for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
+        assert_eq!(viewer(shield.addr()).get(path).await.status, 502);
+    }
+    assert!(origin.remove(down));
+    origin.settled().await;
+    for path in ["/bytes/4", "/bytes/5"] {
+        assert_eq!(viewer(shield.addr()).get(path).await.status, 200);
+    }
+
+    let back = format!("upstream is back upstream={}", origin.url());
+    until("it is said that it is back", async || shield.complaints().contains(&back)).await;
+    let said = shield.complaints();
+    let down = format!("upstream is down upstream={} trouble=it refused the connection", origin.url());
+    assert_eq!((said.matches(&down).count(), said.matches("upstream is").count()), (1, 2), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on("/bytes/1000").status(503)).unwrap();
+    primary.fault(Fault::on("/bytes/400000").close_at(100_000)).unwrap();
+    let shield = shield().origin(&primary).origin(&backup);
+    let shield = shield.spawn_with(&["--log", "info,tidegate_upstream=debug"]).await;
+
+    viewer(shield.addr()).get("/bytes/1000?token=secret").await;
+    assert!(viewer(shield.addr()).get("/bytes/400000").await.whole);
+
+    until("the rescue is told", async || shield.complaints().contains("rescued")).await;
+    let (upstream, next) = (primary.url(), backup.url());
+    for line in [
+        format!(
+            "failed over path=\"/bytes/1000\" upstream={upstream} trouble=it answered 503 Service Unavailable next={next}"
+        ),
+        format!(
+            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} trouble=it closed the connection next={next}"
+        ),
+    ] {
+        let said = shield.complaints();
+        assert!(said.contains(&line) && !said.contains("secret"), "{line}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_request_has_a_line_of_json_that_tells_its_fate() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
@@ -171,6 +222,80 @@ async fn every_request_has_a_line_of_json_that_tells_its_fate() {
     assert_eq!(first["tidegate"]["upstream"], format!("http://{}", shield.addr()));
     assert_eq!(first["cmcd"]["sid"], "abc", "{first}");
     assert_eq!(with("/bytes/4000", "miss")["tidegate"]["broken"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as_possible() {
+    const SEGMENT: &str = "/bytes/1000/0.ts";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    origin.fault(Fault::on(SEGMENT).hold("head")).unwrap();
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.viewers.wait_max = Period::millis(100);
+        config.site[0].hosts = vec!["live.example".to_owned()];
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+
+    let waited = viewer(edge.addr()).get(SEGMENT).await;
+    assert_eq!((waited.status, waited.header("x-cache")), (504, "ERROR"));
+    assert_eq!(viewer(edge.addr()).ask("DELETE", "/live/index.m3u8").await.status, 405);
+    assert_eq!(viewer(edge.addr()).get("/live/../init.mp4").await.status, 400);
+    assert_eq!(viewer(edge.addr()).host("other.example").get("/live/index.m3u8").await.status, 421);
+    until("all are counted", async || edge.count("tidegate_requests_total", "").await == 4).await;
+    assert_eq!(edge.count("tidegate_requests_total", "fate=\"failed\",kind=\"segment\"").await, 1);
+    origin.release("head");
+    edge.drain();
+    edge.ended().await;
+
+    let lines = lines(&file);
+    for (status, fate, kind, site, error) in [
+        (504, "failed", "segment", json!("default"), "connection_read_timeout"),
+        (405, "refused", "playlist", json!("default"), "http_request_denied"),
+        (400, "refused", "other", json!("default"), "http_request_error"),
+        (421, "refused", "other", Value::Null, "http_request_denied"),
+    ] {
+        let line = lines.iter().find(|line| line["http"]["response"]["status_code"] == status);
+        let told = &line.expect("every request has a line")["tidegate"];
+        assert_eq!((&told["fate"], &told["kind"], &told["site"]), (&json!(fate), &json!(kind), &site));
+        assert_eq!(told["error"], error, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_as_a_request_has_its_line_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let origin = origin().run().await;
+    let log = file.to_str().unwrap().to_owned();
+    let edge = edge().origin(&origin).with(|config| {
+        config.viewers.head_timeout = Period::millis(100);
+        config.log.access = log;
+    });
+    let edge = edge.run().await;
+
+    let mut bodies = Vec::new();
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(100_000));
+    for request in ["HELLO\r\n\r\n", "GET / HTTP/1.1\r\nhost: ", &large] {
+        let answer = viewer(edge.addr()).raw(request.as_bytes()).await;
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        bodies.push(answer.len() - head - 4);
+    }
+    edge.drain();
+    edge.ended().await;
+
+    for ((line, status), bytes) in lines(&file).iter().zip([400, 408, 431]).zip(bodies) {
+        assert_eq!(
+            line["http"],
+            json!({ "response": { "status_code": status, "body": { "bytes": bytes } } })
+        );
+        assert_eq!((&line["client"]["ip"], &line["url"]), (&json!("127.0.0.1"), &Value::Null));
+        let told = &line["tidegate"];
+        assert_eq!((&told["fate"], &told["error"]), (&json!("refused"), &json!("http_request_error")));
+    }
+    assert_eq!(lines(&file).len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,6 +114,22 @@ async fn a_body_without_a_strong_name_is_not_pieced_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fill_asks_no_more_sources_than_it_may_its_continuations_included() {
+    for (tries_max, asked) in [(2, [1, 1, 0]), (3, [1, 1, 1])] {
+        let origins = [origin().run().await, origin().run().await, origin().run().await];
+        origins[0].fault(Fault::on(COLD).status(503)).unwrap();
+        origins[1].fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
+        let shield = shield().origin(&origins[0]).origin(&origins[1]).origin(&origins[2]);
+        let shield = shield.with(|config| config.upstream.tries_max = tries_max).run().await;
+
+        let answer = viewer(shield.addr()).get(COLD).await;
+
+        assert_eq!(answer.whole, tries_max == 3, "the third one has the rest");
+        assert_eq!([0, 1, 2].map(|number: usize| origins[number].requests(COLD)), asked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_source_sends_beyond_its_length_is_nobodys_answer() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).wrong_length(1000)).unwrap();

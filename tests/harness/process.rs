@@ -62,11 +62,16 @@ pub async fn tidegate(arguments: &[&str]) -> Finished {
 impl Process {
     /// Starts `tidegate {part}` with a configuration, and waits until it says where it listens.
     pub async fn start(part: &str, config: &str) -> Self {
+        Self::start_with(part, config, &[]).await
+    }
+
+    /// The same with further flags.
+    pub async fn start_with(part: &str, config: &str, flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tidegate-e2e-").expect("a folder");
         let file = folder.path().join(format!("{part}.toml"));
         std::fs::write(&file, config).expect("a configuration file");
         let mut command = Command::new(program());
-        command.arg(part).arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(part).args(flags).arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a program");
         let (tell, mut complaints) = watch::channel(String::new());
         let reading = collect(child.stderr.take().expect("its standard error"), tell);

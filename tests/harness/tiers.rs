@@ -93,7 +93,12 @@ impl ShieldBuilder {
 
     /// Starts it as a process of its own.
     pub async fn spawn(self) -> Process {
-        Process::start("shield", &toml::to_string(&self.0).expect("a configuration")).await
+        self.spawn_with(&[]).await
+    }
+
+    /// Starts it as a process of its own, with further flags.
+    pub async fn spawn_with(self, flags: &[&str]) -> Process {
+        Process::start_with("shield", &toml::to_string(&self.0).expect("a configuration"), flags).await
     }
 }
 

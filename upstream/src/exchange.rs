@@ -12,6 +12,7 @@ use tidegate_cache::Head;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::asking::Asking;
 use crate::source::{Source, Trouble};
 
 /// What is asked, of whichever source.
@@ -27,6 +28,13 @@ pub struct Ask {
     pub headers: HeaderMap,
     /// Time for the head of the answer, where it is not the source's own: a blocking reload is held by its nature.
     pub patience: Option<Duration>,
+}
+
+impl Ask {
+    /// The path without the query, which may hold tokens: for what is logged.
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap_or_default()
+    }
 }
 
 /// A request that has been sent; its head is still to come.
@@ -63,6 +71,7 @@ pub struct Reply {
     source: Arc<Source>,
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
+    asking: Asking,
 }
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
@@ -135,17 +144,29 @@ impl Exchange {
     }
 
     /// Goes over to the body that follows `head`.
-    pub fn reply(mut self, head: Head) -> Reply {
+    pub fn reply(mut self, head: Head, asking: Asking) -> Reply {
         self.session.set_read_timeout(Some(self.source.options().deadlines.stall));
         self.source.went_well();
-        Reply { head, session: Some(self.session), peer: self.peer, source: self.source, put_back: None }
+        Reply {
+            head,
+            session: Some(self.session),
+            peer: self.peer,
+            source: self.source,
+            put_back: None,
+            asking,
+        }
     }
 }
 
 impl Reply {
     /// Asks `source` and waits for the final head; informational ones before it go to `interim`, as far as there is
     /// room. A request without a body only.
-    pub async fn open(source: &Arc<Source>, ask: &Ask, interim: Option<&Interim>) -> Result<Self, Trouble> {
+    pub async fn open(
+        mut asking: Asking,
+        source: &Arc<Source>,
+        ask: &Ask,
+        interim: Option<&Interim>,
+    ) -> Result<Self, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -155,9 +176,10 @@ impl Reply {
                 Err((Trouble::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
                 Err((trouble, _)) => {
                     source.went_badly(trouble);
+                    asking.failed(trouble);
                     return Err(trouble);
                 }
-                Ok(reply) => return Ok(reply),
+                Ok((exchange, head)) => return Ok(exchange.reply(head, asking)),
             }
         }
     }
@@ -166,7 +188,7 @@ impl Reply {
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
-    ) -> Result<Self, (Trouble, bool)> {
+    ) -> Result<(Exchange, Head), (Trouble, bool)> {
         let sent = Exchange::begin(source, ask, Rest::Nothing).await;
         let mut exchange = sent.map_err(|trouble| (trouble, true))?;
         let reused = exchange.reused;
@@ -174,7 +196,7 @@ impl Reply {
         loop {
             let head = exchange.head().await.map_err(|trouble| (trouble, reused))?;
             if !head.status.is_informational() {
-                return Ok(exchange.reply(head));
+                return Ok((exchange, head));
             }
             if let Some(interim) = interim {
                 // A viewer who is too slow for hints goes without.
@@ -202,16 +224,23 @@ impl Reply {
         match session.read_response_body().await {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => {
+                self.asking.answered(self.head.status);
                 self.release().await;
                 Ok(None)
             }
             Err(error) => {
                 let trouble = Trouble::of(&error, false);
                 self.source.went_badly(trouble);
-                self.session = None;
+                self.refuse(trouble);
                 Err(trouble)
             }
         }
+    }
+
+    /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
+    pub(crate) fn refuse(&mut self, trouble: Trouble) {
+        self.asking.failed(trouble);
+        self.session = None;
     }
 
     /// Makes `bytes` come next again.
@@ -224,8 +253,9 @@ impl Reply {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
             if all.len() as u64 + bytes.len() as u64 > max {
-                self.session = None;
-                return Err(Trouble::Unusable("longer than it may be"));
+                let trouble = Trouble::Unusable("longer than it may be");
+                self.refuse(trouble);
+                return Err(trouble);
             }
             all.extend_from_slice(&bytes);
         }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tidegate_cache::{Broken, Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
+use crate::asking::{Asking, Outcome};
 use crate::exchange::{Ask, Interim, Reply};
 use crate::rescue::Rescue;
 use crate::source::{Source, Trouble};
@@ -59,10 +60,8 @@ pub enum Inspection {
 pub enum Event {
     /// A source is asked.
     Asked,
-    /// It answered.
-    Answered(http::StatusCode),
-    /// It did not, or with something of no use.
-    Failed(Trouble),
+    /// That request is over.
+    Over(Outcome),
     /// The next candidate is asked because of it.
     FailedOver(Trouble),
     /// A body that broke went on at another source.
@@ -132,26 +131,28 @@ pub struct Asker {
 }
 
 /// Makes one fill.
-pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, asker: Asker) {
-    let mut last = (Trouble::Nobody, None, None);
+pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
+    let mut last: Last<'_> = (Trouble::Nobody, None, None);
     for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
-        if tried > 0 {
-            desk.note(Event::FailedOver(last.0));
+        if let Some(failed) = last.1 {
+            fail_over(&**desk, &job.ask, last.0, failed, source);
         }
-        desk.note(Event::Asked);
         match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
-            Attempt::Streaming(reply) => return Box::pin(pump(desk, &job, filling, reply)).await,
+            Attempt::Streaming(reply) => {
+                let rescue = Rescue::of(&job, &reply, tried + 1);
+                return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
+            }
             Attempt::Filled(body) => {
-                ended(desk, &filling, Ending::Stored);
+                ended(&**desk, &filling, Ending::Stored);
                 return filling.complete_with(body);
             }
             Attempt::Renewed(head, lifetimes) => {
-                ended(desk, &filling, Ending::Renewed);
+                ended(&**desk, &filling, Ending::Renewed);
                 return filling.renew(head, lifetimes, Arc::clone(source.name()));
             }
             Attempt::Pass(reply, remember) => {
-                ended(desk, &filling, Ending::Passed);
+                ended(&**desk, &filling, Ending::Passed);
                 return hand_over(filling, reply, asker.own, remember);
             }
             Attempt::Failed(trouble, head) => {
@@ -160,35 +161,41 @@ pub async fn fill(desk: &impl Desk, job: Job, mut filling: Filling, asker: Asker
         }
     }
     let (trouble, source, head) = last;
-    ended(desk, &filling, Ending::Failed);
+    ended(&**desk, &filling, Ending::Failed);
     filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(desk: &impl Desk, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
-    let mut last = (Trouble::Nobody, None, None);
-    for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
-        if tried > 0 {
-            desk.note(Event::FailedOver(last.0));
+pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
+    let mut last: Last<'_> = (Trouble::Nobody, None, None);
+    for source in job.candidates.iter().take(job.tries_max) {
+        if let Some(failed) = last.1 {
+            fail_over(&**desk, &job.ask, last.0, failed, source);
         }
-        desk.note(Event::Asked);
-        match Reply::open(source, &job.ask, Some(interim)).await {
-            Ok(reply) => {
-                desk.note(Event::Answered(reply.head.status));
-                match desk.rule(&reply.head) {
-                    Ruling::Refuse(trouble) => last = (trouble, Some(source), Some(reply.head)),
-                    _ => return Ok(reply),
+        match Reply::open(Asking::begin(desk), source, &job.ask, Some(interim)).await {
+            Ok(mut reply) => match desk.rule(&reply.head) {
+                Ruling::Refuse(trouble) => {
+                    reply.refuse(trouble);
+                    last = (trouble, Some(source), Some(reply.head));
                 }
-            }
-            Err(trouble) => {
-                desk.note(Event::Failed(trouble));
-                last = (trouble, Some(source), None);
-            }
+                _ => return Ok(reply),
+            },
+            Err(trouble) => last = (trouble, Some(source), None),
         }
     }
     let (trouble, source, head) = last;
     Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
+}
+
+/// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
+type Last<'a> = (Trouble, Option<&'a Arc<Source>>, Option<Head>);
+
+/// Counts that `next` is asked because of what was wrong with `failed`.
+pub fn fail_over(desk: &impl Desk, ask: &Ask, trouble: Trouble, failed: &Source, next: &Source) {
+    desk.note(Event::FailedOver(trouble));
+    let (upstream, next) = (failed.name(), next.name());
+    tracing::debug!(path = ask.path(), %upstream, %trouble, %next, "failed over");
 }
 
 /// How asking one source ended.
@@ -206,20 +213,16 @@ enum Attempt {
 }
 
 async fn attempt(
-    desk: &impl Desk,
+    desk: &Arc<impl Desk + 'static>,
     job: &Job,
     source: &Arc<Source>,
     filling: &mut Filling,
     interim: Option<&Interim>,
 ) -> Attempt {
-    let mut reply = match Reply::open(source, &job.ask, interim).await {
+    let mut reply = match Reply::open(Asking::begin(desk), source, &job.ask, interim).await {
         Ok(reply) => reply,
-        Err(trouble) => {
-            desk.note(Event::Failed(trouble));
-            return Attempt::Failed(trouble, None);
-        }
+        Err(trouble) => return Attempt::Failed(trouble, None),
     };
-    desk.note(Event::Answered(reply.head.status));
     if reply.head.status == http::StatusCode::NOT_MODIFIED
         && let Some(stale) = filling.stale()
     {
@@ -231,13 +234,13 @@ async fn attempt(
         };
     }
     if matches!(reply.head.status, http::StatusCode::NOT_MODIFIED | http::StatusCode::PARTIAL_CONTENT) {
-        return Attempt::Failed(Trouble::Unusable("it answers a question that was not asked"), None);
+        return refuse(reply, Trouble::Unusable("it answers a question that was not asked"));
     }
     match desk.rule(&reply.head) {
         Ruling::Refuse(trouble) => {
-            let head = reply.head.clone();
             drain(&mut reply).await;
-            Attempt::Failed(trouble, Some(head))
+            reply.refuse(trouble);
+            Attempt::Failed(trouble, Some(reply.head))
         }
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
@@ -248,7 +251,7 @@ async fn attempt(
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(desk, source, filling, reply, max).await,
+        Ruling::Collect { max } => collect(&**desk, source, filling, reply, max).await,
     }
 }
 
@@ -266,16 +269,22 @@ async fn collect(
         Err(trouble) => return Attempt::Failed(trouble, None),
     };
     match desk.inspect(&reply.head, &body) {
-        Inspection::Refuse(trouble) => Attempt::Failed(trouble, None),
+        Inspection::Refuse(trouble) => refuse(reply, trouble),
         Inspection::Store { lifetimes, variant } => {
             let (head, len) = (desk.kept(&reply.head), body.len() as u64);
             let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
-                Err(_no_room) => Attempt::Failed(Trouble::Unusable("there is no room for it"), None),
+                Err(_no_room) => refuse(reply, Trouble::Unusable("there is no room for it")),
             }
         }
     }
+}
+
+/// Counts an answer as failed that has come and is of no use.
+fn refuse(mut reply: Reply, trouble: Trouble) -> Attempt {
+    reply.refuse(trouble);
+    Attempt::Failed(trouble, None)
 }
 
 /// A short error body is read, so that its connection can be used again; a long one is not worth it.
@@ -294,8 +303,13 @@ fn hand_over(filling: Filling, reply: Reply, own: Option<oneshot::Sender<Reply>>
 }
 
 /// Writes the body as it arrives.
-async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Reply) {
-    let mut rescue = Rescue::of(job, &reply);
+async fn pump(
+    desk: &Arc<impl Desk + 'static>,
+    job: &Job,
+    mut filling: Filling,
+    mut reply: Reply,
+    mut rescue: Rescue,
+) {
     loop {
         let read = {
             let mut read = std::pin::pin!(reply.next());
@@ -319,7 +333,7 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
         };
         match read {
             Ok(Some(bytes)) if filling.is_last(&bytes) => {
-                ended(desk, &filling, Ending::Stored);
+                ended(&**desk, &filling, Ending::Stored);
                 filling.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
                 let _end = reply.next().await;
@@ -327,7 +341,7 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
             }
             Ok(Some(bytes)) => {
                 if let Err(refused) = filling.append(bytes) {
-                    ended(desk, &filling, Ending::Broken);
+                    ended(&**desk, &filling, Ending::Broken);
                     return match refused {
                         Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
                         Refused::NoRoom => filling.outgrow(Duration::ZERO),
@@ -335,14 +349,18 @@ async fn pump(desk: &impl Desk, job: &Job, mut filling: Filling, mut reply: Repl
                 }
             }
             Ok(None) => {
-                ended(desk, &filling, Ending::Stored);
+                ended(&**desk, &filling, Ending::Stored);
                 return filling.complete();
             }
             Err(trouble) => {
-                let Some(next) = rescue.go_on(desk, written(&filling)).await else {
-                    ended(desk, &filling, Ending::Broken);
+                let (path, from) = (job.ask.path(), written(&filling));
+                let upstream = Arc::clone(reply.source().name());
+                let Some(next) = rescue.go_on(desk, from).await else {
+                    tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
+                    ended(&**desk, &filling, Ending::Broken);
                     return filling.break_off(Broken(trouble.token()));
                 };
+                tracing::debug!(path, from, %upstream, %trouble, next = %next.source().name(), "rescued");
                 desk.note(Event::Rescued(trouble));
                 reply = next;
             }

@@ -12,6 +12,7 @@
 //! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection).
 
 pub mod address;
+pub mod asking;
 pub mod exchange;
 pub mod fetch;
 pub mod hash;
@@ -21,6 +22,7 @@ mod resolve;
 pub mod source;
 
 pub use address::Address;
+pub use asking::{Asking, Outcome};
 pub use exchange::{Ask, INTERIM_MAX, Interim, Reply};
 pub use fetch::{Asker, Desk, Ending, Event, Inspection, Job, Ruling};
 pub use pool::{ByHash, ByPriority, Candidates};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::asking::Asking;
 use crate::exchange::{Ask, Reply};
-use crate::fetch::{Desk, Event, Job};
+use crate::fetch::{Desk, Job};
 use crate::source::{Source, Trouble};
 
 /// What the rest of a body must agree with, and who may still be asked for it.
@@ -30,13 +31,12 @@ struct Original {
 }
 
 impl Rescue {
-    pub(crate) fn of(job: &Job, reply: &Reply) -> Self {
+    /// For a fill that has asked the first `asked` candidates, of which the last gave `reply`.
+    pub(crate) fn of(job: &Job, reply: &Reply, asked: usize) -> Self {
         let headers = &reply.head.headers;
-        let broken = |source: &&Arc<Source>| Arc::ptr_eq(source, reply.source());
-        let mut candidates: Vec<_> =
-            job.candidates.iter().filter(|source| !broken(source)).map(Arc::clone).collect();
-        // The one that broke may have recovered; it is asked last.
-        candidates.extend(job.candidates.iter().filter(broken).map(Arc::clone));
+        // First those that were not asked yet. The one that broke may have recovered; it is asked last.
+        let all = job.candidates.iter();
+        let candidates = all.clone().cycle().skip(asked).take(all.len()).map(Arc::clone).collect();
         Self {
             ask: job.ask.clone(),
             original: Original {
@@ -45,12 +45,12 @@ impl Rescue {
                 length: reply.promised(),
             },
             candidates,
-            tries_left: job.tries_max.saturating_sub(1),
+            tries_left: job.tries_max.saturating_sub(asked),
         }
     }
 
     /// Finds a source that goes on from byte `from`.
-    pub(crate) async fn go_on(&mut self, desk: &impl Desk, from: u64) -> Option<Reply> {
+    pub(crate) async fn go_on(&mut self, desk: &Arc<impl Desk + 'static>, from: u64) -> Option<Reply> {
         let condition = self.original.condition()?;
         let mut ask = self.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
@@ -61,10 +61,8 @@ impl Rescue {
         ask.headers.insert(header::IF_RANGE, condition);
         for source in self.candidates.clone() {
             self.tries_left = self.tries_left.checked_sub(1)?;
-            desk.note(Event::Asked);
-            match self.try_one(desk, &source, &ask, from).await {
-                Ok(reply) => return Some(reply),
-                Err(trouble) => desk.note(Event::Failed(trouble)),
+            if let Ok(reply) = self.try_one(Asking::begin(desk), &source, &ask, from).await {
+                return Some(reply);
             }
         }
         None
@@ -72,22 +70,25 @@ impl Rescue {
 
     async fn try_one(
         &self,
-        desk: &impl Desk,
+        asking: Asking,
         source: &Arc<Source>,
         ask: &Ask,
         from: u64,
     ) -> Result<Reply, Trouble> {
-        let mut reply = Reply::open(source, ask, None).await?;
-        desk.note(Event::Answered(reply.head.status));
-        match reply.head.status {
-            StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => Ok(reply),
-            StatusCode::OK if self.original.is(&reply) => {
-                skip(&mut reply, from).await?;
-                Ok(reply)
+        let mut reply = Reply::open(asking, source, ask, None).await?;
+        let trouble = match reply.head.status {
+            StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
+                return Ok(reply);
             }
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(Trouble::Unusable("it is another object")),
-            status => Err(Trouble::Status(status)),
-        }
+            StatusCode::OK if self.original.is(&reply) => match skip(&mut reply, from).await {
+                Ok(()) => return Ok(reply),
+                Err(trouble) => trouble,
+            },
+            status if status.is_client_error() || status.is_server_error() => Trouble::Status(status),
+            _ => Trouble::Unusable("it is another object"),
+        };
+        reply.refuse(trouble);
+        Err(trouble)
     }
 }
 

@@ -168,6 +168,7 @@ pub struct Source {
     options: Options,
     resolver: Resolver,
     connector: Connector,
+    /// Set from a failure that says it is out of reach until it answers again; the time may be over by then.
     down_until: Mutex<Option<Instant>>,
     failures: AtomicU32,
     requests: AtomicU64,
@@ -233,16 +234,21 @@ impl Source {
     }
 
     pub(crate) fn went_well(&self) {
-        if self.failures.swap(0, Ordering::Relaxed) > 0 {
-            *self.down_until.lock() = None;
+        if self.failures.swap(0, Ordering::Relaxed) > 0 && self.down_until.lock().take().is_some() {
+            tracing::info!(upstream = %self.name, "upstream is back");
         }
     }
 
     pub(crate) fn went_badly(&self, trouble: Trouble) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
         if trouble.is_unreachable() {
-            *self.down_until.lock() = Some(Instant::now() + self.options.down_for);
+            let until = Instant::now() + self.options.down_for;
+            let was_up = self.down_until.lock().replace(until).is_none();
+            if was_up {
+                tracing::warn!(upstream = %self.name, %trouble, "upstream is down");
+            }
         }
+        // Counted last, so that the next good answer looks whether it is believed to be down.
+        self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) async fn peer(&self) -> Result<HttpPeer, Trouble> {

@@ -16,20 +16,20 @@ use crate::proxy_status;
 /// What is known of a request when it is over. All text is borrowed from it.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// When the request had been read.
+    /// When the request had been read, or turned away unread.
     pub time: SystemTime,
     /// From then to the last byte of the answer.
     pub duration: Duration,
     /// From then to the first byte of the answer, if there was one.
     pub first_byte: Option<Duration>,
-    /// The method.
-    pub method: &'a Method,
+    /// The method; absent, as version and path are, where the request could not be read.
+    pub method: Option<&'a Method>,
     /// The protocol in which the viewer asked.
-    pub version: Version,
+    pub version: Option<Version>,
     /// The host asked for.
     pub host: Option<&'a str>,
     /// The path, as the viewer wrote it.
-    pub path: &'a str,
+    pub path: Option<&'a str>,
     /// The query, without the question mark.
     pub query: Option<&'a str>,
     /// The status of the answer; none if the viewer left before there was one.
@@ -79,18 +79,18 @@ impl Entry<'_> {
             ecs: Ecs { version: ECS_VERSION },
             event: Event { dataset: "tidegate.access", duration: self.duration.as_nanos() },
             http: Http {
-                version: version_text(self.version),
-                request: Request {
-                    method: self.method.as_str(),
+                version: self.version.map(version_text),
+                request: self.method.map(|method| Request {
+                    method: method.as_str(),
                     id: self.request_id,
                     referrer: referrer.as_deref(),
-                },
+                }),
                 response: Response {
                     status_code: self.status.map(|status| status.as_u16()),
                     body: Body { bytes: self.body_bytes },
                 },
             },
-            url: Url { domain: self.host, path: self.path, query: query.as_deref() },
+            url: self.path.map(|path| Url { domain: self.host, path, query: query.as_deref() }),
             client: self.client.map(|ip| Client { ip }),
             user_agent: self.user_agent.map(|original| UserAgent { original }),
             service: Service {
@@ -148,7 +148,8 @@ struct Line<'a> {
     ecs: Ecs,
     event: Event,
     http: Http<'a>,
-    url: Url<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Url<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<Client>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,8 +176,10 @@ struct Event {
 
 #[derive(Serialize)]
 struct Http<'a> {
-    version: &'static str,
-    request: Request<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request<'a>>,
     response: Response,
 }
 

@@ -133,10 +133,14 @@ impl Stream {
         self.followed.store(false, Ordering::Release);
     }
 
+    /// Whether more will come.
+    pub(crate) fn is_live(&self) -> bool {
+        self.newest.borrow().as_ref().is_some_and(|media| !media.is_ended())
+    }
+
     /// Whether it is live and nobody follows it.
-    pub(crate) fn wants_follower(&self) -> bool {
-        !self.followed.load(Ordering::Acquire)
-            && self.newest.borrow().as_ref().is_some_and(|media| !media.is_ended())
+    pub(super) fn wants_follower(&self) -> bool {
+        !self.followed.load(Ordering::Acquire) && self.is_live()
     }
 
     fn now(&self) -> Duration {

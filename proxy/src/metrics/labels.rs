@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use tidegate_hls::Kind;
-use tidegate_upstream::Trouble;
+use tidegate_upstream::{Outcome, Trouble};
 
 use crate::label::{Label, label};
 
@@ -63,6 +63,8 @@ label! {
         Broken = "broken",
         /// The answer is not HTTP, or not what was asked for.
         Unusable = "unusable",
+        /// Given up before its end: nobody wanted the rest any more, or there was no room for it.
+        Abandoned = "abandoned",
     }
 }
 
@@ -96,6 +98,16 @@ impl StatusClass {
             Some(3) => Self::Redirection,
             Some(4) => Self::ClientError,
             Some(_) => Self::ServerError,
+        }
+    }
+}
+
+impl From<Outcome> for UpstreamEnd {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered(status) => Self::from(status),
+            Outcome::Failed(trouble) => Self::from(trouble),
+            Outcome::Abandoned => Self::Abandoned,
         }
     }
 }

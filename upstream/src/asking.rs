@@ -1,0 +1,56 @@
+//! The count of one request to a source: once when it is asked, and once, by what came of it, when it is over.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::fetch::{Desk, Event};
+use crate::source::Trouble;
+
+/// What came of a request to a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered, to the last byte.
+    Answered(StatusCode),
+    /// It was not, or with something of no use.
+    Failed(Trouble),
+    /// It was given up before its end: nobody wanted the rest any more, or there was no room for it.
+    Abandoned,
+}
+
+/// A request to a source that is under way. Whichever way it ends, it is counted then: it goes with the answer that it
+/// brings, and tells its outcome when it is dropped.
+pub struct Asking {
+    desk: Arc<dyn Desk>,
+    outcome: Outcome,
+}
+
+impl Asking {
+    /// Counts a request that is about to be made.
+    pub fn begin<D: Desk + 'static>(desk: &Arc<D>) -> Self {
+        desk.note(Event::Asked);
+        Self { desk: Arc::<D>::clone(desk), outcome: Outcome::Abandoned }
+    }
+
+    /// It failed. What is told last counts: an answer may be whole and then found to be of no use.
+    pub fn failed(&mut self, trouble: Trouble) {
+        self.outcome = Outcome::Failed(trouble);
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.outcome = Outcome::Answered(status);
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.desk.note(Event::Over(self.outcome));
+    }
+}
+
+impl fmt::Debug for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
+}
