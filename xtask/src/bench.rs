@@ -1,5 +1,5 @@
 //! The hit path side by side: Tidegate, nginx and Varnish answer the same cached objects on one core. And how late
-//! the first byte of a cold object reaches a crowd.
+//! the first byte of a cold object reaches a crowd, and how far behind the origin each tier is.
 //!
 //! What is measured is the server's CPU time per request, summed over its processes and threads,
 //! because wall-clock figures of small or shared machines say more about their neighbours. The
@@ -12,6 +12,7 @@ mod crowd;
 mod objects;
 mod report;
 mod servers;
+mod staleness;
 mod wire;
 mod wrk;
 
@@ -73,13 +74,14 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     }
     drop(servers);
     report.crowds(crowd::measure(&stage.crowd, settings.rounds)?);
+    report.staleness(staleness::measure(&stage.staleness)?);
     let asked = stage.origin_requests()?;
     ensure!(
         asked <= 10 * settings.servers.len(),
         "the origin was asked {asked} times, so these were not all hits"
     );
     report.write(repository)?;
-    println!("{}\n{}", report.tables(), report.crowd_table());
+    println!("{}\n{}\n{}", report.tables(), report.crowd_table(), report.staleness_table());
     Ok(ExitCode::SUCCESS)
 }
 

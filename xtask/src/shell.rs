@@ -4,12 +4,20 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Runs a program with our own streams and says whether it succeeded.
 pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
     announce(command);
     Ok(command.status().with_context(|| describe(command))?.success())
+}
+
+/// Runs a command that says what it has found as one JSON value.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let output = command.output().with_context(|| describe(command))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {}\n{errors}", describe(command), output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("what {} says", describe(command)))
 }
 
 /// Runs a program and hands every line of its standard output on, after printing it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::shell;
@@ -27,13 +27,5 @@ pub(crate) struct Delays {
 
 /// Runs the program as often as there are rounds.
 pub(crate) fn measure(program: &Path, rounds: u32) -> Result<Vec<Crowd>> {
-    (0..rounds).map(|_| run(program)).collect()
-}
-
-fn run(program: &Path) -> Result<Crowd> {
-    let mut command = Command::new(program);
-    let output = command.output().with_context(|| shell::describe(&command))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}: {}\n{errors}", shell::describe(&command), output.status);
-    serde_json::from_slice(&output.stdout).with_context(|| format!("what {} says", program.display()))
+    (0..rounds).map(|_| shell::json(&mut Command::new(program))).collect()
 }

@@ -13,6 +13,7 @@ use super::Settings;
 use super::crowd::{Crowd, Delays};
 use super::objects::Object;
 use super::servers::Kind;
+use super::staleness::Staleness;
 use crate::repository::Repository;
 
 /// One server under load by one object, once.
@@ -44,6 +45,7 @@ pub(crate) struct Report {
     servers: Vec<(Kind, String)>,
     samples: BTreeMap<(Object, Kind), Vec<Sample>>,
     crowds: Vec<Crowd>,
+    staleness: Vec<Staleness>,
 }
 
 impl Report {
@@ -54,6 +56,7 @@ impl Report {
             servers,
             samples: BTreeMap::new(),
             crowds: Vec::new(),
+            staleness: Vec::new(),
         })
     }
 
@@ -63,6 +66,10 @@ impl Report {
 
     pub(crate) fn crowds(&mut self, crowds: Vec<Crowd>) {
         self.crowds = crowds;
+    }
+
+    pub(crate) fn staleness(&mut self, staleness: Vec<Staleness>) {
+        self.staleness = staleness;
     }
 
     /// Median cost of an object at a server.
@@ -97,6 +104,29 @@ impl Report {
                 crowd;
             lines.push(format!(
                 "| {run} | {viewers} | {edges} | {origin_requests} | {p50:.1} | {p99:.1} | {max:.1} |"
+            ));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    /// A line per number of viewers.
+    pub(crate) fn staleness_table(&self) -> String {
+        let mut lines = vec![
+            "| viewers | versions | origin requests per version | shield p50 ms | p99 ms | edges beyond it p50 ms | p99 ms |"
+                .to_owned(),
+            "|---:|---:|---:|---:|---:|---:|---:|".to_owned(),
+        ];
+        for run in &self.staleness {
+            let (shield, edges) = (run.at_shield_ms, run.at_edges_beyond_shield_ms);
+            lines.push(format!(
+                "| {} | {} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} |",
+                run.viewers,
+                run.versions,
+                run.origin_requests_per_version,
+                shield.p50,
+                shield.p99,
+                edges.p50,
+                edges.p99
             ));
         }
         lines.join("\n") + "\n"
@@ -138,12 +168,17 @@ impl Report {
              takes 2 s to produce. The delay is the\ntime from the first byte at a reader of the shield to the first \
              byte at a viewer. Origin, shield, edges and all viewers\nshare one process and all cores, so the time that \
              the viewers themselves take is in it.\n\n{}\n\
+             ## How far behind the origin\n\nA plain live playlist with segments of 2 s, from an origin that cannot hold \
+             requests; viewers poll it at two edges\nonce per target duration. The time from the moment at which a version \
+             exists at the origin to the moment at which the\nshield serves it, and from there to the edges. What the \
+             shield has to learn first, ten versions, is left out.\n\n{}\n\
              ## How it was measured\n\n\
              - Machine: {}\n- Load average before the run: {} (the figures of a busy machine are higher)\n\
              - Date: {}\n- Tidegate built with the `{profile}` profile\n\
              - nginx: `proxy_cache` on tmpfs, sendfile, open_file_cache, no access log; Varnish: malloc storage\n",
             self.tables(),
             self.crowd_table(),
+            self.staleness_table(),
             machine()?,
             self.load_before,
             today()?,
@@ -170,6 +205,7 @@ impl Report {
             "servers": self.servers.iter().map(|(_, title)| title).collect::<Vec<_>>(),
             "samples": samples.collect::<Vec<_>>(),
             "crowds": self.crowds,
+            "staleness": self.staleness,
         }))
     }
 }

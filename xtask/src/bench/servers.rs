@@ -43,13 +43,15 @@ pub(crate) struct Stage {
     tidegate: PathBuf,
     /// The program that measures a crowd.
     pub(crate) crowd: PathBuf,
+    /// The program that measures how far behind the tiers are.
+    pub(crate) staleness: PathBuf,
 }
 
 impl Stage {
     /// Builds Tidegate and starts the origin.
     pub(crate) fn build(repository: &Repository, settings: &Settings) -> Result<Self> {
         let profile = settings.profile.as_str();
-        let bins = ["--workspace", "--bin", "tidegate", "--bin", "crowd"];
+        let bins = ["--workspace", "--bin", "tidegate", "--bin", "crowd", "--bin", "staleness"];
         let arguments = [&["build", "--locked", "--profile", profile], &bins[..]].concat();
         let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
         ensure!(built, "tidegate does not build");
@@ -61,7 +63,13 @@ impl Stage {
         let mut command = nginx(&folder.path("origin"), &text, super::wrk::CORE)?;
         let origin = Server::start(Kind::Nginx, address, &mut command)?;
         let programs = repository.target().join(profile);
-        Ok(Self { origin, folder, tidegate: programs.join("tidegate"), crowd: programs.join("crowd") })
+        Ok(Self {
+            origin,
+            folder,
+            tidegate: programs.join("tidegate"),
+            crowd: programs.join("crowd"),
+            staleness: programs.join("staleness"),
+        })
     }
 
     /// Starts one of the servers in front of the origin.
