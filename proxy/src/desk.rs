@@ -113,9 +113,9 @@ impl Rulings {
 
     /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
     /// better: it stays fresh for as long as its follower may be held up.
-    fn lifetimes(&self, lifetimes: Lifetimes, playlist: Option<&Playlist>) -> Lifetimes {
-        match (self.stream.get(), playlist) {
-            (Some(_), Some(Playlist::Media(media))) if !media.is_ended() => {
+    fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
+        match (self.stream.get(), live) {
+            (Some(_), Some(media)) if !media.is_ended() => {
                 let ttl = lifetimes.ttl.max(lifetimes.age + media.pace() * FOLLOWED_PACES);
                 Lifetimes { ttl, ..lifetimes }
             }
@@ -182,13 +182,14 @@ impl Desk for Rulings {
         };
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
-                if let Some(media) = playlist.as_ref().and_then(Playlist::as_media)
+                // What varies is several playlists in one, which cannot be followed as one.
+                let live = playlist.as_ref().and_then(Playlist::as_media).filter(|_| variant.is_none());
+                if let Some(media) = live
                     && let Err(trouble) = self.arrives(media, lifetimes.age)
                 {
                     return Inspection::Refuse(trouble);
                 }
-                let lifetimes = self.lifetimes(lifetimes, playlist.as_ref());
-                Inspection::Store { lifetimes, variant }
+                Inspection::Store { lifetimes: self.lifetimes(lifetimes, live), variant }
             }
             _ => Inspection::Refuse(Trouble::Unusable("it cannot be stored")),
         }
@@ -212,11 +213,12 @@ impl Desk for Rulings {
         }
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
-                if let Some(stream) = self.stream.get() {
+                let live = playlist.as_ref().and_then(Playlist::as_media).filter(|_| stale.variant.is_none());
+                if let Some(stream) = self.stream.get().filter(|_| live.is_some()) {
                     let asked = self.asked.lock().1;
                     self.admit(stream.is_unchanged(asked, lifetimes.age))?;
                 }
-                Ok((renewed, self.lifetimes(lifetimes, playlist.as_ref())))
+                Ok((renewed, self.lifetimes(lifetimes, live)))
             }
             Verdict::Uncacheable(_) => Err(Trouble::Unusable("what it renews cannot be stored")),
         }

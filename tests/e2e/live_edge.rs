@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tidegate_origin_stub::Fault;
 use tidegate_tests::{Answer, Origin, Running, edge, origin, shield, until, viewer, viewers};
 
 const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
@@ -203,6 +204,43 @@ async fn a_stream_that_begins_anew_under_its_old_names_is_not_mixed_with_the_old
     until("the new list is there", async || segments(&house.get(PUSHED).await) == 2).await;
     house.get(segment).await.is(200, b"new");
     assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_origins_that_name_their_segments_differently_are_not_mixed() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    let named = |name: &str, numbers: std::ops::Range<u64>| playlist(2, numbers, "").replace(".ts", name);
+    push(&primary, &named("-a.ts", 10..16)).await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let text = async || viewer(edge.addr()).get(PUSHED).await.text();
+    assert!(text().await.contains("10-a.ts"));
+
+    // The primary stands still, and the backup goes on under names of its own.
+    for first in 11..13 {
+        push(&backup, &named("-b.ts", first..first + 6)).await;
+        until("the backup's version is there", async || {
+            text().await.contains(&format!("SEQUENCE:{first}\n"))
+        })
+        .await;
+        assert!(!text().await.contains("-a.ts"), "nobody is sent back to the primary");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playlist_that_varies_is_not_followed_and_still_moves() {
+    let house = House::standing_still().await;
+    push(&house.origin, &playlist(1, 10..16, "")).await;
+    house.origin.fault(Fault::on(PUSHED).header("vary", "x-player")).unwrap();
+    let get = async |player: &str| {
+        sequence(&viewer(house.edges[0].addr()).header("x-player", player).get(PUSHED).await)
+    };
+    assert_eq!((get("a").await, get("b").await), (10, 10));
+    push(&house.origin, &playlist(1, 11..17, "")).await;
+    for player in ["a", "b"] {
+        until("the new version is there", async || get(player).await == 11).await;
+    }
+    assert_eq!(house.shield.count("tidegate_followed_playlists", "").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

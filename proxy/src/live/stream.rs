@@ -31,7 +31,7 @@ pub(crate) enum Arrival {
     Welcome,
     /// The stream has begun anew: what is held of it belongs to the old one.
     Restarted(Restart),
-    /// It is older than one that was given out.
+    /// It is older than one that was given out, or of another stream while this one goes on.
     Backward,
     /// It has not moved for more than one and a half target durations.
     Frozen,
@@ -57,6 +57,11 @@ impl Stream {
         // That it has moved is certain now; that it had not, only when it was asked for.
         let seen = match timeline.judge(&media, now) {
             Step::Unchanged => self.at(asked),
+            // While the stream goes on, whoever names it differently has another one: a backup that has not been made
+            // to agree, or the one that was left for it.
+            Step::Restarted(Restart::ChangedUri | Restart::ChangedMap) if !timeline.is_frozen(now) => {
+                return Arrival::Backward;
+            }
             _ => now,
         };
         let step = timeline.observe(&media, seen.saturating_sub(age));

@@ -86,7 +86,7 @@ impl Report {
         });
         if let Some((first, _)) = self.servers.first() {
             text.push('\n');
-            text += &self.table(&format!("requests per CPU-second of {first}, against"), |object, kind| {
+            text += &self.table(&format!("{first} does so many times the requests per CPU-second of"), |object, kind| {
                 Some(format!("{:.2} ×", self.cost(object, kind)? / self.cost(object, *first)?))
             });
         }
