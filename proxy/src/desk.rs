@@ -62,6 +62,7 @@ impl Rulings {
                 tier.metrics().live.versions.inc();
             }
             if let Some(media) = stream.media().filter(|_| is_first) {
+                tier.streams().weigh_again(&request.key, stream);
                 live::listed(tier, request, &media);
             }
             live::announced(tier, request, &news, sent);

@@ -38,8 +38,9 @@ pub(crate) struct Streams {
     began: Instant,
 }
 
-/// So many media playlists are known at once; those that nobody asked for longest are forgotten first.
-const STREAMS_MAX: u64 = 10_000;
+/// So many segments are remembered, all streams together; the streams that nobody asked for longest are forgotten
+/// first.
+const SEGMENTS_MAX: u64 = 500_000;
 /// For how long a playlist is known that nobody asks for: as long as anybody might still hold a version of it.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 /// So many objects are fetched ahead at once, all streams together.
@@ -47,7 +48,10 @@ const PREFETCHES_MAX: usize = 32;
 
 impl Streams {
     pub(crate) fn new() -> Self {
-        let known = moka::sync::Cache::builder().max_capacity(STREAMS_MAX).time_to_idle(KNOWN_FOR);
+        let known = moka::sync::Cache::builder()
+            .max_capacity(SEGMENTS_MAX)
+            .weigher(|_, stream: &Arc<Stream>| stream.weight())
+            .time_to_idle(KNOWN_FOR);
         Self {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
@@ -64,6 +68,11 @@ impl Streams {
     /// The same; from now on something is known of it.
     pub(crate) fn begin(&self, playlist: &Key) -> Arc<Stream> {
         self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began)))
+    }
+
+    /// Weighs a stream again that was weighed before anything was known of it.
+    pub(crate) fn weigh_again(&self, playlist: &Key, stream: &Arc<Stream>) {
+        self.known.insert(playlist.clone(), Arc::clone(stream));
     }
 
     /// Whether a playlist has announced this object lately: a server that does not have it does not have it yet.

@@ -26,7 +26,7 @@ pub(crate) fn announced(tier: &Arc<Tier>, playlist: &Request, news: &[Announced]
 
 /// Remembers everything that a first version lists: nobody knows what else was announced before.
 pub(crate) fn listed(tier: &Tier, playlist: &Request, media: &Media) {
-    for uri in media.segments.iter().filter_map(|segment| segment.uri.as_ref()) {
+    for uri in media.segments.iter().rev().take(SEGMENTS_MAX).filter_map(|segment| segment.uri.as_ref()) {
         if let Some(request) = refers(playlist, uri) {
             tier.streams().announced.add(request.key);
         }
@@ -35,9 +35,9 @@ pub(crate) fn listed(tier: &Tier, playlist: &Request, media: &Media) {
 
 /// Forgets everything that a playlist of an earlier incarnation lists: the same names stand for other objects now.
 pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
-    let segments = old.segments.iter();
+    let segments = old.segments.iter().rev().take(SEGMENTS_MAX);
     let parts = segments.clone().flat_map(|segment| &segment.parts).chain(&old.next_parts);
-    let maps = old.segments.iter().filter_map(|segment| segment.map.as_ref()).chain(&old.map);
+    let maps = segments.clone().filter_map(|segment| segment.map.as_ref()).chain(&old.map);
     let uris = segments.filter_map(|segment| segment.uri.as_ref());
     let uris = uris.chain(parts.filter_map(|part| part.uri.as_ref()));
     for uri in uris.chain(maps.filter_map(|map| map.uri.as_ref())) {
@@ -46,6 +46,9 @@ pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
         }
     }
 }
+
+/// Of longer lists only the newest segments count: the others were announced long ago, and are asked for by few.
+const SEGMENTS_MAX: usize = 2_000;
 
 /// A request for what the playlist of `playlist` refers to by `uri`.
 fn refers(playlist: &Request, uri: &str) -> Option<Request> {

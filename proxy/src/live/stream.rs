@@ -96,6 +96,12 @@ impl Stream {
         Some(news)
     }
 
+    /// The segments that it makes this tier remember, and what it costs besides, in segments.
+    pub(super) fn weight(&self) -> u32 {
+        let segments = self.newest.borrow().as_ref().map_or(0, |media| media.segments.len());
+        u32::try_from(segments).unwrap_or(u32::MAX).saturating_add(ITSELF)
+    }
+
     /// The newest version that is held, and those to come.
     pub(super) fn newest(&self) -> watch::Receiver<Option<Arc<Media>>> {
         self.newest.subscribe()
@@ -156,6 +162,9 @@ impl Stream {
         moment.saturating_duration_since(self.began)
     }
 }
+
+/// What a stream costs besides its segments: its follower, the requests that wait for it.
+const ITSELF: u32 = 50;
 
 /// A request for the playlist that is being served.
 #[derive(Debug)]

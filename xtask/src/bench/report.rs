@@ -86,9 +86,12 @@ impl Report {
         });
         if let Some((first, _)) = self.servers.first() {
             text.push('\n');
-            text += &self.table(&format!("{first} does so many times the requests per CPU-second of"), |object, kind| {
-                Some(format!("{:.2} ×", self.cost(object, kind)? / self.cost(object, *first)?))
-            });
+            text += &self.table(
+                &format!("{first} does so many times the requests per CPU-second of"),
+                |object, kind| {
+                    Some(format!("{:.2} ×", self.cost(object, kind)? / self.cost(object, *first)?))
+                },
+            );
         }
         text
     }
