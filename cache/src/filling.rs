@@ -160,14 +160,7 @@ impl Filling {
     /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
     pub fn renew(mut self, head: Head, lifetimes: Lifetimes, source: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
-        let renewed = Object {
-            variant: stale.variant.clone(),
-            ..Object::new(head, Arc::clone(&stale.body), lifetimes, source)
-        };
-        if let Some(Some(gzip)) = stale.gzip.get() {
-            let _empty_before = renewed.gzip.set(Some(gzip.clone()));
-        }
-        let renewed = Arc::new(renewed);
+        let renewed = Arc::new(stale.again(head, lifetimes, source));
         self.fill.settle(Answer::Object(Arc::clone(&renewed)));
         self.end(|held| {
             held.failure = None;

@@ -92,15 +92,17 @@ impl Object {
         let ttl = self.lifetimes.ttl.min(age);
         let lifetimes =
             Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
-        let expired = Self {
-            received: self.received,
+        Self { received: self.received, ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.source)) }
+    }
+
+    /// The same body from now on under another head: what was derived from it goes along.
+    pub(crate) fn again(&self, head: Head, lifetimes: Lifetimes, source: Arc<str>) -> Self {
+        Self {
             variant: self.variant.clone(),
-            ..Self::new(self.head.clone(), Arc::clone(&self.body), lifetimes, Arc::clone(&self.source))
-        };
-        if let Some(gzip) = self.gzip.get() {
-            let _empty_before = expired.gzip.set(gzip.clone());
+            gzip: self.gzip.clone(),
+            delta: self.delta.clone(),
+            ..Self::new(head, Arc::clone(&self.body), lifetimes, source)
         }
-        expired
     }
 
     /// The age of the answer: what it brought along plus how long it has been here (RFC 9111 section 4.2.3).

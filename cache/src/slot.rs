@@ -103,10 +103,8 @@ impl Slot {
             Decision::Elect => {}
             settled => return settled,
         }
-        let stale = held.object.clone();
-        let in_grace = stale.clone().filter(|object| object.state(now) == State::Grace);
-        let fill = Arc::new(Fill::new(Arc::clone(self), in_grace.is_some(), stale.is_some()));
-        held.fill = Some(Arc::clone(&fill));
+        let in_grace = held.object.clone().filter(|object| object.state(now) == State::Grace);
+        let (fill, stale) = self.begin(&mut held, in_grace.is_some());
         Decision::Settled(match in_grace {
             Some(object) => Lookup::Stale { object, refresh: Some(pen(fill, stale)) },
             None => Lookup::Miss(Ticket::take(&fill, true), pen(fill, stale)),
@@ -123,10 +121,16 @@ impl Slot {
         if held.fill.is_some() || held.vary.is_some() {
             return None;
         }
-        let stale = held.object.clone();
-        let fill = Arc::new(Fill::new(Arc::clone(self), true, stale.is_some()));
-        held.fill = Some(Arc::clone(&fill));
+        let (fill, stale) = self.begin(&mut held, true);
         Some(pen(fill, stale))
+    }
+
+    /// Puts a new fill in place, which may find the old object to be current.
+    fn begin(self: &Arc<Self>, held: &mut Held, wanted: bool) -> (Arc<Fill>, Option<Arc<Object>>) {
+        let stale = held.object.clone();
+        let fill = Arc::new(Fill::new(Arc::clone(self), wanted, stale.is_some()));
+        held.fill = Some(Arc::clone(&fill));
+        (fill, stale)
     }
 
     /// Ends the freshness and the grace of the object.

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
-use tidegate_hls::{Directives, Kind, Media, Playlist};
+use tidegate_hls::{Kind, Media, Playlist};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
 use tokio::time::Instant;
 
@@ -26,10 +26,6 @@ use crate::vary::{self, Selection};
 pub(crate) struct Rulings {
     tier: Arc<Tier>,
     request: Request,
-    site: Arc<crate::site::Site>,
-    kind: Kind,
-    directives: Directives,
-    authorization: bool,
     /// What is known of the live playlist that is asked for; set when it turns out to be one.
     stream: OnceLock<Arc<Stream>>,
     /// How many sources were asked, and when the last one was.
@@ -42,10 +38,6 @@ impl Rulings {
     pub(crate) fn new(tier: &Arc<Tier>, request: &Request, sent: HeaderMap) -> Self {
         Self {
             tier: Arc::clone(tier),
-            site: Arc::clone(&request.site),
-            kind: request.resource.kind,
-            directives: request.resource.directives,
-            authorization: request.is_authorized,
             stream: tier.streams().of(&request.key).map_or_else(OnceLock::new, OnceLock::from),
             asked: Mutex::new((0, Instant::now())),
             request: request.clone(),
@@ -54,7 +46,8 @@ impl Rulings {
     }
 
     /// The fill is over. What it brought of a live playlist is made known, and followed from now on.
-    pub(crate) fn conclude(&self, tier: &Arc<Tier>, request: &Request, sent: &HeaderMap) {
+    pub(crate) fn conclude(&self) {
+        let Self { tier, request, sent, .. } = self;
         let Some(stream) = self.stream.get() else { return };
         let is_first = stream.media().is_none();
         if let Some(news) = stream.publish() {
@@ -72,7 +65,7 @@ impl Rulings {
 
     /// Holds a version of a media playlist against what is known of the stream.
     fn arrives(&self, media: &Media, age: Duration) -> Result<(), Trouble> {
-        if !self.site.follows() || (self.stream.get().is_none() && media.is_ended()) {
+        if !self.request.site.follows() || (self.stream.get().is_none() && media.is_ended()) {
             return Ok(());
         }
         let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
@@ -108,7 +101,7 @@ impl Rulings {
     }
 
     fn is_last_asked(&self) -> bool {
-        let all = self.site.candidates.all().len().min(self.tier.settings().upstream.tries_max);
+        let all = self.request.site.candidates.all().len().min(self.tier.settings().upstream.tries_max);
         self.asked.lock().0 >= all
     }
 
@@ -132,14 +125,19 @@ impl Rulings {
 
     /// What HLS says about an answer, and whether it may be stored at all.
     fn verdict(&self, head: &Head, playlist: Option<&Playlist>) -> Verdict {
-        let kind = if playlist.is_some() { Kind::Playlist } else { self.kind };
+        let kind = if playlist.is_some() { Kind::Playlist } else { self.request.resource.kind };
         let known = match (playlist, kind) {
             // A playlist's lifetime is inside it; one that could not be read has none.
             (None, Kind::Playlist) if head.status == StatusCode::OK => None,
-            _ => self.site.hls.of(kind, playlist, head.status.as_u16(), &self.directives),
+            _ => self.request.site.hls.of(
+                kind,
+                playlist,
+                head.status.as_u16(),
+                &self.request.resource.directives,
+            ),
         };
-        let facts = RequestFacts { authorization: self.authorization };
-        judge(&facts, head.status, &head.headers, &self.site.policy(kind, known), now())
+        let facts = RequestFacts { authorization: self.request.is_authorized };
+        judge(&facts, head.status, &head.headers, &self.request.site.policy(kind, known), now())
     }
 
     fn variant(&self, head: &Head) -> Result<Option<Variant>, ()> {
@@ -165,7 +163,7 @@ impl Desk for Rulings {
         let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
         match (self.verdict(head, None), self.variant(head)) {
             (Verdict::Uncacheable(_), _) | (_, Err(())) => pass,
-            (Verdict::Store(_), Ok(_)) if may_be_playlist(self.kind, head) => {
+            (Verdict::Store(_), Ok(_)) if may_be_playlist(self.request.resource.kind, head) => {
                 Ruling::Collect { max: self.settings().playlist_max.bytes() }
             }
             (Verdict::Store(lifetimes), Ok(variant)) => Ruling::Store { lifetimes, variant },
@@ -176,7 +174,7 @@ impl Desk for Rulings {
         let playlist = match Playlist::parse(body) {
             Ok(playlist) => Some(playlist),
             // Asked for as a playlist, it must be one; only labelled as one, it is passed on for what it is.
-            Err(_error) if self.kind == Kind::Playlist => {
+            Err(_error) if self.request.resource.kind == Kind::Playlist => {
                 return Inspection::Refuse(Trouble::Unusable("it is not a playlist"));
             }
             Err(_error) => None,
@@ -204,7 +202,7 @@ impl Desk for Rulings {
         let playlist = stale
             .body
             .whole()
-            .filter(|_| may_be_playlist(self.kind, &renewed))
+            .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
             .and_then(|pieces| Playlist::parse(&crate::answer::joined(pieces)).ok());
         // The age is that of the 304, not of the stored answer.
         let mut judged = renewed.clone();

@@ -290,7 +290,7 @@ pub(crate) async fn fill(
     job.ask.patience = errand.patience;
     tier.metrics().origin_requests_needed.inc();
     fetch::fill(&rulings, job, filling, errand.asker).await;
-    rulings.conclude(tier, request, sent);
+    rulings.conclude();
 }
 
 /// What upstreams are asked for `request`, with the marks of this node.
