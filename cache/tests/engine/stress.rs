@@ -150,6 +150,10 @@ impl Hammer {
         if pen.publish(head(), lives(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
             append(&mut pen, &vec![0; 100_000]);
             pen.complete();
+        } else {
+            // The refusal is remembered as a failure, under a key that nobody will ask for again.
+            drop(pen);
+            self.cache.purge(key);
         }
     }
 
