@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{self, HeaderMap, HeaderValue};
 
+use crate::conditional;
 use crate::field;
 
 /// Whether a viewer prefers gzip to no coding (RFC 9110 12.5.3). Without `Accept-Encoding` every coding would be
@@ -43,16 +44,9 @@ pub fn gzip(body: &[u8]) -> Option<Bytes> {
 
 /// The headers of the gzip form, from those of the form without coding.
 pub fn coded_headers(plain: &HeaderMap, coded_len: usize) -> HeaderMap {
-    let mut headers = plain.clone();
+    let mut headers = conditional::altered(plain);
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(coded_len));
-    if let Some(tag) = plain.get(header::ETAG) {
-        headers.insert(header::ETAG, weakened(tag));
-    }
-    // A digest is of the bytes that are sent (RFC 9530 2), and those are others now.
-    for digest in ["content-md5", "content-digest"] {
-        headers.remove(digest);
-    }
     vary_by_coding(&mut headers);
     headers
 }
@@ -64,13 +58,6 @@ pub fn vary_by_coding(headers: &mut HeaderMap) {
     if !is_said {
         field::append_member(headers, &header::VARY, "Accept-Encoding");
     }
-}
-
-fn weakened(tag: &HeaderValue) -> HeaderValue {
-    if tag.as_bytes().starts_with(b"W/") {
-        return tag.clone();
-    }
-    HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).unwrap_or_else(|_never| tag.clone())
 }
 
 /// A coding and its weight in thousandths (RFC 9110 12.4.2); a weight that cannot be read counts as 0.

@@ -8,7 +8,7 @@ use http::{Method, header::AsHeaderName};
 
 mod renewal;
 
-pub use renewal::{not_modified_headers, renew, revalidation};
+pub use renewal::{altered, not_modified_headers, renew, revalidation};
 
 /// What identifies one version of an object, as its stored headers say.
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
-use tidegate_hls::{Kind, Media, Playlist};
+use tidegate_hls::{Kind, Media, Offer, Playlist};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::hop;
 use crate::live::{self, Arrival, Stream};
 use crate::metrics::{Failover, FillEnd, UpstreamEnd};
 use crate::request::Request;
-use crate::tier::Tier;
+use crate::tier::{Role, Tier};
 use crate::vary::{self, Selection};
 
 /// Rules on the answers to one request.
@@ -117,6 +117,20 @@ impl Rulings {
         }
     }
 
+    /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
+    /// the origin cannot.
+    fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
+        let site = &self.request.site;
+        let offers = site.offers_low_latency && self.tier.role() == Role::Edge && site.follows();
+        match live.filter(|media| offers && !media.is_ended()) {
+            Some(media) => {
+                let offered = tidegate_hls::offer(&body, media, Offer::Both);
+                (Head { headers: conditional::altered(&head.headers), ..head }, offered.into())
+            }
+            None => (head, body),
+        }
+    }
+
     /// A source that does not have what a playlist has announced does not have it yet: another one may.
     fn is_early(&self, status: StatusCode) -> bool {
         matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
@@ -170,8 +184,8 @@ impl Desk for Rulings {
         }
     }
 
-    fn inspect(&self, head: &Head, body: &Bytes) -> Inspection {
-        let playlist = match Playlist::parse(body) {
+    fn inspect(&self, head: &Head, body: Bytes) -> Inspection {
+        let playlist = match Playlist::parse(&body) {
             Ok(playlist) => Some(playlist),
             // Asked for as a playlist, it must be one; only labelled as one, it is passed on for what it is.
             Err(_error) if self.request.resource.kind == Kind::Playlist => {
@@ -188,7 +202,8 @@ impl Desk for Rulings {
                 {
                     return Inspection::Refuse(trouble);
                 }
-                Inspection::Store { lifetimes: self.lifetimes(lifetimes, live), variant }
+                let (head, body) = self.offered(self.kept(head), body, live);
+                Inspection::Store { head, body, lifetimes: self.lifetimes(lifetimes, live), variant }
             }
             _ => Inspection::Refuse(Trouble::Unusable("it cannot be stored")),
         }

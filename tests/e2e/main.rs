@@ -25,6 +25,7 @@ mod live_edge;
 mod marks;
 mod memory;
 mod methods;
+mod offer;
 mod operators;
 mod outcomes;
 mod private;

@@ -46,6 +46,10 @@ pub enum Ruling {
 pub enum Inspection {
     /// Store it.
     Store {
+        /// Its head as it is kept.
+        head: Head,
+        /// Its body as it is kept: the one that came, or another in its place.
+        body: Bytes,
         /// How long it may live.
         lifetimes: Lifetimes,
         /// What it varies by.
@@ -92,7 +96,7 @@ pub trait Desk: Send + Sync {
     /// Rules on an answer by its head.
     fn rule(&self, head: &Head) -> Ruling;
     /// Rules on an answer that was collected.
-    fn inspect(&self, head: &Head, body: &Bytes) -> Inspection;
+    fn inspect(&self, head: &Head, body: Bytes) -> Inspection;
     /// The head and lifetimes of `stale` after a 304.
     ///
     /// # Errors
@@ -268,10 +272,10 @@ async fn collect(
         Ok(body) => body,
         Err(trouble) => return Attempt::Failed(trouble, None),
     };
-    match desk.inspect(&reply.head, &body) {
+    match desk.inspect(&reply.head, body) {
         Inspection::Refuse(trouble) => refuse(reply, trouble),
-        Inspection::Store { lifetimes, variant } => {
-            let (head, len) = (desk.kept(&reply.head), body.len() as u64);
+        Inspection::Store { head, body, lifetimes, variant } => {
+            let len = body.len() as u64;
             let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),

@@ -52,8 +52,35 @@ pub fn renew(stored: &HeaderMap, from_304: &HeaderMap) -> HeaderMap {
             renewed.append(name, value.clone());
         }
     }
+    // What is held under a weak tag may be a form of its own, and the 304 tells of the form that upstream has.
+    let was_weak = stored.get(header::ETAG).is_some_and(|tag| tag.as_bytes().starts_with(WEAK));
+    if let Some(tag) = renewed.get_mut(header::ETAG).filter(|_| was_weak) {
+        *tag = weakened(tag);
+    }
     renewed
 }
+
+/// The headers of a form of an object that this node has made: other bytes that say the same. The entity tag is made
+/// weak (RFC 9110 8.8.1), and a digest is of the bytes as they came (RFC 9530 2).
+pub fn altered(headers: &HeaderMap) -> HeaderMap {
+    let mut altered = headers.clone();
+    if let Some(tag) = headers.get(header::ETAG) {
+        altered.insert(header::ETAG, weakened(tag));
+    }
+    for digest in ["content-md5", "content-digest", "repr-digest", "digest"] {
+        altered.remove(digest);
+    }
+    altered
+}
+
+fn weakened(tag: &HeaderValue) -> HeaderValue {
+    if tag.as_bytes().starts_with(WEAK) {
+        return tag.clone();
+    }
+    HeaderValue::from_bytes(&[WEAK, tag.as_bytes()].concat()).unwrap_or_else(|_never| tag.clone())
+}
+
+const WEAK: &[u8] = b"W/";
 
 fn is_renewed(name: &HeaderName) -> bool {
     !matches!(

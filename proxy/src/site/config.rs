@@ -31,6 +31,8 @@ pub struct Config {
     pub gzip: bool,
     /// Fetch what live playlists announce before anybody asks for it.
     pub prefetch: bool,
+    /// Whether live playlists say what this tier can do for players and the origin cannot.
+    pub low_latency: LowLatency,
     /// Answer with CORS header fields, so that players on other web sites may play.
     pub cors: bool,
     /// Which query parameters count.
@@ -101,6 +103,16 @@ pub enum PlaylistLifetime {
     Origin,
 }
 
+/// What live playlists say of blocking reload and delta updates (EXT-X-SERVER-CONTROL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LowLatency {
+    /// What the origin says.
+    Pass,
+    /// That they may be used, also in front of an origin that knows neither.
+    Offer,
+}
+
 /// A method, such as `POST`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -141,6 +153,7 @@ impl Default for Config {
             methods: Vec::new(),
             gzip: true,
             prefetch: true,
+            low_latency: LowLatency::Pass,
             cors: true,
             query: Query::default(),
             lifetimes: Lifetimes::default(),
@@ -234,6 +247,11 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
                 &["site", "name"],
                 format!("{:?} is the name of two sites", site.name.as_str()),
             ));
+        }
+        let has_word = site.lifetimes.playlist == PlaylistLifetime::Origin;
+        if has_word && site.low_latency == LowLatency::Offer {
+            let message = "\"offer\" needs playlist = \"auto\" under [site.lifetimes]";
+            return Err(Breach::new(&["site", "low_latency"], message));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
