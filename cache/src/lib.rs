@@ -27,6 +27,6 @@ pub use fill::{Answer, Failure, Refused, Ticket};
 pub use filling::Filling;
 pub use freshness::Lifetimes;
 pub use key::Key;
-pub use object::{Head, Object, State, Variant};
+pub use object::{Head, Object, State, Variant, Witness};
 pub use slot::Lookup;
 pub use store::{Cache, Limits, Totals};

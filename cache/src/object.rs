@@ -1,5 +1,7 @@
 //! One answer of a source: head, body, and how long it may live.
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -69,6 +71,15 @@ pub struct Object {
     pub gzip: OnceLock<Option<Bytes>>,
     /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
     pub delta: OnceLock<Option<Bytes>>,
+    /// Whether anybody was given it.
+    pub(crate) asked: AtomicBool,
+    pub(crate) witness: OnceLock<Box<dyn Witness>>,
+}
+
+/// Wants to know whether anybody is given an object. It is dropped with the object.
+pub trait Witness: fmt::Debug + Send + Sync {
+    /// Somebody was given it; may be told more than once.
+    fn asked(&self);
 }
 
 impl Object {
@@ -82,6 +93,8 @@ impl Object {
             source,
             gzip: OnceLock::new(),
             delta: OnceLock::new(),
+            asked: AtomicBool::new(false),
+            witness: OnceLock::new(),
         }
     }
 
@@ -102,6 +115,26 @@ impl Object {
             gzip: self.gzip.clone(),
             delta: self.delta.clone(),
             ..Self::new(head, Arc::clone(&self.body), lifetimes, source)
+        }
+    }
+
+    /// Somebody is given it.
+    pub fn is_asked(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::SeqCst);
+            if let Some(witness) = self.witness.get() {
+                witness.asked();
+            }
+        }
+    }
+
+    /// Has `witness` told when somebody is given the object, or that somebody was. There is one at most.
+    pub fn witnessed_by(&self, witness: Box<dyn Witness>) {
+        let _another = self.witness.set(witness);
+        if self.asked.load(Ordering::SeqCst)
+            && let Some(witness) = self.witness.get()
+        {
+            witness.asked();
         }
     }
 

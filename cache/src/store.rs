@@ -157,6 +157,15 @@ impl Cache {
         self.0.slot(key).expire();
     }
 
+    /// Forgets that no source could answer for `key`: whoever asks next causes a fill.
+    pub fn forgive(&self, key: &Key) {
+        let slot = self.0.slot(key);
+        let failed = slot.held.lock().failure.take().is_some();
+        if failed {
+            self.0.hold(&slot);
+        }
+    }
+
     /// Forgets what is held for `key`, in all its variants. A fill under way goes on for those who read it, but what
     /// it brings is not stored.
     pub fn purge(&self, key: &Key) {

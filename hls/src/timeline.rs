@@ -32,6 +32,8 @@ use window::{Shared, Window};
 /// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_PACES_MAX`] target
 ///    durations, is the stream from then on.
 /// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
+/// 6. A new beginning is put off until its list is long enough for players to [start](Media::is_startable), has lost
+///    its first segment, has ended, or has been seen for [`LAG_PACES_MAX`] target durations.
 #[derive(Debug, Default)]
 pub struct Timeline {
     latest: Option<Latest>,
@@ -39,6 +41,7 @@ pub struct Timeline {
     rhythm: Rhythm,
     news: Vec<Announced>,
     behind: Option<Behind>,
+    restarting: Option<Restarting>,
     incarnation: u64,
 }
 
@@ -58,9 +61,24 @@ struct Behind {
     position: Position,
 }
 
+/// A new beginning that is put off.
+#[derive(Debug, Clone, Copy)]
+struct Restarting {
+    since: Duration,
+    media_sequence: u64,
+}
+
 impl Timeline {
     /// What a version means that was seen at `now`. Nothing is remembered of it.
     pub fn judge(&self, media: &Media, now: Duration) -> Step {
+        match self.compare(media, now) {
+            // Who lagged behind has been waited for already.
+            Step::Restarted(why) if why != Restart::Lagged && self.is_put_off(media, now) => Step::Restarting,
+            step => step,
+        }
+    }
+
+    fn compare(&self, media: &Media, now: Duration) -> Step {
         let Some(latest) = &self.latest else { return Step::First };
         let shared = match self.window.compare(media) {
             Shared::Contradiction(restart) => return Step::Restarted(restart),
@@ -104,9 +122,14 @@ impl Timeline {
                 self.news.clear();
                 self.behind.get_or_insert_with(|| Behind { since: now, position: media.position() });
             }
+            Step::Restarting => {
+                self.news.clear();
+                let media_sequence = media.media_sequence;
+                self.restarting.get_or_insert(Restarting { since: now, media_sequence });
+            }
         }
         if step.is_taken_up() {
-            self.behind = None;
+            (self.behind, self.restarting) = (None, None);
         }
         step
     }
@@ -139,6 +162,15 @@ impl Timeline {
                 && now.saturating_sub(behind.since) > latest.pace * LAG_PACES_MAX
         });
         if is_lagging { Step::Restarted(Restart::Lagged) } else { Step::Backward { by } }
+    }
+
+    /// Whether a new beginning has nothing to play yet, and may still get it.
+    fn is_put_off(&self, media: &Media, now: Duration) -> bool {
+        let is_young = self.restarting.is_none_or(|restarting| {
+            media.media_sequence == restarting.media_sequence
+                && now.saturating_sub(restarting.since) <= media.pace() * LAG_PACES_MAX
+        });
+        is_young && !media.is_ended() && !media.is_startable()
     }
 
     fn begins_anew(&self, media: &Media, by: u64, shared: Shared) -> bool {

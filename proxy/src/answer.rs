@@ -18,7 +18,8 @@ use crate::fate::Fate;
 use crate::field;
 use crate::hop;
 use crate::refusal::{self, Refusal};
-use crate::request::Request;
+use crate::live::Stream;
+use crate::request::{self, Request};
 use crate::select::{self, Selected};
 use crate::site::Site;
 use crate::tier::{Role, Tier};
@@ -32,7 +33,9 @@ pub(crate) async fn object(
     course: Course<'_>,
 ) -> Account {
     let mut account = Account::of(request, course.fate).with_object(object);
-    if is_live(tier, request, object) {
+    object.is_asked();
+    if let Some(stream) = live_stream(tier, request, object) {
+        tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
         account = account.live();
     }
     client.known().fate = Some(course.fate);
@@ -229,11 +232,10 @@ fn gzip(tier: &Tier, client: &Client, request: &Request, object: &Object) -> Opt
     gzip.clone()
 }
 
-/// Whether it is a version of a live playlist that is followed.
-fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
-    request.resource.kind == Kind::Playlist
-        && object.head.status == StatusCode::OK
-        && tier.streams().of(&request.key).is_some_and(|stream| stream.is_live())
+/// The live stream that it is a version of, if it is one.
+fn live_stream(tier: &Tier, request: &Request, object: &Object) -> Option<Arc<Stream>> {
+    let stream = request::stream(tier, request).filter(|_| object.head.status == StatusCode::OK);
+    stream.filter(|stream| stream.is_live())
 }
 
 /// The delta update of a live playlist (section 6.2.5.1 of HLS), where the viewer asks for one and the playlist offers

@@ -44,6 +44,10 @@ pub struct Cache {
     pub hit_for_miss: Period,
     /// For how long a failure (502, 504 ...) is remembered, so that a thousand askers make one request.
     pub failure_lifetime: Period,
+    /// Objects that live playlists announce and that are fetched ahead at once.
+    pub prefetch_max: usize,
+    /// Bytes that are expected of them, all together.
+    pub prefetch_bytes: Size,
 }
 
 /// What one viewer may do.
@@ -151,6 +155,8 @@ impl Default for Cache {
             finish_within: Size::mib(4),
             hit_for_miss: Period::secs(120),
             failure_lifetime: Period::secs(1),
+            prefetch_max: 32,
+            prefetch_bytes: Size::mib(64),
         }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Rulings {
     asked: Mutex<(usize, Instant)>,
     /// What was sent upstream, for the values of what an answer varies by.
     sent: HeaderMap,
+    /// Whether the answer is to be held until there is something new.
+    is_held: bool,
 }
 
 impl Rulings {
@@ -42,7 +44,13 @@ impl Rulings {
             asked: Mutex::new((0, Instant::now())),
             request: request.clone(),
             sent,
+            is_held: false,
         }
+    }
+
+    /// The sources are asked to hold the request until there is something new.
+    pub(crate) fn held(self, is_held: bool) -> Self {
+        Self { is_held, ..self }
     }
 
     /// The fill is over. What it brought of a live playlist is made known, and followed from now on.
@@ -58,7 +66,8 @@ impl Rulings {
                 tier.streams().weigh_again(&request.key, stream);
                 live::listed(tier, request, &media);
             }
-            live::announced(tier, request, &news, sent);
+            live::announced(tier, request, stream, &news, sent);
+            live::reported(tier, request, stream);
         }
         live::follow(tier, request, stream, sent);
     }
@@ -171,7 +180,9 @@ impl Rulings {
 
 impl Desk for Rulings {
     fn rule(&self, head: &Head) -> Ruling {
-        if is_failure(head.status) || self.is_early(head.status) {
+        // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
+        let is_too_far = self.is_held && head.status == StatusCode::BAD_REQUEST;
+        if is_failure(head.status) || self.is_early(head.status) || is_too_far {
             return Ruling::Refuse(Trouble::Status(head.status));
         }
         let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
@@ -248,6 +259,12 @@ impl Desk for Rulings {
         Head { status: head.status, headers }
     }
 
+    fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration> {
+        let Trouble::Status(status) = trouble else { return None };
+        let doublings = u32::try_from(rounds).unwrap_or(u32::MAX).min(8);
+        self.is_early(status).then(|| EARLY_PAUSE * 2_u32.pow(doublings - 1))
+    }
+
     fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure {
         let retry_after = head
             .and_then(|head| head.headers.get(header::RETRY_AFTER))
@@ -290,6 +307,9 @@ impl From<Ending> for FillEnd {
         }
     }
 }
+
+/// What has been announced and is missing is asked for again after so long, then after twice as long, and so on.
+const EARLY_PAUSE: Duration = Duration::from_millis(50);
 
 /// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
 /// new for as long has given up.

@@ -10,6 +10,7 @@
 //! it here, and the origin sees one request for each version.
 
 mod announced;
+mod budget;
 mod follow;
 mod prefetch;
 mod stream;
@@ -19,21 +20,23 @@ use std::time::Duration;
 
 use tidegate_cache::Key;
 use tidegate_hls::{Directives, Reload, ReloadError};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::config;
+
 pub(crate) use follow::follow;
-pub(crate) use prefetch::{announced, fence_off, listed};
+pub(crate) use prefetch::{announced, fence_off, listed, reported};
 pub(crate) use stream::{Arrival, Stream};
 
 use announced::Announced;
+use budget::Budget;
 
 /// The live streams of a tier.
 #[derive(Debug)]
 pub(crate) struct Streams {
     known: moka::sync::Cache<Key, Arc<Stream>, ahash::RandomState>,
     announced: Announced,
-    prefetching: Arc<Semaphore>,
+    budget: Budget,
     /// The moment from which the times of all timelines count.
     began: Instant,
 }
@@ -43,11 +46,9 @@ pub(crate) struct Streams {
 const SEGMENTS_MAX: u64 = 500_000;
 /// For how long a playlist is known that nobody asks for: as long as anybody might still hold a version of it.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
-/// So many objects are fetched ahead at once, all streams together.
-const PREFETCHES_MAX: usize = 32;
 
 impl Streams {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: &config::Cache) -> Self {
         let known = moka::sync::Cache::builder()
             .max_capacity(SEGMENTS_MAX)
             .weigher(|_, stream: &Arc<Stream>| stream.weight())
@@ -55,7 +56,7 @@ impl Streams {
         Self {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
-            prefetching: Arc::new(Semaphore::new(PREFETCHES_MAX)),
+            budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes.bytes()),
             began: Instant::now(),
         }
     }

@@ -25,7 +25,7 @@ use crate::conditional;
 use crate::desk::Rulings;
 use crate::fate::Fate;
 use crate::hop;
-use crate::live::{self, Held};
+use crate::live::{self, Held, Stream};
 use crate::pass;
 use crate::refusal::Refusal;
 use crate::site::Site;
@@ -68,7 +68,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return pass::get(tier, client, &request, Fate::Pass).await;
     }
-    let _attending = tier.streams().of(&request.key).map(|stream| stream.attend());
+    let _attending = stream(tier, &request).map(|stream| stream.attend());
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
@@ -91,7 +91,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
 
 /// Holds a request for a version that is still to come; an account where it ends with that.
 async fn hold(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Option<Account> {
-    let stream = tier.streams().of(&request.key)?;
+    let stream = stream(tier, request)?;
     let held = {
         let _blocked = tier.metrics().live.block();
         tokio::select! {
@@ -212,7 +212,13 @@ async fn wait(
 
 /// Whether a playlist that has just come is a live one.
 async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
-    object.body.ended().await.is_ok() && tier.streams().of(&request.key).is_some()
+    object.body.ended().await.is_ok() && stream(tier, request).is_some()
+}
+
+/// What is known of the playlist that is asked for.
+pub(crate) fn stream(tier: &Tier, request: &Request) -> Option<Arc<Stream>> {
+    let may_be_playlist = matches!(request.resource.kind, Kind::Playlist | Kind::Other);
+    may_be_playlist.then(|| tier.streams().of(&request.key)).flatten()
 }
 
 /// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
@@ -281,7 +287,8 @@ pub(crate) async fn fill(
     sent: &HeaderMap,
     errand: Errand,
 ) {
-    let rulings = Arc::new(Rulings::new(tier, request, sent.clone()));
+    let rulings = Rulings::new(tier, request, sent.clone()).held(errand.directives.blocks());
+    let rulings = Arc::new(rulings);
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));

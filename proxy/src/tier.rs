@@ -70,10 +70,10 @@ impl Tier {
             Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
         Self {
             role,
+            streams: Streams::new(&settings.cache),
             settings,
             sites,
             cache: Cache::new(limits),
-            streams: Streams::new(),
             metrics,
             log,
             tasks: TaskTracker::new(),

@@ -1,6 +1,7 @@
 //! One fill, from the first candidate asked to the last byte stored.
 //!
-//! 1. Ask the candidates in order until one gives an answer that the [`Desk`] takes.
+//! 1. Ask the candidates in order until one gives an answer that the [`Desk`] takes. What is known to come any moment
+//!    is asked for again after a pause.
 //! 2. Give out its head, then every byte as it comes.
 //! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
 //! 4. When nobody wants the fill any more and the rest is long, stop.
@@ -104,6 +105,9 @@ pub trait Desk: Send + Sync {
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble>;
     /// The head as it is kept: end-to-end fields only.
     fn kept(&self, head: &Head) -> Head;
+    /// All candidates were asked `rounds` times in vain, the last one with this trouble: how long to wait before they are
+    /// asked once more, if they are.
+    fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration>;
     /// The failure that viewers are told of and that is remembered.
     fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure;
     /// Counts an event.
@@ -137,7 +141,11 @@ pub struct Asker {
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
     let mut last: Last<'_> = (Trouble::Nobody, None, None);
-    for (tried, source) in job.candidates.iter().take(job.tries_max).enumerate() {
+    for (tried, source) in job.candidates.iter().cycle().take(job.tries_max).enumerate() {
+        if tried > 0 && tried.is_multiple_of(job.candidates.len()) {
+            let Some(pause) = desk.again(last.0, tried / job.candidates.len()) else { break };
+            tokio::time::sleep(pause).await;
+        }
         if let Some(failed) = last.1 {
             fail_over(&**desk, &job.ask, last.0, failed, source);
         }

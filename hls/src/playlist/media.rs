@@ -121,6 +121,20 @@ impl Media {
         self.end_list || matches!(self.playlist_type, Some(PlaylistType::Vod))
     }
 
+    /// Has it enough for a player to start? A player keeps its distance from the end of the list (section 6.3.3): three
+    /// segments, or the time that HOLD-BACK or PART-HOLD-BACK says.
+    pub fn is_startable(&self) -> bool {
+        let segments = self.segments.iter().map(|segment| segment.duration);
+        let all = segments.chain(self.next_parts.iter().map(|part| part.duration));
+        let listed = all.fold(Duration::ZERO, Duration::saturating_add);
+        let control = &self.server_control;
+        let distance = match self.part_target {
+            Some(target) => control.part_hold_back.unwrap_or(target.saturating_mul(3)),
+            None => control.hold_back.unwrap_or(self.target_duration.saturating_mul(3)),
+        };
+        self.skipped > 0 || self.segments.len() >= START_SEGMENTS || listed >= distance
+    }
+
     /// Does this version answer a blocking request (section 6.2.5.2)?
     ///
     /// An old one does not, even though its server has sent it in reply to one: servers that do not know
@@ -140,5 +154,8 @@ impl Media {
         parts == 0 || part < parts || !self.next_parts.is_empty()
     }
 }
+
+/// With so many segments of about the target duration the distance is kept.
+const START_SEGMENTS: usize = 3;
 
 const PACE_MIN: Duration = Duration::from_millis(500);

@@ -16,6 +16,9 @@ pub enum Step {
     },
     /// The stream has begun anew under its old name. What is cached of it is another stream's.
     Restarted(Restart),
+    /// The stream begins anew, and its list is too short for a player to start with: what is known stands for the
+    /// time being.
+    Restarting,
     /// It is the last one.
     Ended,
 }
@@ -38,7 +41,7 @@ impl Step {
     pub const fn is_taken_up(self) -> bool {
         match self {
             Self::First | Self::Forward | Self::Restarted(_) | Self::Ended => true,
-            Self::Unchanged | Self::Backward { .. } => false,
+            Self::Unchanged | Self::Backward { .. } | Self::Restarting => false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Step {
             Self::Unchanged => "unchanged",
             Self::Backward { .. } => "backward",
             Self::Restarted(_) => "restarted",
+            Self::Restarting => "restarting",
             Self::Ended => "ended",
         }
     }

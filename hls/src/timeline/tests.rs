@@ -113,10 +113,10 @@ fn d9_a_stream_that_begins_anew_is_restarted() {
         parse(&(text + &"#EXTINF:2,\ns\n".repeat(count)))
     };
     for (what, known, next, why) in [
-        ("an origin that restarts at 0 with the same names", live(100, 6), live(0, 1), SequenceReset),
+        ("an origin that restarts at 0 with the same names", live(100, 6), live(0, 3), SequenceReset),
         ("the same, some versions later", live(100, 6), live(0, 6), SequenceReset),
-        ("an origin that begins at 1", live(100, 6), live(1, 2), SequenceReset),
-        ("a stream that was young", live(4, 6), live(0, 2), SequenceReset),
+        ("an origin that begins at 1", live(100, 6), live(1, 3), SequenceReset),
+        ("a stream that was young", live(5, 6), live(0, 3), SequenceReset),
         ("an event that begins anew", live(0, 500), live(0, 3), SequenceReset),
         ("numbers that were never seen", live(1_000, 6), live(500, 6), SequenceReset),
         ("new names, as far back as a lag", live(100, 6), named("new-#.ts", 99, 6, ""), ChangedUri),
@@ -143,13 +143,44 @@ fn a_new_initialisation_section_after_the_known_segments_is_no_restart() {
 #[test]
 fn a_restart_forgets_what_was_before() {
     let mut timeline = after(&[live(100, 6)]);
-    assert_eq!(timeline.observe(&live(0, 1), seconds(2)), Step::Restarted(Restart::SequenceReset));
+    assert_eq!(timeline.observe(&live(0, 3), seconds(2)), Step::Restarted(Restart::SequenceReset));
     assert_eq!(timeline.incarnation(), 1);
     assert!(timeline.announces("seg-0.ts") && !timeline.announces("seg-105.ts"));
     assert_eq!(timeline.uri(100), None);
-    assert_eq!(timeline.observe(&live(0, 2), seconds(4)), Step::Forward);
+    assert_eq!(timeline.observe(&live(0, 4), seconds(4)), Step::Forward);
     // The old source is still there and does not know better.
     assert_eq!(timeline.judge(&live(101, 6), seconds(4)), Step::Forward);
+}
+
+/// Section 6.3.3: a player starts three target durations from the end of the list.
+#[test]
+fn a_new_beginning_is_put_off_until_it_can_be_played() {
+    let reset = Step::Restarted(Restart::SequenceReset);
+    let mut timeline = after(&[live(100, 6)]);
+    for (now, count, step) in [(2, 1, Step::Restarting), (4, 2, Step::Restarting), (6, 3, reset)] {
+        assert_eq!(timeline.observe(&live(0, count), seconds(now)), step);
+        assert!(step == reset || timeline.position() == Some(Position { sequence: 106, parts: 0 }));
+    }
+    // A list that will never be long: one that has lost its first segment, or that stays as it is.
+    let mut timeline = after(&[live(100, 6)]);
+    assert_eq!(timeline.observe(&live(0, 2), seconds(2)), Step::Restarting);
+    assert_eq!(timeline.judge(&live(1, 2), seconds(4)), reset);
+    assert_eq!(timeline.judge(&live(0, 2), seconds(10)), Step::Restarting);
+    assert_eq!(timeline.judge(&live(0, 2), seconds(11)), reset);
+    assert_eq!(timeline.judge(&named("seg-#.ts", 0, 1, ENDLIST), seconds(4)), reset);
+    // The old source goes on after all.
+    assert_eq!(timeline.observe(&live(101, 6), seconds(4)), Step::Forward);
+    assert_eq!(timeline.judge(&live(0, 2), seconds(11)), Step::Restarting);
+}
+
+/// With parts, players stay closer to the end.
+#[test]
+fn a_low_latency_stream_that_begins_anew_needs_few_parts() {
+    let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.5\n\
+                #EXT-X-SERVER-CONTROL:PART-HOLD-BACK=1.5\n";
+    let parts = |count| parse(&(head.to_owned() + &"#EXT-X-PART:DURATION=0.5,URI=\"p\"\n".repeat(count)));
+    assert_eq!(judged(&[live(100, 6)], &parts(2)), Step::Restarting);
+    assert_eq!(judged(&[live(100, 6)], &parts(3)), Step::Restarted(Restart::SequenceReset));
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Follower {
 
     /// Asks for the version after `media`; tells whether there is a newer one now.
     async fn next(&self, media: &Arc<Media>, in_vain: u32) -> bool {
-        let is_held = self.is_held_upstream(media);
+        // Whoever refuses to hold a request, because its stream has begun anew for example, is asked without more ado.
+        let is_held = self.is_held_upstream(media) && in_vain.is_multiple_of(2);
         if is_held && in_vain > 0 {
             // Whoever holds requests and has nothing to say is not asked again at once.
             sleep(media.pace() / 2).await;
@@ -60,6 +61,7 @@ impl Follower {
             sleep_until(self.moment(media, in_vain)).await;
         }
         if let Some(filling) = self.tier.cache().fill_early(&self.request.key) {
+            self.tier.metrics().live.polls.inc();
             let errand = if is_held { held_until_next(media) } else { Errand::default() };
             Box::pin(request::fill(&self.tier, &self.request, filling, &self.sent, errand)).await;
         } else {

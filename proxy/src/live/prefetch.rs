@@ -1,25 +1,39 @@
 //! Fetching what a playlist announces before anybody asks for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
-use tidegate_cache::{Key, Lookup};
+use prometheus::IntCounter;
+use tidegate_cache::{Answer, Key, Lookup, Ticket, Witness};
 use tidegate_hls::{Announced, Media, What};
 
+use super::Stream;
+use crate::metrics::Live;
 use crate::request::{self, Errand, Request};
 use crate::tier::Tier;
 use crate::vary;
 
 /// Remembers what a new version announces, and fetches it. `sent` are the header fields of a fill.
-pub(crate) fn announced(tier: &Arc<Tier>, playlist: &Request, news: &[Announced], sent: &HeaderMap) {
+pub(crate) fn announced(
+    tier: &Arc<Tier>,
+    playlist: &Request,
+    stream: &Arc<Stream>,
+    news: &[Announced],
+    sent: &HeaderMap,
+) {
     let has_parts = news.iter().any(|announced| announced.what == What::Part);
     for announced in news {
         let Some(request) = refers(playlist, &announced.uri) else { continue };
         tier.streams().announced.add(request.key.clone());
+        if !matches!(announced.what, What::Hint(_)) {
+            // Whoever asked too early was told that it is missing; now it is there.
+            tier.cache().forgive(&request.key);
+        }
         // A segment that was announced part by part is asked for by few: by those who come late.
         let is_wanted = !(has_parts && announced.what == What::Segment) && is_whole(announced);
         if is_wanted && playlist.site.prefetch {
-            fetch(tier, request, sent);
+            fetch(tier, stream, request, sent);
         }
     }
 }
@@ -29,6 +43,19 @@ pub(crate) fn listed(tier: &Tier, playlist: &Request, media: &Media) {
     for uri in media.segments.iter().rev().take(SEGMENTS_MAX).filter_map(|segment| segment.uri.as_ref()) {
         if let Some(request) = refers(playlist, uri) {
             tier.streams().announced.add(request.key);
+        }
+    }
+}
+
+/// Tells the other renditions of a stream how far they are, which a playlist reports (section 4.4.5.4).
+pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
+    let Some(media) = stream.media() else { return };
+    for report in &media.reports {
+        let of = report.uri.as_ref().and_then(|uri| refers(playlist, uri));
+        if let Some(other) = of.and_then(|request| tier.streams().of(&request.key)) {
+            // With parts, the last segment may be one that is being made.
+            let made = u64::from(report.last_part.is_none());
+            other.is_known_to_be_at(report.last_sequence.saturating_add(made));
         }
     }
 }
@@ -62,18 +89,65 @@ fn is_whole(announced: &Announced) -> bool {
     announced.range.is_none_or(|range| range.start == 0 && range.length.is_none())
 }
 
-/// Starts a fill that nobody has asked for, if there is none and nothing is held. Viewers' own requests are never kept
-/// waiting by it: they join it.
-fn fetch(tier: &Arc<Tier>, request: Request, sent: &HeaderMap) {
-    let Ok(permit) = Arc::clone(&tier.streams().prefetching).try_acquire_owned() else { return };
+/// Starts a fill that nobody has asked for, if there is none, nothing is held, and the budget allows it. Viewers' own
+/// requests are never kept waiting by it: they join it.
+fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &HeaderMap) {
+    let live = &tier.metrics().live;
+    let Some(share) = tier.streams().budget.take(stream.usual_bytes()) else {
+        live.prefetch_skips.inc();
+        return;
+    };
     let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, sent));
     if let Lookup::Miss(ticket, filling) = lookup {
-        let (tier, sent) = (Arc::clone(tier), sent.clone());
-        tier.metrics().live.prefetches.inc();
+        live.prefetches.inc();
+        let unasked = Box::new(Unasked::new(live));
+        let (tier, stream, sent) = (Arc::clone(tier), Arc::clone(stream), sent.clone());
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
-            request::fill(&tier, &request, filling, &sent, Errand::default()).await;
-            drop((ticket, permit));
+            let fill = request::fill(&tier, &request, filling, &sent, Errand::default());
+            tokio::join!(fill, witness(&ticket, &stream, unasked));
+            drop((ticket, share));
         });
+    }
+}
+
+/// Sees what becomes of an object that nobody has asked for.
+async fn witness(ticket: &Ticket, stream: &Stream, unasked: Box<Unasked>) {
+    if let Answer::Object(object) = ticket.answer().await {
+        object.witnessed_by(unasked);
+        if object.body.ended().await.is_ok() {
+            stream.has_brought(object.body.len());
+        }
+    }
+}
+
+/// Counts whether an object that was fetched ahead is asked for after all.
+#[derive(Debug)]
+struct Unasked {
+    is_asked: AtomicBool,
+    hits: IntCounter,
+    waste: IntCounter,
+}
+
+impl Unasked {
+    fn new(live: &Live) -> Self {
+        let (hits, waste) = (live.prefetch_hits.clone(), live.prefetch_waste.clone());
+        Self { is_asked: AtomicBool::new(false), hits, waste }
+    }
+}
+
+impl Witness for Unasked {
+    fn asked(&self) {
+        if !self.is_asked.swap(true, Ordering::AcqRel) {
+            self.hits.inc();
+        }
+    }
+}
+
+impl Drop for Unasked {
+    fn drop(&mut self) {
+        if !*self.is_asked.get_mut() {
+            self.waste.inc();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One media playlist: how far it is, and who wants to know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -17,6 +17,11 @@ pub(crate) struct Stream {
     /// The version that has come and is not yet known to be stored.
     arrived: Mutex<Option<Arc<Media>>>,
     newest: watch::Sender<Option<Arc<Media>>>,
+    /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
+    /// after the newest.
+    known: AtomicU64,
+    /// Bytes that what it announced last has: as many are expected of what it announces next.
+    usual_bytes: AtomicU64,
     /// Requests that are being served.
     attending: AtomicUsize,
     /// When somebody last asked.
@@ -31,7 +36,7 @@ pub(crate) enum Arrival {
     Welcome,
     /// The stream has begun anew: what is held of it belongs to the old one.
     Restarted(Restart),
-    /// It is older than one that was given out, or of another stream while this one goes on.
+    /// It is older than one that was given out, or of another stream while this one goes on or can still be played.
     Backward,
     /// It has not moved for more than one and a half target durations.
     Frozen,
@@ -44,6 +49,8 @@ impl Stream {
             timeline: Mutex::default(),
             arrived: Mutex::default(),
             newest: watch::Sender::new(None),
+            known: AtomicU64::new(0),
+            usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
             asked: Mutex::new(Instant::now()),
             followed: AtomicBool::new(false),
@@ -65,8 +72,13 @@ impl Stream {
             _ => now,
         };
         let step = timeline.observe(&media, seen.saturating_sub(age));
+        match step {
+            Step::Restarted(_) => self.known.store(media.next_sequence(), Ordering::Relaxed),
+            Step::Restarting => {}
+            _ => self.is_known_to_be_at(media.next_sequence()),
+        }
         let arrival = match step {
-            Step::Backward { .. } => return Arrival::Backward,
+            Step::Backward { .. } | Step::Restarting => return Arrival::Backward,
             Step::Unchanged if timeline.is_frozen(now) => Arrival::Frozen,
             Step::Restarted(why) => Arrival::Restarted(why),
             Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Welcome,
@@ -82,7 +94,7 @@ impl Stream {
         let now = self.now();
         let mut timeline = self.timeline.lock();
         match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
-            Step::Backward { .. } => Arrival::Backward,
+            Step::Backward { .. } | Step::Restarting => Arrival::Backward,
             _ if timeline.is_frozen(now) => Arrival::Frozen,
             _ => Arrival::Welcome,
         }
@@ -110,6 +122,27 @@ impl Stream {
     /// The newest version that is held.
     pub(crate) fn media(&self) -> Option<Arc<Media>> {
         self.newest.borrow().clone()
+    }
+
+    /// Somebody knows that the stream is as far as this: the number of the segment after the newest.
+    pub(super) fn is_known_to_be_at(&self, next: u64) {
+        self.known.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// By how many segments what is held is behind the newest version that is known of.
+    pub(crate) fn lag(&self) -> u64 {
+        let held = self.newest.borrow().as_ref().map_or(u64::MAX, |media| media.next_sequence());
+        self.known.load(Ordering::Relaxed).saturating_sub(held)
+    }
+
+    /// Bytes to expect of what it announces.
+    pub(super) fn usual_bytes(&self) -> u64 {
+        self.usual_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Something that it announced has so many bytes.
+    pub(super) fn has_brought(&self, bytes: u64) {
+        self.usual_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// When the next version is due.
@@ -162,6 +195,9 @@ impl Stream {
         moment.saturating_duration_since(self.began)
     }
 }
+
+/// What is expected before anything is known: two seconds of four megabits.
+const USUAL_BYTES: u64 = 1 << 20;
 
 /// What a stream costs besides its segments: its follower, the requests that wait for it.
 const ITSELF: u32 = 50;

@@ -1,6 +1,6 @@
 //! What is counted of live streams.
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::Held;
 use super::table::Book;
@@ -10,6 +10,10 @@ use super::table::Book;
 pub struct Live {
     /// Versions of live playlists that came and were new.
     pub versions: IntCounter,
+    /// Requests for the next version of a live playlist.
+    pub polls: IntCounter,
+    /// By how many segments a playlist that is served is behind the newest version that is known of.
+    pub lag: Histogram,
     /// Playlists that were older than one that had been given out.
     pub backward: IntCounter,
     /// Playlists that stood still while another source could be asked.
@@ -18,6 +22,12 @@ pub struct Live {
     pub restarts: IntCounter,
     /// Objects that were fetched before anybody asked.
     pub prefetches: IntCounter,
+    /// Those of them that were asked for afterwards.
+    pub prefetch_hits: IntCounter,
+    /// Those that were forgotten before anybody asked.
+    pub prefetch_waste: IntCounter,
+    /// Announced objects that were not fetched because the budget was used up.
+    pub prefetch_skips: IntCounter,
     blocked: IntGauge,
     followed: IntGauge,
 }
@@ -26,6 +36,15 @@ impl Live {
     pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             versions: book.counter("tidegate_playlist_versions_total", "New versions of live playlists.")?,
+            polls: book.counter(
+                "tidegate_playlist_polls_total",
+                "Requests to upstreams for the next version of a live playlist.",
+            )?,
+            lag: book.histogram(
+                "tidegate_playlist_lag_segments",
+                "Segments by which a live playlist that is served is behind the newest version known of.",
+                &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0],
+            )?,
             backward: book.counter(
                 "tidegate_backward_playlists_total",
                 "Live playlists that were not given out because they went back.",
@@ -40,6 +59,18 @@ impl Live {
             )?,
             prefetches: book
                 .counter("tidegate_prefetches_total", "Objects fetched before anybody asked for them.")?,
+            prefetch_hits: book.counter(
+                "tidegate_prefetch_hits_total",
+                "Objects fetched before anybody asked that were asked for afterwards.",
+            )?,
+            prefetch_waste: book.counter(
+                "tidegate_prefetch_waste_total",
+                "Objects fetched before anybody asked that were forgotten before anybody did.",
+            )?,
+            prefetch_skips: book.counter(
+                "tidegate_prefetch_skips_total",
+                "Announced objects not fetched ahead because the budget was used up.",
+            )?,
             blocked: book.gauge(
                 "tidegate_blocked_requests",
                 "Requests that are held until a live playlist has moved.",

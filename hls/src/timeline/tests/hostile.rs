@@ -22,7 +22,7 @@ fn numbers_up_to_the_last_one_are_numbers() {
     for first in [1 << 63, u64::MAX - 3] {
         let mut timeline = after(&[live(first, 2), live(first + 1, 2)]);
         assert_eq!(timeline.judge(&live(first, 2), seconds(9)), Step::Backward { by: 1 });
-        assert_eq!(timeline.observe(&live(0, 2), seconds(9)), Step::Restarted(Restart::SequenceReset));
+        assert_eq!(timeline.observe(&live(0, 3), seconds(9)), Step::Restarted(Restart::SequenceReset));
         assert_eq!(timeline.observe(&live(first, 2), seconds(9)), Step::Forward);
     }
 }
