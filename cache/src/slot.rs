@@ -150,6 +150,16 @@ impl Slot {
         drop(object);
     }
 
+    /// Forgets what says that there is nothing; tells whether there was such a thing.
+    pub(crate) fn forgive(&self) -> bool {
+        let mut held = self.held.lock();
+        let failure = held.failure.take();
+        let missing = held.object.take_if(|object| object.head.status.is_client_error());
+        let forgiven = failure.is_some() || missing.is_some();
+        drop((held, failure, missing));
+        forgiven
+    }
+
     /// The weight that the cache is charged for this slot; zero where there is nothing worth holding.
     pub(crate) fn weight(&self) -> u64 {
         let held = self.held.lock();

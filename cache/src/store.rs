@@ -157,11 +157,11 @@ impl Cache {
         self.0.slot(key).expire();
     }
 
-    /// Forgets that no source could answer for `key`: whoever asks next causes a fill.
+    /// Forgets that no source had what `key` stands for, or that it was told to be missing: whoever asks next causes a
+    /// fill.
     pub fn forgive(&self, key: &Key) {
         let slot = self.0.slot(key);
-        let failed = slot.held.lock().failure.take().is_some();
-        if failed {
+        if slot.forgive() {
             self.0.hold(&slot);
         }
     }

@@ -33,8 +33,9 @@ fn decoded(answer: &Answer) -> String {
     text
 }
 
+/// Appendix B.1 of HLS.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_playlist_comes_in_gzip_to_those_who_accept_it() {
+async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
     let house = House::new().await;
     let coded = house.gzip().await;
     let plain = viewer(house.edge.addr()).get(PLAYLIST).await;

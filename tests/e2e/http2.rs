@@ -186,8 +186,9 @@ async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
     driving.abort();
 }
 
+/// Appendix B.1 of HLS: HTTP/2, and duplicate requests wait for the one that is under way.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_streams_of_one_connection_join_one_fill() {
+async fn d5_a_hundred_streams_of_one_connection_join_one_fill() {
     let (origin, _shield, edge) = house().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let connection = Connection::to(edge.addr()).await;

@@ -28,8 +28,9 @@ async fn until_its_next_version_is_due_a_live_playlist_is_asked_for_once() {
     assert_eq!(origin.requests(PUSHED), 1, "the origin's no-cache is not meant for caches that know HLS");
 }
 
+/// Appendix C of HLS: players that tune in reckon with `Age`.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_age_of_a_live_playlist_counts_the_way_to_the_first_tier() {
+async fn d7_the_age_of_a_live_playlist_counts_the_way_to_the_first_tier() {
     let origin = origin().run().await;
     push(&origin, SLOW_LIVE).await;
     origin.fault(Fault::on(PUSHED).header("age", "250")).unwrap();

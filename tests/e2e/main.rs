@@ -9,6 +9,7 @@
 )]
 
 mod abandon;
+mod announced;
 mod bad_answers;
 mod bad_input;
 mod cli;
@@ -18,13 +19,16 @@ mod cut_through;
 mod drain;
 mod freshness;
 mod gzip;
+mod house;
 mod http2;
 mod http2_upstream;
 mod live;
 mod live_edge;
+mod low_latency;
 mod marks;
 mod memory;
 mod methods;
+mod never_back;
 mod offer;
 mod operators;
 mod outcomes;

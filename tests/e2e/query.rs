@@ -43,8 +43,9 @@ async fn a_sites_rules_say_what_counts() {
     assert_eq!(upstream(keeping, &["?id=1&a=1", "?a=2&id=1", "?b=1"]).await, ["id=1", ""]);
 }
 
+/// Sections 6.2.5 and 6.3.2 of HLS.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_directives_of_hls_always_count() {
+async fn d1_the_directives_of_hls_always_count() {
     let rules = Query { default: Unlisted::Drop, ..Query::default() };
     let asked = ["?_HLS_msn=7&x=1", "?_HLS_msn=7", "?_HLS_part=2&_HLS_msn=7", "?_HLS_pathway=a"];
     assert_eq!(upstream(rules, &asked).await, ["_HLS_msn=7", "_HLS_msn=7&_HLS_part=2", ""]);

@@ -1,0 +1,116 @@
+//! What a playlist announces is fetched before anybody asks for it, and is never taken for missing.
+
+use tidegate_origin_stub::Fault;
+use tidegate_proxy::config::units::Period;
+use tidegate_tests::{edge, origin, shield, until, viewer};
+
+use crate::house::{FOLDER, House, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_other() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    for origin in [&primary, &backup] {
+        push(origin, &playlist(600, 10..16, "")).await;
+    }
+    put(&backup, "/ingest/ch1/12.ts", b"twelve").await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    viewer(edge.addr()).get(PUSHED).await;
+
+    viewer(edge.addr()).get("/ingest/ch1/12.ts").await.is(200, b"twelve");
+    // Nobody has announced this one: it is missing, and the backup is not asked.
+    assert_eq!(viewer(edge.addr()).get("/ingest/ch1/99.ts").await.status, 404);
+    assert_eq!(backup.requests("/ingest/ch1/99.ts"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listed_segment_that_is_not_there_yet_is_waited_for() {
+    let house = House::standing_still().await;
+    let (early, never) = ("/ingest/ch1/12.ts", "/ingest/ch1/13.ts");
+    put(&house.origin, early, b"twelve").await;
+    push(&house.origin, &playlist(600, 10..16, "")).await;
+    house.get(PUSHED).await;
+
+    house.origin.fault(Fault::on(early).status(404).times(2)).unwrap();
+    house.get(early).await.is(200, b"twelve");
+    assert_eq!(house.origin.requests(early), 3);
+    // That has an end.
+    assert_eq!(house.get(never).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missing_is_there_once_it_is_announced() {
+    let origin = origin().run().await;
+    let forever = Period::secs(600);
+    let shield = shield().origin(&origin).with(|shield| {
+        (shield.site[0].lifetimes.missing, shield.cache.failure_lifetime) = (forever, forever);
+    });
+    let shield = shield.run().await;
+    let edge = edge().shield(&shield).with(|edge| {
+        (edge.site[0].lifetimes.missing, edge.cache.failure_lifetime) = (forever, forever);
+    });
+    let edge = edge.run().await;
+    let get = async |path: &str| viewer(edge.addr()).get(path).await;
+    push(&origin, &playlist(1, 10..16, "")).await;
+    assert_eq!(sequence(&get(PUSHED).await), 10);
+
+    let early = "/ingest/ch1/16.ts";
+    assert_eq!(get(early).await.status, 404);
+    put(&origin, early, b"sixteen").await;
+    assert_eq!(get(early).await.status, 404, "nobody has announced it");
+    push(&origin, &playlist(1, 11..17, "")).await;
+    until("it is announced", async || sequence(&get(PUSHED).await) == 11).await;
+    get(early).await.is(200, b"sixteen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_ahead_is_bounded_and_its_use_is_counted() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).with(|shield| shield.cache.prefetch_max = 0).run().await;
+    let edge = edge().shield(&shield).run().await;
+    for (name, body) in [("12.ts", b"twelve"), ("13.ts", b"13teen")] {
+        put(&origin, &format!("/ingest/ch1/{name}"), body).await;
+    }
+    let get = async |path: &str| viewer(edge.addr()).get(path).await;
+    push(&origin, &playlist(1, 10..13, "")).await;
+    get(PUSHED).await;
+    until("the edge has it", async || edge.count("tidegate_prefetches_total", "").await == 1).await;
+    assert_eq!(shield.count("tidegate_prefetches_total", "").await, 0);
+    assert_eq!(shield.count("tidegate_prefetch_skips_total", "").await, 1);
+
+    assert_eq!(edge.count("tidegate_prefetch_hits_total", "").await, 0);
+    for _ in 0..2 {
+        get("/ingest/ch1/12.ts").await.is(200, b"twelve");
+    }
+    assert_eq!(edge.count("tidegate_prefetch_hits_total", "").await, 1);
+    push(&origin, &playlist(1, 11..14, "")).await;
+    until("the edge has it", async || edge.count("tidegate_prefetches_total", "").await == 2).await;
+    // What nobody has asked for is forgotten with the stream.
+    push(&origin, &playlist(1, 11..14, "").replace(".ts", "-b.ts")).await;
+    until("it was for nothing", async || {
+        get(PUSHED).await;
+        edge.count("tidegate_prefetch_waste_total", "").await > 0
+    })
+    .await;
+    assert_eq!(edge.count("tidegate_prefetch_hits_total", "").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_viewer_of_a_new_segment_is_answered_from_what_is_held() {
+    let house = House::standing_still().await;
+    let first = house.get(PLAYLIST).await;
+    house.origin.advance(TARGET);
+    house.reaches(PLAYLIST, sequence(&first) + 1).await;
+    let newest = format!("{FOLDER}/{}.ts", sequence(&first) + segments(&first));
+    for edge in [&house.edges[0], &house.shield] {
+        until("it is held", async || {
+            let held = edge.status().await["objects"].as_array().cloned().unwrap_or_default();
+            held.iter().any(|object| object["path"] == newest.as_str())
+        })
+        .await;
+    }
+    let segment = house.get(&newest).await;
+    assert_eq!((segment.status, segment.header("x-cache").ends_with("HIT")), (200, true));
+    assert_eq!(house.origin.requests(&newest), 1);
+    assert!(house.edges[0].count("tidegate_prefetches_total", "").await > 0);
+}

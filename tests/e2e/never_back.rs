@@ -1,0 +1,117 @@
+//! No viewer is given an older playlist than before, a source that stands still is as good as dead, and a stream that
+//! begins anew is not mixed with the old one. Section numbers are those of HLS (rfc8216bis).
+
+use tidegate_origin_stub::Fault;
+use tidegate_tests::{edge, origin, shield, until, viewer};
+
+use crate::house::{House, PUSHED, playlist, push, put, segments, sequence};
+use crate::low_latency::{LOW_LATENCY, PART, begin_segment};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d9_a_playlist_never_goes_back() {
+    let house = House::standing_still().await;
+    push(&house.origin, &playlist(1, 10..16, "")).await;
+    assert_eq!(sequence(&house.get(PUSHED).await), 10);
+    // A source that lags three segments behind, as a backup may after a failover.
+    push(&house.origin, &playlist(1, 7..13, "")).await;
+    until("it was stopped", async || {
+        assert_eq!(sequence(&house.get(PUSHED).await), 10);
+        house.shield.count("tidegate_backward_playlists_total", "").await > 0
+    })
+    .await;
+    push(&house.origin, &playlist(1, 11..17, "")).await;
+    house.reaches(PUSHED, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    push(&primary, &playlist(1, 10..16, "")).await;
+    push(&backup, &playlist(1, 10..16, "")).await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);
+    assert_eq!(get().await, 10);
+
+    push(&primary, &playlist(1, 8..14, "")).await;
+    push(&backup, &playlist(1, 11..17, "")).await;
+    until("the backup's version is there", async || get().await == 11).await;
+    assert!(shield.count("tidegate_failovers_total", "reason=\"backward\"").await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    push(&primary, &playlist(1, 10..16, "")).await;
+    push(&backup, &playlist(1, 10..16, "")).await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);
+    assert_eq!(get().await, 10);
+
+    push(&backup, &playlist(1, 11..17, "")).await;
+    until("the backup's version is there", async || get().await == 11).await;
+    assert!(shield.count("tidegate_failovers_total", "reason=\"frozen\"").await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_begins_anew_under_its_old_names_is_not_mixed_with_the_old_one() {
+    let house = House::standing_still().await;
+    let segment = "/ingest/ch1/1.ts";
+    put(&house.origin, segment, b"old").await;
+    push(&house.origin, &playlist(1, 0..40, "")).await;
+    assert_eq!(sequence(&house.get(PUSHED).await), 0);
+    house.get(segment).await.is(200, b"old");
+
+    put(&house.origin, segment, b"new").await;
+    // Nothing to play yet (section 6.3.3): viewers go on with what there was.
+    push(&house.origin, &playlist(1, 0..2, "")).await;
+    until("it was seen", async || house.shield.count("tidegate_backward_playlists_total", "").await > 0)
+        .await;
+    assert_eq!(segments(&house.get(PUSHED).await), 40);
+    house.get(segment).await.is(200, b"old");
+
+    push(&house.origin, &playlist(1, 0..3, "")).await;
+    until("the new list is there", async || segments(&house.get(PUSHED).await) == 3).await;
+    house.get(segment).await.is(200, b"new");
+    assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 1);
+}
+
+/// Section 6.2.5.2: an origin that has begun anew finds what it is asked for too far ahead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_latency_stream_that_begins_anew_is_taken_up() {
+    let house = House::standing_still().await;
+    let growing = begin_segment(&house.origin);
+    assert!(sequence(&house.get(LOW_LATENCY).await) + 20 < growing + 20);
+    house.origin.fault(Fault::on(LOW_LATENCY).sequence_reset()).unwrap();
+    for _ in 0..4 {
+        house.origin.advance(PART);
+    }
+    until("the new stream is there", async || {
+        let answer = house.get(LOW_LATENCY).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        sequence(&answer) + segments(&answer) < growing
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_origins_that_name_their_segments_differently_are_not_mixed() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    let named = |name: &str, numbers: std::ops::Range<u64>| playlist(2, numbers, "").replace(".ts", name);
+    push(&primary, &named("-a.ts", 10..16)).await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let text = async || viewer(edge.addr()).get(PUSHED).await.text();
+    assert!(text().await.contains("10-a.ts"));
+
+    // The primary stands still, and the backup goes on under names of its own.
+    for first in 11..13 {
+        push(&backup, &named("-b.ts", first..first + 6)).await;
+        until("the backup's version is there", async || {
+            text().await.contains(&format!("SEQUENCE:{first}\n"))
+        })
+        .await;
+        assert!(!text().await.contains("-a.ts"), "nobody is sent back to the primary");
+    }
+}
