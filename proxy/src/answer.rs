@@ -61,7 +61,7 @@ pub(crate) async fn object(
         }
     }
     let validators = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
-    if object.head.status == StatusCode::OK {
+    if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         match conditional::evaluate(client.headers(), client.method(), &validators) {
             conditional::Outcome::Proceed => {}
             conditional::Outcome::NotModified => {
@@ -206,7 +206,7 @@ pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
 fn head_of(tier: &Tier, request: &Request, object: &Object, course: Course<'_>) -> HeaderMap {
     let mut headers = object.head.headers.clone();
     headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
-    if object.head.status == StatusCode::OK {
+    if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
     if tier.role() == Role::Edge {

@@ -142,25 +142,28 @@ impl Rulings {
 
     /// A source that does not have what a playlist has announced does not have it yet: another one may.
     fn is_early(&self, status: StatusCode) -> bool {
-        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
+        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::RANGE_NOT_SATISFIABLE)
             && self.tier.streams().has_announced(&self.request.key)
     }
 
     /// What HLS says about an answer, and whether it may be stored at all.
     fn verdict(&self, head: &Head, playlist: Option<&Playlist>) -> Verdict {
+        // A piece that is an object of its own is all of it.
+        let is_piece = self.request.slice.is_some() && head.status == StatusCode::PARTIAL_CONTENT;
+        let status = if is_piece { StatusCode::OK } else { head.status };
         let kind = if playlist.is_some() { Kind::Playlist } else { self.request.resource.kind };
         let known = match (playlist, kind) {
             // A playlist's lifetime is inside it; one that could not be read has none.
-            (None, Kind::Playlist) if head.status == StatusCode::OK => None,
+            (None, Kind::Playlist) if status == StatusCode::OK => None,
             _ => self.request.site.hls.of(
                 kind,
                 playlist,
-                head.status.as_u16(),
+                status.as_u16(),
                 &self.request.resource.directives,
             ),
         };
         let facts = RequestFacts { authorization: self.request.is_authorized };
-        judge(&facts, head.status, &head.headers, &self.request.site.policy(kind, known), now())
+        judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), now())
     }
 
     fn variant(&self, head: &Head) -> Result<Option<Variant>, ()> {
@@ -204,6 +207,9 @@ impl Desk for Rulings {
             }
             Err(_error) => None,
         };
+        if let Some(media) = playlist.as_ref().and_then(Playlist::as_media) {
+            live::pieces(&self.tier, &self.request, media);
+        }
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 // What varies is several playlists in one, which cannot be followed as one.

@@ -90,6 +90,7 @@ fn is_not_filled(name: &str) -> bool {
             | "pragma"
             | "priority"
             | "range"
+            | "tidegate-slice"
     );
     let pretends = matches!(
         name,

@@ -43,6 +43,7 @@ mod refusal;
 mod request;
 mod select;
 pub mod site;
+mod slice;
 mod target;
 pub mod tier;
 pub mod vary;

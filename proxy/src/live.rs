@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::config;
 
 pub(crate) use follow::follow;
-pub(crate) use prefetch::{announced, fence_off, listed, reported};
+pub(crate) use prefetch::{announced, fence_off, listed, pieces, reported};
 pub(crate) use stream::{Arrival, Stream};
 
 use announced::Announced;
@@ -74,6 +74,11 @@ impl Streams {
     /// Weighs a stream again that was weighed before anything was known of it.
     pub(crate) fn weigh_again(&self, playlist: &Key, stream: &Arc<Stream>) {
         self.known.insert(playlist.clone(), Arc::clone(stream));
+    }
+
+    /// Whether a playlist lists this resource in pieces.
+    pub(crate) fn lists_pieces_of(&self, resource: &Key) -> bool {
+        self.announced.has_in_pieces(resource)
     }
 
     /// Whether a playlist has announced this object lately: a server that does not have it does not have it yet.

@@ -204,7 +204,7 @@ fn position(digits: &str) -> Option<u64> {
 
 /// The last position with which HLS players follow a hinted resource: the largest integer that every JSON and
 /// JavaScript number holds exactly.
-const FOLLOW_FROM: u64 = (1 << 53) - 1;
+pub(crate) const FOLLOW_FROM: u64 = (1 << 53) - 1;
 
 #[cfg(test)]
 mod tests;

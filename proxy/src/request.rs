@@ -29,6 +29,7 @@ use crate::live::{self, Held, Stream};
 use crate::pass;
 use crate::refusal::Refusal;
 use crate::site::Site;
+use crate::slice::{SLICE, Slice};
 use crate::target;
 use crate::tier::{Role, Tier};
 use crate::vary;
@@ -41,6 +42,8 @@ pub(crate) struct Request {
     pub(crate) resource: Resource,
     /// The version of it that is asked for.
     pub(crate) directives: Directives,
+    /// The piece of it that is held by itself.
+    pub(crate) slice: Option<Slice>,
     pub(crate) key: Key,
     /// The Host header field as sent, for upstreams that are asked for the same host.
     pub(crate) authority: String,
@@ -293,7 +296,11 @@ pub(crate) async fn fill(
     if let Some(stale) = filling.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
     }
+    if let Some(slice) = request.slice {
+        slice.ask(&mut headers, request.site.has_shields);
+    }
     let mut job = job(tier, request, &errand.directives, Method::GET, headers);
+    job.ask.span = request.slice.map(Slice::bytes);
     job.ask.patience = errand.patience;
     tier.metrics().origin_requests_needed.inc();
     fetch::fill(&rulings, job, filling, errand.asker).await;
@@ -317,6 +324,7 @@ pub(crate) fn job(
             path_and_query: request.target(directives),
             host: request.authority.clone(),
             headers,
+            span: None,
             patience: None,
         },
         candidates: request.site.candidates.for_key(request.key.as_str()),
@@ -351,9 +359,11 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     let (resource, directives) = apart(resource, site);
+    let (slice, key) = named(tier, client, site, &resource.path_and_query());
     Ok(Request {
         directives,
-        key: Key::new(&site.name, &resource.path_and_query()),
+        slice,
+        key,
         site: Arc::clone(site),
         resource,
         authority: target.authority,
@@ -370,6 +380,18 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
         return (resource, Directives::default());
     }
     (resource.asked_with(Directives::default()), directives)
+}
+
+/// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.
+fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<Slice>, Key) {
+    let key = Key::new(&site.name, resource);
+    let headers = client.headers();
+    match Slice::asked(client.method(), headers) {
+        Some(slice) if headers.contains_key(&SLICE) || tier.streams().lists_pieces_of(&key) => {
+            (Some(slice), slice.key(site, resource))
+        }
+        _ => (None, key),
+    }
 }
 
 /// Nobody serves this host, or it is none at all, which is the graver fault (RFC 9112 section 3.2).

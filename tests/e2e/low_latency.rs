@@ -79,12 +79,11 @@ async fn d3_a_delta_update_is_made_at_the_edge() {
 async fn d7_a_version_that_was_waited_for_is_a_fresh_one() {
     let house = House::standing_still().await;
     let growing = begin_segment(&house.origin);
-    let old = house.origin.fault(Fault::on(LOW_LATENCY).header("age", "4")).unwrap();
+    house.origin.fault(Fault::on(LOW_LATENCY).header("age", "4").times(1)).unwrap();
     let age = |answer: &Answer| -> u64 { answer.header("age").parse().expect("an age") };
     let first = house.get(LOW_LATENCY).await;
     assert!(age(&first) >= 4, "{}", age(&first));
 
-    assert!(house.origin.remove(old));
     let ahead = format!("{LOW_LATENCY}?_HLS_msn={growing}&_HLS_part=0");
     let mut waiting = viewer(house.edges[0].addr()).start("GET", &ahead).await;
     until("it is held", async || house.edges[0].count("tidegate_blocked_requests", "").await == 1).await;

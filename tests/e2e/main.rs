@@ -36,4 +36,5 @@ mod private;
 mod query;
 mod range;
 mod rescue;
+mod slices;
 mod vary;

@@ -1,5 +1,6 @@
 //! One request and its answer on a pooled connection.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,18 @@ pub struct Ask {
     pub host: String,
     /// End-to-end header fields.
     pub headers: HeaderMap,
+    /// The piece of the resource that is asked for; the header fields say so too.
+    pub span: Option<RangeInclusive<u64>>,
     /// Time for the head of the answer, where it is not the source's own: a blocking reload is held by its nature.
     pub patience: Option<Duration>,
+}
+
+/// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
+pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (span, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, end) = span.split_once('-')?;
+    Some((start.parse().ok()?..=end.parse().ok()?, total.parse().ok()))
 }
 
 impl Ask {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use tidegate_cache::{Broken, Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
 use crate::asking::{Asking, Outcome};
-use crate::exchange::{Ask, Interim, Reply};
+use crate::exchange::{Ask, Interim, Reply, content_range};
 use crate::rescue::Rescue;
 use crate::source::{Source, Trouble};
 
@@ -235,7 +236,7 @@ async fn attempt(
         Ok(reply) => reply,
         Err(trouble) => return Attempt::Failed(trouble, None),
     };
-    if reply.head.status == http::StatusCode::NOT_MODIFIED
+    if reply.head.status == StatusCode::NOT_MODIFIED
         && let Some(stale) = filling.stale()
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
@@ -245,7 +246,14 @@ async fn attempt(
             Err(trouble) => Attempt::Failed(trouble, None),
         };
     }
-    if matches!(reply.head.status, http::StatusCode::NOT_MODIFIED | http::StatusCode::PARTIAL_CONTENT) {
+    let is_asked_for = match (reply.head.status, &job.ask.span) {
+        (StatusCode::PARTIAL_CONTENT, Some(span)) => {
+            content_range(&reply.head.headers).is_some_and(|(sent, _)| sent == *span)
+        }
+        (StatusCode::OK, Some(_)) | (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => false,
+        _ => true,
+    };
+    if !is_asked_for {
         return refuse(reply, Trouble::Unusable("it answers a question that was not asked"));
     }
     match desk.rule(&reply.head) {

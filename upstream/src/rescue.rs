@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::asking::Asking;
-use crate::exchange::{Ask, Reply};
+use crate::exchange::{Ask, Reply, content_range};
 use crate::fetch::{Desk, Job};
 use crate::source::{Source, Trouble};
 
@@ -42,7 +42,8 @@ impl Rescue {
             original: Original {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
-                length: reply.promised(),
+                // The length of a piece is not the object's.
+                length: reply.promised().filter(|_| job.ask.span.is_none()),
             },
             candidates,
             tries_left: job.tries_max.saturating_sub(asked),
@@ -56,7 +57,14 @@ impl Rescue {
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
             ask.headers.remove(conditional);
         }
-        ask.headers.insert(header::RANGE, HeaderValue::from_str(&format!("bytes={from}-")).ok()?);
+        let (from, range) = match &ask.span {
+            None => (from, format!("bytes={from}-")),
+            Some(span) => {
+                let from = span.start().checked_add(from)?;
+                (from, format!("bytes={from}-{}", span.end()))
+            }
+        };
+        ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         for source in self.candidates.clone() {
@@ -80,7 +88,7 @@ impl Rescue {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);
             }
-            StatusCode::OK if self.original.is(&reply) => match skip(&mut reply, from).await {
+            StatusCode::OK if ask.span.is_none() && self.original.is(&reply) => match skip(&mut reply, from).await {
                 Ok(()) => return Ok(reply),
                 Err(trouble) => trouble,
             },
@@ -100,13 +108,13 @@ impl Original {
 
     /// Whether a partial answer is of this object and starts at `from`.
     fn continues(&self, headers: &HeaderMap, from: u64) -> bool {
-        let Some((start, total)) = content_range(headers) else { return false };
+        let Some((span, total)) = content_range(headers) else { return false };
         let length_agrees = match (self.length, total) {
             (Some(mine), Some(theirs)) => mine == theirs,
             (Some(_), None) => self.etag.is_some(),
             (None, _) => true,
         };
-        start == from && length_agrees && self.names_agree(headers)
+        *span.start() == from && length_agrees && self.names_agree(headers)
     }
 
     /// Whether a whole answer is this object.
@@ -139,14 +147,6 @@ async fn skip(reply: &mut Reply, bytes: u64) -> Result<(), Trouble> {
 
 fn is_strong(etag: &HeaderValue) -> bool {
     etag.as_bytes().first() == Some(&b'"')
-}
-
-/// First byte and full length of `Content-Range: bytes 5-9/10`; the length may be `*`.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
-    let (span, total) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = span.split_once('-')?;
-    Some((start.parse().ok()?, total.parse().ok()))
 }
 
 #[cfg(test)]

@@ -4,26 +4,46 @@ use std::time::Duration;
 
 use tidegate_cache::Key;
 
-/// The keys of the objects that playlists have announced lately.
+/// The keys of the objects that playlists have announced lately, and of the resources that they list in pieces.
 #[derive(Debug)]
-pub(super) struct Announced(moka::sync::Cache<Key, (), ahash::RandomState>);
+pub(super) struct Announced {
+    objects: moka::sync::Cache<Key, (), ahash::RandomState>,
+    in_pieces: moka::sync::Cache<Key, (), ahash::RandomState>,
+}
 
 /// Beyond any playlist's length times its target duration, a missing object is just missing.
 const REMEMBERED_FOR: Duration = Duration::from_mins(2);
 /// So many are remembered; the oldest are forgotten first.
 const OBJECTS_MAX: u64 = 200_000;
+/// A recording is known to come in pieces as long as somebody watches it, and a pause lasts.
+const WATCHED_FOR: Duration = Duration::from_hours(1);
+/// So many of them are known; those that nobody asked for longest are forgotten first.
+const RESOURCES_MAX: u64 = 20_000;
 
 impl Announced {
     pub(super) fn new() -> Self {
-        let cache = moka::sync::Cache::builder().max_capacity(OBJECTS_MAX).time_to_live(REMEMBERED_FOR);
-        Self(cache.build_with_hasher(ahash::RandomState::new()))
+        let objects = moka::sync::Cache::builder().max_capacity(OBJECTS_MAX).time_to_live(REMEMBERED_FOR);
+        let in_pieces = moka::sync::Cache::builder().max_capacity(RESOURCES_MAX).time_to_idle(WATCHED_FOR);
+        Self {
+            objects: objects.build_with_hasher(ahash::RandomState::new()),
+            in_pieces: in_pieces.build_with_hasher(ahash::RandomState::new()),
+        }
     }
 
     pub(super) fn add(&self, object: Key) {
-        self.0.insert(object, ());
+        self.objects.insert(object, ());
     }
 
     pub(super) fn has(&self, object: &Key) -> bool {
-        self.0.contains_key(object)
+        self.objects.contains_key(object)
+    }
+
+    pub(super) fn add_in_pieces(&self, resource: Key) {
+        self.in_pieces.insert(resource, ());
+    }
+
+    /// Counts as a use.
+    pub(super) fn has_in_pieces(&self, resource: &Key) -> bool {
+        self.in_pieces.get(resource).is_some()
     }
 }

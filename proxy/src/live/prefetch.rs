@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::HeaderMap;
 use prometheus::IntCounter;
 use tidegate_cache::{Answer, Key, Lookup, Ticket, Witness};
-use tidegate_hls::{Announced, Media, What};
+use tidegate_hls::{Announced, ByteRange, Media, What};
 
 use super::Stream;
 use crate::metrics::Live;
 use crate::request::{self, Errand, Request};
+use crate::slice::Slice;
 use crate::tier::Tier;
 use crate::vary;
 
@@ -24,14 +25,15 @@ pub(crate) fn announced(
 ) {
     let has_parts = news.iter().any(|announced| announced.what == What::Part);
     for announced in news {
-        let Some(request) = refers(playlist, &announced.uri) else { continue };
+        let Some(request) = asks_for(playlist, announced) else { continue };
         tier.streams().announced.add(request.key.clone());
         if !matches!(announced.what, What::Hint(_)) {
             // Whoever asked too early was told that it is missing; now it is there.
             tier.cache().forgive(&request.key);
         }
         // A segment that was announced part by part is asked for by few: by those who come late.
-        let is_wanted = !(has_parts && announced.what == What::Segment) && is_whole(announced);
+        let is_wanted = !(has_parts && announced.what == What::Segment)
+            && (request.slice.is_some() || is_whole(announced));
         if is_wanted && playlist.site.prefetch {
             fetch(tier, stream, request, sent);
         }
@@ -40,9 +42,24 @@ pub(crate) fn announced(
 
 /// Remembers everything that a first version lists: nobody knows what else was announced before.
 pub(crate) fn listed(tier: &Tier, playlist: &Request, media: &Media) {
-    for uri in media.segments.iter().rev().take(SEGMENTS_MAX).filter_map(|segment| segment.uri.as_ref()) {
-        if let Some(request) = refers(playlist, uri) {
+    for segment in media.segments.iter().rev().take(SEGMENTS_MAX) {
+        let request = segment.uri.as_ref().and_then(|uri| refers(playlist, uri));
+        if let Some(request) = request.map(|request| request.piece(segment.range)) {
             tier.streams().announced.add(request.key);
+        }
+    }
+}
+
+/// Remembers the resources that a playlist lists in pieces (section 4.4.4.2): each piece is held by itself.
+pub(crate) fn pieces(tier: &Tier, playlist: &Request, media: &Media) {
+    let segments = media.segments.iter().filter_map(|segment| segment.range.and(segment.uri.as_ref()));
+    let maps = media.segments.iter().filter_map(|segment| segment.map.as_ref()).chain(&media.map);
+    let maps = maps.filter_map(|map| map.range.and(map.uri.as_ref()));
+    let mut last = None;
+    // Most often it is one resource.
+    for uri in segments.chain(maps).filter(|uri| last.replace(*uri) != Some(*uri)).take(PIECED_MAX) {
+        if let Some(request) = refers(playlist, uri) {
+            tier.streams().announced.add_in_pieces(request.key);
         }
     }
 }
@@ -63,6 +80,12 @@ pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
 /// Forgets everything that a playlist of an earlier incarnation lists: the same names stand for other objects now.
 pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
     let segments = old.segments.iter().rev().take(SEGMENTS_MAX);
+    let sliced = segments.clone().filter_map(|segment| Some((segment.uri.as_ref()?, segment.range?)));
+    for (uri, range) in sliced {
+        if let Some(request) = refers(playlist, uri) {
+            tier.cache().purge(&request.piece(Some(range)).key);
+        }
+    }
     let parts = segments.clone().flat_map(|segment| &segment.parts).chain(&old.next_parts);
     let maps = segments.clone().filter_map(|segment| segment.map.as_ref()).chain(&old.map);
     let uris = segments.filter_map(|segment| segment.uri.as_ref());
@@ -76,12 +99,31 @@ pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
 
 /// Of longer lists only the newest segments count: the others were announced long ago, and are asked for by few.
 const SEGMENTS_MAX: usize = 2_000;
+/// Of one playlist, so many resources are remembered to be listed in pieces.
+const PIECED_MAX: usize = 1_000;
 
 /// A request for what the playlist of `playlist` refers to by `uri`.
 fn refers(playlist: &Request, uri: &str) -> Option<Request> {
     let resource = playlist.resource.resolve(uri, &playlist.site.query)?;
     let key = Key::new(&playlist.site.name, &resource.path_and_query());
-    Some(Request { resource, key, ..playlist.clone() })
+    Some(Request { resource, key, slice: None, ..playlist.clone() })
+}
+
+/// A request for something that a playlist announces. Segments and initialisation sections may be pieces of a resource
+/// that are held by themselves; parts are pieces of one that grows, and is held as a whole.
+fn asks_for(playlist: &Request, announced: &Announced) -> Option<Request> {
+    let request = refers(playlist, &announced.uri)?;
+    let is_sliced = matches!(announced.what, What::Segment | What::Map);
+    Some(if is_sliced { request.piece(announced.range) } else { request })
+}
+
+impl Request {
+    /// For this piece of the resource, if it is one.
+    fn piece(self, range: Option<ByteRange>) -> Self {
+        let Some(slice) = range.and_then(Slice::listed) else { return self };
+        let key = slice.key(&self.site, &self.resource.path_and_query());
+        Self { slice: Some(slice), key, ..self }
+    }
 }
 
 /// A piece of a resource would bring the whole of it.

@@ -1,0 +1,180 @@
+//! Segments that are byte ranges of one resource (section 4.4.4.2 of HLS): each is an object of its own, so that a file
+//! that grows is not fetched anew for each segment. And parts that are byte ranges of a segment that grows.
+
+use tidegate_origin_stub::{Fault, Seen, synthetic_bytes};
+use tidegate_tests::{Answer, edge, origin, shield, viewer, viewers};
+
+use crate::house::{House, PUSHED, push, put};
+use crate::low_latency::{PART, begin_segment};
+
+const FILE: &str = "/ingest/ch1/all.ts";
+/// Of each segment.
+const BYTES: u64 = 1000;
+
+/// Segments of a second each, which follow each other in one file; none of them is hidden in a first version's news.
+fn playlist(first: u64, count: u64, end: &str) -> String {
+    let head =
+        format!("#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+    let segment = |number| format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{BYTES}@{}\nall.ts\n", number * BYTES);
+    (first..first + count).fold(head, |list, number| list + &segment(number)) + end
+}
+
+/// The file with so many segments.
+fn file(segments: u64) -> Vec<u8> {
+    (0..segments * BYTES).map(|at| u8::try_from(at / BYTES).expect("a small number")).collect()
+}
+
+fn bytes(segment: u64) -> String {
+    format!("bytes={}-{}", segment * BYTES, (segment + 1) * BYTES - 1)
+}
+
+async fn get(house: &House, segment: u64) -> Answer {
+    viewer(house.edges[0].addr()).header("range", &bytes(segment)).get(FILE).await
+}
+
+fn assert_is(answer: &Answer, segment: u64, total: u64) {
+    let expected = vec![u8::try_from(segment).expect("a small number"); 1000];
+    assert_eq!((answer.status, &answer.body), (206, &expected), "{}", answer.header("cache-status"));
+    let range = bytes(segment).replace('=', " ");
+    assert_eq!(answer.header("content-range"), format!("{range}/{total}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
+    let house = House::standing_still().await;
+    put(&house.origin, FILE, &file(4)).await;
+    push(&house.origin, &playlist(0, 4, "")).await;
+    house.get(PUSHED).await;
+    for segment in 0..4 {
+        for _ in 0..2 {
+            assert_is(&get(&house, segment).await, segment, 4 * BYTES);
+        }
+    }
+    let file_before = house.origin.seen(FILE);
+    put(&house.origin, FILE, &file(5)).await;
+    push(&house.origin, &playlist(1, 4, "")).await;
+    house.reaches(PUSHED, 1).await;
+    assert_is(&get(&house, 4).await, 4, 5 * BYTES);
+
+    let mut ranges: Vec<_> = file_before.iter().chain(&house.origin.seen(FILE)).map(range_of).collect();
+    ranges.sort();
+    let expected: Vec<_> = (0..5).map(bytes).collect();
+    assert_eq!(ranges, expected, "each piece once, and never the whole");
+}
+
+fn range_of(seen: &Seen) -> String {
+    seen.header("range").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_in_one_file_comes_in_pieces_from_shields_that_have_not_seen_the_playlist() {
+    let origin = origin().run().await;
+    let small = 3 * BYTES;
+    let one = shield().origin(&origin).run().await;
+    let two = shield().origin(&origin).with(|shield| shield.node = "shield-2".to_owned().try_into().unwrap());
+    let two = two.run().await;
+    let edge = edge().shield(&one).shield(&two).run().await;
+    put(&origin, FILE, &file(20)).await;
+    push(&origin, &playlist(0, 20, "#EXT-X-ENDLIST\n")).await;
+    viewer(edge.addr()).get(PUSHED).await;
+    for segment in 0..20 {
+        let answer = viewer(edge.addr()).header("range", &bytes(segment)).get(FILE).await;
+        assert_is(&answer, segment, 20 * BYTES);
+    }
+    let seen = origin.seen(FILE);
+    assert!(seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()), "it is between tiers only");
+    let mut ranges: Vec<_> = seen.iter().map(range_of).collect();
+    ranges.sort();
+    let mut expected: Vec<_> = (0..20).map(bytes).collect();
+    expected.sort();
+    assert_eq!(ranges, expected);
+    assert!(one.count("tidegate_origin_requests_total", "").await > small / BYTES, "both were asked");
+    assert!(two.count("tidegate_origin_requests_total", "").await > small / BYTES, "both were asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_breaks_off_goes_on_at_the_other_origin() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    let path = "/bytes/4000";
+    for origin in [&primary, &backup] {
+        push(origin, &playlist(0, 4, "#EXT-X-ENDLIST\n").replace("all.ts", path)).await;
+    }
+    primary.fault(Fault::on(path).cut_at(300)).unwrap();
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    viewer(edge.addr()).get(PUSHED).await;
+
+    let answer = viewer(edge.addr()).header("range", &bytes(2)).get(path).await;
+    answer.is(206, &synthetic_bytes(path, 2 * BYTES..3 * BYTES));
+    assert_eq!(answer.header("content-range"), "bytes 2000-2999/4000");
+    assert_eq!(backup.seen(path).iter().map(range_of).collect::<Vec<_>>(), ["bytes=2300-2999"]);
+    assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
+}
+
+/// A piece that is listed and not yet there (416) is asked for again, and what the origin sends in full is no piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_the_piece_is_never_given_for_it() {
+    let house = House::standing_still().await;
+    put(&house.origin, FILE, &file(4)).await;
+    push(&house.origin, &playlist(0, 4, "#EXT-X-ENDLIST\n")).await;
+    house.get(PUSHED).await;
+    house.origin.fault(Fault::on(FILE).status(416).times(1)).unwrap();
+    assert_is(&get(&house, 1).await, 1, 4 * BYTES);
+
+    house.origin.fault(Fault::on(FILE).header("content-range", "bytes 0-999/4000")).unwrap();
+    let wrong = get(&house, 2).await;
+    assert_eq!(wrong.status, 502, "{}", wrong.header("cache-status"));
+}
+
+const RANGES: &str = "/ll/ch1/cmaf-ranges/360p";
+
+/// Sections 4.4.5.3 and 6.2.2: a part that is a byte range of a segment that grows may be asked for before it is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_is_fetched_once() {
+    let house = House::standing_still().await;
+    let growing = begin_segment(&house.origin);
+    let (playlist, segment) = (format!("{RANGES}/index.m3u8"), format!("{RANGES}/{growing}.m4s"));
+    let hint = house.get(&playlist).await.text();
+    let hint = hint.lines().find(|line| line.starts_with("#EXT-X-PRELOAD-HINT:TYPE=PART")).unwrap().to_owned();
+    assert!(hint.contains(&format!("{growing}.m4s")) && hint.contains("BYTERANGE-START=0"), "{hint}");
+
+    // Each part is asked for by its hint before it is there, and what follows it as well.
+    let (mut start, mut following) = (0, Vec::new());
+    for part in 0..PARTS {
+        let open_end = format!("bytes={start}-9007199254740991");
+        let viewers = viewers(4, &[&house.edges[0], &house.edges[1]]).header("range", &open_end);
+        let mut waiting = viewers.start(&segment).await;
+        house.origin.advance(PART);
+        let ahead = format!("{playlist}?_HLS_msn={growing}&_HLS_part={part}");
+        let text = house.get(&ahead).await.text();
+        let (length, at) = ranges_of(&text, growing).last().copied().expect("a part");
+        assert_eq!(at, start, "{text}");
+        for viewer in &mut waiting {
+            assert!(viewer.begins(usize::try_from(length).expect("a part")).await, "the part is there");
+        }
+        following.push((start, waiting));
+        start += length;
+    }
+    assert_eq!(house.origin.requests(&segment), 1);
+    let whole = viewer(house.origin.addr()).get(&segment).await.body;
+    for (start, waiting) in following {
+        for mut viewer in waiting {
+            viewer.rest().await.is(206, &whole[usize::try_from(start).expect("a position")..]);
+        }
+    }
+}
+
+/// Of a segment.
+const PARTS: u64 = 6;
+
+/// Length and first byte of the parts of a segment, as its playlist lists them.
+fn ranges_of(playlist: &str, segment: u64) -> Vec<(u64, u64)> {
+    let of_segment = format!("URI=\"{segment}.m4s\"");
+    let parts = playlist.lines().filter(|line| line.starts_with("#EXT-X-PART:") && line.contains(&of_segment));
+    let range = |line: &str| {
+        let (_, range) = line.split_once("BYTERANGE=\"")?;
+        let (length, at) = range.split('"').next()?.split_once('@')?;
+        Some((length.parse().ok()?, at.parse().ok()?))
+    };
+    parts.filter_map(range).collect()
+}
