@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist};
-use tidegate_upstream::{Desk, Ending, Event, Inspection, Ruling, Source, Trouble};
+use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Source, Trouble};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -18,6 +18,7 @@ use crate::hop;
 use crate::live::{self, Arrival, Stream};
 use crate::metrics::{Failover, FillEnd, UpstreamEnd};
 use crate::request::Request;
+use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
 use crate::vary::{self, Selection};
 
@@ -130,7 +131,8 @@ impl Rulings {
     /// the origin cannot.
     fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
         let site = &self.request.site;
-        let offers = site.offers_low_latency && self.tier.role() == Role::Edge && site.follows();
+        let offers =
+            site.low_latency == LowLatency::Offer && self.tier.role() == Role::Edge && site.follows();
         match live.filter(|media| offers && !media.is_ended()) {
             Some(media) => {
                 let offered = tidegate_hls::offer(&body, media, Offer::Both);
@@ -155,12 +157,7 @@ impl Rulings {
         let known = match (playlist, kind) {
             // A playlist's lifetime is inside it; one that could not be read has none.
             (None, Kind::Playlist) if status == StatusCode::OK => None,
-            _ => self.request.site.hls.of(
-                kind,
-                playlist,
-                status.as_u16(),
-                &self.request.resource.directives,
-            ),
+            _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
         let facts = RequestFacts { authorization: self.request.is_authorized };
         judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), now())
@@ -220,7 +217,8 @@ impl Desk for Rulings {
                     return Inspection::Refuse(trouble);
                 }
                 let (head, body) = self.offered(self.kept(head), body, live);
-                Inspection::Store { head, body, lifetimes: self.lifetimes(lifetimes, live), variant }
+                let lifetimes = self.lifetimes(lifetimes, live);
+                Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(Trouble::Unusable("it cannot be stored")),
         }

@@ -34,9 +34,8 @@ pub struct Site {
     pub hls: tidegate_hls::Lifetimes,
     /// Whether what live playlists announce is fetched before anybody asks for it.
     pub prefetch: bool,
-    /// Whether live playlists say that blocking reload and delta updates may be used, also in front of origins that know
-    /// neither.
-    pub offers_low_latency: bool,
+    /// What live playlists say of blocking reload and delta updates.
+    pub low_latency: config::LowLatency,
     /// Whether those who are asked are shields of ours.
     pub has_shields: bool,
     /// Whom to ask.
@@ -73,7 +72,7 @@ impl Site {
             },
             lifetimes,
             prefetch: config.prefetch,
-            offers_low_latency: config.low_latency == config::LowLatency::Offer,
+            low_latency: config.low_latency,
             has_shields: false,
             candidates,
         }

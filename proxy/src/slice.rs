@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_listed_piece_is_the_one_that_is_asked_for() {
-        let listed = |start, length| Slice::listed(ByteRange { start, length }).map(|slice| slice.to_string());
+        let listed =
+            |start, length| Slice::listed(ByteRange { start, length }).map(|slice| slice.to_string());
         assert_eq!(listed(100, Some(200)).as_deref(), Some("bytes=100-299"));
         assert_eq!(listed(100, None), None);
         assert_eq!(listed(100, Some(0)), None);

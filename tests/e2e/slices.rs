@@ -13,8 +13,7 @@ const BYTES: u64 = 1000;
 
 /// Segments of a second each, which follow each other in one file; none of them is hidden in a first version's news.
 fn playlist(first: u64, count: u64, end: &str) -> String {
-    let head =
-        format!("#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
+    let head = format!("#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
     let segment = |number| format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:{BYTES}@{}\nall.ts\n", number * BYTES);
     (first..first + count).fold(head, |list, number| list + &segment(number)) + end
 }
@@ -135,7 +134,8 @@ async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_
     let growing = begin_segment(&house.origin);
     let (playlist, segment) = (format!("{RANGES}/index.m3u8"), format!("{RANGES}/{growing}.m4s"));
     let hint = house.get(&playlist).await.text();
-    let hint = hint.lines().find(|line| line.starts_with("#EXT-X-PRELOAD-HINT:TYPE=PART")).unwrap().to_owned();
+    let hint =
+        hint.lines().find(|line| line.starts_with("#EXT-X-PRELOAD-HINT:TYPE=PART")).unwrap().to_owned();
     assert!(hint.contains(&format!("{growing}.m4s")) && hint.contains("BYTERANGE-START=0"), "{hint}");
 
     // Each part is asked for by its hint before it is there, and what follows it as well.
@@ -170,7 +170,8 @@ const PARTS: u64 = 6;
 /// Length and first byte of the parts of a segment, as its playlist lists them.
 fn ranges_of(playlist: &str, segment: u64) -> Vec<(u64, u64)> {
     let of_segment = format!("URI=\"{segment}.m4s\"");
-    let parts = playlist.lines().filter(|line| line.starts_with("#EXT-X-PART:") && line.contains(&of_segment));
+    let parts =
+        playlist.lines().filter(|line| line.starts_with("#EXT-X-PART:") && line.contains(&of_segment));
     let range = |line: &str| {
         let (_, range) = line.split_once("BYTERANGE=\"")?;
         let (length, at) = range.split('"').next()?.split_once('@')?;

@@ -47,18 +47,22 @@ pub enum Ruling {
 #[derive(Debug, Clone)]
 pub enum Inspection {
     /// Store it.
-    Store {
-        /// Its head as it is kept.
-        head: Head,
-        /// Its body as it is kept: the one that came, or another in its place.
-        body: Bytes,
-        /// How long it may live.
-        lifetimes: Lifetimes,
-        /// What it varies by.
-        variant: Option<Variant>,
-    },
+    Store(Box<Kept>),
     /// It is a failure: try the next candidate.
     Refuse(Trouble),
+}
+
+/// A collected answer as it is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Its head.
+    pub head: Head,
+    /// Its body: the one that came, or another in its place.
+    pub body: Bytes,
+    /// How long it may live.
+    pub lifetimes: Lifetimes,
+    /// What it varies by.
+    pub variant: Option<Variant>,
 }
 
 /// Something worth counting.
@@ -290,7 +294,8 @@ async fn collect(
     };
     match desk.inspect(&reply.head, body) {
         Inspection::Refuse(trouble) => refuse(reply, trouble),
-        Inspection::Store { head, body, lifetimes, variant } => {
+        Inspection::Store(kept) => {
+            let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
             let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
             match published {

@@ -24,6 +24,6 @@ pub mod source;
 pub use address::Address;
 pub use asking::{Asking, Outcome};
 pub use exchange::{Ask, INTERIM_MAX, Interim, Reply};
-pub use fetch::{Asker, Desk, Ending, Event, Inspection, Job, Ruling};
+pub use fetch::{Asker, Desk, Ending, Event, Inspection, Job, Kept, Ruling};
 pub use pool::{ByHash, ByPriority, Candidates};
 pub use source::{Deadlines, Options, Source, Trouble};

@@ -88,10 +88,12 @@ impl Rescue {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);
             }
-            StatusCode::OK if ask.span.is_none() && self.original.is(&reply) => match skip(&mut reply, from).await {
-                Ok(()) => return Ok(reply),
-                Err(trouble) => trouble,
-            },
+            StatusCode::OK if ask.span.is_none() && self.original.is(&reply) => {
+                match skip(&mut reply, from).await {
+                    Ok(()) => return Ok(reply),
+                    Err(trouble) => trouble,
+                }
+            }
             status if status.is_client_error() || status.is_server_error() => Trouble::Status(status),
             _ => Trouble::Unusable("it is another object"),
         };

@@ -129,8 +129,8 @@ impl Media {
         let listed = all.fold(Duration::ZERO, Duration::saturating_add);
         let control = &self.server_control;
         let distance = match self.part_target {
-            Some(target) => control.part_hold_back.unwrap_or(target.saturating_mul(3)),
-            None => control.hold_back.unwrap_or(self.target_duration.saturating_mul(3)),
+            Some(target) => control.part_hold_back.unwrap_or_else(|| target.saturating_mul(3)),
+            None => control.hold_back.unwrap_or_else(|| self.target_duration.saturating_mul(3)),
         };
         self.skipped > 0 || self.segments.len() >= START_SEGMENTS || listed >= distance
     }
