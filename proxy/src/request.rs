@@ -386,8 +386,9 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
 fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<Slice>, Key) {
     let key = Key::new(&site.name, resource);
     let headers = client.headers();
+    let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
     match Slice::asked(client.method(), headers) {
-        Some(slice) if headers.contains_key(&SLICE) || tier.streams().lists_pieces_of(&key) => {
+        Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
             (Some(slice), slice.key(site, resource))
         }
         _ => (None, key),

@@ -80,19 +80,14 @@ pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
 /// Forgets everything that a playlist of an earlier incarnation lists: the same names stand for other objects now.
 pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
     let segments = old.segments.iter().rev().take(SEGMENTS_MAX);
-    let sliced = segments.clone().filter_map(|segment| Some((segment.uri.as_ref()?, segment.range?)));
-    for (uri, range) in sliced {
-        if let Some(request) = refers(playlist, uri) {
-            tier.cache().purge(&request.piece(Some(range)).key);
-        }
-    }
     let parts = segments.clone().flat_map(|segment| &segment.parts).chain(&old.next_parts);
     let maps = segments.clone().filter_map(|segment| segment.map.as_ref()).chain(&old.map);
-    let uris = segments.filter_map(|segment| segment.uri.as_ref());
-    let uris = uris.chain(parts.filter_map(|part| part.uri.as_ref()));
-    for uri in uris.chain(maps.filter_map(|map| map.uri.as_ref())) {
-        if let Some(request) = refers(playlist, uri) {
+    let listed = segments.map(|segment| (&segment.uri, segment.range));
+    let listed = listed.chain(parts.map(|part| (&part.uri, None)));
+    for (uri, range) in listed.chain(maps.map(|map| (&map.uri, map.range))) {
+        if let Some(request) = uri.as_ref().and_then(|uri| refers(playlist, uri)) {
             tier.cache().purge(&request.key);
+            tier.cache().purge(&request.piece(range).key);
         }
     }
 }
