@@ -59,14 +59,14 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         Err((refusal, site)) => return answer::refuse(tier, client, &refusal, site.as_deref()).await,
     };
     if *client.method() == Method::OPTIONS {
-        return answer::options(tier, client, &request).await;
+        return Box::pin(answer::options(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
-        return pass::method(tier, client, &request).await;
+        return Box::pin(pass::method(tier, client, &request)).await;
     }
     if request.is_authorized {
         // RFC 9111 section 3.5: what is behind a login is not shared.
-        return pass::get(tier, client, &request, Fate::Pass).await;
+        return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
     }
     let _attending = tier.streams().of(&request.key).map(|stream| stream.attend());
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
@@ -82,11 +82,12 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
             tier.cache().look_up(&request.key, &variant)
         };
-        if let Some(account) = decide(tier, client, &request, lookup, &sent).await {
+        // Boxed, so that a request that is held does not hold the room that an answer takes.
+        if let Some(account) = Box::pin(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
     }
-    pass::get(tier, client, &request, Fate::Pass).await
+    Box::pin(pass::get(tier, client, &request, Fate::Pass)).await
 }
 
 /// Holds a request for a version that is still to come; an account where it ends with that.
