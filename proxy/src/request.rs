@@ -73,7 +73,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
         if request.directives.blocks()
-            && let Some(account) = hold(tier, client, &request).await
+            && let Some(account) = hold(tier, client, &request, &sent).await
         {
             return account;
         }
@@ -91,13 +91,25 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
 }
 
 /// Holds a request for a version that is still to come; an account where it ends with that.
-async fn hold(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Option<Account> {
+async fn hold(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    sent: &OnceLock<HeaderMap>,
+) -> Option<Account> {
     let stream = tier.streams().of(&request.key)?;
+    // What nobody has followed for a while may be far behind: whoever waits for a version has it brought, and is not
+    // refused for what is not known here.
+    let is_current = !stream.wants_follower();
+    if !is_current {
+        live::follow(tier, request, &stream, fill_headers(sent, client.headers()));
+    }
+    let may_refuse = is_current && tier.role() == Role::Edge;
     let held = {
         let _blocked = tier.metrics().live.block();
         tokio::select! {
             biased;
-            held = live::hold(&stream, &request.directives, tier.role() == Role::Edge) => held,
+            held = live::hold(&stream, &request.directives, may_refuse) => held,
             () = client.gone() => return Some(Account::gone(request)),
         }
     };
