@@ -35,7 +35,8 @@ pub(crate) async fn read(
         }
         if let Some(head) = end.and_then(|end| bytes.get(..end)) {
             check(head)?;
-            return Ok(Some(bytes));
+            // A request may be held for long: it keeps its head, and not the room in which that was read.
+            return Ok(Some(BytesMut::from(&bytes[..])));
         }
         // Another protocol, TLS for one, has no lines to wait for.
         if bytes.first().is_some_and(|byte| !is_token(*byte)) {

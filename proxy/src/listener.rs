@@ -144,7 +144,9 @@ async fn request_begins(tier: &Tier, stream: &mut Stream) -> bool {
 /// Reads one request and answers it. Gives the connection back where it can be used again.
 async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ReusableHttpStream> {
     let viewers = &tier.settings().viewers;
-    let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
+    // What comes before and after the answer is boxed: a request that is held for long does not hold its room.
+    let read = Box::pin(timeout(viewers.head_timeout.get(), session.read_request())).await;
+    let refusal = match read {
         Ok(Ok(true)) => None,
         Ok(Ok(false)) => return None,
         Ok(Err(_)) => Some(Refusal::Malformed),
@@ -152,7 +154,7 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     };
     if let Some(refusal) = refusal {
         if let ServerSession::H1(session) = session {
-            turn_away(tier, session.into_inner(), peer, &refusal).await;
+            Box::pin(turn_away(tier, session.into_inner(), peer, &refusal)).await;
         }
         return None;
     }
@@ -161,11 +163,11 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
     let account = answered(tier, &mut client).await;
     account.close(tier, &client);
     if !account.is_whole() {
-        client.abort().await;
+        Box::pin(client.abort()).await;
         return None;
     }
     let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());
-    client.finish(keep_alive).await
+    Box::pin(client.finish(keep_alive)).await
 }
 
 /// Answers the request, or cuts the answer off where it stands when the time to drain is over.

@@ -99,9 +99,9 @@ pub(crate) enum Held {
 
 /// Holds a request until its directives are satisfied. Cancelling the wait forgets it.
 ///
-/// `is_edge`: only a tier that faces players judges what is too far ahead. Behind it, whoever asks may know a newer
-/// version from elsewhere, or one from before the stream began anew: it is told at once how far this tier is.
-pub(crate) async fn hold(stream: &Stream, directives: &Directives, is_edge: bool) -> Held {
+/// `may_refuse`: only a tier that faces players and is up to date judges what is too far ahead. Else, whoever asks may
+/// know a newer version from elsewhere, or one from before the stream began anew: it is told at once how far this tier is.
+pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Held {
     let mut newest = stream.newest();
     let began = Instant::now();
     let mut has_waited = false;
@@ -111,7 +111,7 @@ pub(crate) async fn hold(stream: &Stream, directives: &Directives, is_edge: bool
             Some(media) => match media.reload(directives) {
                 Reload::Hold { max } => max,
                 // Who waits when a stream begins anew did nothing wrong.
-                Reload::Refused(error) if is_edge && !has_waited => return Held::Refused(error),
+                Reload::Refused(error) if may_refuse && !has_waited => return Held::Refused(error),
                 Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Held::Over,
             },
         };

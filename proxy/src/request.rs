@@ -62,21 +62,21 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         Err((refusal, site)) => return answer::refuse(tier, client, &refusal, site.as_deref()).await,
     };
     if *client.method() == Method::OPTIONS {
-        return answer::options(tier, client, &request).await;
+        return Box::pin(answer::options(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
-        return pass::method(tier, client, &request).await;
+        return Box::pin(pass::method(tier, client, &request)).await;
     }
     if request.is_authorized {
         // RFC 9111 section 3.5: what is behind a login is not shared.
-        return pass::get(tier, client, &request, Fate::Pass).await;
+        return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
     }
     let _attending = stream(tier, &request).map(|stream| stream.attend());
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
         if request.directives.blocks()
-            && let Some(account) = hold(tier, client, &request).await
+            && let Some(account) = hold(tier, client, &request, &sent).await
         {
             return account;
         }
@@ -85,21 +85,34 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
             tier.cache().look_up(&request.key, &variant)
         };
-        if let Some(account) = decide(tier, client, &request, lookup, &sent).await {
+        // Boxed, so that a request that is held does not hold the room that an answer takes.
+        if let Some(account) = Box::pin(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
     }
-    pass::get(tier, client, &request, Fate::Pass).await
+    Box::pin(pass::get(tier, client, &request, Fate::Pass)).await
 }
 
 /// Holds a request for a version that is still to come; an account where it ends with that.
-async fn hold(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Option<Account> {
+async fn hold(
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+    sent: &OnceLock<HeaderMap>,
+) -> Option<Account> {
     let stream = stream(tier, request)?;
+    // What nobody has followed for a while may be far behind: whoever waits for a version has it brought, and is not
+    // refused for what is not known here.
+    let is_current = !stream.wants_follower();
+    if !is_current {
+        live::follow(tier, request, &stream, fill_headers(sent, client.headers()));
+    }
+    let may_refuse = is_current && tier.role() == Role::Edge;
     let held = {
         let _blocked = tier.metrics().live.block();
         tokio::select! {
             biased;
-            held = live::hold(&stream, &request.directives, tier.role() == Role::Edge) => held,
+            held = live::hold(&stream, &request.directives, may_refuse) => held,
             () = client.gone() => return Some(Account::gone(request)),
         }
     };

@@ -112,6 +112,24 @@ async fn an_edge_without_viewers_stops_asking() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_version_of_a_playlist_that_nobody_follows_is_given_it() {
+    let house = House::standing_still().await;
+    push(&house.origin, &playlist(0, 7..10, "")).await;
+    house.get(PUSHED).await;
+    // The next version, and one that would be too far ahead if the edge had kept up.
+    for (window, wanted) in [(8..11, 10), (20..23, 22)] {
+        for tier in [&house.edges[0], &house.shield] {
+            until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0)
+                .await;
+        }
+        let first = window.start;
+        push(&house.origin, &playlist(0, window, "")).await;
+        let answer = house.get(&format!("{PUSHED}?_HLS_msn={wanted}")).await;
+        assert_eq!((answer.status, sequence(&answer)), (200, first));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_playlist_that_varies_is_not_followed_and_still_moves() {
     let house = House::standing_still().await;
     push(&house.origin, &playlist(1, 10..16, "")).await;

@@ -1,58 +1,147 @@
-//! Measures how late the first byte reaches a crowd: `crowd [VIEWERS]`, one line of JSON.
+//! Measures how late the first byte reaches a crowd: `crowd [VIEWERS] [plain|first-leaves|slow-reader]`, one line of JSON.
 //!
-//! An origin holds the head of a cold 1 MiB object until every viewer waits at one of two edges, and lets it go then.
-//! What is measured is the time from the first byte at a reader who asks the shield directly to the first byte at
-//! each viewer, by one clock, in one process. `cargo xtask bench` runs it and writes the figures down.
+//! An origin holds the head of a cold 1 MiB object, which takes it 2 s to produce, until every viewer waits at one of two
+//! edges, and lets it go then. What is measured is the time from the first byte at a reader who asks the shield directly to
+//! the first byte at each viewer, by one clock, in one process. `cargo xtask bench` runs it and writes the figures down.
+//!
+//! - `plain`: the viewers ask, wait and read.
+//! - `first-leaves`: another viewer asks first, and leaves as soon as the origin has been asked because of it. Then nobody
+//!   wants the object any more, until the crowd asks.
+//! - `slow-reader`: one of the viewers takes 1 KiB per second. Its first byte is in the figures; when all others have the
+//!   whole object, what it has got so far is looked at.
+
+mod quantiles;
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
-use tidegate_tests::{edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Answer, Origin, Running, Tier, edge, origin, shield, until, viewer, viewers};
+use tokio::time::Instant;
+
+use crate::quantiles::quantiles;
 
 const COLD: &str = "/bytes/1048576";
 const MIB: u64 = 1 << 20;
+/// What the slow reader takes each second.
+const SIP: usize = 1024;
+
+/// What is special about the viewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Plain,
+    FirstLeaves,
+    SlowReader,
+}
 
 #[tokio::main]
 #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
 async fn main() {
-    let count: u64 =
-        std::env::args().nth(1).map_or(1000, |count| count.parse().expect("a number of viewers"));
+    let mut arguments = std::env::args().skip(1);
+    let count: u64 = arguments.next().map_or(1000, |count| count.parse().expect("a number of viewers"));
+    let case = arguments.next().map_or(Case::Plain, |name| Case::named(&name).expect("a case"));
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold("start").bytes_per_second(MIB / 2)).expect("a fault");
     let shield = shield().origin(&origin).run().await;
     let one = edge().shield(&shield).run().await;
     let two = edge().named("edge-2").shield(&shield).run().await;
 
-    let crowd = viewers(usize::try_from(count).expect("a crowd"), &[&one, &two]);
-    let (answers, direct) = tokio::join!(crowd.get(COLD), async {
-        until("all viewers wait", async || {
-            one.count("tidegate_waiters", "").await + two.count("tidegate_waiters", "").await == count
-        })
-        .await;
-        let near = viewer(shield.addr());
-        let reading = near.get(COLD);
-        let release = async {
-            until("the reader at the shield waits", async || {
-                shield.metric("tidegate_waiters", "").await >= 3.0
-            })
-            .await;
-            origin.release("start")
-        };
-        tokio::join!(reading, release).0
-    });
-
+    if case == Case::FirstLeaves {
+        ask_and_leave(&origin, &one).await;
+    }
+    let slow = u64::from(case == Case::SlowReader);
+    let readers = viewers(usize::try_from(count - slow).expect("a crowd"), &[&one, &two]);
     let expected = synthetic_bytes(COLD, 0..MIB);
-    assert!(answers.iter().all(|answer| answer.whole && answer.body == expected), "every byte is right");
+    let crowd = async {
+        let reading = async {
+            let answers = readers.get(COLD).await;
+            answers.iter().map(|answer| in_full(answer, &expected)).collect()
+        };
+        if case == Case::SlowReader { beside_a_slow_reader(&one, reading).await } else { reading.await }
+    };
+    let release = async {
+        until("all viewers wait", async || waiters(&one).await + waiters(&two).await == count).await;
+        first_byte_near(&origin, &shield).await
+    };
+    let (first_bytes, near) = tokio::join!(crowd, release);
+
+    assert_eq!(first_bytes.len() as u64, count, "every viewer has had its first byte");
     assert_eq!(origin.requests(COLD), 1, "one request at the origin");
-    let mut delays: Vec<Duration> =
-        answers.iter().map(|answer| answer.first_byte.saturating_duration_since(direct.first_byte)).collect();
-    delays.sort_unstable();
-    let at = |percent: usize| delays.get((delays.len() - 1) * percent / 100).copied().unwrap_or_default();
-    let millis = |delay: Duration| (delay.as_secs_f64() * 10_000.0).round() / 10.0;
+    let delays = first_bytes.iter().map(|first_byte| first_byte.saturating_duration_since(near)).collect();
     let figures = serde_json::json!({
-        "viewers": count, "edges": 2, "origin_requests": origin.requests(COLD),
-        "first_byte_delay_ms": { "p50": millis(at(50)), "p99": millis(at(99)), "max": millis(at(100)) },
+        "case": case.name(), "viewers": count, "edges": 2, "origin_requests": origin.requests(COLD),
+        "first_byte_delay_ms": quantiles(delays),
     });
     writeln!(std::io::stdout().lock(), "{figures}").expect("standard output");
+}
+
+impl Case {
+    const ALL: [Self; 3] = [Self::Plain, Self::FirstLeaves, Self::SlowReader];
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|case| case.name() == name)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::FirstLeaves => "first-leaves",
+            Self::SlowReader => "slow-reader",
+        }
+    }
+}
+
+/// How many viewers wait for the object at a tier.
+async fn waiters(tier: &Tier) -> u64 {
+    tier.count("tidegate_waiters", "").await
+}
+
+/// Asks an edge for the object, and leaves once the origin has been asked for it. The edge knows then that nobody waits.
+async fn ask_and_leave(origin: &Origin, edge: &Running) {
+    let first = viewer(edge.addr()).start("GET", COLD).await;
+    origin.waiting("start", 1).await;
+    assert_eq!(waiters(edge).await, 1, "the first asker waits");
+    drop(first);
+    until("the first asker has left", async || waiters(edge).await == 0).await;
+}
+
+/// Lets the origin go on once a reader waits at the shield; when that reader has its first byte.
+async fn first_byte_near(origin: &Origin, shield: &Running) -> Instant {
+    let near = viewer(shield.addr());
+    let release = async {
+        until("the reader at the shield waits", async || waiters(shield).await >= 3).await;
+        origin.release("start")
+    };
+    let (answer, _released) = tokio::join!(near.get(COLD), release);
+    assert!(answer.whole, "the reader at the shield has it all");
+    answer.first_byte
+}
+
+/// When the first byte came of an answer that must be all there.
+fn in_full(answer: &Answer, expected: &[u8]) -> Instant {
+    answer.is(200, expected);
+    answer.first_byte
+}
+
+/// The first bytes of the crowd and of one more viewer, who takes 1 KiB per second until the crowd has read everything.
+async fn beside_a_slow_reader(edge: &Tier, crowd: impl Future<Output = Vec<Instant>>) -> Vec<Instant> {
+    let mut slow = viewer(edge.addr()).narrow().start("GET", COLD).await;
+    let (mut got, mut first_byte) = (Vec::new(), None);
+    let sipping = async {
+        assert!(slow.begins(1).await, "the slow reader's answer begins");
+        first_byte = Some(Instant::now());
+        let mut each_second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            each_second.tick().await;
+            got.extend(slow.at_most(SIP).await);
+        }
+    };
+    let mut first_bytes = tokio::select! {
+        () = sipping => Vec::new(),
+        first_bytes = crowd => first_bytes,
+    };
+    assert!(!got.is_empty() && (got.len() as u64) < MIB, "the slow reader has {} bytes", got.len());
+    assert!(got == synthetic_bytes(COLD, 0..got.len() as u64), "what the slow reader has is right");
+    first_bytes.extend(first_byte);
+    first_bytes
 }

@@ -1,98 +1,248 @@
-//! Measures how far behind the origin each tier is: `staleness [VIEWERS] [VERSIONS]`, one line of JSON.
+//! Measures how far behind the origin tiers are: `staleness [VIEWERS] [VERSIONS] [tidegate|nginx]`, one line of JSON.
 //!
 //! An origin that cannot hold requests publishes a plain live playlist, a segment of two seconds at a time. Viewers poll it
-//! at two edges as players do, once per target duration, each at a moment of its own. What is measured is the time from
-//! the moment at which a version exists at the origin (by the origin's clock) to the moment at which a tier serves it,
-//! and how often the origin was asked. All of it in one process; `cargo xtask bench` runs it and writes the figures down.
+//! at two edges behind a shield, each at a moment of its own, and drift through all phases of a segment as players do.
+//! `cargo xtask bench` runs it and writes the figures down. They are three, by the origin's clock:
+//!
+//! - **What viewers see**, asked in the same way of both systems: each time a viewer asks, for how long there has been a
+//!   newer version at the origin than the one that it is given; nothing where it is given the newest.
+//! - **When tiers have a version**: the time from the moment at which it exists at the origin to the moment from which the
+//!   tier answers with it to everyone, and from the shield to the edges.
+//!   A *Tidegate* tier is asked for the version beforehand (`_HLS_msn`) and answers when it has it. That causes no request
+//!   upstream: each tier asks for the next version by itself as long as viewers poll, and one request stands for all.
+//!   An *nginx* tier is not asked at all, because a request for what has expired would refresh it, which is what viewers are
+//!   there for: its cache's folder is watched until the version stands in it, complete and under its final name. While
+//!   what it holds has expired, whoever asks first may be given a version that it does not hold yet; that is seen in
+//!   the first figure, not here. With few viewers the time until one of them asks is most of this figure.
+//! - **How often the origin was asked** for the playlist, per version.
+//!
+//! All of that happens to four channels at once that share nothing: the clock of each one's origin is half a second ahead
+//! of that of the one before it. nginx counts lifetimes in whole seconds of the wall clock, and so its figures depend on the
+//! part of a second in which versions appear.
+
+mod nginx;
+mod quantiles;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidegate_tests::{Origin, edge, origin, shield, viewer};
+use tidegate_tests::{Origin, Running, edge, origin, shield, viewer};
 use tokio::task::JoinSet;
+
+use crate::nginx::Nginx;
+use crate::quantiles::quantiles;
 
 const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
 const SEGMENT: Duration = Duration::from_secs(2);
+/// A viewer asks once per target duration and a twentieth: in twenty versions it has asked at every phase of a segment.
+const POLL: Duration = Duration::from_millis(2100);
 /// Versions that are not counted: the shield is still learning when the next one is due.
 const WARM_UP: u64 = 10;
+
+const CHANNELS: u32 = 4;
+/// By how much the origin of each channel is ahead of the wall clock, on which segments begin with an even second.
+const AHEAD: [Duration; CHANNELS as usize] = [
+    Duration::from_millis(250),
+    Duration::from_millis(750),
+    Duration::from_millis(1250),
+    Duration::from_millis(1750),
+];
+
+/// Which system carries the channels.
+#[derive(Debug, Clone, Copy)]
+enum System {
+    Tidegate,
+    Nginx,
+}
+
+/// A tier of either system.
+#[derive(Debug)]
+enum Tier {
+    Tidegate(Running),
+    Nginx(Nginx),
+}
+
+/// What was measured at one channel, or at all.
+#[derive(Debug, Default)]
+struct Seen {
+    origin_requests: u64,
+    viewers_behind: Vec<Duration>,
+    at_shield: Vec<Duration>,
+    at_edges_beyond_shield: Vec<Duration>,
+}
 
 #[tokio::main]
 #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
 async fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));
-    let count: u32 = arguments.next().unwrap_or(40);
-    let versions = u64::from(arguments.next().unwrap_or(20));
-    let origin = origin().run().await;
-    let shield = shield().origin(&origin).run().await;
-    let one = edge().shield(&shield).run().await;
-    let two = edge().named("edge-2").shield(&shield).run().await;
+    let mut arguments = std::env::args().skip(1);
+    let mut number =
+        |default: u32| arguments.next().map_or(default, |argument| argument.parse().expect("a number"));
+    let (viewers, versions) = (number(40), number(20));
+    let system = arguments.next().map_or(System::Tidegate, |name| System::named(&name).expect("a system"));
 
-    let mut watching = JoinSet::new();
-    for number in 0..count {
-        let edge = if number % 2 == 0 { one.addr() } else { two.addr() };
-        watching.spawn(poll(edge, SEGMENT * number / count));
+    let [one, two, three, four] = AHEAD.map(|ahead| Box::pin(channel(system, ahead, viewers, versions)));
+    let (one, two, three, four) = tokio::join!(one, two, three, four);
+    let mut all = Seen::default();
+    for seen in [one, two, three, four] {
+        all.origin_requests += seen.origin_requests;
+        all.viewers_behind.extend(seen.viewers_behind);
+        all.at_shield.extend(seen.at_shield);
+        all.at_edges_beyond_shield.extend(seen.at_edges_beyond_shield);
     }
-    let first = origin.now().as_secs() / SEGMENT.as_secs() + WARM_UP;
-    let numbers = first..first + versions;
-    until_exists(&origin, first - 1).await;
-    origin.forget();
-    let tiers = [shield.addr(), one.addr(), two.addr()];
-    let delays = tiers.map(|tier| arrivals(&origin, tier, numbers.clone()));
-    let [at_shield, at_one, at_two] = delays;
-    let (at_shield, at_one, at_two) = tokio::join!(at_shield, at_one, at_two);
-    let asked = origin.requests(PLAYLIST);
-    watching.abort_all();
-
-    let beyond = at_one.iter().zip(&at_shield).chain(at_two.iter().zip(&at_shield));
-    let beyond = beyond.map(|(edge, shield)| edge.saturating_sub(*shield)).collect();
-    let per_version = f64::from(u32::try_from(asked).expect("a number of requests"))
-        / f64::from(u32::try_from(versions).expect("a number of versions"));
+    let requests = f64::from(u32::try_from(all.origin_requests).expect("a number of requests"));
+    let per_version = requests / f64::from(versions * CHANNELS);
+    let stale = all.viewers_behind.iter().filter(|behind| !behind.is_zero()).count();
     let figures = serde_json::json!({
-        "viewers": count, "edges": 2, "versions": versions,
+        "server": system.name(), "channels": CHANNELS, "viewers": viewers, "versions": versions,
         "origin_requests_per_version": (per_version * 100.0).round() / 100.0,
-        "at_shield_ms": quantiles(at_shield),
-        "at_edges_beyond_shield_ms": quantiles(beyond),
+        "answers": all.viewers_behind.len(), "stale_answers": stale,
+        "viewers_behind_ms": quantiles(all.viewers_behind),
+        "at_shield_ms": quantiles(all.at_shield),
+        "at_edges_beyond_shield_ms": quantiles(all.at_edges_beyond_shield),
     });
     writeln!(std::io::stdout().lock(), "{figures}").expect("standard output");
 }
 
-/// A player: it asks once per target duration.
-async fn poll(edge: SocketAddr, phase: Duration) {
-    tokio::time::sleep(phase).await;
-    let mut due = tokio::time::interval(SEGMENT);
-    loop {
-        due.tick().await;
-        viewer(edge).get(PLAYLIST).await;
+impl System {
+    fn named(name: &str) -> Option<Self> {
+        [Self::Tidegate, Self::Nginx].into_iter().find(|system| system.name() == name)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tidegate => "tidegate",
+            Self::Nginx => "nginx",
+        }
     }
 }
 
-/// How long after it existed each version was served by a tier that was asked for it beforehand.
-async fn arrivals(origin: &Origin, tier: SocketAddr, numbers: std::ops::Range<u64>) -> Vec<Duration> {
+/// Measures at one channel.
+#[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
+async fn channel(system: System, ahead: Duration, viewers: u32, versions: u32) -> Seen {
+    let origin = Arc::new(origin().run().await);
+    origin.advance(ahead);
+    let [shield, one, two] = match system {
+        System::Tidegate => tidegate(&origin).await,
+        System::Nginx => nginx(&origin).await,
+    };
+    let first = origin.now().as_secs() / SEGMENT.as_secs() + WARM_UP;
+    let numbers = first..first + u64::from(versions);
+    let counted = exists(numbers.start - 1)..exists(numbers.end - 1);
+    let audience = Arc::new(Audience { origin: Arc::clone(&origin), counted, behind: Mutex::default() });
+    let mut watching = JoinSet::new();
+    for (number, edge) in (0..viewers).zip([&one, &two].into_iter().cycle()) {
+        watching.spawn(poll(Arc::clone(&audience), edge.addr(), POLL * number / viewers));
+    }
+    // An edge of nginx that nobody watches holds nothing.
+    let is_watched = viewers > 1;
+    let (origin_requests, at_shield, at_one, at_two) = tokio::join!(
+        requests(&audience),
+        arrivals(&origin, &shield, numbers.clone()),
+        arrivals(&origin, &one, numbers.clone()),
+        async { if is_watched { arrivals(&origin, &two, numbers.clone()).await } else { Vec::new() } },
+    );
+    watching.shutdown().await;
+
+    let beyond = at_one.iter().zip(&at_shield).chain(at_two.iter().zip(&at_shield));
+    let at_edges_beyond_shield = beyond.map(|(edge, shield)| edge.saturating_sub(*shield)).collect();
+    let viewers_behind = std::mem::take(&mut *audience.behind.lock().expect("a lock that nobody broke"));
+    Seen { origin_requests, viewers_behind, at_shield, at_edges_beyond_shield }
+}
+
+/// A shield and two edges behind it.
+async fn tidegate(origin: &Origin) -> [Tier; 3] {
+    let shield = shield().origin(origin).run().await;
+    let one = edge().shield(&shield).run().await;
+    let two = edge().named("edge-2").shield(&shield).run().await;
+    [shield, one, two].map(Tier::Tidegate)
+}
+
+/// The same of nginx.
+async fn nginx(origin: &Origin) -> [Tier; 3] {
+    let shield = Nginx::in_front_of(origin.addr()).await;
+    let one = Nginx::in_front_of(shield.addr()).await;
+    let two = Nginx::in_front_of(shield.addr()).await;
+    [shield, one, two].map(Tier::Nginx)
+}
+
+impl Tier {
+    fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Tidegate(tier) => tier.addr(),
+            Self::Nginx(nginx) => nginx.addr(),
+        }
+    }
+
+    /// Waits until it has a version.
+    async fn has(&self, number: u64) {
+        match self {
+            Self::Tidegate(tier) => {
+                let answer = viewer(tier.addr()).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+            Self::Nginx(nginx) => nginx.holds(&format!("\n{number}.ts\n")).await,
+        }
+    }
+}
+
+/// What the players of a stream have seen.
+#[derive(Debug)]
+struct Audience {
+    origin: Arc<Origin>,
+    /// The time that counts, by the origin's clock.
+    counted: Range<Duration>,
+    /// For each answer: for how long there had been a newer version when it was asked for.
+    behind: Mutex<Vec<Duration>>,
+}
+
+/// A player; it asks until it is ended.
+#[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
+async fn poll(audience: Arc<Audience>, edge: SocketAddr, phase: Duration) {
+    tokio::time::sleep(phase).await;
+    let mut due = tokio::time::interval(POLL);
+    loop {
+        due.tick().await;
+        let asked = audience.origin.now();
+        let answer = viewer(edge).get(PLAYLIST).await;
+        let behind = asked.saturating_sub(exists(newest(&answer.text()) + 1));
+        if audience.counted.contains(&asked) {
+            audience.behind.lock().expect("a lock that nobody broke").push(behind);
+        }
+    }
+}
+
+/// How often the origin was asked for the playlist in the time that counts.
+async fn requests(audience: &Audience) -> u64 {
+    let Audience { origin, counted, .. } = audience;
+    tokio::time::sleep(counted.start.saturating_sub(origin.now())).await;
+    origin.forget();
+    tokio::time::sleep(counted.end.saturating_sub(origin.now())).await;
+    origin.requests(PLAYLIST)
+}
+
+/// How long after it existed a tier had each version.
+async fn arrivals(origin: &Origin, tier: &Tier, numbers: Range<u64>) -> Vec<Duration> {
     let mut delays = Vec::new();
+    // Long before that it is too early to ask for.
+    tokio::time::sleep(exists(numbers.start - 1).saturating_sub(origin.now())).await;
     for number in numbers {
-        let answer = viewer(tier).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
-        let now = origin.now();
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        delays.push(now.saturating_sub(exists(number)));
+        tier.has(number).await;
+        delays.push(origin.now().saturating_sub(exists(number)));
     }
     delays
+}
+
+/// The number of the newest segment in a playlist.
+#[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
+fn newest(playlist: &str) -> u64 {
+    let number = playlist.lines().rev().find_map(|line| line.strip_suffix(".ts")?.parse().ok());
+    number.expect("a playlist with segments")
 }
 
 /// When a segment is complete, by the origin's clock.
 fn exists(number: u64) -> Duration {
     SEGMENT * u32::try_from(number + 1).unwrap_or(u32::MAX)
-}
-
-async fn until_exists(origin: &Origin, number: u64) {
-    tokio::time::sleep(exists(number).saturating_sub(origin.now())).await;
-}
-
-fn quantiles(mut delays: Vec<Duration>) -> serde_json::Value {
-    delays.sort_unstable();
-    let at = |percent: usize| {
-        let delay = delays.get(delays.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default();
-        (delay.as_secs_f64() * 10_000.0).round() / 10.0
-    };
-    serde_json::json!({ "p50": at(50), "p99": at(99), "max": at(100) })
 }

@@ -1,5 +1,6 @@
 //! The hit path side by side: Tidegate, nginx and Varnish answer the same cached objects on one core. And how late
-//! the first byte of a cold object reaches a crowd, and how far behind the origin each tier is.
+//! the first byte of a cold object reaches a crowd, how far behind the origin each tier is, and what players cost who wait
+//! for the next version of a playlist.
 //!
 //! What is measured is the server's CPU time per request, summed over its processes and threads,
 //! because wall-clock figures of small or shared machines say more about their neighbours. The
@@ -10,9 +11,11 @@ mod configuration;
 mod cpu;
 mod crowd;
 mod objects;
+mod quantiles;
 mod report;
 mod servers;
 mod staleness;
+mod waiters;
 mod wire;
 mod wrk;
 
@@ -75,13 +78,14 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     drop(servers);
     report.crowds(crowd::measure(&stage.crowd, settings.rounds)?);
     report.staleness(staleness::measure(&stage.staleness)?);
+    report.waiters(waiters::measure(&stage.waiters, &stage.tidegate, settings.rounds)?);
     let asked = stage.origin_requests()?;
     ensure!(
         asked <= 10 * settings.servers.len(),
         "the origin was asked {asked} times, so these were not all hits"
     );
     report.write(repository)?;
-    println!("{}\n{}\n{}", report.tables(), report.crowd_table(), report.staleness_table());
+    println!("{}", report.all_tables());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -183,7 +183,7 @@ impl Stream {
     }
 
     /// Whether it is live and nobody follows it.
-    pub(super) fn wants_follower(&self) -> bool {
+    pub(crate) fn wants_follower(&self) -> bool {
         !self.followed.load(Ordering::Acquire) && self.is_live()
     }
 

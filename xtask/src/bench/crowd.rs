@@ -6,26 +6,65 @@ use std::process::Command;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::quantiles::Quantiles;
 use crate::shell;
 
 /// What one run of the `crowd` program says (`tests/measure/crowd.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Crowd {
-    pub(crate) viewers: u64,
-    pub(crate) edges: u64,
-    pub(crate) origin_requests: u64,
-    pub(crate) first_byte_delay_ms: Delays,
+    case: String,
+    viewers: u64,
+    edges: u64,
+    origin_requests: u64,
+    /// From the first byte at a reader of the shield to the first byte at the viewers.
+    first_byte_delay_ms: Quantiles,
 }
 
-/// Milliseconds from the first byte at a reader of the shield to the first byte at the viewers.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
-pub(crate) struct Delays {
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
+/// The cases, and what is said of them.
+const CASES: [(&str, &str); 3] = [
+    ("plain", "all wait and read"),
+    ("first-leaves", "the first asker leaves at once"),
+    ("slow-reader", "one reads at 1 KiB/s"),
+];
+const VIEWERS: u32 = 1000;
 
-/// Runs the program as often as there are rounds.
+/// Runs each case of the program as often as there are rounds.
 pub(crate) fn measure(program: &Path, rounds: u32) -> Result<Vec<Crowd>> {
-    (0..rounds).map(|_| shell::json(&mut Command::new(program))).collect()
+    let run = |case: &str| shell::json(Command::new(program).args([&VIEWERS.to_string(), case]));
+    let cases = CASES.iter().flat_map(|(case, _)| (0..rounds).map(move |_| case));
+    cases.map(|case| run(case)).collect()
+}
+
+/// The section of docs/benchmarks.md.
+pub(crate) fn section(runs: &[Crowd]) -> String {
+    format!("{ABOUT}\n{}", table(runs))
+}
+
+const ABOUT: &str = "\
+## A crowd at a cold object
+
+Viewers ask two edges at once for a cold object of 1 MiB that the origin takes 2 s to produce. The delay is the
+time from the first byte at a reader of the shield to the first byte at a viewer. Every viewer's bytes are compared with
+the origin's. Origin, shield, edges and all viewers share one process and all cores, so the time that the viewers
+themselves take is in it. Three cases: all wait and read; another viewer asks first and leaves as soon as the origin
+has been asked, so that for a moment nobody wants the object; one viewer reads 1 KiB per second.
+
+One run: `target/dist/crowd 1000 plain`, `first-leaves` or `slow-reader`.
+";
+
+/// A line per run, in the order of the runs.
+pub(crate) fn table(crowds: &[Crowd]) -> String {
+    let mut lines = vec![
+        "| case | viewers | edges | origin requests | p50 ms | p99 ms | max ms |".to_owned(),
+        "|---|---:|---:|---:|---:|---:|---:|".to_owned(),
+    ];
+    for Crowd { case, viewers, edges, origin_requests, first_byte_delay_ms: Quantiles { p50, p99, max } } in
+        crowds
+    {
+        let title = CASES.iter().find(|(name, _)| name == case).map_or(case.as_str(), |(_, title)| title);
+        lines.push(format!(
+            "| {title} | {viewers} | {edges} | {origin_requests} | {p50:.1} | {p99:.1} | {max:.1} |"
+        ));
+    }
+    lines.join("\n") + "\n"
 }

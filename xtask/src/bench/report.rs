@@ -10,10 +10,11 @@ use clap::ValueEnum as _;
 use serde_json::json;
 
 use super::Settings;
-use super::crowd::{Crowd, Delays};
+use super::crowd::{self, Crowd};
 use super::objects::Object;
 use super::servers::Kind;
-use super::staleness::Staleness;
+use super::staleness::{self, Staleness};
+use super::waiters::{self, Waiters};
 use crate::repository::Repository;
 
 /// One server under load by one object, once.
@@ -46,6 +47,7 @@ pub(crate) struct Report {
     samples: BTreeMap<(Object, Kind), Vec<Sample>>,
     crowds: Vec<Crowd>,
     staleness: Vec<Staleness>,
+    waiters: Vec<Waiters>,
 }
 
 impl Report {
@@ -57,6 +59,7 @@ impl Report {
             samples: BTreeMap::new(),
             crowds: Vec::new(),
             staleness: Vec::new(),
+            waiters: Vec::new(),
         })
     }
 
@@ -72,6 +75,10 @@ impl Report {
         self.staleness = staleness;
     }
 
+    pub(crate) fn waiters(&mut self, waiters: Vec<Waiters>) {
+        self.waiters = waiters;
+    }
+
     /// Median cost of an object at a server.
     fn cost(&self, object: Object, kind: Kind) -> Option<f64> {
         let mut costs: Vec<f64> = self.samples.get(&(object, kind))?.iter().map(Sample::cost).collect();
@@ -80,7 +87,7 @@ impl Report {
     }
 
     /// The costs, and how they compare with those of the first server.
-    pub(crate) fn tables(&self) -> String {
+    fn tables(&self) -> String {
         let mut text = self.table("µs of server CPU per request", |object, kind| {
             self.cost(object, kind).map(|cost| format!("{cost:.1}"))
         });
@@ -96,43 +103,11 @@ impl Report {
         text
     }
 
-    /// A line per run of the crowd, in the order of the runs.
-    pub(crate) fn crowd_table(&self) -> String {
-        let mut lines = vec![
-            "| run | viewers | edges | origin requests | p50 ms | p99 ms | max ms |".to_owned(),
-            "|---|---:|---:|---:|---:|---:|---:|".to_owned(),
-        ];
-        for (run, crowd) in (1..).zip(&self.crowds) {
-            let Crowd { viewers, edges, origin_requests, first_byte_delay_ms: Delays { p50, p99, max } } =
-                crowd;
-            lines.push(format!(
-                "| {run} | {viewers} | {edges} | {origin_requests} | {p50:.1} | {p99:.1} | {max:.1} |"
-            ));
-        }
-        lines.join("\n") + "\n"
-    }
-
-    /// A line per number of viewers.
-    pub(crate) fn staleness_table(&self) -> String {
-        let mut lines = vec![
-            "| viewers | versions | origin requests per version | shield p50 ms | p99 ms | edges beyond it p50 ms | p99 ms |"
-                .to_owned(),
-            "|---:|---:|---:|---:|---:|---:|---:|".to_owned(),
-        ];
-        for run in &self.staleness {
-            let (shield, edges) = (run.at_shield_ms, run.at_edges_beyond_shield_ms);
-            lines.push(format!(
-                "| {} | {} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} |",
-                run.viewers,
-                run.versions,
-                run.origin_requests_per_version,
-                shield.p50,
-                shield.p99,
-                edges.p50,
-                edges.p99
-            ));
-        }
-        lines.join("\n") + "\n"
+    /// Every table, for the one who waits for them.
+    pub(crate) fn all_tables(&self) -> String {
+        let others =
+            [crowd::table(&self.crowds), staleness::table(&self.staleness), waiters::table(&self.waiters)];
+        format!("{}\n{}", self.tables(), others.join("\n"))
     }
 
     fn table(&self, corner: &str, cell: impl Fn(Object, Kind) -> Option<String>) -> String {
@@ -163,25 +138,21 @@ impl Report {
     fn page(&self) -> Result<String> {
         let Settings { seconds, rounds, connections, profile, .. } = &self.settings;
         Ok(format!(
-            "# Benchmarks\n\nWritten by `cargo xtask bench`; run it for your own machine.\n\n\
+            "# Benchmarks\n\nWritten by `cargo xtask bench`; run it for your own machine. All samples are in \
+             `bench-results/hit-path.json`\nthen. The programs of the later sections can be run on their own, as is said \
+             there, once the bench has built them.\n\n\
              ## A cached answer\n\nServer CPU time per request, HTTP/1.1, {connections} keep-alive connections, everything in \
              the cache. The servers run\non one core and wrk on another; the CPU time is summed over all threads and \
              processes of a server.\nMedians of {rounds} interleaved rounds of {seconds} s.\n\n{}\n\
-             ## A crowd at a cold object\n\nViewers ask two edges at once for a cold object of 1 MiB that the origin \
-             takes 2 s to produce. The delay is the\ntime from the first byte at a reader of the shield to the first \
-             byte at a viewer. Origin, shield, edges and all viewers\nshare one process and all cores, so the time that \
-             the viewers themselves take is in it.\n\n{}\n\
-             ## How far behind the origin\n\nA plain live playlist with segments of 2 s, from an origin that cannot hold \
-             requests; viewers poll it at two edges\nonce per target duration. The time from the moment at which a version \
-             exists at the origin to the moment at which the\nshield serves it, and from there to the edges. What the \
-             shield has to learn first, ten versions, is left out.\n\n{}\n\
+             {}\n{}\n{}\n\
              ## How it was measured\n\n\
              - Machine: {}\n- Load average before the run: {} (the figures of a busy machine are higher)\n\
              - Date: {}\n- Tidegate built with the `{profile}` profile\n\
              - nginx: `proxy_cache` on tmpfs, sendfile, open_file_cache, no access log; Varnish: malloc storage\n",
             self.tables(),
-            self.crowd_table(),
-            self.staleness_table(),
+            crowd::section(&self.crowds),
+            staleness::section(&self.staleness),
+            waiters::section(&self.waiters),
             machine()?,
             self.load_before,
             today()?,
@@ -209,6 +180,7 @@ impl Report {
             "samples": samples.collect::<Vec<_>>(),
             "crowds": self.crowds,
             "staleness": self.staleness,
+            "waiters": self.waiters,
         }))
     }
 }

@@ -40,19 +40,21 @@ pub(crate) struct Stage {
     // Fields are dropped in order: the processes end before their folder goes.
     origin: Server,
     folder: Folder,
-    tidegate: PathBuf,
+    pub(crate) tidegate: PathBuf,
     /// The program that measures a crowd.
     pub(crate) crowd: PathBuf,
     /// The program that measures how far behind the tiers are.
     pub(crate) staleness: PathBuf,
+    /// The program that measures players who wait.
+    pub(crate) waiters: PathBuf,
 }
 
 impl Stage {
     /// Builds Tidegate and starts the origin.
     pub(crate) fn build(repository: &Repository, settings: &Settings) -> Result<Self> {
         let profile = settings.profile.as_str();
-        let bins = ["--workspace", "--bin", "tidegate", "--bin", "crowd", "--bin", "staleness"];
-        let arguments = [&["build", "--locked", "--profile", profile], &bins[..]].concat();
+        let bins = ["tidegate", "crowd", "staleness", "waiters"].map(|name| ["--bin", name]).concat();
+        let arguments = [&["build", "--locked", "--profile", profile, "--workspace"], &bins[..]].concat();
         let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
         ensure!(built, "tidegate does not build");
 
@@ -69,6 +71,7 @@ impl Stage {
             tidegate: programs.join("tidegate"),
             crowd: programs.join("crowd"),
             staleness: programs.join("staleness"),
+            waiters: programs.join("waiters"),
         })
     }
 

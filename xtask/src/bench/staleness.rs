@@ -1,4 +1,4 @@
-//! How far behind the origin each tier is, with many viewers and with one.
+//! How far behind the origin tiers are, of Tidegate and of nginx, with many viewers and with one.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,27 +6,91 @@ use std::process::Command;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::crowd::Delays;
+use super::quantiles::Quantiles;
 use crate::shell;
 
 /// What one run of the `staleness` program says (`tests/measure/staleness.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Staleness {
-    pub(crate) viewers: u64,
-    pub(crate) versions: u64,
-    pub(crate) origin_requests_per_version: f64,
-    pub(crate) at_shield_ms: Delays,
-    pub(crate) at_edges_beyond_shield_ms: Delays,
+    server: String,
+    channels: u64,
+    /// Of each channel.
+    viewers: u64,
+    versions: u64,
+    origin_requests_per_version: f64,
+    answers: u32,
+    stale_answers: u32,
+    viewers_behind_ms: Quantiles,
+    at_shield_ms: Quantiles,
+    at_edges_beyond_shield_ms: Quantiles,
 }
 
+const SERVERS: [&str; 2] = ["tidegate", "nginx"];
 const VIEWERS: [u32; 2] = [40, 1];
 const VERSIONS: u32 = 20;
 
-/// Runs the program once for each number of viewers.
+/// Runs the program once for each number of viewers and each server.
 pub(crate) fn measure(program: &Path) -> Result<Vec<Staleness>> {
-    let run = |viewers: u32| {
-        let arguments = [viewers, VERSIONS].map(|number| number.to_string());
-        shell::json(Command::new(program).args(arguments))
+    let run = |viewers: u32, server: &str| {
+        shell::json(Command::new(program).args([&viewers.to_string(), &VERSIONS.to_string(), server]))
     };
-    VIEWERS.into_iter().map(run).collect()
+    let runs = VIEWERS.into_iter().flat_map(|viewers| SERVERS.map(|server| (viewers, server)));
+    runs.map(|(viewers, server)| run(viewers, server)).collect()
+}
+
+/// The section of docs/benchmarks.md.
+pub(crate) fn section(runs: &[Staleness]) -> String {
+    format!("{ABOUT}\n{}", table(runs))
+}
+
+const ABOUT: &str = "\
+## How far behind the origin
+
+A plain live playlist with segments of 2 s, from an origin that cannot hold requests, through a shield and two edges;
+viewers poll it at the edges, each at a moment of its own. Once through Tidegate, once through nginx as its
+documentation advises (`proxy_cache_valid 200 1s`, `proxy_cache_lock on`, `proxy_cache_use_stale updating`). Four channels run at
+once, whose versions appear at different parts of a second, because nginx counts lifetimes in whole seconds. What the
+shield has to learn first, ten versions, is left out.
+
+- *Stale answers*: answers to viewers for which there was a newer version at the origin when they asked. *Behind*: for how
+  long there had been one; a fresh answer counts as 0. This is what viewers see, and asked of both in the same way.
+- *Shield*, *edges beyond it*: the time from the moment at which a version exists at the origin to the moment from which the
+  shield answers with it to everyone, and from there to the edges. Tidegate's tiers are asked for the version beforehand
+  (`_HLS_msn`) and answer when they have it, which makes no request upstream. nginx's are not asked, because that would
+  refresh them: their caches are watched. What nginx holds may have expired meanwhile; then whoever asks first is given
+  a newer version than it holds. So with one viewer these figures say mostly when that viewer asked.
+
+One run: `target/dist/staleness 40 20 tidegate` or `nginx`; viewers of each channel, versions.
+";
+
+/// A line per run.
+pub(crate) fn table(runs: &[Staleness]) -> String {
+    let mut lines = vec![
+        "| viewers | tiers | stale answers | behind p99 ms | max ms | shield p50 ms | p99 ms | \
+         edges beyond it p50 ms | p99 ms | origin requests per version |"
+            .to_owned(),
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|".to_owned(),
+    ];
+    lines.extend(runs.iter().map(Staleness::line));
+    lines.join("\n") + "\n"
+}
+
+impl Staleness {
+    fn line(&self) -> String {
+        let stale = f64::from(self.stale_answers) * 100.0 / f64::from(self.answers.max(1));
+        let (behind, shield, edges) =
+            (self.viewers_behind_ms, self.at_shield_ms, self.at_edges_beyond_shield_ms);
+        format!(
+            "| {} | {} | {stale:.1} % | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} |",
+            self.viewers,
+            self.server,
+            behind.p99,
+            behind.max,
+            shield.p50,
+            shield.p99,
+            edges.p50,
+            edges.p99,
+            self.origin_requests_per_version
+        )
+    }
 }

@@ -1,0 +1,94 @@
+//! Ten thousand players who wait for the next version of a playlist: what they cost, and what their release does to others.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::quantiles::Quantiles;
+use crate::shell;
+
+/// What one run of the `waiters` program says (`tests/measure/waiters.rs`).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Waiters {
+    players: u64,
+    bytes_per_idle_connection: u64,
+    bytes_per_waiter: u64,
+    released_in_ms: f64,
+    others_before_ms: Quantiles,
+    others_meanwhile_ms: Quantiles,
+    shield_requests: u64,
+    origin_requests: u64,
+    left: u64,
+    forgotten_in_ms: f64,
+}
+
+const PLAYERS: u32 = 10_000;
+/// Each player takes a descriptor at either end: as many may be open as the system allows this user.
+const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
+
+/// Runs the program as often as there are rounds, with this edge.
+pub(crate) fn measure(program: &Path, tidegate: &Path, rounds: u32) -> Result<Vec<Waiters>> {
+    let run = |_round| {
+        let mut command = Command::new("sh");
+        command.args(["-c", WITH_ALL_DESCRIPTORS]).arg(program).arg(PLAYERS.to_string());
+        shell::json(command.env("TIDEGATE_BIN", tidegate))
+    };
+    (0..rounds).map(run).collect()
+}
+
+/// The section of docs/benchmarks.md.
+pub(crate) fn section(runs: &[Waiters]) -> String {
+    format!("{ABOUT}\n{}", table(runs))
+}
+
+const ABOUT: &str = "\
+## Ten thousand players who wait
+
+Players wait at one edge for the next version of one playlist (`_HLS_msn`), each on an HTTP/1.1 connection that has been used
+before. The edge is a process of its own.
+
+- *Bytes per idle connection*: what the edge has resident with all players connected and idle, beyond what it had without
+  them. *Bytes more per waiter*: beyond that, when all of them wait.
+- *All released in*: from the first answer with the new version to the last; each is compared byte for byte. A single
+  reader takes them one after the other, so that the players take little of the machine.
+- *Longest answer to another*: a viewer asks every 5 ms for a small object that the edge holds; from before the version comes
+  until all have it, and before that, while all wait.
+- *Requests*: the edge's at the shield for that version, and the shield's at the origin, which cannot hold requests and is polled.
+- *Half forgotten in*: half of those who wait hang up; the time until the edge counts the other half only.
+
+One run: `TIDEGATE_BIN=target/dist/tidegate target/dist/waiters 10000`; it needs some more open files (`ulimit -n`) than that.
+";
+
+/// A line per run, in the order of the runs.
+pub(crate) fn table(runs: &[Waiters]) -> String {
+    let mut lines = vec![
+        "| run | players | bytes per idle connection | bytes more per waiter | all released in ms | \
+         longest answer to another meanwhile ms | and before ms | shield requests | origin requests | \
+         half forgotten in ms |"
+            .to_owned(),
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|".to_owned(),
+    ];
+    for (run, waiters) in (1..).zip(runs) {
+        lines.push(format!("| {run} {}", waiters.cells()));
+    }
+    lines.join("\n") + "\n"
+}
+
+impl Waiters {
+    fn cells(&self) -> String {
+        format!(
+            "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {} | {} | {:.1} |",
+            self.players,
+            self.bytes_per_idle_connection,
+            self.bytes_per_waiter,
+            self.released_in_ms,
+            self.others_meanwhile_ms.max,
+            self.others_before_ms.max,
+            self.shield_requests,
+            self.origin_requests,
+            self.forgotten_in_ms
+        )
+    }
+}
