@@ -121,8 +121,11 @@ async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(head);
-        // Boxed, so that an idle connection does not hold the room that a request takes.
-        match Box::pin(serve(tier, session, peer)).await.map(ReusableHttpStream::into_parts) {
+        // Boxed, so that an idle connection does not hold the room that a request takes, nor a request that is held that of
+        // the steps before and after.
+        let Some(session) = Box::pin(read(tier, session, peer)).await else { return };
+        let client = Box::new(Client::new(tier, session, peer));
+        match Box::pin(serve(tier, client)).await.map(ReusableHttpStream::into_parts) {
             Some((next, bytes)) => (stream, ahead) = (next, bytes.unwrap_or_default()),
             None => return,
         }
@@ -141,24 +144,23 @@ async fn request_begins(tier: &Tier, stream: &mut Stream) -> bool {
     }
 }
 
-/// Reads one request and answers it. Gives the connection back where it can be used again.
-async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ReusableHttpStream> {
+/// Reads the head of a request; whoever sends none that can be read is turned away.
+async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ServerSession> {
     let viewers = &tier.settings().viewers;
-    // What comes before and after the answer is boxed: a request that is held for long does not hold its room.
-    let read = Box::pin(timeout(viewers.head_timeout.get(), session.read_request())).await;
-    let refusal = match read {
-        Ok(Ok(true)) => None,
+    let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
+        Ok(Ok(true)) => return Some(session),
         Ok(Ok(false)) => return None,
-        Ok(Err(_)) => Some(Refusal::Malformed),
-        Err(_) => Some(Refusal::Slow),
+        Ok(Err(_)) => Refusal::Malformed,
+        Err(_) => Refusal::Slow,
     };
-    if let Some(refusal) = refusal {
-        if let ServerSession::H1(session) = session {
-            Box::pin(turn_away(tier, session.into_inner(), peer, &refusal)).await;
-        }
-        return None;
+    if let ServerSession::H1(session) = session {
+        turn_away(tier, session.into_inner(), peer, &refusal).await;
     }
-    let mut client = Client::new(tier, session, peer);
+    None
+}
+
+/// Answers one request. Gives the connection back where it can be used again.
+async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<ReusableHttpStream> {
     let _open = tier.requests().token();
     let account = answered(tier, &mut client).await;
     account.close(tier, &client);
@@ -166,7 +168,8 @@ async fn serve(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> O
         Box::pin(client.abort()).await;
         return None;
     }
-    let keep_alive = (!tier.draining().is_cancelled()).then(|| viewers.idle_timeout.get());
+    let idle_timeout = tier.settings().viewers.idle_timeout;
+    let keep_alive = (!tier.draining().is_cancelled()).then(|| idle_timeout.get());
     Box::pin(client.finish(keep_alive)).await
 }
 
@@ -230,7 +233,10 @@ impl HttpServerApp for Http2 {
             return None;
         }
         // A stream ends with its answer; only HTTP/1.1 gives something back.
-        let _nothing = Box::pin(serve(&self.tier, session, self.peer)).await;
+        if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
+            let client = Box::new(Client::new(&self.tier, session, self.peer));
+            let _nothing = Box::pin(serve(&self.tier, client)).await;
+        }
         None
     }
 

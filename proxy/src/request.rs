@@ -8,6 +8,7 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
 //! 7. account: one counter, one line (`account.rs`)
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -57,9 +58,12 @@ const LOOKUPS_MAX: usize = 4;
 
 /// Serves one request, from its head to its last byte.
 pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
-    let request = match read(tier, client).await {
-        Ok(request) => request,
-        Err((refusal, site)) => return answer::refuse(tier, client, &refusal, site.as_deref()).await,
+    // What comes before and after a request is held is boxed: a wait that may be long does not hold its room.
+    let request = match Box::pin(read(tier, client)).await {
+        Ok(request) => Box::new(request),
+        Err((refusal, site)) => {
+            return Box::pin(answer::refuse(tier, client, &refusal, site.as_deref())).await;
+        }
     };
     if *client.method() == Method::OPTIONS {
         return Box::pin(answer::options(tier, client, &request)).await;
@@ -85,7 +89,6 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
             tier.cache().look_up(&request.key, &variant)
         };
-        // Boxed, so that a request that is held does not hold the room that an answer takes.
         if let Some(account) = Box::pin(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
@@ -110,10 +113,12 @@ async fn hold(
     let may_refuse = is_current && tier.role() == Role::Edge;
     let held = {
         let _blocked = tier.metrics().live.block();
+        let mut held = pin!(live::hold(&stream, &request.directives, may_refuse));
+        let mut gone = pin!(client.gone());
         tokio::select! {
             biased;
-            held = live::hold(&stream, &request.directives, may_refuse) => held,
-            () = client.gone() => return Some(Account::gone(request)),
+            held = &mut held => held,
+            () = &mut gone => return Some(Account::gone(request)),
         }
     };
     let refusal = match held {
@@ -121,7 +126,7 @@ async fn hold(
         Held::Refused(error) => Refusal::Reload(error),
         Held::TooLong => Refusal::Held,
     };
-    Some(answer::refuse(tier, client, &refusal, Some(&request.site)).await)
+    Some(Box::pin(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
 }
 
 /// Acts on a look-up; `None` where it has to be made again.
