@@ -11,7 +11,17 @@
 #[cfg(test)]
 mod audience;
 #[cfg(test)]
+mod blocking_player;
+#[cfg(test)]
+mod chromium;
+#[cfg(test)]
+mod drills;
+#[cfg(test)]
 mod encoder;
+#[cfg(test)]
+mod ffmpeg;
+#[cfg(test)]
+mod low_latency;
 #[cfg(test)]
 mod nginx;
 #[cfg(test)]
