@@ -21,6 +21,8 @@ mod encoder;
 #[cfg(test)]
 mod ffmpeg;
 #[cfg(test)]
+mod flavours;
+#[cfg(test)]
 mod low_latency;
 #[cfg(test)]
 mod nginx;
