@@ -71,6 +71,9 @@ impl Rulings {
         let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
         let old = stream.media();
         let arrival = stream.arrives(media.clone(), self.asked.lock().1, age);
+        if arrival == Arrival::Welcome {
+            live::outgrown(&self.tier, &self.request, media, old.as_deref());
+        }
         if let (Arrival::Restarted(why), Some(old)) = (arrival, old) {
             tracing::warn!(
                 playlist = self.request.key.path_and_query(),

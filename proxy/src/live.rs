@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub(crate) use follow::follow;
-pub(crate) use prefetch::{announced, fence_off, listed};
+pub(crate) use prefetch::{announced, fence_off, listed, outgrown};
 pub(crate) use stream::{Arrival, Stream};
 
 use announced::Announced;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_origin_stub::Fault;
+use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::site::config::PlaylistLifetime;
 use tidegate_tests::{Answer, Origin, edge, origin, shield, until, viewer, viewers};
 
@@ -104,6 +104,42 @@ async fn every_object_of_a_stream_is_fetched_once() {
             }
             assert_eq!(origin.requests(&path), 1, "{path}");
         }
+    }
+}
+
+/// An encoder that writes all segments into one file: they are ranges of it (section 4.4.4.2).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_grows_is_fetched_anew_for_the_ranges_that_are_announced() {
+    const FILE: &str = "/ingest/ch1/all.ts";
+    let whole = synthetic_bytes("all", 0..3000);
+    let origin = origin().run().await;
+    let grow = async |segments: usize| {
+        let file = viewer(origin.addr()).body(&whole[..segments * 1000]).ask("PUT", FILE).await;
+        assert!(file.status < 300, "{}", file.text());
+        let listed = |n: usize| format!("#EXTINF:1,\n#EXT-X-BYTERANGE:1000@{}\nall.ts\n", n * 1000);
+        let listed: String = (0..segments).map(listed).collect();
+        push(&origin, &format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{listed}")).await;
+    };
+    grow(1).await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+
+    for segment in 0..3 {
+        if segment > 0 {
+            grow(segment + 1).await;
+        }
+        until("the range is announced", async || {
+            let playlist = viewer(edge.addr()).get(PUSHED).await.text();
+            playlist.matches("#EXTINF").count() == segment + 1
+        })
+        .await;
+        let (start, end) = (segment * 1000, segment * 1000 + 1000);
+        for _ in 0..2 {
+            let range = format!("bytes={start}-{}", end - 1);
+            let answer = viewer(edge.addr()).header("range", &range).get(FILE).await;
+            answer.is(206, &whole[start..end]);
+        }
+        assert_eq!(origin.requests(FILE), 1, "once for each length that it has had");
     }
 }
 

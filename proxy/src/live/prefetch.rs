@@ -33,6 +33,16 @@ pub(crate) fn listed(tier: &Tier, playlist: &Request, media: &Media) {
     }
 }
 
+/// Ends the freshness of the file whose newest range a new version announces, before anybody can know of it: what is
+/// held of a file that grows ends before that range.
+pub(crate) fn outgrown(tier: &Tier, playlist: &Request, media: &Media, old: Option<&Media>) {
+    let newest = media.segments.last().filter(|newest| newest.range.is_some());
+    let newest = newest.filter(|newest| old.is_none_or(|old| newest.sequence >= old.next_sequence()));
+    if let Some(request) = newest.and_then(|newest| refers(playlist, newest.uri.as_ref()?)) {
+        tier.cache().expire(&request.key);
+    }
+}
+
 /// Forgets everything that a playlist of an earlier incarnation lists: the same names stand for other objects now.
 pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
     let segments = old.segments.iter().rev().take(SEGMENTS_MAX);
