@@ -109,7 +109,6 @@ async fn an_encoder_that_counts_anew_is_followed_as_if_there_were_no_tiers() {
     theirs.assert_content();
     ours.assert_content();
     let (stalled, inherent) = (ours.seconds("stalledFor"), theirs.seconds("stalledFor"));
-    eprintln!("the picture stood still for {stalled:?}, and for {inherent:?} directly from the origin");
     assert!(stalled < inherent + SEGMENT * 2, "{stalled:?}, but {inherent:?} directly from the origin");
 
     assert_eq!(stage.tiers.at_shield("tidegate_stream_restarts_total").await, 1);

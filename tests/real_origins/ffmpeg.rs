@@ -7,7 +7,10 @@ use tokio::process::Command;
 
 /// What it says at the end.
 #[derive(Debug)]
-pub(crate) struct Seen(Output);
+pub(crate) struct Seen {
+    url: String,
+    output: Output,
+}
 
 /// Plays so much of a stream.
 pub(crate) async fn play(url: &str, period: Duration) -> Seen {
@@ -18,13 +21,18 @@ pub(crate) async fn play(url: &str, period: Duration) -> Seen {
     let limit = period * 3;
     let output = tokio::time::timeout(limit, command.kill_on_drop(true).output());
     let output = output.await.unwrap_or_else(|_| panic!("ffmpeg still plays {url} after {limit:?}"));
-    Seen(output.expect("ffmpeg runs"))
+    Seen { url: url.to_owned(), output: output.expect("ffmpeg runs") }
 }
 
 impl Seen {
     /// It has played all of it and says nothing.
     pub(crate) fn assert_content(&self) {
-        let errors = String::from_utf8_lossy(&self.0.stderr);
-        assert!(self.0.status.success() && errors.is_empty(), "ffmpeg: {}\n{errors}", self.0.status);
+        let Self { url, output } = self;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && errors.is_empty(),
+            "ffmpeg with {url}: {}\n{errors}",
+            output.status
+        );
     }
 }

@@ -38,16 +38,13 @@ async fn every_flavour_of_ffmpegs_hls_plays() {
     let mut decoders = JoinSet::new();
     for (number, (name, _)) in FLAVOURS.into_iter().enumerate() {
         let url = tiers.urls(&format!("/{name}/live.m3u8")).swap_remove(number % 2);
-        decoders.spawn(async move { (name, ffmpeg::play(&url, PERIOD).await) });
+        decoders.spawn(async move { ffmpeg::play(&url, PERIOD).await });
     }
     let [fmp4, guarded] = IN_CHROMIUM.map(|name| {
         chromium::play(tiers.urls(&format!("/{name}/live.m3u8")).swap_remove(0), Watch::lasting(PERIOD))
     });
     let (fmp4, guarded) = tokio::join!(fmp4, guarded);
-    for (name, seen) in decoders.join_all().await {
-        eprintln!("{name}, decoded by ffmpeg");
-        seen.assert_content();
-    }
+    decoders.join_all().await.iter().for_each(ffmpeg::Seen::assert_content);
     fmp4.assert_content();
     guarded.assert_content();
 
@@ -102,13 +99,13 @@ async fn assert_keys_are_kept_as_the_origin_allows(origin: &Nginx, tiers: &Tiers
     assert_eq!(reads("guarded"), guarded + 2);
 }
 
-/// All segments are ranges of one file, which grows.
+/// All segments are ranges of one file, which grows: the tiers fetch it anew whenever a range is announced. The list is
+/// as long as the file: of one that slides over such a file, ffmpeg 5.1 never counts the numbers on.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a tier keeps the file as long as it was when it was first asked for, and answers later ranges with 416"]
 async fn ranges_of_a_file_that_grows_play() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let origin = Nginx::serving_files();
-    let mut encoder = encode(&origin, "ranges", "-hls_list_size 6 -hls_flags single_file");
+    let mut encoder = encode(&origin, "ranges", "-hls_list_size 0 -hls_flags single_file");
     on_air(&origin.http, "/ranges/live.m3u8").await;
     let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
 
@@ -156,7 +153,10 @@ async fn an_encoder_that_restarts_and_marks_it_is_played_across_the_break() {
     second.assert_alive();
     tiers.assert_alive();
     assert_eq!(tiers.at_shield("tidegate_stream_restarts_total").await, 0);
-    let again: Vec<_> =
-        origin.reads().into_iter().filter(|(path, reads)| path.ends_with(".ts") && *reads != 1).collect();
+    let segments = origin
+        .reads()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with("/show/live") && !path.ends_with("m3u8"));
+    let again: Vec<_> = segments.filter(|(_, reads)| *reads != 1).collect();
     assert!(again.is_empty(), "read more than once: {again:?}");
 }
