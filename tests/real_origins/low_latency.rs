@@ -1,8 +1,8 @@
 //! Low latency, from parts that exist for a third of a second before the next one does.
 //!
 //! The origin stub stands in for a packager: none that makes low-latency HLS comes as a program from a package
-//! registry. On crates.io `xiu` makes no parts, nor does npm's `shaka-packager` for HLS. PyPI's `gpac` is bindings to a
-//! library that Debian bookworm does not have, its `mediamtx-py` fetches its program from elsewhere, and `biim` is not
+//! registry. On crates.io `xiu` makes no parts, nor does npm's `shaka-packager` for HLS. On `PyPI`, `gpac` is bindings to a
+//! library that Debian bookworm does not have, `mediamtx-py` fetches its program from elsewhere, and `biim` is not
 //! there. What Debian bookworm has (nginx, ffmpeg, `gstreamer`) makes no parts.
 
 use std::collections::BTreeMap;
