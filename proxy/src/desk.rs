@@ -265,8 +265,9 @@ impl Desk for Rulings {
 
     fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration> {
         let Trouble::Status(status) = trouble else { return None };
-        let doublings = u32::try_from(rounds).unwrap_or(u32::MAX).min(8);
-        self.is_early(status).then(|| EARLY_PAUSE * 2_u32.pow(doublings - 1))
+        let doublings =
+            u32::try_from(rounds).ok()?.checked_sub(1).filter(|&doublings| doublings < EARLY_ROUNDS)?;
+        self.is_early(status).then(|| EARLY_PAUSE * 2_u32.pow(doublings))
     }
 
     fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure {
@@ -314,6 +315,8 @@ impl From<Ending> for FillEnd {
 
 /// What has been announced and is missing is asked for again after so long, then after twice as long, and so on.
 const EARLY_PAUSE: Duration = Duration::from_millis(50);
+/// That many times, which takes about a second and a half in all: a backup may be that far behind.
+const EARLY_ROUNDS: u32 = 5;
 
 /// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
 /// new for as long has given up.

@@ -4,6 +4,11 @@ export async function observe(browser, address, { seconds, startWithin, screensh
   const page = await browser.newPage();
   const pageErrors = [];
   page.on("pageerror", (error) => pageErrors.push(String(error)));
+  const requested = {};
+  page.on("request", (request) => {
+    const piece = [request.url(), request.headers().range].filter(Boolean).join(" ");
+    if (MEDIA.test(request.url())) requested[piece] = (requested[piece] ?? 0) + 1;
+  });
   await page.addInitScript(watchVideo);
   await page.goto(address, { timeout: startWithin * 1000 });
   const started = await page
@@ -11,21 +16,41 @@ export async function observe(browser, address, { seconds, startWithin, screensh
     .then(() => true, () => false);
   if (started) await page.waitForTimeout(seconds * 1000);
   if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
-  const seen = await page.evaluate(() => ({ ...window.watched, ...window.player }));
-  return { errors: [], ...seen, started, pageErrors };
+  const seen = await page.evaluate(() => ({ ...window.watched.now(), ...window.player }));
+  return { errors: [], ...seen, started, pageErrors, requested };
 }
+
+// Segments and their parts; initialisation sections may be asked for with each rendition that is tried.
+const MEDIA = /\.(ts|m4s|aac)(\?|$)/;
 
 // Runs inside the page, before its own scripts: everything it uses must be defined in here.
 function watchVideo() {
-  const watched = (window.watched = { samples: [], rebuffers: 0, seeks: 0, droppedFrames: 0, decodedFrames: 0 });
+  const watched = { samples: [], rebuffers: 0, stalledFor: 0, seeks: 0, droppedFrames: 0, decodedFrames: 0 };
+  const wall = () => performance.now() / 1000;
+  let stalledSince;
+  const resumed = () => {
+    if (stalledSince !== undefined) watched.stalledFor += wall() - stalledSince;
+    stalledSince = undefined;
+  };
+  // What has been seen so far; a stop to buffer that goes on counts until now.
+  window.watched = {
+    now() {
+      if (stalledSince !== undefined) {
+        resumed();
+        stalledSince = wall();
+      }
+      return watched;
+    },
+  };
 
   const sample = (video) => {
     const { buffered, currentTime } = video;
     const ahead = buffered.length ? buffered.end(buffered.length - 1) - currentTime : 0;
     watched.samples.push({
-      wall: performance.now() / 1000,
+      wall: wall(),
       currentTime,
       bufferedAhead: ahead,
+      ...window.measure?.(),
     });
     const quality = video.getVideoPlaybackQuality();
     watched.droppedFrames = quality.droppedVideoFrames;
@@ -33,10 +58,14 @@ function watchVideo() {
   };
 
   const started = (video) => {
-    watched.startedAfter = performance.now() / 1000;
+    watched.startedAfter = window.watched.startedAfter = wall();
     sample(video);
     setInterval(sample, 1000, video);
-    video.addEventListener("waiting", () => watched.rebuffers++);
+    video.addEventListener("waiting", () => {
+      watched.rebuffers++;
+      stalledSince ??= wall();
+    });
+    video.addEventListener("playing", resumed);
     video.addEventListener("seeking", () => watched.seeks++);
   };
 

@@ -6,9 +6,9 @@ import { join } from "node:path";
 
 const VENDORED = join(import.meta.dirname, "../../web/vendor/hls.js");
 
-export async function servePlayerPage(playlist) {
+export async function servePlayerPage(playlist, config = {}) {
   const files = {
-    "/": { type: "text/html; charset=utf-8", body: html(playlist) },
+    "/": { type: "text/html; charset=utf-8", body: html(playlist, config) },
     "/hls.min.js": { type: "text/javascript", body: readFileSync(join(VENDORED, version(), "hls.min.js")) },
   };
   const server = createServer((request, response) => {
@@ -26,22 +26,32 @@ function version() {
   return versions[0];
 }
 
-// The player's own events land in `window.player`, where observe.mjs reads them.
-function html(playlist) {
+// The player's own events land in `window.player`, where observe.mjs reads them; `measure` is asked with each sample:
+// how far the player believes to be behind the playlist's end, and how far the picture is behind the encoder's clock.
+function html(playlist, config) {
   return `<!doctype html>
 <title>player</title>
 <link rel="icon" href="data:,">
 <video muted autoplay playsinline width="640"></video>
 <script src="/hls.min.js"></script>
 <script>
-  const player = (window.player = { errors: [], levels: [], fragments: 0, playlists: 0 });
-  const hls = new Hls();
+  const player = (window.player = { errors: [], levels: [], fragments: 0, playlists: 0, appended: {} });
+  const hls = new Hls(${JSON.stringify(config)});
+  window.measure = () => ({
+    latency: hls.latency,
+    behind: hls.playingDate ? (Date.now() - hls.playingDate.getTime()) / 1000 : undefined,
+  });
   hls.on(Hls.Events.ERROR, (_, e) => player.errors.push({ fatal: e.fatal, type: e.type, details: e.details }));
   hls.on(Hls.Events.MANIFEST_PARSED, (_, e) => {
     player.levels = e.levels.map((level) => ({ width: level.width, height: level.height, bitrate: level.bitrate }));
   });
   hls.on(Hls.Events.LEVEL_LOADED, () => player.playlists++);
   hls.on(Hls.Events.FRAG_LOADED, () => player.fragments++);
+  hls.on(Hls.Events.FRAG_BUFFERED, (_, { frag, part }) => {
+    const { url, byteRange } = part ?? frag;
+    const piece = [url, ...byteRange].join(" ");
+    player.appended[piece] = (player.appended[piece] ?? 0) + 1;
+  });
   hls.loadSource(${JSON.stringify(playlist)});
   hls.attachMedia(document.querySelector("video"));
 </script>`;

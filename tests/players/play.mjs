@@ -1,10 +1,11 @@
 // Plays a stream in a real browser and says, in one JSON object, how it went.
 //
 //   node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --seconds 30
+//   node play.mjs --url http://127.0.0.1:8080/ll/demo/cmaf/index.m3u8 --low-latency
 //   node play.mjs --page http://127.0.0.1:8000/ --seconds 20      (a page that has a player of its own)
 //
 // The exit status is 0 only where the stream started in time, ran at real-time pace, and neither failed
-// nor stopped to buffer: see verdict.mjs.
+// nor stopped to buffer for longer than it may: see verdict.mjs.
 
 import { parseArgs } from "node:util";
 import { launch } from "./browser.mjs";
@@ -18,11 +19,28 @@ const { values } = parseArgs({
     page: { type: "string" },
     seconds: { type: "string", default: "30" },
     screenshot: { type: "string" },
+    "low-latency": { type: "boolean", default: false },
+    "stall-max": { type: "string", default: "0" },
+    "leaps-max": { type: "string", default: "0" },
+    once: { type: "boolean", default: false },
   },
 });
 const seconds = Number(values.seconds);
-if (Boolean(values.url) === Boolean(values.page) || !(seconds > 0)) {
-  console.error("usage: node play.mjs (--url PLAYLIST | --page PAGE) [--seconds N] [--screenshot FILE]");
+const allowed = {
+  stallMax: Number(values["stall-max"]),
+  leapsMax: Number(values["leaps-max"]),
+  once: values.once,
+};
+if (
+  Boolean(values.url) === Boolean(values.page) ||
+  !(seconds > 0) ||
+  !(allowed.stallMax >= 0) ||
+  !(allowed.leapsMax >= 0)
+) {
+  console.error(
+    "usage: node play.mjs (--url PLAYLIST [--low-latency] [--once] | --page PAGE) [--seconds N] [--stall-max SECONDS]" +
+      " [--leaps-max N] [--screenshot FILE]",
+  );
   process.exit(2);
 }
 
@@ -32,7 +50,11 @@ const limit = setTimeout(() => {
   process.exit(3);
 }, (START_WITHIN_SECONDS + seconds + 45) * 1000);
 
-const server = values.url ? await servePlayerPage(values.url) : undefined;
+// In low latency a player that has fallen behind plays a little faster until it has caught up, as the makers of such
+// pages set it: how late it was with its first picture is then forgotten.
+const config = values["low-latency"] ? { lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 } : {};
+
+const server = values.url ? await servePlayerPage(values.url, config) : undefined;
 const browser = await launch();
 try {
   const observation = await observe(browser, server?.address ?? values.page, {
@@ -40,7 +62,7 @@ try {
     startWithin: START_WITHIN_SECONDS,
     screenshot: values.screenshot,
   });
-  const verdict = judge(observation, seconds);
+  const verdict = judge(observation, seconds, allowed);
   console.log(JSON.stringify({ source: values.url ?? values.page, ...verdict, ...observation }));
   process.exitCode = verdict.ok ? 0 : 1;
 } finally {

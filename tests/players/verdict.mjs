@@ -7,11 +7,17 @@ const FASTEST_PACE = 1.1;
 const ENOUGH_AHEAD_SECONDS = 2;
 // Yet no machine is so busy: below this it does not play, whatever lies ready.
 const SLOWEST_PACE_EVER = 0.6;
+// Nobody plays so much within one interval that lasts as long as the machine lets it.
+const LEAP_SECONDS = 30;
 
-// The observation's reasons to fail; none means that a viewer has nothing to complain of.
-export function judge(observation, seconds) {
+// The observation's reasons to fail; none means that a viewer has nothing to complain of. Where something is broken on
+// purpose, the viewer may be kept waiting for `stallMax` seconds in all, and the picture may leap `leapsMax` times from
+// one time to another; with `once`, no segment may come twice.
+export function judge(observation, seconds, { stallMax = 0, leapsMax = 0, once = false } = {}) {
   const reasons = [];
-  const { pace, ownPace, watchedFor } = measurePace(observation.samples ?? []);
+  const samples = observation.samples ?? [];
+  const stalledFor = observation.stalledFor ?? 0;
+  const { pace, ownPace, watchedFor, leaps } = measurePace(samples, Math.min(stalledFor, stallMax));
   if (!observation.started) {
     reasons.push(`not playing after ${START_WITHIN_SECONDS} s`);
   } else if (watchedFor < seconds - 2) {
@@ -19,28 +25,55 @@ export function judge(observation, seconds) {
   } else if (!(pace >= SLOWEST_PACE && pace <= FASTEST_PACE && ownPace >= SLOWEST_PACE_EVER)) {
     reasons.push(`ran at ${ownPace.toFixed(3)} of real time, ${pace.toFixed(3)} where it had to wait`);
   }
-  if (observation.rebuffers > 0) reasons.push(`stopped to buffer ${observation.rebuffers} times`);
+  if (observation.rebuffers > 0 && !(stalledFor < stallMax)) {
+    reasons.push(`stopped to buffer ${observation.rebuffers} times, for ${stalledFor.toFixed(1)} s in all`);
+  }
+  if (leaps > leapsMax) reasons.push(`leapt ${leaps} times`);
+  if (once) {
+    for (const piece of again(observation.requested)) reasons.push(`asked for again: ${piece}`);
+    for (const piece of again(observation.appended)) reasons.push(`appended again: ${piece}`);
+  }
   for (const error of observation.errors ?? []) {
     if (error.fatal) reasons.push(`fatal: ${error.type} ${error.details}`);
   }
   for (const error of observation.pageErrors ?? []) reasons.push(`page: ${error}`);
-  return { ok: reasons.length === 0, reasons, pace, ownPace, watchedFor };
+  const [latency, behind] = ["latency", "behind"].map((field) => median(samples.map((sample) => sample[field])));
+  return { ok: reasons.length === 0, reasons, pace, ownPace, watchedFor, stalledFor, leaps, latency, behind };
+}
+
+function again(counts = {}) {
+  return Object.keys(counts).filter((piece) => counts[piece] > 1);
+}
+
+// Of the numbers among the values; none where there are none.
+function median(values) {
+  const numbers = values.filter(Number.isFinite).sort((one, other) => one - other);
+  return numbers.at(Math.floor(numbers.length / 2));
 }
 
 // `ownPace` is that of the player's clock. `pace` is that of a player whose machine is never busy: what its clock
-// lost while enough lay ahead at both ends of an interval is given back.
-function measurePace(samples) {
+// lost while enough lay ahead at both ends of an interval is given back, and so are the stop that it was granted and the
+// interval of a leap. What a leap passes over was not played.
+function measurePace(samples, granted) {
   const first = samples.at(0);
   const last = samples.at(-1);
   const watchedFor = first ? last.wall - first.wall : 0;
-  if (!(watchedFor > 0)) return { watchedFor, pace: 0, ownPace: 0 };
-  let givenBack = 0;
+  if (!(watchedFor > 0)) return { watchedFor, pace: 0, ownPace: 0, leaps: 0 };
+  let givenBack = granted;
+  let leaps = 0;
+  let played = 0;
   for (let i = 1; i < samples.length; i++) {
     const [before, after] = [samples[i - 1], samples[i]];
-    const lost = after.wall - before.wall - (after.currentTime - before.currentTime);
+    const advanced = after.currentTime - before.currentTime;
+    const lost = after.wall - before.wall - advanced;
+    if (Math.abs(lost) > LEAP_SECONDS && after.currentTime !== before.currentTime) {
+      leaps++;
+      givenBack += after.wall - before.wall;
+      continue;
+    }
+    played += advanced;
     const ahead = Math.min(before.bufferedAhead, after.bufferedAhead);
     if (lost > 0 && ahead >= ENOUGH_AHEAD_SECONDS) givenBack += lost;
   }
-  const played = last.currentTime - first.currentTime;
-  return { watchedFor, pace: (played + givenBack) / watchedFor, ownPace: played / watchedFor };
+  return { watchedFor, pace: (played + givenBack) / watchedFor, ownPace: played / watchedFor, leaps };
 }

@@ -50,6 +50,35 @@ test("one stop to buffer is a failure", () => {
   assert.match(judge({ ...watched(30), rebuffers: 1 }, 30).reasons[0], /stopped to buffer 1 times/);
 });
 
+test("a stop to buffer may be granted, as long as it lasts no longer", () => {
+  const stopped = watched(30);
+  for (const sample of stopped.samples.slice(16)) sample.currentTime -= 3;
+  const observation = { ...stopped, rebuffers: 2, stalledFor: 3 };
+  assert.deepEqual(judge(observation, 30, { stallMax: 4 }).reasons, []);
+  assert.match(judge(observation, 30, { stallMax: 2 }).reasons.join(), /stopped to buffer 2 times, for 3\.0 s/);
+  assert.match(judge({ ...observation, stalledFor: 1 }, 30, { stallMax: 4 }).reasons[0], /0\.933 where it had to wait/);
+});
+
+test("a leap is a failure unless it may be", () => {
+  const leaping = watched(30);
+  for (const sample of leaping.samples.slice(16)) sample.currentTime += 35_000;
+  assert.deepEqual(judge(leaping, 30, { leapsMax: 1 }).reasons, []);
+  assert.match(judge(leaping, 30).reasons[0], /leapt 1 times/);
+});
+
+test("a segment that comes twice is a failure where it may come once", () => {
+  const twice = { ...watched(30), requested: { "/7.ts": 1, "/8.ts": 2 }, appended: { "/7.ts": 2, "/8.ts": 1 } };
+  assert.deepEqual(judge(twice, 30).reasons, []);
+  assert.deepEqual(judge(twice, 30, { once: true }).reasons, ["asked for again: /8.ts", "appended again: /7.ts"]);
+});
+
+test("latencies are medians of the samples that have one", () => {
+  const near = watched(30);
+  near.samples.forEach((sample, second) => (sample.latency = second < 3 ? null : second < 20 ? 1.5 : 9));
+  assert.equal(judge(near, 30).latency, 1.5);
+  assert.equal(judge(near, 30).behind, undefined);
+});
+
 test("a fatal error is a failure and a recovered one is not", () => {
   const error = { type: "networkError", details: "fragLoadError" };
   assert.equal(judge({ ...watched(30), errors: [{ ...error, fatal: false }] }, 30).ok, true);

@@ -92,7 +92,7 @@ fn configuration_text(root: &Path, port: u16, rtmp: &str) -> String {
          events {{ worker_connections 512; }}
          {rtmp}
          http {{
-             types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
+             types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; video/mp4 mp4 m4s; }}
              log_format reads '$uri';
              access_log {root}/access.log reads;
              client_body_temp_path {root}/body; proxy_temp_path {root}/proxy; fastcgi_temp_path {root}/fastcgi;
@@ -101,6 +101,8 @@ fn configuration_text(root: &Path, port: u16, rtmp: &str) -> String {
                  listen 127.0.0.1:{port};
                  root {root}/media;
                  location ~ m3u8$ {{ add_header Cache-Control no-cache; }}
+                 location ~ /shared/.*key$ {{ add_header Cache-Control max-age=60; }}
+                 location ~ /guarded/.*key$ {{ add_header Cache-Control no-store; }}
              }}
          }}"
     )

@@ -20,7 +20,7 @@ pub(crate) struct Watched {
 
 /// Plays one rendition for a while; `rendition` counts through those of the multivariant playlist.
 pub(crate) async fn watch(url: String, rendition: usize, period: Duration) -> Watched {
-    let viewer = Viewer { client: Client::builder(TokioExecutor::new()).build_http() };
+    let viewer = Viewer::new();
     let end = Instant::now() + period;
     let mut watched = Watched::default();
     if let Err(complaint) = viewer.play(&url, rendition, end, &mut watched).await {
@@ -31,14 +31,20 @@ pub(crate) async fn watch(url: String, rendition: usize, period: Duration) -> Wa
 
 /// The answer's text, or what is wrong with it.
 pub(crate) async fn text(url: &str) -> Result<String, String> {
-    Viewer { client: Client::builder(TokioExecutor::new()).build_http() }.text(url).await
+    Viewer::new().text(url).await
 }
 
-struct Viewer {
+/// Whoever asks for playlists and segments; it keeps its connections.
+#[derive(Debug)]
+pub(crate) struct Viewer {
     client: Client<HttpConnector, Empty<Bytes>>,
 }
 
 impl Viewer {
+    pub(crate) fn new() -> Self {
+        Self { client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
     async fn play(
         &self,
         url: &str,
@@ -67,7 +73,7 @@ impl Viewer {
         Ok(())
     }
 
-    async fn media_playlist(&self, url: &str, rendition: usize) -> Result<String, String> {
+    pub(crate) async fn media_playlist(&self, url: &str, rendition: usize) -> Result<String, String> {
         let playlist = self.text(url).await?;
         if !playlist.contains("#EXT-X-STREAM-INF") {
             return Ok(url.to_owned());
@@ -77,11 +83,11 @@ impl Viewer {
         Ok(resolve(url, chosen))
     }
 
-    async fn text(&self, url: &str) -> Result<String, String> {
+    pub(crate) async fn text(&self, url: &str) -> Result<String, String> {
         String::from_utf8(self.body(url).await?.to_vec()).map_err(|error| format!("{url}: {error}"))
     }
 
-    async fn body(&self, url: &str) -> Result<Bytes, String> {
+    pub(crate) async fn body(&self, url: &str) -> Result<Bytes, String> {
         let complain = |error: &dyn std::error::Error| format!("{url}: {error}");
         let address = url.parse().map_err(|error: http::uri::InvalidUri| complain(&error))?;
         let answer = self.client.get(address).await.map_err(|error| complain(&error))?;
@@ -106,7 +112,7 @@ fn target_duration(playlist: &str) -> Duration {
 }
 
 /// A playlist's own addresses are relative to it, or to its host.
-fn resolve(base: &str, reference: &str) -> String {
+pub(crate) fn resolve(base: &str, reference: &str) -> String {
     if reference.contains("://") {
         return reference.to_owned();
     }

@@ -5,7 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// Time for a program to end in order.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running program; it is killed, by its own process id, when this value goes.
 #[derive(Debug)]
@@ -28,6 +31,15 @@ impl Process {
     /// What the program has written to its standard error so far.
     pub(crate) fn complaints(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned()
+    }
+
+    /// Tells it to end, as Ctrl-C does, and waits until it has.
+    pub(crate) async fn interrupt(mut self) {
+        let id = self.child.id().expect("it has not ended").to_string();
+        let sent = Command::new("sh").args(["-c", "kill -INT \"$0\"", &id]).status().await;
+        assert!(sent.expect("a shell").success(), "{} could not be told to end", self.name);
+        let ended = timeout(ENDS_WITHIN, self.child.wait()).await;
+        ended.unwrap_or_else(|late| panic!("{} does not end: {late}", self.name)).expect("a status");
     }
 
     /// Fails if the program has ended by itself.

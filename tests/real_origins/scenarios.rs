@@ -12,7 +12,7 @@ use crate::tiers::Tiers;
 use crate::{audience, encoder, player};
 
 /// Real time is measured here, so one scenario has the machine to itself.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// How long an encoder may take to its third segment.
 const ON_AIR_WITHIN: Duration = Duration::from_secs(30);
@@ -48,7 +48,7 @@ async fn rtmp_packaged_by_nginx_plays_everywhere() {
 async fn hls_pushed_by_ffmpeg_plays_everywhere() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let logs = tempfile::TempDir::with_prefix("tidegate-push-").expect("a folder for the encoder");
-    let origin = Stub::taking_pushes().await;
+    let origin = Stub::start().await;
     let mut encoder = encoder::pushing_hls(&format!("{}/ingest/show", origin.http), logs.path());
     on_air(&origin.http, "/ingest/show/v1/live.m3u8").await;
 
@@ -59,7 +59,7 @@ async fn hls_pushed_by_ffmpeg_plays_everywhere() {
 
 /// Puts a shield and two edges in front of the origin and lets everybody watch.
 async fn plays_everywhere(origin: &str, stream: &str) {
-    let mut tiers = Tiers::in_front_of(origin).await;
+    let mut tiers = Tiers::in_front_of(&[origin]).await;
     audience::watch(&tiers.urls(stream)).await.assert_content();
     tiers.assert_alive();
 }
@@ -73,7 +73,7 @@ fn assert_each_segment_was_read_once(reads: &BTreeMap<String, u64>) {
 }
 
 /// Waits until three segments are listed: what every player wants to begin with.
-async fn on_air(origin: &str, media_playlist: &str) {
+pub(crate) async fn on_air(origin: &str, media_playlist: &str) {
     let url = format!("{origin}{media_playlist}");
     until(&format!("three segments at {url}"), ON_AIR_WITHIN, async || {
         let playlist = player::text(&url).await.ok()?;

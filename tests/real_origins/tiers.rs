@@ -20,11 +20,11 @@ pub(crate) struct Tiers {
 }
 
 impl Tiers {
-    /// Starts everything in front of an origin and waits until it is ready.
-    pub(crate) async fn in_front_of(origin: &str) -> Self {
+    /// Starts everything in front of a site's origins, the primary first, and waits until it is ready.
+    pub(crate) async fn in_front_of(origins: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tidegate-tiers-").expect("a folder for the tiers");
         let shield =
-            Tier::start("shield", "shield", &format!("[[site]]\norigins = [\"{origin}\"]\n"), folder.path())
+            Tier::start("shield", "shield", &format!("[[site]]\norigins = {origins:?}\n"), folder.path())
                 .await;
         let upstream = format!("shields = [\"{}\"]\n[[site]]\n", shield.http);
         let first = Tier::start("edge", "edge-1", &upstream, folder.path()).await;
@@ -37,6 +37,28 @@ impl Tiers {
         self.edges.iter().map(|edge| format!("{}{path}", edge.http)).collect()
     }
 
+    /// What the shield has counted of something.
+    pub(crate) async fn at_shield(&self, counter: &str) -> u64 {
+        self.shield.count(counter).await
+    }
+
+    /// What the edges have counted of something, together.
+    pub(crate) async fn at_edges(&self, counter: &str) -> u64 {
+        let [first, second] = &self.edges;
+        first.count(counter).await + second.count(counter).await
+    }
+
+    /// Waits until the shield waits for nothing from its origins.
+    pub(crate) async fn shield_has_all(&self) {
+        let status = format!("{}/v1/status", self.shield.operators);
+        until("the shield has what it has asked for", READY_WITHIN, async || {
+            let told = player::text(&status).await.expect("a status");
+            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+            (told["fills"]["count"] == 0).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) fn assert_alive(&mut self) {
         self.shield.process.assert_alive();
         self.edges.iter_mut().for_each(|edge| edge.process.assert_alive());
@@ -47,6 +69,7 @@ impl Tiers {
 struct Tier {
     process: Process,
     http: String,
+    operators: String,
 }
 
 impl Tier {
@@ -62,13 +85,26 @@ impl Tier {
         let mut tier = Self {
             process: Process::start(name, &mut command, folder),
             http: format!("http://127.0.0.1:{viewers}"),
+            operators: format!("http://127.0.0.1:{operators}"),
         };
-        let ready = format!("http://127.0.0.1:{operators}/readyz");
+        let ready = format!("{}/readyz", tier.operators);
         until(&format!("{name} is ready"), READY_WITHIN, async || {
             tier.process.assert_alive();
             player::text(&ready).await.ok()
         })
         .await;
         tier
+    }
+
+    /// The sum of a counter's samples.
+    async fn count(&self, counter: &str) -> u64 {
+        let metrics = player::text(&format!("{}/metrics", self.operators)).await.expect("metrics");
+        let samples = metrics.lines().filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            (name.split('{').next() == Some(counter)).then(|| value.parse::<u64>().expect("a whole number"))
+        });
+        let samples: Vec<_> = samples.collect();
+        assert!(!samples.is_empty(), "nothing is called {counter}");
+        samples.iter().sum()
     }
 }

@@ -126,7 +126,7 @@ pub struct Job {
     pub ask: Ask,
     /// Whom to ask, in order.
     pub candidates: Vec<Arc<Source>>,
-    /// How many of them are asked at most, rescues included.
+    /// How many of them are asked at most, rescues included, unless the desk has them asked again.
     pub tries_max: usize,
     /// An unwanted fill goes on when at most so many bytes are missing.
     pub finish_within: u64,
@@ -146,9 +146,10 @@ pub struct Asker {
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
     let mut last: Last<'_> = (Trouble::Nobody, None, None);
-    for (tried, source) in job.candidates.iter().cycle().take(job.tries_max).enumerate() {
-        if tried > 0 && tried.is_multiple_of(job.candidates.len()) {
-            let Some(pause) = desk.again(last.0, tried / job.candidates.len()) else { break };
+    let round: Vec<_> = job.candidates.iter().take(job.tries_max).enumerate().collect();
+    for (tried, (index, source)) in round.iter().cycle().enumerate() {
+        if tried > 0 && *index == 0 {
+            let Some(pause) = desk.again(last.0, tried / round.len()) else { break };
             tokio::time::sleep(pause).await;
         }
         if let Some(failed) = last.1 {
@@ -157,7 +158,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
-                let rescue = Rescue::of(&job, &reply, tried + 1);
+                let rescue = Rescue::of(&job, &reply, index + 1);
                 return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
             }
             Attempt::Filled(body) => {

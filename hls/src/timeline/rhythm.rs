@@ -47,6 +47,10 @@ impl Rhythm {
         let bracket = last.map_or(seen, |last| last.after(interval, self.unconfirmed).meet(seen));
         if let (Some(_), Some(moved)) = (last, self.moved) {
             let between = now.saturating_sub(moved);
+            if between > longest(media, before) {
+                // It was interrupted, or the way to it was: that is no rhythm.
+                (self.mean, self.moves) = (None, 0);
+            }
             // The first version was seen at any time after it had come.
             if self.moves > 0 {
                 self.mean = Some(self.mean.map_or(between, |mean| (mean * 3 + between) / 4));
@@ -124,6 +128,13 @@ fn announced(media: &Media) -> Duration {
     };
     // A segment that claims to be much longer than any may be is not waited for.
     interval.clamp(INTERVAL_MIN, media.pace() * 2)
+}
+
+/// How long the segments that are new may have taken, if nothing was in the way.
+fn longest(media: &Media, before: Option<Position>) -> Duration {
+    let segments = before.map_or(0, |before| media.next_sequence().saturating_sub(before.sequence));
+    let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
+    media.pace().saturating_mul(segments) * 3 / 2
 }
 
 /// Versions that were missed would make the time between moves look long.

@@ -104,6 +104,18 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
 }
 
+/// Who was cut off for some time, or kept waiting by a backup that lags behind, does not expect to be so again.
+#[test]
+fn an_interruption_is_not_taken_for_the_rhythm() {
+    let mut timeline = Timeline::default();
+    for number in 0..5 {
+        timeline.observe(&live(number, 3), seconds(2 * number));
+    }
+    timeline.observe(&live(5, 3), seconds(16));
+    let due = timeline.next_due().unwrap();
+    assert!(due <= seconds(18) + TARGET / 16, "{due:?}");
+}
+
 #[test]
 fn an_encoder_that_publishes_two_segments_at_once_is_found_out() {
     check(&polls(TARGET * 2, 2, seconds(10), |_| Duration::ZERO)).unwrap();
