@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Object};
 use tidegate_hls::{Kind, Playlist};
+use tidegate_upstream::Trouble;
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -30,13 +31,14 @@ pub(crate) async fn object(
     client: &mut Client,
     request: &Request,
     object: &Arc<Object>,
-    course: Course<'_>,
+    mut course: Course<'_>,
 ) -> Account {
     let mut account = Account::of(request, course.fate).with_object(object);
     object.is_asked();
     if let Some(stream) = live_stream(tier, request, object) {
         tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
         account = account.live();
+        course.trouble = stream.trouble();
     }
     client.known().fate = Some(course.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
@@ -136,7 +138,8 @@ pub(crate) async fn failed(
 ) -> Account {
     let (mut headers, body) = refusal::failed(tier, failure);
     allow_reading(tier, &request.site, &mut headers);
-    mark(tier, &mut headers, Course { fate: Fate::Failed, reason, failure: Some(failure) }, None);
+    let course = Course { fate: Fate::Failed, reason, failure: Some(failure), trouble: None };
+    mark(tier, &mut headers, course, None);
     let account = Account::of(request, Fate::Failed).because(failure);
     account.sent(send(client, failure.status, &headers, body.into()).await)
 }
@@ -161,17 +164,19 @@ pub(crate) struct Course<'a> {
     pub(crate) reason: Option<Reason>,
     /// What failed on the way.
     pub(crate) failure: Option<&'a Failure>,
+    /// What keeps a newer version of a live playlist away.
+    pub(crate) trouble: Option<Trouble>,
 }
 
 impl Course<'_> {
     /// It went no further than this node.
     pub(crate) const fn here(fate: Fate) -> Self {
-        Self { fate, reason: None, failure: None }
+        Self { fate, reason: None, failure: None, trouble: None }
     }
 
     /// It went forward.
     pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
-        Self { fate, reason: Some(reason), failure: None }
+        Self { fate, reason: Some(reason), failure: None, trouble: None }
     }
 }
 
@@ -188,7 +193,8 @@ pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, obj
         (_, Some(_)) => received,
         (_, None) => object.map(|object| object.head.status.as_u16()),
     };
-    let detail = course.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
+    let failed = course.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
+    let detail = failed.or_else(|| course.trouble.map(Trouble::token));
     let outcome = course.fate.outcome(course.reason, status, object.is_some());
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
     cache_status::append_x_cache(headers, course.fate);

@@ -151,7 +151,7 @@ async fn decide(
             answer::failed(tier, client, request, &failure, None).await
         }
         Lookup::Failed { failure, stand_in: Some(object) } => {
-            let course = Course { fate: Fate::StaleIfError, reason: None, failure: Some(&failure) };
+            let course = Course { failure: Some(&failure), ..Course::here(Fate::StaleIfError) };
             answer::object(tier, client, request, &object, course).await
         }
         Lookup::Join(ticket) => {
@@ -222,8 +222,8 @@ async fn wait(
             answer::failed(tier, client, request, &failure, Some(reason)).await
         }
         Ok(Answer::Failed { failure, stand_in: Some(object) }) => {
-            let reason = Some(Reason::Stale);
-            let course = Course { fate: Fate::StaleIfError, reason, failure: Some(&failure) };
+            let course = Course::forward(Fate::StaleIfError, Reason::Stale);
+            let course = Course { failure: Some(&failure), ..course };
             answer::object(tier, client, request, &object, course).await
         }
         Err(None) => Account::gone(request),

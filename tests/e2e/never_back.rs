@@ -19,6 +19,8 @@ async fn d9_a_playlist_never_goes_back() {
         house.shield.count("tidegate_backward_playlists_total", "").await > 0
     })
     .await;
+    let at_shield = viewer(house.shield.addr()).get(PUSHED).await;
+    assert!(at_shield.header("cache-status").contains("detail=playlist_backward"), "and viewers are told");
     push(&house.origin, &playlist(1, 11..17, "")).await;
     house.reaches(PUSHED, 11).await;
 }
@@ -46,12 +48,16 @@ async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
     push(&backup, &playlist(1, 10..16, "")).await;
     let shield = shield().origin(&primary).origin(&backup).run().await;
     let edge = edge().shield(&shield).run().await;
-    let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);
-    assert_eq!(get().await, 10);
+    let ask = async || viewer(edge.addr()).get(PUSHED).await;
+    let status = async || ask().await.header("cache-status").to_owned();
+    assert_eq!(sequence(&ask().await), 10);
+    assert!(!status().await.contains("detail"));
 
+    until("viewers are told", async || status().await.contains("detail=playlist_frozen")).await;
     push(&backup, &playlist(1, 11..17, "")).await;
-    until("the backup's version is there", async || get().await == 11).await;
+    until("the backup's version is there", async || sequence(&ask().await) == 11).await;
     assert!(shield.count("tidegate_failovers_total", "reason=\"frozen\"").await > 0);
+    assert!(!status().await.contains("detail"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

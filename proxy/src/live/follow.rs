@@ -69,7 +69,11 @@ impl Follower {
             let mut newest = self.stream.newest();
             let _in_time = timeout(media.pace() / 4, newest.changed()).await;
         }
-        self.stream.media().is_some_and(|newest| newest.position() != media.position())
+        let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
+        if !has_moved {
+            self.stream.has_waited();
+        }
+        has_moved
     }
 
     /// Whether the next version is waited for where it is asked for. A shield always can, for its edges' sake.

@@ -1,11 +1,12 @@
 //! One media playlist: how far it is, and who wants to know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
+use tidegate_upstream::Trouble;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -17,6 +18,8 @@ pub(crate) struct Stream {
     /// The version that has come and is not yet known to be stored.
     arrived: Mutex<Option<Arc<Media>>>,
     newest: watch::Sender<Option<Arc<Media>>>,
+    /// See [`Stream::trouble`].
+    trouble: AtomicU8,
     /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
     /// after the newest.
     known: AtomicU64,
@@ -49,6 +52,7 @@ impl Stream {
             timeline: Mutex::default(),
             arrived: Mutex::default(),
             newest: watch::Sender::new(None),
+            trouble: AtomicU8::new(0),
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
@@ -59,6 +63,12 @@ impl Stream {
 
     /// Holds a version against what is known. It was asked for at `asked`, and made `age` ago.
     pub(crate) fn arrives(&self, media: Media, asked: Instant, age: Duration) -> Arrival {
+        let arrival = self.judge(media, asked, age);
+        self.is_troubled_by(arrival);
+        arrival
+    }
+
+    fn judge(&self, media: Media, asked: Instant, age: Duration) -> Arrival {
         let now = self.now();
         let mut timeline = self.timeline.lock();
         // That it has moved is certain now; that it had not, only when it was asked for.
@@ -93,11 +103,14 @@ impl Stream {
         let Some(media) = newest else { return Arrival::Welcome };
         let now = self.now();
         let mut timeline = self.timeline.lock();
-        match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
+        let arrival = match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
             Step::Backward { .. } | Step::Restarting => Arrival::Backward,
             _ if timeline.is_frozen(now) => Arrival::Frozen,
             _ => Arrival::Welcome,
-        }
+        };
+        drop(timeline);
+        self.is_troubled_by(arrival);
+        arrival
     }
 
     /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
@@ -143,6 +156,32 @@ impl Stream {
     /// Something that it announced has so many bytes.
     pub(super) fn has_brought(&self, bytes: u64) {
         self.usual_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What keeps a newer version away: the source that was asked last is behind, or stands still.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        match self.trouble.load(Ordering::Relaxed) {
+            BACKWARD => Some(Trouble::Backward),
+            FROZEN => Some(Trouble::Frozen),
+            _ => None,
+        }
+    }
+
+    /// A version has arrived, or nothing new.
+    fn is_troubled_by(&self, arrival: Arrival) {
+        let trouble = match arrival {
+            Arrival::Welcome | Arrival::Restarted(_) => 0,
+            Arrival::Backward => BACKWARD,
+            Arrival::Frozen => FROZEN,
+        };
+        self.trouble.store(trouble, Ordering::Relaxed);
+    }
+
+    /// Nothing has come: the source may hold its answer, or give none.
+    pub(super) fn has_waited(&self) {
+        if self.timeline.lock().is_frozen(self.now()) {
+            self.is_troubled_by(Arrival::Frozen);
+        }
     }
 
     /// When the next version is due.
@@ -195,6 +234,9 @@ impl Stream {
         moment.saturating_duration_since(self.began)
     }
 }
+
+const BACKWARD: u8 = 1;
+const FROZEN: u8 = 2;
 
 /// What is expected before anything is known: two seconds of four megabits.
 const USUAL_BYTES: u64 = 1 << 20;
