@@ -1,5 +1,6 @@
 //! What answers mean to a site: the rulings for one request's fill.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,10 @@ pub(crate) struct Rulings {
     sent: HeaderMap,
     /// Whether the answer is to be held until there is something new.
     is_held: bool,
+    /// What came is held from now on.
+    is_stored: AtomicBool,
+    /// A source was refused for standing still: better than none.
+    was_frozen: AtomicBool,
 }
 
 impl Rulings {
@@ -46,6 +51,8 @@ impl Rulings {
             request: request.clone(),
             sent,
             is_held: false,
+            is_stored: AtomicBool::new(false),
+            was_frozen: AtomicBool::new(false),
         }
     }
 
@@ -59,13 +66,20 @@ impl Rulings {
         let Self { tier, request, sent, .. } = self;
         let Some(stream) = self.stream.get() else { return };
         let is_first = stream.media().is_none();
-        if let Some(news) = stream.publish() {
+        if !self.is_stored.load(Ordering::Acquire) {
+            stream.dismiss();
+        } else if let Some(news) = stream.publish() {
             if !news.is_empty() {
                 tier.metrics().live.versions.inc();
             }
-            if let Some(media) = stream.media().filter(|_| is_first) {
-                tier.streams().weigh_again(&request.key, stream);
-                live::listed(tier, request, &media);
+            if let Some(media) = stream.media() {
+                // A list that grows is weighed each time it has doubled.
+                if is_first || media.segments.len().is_power_of_two() {
+                    tier.streams().weigh_again(&request.key, stream);
+                }
+                if is_first {
+                    live::listed(tier, request, &media);
+                }
             }
             live::announced(tier, request, stream, &news, sent);
             live::reported(tier, request, stream);
@@ -88,7 +102,9 @@ impl Rulings {
                 "stream began anew"
             );
             self.tier.metrics().live.restarts.inc();
+            // What has slid out of the old list is known by the new one, which uses its names again.
             live::fence_off(&self.tier, &self.request, &old);
+            live::fence_off(&self.tier, &self.request, media);
         }
         self.admit(arrival)
     }
@@ -105,6 +121,7 @@ impl Rulings {
             Arrival::Frozen if self.is_last_asked() => Ok(()),
             Arrival::Frozen => {
                 metrics.frozen.inc();
+                self.was_frozen.store(true, Ordering::Relaxed);
                 Err(Trouble::Frozen)
             }
         }
@@ -240,6 +257,9 @@ impl Desk for Rulings {
         if let Some(age) = head.headers.get(header::AGE) {
             judged.headers.insert(header::AGE, age.clone());
         }
+        if let Some(media) = playlist.as_ref().and_then(Playlist::as_media) {
+            live::pieces(&self.tier, &self.request, media);
+        }
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let live = playlist.as_ref().and_then(Playlist::as_media).filter(|_| stale.variant.is_none());
@@ -264,6 +284,10 @@ impl Desk for Rulings {
     }
 
     fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration> {
+        if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
+            // Nobody does better than the one that stands still.
+            return Some(Duration::ZERO);
+        }
         let Trouble::Status(status) = trouble else { return None };
         let doublings =
             u32::try_from(rounds).ok()?.checked_sub(1).filter(|&doublings| doublings < EARLY_ROUNDS)?;
@@ -295,7 +319,10 @@ impl Desk for Rulings {
             Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
             Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
             Event::Rescued(_) => metrics.rescued_bodies.inc(),
-            Event::Ended(ending, viewers) => metrics.fill_ended(ending.into(), viewers),
+            Event::Ended(ending, viewers) => {
+                self.is_stored.store(ending == Ending::Stored, Ordering::Release);
+                metrics.fill_ended(ending.into(), viewers);
+            }
         }
     }
 }

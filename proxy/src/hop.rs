@@ -6,7 +6,7 @@ use crate::field;
 
 mod marks;
 
-pub use marks::{CDN_LOOP, append_cdn_loop, append_via, loops};
+pub use marks::{CDN_LOOP, SLICE, append_cdn_loop, append_via, loops};
 
 /// Whether a header concerns one connection only (RFC 9110 7.6.1, 11.7; RFC 9113 8.2.2).
 ///
@@ -44,9 +44,9 @@ pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
 }
 
 /// A request's headers when it is passed for one viewer alone: all end-to-end ones, with cookies, authorization, range
-/// and conditions. The caller adds `Host`.
+/// and conditions. The caller adds `Host`, and what tiers tell each other.
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
-    kept(viewer, |name| *name != header::HOST)
+    kept(viewer, |name| *name != header::HOST && *name != SLICE)
 }
 
 /// Whether a shared fill carries this header of the first asker's.

@@ -23,7 +23,10 @@ use crate::tier::Tier;
 
 /// Asks for one viewer and gives on what comes.
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
-    let headers = hop::pass_headers(client.headers());
+    let mut headers = hop::pass_headers(client.headers());
+    if let Some(slice) = request.slice {
+        slice.ask(&mut headers, request.site.has_shields);
+    }
     let rulings = Arc::new(Rulings::new(tier, request, headers.clone()));
     let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();

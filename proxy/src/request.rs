@@ -1,7 +1,7 @@
 //! The request's fate. This is the only file that branches on it.
 //!
 //! 1. read: the target becomes a [`Resource`], the host a site
-//! 2. admit: method, loop
+//! 2. admit: method, body, loop
 //! 3. hold: a request for the next version of a live playlist waits for it (`live.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: whoever is elected starts a detached fill
@@ -25,12 +25,12 @@ use crate::client::{Client, Gone};
 use crate::conditional;
 use crate::desk::Rulings;
 use crate::fate::Fate;
-use crate::hop;
+use crate::hop::{self, SLICE};
 use crate::live::{self, Held, Stream};
 use crate::pass;
 use crate::refusal::Refusal;
 use crate::site::Site;
-use crate::slice::{SLICE, Slice};
+use crate::slice::Slice;
 use crate::target;
 use crate::tier::{Role, Tier};
 use crate::vary;

@@ -7,15 +7,13 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use tidegate_cache::Key;
 use tidegate_hls::ByteRange;
 
+use crate::hop::SLICE;
 use crate::range::{self, Span, Spec};
 use crate::site::Site;
-
-/// Set by a tier that asks the next one for a piece: that one need not have seen the playlist.
-pub(crate) static SLICE: HeaderName = HeaderName::from_static("tidegate-slice");
 
 /// The bytes, of whatever resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +73,7 @@ impl fmt::Display for Slice {
 mod tests {
     use super::*;
 
-    fn asked(fields: &[(HeaderName, &'static str)]) -> Option<String> {
+    fn asked(fields: &[(http::HeaderName, &'static str)]) -> Option<String> {
         let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
         Slice::asked(&Method::GET, &fields.collect()).map(|slice| slice.to_string())
     }

@@ -99,8 +99,8 @@ async fn assert_keys_are_kept_as_the_origin_allows(origin: &Nginx, tiers: &Tiers
     assert_eq!(reads("guarded"), guarded + 2);
 }
 
-/// All segments are ranges of one file, which grows: the tiers fetch it anew whenever a range is announced. The list is
-/// as long as the file: of one that slides over such a file, ffmpeg 5.1 never counts the numbers on.
+/// All segments are ranges of one file, which grows: each is an object of its own. The list is as long as the file: of
+/// one that slides over such a file, ffmpeg 5.1 never counts the numbers on.
 #[tokio::test(flavor = "multi_thread")]
 async fn ranges_of_a_file_that_grows_play() {
     let _alone = ONE_AT_A_TIME.lock().await;

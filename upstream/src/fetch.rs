@@ -252,9 +252,18 @@ async fn attempt(
         };
     }
     let is_asked_for = match (reply.head.status, &job.ask.span) {
-        (StatusCode::PARTIAL_CONTENT, Some(span)) => {
-            content_range(&reply.head.headers).is_some_and(|(sent, _)| sent == *span)
-        }
+        (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&reply.head.headers) {
+            Some((sent, _)) if sent == *span => true,
+            // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
+            Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
+                let trouble = Trouble::Status(StatusCode::RANGE_NOT_SATISFIABLE);
+                return match desk.again(trouble, 1) {
+                    Some(_) => refuse(reply, trouble),
+                    None => Attempt::Pass(reply, Duration::ZERO),
+                };
+            }
+            _ => false,
+        },
         (StatusCode::OK, Some(_)) | (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => false,
         _ => true,
     };

@@ -8,6 +8,9 @@ use crate::field;
 /// The field of RFC 8586.
 pub static CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
+/// Set by a tier that asks the next one for a piece of a resource (`slice.rs`): that one need not have seen the playlist.
+pub static SLICE: HeaderName = HeaderName::from_static("tidegate-slice");
+
 /// Adds this node to `Via`. `received` is the version in which the message came.
 pub fn append_via(headers: &mut HeaderMap, received: Version, node: &str) {
     let version = match received {

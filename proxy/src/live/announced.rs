@@ -11,12 +11,13 @@ pub(super) struct Announced {
     in_pieces: moka::sync::Cache<Key, (), ahash::RandomState>,
 }
 
-/// Beyond any playlist's length times its target duration, a missing object is just missing.
+/// What was announced longer ago and is missing is just missing. It is remembered when it is new, not as long as it is
+/// listed: nobody but those who come late asks for more.
 const REMEMBERED_FOR: Duration = Duration::from_mins(2);
 /// So many are remembered; the oldest are forgotten first.
 const OBJECTS_MAX: u64 = 200_000;
-/// A recording is known to come in pieces as long as somebody watches it, and a pause lasts.
-const WATCHED_FOR: Duration = Duration::from_hours(1);
+/// A recording is known to come in pieces for longer than its playlist is held without being asked for again.
+const WATCHED_FOR: Duration = Duration::from_hours(24);
 /// So many of them are known; those that nobody asked for longest are forgotten first.
 const RESOURCES_MAX: u64 = 20_000;
 

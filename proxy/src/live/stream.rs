@@ -121,6 +121,11 @@ impl Stream {
         Some(news)
     }
 
+    /// What has come is not stored after all.
+    pub(crate) fn dismiss(&self) {
+        *self.arrived.lock() = None;
+    }
+
     /// The segments that it makes this tier remember, and what it costs besides, in segments.
     pub(super) fn weight(&self) -> u32 {
         let segments = self.newest.borrow().as_ref().map_or(0, |media| media.segments.len());
