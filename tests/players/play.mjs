@@ -30,6 +30,8 @@ const allowed = {
   stallMax: Number(values["stall-max"]),
   leapsMax: Number(values["leaps-max"]),
   once: values.once,
+  // hls.js 1.7 was seen to throw once within a minute of low latency on a busy machine, and to play on.
+  pageErrorsMax: values["low-latency"] ? 1 : 0,
 };
 if (
   Boolean(values.url) === Boolean(values.page) ||

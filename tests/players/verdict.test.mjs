@@ -86,5 +86,7 @@ test("a fatal error is a failure and a recovered one is not", () => {
 });
 
 test("a script error in the page is a failure", () => {
-  assert.match(judge({ ...watched(30), pageErrors: ["TypeError: x"] }, 30).reasons[0], /page: TypeError/);
+  const erring = { ...watched(30), pageErrors: ["TypeError: x"] };
+  assert.match(judge(erring, 30).reasons[0], /page: TypeError/);
+  assert.deepEqual(judge(erring, 30, { pageErrorsMax: 1 }).reasons, []);
 });
