@@ -144,6 +144,13 @@ impl Rulings {
         }
     }
 
+    /// The media playlist that has come, if it is one. What it lists in pieces is remembered.
+    fn read<'a>(&self, playlist: Option<&'a Playlist>) -> Option<&'a Media> {
+        let media = playlist.and_then(Playlist::as_media)?;
+        live::pieces(&self.tier, &self.request, media);
+        Some(media)
+    }
+
     /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
     /// the origin cannot.
     fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
@@ -221,13 +228,11 @@ impl Desk for Rulings {
             }
             Err(_error) => None,
         };
-        if let Some(media) = playlist.as_ref().and_then(Playlist::as_media) {
-            live::pieces(&self.tier, &self.request, media);
-        }
+        let media = self.read(playlist.as_ref());
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 // What varies is several playlists in one, which cannot be followed as one.
-                let live = playlist.as_ref().and_then(Playlist::as_media).filter(|_| variant.is_none());
+                let live = media.filter(|_| variant.is_none());
                 if let Some(media) = live
                     && let Err(trouble) = self.arrives(media, lifetimes.age)
                 {
@@ -257,12 +262,10 @@ impl Desk for Rulings {
         if let Some(age) = head.headers.get(header::AGE) {
             judged.headers.insert(header::AGE, age.clone());
         }
-        if let Some(media) = playlist.as_ref().and_then(Playlist::as_media) {
-            live::pieces(&self.tier, &self.request, media);
-        }
+        let media = self.read(playlist.as_ref());
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
-                let live = playlist.as_ref().and_then(Playlist::as_media).filter(|_| stale.variant.is_none());
+                let live = media.filter(|_| stale.variant.is_none());
                 if let Some(stream) = self.stream.get().filter(|_| live.is_some()) {
                     let asked = self.asked.lock().1;
                     self.admit(stream.is_unchanged(asked, lifetimes.age))?;

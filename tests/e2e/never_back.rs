@@ -2,10 +2,29 @@
 //! begins anew is not mixed with the old one. Section numbers are those of HLS (rfc8216bis).
 
 use tidegate_origin_stub::Fault;
-use tidegate_tests::{edge, origin, shield, until, viewer};
+use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
 
 use crate::house::{House, PUSHED, playlist, push, put, segments, sequence};
 use crate::low_latency::{LOW_LATENCY, PART, begin_segment};
+
+/// An edge and a shield in front of two origins.
+struct Pair {
+    primary: Origin,
+    backup: Origin,
+    shield: Running,
+    edge: Running,
+}
+
+impl Pair {
+    /// Both origins have this playlist.
+    async fn with(playlist: &str) -> Self {
+        let (primary, backup) = (origin().run().await, origin().run().await);
+        push(&primary, playlist).await;
+        push(&backup, playlist).await;
+        let shield = shield().origin(&primary).origin(&backup).run().await;
+        Self { edge: edge().shield(&shield).run().await, primary, backup, shield }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d9_a_playlist_never_goes_back() {
@@ -27,11 +46,7 @@ async fn d9_a_playlist_never_goes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
-    let (primary, backup) = (origin().run().await, origin().run().await);
-    push(&primary, &playlist(1, 10..16, "")).await;
-    push(&backup, &playlist(1, 10..16, "")).await;
-    let shield = shield().origin(&primary).origin(&backup).run().await;
-    let edge = edge().shield(&shield).run().await;
+    let Pair { primary, backup, shield, edge } = Pair::with(&playlist(1, 10..16, "")).await;
     let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);
     assert_eq!(get().await, 10);
 
@@ -43,18 +58,14 @@ async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
-    let (primary, backup) = (origin().run().await, origin().run().await);
-    push(&primary, &playlist(1, 10..16, "")).await;
-    push(&backup, &playlist(1, 10..16, "")).await;
-    let shield = shield().origin(&primary).origin(&backup).run().await;
-    let edge = edge().shield(&shield).run().await;
+    let Pair { backup, shield, edge, .. } = &Pair::with(&playlist(1, 10..16, "")).await;
     let ask = async || viewer(edge.addr()).get(PUSHED).await;
     let status = async || ask().await.header("cache-status").to_owned();
     assert_eq!(sequence(&ask().await), 10);
     assert!(!status().await.contains("detail"));
 
     until("viewers are told", async || status().await.contains("detail=playlist_frozen")).await;
-    push(&backup, &playlist(1, 11..17, "")).await;
+    push(backup, &playlist(1, 11..17, "")).await;
     until("the backup's version is there", async || sequence(&ask().await) == 11).await;
     assert!(shield.count("tidegate_failovers_total", "reason=\"frozen\"").await > 0);
     assert!(!status().await.contains("detail"));

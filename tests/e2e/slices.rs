@@ -38,12 +38,18 @@ fn assert_is(answer: &Answer, segment: u64, total: u64) {
     assert_eq!(answer.header("content-range"), format!("{range}/{total}"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
+/// A file of four segments, and a live playlist of them that the first edge has.
+async fn live() -> House {
     let house = House::standing_still().await;
     put(&house.origin, FILE, &file(4)).await;
     push(&house.origin, &playlist(0, 4, "")).await;
     house.get(PUSHED).await;
+    house
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
+    let house = live().await;
     for segment in 0..4 {
         for _ in 0..2 {
             assert_is(&get(&house, segment).await, segment, 4 * BYTES);
@@ -113,10 +119,7 @@ async fn a_piece_that_breaks_off_goes_on_at_the_other_origin() {
 /// A piece that is listed and not yet there (416) is asked for again, and what the origin sends in full is no piece.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_the_piece_is_never_given_for_it() {
-    let house = House::standing_still().await;
-    put(&house.origin, FILE, &file(4)).await;
-    push(&house.origin, &playlist(0, 4, "")).await;
-    house.get(PUSHED).await;
+    let house = live().await;
     house.origin.fault(Fault::on(FILE).status(416).times(1)).unwrap();
     assert_is(&get(&house, 1).await, 1, 4 * BYTES);
     // The same where a part of it is there.

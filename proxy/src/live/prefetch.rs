@@ -87,7 +87,9 @@ pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
     for (uri, range) in listed.chain(maps.map(|map| (&map.uri, map.range))) {
         if let Some(request) = uri.as_ref().and_then(|uri| refers(playlist, uri)) {
             tier.cache().purge(&request.key);
-            tier.cache().purge(&request.piece(range).key);
+            if range.is_some() {
+                tier.cache().purge(&request.piece(range).key);
+            }
         }
     }
 }
