@@ -11,7 +11,8 @@
 //! - [`Timeline`] is what is remembered of a media playlist from version to version: whether it moves, goes back
 //!   or has begun anew, when the next version is due, what it announces.
 //! - [`Media::reload`] decides what becomes of a blocking request.
-//! - [`delta`] and [`offer`] make the two changes that a node makes to a playlist that passes: all other bytes stay.
+//! - [`delta`], [`offer`] and [`Run`] make the changes that a node makes to a playlist that passes: all other bytes
+//!   stay.
 //! - [`Lifetimes`] says how long an answer may be reused, from what HLS itself promises about it.
 //!
 //! Section numbers are those of draft-pantos-hls-rfc8216bis unless an RFC is named. This crate does not know
@@ -36,7 +37,7 @@ pub use playlist::{
 };
 pub use reload::{Reload, ReloadError};
 pub use resource::{
-    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip,
+    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
 };
-pub use rewrite::{Offer, delta, offer};
+pub use rewrite::{Mark, Offer, Run, delta, offer};
 pub use timeline::{Announced, LAG_PACES_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

@@ -13,7 +13,7 @@ pub use directives::{Directives, Skip};
 pub use error::ResourceError;
 pub use rules::{Pattern, PatternError, QueryDefault, QueryRules};
 
-use crate::Kind;
+use crate::{Kind, Mark};
 use escape::Component;
 
 /// What a request asks for: host, path and the query parameters that count, each in its one spelling.
@@ -86,6 +86,17 @@ impl Resource {
         let query = (!parameters.is_empty()).then(|| parameters.join("&"));
         Self { query, directives, ..self.clone() }
     }
+}
+
+/// A target as origins know it: without a [`Mark`], which only tiers understand.
+pub fn unmarked(path_and_query: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
+    let is_mark = |parameter: &str| parameter.split('=').next() == Some(Mark::NAME);
+    if !query.split('&').any(is_mark) {
+        return Cow::Borrowed(path_and_query);
+    }
+    let own: Vec<&str> = query.split('&').filter(|parameter| !is_mark(parameter)).collect();
+    Cow::Owned(if own.is_empty() { path.to_owned() } else { format!("{path}?{}", own.join("&")) })
 }
 
 fn parse_path(raw: &str, bytes_max: usize) -> Result<Cow<'_, str>, ResourceError> {

@@ -2,11 +2,17 @@
 
 mod attributes;
 mod delta;
+mod joint;
 mod lines;
+mod mark;
 mod offer;
+mod run;
+mod state;
 
 pub use delta::delta;
+pub use mark::Mark;
 pub use offer::{Offer, offer};
+pub use run::Run;
 
 #[cfg(test)]
 mod tests;

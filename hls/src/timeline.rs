@@ -27,8 +27,8 @@ use window::{Shared, Window};
 ///    initialisation section: the stream has begun anew. The query does not count, nor does the server's name.
 /// 2. A greater [`Position`] is a step forward. So is one far ahead that shares no number: versions were missed.
 /// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags behind.
-///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at 0 or 1 where the
-///    known one does not, or is less than half as long, or lies further back than what is remembered.
+///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its encoder's 0 or 1
+///    where the known one does not, or is less than half as long, or lies further back than what is remembered.
 /// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_PACES_MAX`] target
 ///    durations, is the stream from then on.
 /// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
@@ -43,6 +43,8 @@ pub struct Timeline {
     behind: Option<Behind>,
     restarting: Option<Restarting>,
     incarnation: u64,
+    /// See [`Timeline::counts_from`].
+    zero: u64,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,19 @@ impl Timeline {
             Step::Restarted(why) if why != Restart::Lagged && self.is_put_off(media, now) => Step::Restarting,
             step => step,
         }
+    }
+
+    /// Whether a version is of a stream that has begun anew, and how that shows, ready to be played or not.
+    pub fn begins_anew(&self, media: &Media, now: Duration) -> Option<Restart> {
+        match self.compare(media, now) {
+            Step::Restarted(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older run.
+    pub const fn counts_from(&mut self, zero: u64) {
+        self.zero = zero;
     }
 
     fn compare(&self, media: &Media, now: Duration) -> Step {
@@ -154,7 +169,7 @@ impl Timeline {
         if is_empty {
             return Step::Backward { by };
         }
-        if by > RESET_SEGMENTS_MIN && self.begins_anew(media, by, shared) {
+        if by > RESET_SEGMENTS_MIN && self.is_new(media, by, shared) {
             return Step::Restarted(Restart::SequenceReset);
         }
         let is_lagging = self.behind.is_some_and(|behind| {
@@ -173,9 +188,9 @@ impl Timeline {
         is_young && !media.is_ended() && !media.is_startable()
     }
 
-    fn begins_anew(&self, media: &Media, by: u64, shared: Shared) -> bool {
+    fn is_new(&self, media: &Media, by: u64, shared: Shared) -> bool {
         let first = media.media_sequence;
-        let is_first_list = first <= 1 && self.window.first_listed() > first;
+        let is_first_list = first <= self.zero.saturating_add(1) && self.window.first_listed() > first;
         let listed = media.next_sequence() - first;
         let has_shrunk = listed.saturating_mul(2) < self.window.listed();
         let is_out_of_sight = shared == Shared::Nothing && by > window::UNLISTED_MAX as u64;

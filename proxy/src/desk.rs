@@ -9,14 +9,14 @@ use http::{HeaderMap, StatusCode, header};
 use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
-use tidegate_hls::{Kind, Media, Offer, Playlist};
+use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
 use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Source, Trouble};
 use tokio::time::Instant;
 
 use crate::conditional;
 use crate::expires;
 use crate::hop;
-use crate::live::{self, Arrival, Stream};
+use crate::live::{self, Arrival, Stream, Version};
 use crate::metrics::{Failover, FillEnd, UpstreamEnd};
 use crate::request::Request;
 use crate::site::config::LowLatency;
@@ -34,6 +34,8 @@ pub(crate) struct Rulings {
     asked: Mutex<(usize, Instant)>,
     /// What was sent upstream, for the values of what an answer varies by.
     sent: HeaderMap,
+    /// What is held already.
+    stale: Option<Arc<Object>>,
     /// Whether the answer is to be held until there is something new.
     is_held: bool,
     /// What came is held from now on.
@@ -50,6 +52,7 @@ impl Rulings {
             asked: Mutex::new((0, Instant::now())),
             request: request.clone(),
             sent,
+            stale: None,
             is_held: false,
             is_stored: AtomicBool::new(false),
             was_frozen: AtomicBool::new(false),
@@ -59,6 +62,11 @@ impl Rulings {
     /// The sources are asked to hold the request until there is something new.
     pub(crate) fn held(self, is_held: bool) -> Self {
         Self { is_held, ..self }
+    }
+
+    /// The fill is to replace this object.
+    pub(crate) fn over(self, stale: Option<Arc<Object>>) -> Self {
+        Self { stale, ..self }
     }
 
     /// The fill is over. What it brought of a live playlist is made known, and followed from now on.
@@ -87,26 +95,34 @@ impl Rulings {
         live::follow(tier, request, stream, sent);
     }
 
-    /// Holds a version of a media playlist against what is known of the stream.
-    fn arrives(&self, media: &Media, age: Duration) -> Result<(), Trouble> {
-        if !self.request.site.follows() || (self.stream.get().is_none() && media.is_ended()) {
-            return Ok(());
+    /// Holds a version of a media playlist against what is known of the stream; gives it as it goes out.
+    fn arrives(&self, raw: &Media, body: &Bytes, age: Duration) -> Result<Option<Version>, Trouble> {
+        if !self.request.site.follows() || (self.stream.get().is_none() && raw.is_ended()) {
+            return Ok(None);
         }
         let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
         let old = stream.media();
-        let arrival = stream.arrives(media.clone(), self.asked.lock().1, age);
-        if let (Arrival::Restarted(why), Some(old)) = (arrival, old) {
-            tracing::warn!(
-                playlist = self.request.key.path_and_query(),
-                why = why.as_str(),
-                "stream began anew"
-            );
-            self.tier.metrics().live.restarts.inc();
-            // What has slid out of the old list is known by the new one, which uses its names again.
-            live::fence_off(&self.tier, &self.request, &old);
-            live::fence_off(&self.tier, &self.request, media);
+        let published = || Some(crate::answer::joined(self.stale.as_ref()?.body.whole()?));
+        let version = live::version(&self.tier, &self.request, stream, raw, body, published);
+        let arrival = stream.arrives(version.media.clone(), self.asked.lock().1, age);
+        self.admit(arrival)?;
+        match (arrival, old) {
+            (Arrival::Restarted(why), Some(old)) => {
+                self.has_restarted(why.as_str(), false);
+                // What has slid out of the old list is known by the new one, which uses its names again.
+                live::fence_off(&self.tier, &self.request, &old);
+                live::fence_off(&self.tier, &self.request, raw);
+            }
+            _ if version.begins => self.has_restarted(Restart::SequenceReset.as_str(), true),
+            _ => {}
         }
-        self.admit(arrival)
+        stream.is_in(version.run.clone());
+        Ok(Some(version))
+    }
+
+    fn has_restarted(&self, why: &str, joined: bool) {
+        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream began anew");
+        self.tier.metrics().live.restarts.inc();
     }
 
     /// Whether a version may be given out. One that stands still may if nobody else is left to ask.
@@ -144,11 +160,21 @@ impl Rulings {
         }
     }
 
-    /// The media playlist that has come, if it is one. What it lists in pieces is remembered.
-    fn read<'a>(&self, playlist: Option<&'a Playlist>) -> Option<&'a Media> {
-        let media = playlist.and_then(Playlist::as_media)?;
-        live::pieces(&self.tier, &self.request, media);
-        Some(media)
+    /// Remembers what a playlist lists in pieces.
+    fn takes_apart(&self, playlist: Option<&Media>) {
+        if let Some(media) = playlist {
+            live::pieces(&self.tier, &self.request, media);
+        }
+    }
+
+    /// A live playlist in the numbers that viewers know.
+    fn given_out(&self, head: Head, body: Bytes, version: Option<&Version>) -> (Head, Bytes) {
+        match version.filter(|version| version.run.is_some()) {
+            Some(version) => {
+                (Head { headers: conditional::altered(&head.headers), ..head }, version.body.clone())
+            }
+            None => (head, body),
+        }
     }
 
     /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
@@ -228,17 +254,23 @@ impl Desk for Rulings {
             }
             Err(_error) => None,
         };
-        let media = self.read(playlist.as_ref());
+        if let Some(Playlist::Multivariant(multivariant)) = &playlist {
+            live::renditions(&self.tier, &self.request, multivariant);
+        }
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
+                let raw = playlist.as_ref().and_then(Playlist::as_media);
                 // What varies is several playlists in one, which cannot be followed as one.
+                let live = raw.filter(|_| variant.is_none());
+                let version = match live.map(|raw| self.arrives(raw, &body, lifetimes.age)).transpose() {
+                    Ok(version) => version.flatten(),
+                    Err(trouble) => return Inspection::Refuse(trouble),
+                };
+                let media = version.as_ref().map(|version| &version.media).or(raw);
+                self.takes_apart(media);
                 let live = media.filter(|_| variant.is_none());
-                if let Some(media) = live
-                    && let Err(trouble) = self.arrives(media, lifetimes.age)
-                {
-                    return Inspection::Refuse(trouble);
-                }
-                let (head, body) = self.offered(self.kept(head), body, live);
+                let (head, body) = self.given_out(self.kept(head), body, version.as_ref());
+                let (head, body) = self.offered(head, body, live);
                 let lifetimes = self.lifetimes(lifetimes, live);
                 Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))
             }
@@ -262,7 +294,8 @@ impl Desk for Rulings {
         if let Some(age) = head.headers.get(header::AGE) {
             judged.headers.insert(header::AGE, age.clone());
         }
-        let media = self.read(playlist.as_ref());
+        let media = playlist.as_ref().and_then(Playlist::as_media);
+        self.takes_apart(media);
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let live = media.filter(|_| stale.variant.is_none());

@@ -4,7 +4,8 @@
 //! given out, one that stands still is asked for elsewhere. As long as somebody watches, a follower brings one version
 //! after the other (`follow.rs`): between tiers by a request that is held until there is something new (blocking
 //! reload, section 6.2.5.2), and from an origin that cannot hold requests by polling it when the next version is
-//! due. What a version announces is fetched before anybody asks for it (`prefetch.rs`).
+//! due. What a version announces is fetched before anybody asks for it (`prefetch.rs`). An encoder that begins anew is
+//! told on in the numbers that viewers know (`runs.rs`).
 //!
 //! So a viewer who asks for a playlist gets the newest version there is, one who asks for what comes next waits for
 //! it here, and the origin sees one request for each version.
@@ -13,6 +14,8 @@ mod announced;
 mod budget;
 mod follow;
 mod prefetch;
+mod renditions;
+mod runs;
 mod stream;
 
 use std::sync::Arc;
@@ -26,16 +29,20 @@ use crate::config;
 
 pub(crate) use follow::follow;
 pub(crate) use prefetch::{announced, fence_off, listed, pieces, reported};
+pub(crate) use renditions::renditions;
+pub(crate) use runs::{Version, version};
 pub(crate) use stream::{Arrival, Stream};
 
 use announced::Announced;
 use budget::Budget;
+use renditions::Renditions;
 
 /// The live streams of a tier.
 #[derive(Debug)]
 pub(crate) struct Streams {
     known: moka::sync::Cache<Key, Arc<Stream>, ahash::RandomState>,
     announced: Announced,
+    renditions: Renditions,
     budget: Budget,
     /// The moment from which the times of all timelines count.
     began: Instant,
@@ -44,8 +51,9 @@ pub(crate) struct Streams {
 /// So many segments are remembered, all streams together; the streams that nobody asked for longest are forgotten
 /// first.
 const SEGMENTS_MAX: u64 = 500_000;
-/// For how long a playlist is known that nobody asks for: as long as anybody might still hold a version of it.
-const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// For how long a playlist is known that nobody asks for: as long as anybody might still hold a version of it, and
+/// what it listed under names that stand for other objects since the stream began anew.
+const KNOWN_FOR: Duration = Duration::from_hours(24);
 
 impl Streams {
     pub(crate) fn new(settings: &config::Cache) -> Self {
@@ -56,6 +64,7 @@ impl Streams {
         Self {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
+            renditions: Renditions::new(),
             budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes.bytes()),
             began: Instant::now(),
         }

@@ -308,7 +308,9 @@ pub(crate) async fn fill(
     sent: &HeaderMap,
     errand: Errand,
 ) {
-    let rulings = Rulings::new(tier, request, sent.clone()).held(errand.directives.blocks());
+    let rulings = Rulings::new(tier, request, sent.clone())
+        .held(errand.directives.blocks())
+        .over(filling.stale().cloned());
     let rulings = Arc::new(rulings);
     let mut headers = sent.clone();
     if let Some(stale) = filling.stale() {
@@ -355,10 +357,12 @@ pub(crate) fn job(
 impl Request {
     /// What upstreams are asked for: the resource, in this version of it.
     fn target(&self, directives: &Directives) -> String {
-        if *directives == Directives::default() {
-            return self.resource.path_and_query().into_owned();
-        }
-        self.resource.asked_with(*directives).path_and_query().into_owned()
+        let target = if *directives == Directives::default() {
+            self.resource.path_and_query().into_owned()
+        } else {
+            self.resource.asked_with(*directives).path_and_query().into_owned()
+        };
+        if self.site.has_shields { target } else { tidegate_hls::unmarked(&target).into_owned() }
     }
 }
 

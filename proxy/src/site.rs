@@ -36,6 +36,8 @@ pub struct Site {
     pub prefetch: bool,
     /// What live playlists say of blocking reload and delta updates.
     pub low_latency: config::LowLatency,
+    /// What viewers see when a live stream begins anew.
+    pub restarts: config::Restarts,
     /// Whether those who are asked are shields of ours.
     pub has_shields: bool,
     /// Whom to ask.
@@ -73,6 +75,7 @@ impl Site {
             lifetimes,
             prefetch: config.prefetch,
             low_latency: config.low_latency,
+            restarts: config.restarts,
             has_shields: false,
             candidates,
         }

@@ -36,5 +36,6 @@ mod private;
 mod query;
 mod range;
 mod rescue;
+mod restarts;
 mod slices;
 mod vary;

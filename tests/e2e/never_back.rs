@@ -4,7 +4,7 @@
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
 
-use crate::house::{House, PUSHED, playlist, push, put, segments, sequence};
+use crate::house::{House, PUSHED, playlist, push, segments, sequence};
 use crate::low_latency::{LOW_LATENCY, PART, begin_segment};
 
 /// An edge and a shield in front of two origins.
@@ -69,32 +69,6 @@ async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
     until("the backup's version is there", async || sequence(&ask().await) == 11).await;
     assert!(shield.count("tidegate_failovers_total", "reason=\"frozen\"").await > 0);
     assert!(!status().await.contains("detail"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_begins_anew_under_its_old_names_is_not_mixed_with_the_old_one() {
-    let house = House::standing_still().await;
-    let segment = "/ingest/ch1/1.ts";
-    put(&house.origin, segment, b"old").await;
-    push(&house.origin, &playlist(1, 0..40, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 0);
-    house.get(segment).await.is(200, b"old");
-    // It is listed no more, and still held.
-    push(&house.origin, &playlist(1, 10..50, "")).await;
-    house.reaches(PUSHED, 10).await;
-
-    put(&house.origin, segment, b"new").await;
-    // Nothing to play yet (section 6.3.3): viewers go on with what there was.
-    push(&house.origin, &playlist(1, 0..2, "")).await;
-    until("it was seen", async || house.shield.count("tidegate_backward_playlists_total", "").await > 0)
-        .await;
-    assert_eq!(segments(&house.get(PUSHED).await), 40);
-    house.get(segment).await.is(200, b"old");
-
-    push(&house.origin, &playlist(1, 0..3, "")).await;
-    until("the new list is there", async || segments(&house.get(PUSHED).await) == 3).await;
-    house.get(segment).await.is(200, b"new");
-    assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 1);
 }
 
 /// Section 6.2.5.2: an origin that has begun anew finds what it is asked for too far ahead.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::directives::{Directives, RESERVED_PREFIX};
 use super::escape::{self, Component};
 use super::{QueryRules, ResourceError};
+use crate::Mark;
 
 /// What a query says.
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ impl Query {
             self.cmcd = Some(raw.split_once('=').map_or("", |(_, value)| value).to_owned());
             return Ok(Some(param).filter(|_| rules.keeps_exactly(CMCD)));
         }
-        let keeps = rules.keeps(name);
+        let keeps = rules.keeps(name) || (name == Mark::NAME && Mark::parse(param.value()).is_some());
         Ok(Some(param).filter(|_| keeps))
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// request that goes upstream.
 ///
 /// `_HLS_msn`, `_HLS_part` and `_HLS_skip` are always kept and other `_HLS_` names always dropped, whatever the
-/// lists say. `CMCD` is dropped unless `keep` names it exactly.
+/// lists say, and so is a [`Mark`](crate::Mark). `CMCD` is dropped unless `keep` names it exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryRules {
     /// What becomes of a parameter that is in neither list.

@@ -212,3 +212,19 @@ fn a_playlist_is_asked_for_again_with_other_directives() {
         assert_eq!(asked(target, directives), expected);
     }
 }
+
+#[test]
+fn a_mark_counts_whatever_the_rules_say_and_stays_from_origins() {
+    let rules = QueryRules { default: QueryDefault::Drop, ..QueryRules::default() };
+    let query = |target: &str| Resource::parse("live.example", target, &rules).unwrap().query;
+    assert_eq!(query("/1.ts?a=1&tidegate_run=2.56").as_deref(), Some("tidegate_run=2.56"));
+    assert_eq!(query("/1.ts?tidegate_run=x"), None);
+    for (marked, own) in [
+        ("/1.ts?tidegate_run=2.56", "/1.ts"),
+        ("/1.ts?a=1&tidegate_run=2.56&z=3", "/1.ts?a=1&z=3"),
+        ("/1.ts?a=tidegate_run=1", "/1.ts?a=tidegate_run=1"),
+        ("/tidegate_run=1.1", "/tidegate_run=1.1"),
+    ] {
+        assert_eq!(unmarked(marked), own);
+    }
+}

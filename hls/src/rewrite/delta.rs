@@ -1,7 +1,7 @@
 //! Delta updates: the playlist without what its reader knows already (sections 4.4.5.2 and 6.2.5.1).
 
-use super::attributes;
 use super::lines::{Line, Sort, line_break, lines};
+use super::state::State;
 use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
@@ -142,60 +142,9 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What holds for the segments that follow, in the lines that said so.
-#[derive(Default)]
-struct State<'a> {
-    /// The keys that the initialisation section was encrypted with (section 4.4.4.5: those before it).
-    keys_of_map: Vec<Line<'a>>,
-    map: Option<Line<'a>>,
-    /// The keys since then.
-    keys: Vec<Line<'a>>,
-}
-
-impl<'a> State<'a> {
-    fn key(&mut self, line: Line<'a>) -> Option<()> {
-        replace_key(&mut self.keys, line)
-    }
-
-    fn map(&mut self, line: Line<'a>) -> Option<()> {
-        self.map = Some(line);
-        let keys = std::mem::take(&mut self.keys);
-        keys.into_iter().try_for_each(|key| replace_key(&mut self.keys_of_map, key))
-    }
-
-    fn lines(self) -> impl Iterator<Item = Line<'a>> {
-        self.keys_of_map.into_iter().chain(self.map).chain(self.keys)
-    }
-}
-
-/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are more
-/// formats than any player knows, they are not compared each with each: there is no delta update then.
-fn replace_key<'a>(keys: &mut Vec<Line<'a>>, line: Line<'a>) -> Option<()> {
-    if ends_encryption(line) {
-        keys.clear();
-    } else {
-        keys.retain(|key| ends_encryption(*key) || format_of(*key) != format_of(line));
-    }
-    keys.push(line);
-    (keys.len() <= KEYS_MAX).then_some(())
-}
-
-fn attribute<'a>(line: Line<'a>, name: &[u8]) -> Option<&'a [u8]> {
-    line.value().and_then(|(_, list)| attributes::value(list, name))
-}
-
-fn ends_encryption(line: Line<'_>) -> bool {
-    attribute(line, b"METHOD") == Some(b"NONE")
-}
-
-fn format_of(line: Line<'_>) -> &[u8] {
-    attribute(line, b"KEYFORMAT").unwrap_or(b"identity")
-}
-
 fn version(line: Line<'_>) -> u64 {
     let value = line.value().and_then(|(_, value)| std::str::from_utf8(value).ok());
     value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 const VERSION: u64 = 9;
-const KEYS_MAX: usize = 16;

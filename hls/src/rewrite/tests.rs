@@ -4,6 +4,7 @@ use crate::{Media, Playlist};
 
 mod delta;
 mod offer;
+mod run;
 
 pub(super) fn parse(text: &[u8]) -> Media {
     match Playlist::parse(text) {

@@ -62,7 +62,7 @@ impl Follower {
         }
         if let Some(filling) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
-            let errand = if is_held { held_until_next(media) } else { Errand::default() };
+            let errand = if is_held { self.held_until_next(media) } else { Errand::default() };
             Box::pin(request::fill(&self.tier, &self.request, filling, &self.sent, errand)).await;
         } else {
             // Somebody else's fill is under way, and what it brings counts as well.
@@ -80,6 +80,20 @@ impl Follower {
     fn is_held_upstream(&self, media: &Media) -> bool {
         let asks_shields = self.tier.role() == Role::Edge && self.request.site.has_shields;
         asks_shields || media.server_control.can_block_reload
+    }
+
+    /// Asks for what comes after `media`, in the numbers of whoever is asked: the next part, where there are parts, else
+    /// the next segment.
+    fn held_until_next(&self, media: &Media) -> Errand {
+        let position = media.position();
+        let part = media.part_target.map(|_| position.parts);
+        let msn = position.sequence.saturating_sub(self.stream.added());
+        Errand {
+            directives: Directives { msn: Some(msn), part, skip: None },
+            // Whoever holds it gives up after three target durations, and says so.
+            patience: Some(media.hold_max() + ANSWER_WITHIN),
+            ..Errand::default()
+        }
     }
 
     /// When an origin that cannot hold requests is asked: when the next version is due, and if it is late, with
@@ -101,18 +115,6 @@ impl Drop for Follower {
     fn drop(&mut self) {
         self.tier.cache().expire(&self.request.key);
         self.stream.let_go();
-    }
-}
-
-/// Asks for what comes after `media`: the next part, where there are parts, else the next segment.
-fn held_until_next(media: &Media) -> Errand {
-    let position = media.position();
-    let part = media.part_target.map(|_| position.parts);
-    Errand {
-        directives: Directives { msn: Some(position.sequence), part, skip: None },
-        // Whoever holds it gives up after three target durations, and says so.
-        patience: Some(media.hold_max() + ANSWER_WITHIN),
-        ..Errand::default()
     }
 }
 

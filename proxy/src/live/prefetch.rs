@@ -100,7 +100,7 @@ const SEGMENTS_MAX: usize = 2_000;
 const PIECED_MAX: usize = 1_000;
 
 /// A request for what the playlist of `playlist` refers to by `uri`.
-fn refers(playlist: &Request, uri: &str) -> Option<Request> {
+pub(super) fn refers(playlist: &Request, uri: &str) -> Option<Request> {
     let resource = playlist.resource.resolve(uri, &playlist.site.query)?;
     let key = Key::new(&playlist.site.name, &resource.path_and_query());
     Some(Request { resource, key, slice: None, ..playlist.clone() })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
+use tidegate_hls::{Announced, Media, Restart, Run, Step, Timeline};
 use tidegate_upstream::Trouble;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,7 +14,9 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Stream {
     began: Instant,
-    timeline: Mutex<Timeline>,
+    pub(super) timeline: Mutex<Timeline>,
+    /// See [`Stream::run`].
+    pub(super) run: Mutex<Option<Arc<Run>>>,
     /// The version that has come and is not yet known to be stored.
     arrived: Mutex<Option<Arc<Media>>>,
     newest: watch::Sender<Option<Arc<Media>>>,
@@ -50,6 +52,7 @@ impl Stream {
         Self {
             began,
             timeline: Mutex::default(),
+            run: Mutex::default(),
             arrived: Mutex::default(),
             newest: watch::Sender::new(None),
             trouble: AtomicU8::new(0),
@@ -231,7 +234,7 @@ impl Stream {
         !self.followed.load(Ordering::Acquire) && self.is_live()
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.at(Instant::now())
     }
 

@@ -33,6 +33,8 @@ pub struct Config {
     pub prefetch: bool,
     /// Whether live playlists say what this tier can do for players and the origin cannot.
     pub low_latency: LowLatency,
+    /// What viewers see when a live stream begins anew.
+    pub restarts: Restarts,
     /// Answer with CORS header fields, so that players on other web sites may play.
     pub cors: bool,
     /// Which query parameters count.
@@ -113,6 +115,16 @@ pub enum LowLatency {
     Offer,
 }
 
+/// What viewers see of an encoder that begins anew: its numbers, and often its names, begin anew as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restarts {
+    /// A discontinuity in a stream that goes on in its own numbers.
+    Join,
+    /// What the origin says.
+    Pass,
+}
+
 /// A method, such as `POST`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -154,6 +166,7 @@ impl Default for Config {
             gzip: true,
             prefetch: true,
             low_latency: LowLatency::Pass,
+            restarts: Restarts::Join,
             cors: true,
             query: Query::default(),
             lifetimes: Lifetimes::default(),

@@ -1,0 +1,70 @@
+//! What holds from one segment to the next: keys and the initialisation section.
+
+use super::attributes;
+use super::lines::{Line, Sort};
+
+/// What holds for the segments that follow, in the lines that said so.
+#[derive(Debug, Default)]
+pub(super) struct State<'a> {
+    /// The keys that the initialisation section was encrypted with (section 4.4.4.5: those before it).
+    keys_of_map: Vec<Line<'a>>,
+    map: Option<Line<'a>>,
+    /// The keys since then.
+    keys: Vec<Line<'a>>,
+}
+
+impl<'a> State<'a> {
+    pub(super) fn key(&mut self, line: Line<'a>) -> Option<()> {
+        replace_key(&mut self.keys, line)
+    }
+
+    pub(super) fn map(&mut self, line: Line<'a>) -> Option<()> {
+        self.map = Some(line);
+        let keys = std::mem::take(&mut self.keys);
+        keys.into_iter().try_for_each(|key| replace_key(&mut self.keys_of_map, key))
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'a>> {
+        self.keys_of_map.iter().chain(&self.map).chain(&self.keys).copied()
+    }
+
+    /// Is what follows encrypted?
+    pub(super) fn encrypts(&self) -> bool {
+        self.lines().any(|line| line.sort() == Sort::Key && !ends_encryption(line))
+    }
+
+    /// The key that takes a segment's number for its initialisation vector (section 4.4.4.4: for want of an IV).
+    pub(super) fn key_by_number(&self) -> Option<Line<'a>> {
+        let counts = |line: &Line<'a>| line.sort() == Sort::Key && format_of(*line) == IDENTITY;
+        let key = self.lines().filter(counts).last()?;
+        (!ends_encryption(key) && attribute(key, b"IV").is_none()).then_some(key)
+    }
+}
+
+/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are more
+/// formats than any player knows, they are not compared each with each: there is no delta update then.
+fn replace_key<'a>(keys: &mut Vec<Line<'a>>, line: Line<'a>) -> Option<()> {
+    if ends_encryption(line) {
+        keys.clear();
+    } else {
+        keys.retain(|key| ends_encryption(*key) || format_of(*key) != format_of(line));
+    }
+    keys.push(line);
+    (keys.len() <= KEYS_MAX).then_some(())
+}
+
+fn attribute<'a>(line: Line<'a>, name: &[u8]) -> Option<&'a [u8]> {
+    line.value().and_then(|(_, list)| attributes::value(list, name))
+}
+
+fn ends_encryption(line: Line<'_>) -> bool {
+    attribute(line, b"METHOD") == Some(b"NONE")
+}
+
+fn format_of(line: Line<'_>) -> &[u8] {
+    attribute(line, b"KEYFORMAT").unwrap_or(IDENTITY)
+}
+
+const IDENTITY: &[u8] = b"identity";
+/// More formats than any player knows.
+const KEYS_MAX: usize = 16;

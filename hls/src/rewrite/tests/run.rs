@@ -1,0 +1,203 @@
+//! Runs that follow each other, told on in one row of numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Run;
+
+/// A list of these segments, each with these lines before its URI.
+fn list(head: &str, numbers: std::ops::Range<u64>, each: impl Fn(u64) -> String) -> String {
+    let head = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n{head}", numbers.start);
+    numbers.fold(head, |list, number| list + &each(number) + &format!("{number}.ts\n"))
+}
+
+fn plain(numbers: std::ops::Range<u64>) -> String {
+    list("", numbers, |_| "#EXTINF:2,\n".to_owned())
+}
+
+fn run_after(old: &str, new: &str) -> Run {
+    Run::after(old.as_bytes(), &parse(old.as_bytes()), &parse(new.as_bytes()))
+}
+
+fn write(run: &Run, raw: &str) -> String {
+    text(run.write(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
+}
+
+#[test]
+fn a_run_goes_on_where_the_old_one_ended() {
+    let old = plain(50..56);
+    let run = run_after(&old, &plain(0..1));
+    assert!(run.is_joined());
+    assert_eq!(
+        write(&run, &plain(0..1)),
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:51\n\
+         #EXTINF:2,\n51.ts\n#EXTINF:2,\n52.ts\n#EXTINF:2,\n53.ts\n#EXTINF:2,\n54.ts\n#EXTINF:2,\n55.ts\n\
+         #EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1.56\n"
+    );
+    assert!(write(&run, &plain(0..6)).contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tide"));
+    // The segment after the discontinuity is listed no more (section 6.2.2).
+    let slid = write(&run, &plain(1..7));
+    assert!(slid.contains("-SEQUENCE:57\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:2,\n1.ts?tide"), "{slid}");
+}
+
+#[test]
+fn a_third_run_follows_the_second() {
+    let second = write(&run_after(&plain(50..56), &plain(0..1)), &plain(4..10));
+    let run = run_after(&second, &plain(0..2));
+    let third = write(&run, &plain(0..2));
+    let media = parse(third.as_bytes());
+    assert_eq!((media.media_sequence, media.segments.len(), media.discontinuity_sequence), (62, 6, 1));
+    let uri = |index: usize| media.segments[index].uri.as_deref().unwrap();
+    assert_eq!((uri(3), uri(4)), ("9.ts?tidegate_run=1.56", "0.ts?tidegate_run=2.66"));
+    assert!(write(&run, &plain(1..7)).contains("DISCONTINUITY-SEQUENCE:2\n"));
+}
+
+#[test]
+fn a_discontinuity_of_the_encoders_own_is_enough() {
+    let new = |numbers: std::ops::Range<u64>| {
+        list("", numbers, |number| {
+            if number == 0 {
+                "#EXT-X-DISCONTINUITY\n#EXTINF:2,\n".to_owned()
+            } else {
+                "#EXTINF:2,\n".to_owned()
+            }
+        })
+    };
+    let run = run_after(&plain(50..56), &new(0..1));
+    assert_eq!(write(&run, &new(0..1)).matches("DISCONTINUITY").count(), 1);
+    let slid = new(1..7).replace("SEQUENCE:1\n", "SEQUENCE:1\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n");
+    assert!(write(&run, &slid).contains("DISCONTINUITY-SEQUENCE:1\n"));
+}
+
+/// Section 4.4.4.4: without an IV, the number is the initialisation vector.
+#[test]
+fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
+    let key = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n";
+    let first_with_key =
+        |number| if number == 0 { format!("{key}#EXTINF:2,\n") } else { "#EXTINF:2,\n".to_owned() };
+    let new = list("", 0..2, first_with_key);
+    let run = run_after(&plain(50..56), &new);
+    let written = write(&run, &new);
+    for number in 0..2 {
+        let expected = format!(
+            "#EXT-X-KEY:METHOD=AES-128,URI=\"k?tidegate_run=1.56\",IV=0x{number:032x}\n{number}.ts?tidegate_run=1.56\n"
+        );
+        assert!(written.contains(&expected), "{written}");
+    }
+    let with_iv = new.replace("\"k\"", "\"k\",IV=0x1");
+    assert_eq!(write(&run, &with_iv).matches("IV=").count(), 1);
+
+    // After an encrypted run, one in the clear.
+    let old = list(key, 50..52, |_| "#EXTINF:2,\n".to_owned());
+    let written = write(&run_after(&old, &plain(0..1)), &plain(0..1));
+    let joint = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:2,\n51.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n";
+    assert!(written.contains(joint), "{written}");
+}
+
+#[test]
+fn each_run_has_its_own_initialisation_section() {
+    let map = |numbers| list("#EXT-X-MAP:URI=\"init.mp4\"\n", numbers, |_| "#EXTINF:2,\n".to_owned());
+    let written = write(&run_after(&map(50..52), &map(0..1)), &map(0..1));
+    let media = parse(written.as_bytes());
+    let maps: Vec<_> = media.segments.iter().map(|segment| segment.map.as_ref()?.uri.as_deref()).collect();
+    assert_eq!(maps, [Some("init.mp4"), Some("init.mp4?tidegate_run=1.52")]);
+    // Players cannot go from fragments back to what comes without an initialisation section.
+    assert!(!run_after(&map(50..52), &plain(0..1)).is_joined());
+}
+
+#[test]
+fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
+    let low_latency = format!(
+        "{}#EXT-X-PART:DURATION=1,URI=\"3.0.ts\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"3.1.ts\"\n",
+        list("#EXT-X-PART-INF:PART-TARGET=1\n", 1..3, |_| "#EXTINF:2,\n".to_owned())
+    );
+    let run = run_after(&plain(50..56), &low_latency);
+    assert!(!run.is_joined());
+    let written = write(&run, &low_latency);
+    assert_eq!(
+        written.replace("?tidegate_run=1.0", ""),
+        low_latency.replace(
+            "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-PART-INF:PART-TARGET=1\n",
+            "#EXT-X-PART-INF:PART-TARGET=1\n#EXT-X-MEDIA-SEQUENCE:1\n"
+        )
+    );
+    assert_eq!(written.matches("?tidegate_run=1.0").count(), 4);
+    for other in ["#EXT-X-PLAYLIST-TYPE:EVENT\n", "#EXT-X-ENDLIST\n"] {
+        let list = list(other, 0..2, |_| "#EXTINF:2,\n".to_owned());
+        assert!(!run_after(&plain(50..56), &list).is_joined());
+        assert!(!run_after(&list, &plain(0..1)).is_joined());
+    }
+}
+
+#[test]
+fn what_is_elsewhere_bears_no_mark() {
+    let raw = plain(0..1).replace("0.ts", "https://other.example/0.ts");
+    assert!(write(&run_after(&plain(50..56), &raw), &raw).ends_with("\nhttps://other.example/0.ts\n"));
+    let raw = plain(0..1).replace("0.ts", "{$base}/0.ts");
+    assert!(!write(&run_after(&plain(50..56), &plain(0..1)), &raw).contains("tidegate"));
+}
+
+#[test]
+fn a_run_is_found_again_by_its_marks() {
+    let run = run_after(&plain(50..56), &plain(0..1));
+    let published = parse(write(&run, &plain(2..8)).as_bytes());
+    for raw in [plain(3..9), plain(2..8), plain(8..14)] {
+        let found = Run::found(&published, &parse(raw.as_bytes())).unwrap();
+        assert_eq!(write(&found, &raw), write(&run, &raw));
+    }
+    assert!(Run::found(&published, &published).is_none());
+    assert!(Run::found(&parse(plain(2..8).as_bytes()), &published).is_none());
+}
+
+/// A list of six segments, of an encoder that breaks off before some of them.
+fn window(end: u64, breaks: &BTreeSet<u64>) -> String {
+    let numbers = end.saturating_sub(6)..end;
+    let passed = breaks.range(..numbers.start).count();
+    list(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{passed}\n"), numbers, |number| {
+        let before = if breaks.contains(&number) { "#EXT-X-DISCONTINUITY\n" } else { "" };
+        format!("{before}#EXTINF:2,\n")
+    })
+}
+
+/// What players were told of each number: where it is, and its discontinuity number.
+#[derive(Default)]
+struct Told(BTreeMap<u64, (Option<Arc<str>>, u64)>);
+
+impl Told {
+    /// Takes up a list, which must not contradict what was told; gives the number after its last one.
+    fn take(&mut self, list: &str) -> u64 {
+        let media = parse(list.as_bytes());
+        let mut discontinuity = media.discontinuity_sequence;
+        for segment in &media.segments {
+            discontinuity += u64::from(segment.is_discontinuity);
+            let said = (segment.uri.clone(), discontinuity);
+            assert_eq!(*self.0.entry(segment.sequence).or_insert_with(|| said.clone()), said, "{list}");
+        }
+        media.next_sequence()
+    }
+}
+
+proptest! {
+    /// However often an encoder begins anew, players see one stream.
+    #[test]
+    fn nothing_that_was_told_is_taken_back(
+        runs in prop::collection::vec((1_u64..30, 1_u64..8), 1..6),
+        breaks in prop::collection::btree_set(0_u64..12, 0..3),
+    ) {
+        let mut published = window(6, &breaks);
+        let mut told = Told::default();
+        let mut next = told.take(&published);
+        for (first, more) in runs {
+            let run = run_after(&published, &window(first.min(6), &breaks));
+            for (count, end) in (first.min(6)..first + more).enumerate() {
+                published = write(&run, &window(end, &breaks));
+                let now = told.take(&published);
+                prop_assert_eq!(now, next + if count == 0 { first.min(6) } else { 1 });
+                next = now;
+            }
+        }
+    }
+}
