@@ -243,10 +243,17 @@ impl Timeline {
         Some(self.moved_at()?.saturating_add(latest.pace * 3 / 2))
     }
 
-    /// When the next version is due, for those who have to poll; in the past if it is late, `None` if there will be
-    /// none.
-    pub fn next_due(&self) -> Option<Duration> {
-        self.rhythm.due().filter(|_| !self.is_ended())
+    /// When to look for the next version, for those who have to poll and have done so `in_vain` times since the last
+    /// one; `None` if there will be none.
+    ///
+    /// That is three times for a version that comes before the playlist counts as [frozen](Self::is_frozen), then as
+    /// soon as it does, and from then on each half target duration.
+    pub fn next_look(&self, in_vain: u32) -> Option<Duration> {
+        let Some(late) = in_vain.checked_sub(rhythm::LOOKS_MAX) else {
+            return self.rhythm.look(in_vain).filter(|_| !self.is_ended());
+        };
+        let pace = self.latest.as_ref()?.pace;
+        Some(self.frozen_after()?.saturating_add(pace / 64).saturating_add(pace.saturating_mul(late) / 2))
     }
 
     /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a

@@ -21,14 +21,12 @@ const { values } = parseArgs({
     screenshot: { type: "string" },
     "low-latency": { type: "boolean", default: false },
     "stall-max": { type: "string", default: "0" },
-    "leaps-max": { type: "string", default: "0" },
     once: { type: "boolean", default: false },
   },
 });
 const seconds = Number(values.seconds);
 const allowed = {
   stallMax: Number(values["stall-max"]),
-  leapsMax: Number(values["leaps-max"]),
   once: values.once,
   // hls.js 1.7 was seen to throw once within a minute of low latency on a busy machine, and to play on.
   pageErrorsMax: values["low-latency"] ? 1 : 0,
@@ -36,12 +34,11 @@ const allowed = {
 if (
   Boolean(values.url) === Boolean(values.page) ||
   !(seconds > 0) ||
-  !(allowed.stallMax >= 0) ||
-  !(allowed.leapsMax >= 0)
+  !(allowed.stallMax >= 0)
 ) {
   console.error(
     "usage: node play.mjs (--url PLAYLIST [--low-latency] [--once] | --page PAGE) [--seconds N] [--stall-max SECONDS]" +
-      " [--leaps-max N] [--screenshot FILE]",
+      " [--screenshot FILE]",
   );
   process.exit(2);
 }

@@ -12,10 +12,9 @@ const SLOWEST_PACE_EVER = 0.25;
 const LEAP_SECONDS = 30;
 
 // The observation's reasons to fail; none means that a viewer has nothing to complain of. Where something is broken on
-// purpose, the viewer may be kept waiting for `stallMax` seconds in all, and the picture may leap `leapsMax` times from
-// one time to another; with `once`, no segment may come twice. The player's own script may fail `pageErrorsMax` times, as long
-// as the picture runs.
-export function judge(observation, seconds, { stallMax = 0, leapsMax = 0, once = false, pageErrorsMax = 0 } = {}) {
+// purpose, the viewer may be kept waiting for `stallMax` seconds in all; with `once`, no segment may come twice. The
+// player's own script may fail `pageErrorsMax` times, as long as the picture runs.
+export function judge(observation, seconds, { stallMax = 0, once = false, pageErrorsMax = 0 } = {}) {
   const reasons = [];
   const samples = observation.samples ?? [];
   const stalledFor = observation.stalledFor ?? 0;
@@ -30,7 +29,7 @@ export function judge(observation, seconds, { stallMax = 0, leapsMax = 0, once =
   if (observation.rebuffers > 0 && !(stalledFor < stallMax)) {
     reasons.push(`stopped to buffer ${observation.rebuffers} times, for ${stalledFor.toFixed(1)} s in all`);
   }
-  if (leaps > leapsMax) reasons.push(`leapt ${leaps} times`);
+  if (leaps > 0) reasons.push(`leapt ${leaps} times`);
   if (once) {
     for (const piece of again(observation.requested)) reasons.push(`asked for again: ${piece}`);
     for (const piece of again(observation.appended)) reasons.push(`appended again: ${piece}`);

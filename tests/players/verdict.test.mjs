@@ -59,10 +59,9 @@ test("a stop to buffer may be granted, as long as it lasts no longer", () => {
   assert.match(judge({ ...observation, stalledFor: 1 }, 30, { stallMax: 4 }).reasons[0], /0\.933 where it had to wait/);
 });
 
-test("a leap is a failure unless it may be", () => {
+test("a leap is a failure", () => {
   const leaping = watched(30);
   for (const sample of leaping.samples.slice(16)) sample.currentTime += 35_000;
-  assert.deepEqual(judge(leaping, 30, { leapsMax: 1 }).reasons, []);
   assert.match(judge(leaping, 30).reasons[0], /leapt 1 times/);
 });
 

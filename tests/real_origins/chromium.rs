@@ -14,8 +14,6 @@ pub(crate) struct Watch {
     pub(crate) low_latency: bool,
     /// For how long the picture may stand still in all, where something is broken on purpose.
     pub(crate) stall_max: Duration,
-    /// How often the picture may leap to another time.
-    pub(crate) leaps_max: u32,
     /// Whether a segment that is asked for, or appended, twice is a failure.
     pub(crate) once: bool,
 }
@@ -23,7 +21,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// A viewer who accepts nothing but a picture that runs.
     pub(crate) const fn lasting(period: Duration) -> Self {
-        Self { period, low_latency: false, stall_max: Duration::ZERO, leaps_max: 0, once: false }
+        Self { period, low_latency: false, stall_max: Duration::ZERO, once: false }
     }
 }
 
@@ -37,7 +35,6 @@ pub(crate) async fn play(url: String, watch: Watch) -> Seen {
     let mut command = Command::new("node");
     command.arg(script).args(["--url", &url, "--seconds", &watch.period.as_secs().to_string()]);
     command.args(["--stall-max", &watch.stall_max.as_secs_f64().to_string()]);
-    command.args(["--leaps-max", &watch.leaps_max.to_string()]);
     command.args(watch.low_latency.then_some("--low-latency"));
     command.args(watch.once.then_some("--once"));
     Seen(command.kill_on_drop(true).output().await.expect("node runs"))

@@ -118,6 +118,38 @@ async fn ranges_of_a_file_that_grows_play() {
     tiers.assert_alive();
 }
 
+/// What happens most: the encoder dies and is started again, knows nothing of its first life, and writes other pictures
+/// under the same names.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_that_is_killed_and_started_again_is_played_on() {
+    const OPTIONS: &str = "-hls_list_size 6 -hls_flags delete_segments+temp_file";
+    const ACROSS: Duration = Duration::from_secs(24);
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let origin = Nginx::serving_files();
+    let folder = origin.media().join("show");
+    std::fs::create_dir(&folder).expect("a folder for the stream");
+    let first = encoder::writing_flavour(&folder, OPTIONS, &folder);
+    on_air(&origin.http, "/show/live.m3u8").await;
+    let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
+
+    let urls = tiers.urls("/show/live.m3u8");
+    let watch = Watch { stall_max: Duration::from_secs(4), once: true, ..Watch::lasting(ACROSS) };
+    let restart = async {
+        let is_read = async || origin.reads().contains_key("/show/live7.ts").then_some(());
+        until("the tiers have read the eighth segment", ACROSS, is_read).await;
+        // Dropped, it is killed.
+        drop(first);
+        encoder::writing_flavour(&folder, OPTIONS, &folder)
+    };
+    let (browser, mut second) = tokio::join!(chromium::play(urls[0].clone(), watch), restart);
+    browser.assert_content();
+
+    second.assert_alive();
+    tiers.assert_alive();
+    assert_eq!(tiers.at_shield("tidegate_stream_restarts_total").await, 1);
+    assert_eq!(tiers.at_edges("tidegate_stream_restarts_total").await, 0);
+}
+
 /// A restarted encoder goes on with the numbers of the one before, marks the break, and counts times anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_that_restarts_and_marks_it_is_played_across_the_break() {

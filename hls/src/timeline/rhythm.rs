@@ -9,7 +9,8 @@ use crate::{Media, Position};
 /// A poll says only that the playlist has moved since the poll before: the moment lies in a bracket between two
 /// polls. As a live playlist moves about once in an interval, the bracket of the last move, one interval later,
 /// is that of the next one, and what both leave is narrower than either. A poll in the middle of a wide bracket
-/// halves it, whatever it finds; once it is narrow, a poll at its end finds the new version nearly always.
+/// halves it, whatever it finds; once it is narrow, a poll at its end finds the new version nearly always. If it does
+/// not, the next ones come as much later as versions have been late before.
 #[derive(Debug, Default)]
 pub(super) struct Rhythm {
     /// When it was last seen to have moved.
@@ -23,6 +24,10 @@ pub(super) struct Rhythm {
     moves: u32,
     /// How many moves were seen in a row without a poll just before that had not found them yet.
     unconfirmed: u32,
+    /// So many versions in a row were late.
+    belated: u32,
+    /// How late versions are that were expected at a certain moment: a mean.
+    late: Duration,
     /// What the playlist says about the time between moves.
     announced: Duration,
 }
@@ -39,12 +44,22 @@ impl Rhythm {
     pub(super) fn moved(&mut self, media: &Media, before: Option<Position>, now: Duration) {
         self.announced = announced(media);
         let interval = self.interval();
+        if let (Some(expected), true) = (self.certain(), is_one_move(before, media)) {
+            self.late = (self.late * 3 + now.saturating_sub(expected).min(interval)) / 4;
+        }
         let unseen = now.saturating_sub(interval);
         let earliest = self.still.or(self.moved).map_or(unseen, |still| still.max(unseen));
         let seen = Bracket { earliest: earliest.min(now), latest: now };
         let last = self.bracket.filter(|_| is_one_move(before, media));
         self.unconfirmed = if self.still.is_some() { 0 } else { self.unconfirmed.saturating_add(1) };
-        let bracket = last.map_or(seen, |last| last.after(interval, self.unconfirmed).meet(seen));
+        let expected = last.map(|last| last.after(interval, self.unconfirmed));
+        let is_late = expected.is_some_and(|expected| expected.latest < seen.earliest);
+        self.belated = if is_late { self.belated.saturating_add(1) } else { 0 };
+        let bracket = match expected {
+            // One that is late does not make those after it late.
+            Some(expected) if (1..LATE_IN_A_ROW).contains(&self.belated) => expected,
+            expected => expected.map_or(seen, |expected| expected.meet(seen)),
+        };
         if let (Some(_), Some(moved)) = (last, self.moved) {
             let between = now.saturating_sub(moved);
             if between > longest(media, before) {
@@ -53,7 +68,10 @@ impl Rhythm {
             }
             // The first version was seen at any time after it had come.
             if self.moves > 0 {
-                self.mean = Some(self.mean.map_or(between, |mean| (mean * 3 + between) / 4));
+                self.mean = Some(self.mean.map_or(between, |mean| {
+                    let weight = self.moves.min(MOVES_MEANT);
+                    (mean * (weight - 1) + between) / weight
+                }));
             }
             self.moves = self.moves.saturating_add(1);
         }
@@ -71,10 +89,29 @@ impl Rhythm {
         self.moved
     }
 
-    pub(super) fn due(&self) -> Option<Duration> {
+    /// When to look for the next version, after so many looks in vain: [`LOOKS_MAX`] moments, each after the one before.
+    pub(super) fn look(&self, in_vain: u32) -> Option<Duration> {
         let (bracket, interval) = (self.bracket?, self.interval());
-        let believed = if bracket.is_narrow(interval) { bracket.latest } else { bracket.middle() };
-        Some(believed.saturating_add(interval))
+        let expected = bracket.shifted(interval);
+        let rest = Bracket {
+            earliest: self.still.unwrap_or_default().clamp(expected.earliest, expected.latest),
+            ..expected
+        };
+        let end = expected.latest;
+        Some(match (expected.is_narrow(interval), in_vain) {
+            (true, 0) => end,
+            (true, 1) => end + (interval / 40).max(self.late),
+            (_, 2..) => end + (interval / 8).max(self.late * 4).min(interval / 2),
+            (false, 0) => expected.middle(),
+            (false, _) if rest.is_narrow(interval) => end,
+            (false, _) => rest.middle(),
+        })
+    }
+
+    /// When the next version is expected, if that is known.
+    fn certain(&self) -> Option<Duration> {
+        let expected = self.bracket?.shifted(self.interval());
+        expected.is_narrow(self.interval()).then_some(expected.latest)
     }
 
     /// What the playlist announces, unless it was seen to keep another time: encoders publish two segments at once,
@@ -100,6 +137,10 @@ impl Bracket {
             earliest: self.earliest.saturating_add(interval).saturating_sub(doubt),
             latest: self.latest.saturating_add(interval).saturating_add(slack),
         }
+    }
+
+    fn shifted(self, by: Duration) -> Self {
+        Self { earliest: self.earliest.saturating_add(by), latest: self.latest.saturating_add(by) }
     }
 
     fn is_narrow(self, interval: Duration) -> bool {
@@ -142,7 +183,13 @@ fn is_one_move(before: Option<Position>, media: &Media) -> bool {
     before.is_some_and(|before| media.next_sequence().saturating_sub(before.sequence) <= SEGMENTS_AT_ONCE)
 }
 
-const MOVES_MIN: u32 = 3;
+/// So often the next version is looked for before it counts as late.
+pub(super) const LOOKS_MAX: u32 = 3;
+/// The mean is that of about so many moves, and counts from so many on.
+const MOVES_MEANT: u32 = 8;
+const MOVES_MIN: u32 = 6;
+/// So many late versions in a row mean that all that follow will come later.
+const LATE_IN_A_ROW: u32 = 2;
 const SEGMENTS_AT_ONCE: u64 = 2;
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Shares of an interval: how far a move may be from where it is expected, and how wide a narrow bracket is.

@@ -221,7 +221,7 @@ fn d9_a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
     assert!(!timeline.is_frozen(seconds(17)));
     timeline.observe(&named("seg-#.ts", 12, 3, ENDLIST), seconds(16));
     assert!(timeline.is_ended() && !timeline.is_frozen(seconds(1_000)));
-    assert_eq!((timeline.frozen_after(), timeline.next_due()), (None, None));
+    assert_eq!((timeline.frozen_after(), timeline.next_look(0)), (None, None));
 }
 
 #[test]

@@ -96,19 +96,17 @@ impl Follower {
         }
     }
 
-    /// When an origin that cannot hold requests is asked: when the next version is due, and if it is late, with
-    /// growing pauses.
+    /// When an origin that cannot hold requests is asked.
     fn moment(&self, media: &Media, in_vain: u32) -> Instant {
-        let pause = match in_vain {
-            0 => return self.stream.due().unwrap_or_else(Instant::now),
-            // A moment that is known well is missed by little.
-            1 => media.pace() / 80,
-            2 => media.pace() / 8,
-            _ => media.pace() / 2,
-        };
-        Instant::now() + pause
+        let now = Instant::now();
+        // Whoever fails at once, or holds requests for nothing, is not asked again at once.
+        let pause = if in_vain < LOOKS_MAX { Duration::ZERO } else { media.pace() / 8 };
+        self.stream.next_look(in_vain).unwrap_or(now).max(now + pause)
     }
 }
+
+/// So often a version is looked for in quick succession.
+const LOOKS_MAX: u32 = 3;
 
 impl Drop for Follower {
     /// Nobody brings the next version from now on: whoever asks next must not be given an old one.

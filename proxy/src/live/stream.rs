@@ -192,9 +192,9 @@ impl Stream {
         }
     }
 
-    /// When the next version is due.
-    pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.began + self.timeline.lock().next_due()?)
+    /// When to look for the next version, after so many looks in vain.
+    pub(super) fn next_look(&self, in_vain: u32) -> Option<Instant> {
+        Some(self.began + self.timeline.lock().next_look(in_vain)?)
     }
 
     /// Somebody asks for it; the guard is kept until the answer is out.

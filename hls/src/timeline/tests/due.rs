@@ -19,22 +19,23 @@ fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
             timeline.observe(&live(0, number + 1), seen);
         }
         let (mut newest, mut now, mut late) = (7, published(7) + wrong_by, wrong_by);
+        let mut in_vain = 0;
         while newest < 23 {
-            now = timeline.next_due().unwrap().max(now + Duration::from_millis(25));
+            now = timeline.next_look(in_vain).unwrap().max(now);
+            in_vain += 1;
             if published(newest + 1) <= now {
                 newest += 1;
                 late = now.saturating_sub(published(newest));
-                timeline.observe(&live(0, newest + 1), now);
-            } else {
-                timeline.observe(&live(0, newest + 1), now);
+                in_vain = 0;
             }
+            timeline.observe(&live(0, newest + 1), now);
         }
         assert!(late <= Duration::from_millis(150), "{late:?} late, after {wrong_by:?}");
     }
 }
 
-/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that polls it when it is due
-/// and, if nothing has come, each 25 ms. How late each version was found, and with how many polls.
+/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that looks for them. How late
+/// each version was found, and with how many polls.
 fn polls(
     interval: Duration,
     at_once: u64,
@@ -52,7 +53,7 @@ fn polls(
             found.push((now.saturating_sub(published(newest)), polls));
             (seen, polls) = (newest, 0);
         }
-        now = timeline.next_due().unwrap().max(now + Duration::from_millis(25));
+        now = timeline.next_look(polls).unwrap().max(now);
     }
     found
 }
@@ -61,8 +62,7 @@ fn check(found: &[(Duration, u32)]) -> Result<(), TestCaseError> {
     let settled = found.get(10..).unwrap_or_default();
     let total: u32 = settled.iter().map(|(_, polls)| polls).sum();
     prop_assert!(f64::from(total) <= 1.5 * 50.0, "{total} polls for 50 versions: {found:?}");
-    // Now and then a poll comes early on purpose, to see whether the move does.
-    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 6), "{found:?}");
+    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 3), "{found:?}");
     let mut late: Vec<Duration> = settled.iter().map(|&(late, _)| late).collect();
     late.sort();
     prop_assert!(late[25] <= Duration::from_millis(70), "{late:?}");
@@ -79,9 +79,35 @@ proptest! {
     }
 }
 
+/// Segments that an encoder cuts where pictures begin are of any length.
+#[test]
+fn versions_that_come_at_irregular_times_are_found_with_three_polls_each() {
+    for spread in [50, 200, 500] {
+        let jitter = |number: u64| Duration::from_millis(number * 7_919 % spread);
+        let found = polls(TARGET, 1, seconds(10), jitter);
+        assert!(found.iter().all(|&(_, polls)| polls <= 3), "{spread}: {found:?}");
+        let mut late: Vec<_> = found.iter().map(|&(late, _)| late).collect();
+        late.sort();
+        assert!(late[30] <= Duration::from_millis(spread / 2 + 50), "{spread}: {late:?}");
+    }
+}
+
+#[test]
+fn a_playlist_that_stands_still_is_asked_for_when_it_counts_as_frozen_and_each_half_target_then() {
+    let mut timeline = after(&[live(0, 3), live(0, 4), live(0, 5)]);
+    let moved = seconds(4);
+    for in_vain in 0..8 {
+        let look = timeline.next_look(in_vain).unwrap();
+        assert_eq!(in_vain >= 3, look > moved + TARGET * 3 / 2, "{in_vain}: {look:?}");
+        timeline.observe(&live(0, 5), look);
+        assert_eq!(timeline.is_frozen(look), in_vain >= 3);
+    }
+    assert_eq!(timeline.next_look(9).unwrap() - timeline.next_look(8).unwrap(), TARGET / 2);
+}
+
 #[test]
 fn nothing_is_due_of_a_playlist_that_nobody_knows() {
-    assert_eq!(Timeline::default().next_due(), None);
+    assert_eq!(Timeline::default().next_look(0), None);
 }
 
 #[test]
@@ -89,7 +115,7 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     let due = |text: &str| {
         let mut timeline = Timeline::default();
         timeline.observe(&parse(text), seconds(100));
-        timeline.next_due().unwrap().saturating_sub(seconds(100))
+        timeline.next_look(0).unwrap().saturating_sub(seconds(100))
     };
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n";
     // Of a first version only the half of the interval is certain to have to pass.
@@ -112,7 +138,7 @@ fn an_interruption_is_not_taken_for_the_rhythm() {
         timeline.observe(&live(number, 3), seconds(2 * number));
     }
     timeline.observe(&live(5, 3), seconds(16));
-    let due = timeline.next_due().unwrap();
+    let due = timeline.next_look(0).unwrap();
     assert!(due <= seconds(18) + TARGET / 16, "{due:?}");
 }
 
