@@ -12,12 +12,14 @@ use tokio::task::JoinSet;
 
 use crate::blocking_player::{self, Updates};
 use crate::chromium::{self, Watch};
+use crate::process::until;
 use crate::scenarios::ONE_AT_A_TIME;
 use crate::stub::Stub;
 use crate::tiers::Tiers;
 
 const STREAM: &str = "/ll/show/cmaf/index.m3u8";
 const PERIOD: Duration = Duration::from_mins(1);
+const OFFERED_PERIOD: Duration = Duration::from_secs(20);
 const SMALL_PLAYERS: usize = 20;
 /// How much further behind a viewer may be for the two tiers in between.
 const TIERS_MAY_ADD: Duration = Duration::from_millis(300);
@@ -59,6 +61,27 @@ async fn low_latency_is_kept_through_two_tiers_and_asked_of_the_origin_once() {
     }
     tiers.assert_alive();
     assert_each_was_asked_for_once(&origin.targets());
+}
+
+/// Section 4.4.3.8: a player that is offered blocking reload uses it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_is_taken_up_in_front_of_an_origin_that_knows_nothing_of_it() {
+    const PLAIN: &str = "/live/show/ts/360p/index.m3u8";
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let origin = Stub::start().await;
+    let mut tiers = Tiers::with(&[&origin.http], "low_latency = \"offer\"").await;
+    let url = tiers.urls(PLAIN)[0].clone();
+
+    let watch = Watch { low_latency: true, once: true, ..Watch::lasting(OFFERED_PERIOD) };
+    let waits = until("the player waits at the edge", OFFERED_PERIOD, async || {
+        (tiers.at_edges("tidegate_blocked_requests").await > 0).then_some(())
+    });
+    let (seen, ()) = tokio::join!(chromium::play(url, watch), waits);
+    seen.assert_content();
+
+    tiers.assert_alive();
+    let told: Vec<_> = origin.targets().into_keys().filter(|target| target.contains("_HLS_")).collect();
+    assert!(told.is_empty(), "the origin was asked {told:?}");
 }
 
 /// The first version of a playlist may be any; from then on each is waited for, and each part is there once.

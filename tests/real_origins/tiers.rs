@@ -22,11 +22,16 @@ pub(crate) struct Tiers {
 impl Tiers {
     /// Starts everything in front of a site's origins, the primary first, and waits until it is ready.
     pub(crate) async fn in_front_of(origins: &[&str]) -> Self {
+        Self::with(origins, "").await
+    }
+
+    /// The same; the edges' site has a further setting.
+    pub(crate) async fn with(origins: &[&str], setting: &str) -> Self {
         let folder = TempDir::with_prefix("tidegate-tiers-").expect("a folder for the tiers");
         let shield =
             Tier::start("shield", "shield", &format!("[[site]]\norigins = {origins:?}\n"), folder.path())
                 .await;
-        let upstream = format!("shields = [\"{}\"]\n[[site]]\n", shield.http);
+        let upstream = format!("shields = [\"{}\"]\n[[site]]\n{setting}\n", shield.http);
         let first = Tier::start("edge", "edge-1", &upstream, folder.path()).await;
         let second = Tier::start("edge", "edge-2", &upstream, folder.path()).await;
         Self { shield, edges: [first, second], _folder: folder }
