@@ -2,10 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidegate_hls::{Directives, Kind, Lifetimes, Playlist};
+use tidegate_hls::{Directives, Kind, Lifetimes, Media, Playlist, Run};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(playlist) = Playlist::parse(bytes) else { return };
+    if let Some(media) = playlist.as_media() {
+        begin_anew(bytes, media);
+    }
     let next = playlist.as_media().map_or(0, |media| {
         if let Some(segment) = media.segments.last() {
             assert_eq!(Some(segment.sequence), media.last_sequence());
@@ -20,3 +23,19 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// An encoder that writes the same again is told on: as another list that is sound.
+fn begin_anew(bytes: &[u8], media: &Media) {
+    let run = Run::after(bytes, media, media);
+    let written = run.write(bytes, media, |uri| !uri.is_empty());
+    let Ok(Playlist::Media(told)) = Playlist::parse(&written) else {
+        panic!("not a media playlist: {}", String::from_utf8_lossy(&written));
+    };
+    if media.segments.is_empty() {
+        return;
+    }
+    assert_eq!(told.next_sequence(), media.next_sequence().saturating_add(run.added()));
+    if run.is_joined() {
+        assert!(told.segments.iter().any(|segment| segment.is_discontinuity));
+    }
+}

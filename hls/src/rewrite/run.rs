@@ -234,7 +234,9 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         let mut raw = line.raw.to_vec();
         let place = line.value().and_then(|(start, list)| {
             let found = attributes::find(list, name)?;
-            let uri = std::str::from_utf8(attributes::value(list, name)?).ok()?;
+            let quoted = std::str::from_utf8(list.get(found.clone())?).ok()?;
+            // What is not a quoted string is wrong, and stays so.
+            let uri = quoted.trim().strip_prefix('"')?.strip_suffix('"').filter(|uri| !uri.contains('"'))?;
             Some((start + found.start..start + found.end, uri))
         });
         if let Some((place, uri)) = place.filter(|(_, uri)| self.is_marked(uri)) {
