@@ -167,16 +167,6 @@ impl Rulings {
         }
     }
 
-    /// A live playlist in the numbers that viewers know.
-    fn given_out(&self, head: Head, body: Bytes, version: Option<&Version>) -> (Head, Bytes) {
-        match version.filter(|version| version.run.is_some()) {
-            Some(version) => {
-                (Head { headers: conditional::altered(&head.headers), ..head }, version.body.clone())
-            }
-            None => (head, body),
-        }
-    }
-
     /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
     /// the origin cannot.
     fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
@@ -269,7 +259,10 @@ impl Desk for Rulings {
                 let media = version.as_ref().map(|version| &version.media).or(raw);
                 self.takes_apart(media);
                 let live = media.filter(|_| variant.is_none());
-                let (head, body) = self.given_out(self.kept(head), body, version.as_ref());
+                let (head, body) = match &version {
+                    Some(version) => (version.head(self.kept(head)), version.body.clone()),
+                    None => (self.kept(head), body),
+                };
                 let (head, body) = self.offered(head, body, live);
                 let lifetimes = self.lifetimes(lifetimes, live);
                 Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidegate_cache::Head;
 use tidegate_hls::{Media, Playlist, Restart, Run, Step};
 
 use super::Stream;
+use crate::conditional;
 use crate::request::Request;
 use crate::site::config::Restarts;
 use crate::tier::Tier;
@@ -23,6 +25,16 @@ pub(crate) struct Version {
     pub(crate) run: Option<Arc<Run>>,
     /// The run begins with it.
     pub(crate) begins: bool,
+}
+
+impl Version {
+    /// The head that it is given out with.
+    pub(crate) fn head(&self, head: Head) -> Head {
+        match self.run {
+            Some(_) => Head { headers: conditional::altered(&head.headers), ..head },
+            None => head,
+        }
+    }
 }
 
 /// Makes of a version what is given out of it. `published` is what was given out last, if it is held.

@@ -102,7 +102,7 @@ fn a_playlist_that_stands_still_is_asked_for_when_it_counts_as_frozen_and_each_h
         timeline.observe(&live(0, 5), look);
         assert_eq!(timeline.is_frozen(look), in_vain >= 3);
     }
-    assert_eq!(timeline.next_look(9).unwrap() - timeline.next_look(8).unwrap(), TARGET / 2);
+    assert_eq!(timeline.next_look(9).unwrap(), timeline.next_look(8).unwrap() + TARGET / 2);
 }
 
 #[test]
