@@ -39,5 +39,5 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
 };
-pub use rewrite::{Mark, Offer, Run, delta, offer};
+pub use rewrite::{Joint, Mark, Numbering, Offer, Run, delta, offer};
 pub use timeline::{Announced, LAG_PACES_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

@@ -10,9 +10,10 @@ mod run;
 mod state;
 
 pub use delta::delta;
+pub use joint::Joint;
 pub use mark::Mark;
 pub use offer::{Offer, offer};
-pub use run::Run;
+pub use run::{Numbering, Run};
 
 #[cfg(test)]
 mod tests;

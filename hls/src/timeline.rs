@@ -185,7 +185,13 @@ impl Timeline {
             media.media_sequence == restarting.media_sequence
                 && now.saturating_sub(restarting.since) <= media.pace() * LAG_PACES_MAX
         });
-        is_young && !media.is_ended() && !media.is_startable()
+        // Whoever watched the old one has long come to its end.
+        let is_over = self.moved_at().is_none_or(|moved| {
+            let listed =
+                u32::try_from(self.window.listed()).unwrap_or(u32::MAX).saturating_add(LAG_PACES_MAX);
+            now.saturating_sub(moved) > self.pace().saturating_mul(listed)
+        });
+        is_young && !is_over && !media.is_ended() && !media.is_startable()
     }
 
     fn is_new(&self, media: &Media, by: u64, shared: Shared) -> bool {
@@ -246,14 +252,23 @@ impl Timeline {
     /// When to look for the next version, for those who have to poll and have done so `in_vain` times since the last
     /// one; `None` if there will be none.
     ///
-    /// That is three times for a version that comes before the playlist counts as [frozen](Self::is_frozen), then as
-    /// soon as it does, and from then on each half target duration.
+    /// That is at most three times for a version that comes within the time that the newest segment took, then once each
+    /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
+    /// duration.
     pub fn next_look(&self, in_vain: u32) -> Option<Duration> {
-        let Some(late) = in_vain.checked_sub(rhythm::LOOKS_MAX) else {
-            return self.rhythm.look(in_vain).filter(|_| !self.is_ended());
-        };
-        let pace = self.latest.as_ref()?.pace;
-        Some(self.frozen_after()?.saturating_add(pace / 64).saturating_add(pace.saturating_mul(late) / 2))
+        let frozen = self.frozen_after()?.saturating_add(self.pace() / 64);
+        let is_early =
+            |in_vain| in_vain < LOOKS_MAX || self.rhythm.look(in_vain).is_some_and(|look| look < frozen);
+        if is_early(in_vain) {
+            return self.rhythm.look(in_vain);
+        }
+        let late = (LOOKS_MAX..in_vain).filter(|&earlier| !is_early(earlier)).count();
+        let late = u32::try_from(late).unwrap_or(u32::MAX);
+        Some(frozen.saturating_add(self.pace().saturating_mul(late) / 2))
+    }
+
+    fn pace(&self) -> Duration {
+        self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.pace)
     }
 
     /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a
@@ -292,6 +307,8 @@ fn may_end_in(uri: &str, name: &str) -> bool {
 /// A player stays three target durations behind the newest segment (section 6.3.3), so that a source that is up to
 /// one more behind is one that it could have come from.
 pub const RESET_SEGMENTS_MIN: u64 = 4;
+/// So often a version is looked for before it counts as late.
+const LOOKS_MAX: u32 = 3;
 /// After so many target durations without anything new a player has nothing left to play.
 pub const LAG_PACES_MAX: u32 = 4;
 

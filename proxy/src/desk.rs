@@ -116,7 +116,7 @@ impl Rulings {
             _ if version.begins => self.has_restarted(Restart::SequenceReset.as_str(), true),
             _ => {}
         }
-        stream.is_in(version.run.clone());
+        stream.is_given_as(&version);
         Ok(Some(version))
     }
 

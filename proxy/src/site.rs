@@ -36,8 +36,6 @@ pub struct Site {
     pub prefetch: bool,
     /// What live playlists say of blocking reload and delta updates.
     pub low_latency: config::LowLatency,
-    /// What viewers see when a live stream begins anew.
-    pub restarts: config::Restarts,
     /// Whether those who are asked are shields of ours.
     pub has_shields: bool,
     /// Whom to ask.
@@ -59,7 +57,7 @@ impl Site {
         let lifetimes = config.lifetimes.clone();
         Self {
             name: config.name.as_str().to_owned(),
-            query: config.query.rules(),
+            query: QueryRules { marks: config.restarts == config::Restarts::Join, ..config.query.rules() },
             methods: config.methods.iter().map(|method| method.0.clone()).collect(),
             gzip: config.gzip,
             cors: config.cors(),
@@ -75,7 +73,6 @@ impl Site {
             lifetimes,
             prefetch: config.prefetch,
             low_latency: config.low_latency,
-            restarts: config.restarts,
             has_shields: false,
             candidates,
         }

@@ -1,14 +1,31 @@
 //! An encoder that begins anew: viewers see a discontinuity, and numbers that go on. Section numbers are those of HLS
 //! (rfc8216bis).
 
+use tidegate_origin_stub::Fault;
 use tidegate_proxy::site::config::Restarts;
-use tidegate_tests::{Running, edge, origin, shield, until, viewer};
+use tidegate_tests::{Answer, Running, edge, origin, shield, until, viewer};
 
 use crate::house::{House, PUSHED, playlist, push, put, segments, sequence};
 
 /// What the first segment of the second run is called, by encoder and by tiers.
 const FIRST: &str = "/ingest/ch1/0.ts";
-const FIRST_MARKED: &str = "/ingest/ch1/0.ts?tidegate_run=1.46";
+
+/// Where a list has the segment of this name that bears a mark.
+fn marked(list: &Answer, name: &str) -> String {
+    let text = list.text();
+    let uri = text.lines().find(|line| line.starts_with(&format!("{name}?tidegate_run=")));
+    format!("/ingest/ch1/{}", uri.expect(&text))
+}
+
+/// The list with marks that are all the same to a test.
+fn unmarked(list: &Answer) -> String {
+    let text = list.text();
+    let mut runs: Vec<&str> =
+        text.split("tidegate_run=").skip(1).filter_map(|rest| rest.lines().next()).collect();
+    runs.dedup();
+    let all = |text: String, (index, run): (usize, &&str)| text.replace(*run, &format!("run-{}", index + 1));
+    runs.iter().enumerate().fold(text.clone(), all)
+}
 
 /// An edge and a shield that leave restarts to the origin.
 async fn passing() -> House {
@@ -38,17 +55,19 @@ async fn restarted() -> House {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_that_begins_anew_is_told_on_in_the_same_numbers() {
     let house = restarted().await;
-    let list = house.get(PUSHED).await.text();
-    assert!(list.ends_with("45.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=1.46\n"), "{list}");
-    assert_eq!(house.get(PUSHED).await.header("etag").get(..2), Some("W/"));
-    house.get(FIRST_MARKED).await.is(200, b"new");
+    let answer = house.get(PUSHED).await;
+    let list = unmarked(&answer);
+    assert!(list.contains("#EXT-X-TIDEGATE-RUN:ID=run-1,ADDED=46\n#EXT-X-MEDIA-SEQUENCE:41\n"), "{list}");
+    assert!(list.ends_with("45.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-1\n"), "{list}");
+    assert_eq!(answer.header("etag").get(..2), Some("W/"));
+    house.get(&marked(&answer, "0.ts")).await.is(200, b"new");
     assert!(house.origin.seen(FIRST).iter().all(|request| request.query.is_none()));
     assert_eq!(house.origin.requests(FIRST), 1);
 
     // Who waits for a number waits for that number.
-    let mut waiting = viewer(house.edges[1].addr()).start("GET", &format!("{PUSHED}?_HLS_msn=48")).await;
     push(&house.origin, &playlist(1, 0..2, "")).await;
     house.reaches(PUSHED, 42).await;
+    let mut waiting = viewer(house.edges[0].addr()).start("GET", &format!("{PUSHED}?_HLS_msn=48")).await;
     push(&house.origin, &playlist(1, 0..3, "")).await;
     let waited = waiting.rest().await;
     assert_eq!((sequence(&waited), segments(&waited)), (43, 6));
@@ -69,10 +88,37 @@ async fn an_encoder_that_begins_anew_twice_is_told_on_twice() {
     house.reaches(PUSHED, 50).await;
     push(&house.origin, &playlist(1, 0..1, "")).await;
     house.reaches(PUSHED, 51).await;
-    let list = house.get(PUSHED).await.text();
-    let end = "9.ts?tidegate_run=1.46\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=2.56\n";
+    let list = unmarked(&house.get(PUSHED).await);
+    let end = "9.ts?tidegate_run=run-1\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-2\n";
     assert!(list.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n") && list.ends_with(end), "{list}");
     assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 2);
+}
+
+/// A backup that has not seen the restart yet has what was there before it, and numbers that would fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_still_has_the_old_run_is_not_taken_for_a_leap() {
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    push(&primary, &playlist(1, 40..46, "")).await;
+    push(&backup, &playlist(1, 40..46, "")).await;
+    let shield = shield().origin(&primary).origin(&backup).run().await;
+    let edge = edge().shield(&shield).run().await;
+    let next = async || {
+        let list = viewer(edge.addr()).get(PUSHED).await;
+        sequence(&list) + segments(&list)
+    };
+    assert_eq!(next().await, 46);
+    push(&primary, &playlist(1, 0..2, "")).await;
+    until("the run is told on", async || next().await == 48).await;
+
+    primary.fault(Fault::on(PUSHED).status(503)).unwrap();
+    until("the backup was asked", async || {
+        assert_eq!(next().await, 48);
+        shield.count("tidegate_backward_playlists_total", "").await > 0
+    })
+    .await;
+    primary.clear();
+    push(&primary, &playlist(1, 0..3, "")).await;
+    until("the run goes on", async || next().await == 49).await;
 }
 
 /// A shield that was not there when the run began has the encoder's own numbers.
@@ -82,6 +128,7 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
     let shields = [shield().origin(&origin).run().await, shield().origin(&origin).run().await];
     let edge = edge().shield(&shields[0]).shield(&shields[1]).run().await;
     let get = async || viewer(edge.addr()).get(PUSHED).await;
+    put(&origin, "/ingest/ch1/3.ts", b"new").await;
     push(&origin, &playlist(1, 40..46, "")).await;
     assert_eq!(sequence(&get().await), 40);
     push(&origin, &playlist(1, 0..1, "")).await;
@@ -102,8 +149,7 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
     }
     let own = viewer(shields[other].addr()).get(PUSHED).await;
     assert_eq!((sequence(&own), own.text().contains("tidegate")), (0, false));
-    put(&origin, "/ingest/ch1/4.ts", b"new").await;
-    viewer(edge.addr()).get("/ingest/ch1/4.ts?tidegate_run=1.46").await.is(200, b"new");
+    viewer(edge.addr()).get(&marked(&get().await, "3.ts")).await.is(200, b"new");
     assert_eq!(edge.count("tidegate_stream_restarts_total", "").await, 0);
 }
 

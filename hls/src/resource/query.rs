@@ -13,6 +13,7 @@ pub(super) struct Query {
     pub(super) canonical: Option<String>,
     pub(super) directives: Directives,
     pub(super) cmcd: Option<String>,
+    is_marked: bool,
 }
 
 /// Parses what follows the question mark, which begins at byte `base` of the target.
@@ -59,7 +60,13 @@ impl Query {
             self.cmcd = Some(raw.split_once('=').map_or("", |(_, value)| value).to_owned());
             return Ok(Some(param).filter(|_| rules.keeps_exactly(CMCD)));
         }
-        let keeps = rules.keeps(name) || (name == Mark::NAME && Mark::parse(param.value()).is_some());
+        if name == Mark::NAME {
+            let is_first = !std::mem::replace(&mut self.is_marked, true);
+            return Ok(
+                Some(param).filter(|param| rules.marks && is_first && Mark::parse(param.value()).is_some())
+            );
+        }
+        let keeps = rules.keeps(name);
         Ok(Some(param).filter(|_| keeps))
     }
 }

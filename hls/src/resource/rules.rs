@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// request that goes upstream.
 ///
 /// `_HLS_msn`, `_HLS_part` and `_HLS_skip` are always kept and other `_HLS_` names always dropped, whatever the
-/// lists say, and so is a [`Mark`](crate::Mark). `CMCD` is dropped unless `keep` names it exactly.
+/// lists say. `CMCD` is dropped unless `keep` names it exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryRules {
     /// What becomes of a parameter that is in neither list.
@@ -15,6 +15,8 @@ pub struct QueryRules {
     pub keep: Vec<Pattern>,
     /// Parameters that do not count. When `default` drops, these are exceptions to `keep`.
     pub drop: Vec<Pattern>,
+    /// Keep the [`Mark`](crate::Mark) of a segment, whatever the lists say; else it is dropped.
+    pub marks: bool,
     /// Bring the parameters into the order of their names' bytes (section 6.3.2 asks clients to); parameters
     /// with one name stay in the order in which they were sent.
     pub sort: bool,
@@ -42,6 +44,7 @@ impl Default for QueryRules {
             default: QueryDefault::Keep,
             keep: Vec::new(),
             drop: Vec::new(),
+            marks: true,
             sort: true,
             params_max: 64,
             path_bytes_max: 4096,

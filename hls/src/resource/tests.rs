@@ -217,8 +217,13 @@ fn a_playlist_is_asked_for_again_with_other_directives() {
 fn a_mark_counts_whatever_the_rules_say_and_stays_from_origins() {
     let rules = QueryRules { default: QueryDefault::Drop, ..QueryRules::default() };
     let query = |target: &str| Resource::parse("live.example", target, &rules).unwrap().query;
-    assert_eq!(query("/1.ts?a=1&tidegate_run=2.56").as_deref(), Some("tidegate_run=2.56"));
-    assert_eq!(query("/1.ts?tidegate_run=x"), None);
+    assert_eq!(query("/1.ts?a=1&tidegate_run=56").as_deref(), Some("tidegate_run=56"));
+    for none in ["/1.ts?tidegate_run=x", "/1.ts?tidegate_run=056", "/live.m3u8?tidegate_run=56"] {
+        assert_eq!(query(none), None, "{none}");
+    }
+    assert_eq!(query("/1.ts?tidegate_run=56&tidegate_run=57").as_deref(), Some("tidegate_run=56"));
+    let unmarking = QueryRules { marks: false, ..QueryRules::default() };
+    assert_eq!(Resource::parse("live.example", "/1.ts?tidegate_run=56", &unmarking).unwrap().query, None);
     for (marked, own) in [
         ("/1.ts?tidegate_run=2.56", "/1.ts"),
         ("/1.ts?a=1&tidegate_run=2.56&z=3", "/1.ts?a=1&z=3"),

@@ -8,12 +8,12 @@ use crate::Media;
 
 /// The end of a run, and what of it is listed before the next one's segments.
 #[derive(Debug)]
-pub(super) struct Joint {
+pub struct Joint {
     /// The segments that the old run listed at its end.
     tail: Vec<Old>,
     /// The discontinuity number of the last of them.
     pub(super) discontinuity: u64,
-    /// The new run's own number of its first segment.
+    /// The number of the new run's first segment, as it is given out.
     pub(super) first: u64,
     /// The old run's target duration.
     pub(super) target: Duration,
@@ -24,45 +24,55 @@ pub(super) struct Joint {
 /// A segment of the old run, in the lines that were given out.
 #[derive(Debug)]
 pub(super) struct Old {
-    /// The keys and the initialisation section that hold here.
-    pub(super) state: Vec<u8>,
+    /// The keys and the initialisation section that hold from here on; nothing where they are those of the one before.
+    pub(super) state: Option<Vec<u8>>,
     pub(super) lines: Vec<u8>,
     /// The discontinuity number of the segment before it.
     pub(super) discontinuity_before: u64,
 }
 
+/// Of a longer list only the newest segments are listed on: nobody is further back and plays live.
+const TAIL_MAX: usize = 64;
+
 impl Joint {
     /// Between a list as it was last given out, and the first one of a run that can be told on in its numbers.
+    /// `published` are the bytes of `old`, where its segments are still worth listing.
     ///
     /// `None` if it cannot: players count parts, and rely on lists that grow and forget nothing, in ways that a
     /// break in the stream does not allow.
-    pub(super) fn between(published: &[u8], old: &Media, new: &Media) -> Option<Self> {
+    pub(super) fn between(published: Option<&[u8]>, old: &Media, new: &Media) -> Option<Self> {
         let first = new.segments.first()?;
         let was_fragmented = old.map.is_some() && first.map.is_none();
         if old.segments.is_empty() || was_fragmented || !can_be_joined(old) || !can_be_joined(new) {
             return None;
         }
-        let (tail, is_encrypted) = tail(published, old)?;
+        let (tail, is_encrypted) = published.and_then(|published| tail(published, old)).unwrap_or_default();
         Some(Self {
             tail,
             discontinuity: discontinuities(old, old.segments.len()),
-            first: new.media_sequence,
+            first: old.next_sequence(),
             target: old.target_duration,
             is_encrypted,
         })
     }
 
-    /// What is listed before a list of the new run: as many segments as make it as long as the old list was, and
-    /// none once it has lost its first segment.
-    pub(super) fn before(&self, new: &Media) -> &[Old] {
-        let room = self.tail.len().saturating_sub(new.segments.len());
-        let from = if self.is_listed(new) { self.tail.len() - room } else { self.tail.len() };
-        self.tail.get(from..).unwrap_or_default()
+    /// What is listed before a list of the new run, by the numbers that are given out: as many segments as make it as
+    /// long as the old list was, and none once it has lost its first segment.
+    pub(super) fn before(&self, new: &Media, shift: i64) -> &[Old] {
+        let room =
+            if self.is_listed(new, shift) { self.tail.len().saturating_sub(new.segments.len()) } else { 0 };
+        self.tail.get(self.tail.len() - room..).unwrap_or_default()
+    }
+
+    /// What holds at the first of these segments, which are the last ones of the tail.
+    pub(super) fn state_of(&self, before: &[Old]) -> Option<&[u8]> {
+        let until = (self.tail.len() + 1).saturating_sub(before.len());
+        self.tail.get(..until)?.iter().rev().find_map(|old| old.state.as_deref())
     }
 
     /// Does the list begin with the run's first segment?
-    pub(super) const fn is_listed(&self, new: &Media) -> bool {
-        new.media_sequence == self.first
+    pub(super) const fn is_listed(&self, new: &Media, shift: i64) -> bool {
+        new.media_sequence.saturating_add_signed(shift) == self.first
     }
 }
 
@@ -79,27 +89,33 @@ fn can_be_joined(media: &Media) -> bool {
     is_plain && !media.is_ended() && media.playlist_type.is_none()
 }
 
-/// The segments of a list, and whether the last one is encrypted; `None` if it is not the list that `media` tells of.
+/// The newest segments of a list, and whether the last one is encrypted; `None` if it is not the list that `media` tells
+/// of.
 fn tail(published: &[u8], media: &Media) -> Option<(Vec<Old>, bool)> {
+    let from = media.segments.len().saturating_sub(TAIL_MAX);
     let (mut tail, mut state, mut is_in_list) = (Vec::new(), State::default(), false);
-    let mut segment = Vec::new();
+    let (mut lines_of_one, mut is_changed, mut number) = (Vec::new(), true, 0);
+    let mut discontinuity = discontinuities(media, from);
     for line in lines(published) {
         match line.sort() {
             Sort::Playlist | Sort::Version => continue,
             Sort::Loose if !is_in_list => continue,
-            Sort::Key => state.key(line)?,
-            Sort::Map => state.map(line)?,
-            Sort::ByteRange | Sort::Segment | Sort::Loose => segment.extend_from_slice(line.raw),
+            Sort::Key => (is_changed, _) = (true, state.key(line)?),
+            Sort::Map => (is_changed, _) = (true, state.map(line)?),
+            Sort::ByteRange | Sort::Segment | Sort::Loose => lines_of_one.extend_from_slice(line.raw),
             Sort::Uri => {
-                segment.extend_from_slice(line.raw);
-                tail.push(Old {
-                    state: state.lines().flat_map(|line| line.raw).copied().collect(),
-                    lines: std::mem::take(&mut segment),
-                    discontinuity_before: discontinuities(media, tail.len()),
-                });
+                lines_of_one.extend_from_slice(line.raw);
+                let lines = std::mem::take(&mut lines_of_one);
+                if number >= from {
+                    let said = || state.lines().flat_map(|line| line.raw).copied().collect();
+                    let state = std::mem::take(&mut is_changed).then(said);
+                    tail.push(Old { state, lines, discontinuity_before: discontinuity });
+                    discontinuity += u64::from(media.segments.get(number)?.is_discontinuity);
+                }
+                number += 1;
             }
         }
         is_in_list = true;
     }
-    (tail.len() == media.segments.len()).then(|| (tail, state.encrypts()))
+    (number == media.segments.len()).then(|| (tail, state.encrypts()))
 }

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-/// The run of a stream that an object belongs to, as a parameter in the query of its URI: `tidegate_run=1.56`.
+/// The run of a stream that an object belongs to, as a parameter in the query of its URI: `tidegate_run=1795371234`.
 ///
-/// It is this project's own. Origins never see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Mark {
-    /// Counts the new beginnings of the stream, from 1.
-    pub number: u64,
-    /// What is added to the origin's media sequence numbers.
-    pub added: u64,
-}
+/// Its number is the moment when the run was first seen, in seconds of the Unix epoch: no other run of the stream has
+/// it. The parameter is this project's own. Origins never see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark(pub u64);
 
 impl Mark {
     /// The name of the parameter.
@@ -25,30 +21,30 @@ impl Mark {
             .find_map(|parameter| Self::parse(parameter.strip_prefix(Self::NAME)?.strip_prefix('=')?))
     }
 
-    /// Parses the parameter's value.
+    /// Parses the parameter's value, which has one spelling.
     pub fn parse(value: &str) -> Option<Self> {
-        let number =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?;
-        let (count, added) = value.split_once('.')?;
-        Some(Self { number: number(count)?, added: number(added)? })
+        let number: u64 = value.parse().ok()?;
+        (number.to_string() == value).then_some(Self(number))
     }
 
-    /// The URI with the mark. One that bears a mark keeps it.
+    /// The URI with the mark, which bears none.
     pub(super) fn put_on(self, uri: &str) -> String {
-        if Self::of(uri).is_some() {
-            return uri.to_owned();
-        }
         let end = uri.find('#').unwrap_or(uri.len());
         let (place, fragment) = uri.split_at_checked(end).unwrap_or((uri, ""));
         let joint = if place.contains('?') { '&' } else { '?' };
         format!("{place}{joint}{self}{fragment}")
+    }
+
+    /// The URI with this mark in the place of `other`.
+    pub(super) fn replace(self, other: Self, uri: &str) -> String {
+        uri.replacen(&other.to_string(), &self.to_string(), 1)
     }
 }
 
 /// As it stands in a query.
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}.{}", Self::NAME, self.number, self.added)
+        write!(f, "{}={}", Self::NAME, self.0)
     }
 }
 
@@ -57,26 +53,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_put_on_once_and_found_again() {
-        let mark = Mark { number: 1, added: 56 };
+    fn a_mark_is_put_on_and_found_again() {
+        let mark = Mark(56);
         for (uri, marked) in [
-            ("a.ts", "a.ts?tidegate_run=1.56"),
-            ("a.ts?t=1", "a.ts?t=1&tidegate_run=1.56"),
-            ("a.ts#f?x", "a.ts?tidegate_run=1.56#f?x"),
-            ("a.ts?tidegate_run=2.7", "a.ts?tidegate_run=2.7"),
+            ("a.ts", "a.ts?tidegate_run=56"),
+            ("a.ts?t=1", "a.ts?t=1&tidegate_run=56"),
+            ("a.ts#f?x", "a.ts?tidegate_run=56#f?x"),
         ] {
-            assert_eq!(mark.put_on(uri), marked);
-            assert!(Mark::of(uri).is_none_or(|found| found.number == 2));
-            assert!(Mark::of(marked).is_some());
+            assert_eq!((Mark::of(uri), mark.put_on(uri).as_str()), (None, marked));
+            assert_eq!(Mark::of(marked), Some(mark));
+            assert_eq!(Mark(7).replace(mark, marked), marked.replace("56", "7"));
         }
-        assert_eq!(Mark::of("a.ts?b=1&tidegate_run=1.56&c"), Some(mark));
-        for none in [
-            "tidegate_run=1.5",
-            "?tidegate_run=",
-            "?tidegate_run=1",
-            "?tidegate_run=+1.2",
-            "?x#tidegate_run=1.2",
-        ] {
+        assert_eq!(Mark::of("a.ts?b=1&tidegate_run=56&c"), Some(mark));
+        for none in
+            ["tidegate_run=1", "?tidegate_run=", "?tidegate_run=01", "?tidegate_run=+1", "?x#tidegate_run=1"]
+        {
             assert_eq!(Mark::of(none), None, "{none}");
         }
     }

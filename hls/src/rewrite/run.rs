@@ -1,5 +1,7 @@
 //! A stream that has begun anew, told on in the numbers of what players have had of it.
 
+use std::sync::Arc;
+
 use super::attributes;
 use super::joint::{Joint, Old, discontinuities};
 use super::lines::{Line, Sort, line_break, lines};
@@ -7,72 +9,132 @@ use super::mark::Mark;
 use super::state::State;
 use crate::Media;
 
-/// One life of an encoder, from the second on: numbers and names begin anew with it, and players must not see that.
+/// How the numbers of a list came about; of an origin's own, there is nothing to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbering {
+    /// The run of the stream, if it is not the first that is known of.
+    pub run: Option<Mark>,
+    /// What was added to the origin's media sequence numbers.
+    pub added: u64,
+}
+
+impl Numbering {
+    /// What a list says itself. Players do not know the tag, and pass over it.
+    pub fn of(playlist: &[u8]) -> Self {
+        let told =
+            lines(playlist).take_while(|line| line.sort() != Sort::Uri).find(|line| line.name() == TAG);
+        told.and_then(Self::parse).unwrap_or_default()
+    }
+
+    fn parse(line: Line<'_>) -> Option<Self> {
+        let (_, list) = line.value()?;
+        let text = |name| std::str::from_utf8(attributes::value(list, name)?).ok();
+        Some(Self { run: Some(Mark::parse(text(b"ID")?)?), added: text(b"ADDED")?.parse().ok()? })
+    }
+
+    fn tag(self) -> Option<String> {
+        Some(format!("#EXT-X-TIDEGATE-RUN:ID={},ADDED={}", self.run?.0, self.added))
+    }
+}
+
+const TAG: &[u8] = b"#EXT-X-TIDEGATE-RUN";
+
+/// One life of an encoder: numbers and names begin anew with each, and players must not see that.
 ///
-/// Its lists are written so that they go on where the old ones ended: with what is left of the old list before them,
-/// a discontinuity between the two (section 4.4.4.3), media and discontinuity sequence numbers that only grow, and a
-/// [`Mark`] on every URI, because the same names stand for other objects now, here and in players' own caches.
+/// From the second on, its lists are written so that they go on where the old ones ended: with what is left of the old
+/// list before them, a discontinuity between the two (section 4.4.4.3), media and discontinuity sequence numbers that
+/// only grow, and a [`Mark`] on its URIs, because the same names stand for other objects now, here and in players' own
+/// caches.
 #[derive(Debug)]
 pub struct Run {
-    mark: Mark,
-    /// Added to the discontinuity sequence numbers.
+    /// As the list comes.
+    told: Numbering,
+    /// As it is given out.
+    numbering: Numbering,
+    /// What makes one of the other.
+    shift: i64,
     discontinuities: i64,
-    joint: Option<Joint>,
+    joint: Option<Arc<Joint>>,
 }
 
 impl Run {
-    /// The run that begins with `new`, after an old one of which `published`, that is `old`, was given out last.
+    /// Whether a list can be written at all: what its variables stand for may be anything.
+    pub fn can_write(playlist: &[u8]) -> bool {
+        !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
+    }
+
+    /// The run of which `known` was given out last, under `numbering`; `raw` is told under `told`.
+    pub fn on(
+        known: &Media,
+        numbering: Numbering,
+        joint: Option<Arc<Joint>>,
+        raw: &Media,
+        told: Numbering,
+    ) -> Self {
+        let shift = difference(numbering.added, told.added);
+        let place = raw.media_sequence.saturating_add_signed(shift);
+        // The same segment has the same discontinuity number; if they share none, the one goes on where the other ends.
+        let shared = known.segments.iter().find(|segment| segment.sequence >= place);
+        let counts = shared.map_or((usize::MAX, 1), |segment| {
+            let count =
+                |first: u64| usize::try_from(segment.sequence.saturating_sub(first)).unwrap_or(usize::MAX);
+            (count(known.first_listed()).saturating_add(1), count(place).saturating_add(1))
+        });
+        let discontinuities = difference(discontinuities(known, counts.0), discontinuities(raw, counts.1));
+        let joint = joint.filter(|joint| joint.is_listed(raw, shift));
+        Self { told, numbering, shift, discontinuities, joint }
+    }
+
+    /// The run that begins with `raw` after one of which `known` was given out last. `published` are its bytes, where its
+    /// segments are still worth listing.
     ///
-    /// Where the two cannot be [joined](Self::is_joined) the numbers stay the origin's.
-    pub fn after(published: &[u8], old: &Media, new: &Media) -> Self {
-        let number = mark(old).map_or(0, |mark| mark.number).saturating_add(1);
-        let apart = old.next_sequence().checked_sub(new.media_sequence);
-        match apart.and_then(|added| Some((added, Joint::between(published, old, new)?))) {
-            Some((added, joint)) => {
-                let begins_apart = new.segments.first().is_some_and(|first| first.is_discontinuity);
-                let next = joint.discontinuity.saturating_add(u64::from(!begins_apart));
-                let discontinuities = difference(next, new.discontinuity_sequence);
-                Self { mark: Mark { number, added }, discontinuities, joint: Some(joint) }
-            }
-            None => Self { mark: Mark { number, added: 0 }, discontinuities: 0, joint: None },
+    /// Where the two cannot be joined the numbers stay as they are told.
+    pub fn after(mark: Mark, known: &Media, published: Option<&[u8]>, raw: &Media, told: Numbering) -> Self {
+        let shift = difference(known.next_sequence(), raw.media_sequence);
+        let joint = Joint::between(published, known, raw).filter(|_| shift >= 0);
+        let Some(joint) = joint else {
+            let numbering = Numbering { run: Some(mark), ..told };
+            return Self { told, numbering, shift: 0, discontinuities: 0, joint: None };
+        };
+        let begins_apart = raw.segments.first().is_some_and(|first| first.is_discontinuity);
+        let next = joint.discontinuity.saturating_add(u64::from(!begins_apart));
+        Self {
+            told,
+            numbering: Numbering { run: Some(mark), added: told.added.saturating_add_signed(shift) },
+            shift,
+            discontinuities: difference(next, raw.discontinuity_sequence),
+            joint: Some(Arc::new(joint)),
         }
     }
 
-    /// The run that a list belongs to which bears no marks, where `published`, of the same rendition or of another one,
-    /// is of a run: whoever sent the list has not seen that run begin. `None` if `published` bears no marks, or `raw`
-    /// does.
-    pub fn found(published: &Media, raw: &Media) -> Option<Self> {
-        let (Some(mark), None) = (mark(published), mark(raw)) else { return None };
-        let run = |discontinuities| Self { mark, discontinuities, joint: None };
-        let place = raw.media_sequence.saturating_add(mark.added);
-        let same = published.segments.iter().position(|segment| segment.sequence >= place);
-        let count = |found: usize| {
-            let sequence = published.media_sequence.saturating_add(found as u64);
-            let ours = usize::try_from(sequence.saturating_sub(place)).unwrap_or(usize::MAX);
-            difference(discontinuities(published, found + 1), discontinuities(raw, ours.saturating_add(1)))
-        };
-        let end = || difference(discontinuities(published, usize::MAX), discontinuities(raw, 1));
-        Some(run(same.map_or_else(end, count)))
+    /// Is nothing to be written?
+    pub fn is_as_it_came(&self) -> bool {
+        self.told == self.numbering
     }
 
-    /// Are its numbers those of what was there before?
-    pub const fn is_joined(&self) -> bool {
-        self.mark.added > 0
+    /// How it is given out.
+    pub const fn numbering(&self) -> Numbering {
+        self.numbering
     }
 
-    /// What is added to the origin's media sequence numbers.
-    pub const fn added(&self) -> u64 {
-        self.mark.added
+    /// What has to be known as long as the run's first segment is listed.
+    pub fn joint(&self) -> Option<Arc<Joint>> {
+        self.joint.clone()
     }
 
-    /// A list of this run with the numbers that are given out, to be judged; what is left of an older run is not in
-    /// it, and URIs bear no marks.
+    /// What is added to the numbers of whoever was asked.
+    pub const fn shift(&self) -> i64 {
+        self.shift
+    }
+
+    /// A list of this run with the numbers that are given out, to be judged. What is left of an older run is not in it,
+    /// and URIs are as they came.
     #[must_use]
     pub fn numbered(&self, raw: &Media) -> Media {
         let mut media = raw.clone();
-        media.media_sequence = media.media_sequence.saturating_add(self.mark.added);
+        media.media_sequence = media.media_sequence.saturating_add_signed(self.shift);
         for segment in &mut media.segments {
-            segment.sequence = segment.sequence.saturating_add(self.mark.added);
+            segment.sequence = segment.sequence.saturating_add_signed(self.shift);
         }
         media
     }
@@ -80,8 +142,8 @@ impl Run {
     /// A list of this run as it is given out. `raw` is what `playlist` says; `is_ours` tells of a URI whether it is
     /// asked for here.
     pub fn write(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
-        if raw.segments.is_empty() {
-            // An encoder that has not begun: nothing of it is given out.
+        if raw.segments.is_empty() && raw.next_parts.is_empty() {
+            // An encoder that has not begun.
             return playlist.to_vec();
         }
         let mut writer = Writer {
@@ -91,7 +153,7 @@ impl Run {
             out: Vec::with_capacity(playlist.len() * 2),
             line_break: line_break(playlist),
             state: State::default(),
-            number: raw.media_sequence.saturating_add(self.mark.added),
+            number: raw.media_sequence,
             has_begun: false,
             starts_in_clear: starts_in_clear(playlist),
         };
@@ -101,24 +163,31 @@ impl Run {
         writer.out
     }
 
+    /// What is left of the run before it.
     fn before(&self, raw: &Media) -> &[Old] {
-        self.joint.as_ref().map_or(&[], |joint| joint.before(raw))
+        self.joint.as_ref().map_or(&[], |joint| joint.before(raw, self.shift))
+    }
+
+    /// The URI as it is given out, if that is not as it came.
+    fn marked(&self, uri: &str) -> Option<String> {
+        let mark = self.numbering.run?;
+        match (self.told.run, Mark::of(uri)) {
+            (None, None) => Some(mark.put_on(uri)),
+            (Some(told), Some(found)) if told == found && told != mark => Some(mark.replace(told, uri)),
+            // Of another run, which whoever sent the list knows.
+            _ => None,
+        }
     }
 }
 
-fn mark(media: &Media) -> Option<Mark> {
-    media.segments.last()?.uri.as_deref().and_then(Mark::of)
-}
-
 fn difference(one: u64, other: u64) -> i64 {
-    // Numbers that a list can reach by counting are far from the bounds.
+    // Numbers that a list reaches by counting are far from the bounds.
     i64::try_from(i128::from(one) - i128::from(other)).unwrap_or(0)
 }
 
 /// Does the first segment come without a key?
 fn starts_in_clear(playlist: &[u8]) -> bool {
-    let until_first = lines(playlist).take_while(|line| line.sort() != Sort::Uri);
-    !until_first.into_iter().any(|line| line.sort() == Sort::Key)
+    !lines(playlist).take_while(|line| line.sort() != Sort::Uri).any(|line| line.sort() == Sort::Key)
 }
 
 struct Writer<'a, F> {
@@ -128,7 +197,7 @@ struct Writer<'a, F> {
     out: Vec<u8>,
     line_break: &'static [u8],
     state: State<'a>,
-    /// The next segment's number.
+    /// The next segment's number, as it is told.
     number: u64,
     has_begun: bool,
     starts_in_clear: bool,
@@ -144,7 +213,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         }
         match (sort, line.name()) {
             // They stand where the list begins.
-            (_, b"#EXT-X-MEDIA-SEQUENCE" | b"#EXT-X-DISCONTINUITY-SEQUENCE") => {}
+            (_, b"#EXT-X-MEDIA-SEQUENCE" | b"#EXT-X-DISCONTINUITY-SEQUENCE" | TAG) => {}
             (_, b"#EXT-X-TARGETDURATION") => self.target(line),
             (Sort::Uri, _) => {
                 self.number_key();
@@ -163,24 +232,28 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// What stands before the segments.
     fn begin(&mut self) {
-        let before = self.run.before(self.raw);
-        let joint = self.run.joint.as_ref().filter(|joint| joint.is_listed(self.raw));
-        let first = self.number.saturating_sub(before.len() as u64);
+        let (run, before) = (self.run, self.run.before(self.raw));
+        let joint = run.joint.as_ref().filter(|joint| joint.is_listed(self.raw, run.shift));
+        if let Some(tag) = run.numbering.tag() {
+            self.tag(&tag);
+        }
+        let first = self.number.saturating_add_signed(run.shift).saturating_sub(before.len() as u64);
         self.tag(&format!("#EXT-X-MEDIA-SEQUENCE:{first}"));
         let discontinuity = match (before.first(), joint) {
             (Some(old), _) => old.discontinuity_before,
             (None, Some(joint)) => joint.discontinuity,
-            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(self.run.discontinuities),
+            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(run.discontinuities),
         };
         if discontinuity > 0 {
             self.tag(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}"));
         }
-        let mut state: &[u8] = &[];
-        for old in before {
-            if old.state != state {
-                state = &old.state;
-                self.lines(state);
-            }
+        for (index, old) in before.iter().enumerate() {
+            // The first one that is listed may rely on what was said before it.
+            let state = match (index, joint) {
+                (0, Some(joint)) => joint.state_of(before),
+                _ => old.state.as_deref(),
+            };
+            self.lines(state.unwrap_or_default());
             self.lines(&old.lines);
         }
         if let Some(joint) = joint {
@@ -203,21 +276,23 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         }
     }
 
-    /// A segment whose number is its initialisation vector keeps the origin's number as that.
+    /// A segment whose number is its initialisation vector keeps the encoder's number as that.
     fn number_key(&mut self) {
-        let own = self.number.saturating_sub(self.run.mark.added);
-        let key = self.state.key_by_number().filter(|_| self.run.is_joined());
-        if let Some(mark) = key.map(|key| self.marked(key, b"URI")) {
-            self.out.extend_from_slice(mark.trim_ascii_end());
+        let own = self.number.saturating_sub(self.run.told.added);
+        // Whoever has added something before has written it already.
+        let key = self.state.key_by_number().filter(|_| self.run.shift != 0);
+        if let Some(mut key) = key.map(|key| self.with_mark(key)) {
+            key.truncate(key.trim_ascii_end().len());
+            self.out.append(&mut key);
             self.tag(&format!(",IV=0x{own:032x}"));
         }
     }
 
     fn uri(&mut self, line: Line<'a>) {
-        let marked = std::str::from_utf8(line.text()).ok().filter(|uri| self.is_marked(uri));
-        match marked {
-            Some(uri) => {
-                self.out.extend_from_slice(self.run.mark.put_on(uri.trim_end()).as_bytes());
+        let uri = std::str::from_utf8(line.text()).ok().map(str::trim).filter(|uri| (self.is_ours)(uri));
+        match uri.and_then(|uri| self.run.marked(uri)) {
+            Some(marked) => {
+                self.out.extend_from_slice(marked.as_bytes());
                 self.out.extend_from_slice(line.raw.get(line.text().len()..).unwrap_or_default());
             }
             None => self.out.extend_from_slice(line.raw),
@@ -225,32 +300,28 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     }
 
     fn attribute(&mut self, line: Line<'a>) {
-        let marked = self.marked(line, b"URI");
-        self.out.extend_from_slice(&marked);
+        let mut marked = self.with_mark(line);
+        self.out.append(&mut marked);
     }
 
-    /// The line with a mark on this attribute, where it is a URI of ours.
-    fn marked(&self, line: Line<'a>, name: &[u8]) -> Vec<u8> {
+    /// The line with a mark on its URI, where that is ours.
+    fn with_mark(&self, line: Line<'a>) -> Vec<u8> {
         let mut raw = line.raw.to_vec();
-        let place = line.value().and_then(|(start, list)| {
-            let found = attributes::find(list, name)?;
+        let marked = line.value().and_then(|(start, list)| {
+            let found = attributes::find(list, b"URI")?;
             let quoted = std::str::from_utf8(list.get(found.clone())?).ok()?;
             // What is not a quoted string is wrong, and stays so.
             let uri = quoted.trim().strip_prefix('"')?.strip_suffix('"').filter(|uri| !uri.contains('"'))?;
-            Some((start + found.start..start + found.end, uri))
+            let marked = self.run.marked(uri).filter(|_| (self.is_ours)(uri))?;
+            Some((start + found.start..start + found.end, marked))
         });
-        if let Some((place, uri)) = place.filter(|(_, uri)| self.is_marked(uri)) {
-            raw.splice(place, format!("\"{}\"", self.run.mark.put_on(uri)).into_bytes());
+        if let Some((place, marked)) = marked {
+            raw.splice(place, format!("\"{marked}\"").into_bytes());
         }
         raw
     }
 
-    /// A variable may stand for another host.
-    fn is_marked(&self, uri: &str) -> bool {
-        !uri.contains("{$") && (self.is_ours)(uri)
-    }
-
-    /// Lines that may lack the line break of the last one.
+    /// Lines of which the last may lack its line break.
     fn lines(&mut self, lines: &[u8]) {
         self.out.extend_from_slice(lines);
         if !lines.is_empty() && !lines.ends_with(b"\n") {

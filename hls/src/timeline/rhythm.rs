@@ -89,7 +89,7 @@ impl Rhythm {
         self.moved
     }
 
-    /// When to look for the next version, after so many looks in vain: [`LOOKS_MAX`] moments, each after the one before.
+    /// When to look for the next version, after so many looks in vain: three times for each interval, then once.
     pub(super) fn look(&self, in_vain: u32) -> Option<Duration> {
         let (bracket, interval) = (self.bracket?, self.interval());
         let expected = bracket.shifted(interval);
@@ -100,8 +100,10 @@ impl Rhythm {
         let end = expected.latest;
         Some(match (expected.is_narrow(interval), in_vain) {
             (true, 0) => end,
-            (true, 1) => end + (interval / 40).max(self.late),
-            (_, 2..) => end + (interval / 8).max(self.late * 4).min(interval / 2),
+            (true, 1) => end + (interval / 40).max(self.late.min(interval / 4)),
+            (_, 2) => end + (interval / 8).max(self.late * 4).min(interval / 2),
+            // It is not late, it has been left out, or the encoder takes longer: it comes with the one after it.
+            (_, 3..) => end + interval.saturating_mul(in_vain - 2),
             (false, 0) => expected.middle(),
             (false, _) if rest.is_narrow(interval) => end,
             (false, _) => rest.middle(),
@@ -183,8 +185,6 @@ fn is_one_move(before: Option<Position>, media: &Media) -> bool {
     before.is_some_and(|before| media.next_sequence().saturating_sub(before.sequence) <= SEGMENTS_AT_ONCE)
 }
 
-/// So often the next version is looked for before it counts as late.
-pub(super) const LOOKS_MAX: u32 = 3;
 /// The mean is that of about so many moves, and counts from so many on.
 const MOVES_MEANT: u32 = 8;
 const MOVES_MIN: u32 = 6;

@@ -179,8 +179,11 @@ fn a_low_latency_stream_that_begins_anew_needs_few_parts() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.5\n\
                 #EXT-X-SERVER-CONTROL:PART-HOLD-BACK=1.5\n";
     let parts = |count| parse(&(head.to_owned() + &"#EXT-X-PART:DURATION=0.5,URI=\"p\"\n".repeat(count)));
-    assert_eq!(judged(&[live(100, 6)], &parts(2)), Step::Restarting);
-    assert_eq!(judged(&[live(100, 6)], &parts(3)), Step::Restarted(Restart::SequenceReset));
+    let (timeline, reset) = (after(&[live(100, 6)]), Step::Restarted(Restart::SequenceReset));
+    assert_eq!(timeline.judge(&parts(2), seconds(4)), Step::Restarting);
+    assert_eq!(timeline.judge(&parts(3), seconds(4)), reset);
+    // Whoever watched the old one has long come to its end.
+    assert_eq!(timeline.judge(&parts(2), seconds(30)), reset);
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Follower {
     fn held_until_next(&self, media: &Media) -> Errand {
         let position = media.position();
         let part = media.part_target.map(|_| position.parts);
-        let msn = position.sequence.saturating_sub(self.stream.added());
+        let msn = position.sequence.saturating_add_signed(self.stream.shift().saturating_neg());
         Errand {
             directives: Directives { msn: Some(msn), part, skip: None },
             // Whoever holds it gives up after three target durations, and says so.
@@ -99,14 +99,14 @@ impl Follower {
     /// When an origin that cannot hold requests is asked.
     fn moment(&self, media: &Media, in_vain: u32) -> Instant {
         let now = Instant::now();
-        // Whoever fails at once, or holds requests for nothing, is not asked again at once.
-        let pause = if in_vain < LOOKS_MAX { Duration::ZERO } else { media.pace() / 8 };
-        self.stream.next_look(in_vain).unwrap_or(now).max(now + pause)
+        match self.stream.next_look(in_vain) {
+            // Nobody looked for a long time: that is not made up for.
+            Some(look) if in_vain > 0 && look + media.pace() < now => now + media.pace() / 2,
+            Some(look) => look.max(now),
+            None => now,
+        }
     }
 }
-
-/// So often a version is looked for in quick succession.
-const LOOKS_MAX: u32 = 3;
 
 impl Drop for Follower {
     /// Nobody brings the next version from now on: whoever asks next must not be given an old one.

@@ -1,19 +1,20 @@
 //! Streams that begin anew: told on in the numbers that viewers know.
 //!
-//! Of a run (`tidegate_hls::Run`) each tier knows what it has seen itself. A tier that has not seen it begin, because it
-//! was started later or was not asked before, has the origin's own numbers; whoever asks it knows better, and finds the
-//! run again by the marks in what was given out last, or in what other renditions give out.
+//! Whoever sees an encoder begin anew goes on in the numbers of what it gave out last (`tidegate_hls::Run`). Its lists say
+//! what was added to the encoder's own numbers, so that whoever asks it, and asks another one later that was started
+//! since or has seen less, knows what is the same segment in both, and goes on in the numbers that it has given out.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tidegate_cache::Head;
-use tidegate_hls::{Media, Playlist, Restart, Run, Step};
+use tidegate_hls::{Joint, Mark, Media, Numbering, Playlist, Restart, Run, Step};
 
 use super::Stream;
 use crate::conditional;
+use crate::desk;
 use crate::request::Request;
-use crate::site::config::Restarts;
 use crate::tier::Tier;
 
 /// A version of a media playlist as it is given out.
@@ -21,19 +22,25 @@ use crate::tier::Tier;
 pub(crate) struct Version {
     pub(crate) media: Media,
     pub(crate) body: Bytes,
-    /// The run that it belongs to; `None` if it goes out as it came.
-    pub(crate) run: Option<Arc<Run>>,
-    /// The run begins with it.
+    given: Given,
+    is_altered: bool,
+    /// A run begins with it.
     pub(crate) begins: bool,
+}
+
+/// In which numbers a stream is given out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given {
+    numbering: Numbering,
+    /// What is added to the numbers of whoever was asked last.
+    shift: i64,
+    joint: Option<Arc<Joint>>,
 }
 
 impl Version {
     /// The head that it is given out with.
     pub(crate) fn head(&self, head: Head) -> Head {
-        match self.run {
-            Some(_) => Head { headers: conditional::altered(&head.headers), ..head },
-            None => head,
-        }
+        if self.is_altered { Head { headers: conditional::altered(&head.headers), ..head } } else { head }
     }
 }
 
@@ -46,67 +53,73 @@ pub(crate) fn version(
     body: &Bytes,
     published: impl FnOnce() -> Option<Bytes>,
 ) -> Version {
-    let written = |run: Arc<Run>, begins| in_run(request, raw, body, run, begins);
-    let as_it_came = || Version { media: raw.clone(), body: body.clone(), run: None, begins: false };
-    if request.site.restarts == Restarts::Pass {
+    let told = Numbering::of(body);
+    let as_it_came = || as_it_came(raw, body, told);
+    if !request.site.query.marks || !Run::can_write(body) {
         return as_it_came();
     }
+    let told_on = |run: &Run| written(request, raw, body, run).unwrap_or_else(as_it_came);
     let Some(known) = stream.media() else {
-        let run = of_siblings(tier, request, raw);
-        return run.and_then(|run| written(Arc::new(run), false)).unwrap_or_else(as_it_came);
+        return of_siblings(tier, request, raw, told).map_or_else(as_it_came, |run| told_on(&run));
     };
-    let numbered = |run: &Run| {
-        let media = run.numbered(raw);
-        (connects(&known, &media), stream.is_moved_by(&media), media)
-    };
-    let own = stream.run();
-    let mut judged = None;
-    if let Some(run) = &own {
-        let (connects_so, fits, media) = numbered(run);
-        // Whoever was asked may know the run as well, and number it itself.
-        if connects_so || !connects(&known, raw) {
-            if fits && let Some(version) = written(Arc::clone(run), false) {
-                return version;
-            }
-            judged = Some(media);
+    let given = stream.given.lock().clone();
+    let run = Run::on(&known, given.numbering, given.joint, raw, told);
+    let numbered = run.numbered(raw);
+    if !run.is_as_it_came() {
+        if stream.goes_on_with(&known, &numbered) {
+            return told_on(&run);
+        }
+        if stream.goes_on_with(&known, raw) {
+            return as_it_came();
         }
     }
-    if let Some(run) = Run::found(&known, raw) {
-        let (connects, fits, _) = numbered(&run);
-        if connects
-            && fits
-            && let Some(version) = written(Arc::new(run), false)
-        {
-            return version;
-        }
+    let is_over = stream.is_over(&known);
+    if is_over
+        && !connects(&known, &numbered)
+        && let Some(run) = of_siblings(tier, request, raw, told)
+    {
+        return told_on(&run);
     }
-    if stream.begins_anew(judged.as_ref().unwrap_or(raw)) == Some(Restart::SequenceReset) {
-        let run = Run::after(&published().unwrap_or_default(), &known, raw);
-        if let Some(version) = written(Arc::new(run), true) {
-            return version;
-        }
+    let is_another = told.run.is_none() || told.run != given.numbering.run;
+    if is_another && stream.begins_anew(&numbered) == Some(Restart::SequenceReset) {
+        let published = published().filter(|_| !is_over);
+        let mark = Mark(seconds().max(given.numbering.run.map_or(0, |mark| mark.0 + 1)));
+        let run = Run::after(mark, &known, published.as_deref(), raw, told);
+        return Version { begins: true, ..told_on(&run) };
     }
-    let own = own.filter(|_| judged.is_some());
-    own.and_then(|run| written(run, false)).unwrap_or_else(as_it_came)
+    // Whatever it is, it must not be taken for a leap ahead where it can be known as being behind.
+    if stream.is_ahead_of(&numbered) || !stream.is_ahead_of(raw) { told_on(&run) } else { as_it_came() }
 }
 
-/// `None` if what was written cannot be read, which would be a fault of ours: then it goes out as it came.
-fn in_run(request: &Request, raw: &Media, body: &Bytes, run: Arc<Run>, begins: bool) -> Option<Version> {
+fn as_it_came(raw: &Media, body: &Bytes, told: Numbering) -> Version {
+    let given = Given { numbering: told, ..Given::default() };
+    Version { media: raw.clone(), body: body.clone(), given, is_altered: false, begins: false }
+}
+
+/// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
+fn written(request: &Request, raw: &Media, body: &Bytes, run: &Run) -> Option<Version> {
+    if run.is_as_it_came() {
+        return None;
+    }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
     let body = Bytes::from(run.write(body, raw, is_ours));
+    let given = Given { numbering: run.numbering(), shift: run.shift(), joint: run.joint() };
     match Playlist::parse(&body) {
-        Ok(Playlist::Media(media)) => Some(Version { media, body, run: Some(run), begins }),
+        Ok(Playlist::Media(media)) => Some(Version { media, body, given, is_altered: true, begins: false }),
         Ok(Playlist::Multivariant(_)) | Err(_) => None,
     }
 }
 
 /// The run of the other renditions, if they are about as far as this would be in it.
-fn of_siblings(tier: &Tier, request: &Request, raw: &Media) -> Option<Run> {
+fn of_siblings(tier: &Tier, request: &Request, raw: &Media, told: Numbering) -> Option<Run> {
     let siblings = tier.streams().renditions.of(&request.key)?;
-    siblings.iter().filter_map(|sibling| tier.streams().of(sibling)?.media()).find_map(|sibling| {
-        let run = Run::found(&sibling, raw)?;
-        let next = raw.next_sequence().saturating_add(run.added());
-        (next.abs_diff(sibling.next_sequence()) <= APART_MAX).then_some(run)
+    let others = siblings.iter().filter(|sibling| **sibling != request.key);
+    others.filter_map(|sibling| tier.streams().of(sibling)).find_map(|sibling| {
+        let known = sibling.media().filter(|known| !sibling.is_over(known))?;
+        let given = sibling.given.lock().clone();
+        let run = Run::on(&known, given.numbering, None, raw, told);
+        let next = raw.next_sequence().saturating_add_signed(run.shift());
+        (!run.is_as_it_came() && next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(run)
     })
 }
 
@@ -118,26 +131,46 @@ const fn connects(known: &Media, media: &Media) -> bool {
     media.media_sequence <= known.next_sequence() && media.next_sequence() >= known.media_sequence
 }
 
+fn seconds() -> u64 {
+    desk::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
 impl Stream {
-    /// The run that what is given out belongs to, as far as this tier makes it.
-    pub(super) fn run(&self) -> Option<Arc<Run>> {
-        self.run.lock().clone()
-    }
-
     /// What is added to the numbers of whoever is asked.
-    pub(super) fn added(&self) -> u64 {
-        self.run.lock().as_ref().map_or(0, |run| run.added())
+    pub(super) fn shift(&self) -> i64 {
+        self.given.lock().shift
     }
 
-    /// What is given out belongs to this run from now on.
-    pub(crate) fn is_in(&self, run: Option<Arc<Run>>) {
-        self.timeline.lock().counts_from(run.as_ref().map_or(0, |run| run.added()));
-        *self.run.lock() = run;
+    /// From now on it is given out in these numbers.
+    pub(crate) fn is_given_as(&self, version: &Version) {
+        self.timeline.lock().counts_from(version.given.numbering.added);
+        *self.given.lock() = version.given.clone();
     }
 
-    fn is_moved_by(&self, media: &Media) -> bool {
+    /// Is this the stream that is known, as far as it can be by now?
+    fn goes_on_with(&self, known: &Media, media: &Media) -> bool {
         let step = self.timeline.lock().judge(media, self.now());
-        matches!(step, Step::Forward | Step::Unchanged | Step::Ended)
+        let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
+        let ahead = media.next_sequence().saturating_sub(known.next_sequence());
+        let takes = (known.pace() / 2).saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
+        is_one && (connects(known, media) || takes <= self.stood_still_for() + known.pace() * 4)
+    }
+
+    /// Has it moved further than this?
+    fn is_ahead_of(&self, media: &Media) -> bool {
+        matches!(self.timeline.lock().judge(media, self.now()), Step::Backward { .. } | Step::Restarting)
+    }
+
+    /// Has whoever watched what is known come to its end?
+    fn is_over(&self, known: &Media) -> bool {
+        let listed = known.segments.iter().map(|segment| segment.duration);
+        let listed = listed.fold(Duration::ZERO, Duration::saturating_add);
+        self.stood_still_for() > listed + known.pace() * 2
+    }
+
+    fn stood_still_for(&self) -> Duration {
+        let moved = self.timeline.lock().moved_at();
+        moved.map_or(Duration::ZERO, |moved| self.now().saturating_sub(moved))
     }
 
     fn begins_anew(&self, media: &Media) -> Option<Restart> {

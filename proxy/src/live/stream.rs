@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tidegate_hls::{Announced, Media, Restart, Run, Step, Timeline};
+use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
 use tidegate_upstream::Trouble;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::runs::Given;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
 pub(crate) struct Stream {
     began: Instant,
     pub(super) timeline: Mutex<Timeline>,
-    /// See [`Stream::run`].
-    pub(super) run: Mutex<Option<Arc<Run>>>,
+    /// In which numbers it is given out.
+    pub(super) given: Mutex<Given>,
     /// The version that has come and is not yet known to be stored.
     arrived: Mutex<Option<Arc<Media>>>,
     newest: watch::Sender<Option<Arc<Media>>>,
@@ -52,7 +54,7 @@ impl Stream {
         Self {
             began,
             timeline: Mutex::default(),
-            run: Mutex::default(),
+            given: Mutex::default(),
             arrived: Mutex::default(),
             newest: watch::Sender::new(None),
             trouble: AtomicU8::new(0),
