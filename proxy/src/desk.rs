@@ -104,6 +104,9 @@ impl Rulings {
         let old = stream.media();
         let published = || Some(crate::answer::joined(self.stale.as_ref()?.body.whole()?));
         let version = live::version(&self.tier, &self.request, stream, raw, body, published);
+        if version.is_old {
+            self.admit(Arrival::Backward)?;
+        }
         let arrival = stream.arrives(version.media.clone(), self.asked.lock().1, age);
         self.admit(arrival)?;
         match (arrival, old) {

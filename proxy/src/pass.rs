@@ -50,7 +50,13 @@ async fn ask(
         let head = tokio::select! {
             biased;
             Some(head) = interim.recv() => head,
-            asked = &mut asking => return Ok(asked),
+            asked = &mut asking => {
+                // They may all have come at once.
+                while let Ok(head) = interim.try_recv() {
+                    answer::informational(tier, client, &head).await?;
+                }
+                return Ok(asked);
+            }
             () = client.gone() => return Err(Gone),
         };
         answer::informational(tier, client, &head).await?;

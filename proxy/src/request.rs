@@ -254,7 +254,13 @@ async fn answer_to(
         let head = tokio::select! {
             biased;
             Some(head) = async { interim.as_mut()?.recv().await } => head,
-            answer = ticket.answer() => return Ok(answer),
+            answer = ticket.answer() => {
+                // They may all have come at once.
+                while let Some(head) = interim.as_mut().and_then(|interim| interim.try_recv().ok()) {
+                    answer::informational(tier, client, &head).await.map_err(|Gone| None)?;
+                }
+                return Ok(answer);
+            }
             () = client.gone() => return Err(None),
             () = &mut patience => return Err(Some(Refusal::Waited)),
         };

@@ -107,18 +107,20 @@ async fn a_backup_that_still_has_the_old_run_is_not_taken_for_a_leap() {
         sequence(&list) + segments(&list)
     };
     assert_eq!(next().await, 46);
-    push(&primary, &playlist(1, 0..2, "")).await;
-    until("the run is told on", async || next().await == 48).await;
+    push(&primary, &playlist(1, 0..1, "")).await;
+    until("the run is told on", async || next().await == 47).await;
+    push(&primary, &playlist(1, 0..6, "")).await;
+    until("it goes on", async || next().await == 52).await;
 
     primary.fault(Fault::on(PUSHED).status(503)).unwrap();
     until("the backup was asked", async || {
-        assert_eq!(next().await, 48);
+        assert_eq!(next().await, 52);
         shield.count("tidegate_backward_playlists_total", "").await > 0
     })
     .await;
     primary.clear();
-    push(&primary, &playlist(1, 0..3, "")).await;
-    until("the run goes on", async || next().await == 49).await;
+    push(&primary, &playlist(1, 1..7, "")).await;
+    until("the run goes on", async || next().await == 53).await;
 }
 
 /// A shield that was not there when the run began has the encoder's own numbers.
@@ -150,6 +152,18 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
     let own = viewer(shields[other].addr()).get(PUSHED).await;
     assert_eq!((sequence(&own), own.text().contains("tidegate")), (0, false));
     viewer(edge.addr()).get(&marked(&get().await, "3.ts")).await.is(200, b"new");
+
+    // And when the encoder begins anew once more, that shield goes on in its own row of numbers.
+    push(&origin, &playlist(1, 3..9, "")).await;
+    until("the next version is there", async || sequence(&get().await) == 49).await;
+    push(&origin, &playlist(1, 0..1, "")).await;
+    until("the run is told on", async || sequence(&get().await) == 50).await;
+    let list = get().await;
+    assert!(
+        list.text().contains(",ADDED=55\n") && list.text().contains("#EXT-X-DISCONTINUITY\n"),
+        "{}",
+        list.text()
+    );
     assert_eq!(edge.count("tidegate_stream_restarts_total", "").await, 0);
 }
 

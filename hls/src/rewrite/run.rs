@@ -63,7 +63,7 @@ impl Run {
         !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
     }
 
-    /// The run of which `known` was given out last, under `numbering`; `raw` is told under `told`.
+    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `told`.
     pub fn on(
         known: &Media,
         numbering: Numbering,
@@ -110,6 +110,11 @@ impl Run {
     /// Is nothing to be written?
     pub fn is_as_it_came(&self) -> bool {
         self.told == self.numbering
+    }
+
+    /// How the list came.
+    pub const fn told(&self) -> Numbering {
+        self.told
     }
 
     /// How it is given out.
@@ -278,13 +283,12 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// A segment whose number is its initialisation vector keeps the encoder's number as that.
     fn number_key(&mut self) {
-        let own = self.number.saturating_sub(self.run.told.added);
-        // Whoever has added something before has written it already.
+        // Whoever has added something before has written those of that run already.
         let key = self.state.key_by_number().filter(|_| self.run.shift != 0);
         if let Some(mut key) = key.map(|key| self.with_mark(key)) {
             key.truncate(key.trim_ascii_end().len());
             self.out.append(&mut key);
-            self.tag(&format!(",IV=0x{own:032x}"));
+            self.tag(&format!(",IV=0x{:032x}", self.number));
         }
     }
 

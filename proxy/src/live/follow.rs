@@ -103,7 +103,7 @@ impl Follower {
             // Nobody looked for a long time: that is not made up for.
             Some(look) if in_vain > 0 && look + media.pace() < now => now + media.pace() / 2,
             Some(look) => look.max(now),
-            None => now,
+            None => now + media.pace() / 2,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tidegate_cache::Head;
-use tidegate_hls::{Joint, Mark, Media, Numbering, Playlist, Restart, Run, Step};
+use tidegate_hls::{Joint, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Run, Step};
 
 use super::Stream;
 use crate::conditional;
@@ -26,15 +26,37 @@ pub(crate) struct Version {
     is_altered: bool,
     /// A run begins with it.
     pub(crate) begins: bool,
+    /// It is of an earlier run than the one that is given out.
+    pub(crate) is_old: bool,
 }
 
 /// In which numbers a stream is given out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Given {
     numbering: Numbering,
-    /// What is added to the numbers of whoever was asked last.
+    /// How whoever was asked last numbers it itself.
+    told: Numbering,
+    /// What is added to that.
     shift: i64,
     joint: Option<Arc<Joint>>,
+}
+
+impl Given {
+    /// How it is given out if whoever was asked last says this now.
+    fn continued(&self, told: Numbering) -> Numbering {
+        let run =
+            if told.run == self.told.run { self.numbering.run } else { told.run.or(self.numbering.run) };
+        Numbering { run, added: told.added.saturating_add_signed(self.shift) }
+    }
+}
+
+/// How far ahead a list may be that has nothing in common with what is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leap {
+    /// Not at all.
+    None,
+    /// As far as the time since then explains.
+    Explained,
 }
 
 impl Version {
@@ -63,37 +85,43 @@ pub(crate) fn version(
         return of_siblings(tier, request, raw, told).map_or_else(as_it_came, |run| told_on(&run));
     };
     let given = stream.given.lock().clone();
-    let run = Run::on(&known, given.numbering, given.joint, raw, told);
+    // Whoever was asked last goes on in its own row of numbers.
+    let run = Run::on(&known, given.continued(told), given.joint.clone(), raw, told);
     let numbered = run.numbered(raw);
-    if !run.is_as_it_came() {
-        if stream.goes_on_with(&known, &numbered) {
-            return told_on(&run);
-        }
-        if stream.goes_on_with(&known, raw) {
-            return as_it_came();
-        }
-    }
-    let is_over = stream.is_over(&known);
-    if is_over
-        && !connects(&known, &numbered)
-        && let Some(run) = of_siblings(tier, request, raw, told)
-    {
+    if stream.goes_on_with(&known, &numbered, Leap::Explained) {
         return told_on(&run);
     }
-    let is_another = told.run.is_none() || told.run != given.numbering.run;
-    if is_another && stream.begins_anew(&numbered) == Some(Restart::SequenceReset) {
+    // Another one has the same run in numbers of its own; a later run may only look like it after a leap.
+    let is_later = told.run.is_some() && told.run != given.numbering.run;
+    let leap = if is_later { Leap::None } else { Leap::Explained };
+    let same = Run::on(&known, given.numbering, given.joint.clone(), raw, told);
+    if stream.goes_on_with(&known, &same.numbered(raw), leap) {
+        return told_on(&same);
+    }
+    if stream.goes_on_with(&known, raw, Leap::Explained) {
+        return as_it_came();
+    }
+    let is_over = stream.is_over(&known);
+    if is_over && let Some(run) = of_siblings(tier, request, raw, told) {
+        return told_on(&run);
+    }
+    let is_another = told.run.is_none() || is_later;
+    if is_another && stream.begins_anew(&numbered, is_over) {
         let published = published().filter(|_| !is_over);
-        let mark = Mark(seconds().max(given.numbering.run.map_or(0, |mark| mark.0 + 1)));
+        let now = Mark(seconds().max(given.numbering.run.map_or(0, |mark| mark.0.saturating_add(1))));
+        // A run that others have marked already keeps its mark.
+        let mark = told.run.filter(|mark| Some(*mark) > given.numbering.run).unwrap_or(now);
         let run = Run::after(mark, &known, published.as_deref(), raw, told);
         return Version { begins: true, ..told_on(&run) };
     }
-    // Whatever it is, it must not be taken for a leap ahead where it can be known as being behind.
-    if stream.is_ahead_of(&numbered) || !stream.is_ahead_of(raw) { told_on(&run) } else { as_it_came() }
+    // What the run before had cannot follow in this one.
+    let is_old = raw.next_sequence() <= given.numbering.added.saturating_sub(told.added);
+    if is_later { as_it_came() } else { Version { is_old: is_old && run.shift() > 0, ..told_on(&run) } }
 }
 
 fn as_it_came(raw: &Media, body: &Bytes, told: Numbering) -> Version {
-    let given = Given { numbering: told, ..Given::default() };
-    Version { media: raw.clone(), body: body.clone(), given, is_altered: false, begins: false }
+    let given = Given { numbering: told, told, ..Given::default() };
+    Version { media: raw.clone(), body: body.clone(), given, is_altered: false, begins: false, is_old: false }
 }
 
 /// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
@@ -103,9 +131,12 @@ fn written(request: &Request, raw: &Media, body: &Bytes, run: &Run) -> Option<Ve
     }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
     let body = Bytes::from(run.write(body, raw, is_ours));
-    let given = Given { numbering: run.numbering(), shift: run.shift(), joint: run.joint() };
+    let given =
+        Given { numbering: run.numbering(), told: run.told(), shift: run.shift(), joint: run.joint() };
     match Playlist::parse(&body) {
-        Ok(Playlist::Media(media)) => Some(Version { media, body, given, is_altered: true, begins: false }),
+        Ok(Playlist::Media(media)) => {
+            Some(Version { media, body, given, is_altered: true, begins: false, is_old: false })
+        }
         Ok(Playlist::Multivariant(_)) | Err(_) => None,
     }
 }
@@ -119,7 +150,7 @@ fn of_siblings(tier: &Tier, request: &Request, raw: &Media, told: Numbering) -> 
         let given = sibling.given.lock().clone();
         let run = Run::on(&known, given.numbering, None, raw, told);
         let next = raw.next_sequence().saturating_add_signed(run.shift());
-        (!run.is_as_it_came() && next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(run)
+        (next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(run)
     })
 }
 
@@ -148,17 +179,13 @@ impl Stream {
     }
 
     /// Is this the stream that is known, as far as it can be by now?
-    fn goes_on_with(&self, known: &Media, media: &Media) -> bool {
+    fn goes_on_with(&self, known: &Media, media: &Media, leap: Leap) -> bool {
         let step = self.timeline.lock().judge(media, self.now());
         let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
         let ahead = media.next_sequence().saturating_sub(known.next_sequence());
         let takes = (known.pace() / 2).saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
-        is_one && (connects(known, media) || takes <= self.stood_still_for() + known.pace() * 4)
-    }
-
-    /// Has it moved further than this?
-    fn is_ahead_of(&self, media: &Media) -> bool {
-        matches!(self.timeline.lock().judge(media, self.now()), Step::Backward { .. } | Step::Restarting)
+        let is_explained = leap == Leap::Explained && takes <= self.stood_still_for() + known.pace() * 2;
+        is_one && (connects(known, media) || is_explained)
     }
 
     /// Has whoever watched what is known come to its end?
@@ -173,7 +200,12 @@ impl Stream {
         moved.map_or(Duration::ZERO, |moved| self.now().saturating_sub(moved))
     }
 
-    fn begins_anew(&self, media: &Media) -> Option<Restart> {
-        self.timeline.lock().begins_anew(media, self.now())
+    /// Has its encoder begun anew? If nobody has watched for long, whatever is far behind is not one that lags: `is_over`.
+    fn begins_anew(&self, media: &Media, is_over: bool) -> bool {
+        let (timeline, now) = (self.timeline.lock(), self.now());
+        let is_far_behind =
+            matches!(timeline.judge(media, now), Step::Backward { by } if by > RESET_SEGMENTS_MIN);
+        let is_reset = timeline.begins_anew(media, now) == Some(Restart::SequenceReset);
+        is_reset || (is_over && is_far_behind && self.wants_follower())
     }
 }
