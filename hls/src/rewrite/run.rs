@@ -29,7 +29,8 @@ impl Numbering {
     fn parse(line: Line<'_>) -> Option<Self> {
         let (_, list) = line.value()?;
         let text = |name| std::str::from_utf8(attributes::value(list, name)?).ok();
-        Some(Self { run: Some(Mark::parse(text(b"ID")?)?), added: text(b"ADDED")?.parse().ok()? })
+        let added = text(b"ADDED")?.parse().ok().filter(|added| *added <= ADDED_MAX)?;
+        Some(Self { run: Some(Mark::parse(text(b"ID")?)?), added })
     }
 
     fn tag(self) -> Option<String> {
@@ -37,6 +38,8 @@ impl Numbering {
     }
 }
 
+/// No encoder counts as far; what says so is not ours.
+const ADDED_MAX: u64 = 1 << 53;
 const TAG: &[u8] = b"#EXT-X-TIDEGATE-RUN";
 
 /// One life of an encoder: numbers and names begin anew with each, and players must not see that.
@@ -55,6 +58,8 @@ pub struct Run {
     shift: i64,
     discontinuities: i64,
     joint: Option<Arc<Joint>>,
+    /// The mark for URIs that come without one.
+    unmarked: Option<Mark>,
 }
 
 impl Run {
@@ -82,7 +87,15 @@ impl Run {
         });
         let discontinuities = difference(discontinuities(known, counts.0), discontinuities(raw, counts.1));
         let joint = joint.filter(|joint| joint.is_listed(raw, shift));
-        Self { told, numbering, shift, discontinuities, joint }
+        let unmarked = numbering.run.filter(|_| told.run.is_none());
+        Self { told, numbering, shift, discontinuities, joint, unmarked }
+    }
+
+    /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
+    /// knows no marks.
+    #[must_use]
+    pub fn after_unmarked(self, mark: Option<Mark>) -> Self {
+        Self { unmarked: self.unmarked.or(mark), ..self }
     }
 
     /// The run that begins with `raw` after one of which `known` was given out last. `published` are its bytes, where its
@@ -94,7 +107,8 @@ impl Run {
         let joint = Joint::between(published, known, raw).filter(|_| shift >= 0);
         let Some(joint) = joint else {
             let numbering = Numbering { run: Some(mark), ..told };
-            return Self { told, numbering, shift: 0, discontinuities: 0, joint: None };
+            let unmarked = told.run.is_none().then_some(mark);
+            return Self { told, numbering, shift: 0, discontinuities: 0, joint: None, unmarked };
         };
         let begins_apart = raw.segments.first().is_some_and(|first| first.is_discontinuity);
         let next = joint.discontinuity.saturating_add(u64::from(!begins_apart));
@@ -104,12 +118,18 @@ impl Run {
             shift,
             discontinuities: difference(next, raw.discontinuity_sequence),
             joint: Some(Arc::new(joint)),
+            unmarked: told.run.is_none().then_some(mark),
         }
     }
 
     /// Is nothing to be written?
     pub fn is_as_it_came(&self) -> bool {
-        self.told == self.numbering
+        self.told == self.numbering && self.unmarked.is_none()
+    }
+
+    /// The mark for URIs that come without one.
+    pub const fn unmarked(&self) -> Option<Mark> {
+        self.unmarked
     }
 
     /// How the list came.
@@ -175,13 +195,11 @@ impl Run {
 
     /// The URI as it is given out, if that is not as it came.
     fn marked(&self, uri: &str) -> Option<String> {
-        let mark = self.numbering.run?;
-        match (self.told.run, Mark::of(uri)) {
-            (None, None) => Some(mark.put_on(uri)),
-            (Some(told), Some(found)) if told == found && told != mark => Some(mark.replace(told, uri)),
-            // Of another run, which whoever sent the list knows.
-            _ => None,
-        }
+        let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.run) else {
+            return Mark::of(uri).is_none().then_some(self.unmarked?.put_on(uri));
+        };
+        // What bears another mark is of another run, which whoever sent the list knows.
+        (self.told.run == Some(found) && found != mark).then(|| mark.replace(found, uri))
     }
 }
 

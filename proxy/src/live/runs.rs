@@ -39,6 +39,8 @@ pub(super) struct Given {
     /// What is added to that.
     shift: i64,
     joint: Option<Arc<Joint>>,
+    /// The mark of what comes without one.
+    unmarked: Option<Mark>,
 }
 
 impl Given {
@@ -85,28 +87,40 @@ pub(crate) fn version(
         return of_siblings(tier, request, raw, told).map_or_else(as_it_came, |run| told_on(&run));
     };
     let given = stream.given.lock().clone();
-    // Whoever was asked last goes on in its own row of numbers.
-    let run = Run::on(&known, given.continued(told), given.joint.clone(), raw, told);
-    let numbered = run.numbered(raw);
-    if stream.goes_on_with(&known, &numbered, Leap::Explained) {
-        return told_on(&run);
-    }
-    // Another one has the same run in numbers of its own; a later run may only look like it after a leap.
-    let is_later = told.run.is_some() && told.run != given.numbering.run;
-    let leap = if is_later { Leap::None } else { Leap::Explained };
+    // Whoever was asked last goes on in its own row of numbers ...
+    let row = Run::on(&known, given.continued(told), given.joint.clone(), raw, told);
+    let row = row.after_unmarked(given.unmarked.filter(|_| told.run.is_some()));
+    // ... or another one has the same run in numbers of its own.
     let same = Run::on(&known, given.numbering, given.joint.clone(), raw, told);
-    if stream.goes_on_with(&known, &same.numbered(raw), leap) {
-        return told_on(&same);
+    let is_same_run = told.run.is_some() && told.run == given.numbering.run;
+    let (first, second) = if is_same_run { (&same, &row) } else { (&row, &same) };
+    let goes_on = |run: &Run, leap| stream.goes_on_with(&known, &run.numbered(raw), leap);
+    if let Some(run) = [first, second].into_iter().find(|run| goes_on(run, Leap::None)) {
+        return told_on(run);
     }
-    if stream.goes_on_with(&known, raw, Leap::Explained) {
+    if stream.goes_on_with(&known, raw, Leap::None) {
         return as_it_came();
     }
     let is_over = stream.is_over(&known);
     if is_over && let Some(run) = of_siblings(tier, request, raw, told) {
         return told_on(&run);
     }
-    let is_another = told.run.is_none() || is_later;
-    if is_another && stream.begins_anew(&numbered, is_over) {
+    if goes_on(first, Leap::Explained) {
+        return told_on(first);
+    }
+    // A later run may only look like the one that is known.
+    let is_another = told.run.is_some() && !is_same_run;
+    if !is_another && goes_on(second, Leap::Explained) {
+        return told_on(second);
+    }
+    if stream.goes_on_with(&known, raw, Leap::Explained) {
+        return as_it_came();
+    }
+    // Who knows nothing of any run is not the one that was asked last.
+    let judged = if told.run.is_none() && given.told.run.is_some() { &same } else { &row };
+    let numbered = judged.numbered(raw);
+    let is_earlier = is_another && told.run < given.numbering.run && !is_over;
+    if !is_same_run && !is_earlier && stream.begins_anew(&numbered, is_over) {
         let published = published().filter(|_| !is_over);
         let now = Mark(seconds().max(given.numbering.run.map_or(0, |mark| mark.0.saturating_add(1))));
         // A run that others have marked already keeps its mark.
@@ -114,9 +128,11 @@ pub(crate) fn version(
         let run = Run::after(mark, &known, published.as_deref(), raw, told);
         return Version { begins: true, ..told_on(&run) };
     }
-    // What the run before had cannot follow in this one.
-    let is_old = raw.next_sequence() <= given.numbering.added.saturating_sub(told.added);
-    if is_later { as_it_came() } else { Version { is_old: is_old && run.shift() > 0, ..told_on(&run) } }
+    // What the run before had would be a leap in this one.
+    let is_leap = !is_over && numbered.media_sequence > known.next_sequence();
+    let is_of_before = raw.next_sequence() <= given.numbering.added.saturating_sub(told.added);
+    let version = if is_another { as_it_came() } else { told_on(judged) };
+    Version { is_old: is_earlier || (is_leap && is_of_before), ..version }
 }
 
 fn as_it_came(raw: &Media, body: &Bytes, told: Numbering) -> Version {
@@ -131,8 +147,13 @@ fn written(request: &Request, raw: &Media, body: &Bytes, run: &Run) -> Option<Ve
     }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
     let body = Bytes::from(run.write(body, raw, is_ours));
-    let given =
-        Given { numbering: run.numbering(), told: run.told(), shift: run.shift(), joint: run.joint() };
+    let given = Given {
+        numbering: run.numbering(),
+        told: run.told(),
+        shift: run.shift(),
+        joint: run.joint(),
+        unmarked: run.unmarked(),
+    };
     match Playlist::parse(&body) {
         Ok(Playlist::Media(media)) => {
             Some(Version { media, body, given, is_altered: true, begins: false, is_old: false })
@@ -162,6 +183,11 @@ const fn connects(known: &Media, media: &Media) -> bool {
     media.media_sequence <= known.next_sequence() && media.next_sequence() >= known.media_sequence
 }
 
+fn listed(media: &Media) -> Duration {
+    let durations = media.segments.iter().map(|segment| segment.duration);
+    durations.fold(Duration::ZERO, Duration::saturating_add)
+}
+
 fn seconds() -> u64 {
     desk::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -182,17 +208,16 @@ impl Stream {
     fn goes_on_with(&self, known: &Media, media: &Media, leap: Leap) -> bool {
         let step = self.timeline.lock().judge(media, self.now());
         let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
-        let ahead = media.next_sequence().saturating_sub(known.next_sequence());
-        let takes = (known.pace() / 2).saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
+        let ahead = u32::try_from(media.next_sequence().saturating_sub(known.next_sequence()));
+        let count = u32::try_from(known.segments.len()).unwrap_or(u32::MAX).max(1);
+        let takes = (known.pace().min(listed(known) / count) / 2).saturating_mul(ahead.unwrap_or(u32::MAX));
         let is_explained = leap == Leap::Explained && takes <= self.stood_still_for() + known.pace() * 2;
         is_one && (connects(known, media) || is_explained)
     }
 
     /// Has whoever watched what is known come to its end?
     fn is_over(&self, known: &Media) -> bool {
-        let listed = known.segments.iter().map(|segment| segment.duration);
-        let listed = listed.fold(Duration::ZERO, Duration::saturating_add);
-        self.stood_still_for() > listed + known.pace() * 2
+        self.stood_still_for() > listed(known).saturating_add(known.pace() * 2)
     }
 
     fn stood_still_for(&self) -> Duration {

@@ -185,6 +185,13 @@ fn what_is_elsewhere_bears_no_mark() {
 }
 
 #[test]
+fn what_no_encoder_can_count_to_is_not_ours() {
+    let told = |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
+    assert_eq!(Numbering::of(told(7).as_bytes()).added, 7);
+    assert_eq!(Numbering::of(told(u64::MAX).as_bytes()), FIRST);
+}
+
+#[test]
 fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
     let given = told_on(&plain(50..56), &[plain(0..1), plain(2..8)]).remove(1);
     let next = told_on(&plain(50..56), &[plain(0..1), plain(2..8), plain(3..9)]).remove(2);
@@ -195,6 +202,16 @@ fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
     assert_eq!(Numbering::of(other.as_bytes()), Numbering { run: Some(Mark(7)), added: 21 });
     let run = run_on(&given, None, &other);
     assert_eq!((run.shift(), write(&run, &other)), (35, next.clone()));
+    // It begins anew as well, and knows no marks of what was before.
+    let again =
+        told_on(&plain(3..9), &[plain(0..1)]).remove(0).replace("ID=1", "ID=9").replace("run=1", "run=9");
+    let numbering = Numbering { run: Some(Mark(9)), added: 65 };
+    let known = parse(next.as_bytes());
+    let told = Numbering::of(again.as_bytes());
+    let run = Run::on(&known, numbering, None, &parse(again.as_bytes()), told).after_unmarked(Some(Mark(1)));
+    let written = write(&run, &again);
+    let end = "\n8.ts?tidegate_run=1\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=9\n";
+    assert!(written.contains("ADDED=65\n#EXT-X-MEDIA-SEQUENCE:60\n") && written.ends_with(end), "{written}");
     // It says the same.
     assert!(run_on(&given, None, &next).is_as_it_came());
 }
