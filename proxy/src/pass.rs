@@ -51,15 +51,15 @@ async fn ask(
             biased;
             Some(head) = interim.recv() => head,
             asked = &mut asking => {
-                // They may all have come at once.
+                // They may all have come at once. Boxed, as it is rare.
                 while let Ok(head) = interim.try_recv() {
-                    answer::informational(tier, client, &head).await?;
+                    Box::pin(answer::informational(tier, client, &head)).await?;
                 }
                 return Ok(asked);
             }
             () = client.gone() => return Err(Gone),
         };
-        answer::informational(tier, client, &head).await?;
+        Box::pin(answer::informational(tier, client, &head)).await?;
     }
 }
 

@@ -214,9 +214,9 @@ async fn wait(
         Ok(Answer::Pass) => match own {
             Some(own) => match own.await {
                 Ok(reply) => pass::reply(tier, client, request, reply, Fate::Pass).await,
-                Err(_not_given) => pass::get(tier, client, request, Fate::HitForMiss).await,
+                Err(_not_given) => Box::pin(pass::get(tier, client, request, Fate::HitForMiss)).await,
             },
-            None => pass::get(tier, client, request, Fate::HitForMiss).await,
+            None => Box::pin(pass::get(tier, client, request, Fate::HitForMiss)).await,
         },
         Ok(Answer::Failed { failure, stand_in: None }) => {
             answer::failed(tier, client, request, &failure, Some(reason)).await
@@ -255,16 +255,16 @@ async fn answer_to(
             biased;
             Some(head) = async { interim.as_mut()?.recv().await } => head,
             answer = ticket.answer() => {
-                // They may all have come at once.
+                // They may all have come at once. Boxed, as it is rare.
                 while let Some(head) = interim.as_mut().and_then(|interim| interim.try_recv().ok()) {
-                    answer::informational(tier, client, &head).await.map_err(|Gone| None)?;
+                    Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
                 }
                 return Ok(answer);
             }
             () = client.gone() => return Err(None),
             () = &mut patience => return Err(Some(Refusal::Waited)),
         };
-        answer::informational(tier, client, &head).await.map_err(|Gone| None)?;
+        Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
     }
 }
 

@@ -100,8 +100,10 @@ fn tail(published: &[u8], media: &Media) -> Option<(Vec<Old>, bool)> {
         match line.sort() {
             Sort::Playlist | Sort::Version => continue,
             Sort::Loose if !is_in_list => continue,
-            Sort::Key => (is_changed, _) = (true, state.key(line)?),
-            Sort::Map => (is_changed, _) = (true, state.map(line)?),
+            Sort::Key | Sort::Map => {
+                is_changed = true;
+                state.take(line)?;
+            }
             Sort::ByteRange | Sort::Segment | Sort::Loose => lines_of_one.extend_from_slice(line.raw),
             Sort::Uri => {
                 lines_of_one.extend_from_slice(line.raw);

@@ -245,7 +245,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             }
             (Sort::Key | Sort::Map, _) => {
                 // With more keys than any player knows, theirs are as the origin wrote them.
-                let _known = if sort == Sort::Key { self.state.key(line) } else { self.state.map(line) };
+                let _known = self.state.take(line);
                 self.attribute(line);
             }
             (_, b"#EXT-X-PART" | b"#EXT-X-PRELOAD-HINT") => self.attribute(line),

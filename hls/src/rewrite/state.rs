@@ -14,6 +14,15 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
+    /// Takes up what a line says of the segments that follow; `None` if it is more than any player understands.
+    pub(super) fn take(&mut self, line: Line<'a>) -> Option<()> {
+        match line.sort() {
+            Sort::Key => self.key(line),
+            Sort::Map => self.map(line),
+            _ => Some(()),
+        }
+    }
+
     pub(super) fn key(&mut self, line: Line<'a>) -> Option<()> {
         replace_key(&mut self.keys, line)
     }
