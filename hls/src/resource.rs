@@ -57,17 +57,11 @@ impl Resource {
             None => (target, None),
         };
         let path = parse_path(raw_path, rules.path_bytes_max)?.into_owned();
-        let mut query = match raw_query {
-            Some(raw) => query::parse(raw, raw_path.len() + 1, rules)?,
+        let kind = Kind::of_path(&path);
+        let query = match raw_query {
+            Some(raw) => query::parse(raw, raw_path.len() + 1, kind, rules)?,
             None => query::Query::default(),
         };
-        let kind = Kind::of_path(&path);
-        if kind == Kind::Playlist {
-            // A playlist goes on from run to run.
-            let unmarked =
-                query.canonical.as_deref().map(|query| unmarked(&format!("?{query}")).into_owned());
-            query.canonical = unmarked.and_then(|query| query.strip_prefix('?').map(str::to_owned));
-        }
         Ok(Self { host, path, query: query.canonical, kind, directives: query.directives, cmcd: query.cmcd })
     }
 

@@ -118,6 +118,26 @@ async fn ranges_of_a_file_that_grows_play() {
     tiers.assert_alive();
 }
 
+/// A stream whose encoder is to be restarted, and the tiers in front of it.
+struct Show {
+    origin: Nginx,
+    folder: PathBuf,
+    first: Process,
+    tiers: Tiers,
+}
+
+impl Show {
+    async fn on_air(options: &str) -> Self {
+        let origin = Nginx::serving_files();
+        let folder = origin.media().join("show");
+        std::fs::create_dir(&folder).expect("a folder for the stream");
+        let first = encoder::writing_flavour(&folder, options, &folder);
+        on_air(&origin.http, "/show/live.m3u8").await;
+        let tiers = Tiers::in_front_of(&[&origin.http]).await;
+        Self { origin, folder, first, tiers }
+    }
+}
+
 /// What happens most: the encoder dies and is started again, knows nothing of its first life, and writes other pictures
 /// under the same names.
 #[tokio::test(flavor = "multi_thread")]
@@ -125,12 +145,7 @@ async fn an_encoder_that_is_killed_and_started_again_is_played_on() {
     const OPTIONS: &str = "-hls_list_size 6 -hls_flags delete_segments+temp_file";
     const ACROSS: Duration = Duration::from_secs(24);
     let _alone = ONE_AT_A_TIME.lock().await;
-    let origin = Nginx::serving_files();
-    let folder = origin.media().join("show");
-    std::fs::create_dir(&folder).expect("a folder for the stream");
-    let first = encoder::writing_flavour(&folder, OPTIONS, &folder);
-    on_air(&origin.http, "/show/live.m3u8").await;
-    let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
+    let Show { origin, folder, first, mut tiers } = Show::on_air(OPTIONS).await;
 
     let urls = tiers.urls("/show/live.m3u8");
     let watch = Watch { stall_max: Duration::from_secs(4), once: true, ..Watch::lasting(ACROSS) };
@@ -156,12 +171,7 @@ async fn an_encoder_that_restarts_and_marks_it_is_played_across_the_break() {
     const OPTIONS: &str = "-hls_list_size 6 -hls_flags append_list+discont_start+omit_endlist";
     const ACROSS: Duration = Duration::from_secs(20);
     let _alone = ONE_AT_A_TIME.lock().await;
-    let origin = Nginx::serving_files();
-    let folder = origin.media().join("show");
-    std::fs::create_dir(&folder).expect("a folder for the stream");
-    let first = encoder::writing_flavour(&folder, OPTIONS, &folder);
-    on_air(&origin.http, "/show/live.m3u8").await;
-    let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
+    let Show { origin, folder, first, mut tiers } = Show::on_air(OPTIONS).await;
 
     let urls = tiers.urls("/show/live.m3u8");
     let watch = Watch { stall_max: Duration::from_secs(4), once: true, ..Watch::lasting(ACROSS) };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::directives::{Directives, RESERVED_PREFIX};
 use super::escape::{self, Component};
 use super::{QueryRules, ResourceError};
-use crate::Mark;
+use crate::{Kind, Mark};
 
 /// What a query says.
 #[derive(Debug, Default)]
@@ -13,13 +13,15 @@ pub(super) struct Query {
     pub(super) canonical: Option<String>,
     pub(super) directives: Directives,
     pub(super) cmcd: Option<String>,
-    is_marked: bool,
+    /// One mark counts, where any does.
+    may_be_marked: bool,
 }
 
 /// Parses what follows the question mark, which begins at byte `base` of the target.
-pub(super) fn parse(raw: &str, base: usize, rules: &QueryRules) -> Result<Query, ResourceError> {
+pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> Result<Query, ResourceError> {
     check_len(raw.len(), rules)?;
-    let mut query = Query::default();
+    // A playlist goes on from run to run, and bears no mark.
+    let mut query = Query { may_be_marked: rules.marks && kind != Kind::Playlist, ..Query::default() };
     let mut params: Vec<Param<'_>> = Vec::new();
     let mut offset = base;
     for (index, text) in raw.split('&').enumerate() {
@@ -61,10 +63,8 @@ impl Query {
             return Ok(Some(param).filter(|_| rules.keeps_exactly(CMCD)));
         }
         if name == Mark::NAME {
-            let is_first = !std::mem::replace(&mut self.is_marked, true);
-            return Ok(
-                Some(param).filter(|param| rules.marks && is_first && Mark::parse(param.value()).is_some())
-            );
+            let may_be = std::mem::take(&mut self.may_be_marked);
+            return Ok(Some(param).filter(|param| may_be && Mark::parse(param.value()).is_some()));
         }
         let keeps = rules.keeps(name);
         Ok(Some(param).filter(|_| keeps))

@@ -103,8 +103,7 @@ enum Phase {
 impl<'a> Writer<'a> {
     fn line(&mut self, line: Line<'a>) -> Option<()> {
         let sort = line.sort();
-        let of_segment = matches!(sort, Sort::Uri | Sort::Key | Sort::Map | Sort::ByteRange | Sort::Segment);
-        if matches!(self.phase, Phase::Head) && of_segment {
+        if matches!(self.phase, Phase::Head) && sort.is_of_list() {
             let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped);
             self.push(tag.as_bytes());
             self.phase = Phase::Skipping(0);
@@ -114,8 +113,7 @@ impl<'a> Writer<'a> {
             (Phase::Head | Phase::Tail, _) | (_, Sort::Version | Sort::Playlist) => {
                 self.out.extend_from_slice(line.raw);
             }
-            (Phase::Skipping(_), Sort::Key) => self.state.key(line)?,
-            (Phase::Skipping(_), Sort::Map) => self.state.map(line)?,
+            (Phase::Skipping(_), Sort::Key | Sort::Map) => self.state.take(line)?,
             (Phase::Skipping(done), Sort::Uri) => {
                 *done += 1;
                 if *done == self.skipped {

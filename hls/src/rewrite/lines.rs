@@ -27,6 +27,13 @@ pub(super) enum Sort {
     Loose,
 }
 
+impl Sort {
+    /// Does the list of segments begin with such a line, at the latest?
+    pub(super) const fn is_of_list(self) -> bool {
+        matches!(self, Self::Uri | Self::Key | Self::Map | Self::ByteRange | Self::Segment)
+    }
+}
+
 /// The lines, in order. Nothing is lost: their bytes together are those of the playlist.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(|raw| Line { raw })

@@ -229,8 +229,7 @@ struct Writer<'a, F> {
 impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     fn line(&mut self, line: Line<'a>) {
         let sort = line.sort();
-        let is_of_list = matches!(sort, Sort::Uri | Sort::Key | Sort::Map | Sort::ByteRange | Sort::Segment);
-        if is_of_list && !self.has_begun {
+        if sort.is_of_list() && !self.has_begun {
             self.has_begun = true;
             self.begin();
         }

@@ -23,11 +23,11 @@ impl<'a> State<'a> {
         }
     }
 
-    pub(super) fn key(&mut self, line: Line<'a>) -> Option<()> {
+    fn key(&mut self, line: Line<'a>) -> Option<()> {
         replace_key(&mut self.keys, line)
     }
 
-    pub(super) fn map(&mut self, line: Line<'a>) -> Option<()> {
+    fn map(&mut self, line: Line<'a>) -> Option<()> {
         self.map = Some(line);
         let keys = std::mem::take(&mut self.keys);
         keys.into_iter().try_for_each(|key| replace_key(&mut self.keys_of_map, key))
