@@ -1,26 +1,36 @@
 //! `edge.toml`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
-use tidegate_proxy::config::units::Period;
-use tidegate_proxy::config::{Cache, Drain, Listen, Log, NodeName, Upstream, Viewers};
+use tidegate_proxy::config::units::{Period, Share};
+use tidegate_proxy::config::{Cache, Drain, Listen, Location, Log, NodeName, Server, Upstream, Viewers};
 use tidegate_proxy::{Settings, site};
-use tidegate_upstream::Address;
+use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
 
 /// An edge, as `conf/edge.toml` shows it with its defaults.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
     pub node: NodeName,
     /// The shields, `http://host:port`. Without any, each site's origins are asked directly.
-    pub shields: Vec<Address>,
+    pub shields: Vec<Server>,
     /// Where it listens.
     pub listen: Listen,
+    /// Regions whose shields are asked first, in this order; the others by round-trip time.
+    pub region_order: Vec<String>,
+    /// Where it is.
+    pub location: Location,
+    /// Where the regions are, by name.
+    pub regions: BTreeMap<String, Coordinates>,
     /// What it holds.
     pub cache: Cache,
     /// What a viewer may do.
     pub viewers: Viewers,
+    /// When a shield has more to do than its share.
+    pub balance: Balance,
     /// How shields are asked.
     pub upstream: Upstream,
     /// The access log.
@@ -31,18 +41,39 @@ pub struct Config {
     pub site: Vec<site::Config>,
 }
 
+/// When a shield has more to do than its share, so that the next one takes over some of its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Balance {
+    /// How much more than its share of the requests in flight a shield may have.
+    pub excess: Share,
+    /// So many requests in flight move nothing yet: a key that moves costs its origin another request.
+    pub requests_min: usize,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self { excess: Share::percent(25), requests_min: 64 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             node: NodeName::literal("edge-1"),
-            shields: vec![Address::literal("127.0.0.1", 8081)],
+            shields: vec![Server::at(Address::literal("127.0.0.1", 8081))],
             listen: Listen::default(),
             cache: Cache::default(),
             viewers: Viewers::default(),
+            region_order: Vec::new(),
+            location: Location::default(),
+            regions: BTreeMap::new(),
+            balance: Balance::default(),
             // A shield that goes over to another origin may take its own deadlines for it.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
                 stall_timeout: Period::secs(20),
+                rate_window: Period::secs(3),
                 ..Upstream::default()
             },
             log: Log::default(),
@@ -63,12 +94,43 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
+        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
+        for shield in &self.shields {
+            shield.check(&["shields"])?;
+        }
+        let own_trust = self.upstream.tls.ca.is_some() || self.upstream.tls.server_name.is_some();
+        let is_direct =
+            |site: &&site::Config| site.direct && site.origins.iter().any(|origin| origin.url().is_tls());
+        if !self.shields.is_empty() && own_trust && self.site.iter().any(|site| is_direct(&site)) {
+            let message =
+                "origins with https:// cannot be asked where [upstream.tls] names whom to trust for shields";
+            return Err(Breach::new(&["site", "direct"], message));
+        }
+        let is_known = |name: &str| {
+            self.regions.contains_key(name) || self.shields.iter().any(|shield| shield.region() == Some(name))
+        };
+        if let Some(name) = self.region_order.iter().find(|name| !is_known(name)) {
+            let message = format!("{name:?} is the region of no shield");
+            return Err(Breach::new(&["region_order"], message));
+        }
         if self.shields.is_empty() && self.site.iter().any(|site| site.origins.is_empty()) {
             let message = "there are no shields, and a site has no origins: nobody could be asked";
             return Err(Breach::new(&["shields"], message));
         }
         Ok(())
+    }
+
+    /// The regions, as this node sees them.
+    pub(crate) fn world(&self) -> World {
+        World {
+            viewpoint: Viewpoint {
+                region: self.location.region.as_ref().map(|region| region.as_str().to_owned()),
+                coordinates: self.location.at,
+                order: self.region_order.clone(),
+            },
+            places: self.regions.clone(),
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -77,6 +139,7 @@ impl Config {
             listen: self.listen.clone(),
             cache: self.cache.clone(),
             viewers: self.viewers.clone(),
+            location: self.location.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),
             drain: self.drain.clone(),

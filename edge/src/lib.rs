@@ -9,6 +9,7 @@ mod shields;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 pub use config::Config;
 /// How a configuration file is read and its faults are told, for other files than an edge's, too.
 pub use tidegate_proxy::config::check;
@@ -23,9 +24,9 @@ impl Edge {
     /// Assembles an edge: shields and origins first, then sites, then the listeners are bound.
     ///
     /// # Errors
-    /// When an address cannot be bound or the access log cannot be opened.
+    /// When a certificate or a key cannot be used, an address cannot be bound, or the access log cannot be opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
-        let candidates = shields::of(&config);
+        let candidates = shields::of(&config).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
             let candidates = candidates.for_site(site);
             let has_shields = !config.shields.is_empty();
@@ -41,6 +42,14 @@ impl Edge {
     /// When the socket does not tell.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.addr()
+    }
+
+    /// Where viewers connect by TLS, if they can.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        self.0.tls_addr()
     }
 
     /// Where operators connect.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_proxy::site;
-use tidegate_upstream::{ByHash, ByPriority, Candidates, Source};
+use tidegate_upstream::trust::Distrust;
+use tidegate_upstream::{Bound, Candidates, Order, Pool, Trust};
 
 use crate::Config;
 
@@ -11,25 +12,32 @@ use crate::Config;
 #[derive(Debug)]
 pub(crate) struct Shields<'a> {
     config: &'a Config,
-    shields: Option<Arc<dyn Candidates>>,
+    trust: Arc<Trust>,
+    by_hash: Option<Arc<Pool>>,
 }
 
 /// The shields of a configuration.
-pub(crate) fn of(config: &Config) -> Shields<'_> {
-    let sources = config.shields.iter().map(|address| {
-        // A shield finds the site by the viewer's own Host.
-        Arc::new(Source::new(address.clone(), None, config.upstream.options()))
-    });
-    let sources: Vec<_> = sources.collect();
-    let shields = (!sources.is_empty()).then(|| Arc::new(ByHash::new(sources)) as Arc<dyn Candidates>);
-    Shields { config, shields }
+///
+/// # Errors
+/// When a certificate or a key cannot be used.
+pub(crate) fn of(config: &Config) -> Result<Shields<'_>, Distrust> {
+    let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
+    let trust = config.upstream.trust(config.shields.len() + origins)?;
+    let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
+    let specs: Vec<_> =
+        config.shields.iter().map(|shield| shield.tier(config.upstream.options(true, &trust))).collect();
+    let by_hash = (!specs.is_empty())
+        .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));
+    Ok(Shields { config, trust, by_hash })
 }
 
 impl Shields<'_> {
-    pub(crate) fn for_site(&self, site: &site::Config) -> Arc<dyn Candidates> {
-        match &self.shields {
-            Some(shields) => Arc::clone(shields),
-            None => Arc::new(ByPriority::new(site.sources(&self.config.upstream))),
-        }
+    pub(crate) fn for_site(&self, site: &site::Config) -> Candidates {
+        let origins = || site.pool(&self.config.upstream, &self.trust);
+        Candidates::of(match &self.by_hash {
+            None => vec![origins()],
+            Some(shields) if site.direct => vec![Arc::clone(shields), origins()],
+            Some(shields) => vec![Arc::clone(shields)],
+        })
     }
 }

@@ -26,6 +26,8 @@ pub struct Fault {
     pub pattern: Pattern,
     /// Lets this many matching requests through first.
     pub skip: u64,
+    /// Hits so many of a hundred matching requests, 1 to 100, in no order that could be guessed; default all.
+    pub percent: Option<u64>,
     /// Ends after this many requests; default never.
     pub times: Option<u64>,
     /// Waits before the head is sent.
@@ -120,6 +122,12 @@ impl Fault {
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times: Some(times), ..self }
+    }
+
+    /// Hits so many of a hundred matching requests.
+    #[must_use]
+    pub fn percent(self, percent: u64) -> Self {
+        Self { percent: Some(percent), ..self }
     }
 
     /// Lets `skip` matching requests through first.
@@ -263,14 +271,20 @@ impl Fault {
     }
 
     pub(crate) fn check(&self) -> Result<(), FaultError> {
-        let idle =
-            Self { pattern: self.pattern.clone(), skip: self.skip, times: self.times, ..Self::default() };
+        let idle = Self {
+            pattern: self.pattern.clone(),
+            skip: self.skip,
+            percent: self.percent,
+            times: self.times,
+            ..Self::default()
+        };
         if *self == idle {
             return Err(FaultError::NoEffect);
         }
         let hour = |millis: Option<u64>| millis.is_none_or(|millis| millis <= 3_600_000);
         let bounds = [
             ("match", "a path of 1 to 1024 bytes", (1..=1024).contains(&self.pattern.as_str().len())),
+            ("percent", "1 to 100", self.percent.is_none_or(|percent| (1..=100).contains(&percent))),
             ("times", "1 or more", self.times != Some(0)),
             ("latency_ms", "at most 3600000", hour(self.latency_ms)),
             ("first_byte_delay_ms", "at most 3600000", hour(self.first_byte_delay_ms)),

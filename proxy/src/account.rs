@@ -79,7 +79,7 @@ impl Account {
     }
 
     /// A request of which no more is known than this.
-    fn before(fate: Fate, known: &Known) -> Self {
+    pub(crate) fn before(fate: Fate, known: &Known) -> Self {
         Self {
             fate,
             kind: known.kind.unwrap_or(Kind::Other),

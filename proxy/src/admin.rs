@@ -19,6 +19,9 @@ pub trait Tier: Send + Sync {
     /// What it holds, what is filling, whom it asks.
     fn status(&self) -> Value;
 
+    /// How those fare whom it asks.
+    fn upstreams(&self) -> Value;
+
     /// Its metrics in the text format of Prometheus.
     fn metrics(&self) -> String;
 }
@@ -42,6 +45,7 @@ pub fn router(tier: Arc<dyn Tier>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
+        .route("/v1/upstreams", get(upstreams))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(tier)
@@ -70,8 +74,12 @@ async fn status(State(tier): State<Arc<dyn Tier>>) -> Response {
     uncached(Json(tier.status()))
 }
 
+async fn upstreams(State(tier): State<Arc<dyn Tier>>) -> Response {
+    uncached(Json(tier.upstreams()))
+}
+
 async fn not_found() -> Response {
-    let routes = ["/healthz", "/readyz", "/metrics", "/v1/status"];
+    let routes = ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/upstreams"];
     uncached((StatusCode::NOT_FOUND, Json(json!({ "error": "not_found", "routes": routes }))))
 }
 
@@ -101,6 +109,10 @@ mod tests {
 
         fn status(&self) -> Value {
             json!({ "objects": 3 })
+        }
+
+        fn upstreams(&self) -> Value {
+            json!([])
         }
 
         fn metrics(&self) -> String {

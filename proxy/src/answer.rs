@@ -156,6 +156,15 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
 }
 
+/// Answers OPTIONS for the server itself: it is there. Tiers probe each other so.
+pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    mark(tier, &mut headers, Course::here(Fate::Options), None);
+    let account = Account::before(Fate::Options, client.known());
+    account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
+}
+
 /// The course that a request took, as the marks of its answer tell it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Course<'a> {

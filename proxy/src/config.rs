@@ -5,16 +5,22 @@
 //! [`check::Problem`].
 
 pub mod check;
+pub mod location;
+pub mod server;
 pub mod shown;
+pub mod tls;
 pub mod units;
+pub mod upstream;
 mod words;
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use tidegate_upstream::{Deadlines, Options};
-
 use units::{Period, Size};
+
+pub use location::Location;
+pub use server::Server;
+pub use upstream::{Upstream, Version};
 
 /// Where the tier listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +30,10 @@ pub struct Listen {
     pub viewers: SocketAddr,
     /// Operators: health, metrics, status. Keep it on a loopback or private address.
     pub operators: SocketAddr,
-    /// Connections at once; further ones wait to be accepted.
+    /// Connections at once, with and without TLS; further ones wait to be accepted.
     pub connections_max: usize,
+    /// Viewers, or edges, by TLS, beside those without it.
+    pub tls: Option<tls::Listen>,
 }
 
 /// What is held, and for how long after it went wrong.
@@ -70,49 +78,6 @@ pub struct Viewers {
     pub body_max: Size,
 }
 
-/// How upstreams are asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Upstream {
-    /// The protocol.
-    pub http: Version,
-    /// Time to connect.
-    pub connect_timeout: Period,
-    /// Time from the request to the head of the answer.
-    pub first_byte_timeout: Period,
-    /// Time between two pieces of a body.
-    pub stall_timeout: Period,
-    /// Candidates asked for one fill, rescues included.
-    pub tries_max: usize,
-    /// Idle connections kept open to each upstream.
-    pub idle_connections_max: usize,
-    /// Streams on one HTTP/2 connection.
-    pub streams_max: usize,
-    /// For how long an unreachable upstream is asked last.
-    pub down_for: Period,
-}
-
-/// The protocol towards upstreams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Version {
-    /// HTTP/1.1.
-    #[serde(rename = "1.1")]
-    Http1,
-    /// HTTP/2, with prior knowledge where there is no TLS.
-    #[serde(rename = "2")]
-    Http2,
-}
-
-impl Version {
-    /// The version as a message carries it.
-    pub const fn http(self) -> http::Version {
-        match self {
-            Self::Http1 => http::Version::HTTP_11,
-            Self::Http2 => http::Version::HTTP_2,
-        }
-    }
-}
-
 /// The access log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -136,7 +101,7 @@ pub struct Drain {
 impl Listen {
     /// The addresses of an edge or a shield by default.
     pub fn on(viewers: SocketAddr, operators: SocketAddr) -> Self {
-        Self { viewers, operators, connections_max: 20_000 }
+        Self { viewers, operators, connections_max: 20_000, tls: None }
     }
 }
 
@@ -175,21 +140,6 @@ impl Default for Viewers {
     }
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            http: Version::Http1,
-            connect_timeout: Period::secs(2),
-            first_byte_timeout: Period::secs(10),
-            stall_timeout: Period::secs(5),
-            tries_max: 4,
-            idle_connections_max: 128,
-            streams_max: 100,
-            down_for: Period::secs(2),
-        }
-    }
-}
-
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -203,23 +153,6 @@ impl Default for Log {
 impl Default for Drain {
     fn default() -> Self {
         Self { timeout: Period::secs(30) }
-    }
-}
-
-impl Upstream {
-    /// What every source of this section is told.
-    pub fn options(&self) -> Options {
-        Options {
-            deadlines: Deadlines {
-                connect: self.connect_timeout.get(),
-                first_byte: self.first_byte_timeout.get(),
-                stall: self.stall_timeout.get(),
-            },
-            http2: self.http == Version::Http2,
-            idle_connections_max: self.idle_connections_max,
-            streams_max: self.streams_max,
-            down_for: self.down_for.get(),
-        }
     }
 }
 
@@ -293,19 +226,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
             return breach(&["viewers", name], "must not be zero");
         }
     }
-    for (name, period) in [
-        ("connect_timeout", upstream.connect_timeout),
-        ("first_byte_timeout", upstream.first_byte_timeout),
-        ("stall_timeout", upstream.stall_timeout),
-    ] {
-        if period.get().is_zero() {
-            return breach(&["upstream", name], "must not be zero");
-        }
-    }
-    if upstream.tries_max == 0 {
-        return breach(&["upstream", "tries_max"], "must be at least 1");
-    }
-    Ok(())
+    upstream.check()
 }
 
 #[cfg(test)]

@@ -42,6 +42,10 @@ pub(crate) struct Rulings {
     is_stored: AtomicBool,
     /// A source was refused for standing still: better than none.
     was_frozen: AtomicBool,
+    /// Whoever could be asked has been, and is asked once more.
+    takes_frozen: AtomicBool,
+    /// The source whose answer was of no use last.
+    refused: Mutex<Option<(Arc<str>, Trouble)>>,
 }
 
 impl Rulings {
@@ -56,6 +60,8 @@ impl Rulings {
             is_held: false,
             is_stored: AtomicBool::new(false),
             was_frozen: AtomicBool::new(false),
+            takes_frozen: AtomicBool::new(false),
+            refused: Mutex::new(None),
         }
     }
 
@@ -86,7 +92,7 @@ impl Rulings {
                     tier.streams().weigh_again(&request.key, stream);
                 }
                 if is_first {
-                    live::listed(tier, request, &media);
+                    live::listed(tier, request, stream, &media);
                 }
             }
             live::announced(tier, request, stream, &news, sent);
@@ -109,6 +115,12 @@ impl Rulings {
         }
         let arrival = stream.arrives(version.media.clone(), self.asked.lock().1, age);
         self.admit(arrival)?;
+        if arrival != Arrival::Frozen
+            && let Some((source, trouble)) = self.refused.lock().take()
+        {
+            // Somebody else does better.
+            stream.goes_round(&source, trouble);
+        }
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
                 self.has_restarted(why.as_str(), false);
@@ -146,9 +158,10 @@ impl Rulings {
         }
     }
 
+    /// Whether there is nobody left to ask who might do better.
     fn is_last_asked(&self) -> bool {
-        let all = self.request.site.candidates.all().len().min(self.tier.settings().upstream.tries_max);
-        self.asked.lock().0 >= all
+        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.tries_max);
+        self.takes_frozen.load(Ordering::Relaxed) || self.asked.lock().0 >= all
     }
 
     /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
@@ -318,6 +331,7 @@ impl Desk for Rulings {
     fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration> {
         if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
             // Nobody does better than the one that stands still.
+            self.takes_frozen.store(true, Ordering::Relaxed);
             return Some(Duration::ZERO);
         }
         let Trouble::Status(status) = trouble else { return None };
@@ -330,7 +344,8 @@ impl Desk for Rulings {
         let retry_after = head
             .and_then(|head| head.headers.get(header::RETRY_AFTER))
             .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
+            .map(Duration::from_secs)
+            .or_else(|| (trouble == Trouble::Full).then_some(RETRY_FULL_AFTER));
         Failure {
             status: trouble.status(),
             reason: trouble.token(),
@@ -338,6 +353,10 @@ impl Desk for Rulings {
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
         }
+    }
+
+    fn refused(&self, source: &Source, trouble: Trouble) {
+        *self.refused.lock() = Some((Arc::clone(source.name()), trouble));
     }
 
     fn note(&self, event: Event) {
@@ -350,7 +369,10 @@ impl Desk for Rulings {
             }
             Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
             Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
-            Event::Rescued(_) => metrics.rescued_bodies.inc(),
+            Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
+            Event::Hedged => metrics.upstreams.hedges.inc(),
+            Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
+            Event::Unaffordable => metrics.upstreams.unaffordable.inc(),
             Event::Ended(ending, viewers) => {
                 self.is_stored.store(ending == Ending::Stored, Ordering::Release);
                 metrics.fill_ended(ending.into(), viewers);
@@ -376,6 +398,9 @@ impl From<Ending> for FillEnd {
 const EARLY_PAUSE: Duration = Duration::from_millis(50);
 /// That many times, which takes about a second and a half in all: a backup may be that far behind.
 const EARLY_ROUNDS: u32 = 5;
+
+/// Whoever finds an upstream full may come back after so long: as long as one waits for its turn by default.
+const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
 /// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
 /// new for as long has given up.

@@ -28,6 +28,7 @@ pub(crate) async fn part(mut stream: Stream) {
     let _over = timeout(PATIENCE, parting).await;
 }
 
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an end may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 const UNREAD_MAX: usize = 4 << 20;
 const PIECE: usize = 16 * 1024;

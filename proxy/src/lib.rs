@@ -4,7 +4,7 @@
 //! is here. Read in this order:
 //!
 //! 1. `node.rs`: a node binds its listeners, serves, drains
-//! 2. `listener.rs`: connections, HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
+//! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
 //! 3. `request.rs`: the request's fate; the only file that branches on it
 //! 4. `desk.rs`: what an upstream's answer means to the site
 //! 5. `live.rs`: what is known of live streams, and how the next version comes in time
@@ -14,6 +14,7 @@
 //! Everything else is a leaf: header fields (`range`, `conditional`, `vary`, `hop`, `cors`, `compress`,
 //! `cache_status`, `proxy_status`), configuration (`config`, `site`) and telemetry (`metrics`, `access_log`, `admin`).
 
+mod acceptor;
 pub mod access_log;
 mod account;
 pub mod admin;
@@ -41,11 +42,13 @@ pub mod proxy_status;
 pub mod range;
 mod refusal;
 mod request;
+mod secured;
 mod select;
 pub mod site;
 mod slice;
 mod target;
 pub mod tier;
+mod upstreams;
 pub mod vary;
 
 pub use node::Node;

@@ -17,9 +17,10 @@ use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::acceptor::{Acceptor, Failed};
 use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
 use crate::client::Client;
@@ -30,8 +31,17 @@ use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
 
+/// Where connections come in.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    /// Without TLS.
+    pub(crate) plain: TcpListener,
+    /// With TLS.
+    pub(crate) tls: Option<(TcpListener, Acceptor)>,
+}
+
 /// Accepts connections until the tier drains.
-pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
+pub(crate) async fn accept(tier: Shared, doors: Doors) {
     let places = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
     let (closing, shutdown) = watch::channel(false);
     let draining = tier.draining().clone();
@@ -39,39 +49,46 @@ pub(crate) async fn accept(tier: Shared, listener: TcpListener) {
         let accepted = tokio::select! {
             biased;
             () = draining.cancelled() => break,
-            accepted = admitted(&places, &listener) => accepted,
+            accepted = admitted(&places, &doors) => accepted,
         };
-        let Some((place, stream, peer)) = accepted else { continue };
+        let Some((place, stream, peer, acceptor)) = accepted else { continue };
         let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
             let _open = Held::new(&mine.metrics().connections);
             tokio::select! {
                 // The connection first: when it is cut off, it still closes the account of its request.
                 biased;
-                () = connection(&mine, stream, peer, shutdown) => {}
+                () = connection(&mine, stream, peer, acceptor, shutdown) => {}
                 () = mine.cutting_off().cancelled() => {}
             }
             drop(place);
         });
     }
     // From here on nobody can connect; HTTP/2 connections are told that no new request is taken.
-    drop(listener);
+    drop(doors);
     closing.send_replace(true);
     // The sender must live as long as connections look at the receiver.
     tier.tasks().close();
     tier.tasks().wait().await;
 }
 
-type Accepted = (tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr);
+type Accepted = (OwnedSemaphorePermit, TcpStream, SocketAddr, Option<Acceptor>);
 
-/// The next connection, once there is a place for it.
-async fn admitted(places: &Arc<Semaphore>, listener: &TcpListener) -> Option<Accepted> {
+/// The next connection, once there is a place for it. Those with and without TLS share the places.
+async fn admitted(places: &Arc<Semaphore>, doors: &Doors) -> Option<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
+    let (accepted, acceptor) = match &doors.tls {
+        None => (doors.plain.accept().await, None),
+        Some((listener, acceptor)) => tokio::select! {
+            accepted = doors.plain.accept() => (accepted, None),
+            accepted = listener.accept() => (accepted, Some(acceptor.clone())),
+        },
+    };
+    match accepted {
         Ok((stream, peer)) => {
             // A last small packet must not wait for the viewer's acknowledgement.
             stream.set_nodelay(true).ok()?;
-            Some((place, stream, peer))
+            Some((place, stream, peer, acceptor))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -83,7 +100,21 @@ async fn admitted(places: &Arc<Semaphore>, listener: &TcpListener) -> Option<Acc
 }
 
 /// Speaks on one connection until it ends.
-async fn connection(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+async fn connection(
+    tier: &Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<Acceptor>,
+    shutdown: ShutdownWatch,
+) {
+    match acceptor {
+        None => plain(tier, stream, peer, shutdown).await,
+        // Boxed, so that a connection without TLS does not hold the room for a handshake.
+        Some(acceptor) => Box::pin(secured(tier, stream, peer, acceptor, shutdown)).await,
+    }
+}
+
+async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
     let mut start = [0; 3];
     let waited = tokio::select! {
@@ -95,12 +126,45 @@ async fn connection(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown
     let stream: Stream = Box::new(l4::stream::Stream::from(stream));
     // RFC 9113 section 3.4: an HTTP/2 connection with prior knowledge begins with "PRI". So does no method.
     if peeked == start.len() && start == *b"PRI" {
-        let app = Arc::new(Http2::new(tier, peer));
-        // Nothing comes back from HTTP/2: its connection is over.
-        let _over = ServerApp::process_new(&app, stream, &shutdown).await;
+        http2(tier, stream, peer, shutdown).await;
     } else {
         http1(tier, stream, peer).await;
     }
+}
+
+/// Shakes hands, then speaks what was agreed on.
+async fn secured(
+    tier: &Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Acceptor,
+    shutdown: ShutdownWatch,
+) {
+    let patience = tier.settings().viewers.head_timeout.get();
+    let shaken = tokio::select! {
+        biased;
+        shaken = timeout(patience, acceptor.handshake(stream)) => shaken,
+        () = tier.draining().cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) if stream.speaks_http2() => http2(tier, Box::new(stream), peer, shutdown).await,
+        Ok(Ok(stream)) => http1(tier, Box::new(stream), peer).await,
+        Ok(Err(Failed { error, stream })) => {
+            tier.metrics().tls_handshakes_failed.inc();
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            farewell::part(Box::new(l4::stream::Stream::from(stream))).await;
+        }
+        Err(_) => {
+            tier.metrics().tls_handshakes_failed.inc();
+            tracing::debug!(%peer, "a TLS handshake took too long");
+        }
+    }
+}
+
+async fn http2(tier: &Shared, stream: Stream, peer: SocketAddr, shutdown: ShutdownWatch) {
+    let app = Arc::new(Http2::new(tier, peer));
+    // Nothing comes back from HTTP/2: its connection is over.
+    let _over = ServerApp::process_new(&app, stream, &shutdown).await;
 }
 
 /// Serves requests one after the other.
@@ -109,6 +173,8 @@ async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
     let mut ahead = BytesMut::new();
     loop {
         if ahead.is_empty() && !request_begins(tier, &mut stream).await {
+            // TLS says that it ends, so that nobody has to guess whether something was cut away.
+            let _over = timeout(farewell::PATIENCE, stream.shutdown()).await;
             return;
         }
         let head = head::read(&mut stream, ahead, viewers.head_max.bytes());

@@ -12,6 +12,7 @@
 
 mod announced;
 mod budget;
+mod detour;
 mod follow;
 mod prefetch;
 mod renditions;
@@ -23,9 +24,12 @@ use std::time::Duration;
 
 use tidegate_cache::Key;
 use tidegate_hls::{Directives, Reload, ReloadError};
+use tidegate_upstream::Source;
 use tokio::time::Instant;
 
 use crate::config;
+use crate::request::Request;
+use crate::tier::Tier;
 
 pub(crate) use follow::follow;
 pub(crate) use prefetch::{announced, fence_off, listed, pieces, reported};
@@ -94,6 +98,17 @@ impl Streams {
     pub(crate) fn has_announced(&self, object: &Key) -> bool {
         self.announced.has(object)
     }
+}
+
+/// The candidates for a request, with the one behind the others that its stream goes round.
+pub(crate) fn detoured(tier: &Tier, request: &Request, mut candidates: Vec<Arc<Source>>) -> Vec<Arc<Source>> {
+    let streams = tier.streams();
+    if candidates.len() > 1
+        && let Some(stream) = streams.of(&request.key).or_else(|| streams.announced.by(&request.key))
+    {
+        stream.leads(&mut candidates);
+    }
+    candidates
 }
 
 /// What becomes of a request with delivery directives.

@@ -3,13 +3,15 @@
 //! Each tier has a registry of its own, so that several can live in one process, and says `tier` and `node` with every
 //! sample. Handles are resolved once, and a labelled series appears with its first use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use prometheus::{Histogram, IntCounter, IntGauge, Registry, TextEncoder};
 use tidegate_cache::Totals;
 use tidegate_hls::Kind;
+use tidegate_upstream::Pool;
 
 use crate::fate::Fate;
 use crate::label::Label;
@@ -19,10 +21,12 @@ mod holdings;
 mod labels;
 mod live;
 mod table;
+mod upstreams;
 
 pub use self::live::Live;
 pub use held::Held;
-pub use labels::{Failover, FillEnd, StatusClass, UpstreamEnd};
+pub use labels::{Failover, FillEnd, Standing, StatusClass, UpstreamEnd};
+pub use upstreams::Upstreams;
 
 use holdings::Holdings;
 use table::{Book, CounterTable, HistogramTable};
@@ -42,14 +46,16 @@ pub struct Metrics {
     cache: Holdings,
     /// Live streams.
     pub live: Live,
-    /// Bodies that broke at one source and went on at another.
-    pub rescued_bodies: IntCounter,
+    /// Those whom the tier asks.
+    pub upstreams: Upstreams,
     /// Requests sent to origins or, at an edge, to shields: retries, rescues and passes included.
     pub origin_requests: IntCounter,
     /// How many of them a perfect tier would have sent: one per fill and one per pass.
     pub origin_requests_needed: IntCounter,
     /// Viewers' connections that are open.
     pub connections: IntGauge,
+    /// TLS handshakes with viewers that failed or took too long.
+    pub tls_handshakes_failed: IntCounter,
     /// Access-log lines that were lost.
     pub access_log_dropped: IntCounter,
     /// 1 while the tier finishes what is open and takes nothing new.
@@ -110,6 +116,16 @@ impl Metrics {
         self.failovers.with([&reason], IntCounter::inc);
     }
 
+    /// How often the next candidate was asked, by reason; what never happened is left out.
+    pub fn failovers_by_reason(&self) -> BTreeMap<&'static str, u64> {
+        let mut times = BTreeMap::new();
+        for reason in Failover::ALL {
+            self.failovers.with([reason], |counter| _ = times.insert(reason.as_str(), counter.get()));
+        }
+        times.retain(|_, times| *times > 0);
+        times
+    }
+
     /// A live playlist was answered that is so old.
     pub fn playlist_served(&self, age: Duration) {
         self.playlist_age.observe(age.as_secs_f64());
@@ -118,6 +134,11 @@ impl Metrics {
     /// Takes over what the cache says of itself. To be called before [`Metrics::render`].
     pub fn cache(&self, totals: &Totals) {
         self.cache.observe(totals);
+    }
+
+    /// Takes over what the pools say of themselves. To be called before [`Metrics::render`].
+    pub fn upstreams(&self, pools: &[Arc<Pool>]) {
+        self.upstreams.observe(pools);
     }
 
     fn filled_in(book: &Book<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
@@ -170,10 +191,7 @@ impl Metrics {
             )?,
             cache: Holdings::new(book)?,
             live: Live::new(book)?,
-            rescued_bodies: book.counter(
-                "tidegate_rescued_bodies_total",
-                "Bodies that broke at one source and went on at another.",
-            )?,
+            upstreams: Upstreams::new(book)?,
             origin_requests: book.counter(
                 "tidegate_origin_requests_total",
                 "Requests sent upstream, retries, rescues and passes included.",
@@ -183,6 +201,10 @@ impl Metrics {
                 "Requests that a perfect tier would have sent upstream: one per fill and one per pass.",
             )?,
             connections: book.gauge("tidegate_connections", "Viewers' connections that are open.")?,
+            tls_handshakes_failed: book.counter(
+                "tidegate_tls_handshakes_failed_total",
+                "TLS handshakes with viewers that failed or took too long.",
+            )?,
             access_log_dropped: book
                 .counter("tidegate_access_log_dropped_total", "Access-log lines lost.")?,
             draining: book.gauge("tidegate_draining", "1 while the tier drains.")?,

@@ -11,18 +11,20 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::acceptor;
 use crate::access_log::{self, AccessLog, Output, Writer};
 use crate::admin::{self, Readiness};
-use crate::listener;
+use crate::listener::{self, Doors};
 use crate::metrics::Metrics;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
+use crate::upstreams;
 
 /// A node that is bound and not yet serving.
 #[derive(Debug)]
 pub struct Node {
     tier: Arc<Tier>,
-    viewers: TcpListener,
+    viewers: Doors,
     operators: TcpListener,
     log: Writer,
 }
@@ -32,6 +34,9 @@ const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
+
+/// Viewers are not kept waiting longer for a name that nobody answers: it may be the name of one site of many.
+const FOUND_WITHIN: Duration = Duration::from_secs(2);
 
 /// For how long operators' requests may go on when everything else has ended.
 const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
@@ -47,9 +52,9 @@ impl Node {
     /// runs.
     ///
     /// # Errors
-    /// When an address cannot be bound (it is named) or the log cannot be opened.
+    /// When an address cannot be bound or a certificate cannot be used (the field is named), or the log cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
-        let viewers = bind("listen.viewers", settings.listen.viewers).await?;
+        let viewers = doors(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let word = match role {
             Role::Edge => "edge",
@@ -68,7 +73,16 @@ impl Node {
     /// # Errors
     /// When the socket does not tell.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.viewers.local_addr()?)
+        Ok(self.viewers.plain.local_addr()?)
+    }
+
+    /// Where viewers connect by TLS, if they can.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        let tls = self.viewers.tls.as_ref();
+        Ok(tls.map(|(listener, _)| listener.local_addr()).transpose()?)
     }
 
     /// Where operators connect.
@@ -89,10 +103,25 @@ impl Node {
     /// # Errors
     /// When the operators' listener fails.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        if let Some(address) = self.tls_addr()? {
+            tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS is spoken, too");
+        }
         let Self { tier, viewers, operators, log } = self;
         let over = CancellationToken::new();
         let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
         let operating = axum::serve(operators, routes).with_graceful_shutdown(over.clone().cancelled_owned());
+        for pool in tier.pools() {
+            pool.start(tier.probes(), tier.draining());
+        }
+        let found = timeout(FOUND_WITHIN, async {
+            for pool in tier.pools() {
+                pool.is_found().await;
+            }
+        });
+        tokio::select! {
+            _late = found => {}
+            () = shutdown.cancelled() => {}
+        }
         let serving = listener::accept(Arc::clone(&tier), viewers);
         tracing::info!(node = tier.node(), "ready");
         let ending = async {
@@ -146,6 +175,16 @@ async fn cut_off(tier: &Tier) {
     tracing::warn!(node = tier.node(), requests, fills, "cut off: the time to drain was over");
 }
 
+/// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.
+async fn doors(listen: &crate::config::Listen) -> anyhow::Result<Doors> {
+    let Some(tls) = &listen.tls else {
+        return Ok(Doors { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
+    };
+    let acceptor = acceptor::load(tls).context("listen.tls")?;
+    let plain = bind("listen.viewers", listen.viewers).await?;
+    Ok(Doors { plain, tls: Some((bind("listen.tls.address", tls.address).await?, acceptor)) })
+}
+
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{field}: cannot listen on {address}"))
 }
@@ -167,8 +206,7 @@ struct View(Arc<Tier>);
 
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
-        let sites = self.0.sites().all();
-        let up = sites.iter().any(|site| site.candidates.all().iter().any(|source| source.is_up()));
+        let up = self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_in()));
         match (self.0.draining().is_cancelled(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
@@ -197,8 +235,13 @@ impl admin::Tier for View {
         })
     }
 
+    fn upstreams(&self) -> Value {
+        upstreams::page(&self.0)
+    }
+
     fn metrics(&self) -> String {
         self.0.metrics().cache(&self.0.cache().totals());
+        self.0.metrics().upstreams(self.0.pools());
         self.0.metrics().render()
     }
 }
@@ -228,18 +271,8 @@ fn objects(tier: &Tier) -> Vec<Value> {
 }
 
 fn sites(tier: &Tier) -> Vec<Value> {
-    let upstreams = |site: &crate::site::Site| -> Vec<Value> {
-        let all = site.candidates.all().iter();
-        let all = all.map(|source| {
-            json!({
-                "address": &**source.name(),
-                "up": source.is_up(),
-                "requests": source.requests(),
-                "failures_in_a_row": source.failures(),
-            })
-        });
-        all.collect()
-    };
     let sites = tier.sites().all().iter();
-    sites.map(|site| json!({ "name": site.name, "upstreams": upstreams(site) })).collect()
+    let sites =
+        sites.map(|site| json!({ "name": site.name, "upstreams": upstreams::names(&site.candidates) }));
+    sites.collect()
 }

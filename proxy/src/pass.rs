@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Reply, Source, Trouble, fetch};
+use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Line, Reply, Source, Trouble, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -130,10 +130,11 @@ async fn exchange(
     rulings: &Arc<Rulings>,
     job: &Job,
 ) -> Result<Reply, Ended> {
-    let mut last: (Trouble, Option<&Arc<Source>>) = (Trouble::Nobody, None);
-    for source in job.candidates.iter().take(job.tries_max) {
-        if let Some(failed) = last.1 {
-            fetch::fail_over(&**rulings, &job.ask, last.0, failed, source);
+    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut last: Option<(Trouble, &Arc<Source>)> = None;
+    while let Some(source) = line.next(&**rulings) {
+        if let Some((trouble, failed)) = last {
+            fetch::fail_over(&**rulings, &job.ask, trouble, failed, source);
         }
         let mut asking = Asking::begin(rulings);
         match Exchange::send(source, &job.ask).await {
@@ -147,11 +148,12 @@ async fn exchange(
             }
             Err(trouble) => {
                 asking.failed(trouble);
-                last = (trouble, Some(source));
+                last = Some((trouble, source));
             }
         }
     }
-    Err(Ended::Failed(last.0, last.1.map(Arc::clone)))
+    let (trouble, source) = last.map_or_else(|| line.nobody(), |(trouble, source)| (trouble, Some(source)));
+    Err(Ended::Failed(trouble, source.map(Arc::clone)))
 }
 
 /// Carries the request's body up, and the heads of the answer down as far as the final one.

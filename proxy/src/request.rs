@@ -31,7 +31,7 @@ use crate::pass;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::slice::Slice;
-use crate::target;
+use crate::target::{self, Target};
 use crate::tier::{Role, Tier};
 use crate::vary;
 
@@ -58,6 +58,9 @@ const LOOKUPS_MAX: usize = 4;
 
 /// Serves one request, from its head to its last byte.
 pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
+    if target::is_server(client) {
+        return Box::pin(answer::server(tier, client)).await;
+    }
     // What comes before and after a request is held is boxed: a wait that may be long does not hold its room.
     let request = match Box::pin(read(tier, client)).await {
         Ok(request) => Box::new(request),
@@ -296,6 +299,8 @@ pub(crate) struct Errand {
     pub(crate) directives: Directives,
     /// Time for the head of the answer, where it is not the upstream's usual one.
     pub(crate) patience: Option<Duration>,
+    /// When an answer that is held by its nature is late.
+    pub(crate) overdue: Option<Duration>,
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
@@ -328,6 +333,7 @@ pub(crate) async fn fill(
     let mut job = job(tier, request, &errand.directives, Method::GET, headers);
     job.ask.span = request.slice.map(Slice::bytes);
     job.ask.patience = errand.patience;
+    job.ask.overdue = errand.overdue;
     tier.metrics().origin_requests_needed.inc();
     fetch::fill(&rulings, job, filling, errand.asker).await;
     rulings.conclude();
@@ -352,8 +358,10 @@ pub(crate) fn job(
             headers,
             span: None,
             patience: None,
+            overdue: None,
         },
-        candidates: request.site.candidates.for_key(request.key.as_str()),
+        candidates: live::detoured(tier, request, request.site.candidates.for_key(request.key.as_str())),
+        budget: request.site.candidates.budget(),
         tries_max: settings.upstream.tries_max,
         finish_within: settings.cache.finish_within.bytes(),
         remember_large: settings.cache.hit_for_miss.get(),
@@ -363,12 +371,11 @@ pub(crate) fn job(
 impl Request {
     /// What upstreams are asked for: the resource, in this version of it.
     fn target(&self, directives: &Directives) -> String {
-        let target = if *directives == Directives::default() {
+        if *directives == Directives::default() {
             self.resource.path_and_query().into_owned()
         } else {
             self.resource.asked_with(*directives).path_and_query().into_owned()
-        };
-        if self.site.has_shields { target } else { tidegate_hls::unmarked(&target).into_owned() }
+        }
     }
 }
 
@@ -378,7 +385,7 @@ type Refused = (Refusal, Option<Arc<Site>>);
 async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
-    let site = tier.sites().by_host(&name).ok_or_else(|| (nobody(&target.authority), None))?;
+    let site = site(tier, &name, &target).ok_or_else(|| (nobody(&target), None))?;
     client.known().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
@@ -423,9 +430,18 @@ fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<S
     }
 }
 
-/// Nobody serves this host, or it is none at all, which is the graver fault (RFC 9112 section 3.2).
-fn nobody(authority: &str) -> Refusal {
-    match Resource::parse(authority, "/", &QueryRules::default()) {
+/// The site that serves a target: where sites share a host by their paths, by the path in its one form.
+fn site<'a>(tier: &'a Tier, name: &str, target: &Target) -> Option<&'a Arc<Site>> {
+    if !tier.sites().differ_by_path() {
+        return tier.sites().find(name, "/");
+    }
+    let resource = Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()).ok()?;
+    tier.sites().find(name, &resource.path_and_query())
+}
+
+/// Nobody serves this, or it is no target at all, which is the graver fault (RFC 9112 section 3.2).
+fn nobody(target: &Target) -> Refusal {
+    match Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()) {
         Ok(_) => Refusal::UnknownHost,
         Err(error) => error.into(),
     }

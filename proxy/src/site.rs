@@ -39,21 +39,26 @@ pub struct Site {
     /// Whether those who are asked are shields of ours.
     pub has_shields: bool,
     /// Whom to ask.
-    pub candidates: Arc<dyn Candidates>,
+    pub candidates: Candidates,
 }
 
 /// All sites of a tier, found by host.
 #[derive(Debug)]
 pub struct Sites {
     all: Vec<Arc<Site>>,
-    exact: HashMap<String, Arc<Site>>,
-    suffixes: Vec<(String, Arc<Site>)>,
-    any: Option<Arc<Site>>,
+    exact: HashMap<String, ByPath>,
+    suffixes: Vec<(String, ByPath)>,
+    any: ByPath,
+    differ_by_path: bool,
 }
+
+/// The sites of one host, those with the longest beginnings of paths first.
+#[derive(Debug, Default)]
+struct ByPath(Vec<(String, Arc<Site>)>);
 
 impl Site {
     /// Makes a site out of its configuration.
-    pub fn new(config: &Config, candidates: Arc<dyn Candidates>) -> Self {
+    pub fn new(config: &Config, candidates: Candidates) -> Self {
         let lifetimes = config.lifetimes.clone();
         Self {
             name: config.name.as_str().to_owned(),
@@ -109,36 +114,53 @@ impl Site {
 impl Sites {
     /// Sites found by the hosts of their configurations; the configuration is checked to name each host once.
     pub fn new(sites: Vec<(Config, Arc<Site>)>) -> Self {
-        let (mut exact, mut suffixes, mut any) = (HashMap::new(), Vec::new(), None);
+        let (mut exact, mut suffixes, mut any) = (HashMap::new(), HashMap::new(), ByPath::default());
         let all = sites.iter().map(|(_, site)| Arc::clone(site)).collect();
+        let differ_by_path = sites.iter().any(|(config, _)| config.paths != ["/"]);
         for (config, site) in sites {
             for host in &config.hosts {
-                match host.as_str() {
-                    "*" => any = Some(Arc::clone(&site)),
+                let found: &mut ByPath = match host.as_str() {
+                    "*" => &mut any,
                     host => match host.strip_prefix('*') {
-                        Some(suffix) => suffixes.push((suffix.to_ascii_lowercase(), Arc::clone(&site))),
-                        None => {
-                            exact.insert(host.to_ascii_lowercase(), Arc::clone(&site));
-                        }
+                        Some(suffix) => suffixes.entry(suffix.to_ascii_lowercase()).or_default(),
+                        None => exact.entry(host.to_ascii_lowercase()).or_default(),
                     },
-                }
+                };
+                found.add(&config.paths, &site);
             }
         }
+        let mut suffixes: Vec<_> = suffixes.into_iter().collect();
         // The longest suffix is the closest match.
         suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        Self { all, exact, suffixes, any }
+        Self { all, exact, suffixes, any, differ_by_path }
     }
 
-    /// The site that answers to `host`, which is in lower case and without its port.
-    pub fn by_host(&self, host: &str) -> Option<&Arc<Site>> {
-        self.exact
-            .get(host)
-            .or_else(|| self.suffixes.iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, site)| site))
-            .or(self.any.as_ref())
+    /// The site that answers to `host`, which is in lower case and without its port, for `path`. A host that is named
+    /// more closely has the word, also where none of its paths fits.
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Site>> {
+        let by_suffix =
+            || self.suffixes.iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, site)| site);
+        self.exact.get(host).or_else(by_suffix).unwrap_or(&self.any).find(path)
+    }
+
+    /// Whether paths have a say in which site it is.
+    pub(crate) fn differ_by_path(&self) -> bool {
+        self.differ_by_path
     }
 
     /// All of them.
     pub fn all(&self) -> &[Arc<Site>] {
         &self.all
+    }
+}
+
+impl ByPath {
+    fn add(&mut self, paths: &[String], site: &Arc<Site>) {
+        self.0.extend(paths.iter().map(|path| (path.clone(), Arc::clone(site))));
+        self.0.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    }
+
+    fn find(&self, path: &str) -> Option<&Arc<Site>> {
+        self.0.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, site)| site)
     }
 }

@@ -41,14 +41,18 @@ pub(crate) fn read(client: &Client) -> Result<Target, Refusal> {
             let slash = if path.starts_with('/') { "" } else { "/" };
             Ok(Target { authority: authority.to_owned(), path_and_query: format!("{slash}{path}") })
         }
-        _ if raw == "*" && request.method == http::Method::OPTIONS => {
-            Ok(Target { authority: host().ok_or(Refusal::NoHost)?, path_and_query: "/".to_owned() })
-        }
         _ => Ok(Target {
             authority: host().filter(|host| !host.is_empty()).ok_or(Refusal::NoHost)?,
             path_and_query: raw.to_owned(),
         }),
     }
+}
+
+/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is wrong with it
+/// is found when it is read.
+pub(crate) fn is_server(client: &Client) -> bool {
+    let request = client.request();
+    request.method == http::Method::OPTIONS && request.raw_path() == b"*" && read(client).is_ok()
 }
 
 /// The host by which a site is found: lower case, without port and trailing dot.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use tidegate_cache::{Cache, Limits};
+use tidegate_upstream::Pool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,7 +25,7 @@ pub enum Role {
 }
 
 /// The sections of a configuration that both tiers share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The node's name.
     pub node: config::NodeName,
@@ -34,6 +35,8 @@ pub struct Settings {
     pub cache: config::Cache,
     /// What a viewer may do.
     pub viewers: config::Viewers,
+    /// Where it is.
+    pub location: config::Location,
     /// How upstreams are asked.
     pub upstream: config::Upstream,
     /// The access log.
@@ -47,12 +50,16 @@ pub struct Tier {
     role: Role,
     settings: Settings,
     sites: Sites,
+    /// The pools of all sites, each once.
+    pools: Vec<Arc<Pool>>,
     cache: Cache,
     streams: Streams,
     metrics: Metrics,
     log: AccessLog,
     /// Fills and connections; drain waits for them.
     tasks: TaskTracker,
+    /// Probes, which nobody waits for.
+    probes: TaskTracker,
     /// Set when the node is to end.
     draining: CancellationToken,
     /// Set when the time to drain is over.
@@ -72,11 +79,13 @@ impl Tier {
             role,
             streams: Streams::new(&settings.cache),
             settings,
+            pools: pools(&sites),
             sites,
             cache: Cache::new(limits),
             metrics,
             log,
             tasks: TaskTracker::new(),
+            probes: TaskTracker::new(),
             draining: CancellationToken::new(),
             cutting_off: CancellationToken::new(),
             requests: TaskTracker::new(),
@@ -104,6 +113,11 @@ impl Tier {
         &self.sites
     }
 
+    /// Those whom it asks, all sites together.
+    pub(crate) fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+
     /// What it holds.
     pub fn cache(&self) -> &Cache {
         &self.cache
@@ -128,6 +142,11 @@ impl Tier {
         &self.tasks
     }
 
+    /// Where probes live.
+    pub(crate) fn probes(&self) -> &TaskTracker {
+        &self.probes
+    }
+
     /// Cancelled when the node is to end.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.draining
@@ -146,6 +165,17 @@ impl Tier {
     pub(crate) fn requests_cut_off(&self) -> &AtomicUsize {
         &self.requests_cut_off
     }
+}
+
+/// Sites may share a pool.
+fn pools(sites: &Sites) -> Vec<Arc<Pool>> {
+    let mut pools: Vec<Arc<Pool>> = Vec::new();
+    for pool in sites.all().iter().flat_map(|site| site.candidates.pools()) {
+        if !pools.iter().any(|known| Arc::ptr_eq(known, pool)) {
+            pools.push(Arc::clone(pool));
+        }
+    }
+    pools
 }
 
 impl fmt::Debug for Tier {

@@ -4,18 +4,20 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
-use tidegate_proxy::config::{Cache, Drain, Listen, Log, NodeName, Upstream, Viewers};
+use tidegate_proxy::config::{Cache, Drain, Listen, Location, Log, NodeName, Server, Upstream, Viewers};
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::Address;
 
 /// A shield, as `conf/shield.toml` shows it with its defaults.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
     pub node: NodeName,
     /// Where it listens.
     pub listen: Listen,
+    /// Where it is.
+    pub location: Location,
     /// What it holds.
     pub cache: Cache,
     /// What a viewer may do.
@@ -40,11 +42,12 @@ impl Default for Config {
             ),
             cache: Cache::default(),
             viewers: Viewers::default(),
+            location: Location::default(),
             upstream: Upstream::default(),
             log: Log::default(),
             drain: Drain::default(),
             site: vec![site::Config {
-                origins: vec![Address::literal("127.0.0.1", 8088)],
+                origins: vec![Server::at(Address::literal("127.0.0.1", 8088))],
                 ..site::Config::default()
             }],
         }
@@ -62,6 +65,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
+        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         if self.site.iter().any(|site| site.origins.is_empty()) {
             return Err(Breach::new(&["site", "origins"], "a site at a shield needs at least one origin"));
@@ -75,6 +79,7 @@ impl Config {
             listen: self.listen.clone(),
             cache: self.cache.clone(),
             viewers: self.viewers.clone(),
+            location: self.location.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),
             drain: self.drain.clone(),

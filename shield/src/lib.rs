@@ -10,6 +10,7 @@ mod origins;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 pub use config::Config;
 use tidegate_proxy::{Node, Role, Site, Sites};
 use tokio_util::sync::CancellationToken;
@@ -22,10 +23,12 @@ impl Shield {
     /// Assembles a shield: origins first, then sites, then the listeners are bound.
     ///
     /// # Errors
-    /// When an address cannot be bound or the access log cannot be opened.
+    /// When a certificate or a key cannot be used, an address cannot be bound, or the access log cannot be opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
+        let listed = config.site.iter().map(|site| site.origins.len()).sum();
+        let trust = config.upstream.trust(listed).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
-            let candidates = origins::of(site, &config.upstream);
+            let candidates = origins::of(site, &config.upstream, &trust);
             (site.clone(), Arc::new(Site::new(site, candidates)))
         });
         let sites = Sites::new(sites.collect());
@@ -38,6 +41,14 @@ impl Shield {
     /// When the socket does not tell.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.addr()
+    }
+
+    /// Where edges connect by TLS, if they can.
+    ///
+    /// # Errors
+    /// When the socket does not tell.
+    pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        self.0.tls_addr()
     }
 
     /// Where operators connect.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tidegate_proxy::config::Upstream;
 use tidegate_proxy::site;
-use tidegate_upstream::{ByPriority, Candidates};
+use tidegate_upstream::{Candidates, Trust};
 
-/// The origins of a site. Health, groups and streams that freeze come in here.
-pub(crate) fn of(site: &site::Config, upstream: &Upstream) -> Arc<dyn Candidates> {
-    Arc::new(ByPriority::new(site.sources(upstream)))
+/// The origins of a site.
+pub(crate) fn of(site: &site::Config, upstream: &Upstream, trust: &Arc<Trust>) -> Candidates {
+    Candidates::of(vec![site.pool(upstream, trust)])
 }

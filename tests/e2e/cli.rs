@@ -31,7 +31,7 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
         ),
         ("edge.toml", "[cache]\nmemory = \"8MiB\"\nobject_max = \"64MiB\"\n", "3:1", "cache.object_max"),
         ("edge.toml", "[[site]]\nhosts = [\n", "2:10", "unclosed"),
-        ("shield.toml", "[[site]]\norigins = [\"ftp://x\"]\n", "2:11", "origins"),
+        ("shield.toml", "[[site]]\norigins = [\"ftp://x\"]\n", "2:12", "origins"),
         (
             "shield.toml",
             "[listen]\nviewers = \"nowhere\"\n",

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Period;
-use tidegate_tests::{Answer, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Answer, Tier, edge, origin, shield, until, viewer, viewers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_is_healthy_and_ready_once_it_runs() {
@@ -26,7 +26,7 @@ async fn a_tier_that_can_ask_nobody_is_not_ready_until_somebody_is_back() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.settled().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.down_for = Period::millis(500));
+    let shield = shield().origin(&origin).with(|config| config.upstream.health.out_for = Period::millis(500));
     let shield = shield.run().await;
     assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 502);
 
@@ -114,28 +114,38 @@ async fn other_paths_and_methods_of_the_operators_listener_are_errors_in_json() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_goes_down_leaves_one_line_and_another_when_it_is_back() {
+async fn each_change_of_an_upstream_leaves_one_line() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.settled().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.down_for = Period::millis(1));
+    let shield = shield().origin(&origin).with(|config| config.upstream.health.settle = Period::millis(1));
     let shield = shield.spawn().await;
 
-    // The time that it is believed to be down for is over before each next one.
     for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
         assert_eq!(viewer(shield.addr()).get(path).await.status, 502);
     }
     assert!(origin.remove(down));
     origin.settled().await;
-    for path in ["/bytes/4", "/bytes/5"] {
-        assert_eq!(viewer(shield.addr()).get(path).await.status, 200);
-    }
+    until("it answers", async || viewer(shield.addr()).get("/bytes/4").await.status == 200).await;
+    until("it is up", async || upstreams(&shield).await[0]["state"] == "up").await;
 
-    let back = format!("upstream is back upstream={}", origin.url());
-    until("it is said that it is back", async || shield.complaints().contains(&back)).await;
     let said = shield.complaints();
-    let down = format!("upstream is down upstream={} trouble=it refused the connection", origin.url());
-    assert_eq!((said.matches(&down).count(), said.matches("upstream is").count()), (1, 2), "{said}");
+    let lines: Vec<_> = said.lines().filter(|line| line.contains("upstream changed")).collect();
+    let from_to = |line: &&str| -> (String, String) {
+        let word = |name| {
+            line.split(name).nth(1).unwrap_or_default().split([' ', '"']).find(|word| !word.is_empty())
+        };
+        (word("from=").unwrap_or_default().to_owned(), word("to=").unwrap_or_default().to_owned())
+    };
+    let changes: Vec<_> = lines.iter().map(from_to).collect();
+    let expected = [("up", "down"), ("down", "returning"), ("returning", "up")];
+    assert_eq!(changes, expected.map(|(from, to)| (from.to_owned(), to.to_owned())), "{said}");
+    assert!(lines[0].contains("it refused the connection") && lines[0].contains(&origin.url()), "{said}");
+}
+
+/// What the first pool of a tier says of its members.
+async fn upstreams(tier: &Tier) -> Value {
+    value(&viewer(tier.admin()).get("/v1/upstreams").await)["pools"][0]["upstreams"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]

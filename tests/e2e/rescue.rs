@@ -2,7 +2,7 @@
 //! simply asked.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
-use tidegate_proxy::config::units::Period;
+use tidegate_proxy::config::units::{Period, Size};
 use tidegate_tests::{Origin, Running, Signal, Tier, edge, origin, shield, until, viewer, viewers};
 
 const MIB: u64 = 1 << 20;
@@ -224,7 +224,7 @@ async fn an_origin_that_refuses_is_asked_last_for_a_while() {
     let shield = shield()
         .origin(&primary)
         .origin(&backup)
-        .with(|config| config.upstream.down_for = Period::secs(3600));
+        .with(|config| config.upstream.health.out_for = Period::secs(3600));
     let shield = shield.run().await;
 
     for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
@@ -306,7 +306,9 @@ async fn with_all_shields_gone_what_the_edge_holds_stands_in() {
 
 /// A shield in front of two origins, and an edge in front of it.
 async fn before(primary: &Origin, backup: &Origin) -> (Running, Running) {
-    let shield = shield().origin(primary).origin(backup).run().await;
+    // An origin that breaks all bodies is not asked first for ever; here it is.
+    let patient = |config: &mut tidegate_shield::Config| config.upstream.health.failures = 1000;
+    let shield = shield().origin(primary).origin(backup).with(patient).run().await;
     let edge = edge().shield(&shield).run().await;
     (shield, edge)
 }
@@ -325,4 +327,32 @@ async fn nothing_is_stored(tiers: &[&Tier]) {
         until("no fill is under way", async || tier.status().await["fills"]["count"] == 0).await;
         assert_eq!(tier.count("tidegate_fills_total", "stored").await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_too_slowly_goes_on_elsewhere_and_one_that_nobody_else_has_is_kept() {
+    const PATH: &str = "/bytes/300000";
+    let slow = || Fault::on(PATH).bytes_per_second(20_000);
+    let (primary, backup) = (origin().run().await, origin().run().await);
+    primary.fault(slow()).unwrap();
+    let hurried = |config: &mut tidegate_shield::Config| {
+        (config.upstream.rate_min, config.upstream.rate_window) = (Size::kib(64), Period::millis(300));
+    };
+    let shield = shield().origin(&primary).origin(&backup).with(hurried).run().await;
+
+    viewer(shield.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..300_000));
+
+    assert_eq!(backup.seen(PATH).len(), 1);
+    assert!(backup.seen(PATH)[0].header("range").starts_with("bytes="), "from where the slow one was");
+    assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
+
+    // Another object under the same name is no help: what comes slowly comes to its end.
+    let (primary, other) = (origin().run().await, origin().run().await);
+    primary.fault(Fault::on(PATH).bytes_per_second(150_000)).unwrap();
+    other.fault(Fault::on(PATH).variant(1)).unwrap();
+    let shield = tidegate_tests::shield().origin(&primary).origin(&other).with(|config| {
+        (config.upstream.rate_min, config.upstream.rate_window) = (Size::mib(1), Period::millis(300));
+    });
+    let shield = shield.run().await;
+    viewer(shield.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..300_000));
 }

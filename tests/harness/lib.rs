@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Everything runs on ports of its own, talks over real sockets, and ends when it is dropped. Tiers run in the test's
-//! process (`run`), or where a signal or a kill is what is tested, as the `tidegate` program (`spawn`).
+//! process (`run`), or where a signal or a kill is what is tested, as the `tidegate` program (`spawn`). [`swarm`] has
+//! viewers who watch a live stream as players do, [`chromium`] is a real one; [`relay`] and [`netns`] are bad roads.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -19,14 +20,29 @@
     reason = "a harness asserts"
 )]
 
+pub mod chromium;
+pub mod dns;
+pub mod member;
+pub mod netns;
 pub mod origin;
+pub mod origin_process;
 pub mod process;
+pub mod relay;
+pub mod swarm;
 pub mod tiers;
+pub mod tls;
 pub mod viewer;
 
+pub use dns::{Kind, Resolver, resolver};
+pub use member::{APART, Member};
+pub use netns::Netns;
 pub use origin::{Origin, origin};
+pub use origin_process::OriginProcess;
 pub use process::{Finished, Process, Signal, tidegate};
+pub use relay::{Relay, Road};
+pub use swarm::{Report, Swarm};
 pub use tiers::{Running, Tier, edge, shield};
+pub use tls::{Authority, Issued, Terminator, ViewerTls, authority};
 pub use viewer::{Answer, Connection, Viewer, viewer, viewers};
 
 use std::time::Duration;

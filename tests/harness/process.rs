@@ -1,5 +1,6 @@
 //! The `tidegate` program, run as an operator runs it.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,10 @@ pub enum Signal {
     Interrupt,
     /// End at once; the process is not asked.
     Kill,
+    /// Stand still, with all sockets open; the process is not asked.
+    Stop,
+    /// Go on after that.
+    Continue,
 }
 
 /// Runs `tidegate` with these arguments to its end.
@@ -67,11 +72,26 @@ impl Process {
 
     /// The same with further flags.
     pub async fn start_with(part: &str, config: &str, flags: &[&str]) -> Self {
+        Self::start_inside(&[], part, config, flags).await
+    }
+
+    /// The same by way of another program, which replaces itself by the one that its last arguments name.
+    pub async fn start_inside(entrance: &[&str], part: &str, config: &str, flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tidegate-e2e-").expect("a folder");
         let file = folder.path().join(format!("{part}.toml"));
         std::fs::write(&file, config).expect("a configuration file");
-        let mut command = Command::new(program());
-        command.arg(part).args(flags).arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
+        let program = program();
+        let words = entrance.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let words: Vec<_> = words.collect();
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .arg(part)
+            .args(flags)
+            .arg("--config")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a program");
         let (tell, mut complaints) = watch::channel(String::new());
         let reading = collect(child.stderr.take().expect("its standard error"), tell);
@@ -90,6 +110,8 @@ impl Process {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
             Signal::Kill => "-KILL",
+            Signal::Stop => "-STOP",
+            Signal::Continue => "-CONT",
         };
         let sent = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", name, &id]).status().await;
         assert!(sent.expect("a shell").success(), "{signal:?} could not be sent to {id}");

@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use tidegate_edge::Edge;
 use tidegate_proxy::config::NodeName;
+use tidegate_proxy::config::upstream::ProbeKind;
 use tidegate_shield::Shield;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,7 @@ pub struct EdgeBuilder(tidegate_edge::Config);
 pub struct Tier {
     addr: SocketAddr,
     admin: SocketAddr,
+    tls: Option<SocketAddr>,
 }
 
 /// A tier that runs in this process.
@@ -39,9 +41,10 @@ pub struct Running {
     tasks: TaskTracker,
 }
 
-/// A shield without origins yet.
+/// A shield without origins yet. It does not probe, so that origins see what is asked of them and nothing else.
 pub fn shield() -> ShieldBuilder {
     let mut config = tidegate_shield::Config::default();
+    config.upstream.probe.kind = ProbeKind::Off;
     (config.listen.viewers, config.listen.operators) = (LOOPBACK, LOOPBACK);
     "off".clone_into(&mut config.log.access);
     config.cache.memory = tidegate_proxy::config::units::Size::mib(256);
@@ -51,9 +54,10 @@ pub fn shield() -> ShieldBuilder {
     ShieldBuilder(config)
 }
 
-/// An edge without shields yet.
+/// An edge without shields yet. It does not probe.
 pub fn edge() -> EdgeBuilder {
     let mut config = tidegate_edge::Config::default();
+    config.upstream.probe.kind = ProbeKind::Off;
     (config.listen.viewers, config.listen.operators) = (LOOPBACK, LOOPBACK);
     "off".clone_into(&mut config.log.access);
     config.cache.memory = tidegate_proxy::config::units::Size::mib(256);
@@ -88,7 +92,8 @@ impl ShieldBuilder {
     pub async fn run(self) -> Running {
         let shield = Shield::load(self.0).await.expect("a shield");
         let (addr, admin) = (shield.addr().expect("an address"), shield.admin_addr().expect("an address"));
-        Running::start(Tier { addr, admin }, |stop| shield.run(stop))
+        let tls = shield.tls_addr().expect("an address");
+        Running::start(Tier { addr, admin, tls }, |stop| shield.run(stop))
     }
 
     /// Starts it as a process of its own.
@@ -143,7 +148,8 @@ impl EdgeBuilder {
     pub async fn run(self) -> Running {
         let edge = Edge::load(self.0).await.expect("an edge");
         let (addr, admin) = (edge.addr().expect("an address"), edge.admin_addr().expect("an address"));
-        Running::start(Tier { addr, admin }, |stop| edge.run(stop))
+        let tls = edge.tls_addr().expect("an address");
+        Running::start(Tier { addr, admin, tls }, |stop| edge.run(stop))
     }
 
     /// Starts it as a process of its own.
@@ -177,12 +183,17 @@ impl Running {
 
 impl Tier {
     pub(crate) fn at(addr: SocketAddr, admin: SocketAddr) -> Self {
-        Self { addr, admin }
+        Self { addr, admin, tls: None }
     }
 
     /// Where viewers connect.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where viewers connect by TLS.
+    pub fn tls_addr(&self) -> SocketAddr {
+        self.tls.expect("a listener with TLS")
     }
 
     /// Where operators connect.

@@ -4,13 +4,14 @@
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::PATIENCE;
 use crate::tiers::Tier;
+use crate::tls::ViewerTls;
 
 /// A request to be, to one address.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct Viewer {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     narrow: bool,
+    tls: Option<ViewerTls>,
 }
 
 /// Many viewers, spread over several tiers.
@@ -50,11 +52,16 @@ pub struct Answer {
 /// A connection that is read from step by step.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     buffer: Vec<u8>,
     method: String,
     head: Option<(u16, HeaderMap)>,
 }
+
+/// A connection with or without TLS.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Wire for T {}
 
 /// A viewer of whatever listens at `addr`.
 pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
@@ -64,6 +71,7 @@ pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
         headers: Vec::new(),
         body: Vec::new(),
         narrow: false,
+        tls: None,
     }
 }
 
@@ -132,6 +140,13 @@ impl Viewer {
         self
     }
 
+    /// By TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: &ViewerTls) -> Self {
+        self.tls = Some(tls.clone());
+        self
+    }
+
     /// GET.
     pub async fn get(&self, target: &str) -> Answer {
         self.ask("GET", target).await
@@ -160,6 +175,11 @@ impl Viewer {
             socket.set_recv_buffer_size(4096).expect("a small buffer");
         }
         let stream = socket.connect(self.addr).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        let stream: Box<dyn Wire> = match &self.tls {
+            Some(tls) => Box::new(tls.shake(stream).await.expect("a handshake")),
+            None => Box::new(stream),
+        };
         let mut connection = Connection::on(stream, &bytes).await;
         method.clone_into(&mut connection.method);
         connection
@@ -179,19 +199,22 @@ impl Viewer {
 impl Connection {
     /// Connects and sends.
     pub async fn open(addr: SocketAddr, bytes: &[u8]) -> Self {
-        Self::on(TcpStream::connect(addr).await.expect("a connection"), bytes).await
+        let stream = TcpStream::connect(addr).await.expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        Self::on(Box::new(stream), bytes).await
     }
 
-    async fn on(mut stream: TcpStream, bytes: &[u8]) -> Self {
-        stream.set_nodelay(true).expect("a socket");
+    async fn on(mut stream: Box<dyn Wire>, bytes: &[u8]) -> Self {
         // The other side may have refused already; what it said is read below.
         let _refused = stream.write_all(bytes).await;
+        let _refused = stream.flush().await;
         Self { stream, buffer: Vec::new(), method: "GET".to_owned(), head: None }
     }
 
     /// Sends more.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _refused = self.stream.write_all(bytes).await;
+        let _refused = self.stream.flush().await;
     }
 
     /// Reads one answer.
@@ -272,6 +295,22 @@ impl Connection {
             self.more().await;
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Waits for the end, and tells whether it was one that the other side had announced: by TLS, nobody can end a
+    /// connection in its name.
+    pub async fn ends_well(&mut self) -> bool {
+        let end = async {
+            let mut rest = [0; 1024];
+            loop {
+                match self.stream.read(&mut rest).await {
+                    Ok(0) => return true,
+                    Ok(_) => {}
+                    Err(_) => return false,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, end).await.expect("an end in time")
     }
 
     /// Reads at most `len` bytes of what has arrived, or of the next bytes.

@@ -1,6 +1,6 @@
 // Watches a page's <video> from its first `playing` event on, and writes down what a viewer would have seen.
 
-export async function observe(browser, address, { seconds, startWithin, screenshot }) {
+export async function observe(browser, address, { seconds, startWithin, screenshot, onStart }) {
   const page = await browser.newPage();
   const pageErrors = [];
   page.on("pageerror", (error) => pageErrors.push(String(error)));
@@ -14,7 +14,10 @@ export async function observe(browser, address, { seconds, startWithin, screensh
   const started = await page
     .waitForFunction(() => window.watched?.startedAfter !== undefined, undefined, { timeout: startWithin * 1000 })
     .then(() => true, () => false);
-  if (started) await page.waitForTimeout(seconds * 1000);
+  if (started) {
+    onStart?.();
+    await page.waitForTimeout(seconds * 1000);
+  }
   if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
   const seen = await page.evaluate(() => ({ ...window.watched.now(), ...window.player }));
   return { errors: [], ...seen, started, pageErrors, requested };

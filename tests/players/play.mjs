@@ -60,6 +60,8 @@ try {
     seconds,
     startWithin: START_WITHIN_SECONDS,
     screenshot: values.screenshot,
+    // Whoever breaks something on purpose wants to know when somebody watches.
+    onStart: () => console.error("playing"),
   });
   const verdict = judge(observation, seconds, allowed);
   console.log(JSON.stringify({ source: values.url ?? values.page, ...verdict, ...observation }));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use tidegate_tests::chromium::{self, Watch};
 use tokio::task::JoinSet;
 
-use crate::chromium::Watch;
-use crate::{chromium, ffmpeg, player};
+use crate::{ffmpeg, player};
 
 const PERIOD: Duration = Duration::from_secs(30);
 const SMALL_PLAYERS: usize = 20;

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use tidegate_origin_stub::Fault;
+use tidegate_tests::chromium::{self, Seen, Watch};
 use tokio::time::timeout;
 
-use crate::chromium::{self, Seen, Watch};
 use crate::process::until;
 use crate::scenarios::ONE_AT_A_TIME;
 use crate::stub::Stub;

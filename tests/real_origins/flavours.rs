@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidegate_tests::chromium::{self, Watch};
 use tokio::task::JoinSet;
 
-use crate::chromium::{self, Watch};
 use crate::nginx::Nginx;
 use crate::process::{Process, until};
 use crate::scenarios::{ONE_AT_A_TIME, on_air};

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidegate_tests::chromium::{self, Watch};
 use tokio::task::JoinSet;
 
 use crate::blocking_player::{self, Updates};
-use crate::chromium::{self, Watch};
 use crate::process::until;
 use crate::scenarios::ONE_AT_A_TIME;
 use crate::stub::Stub;

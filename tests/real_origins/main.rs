@@ -17,8 +17,6 @@ mod audience;
 #[cfg(test)]
 mod blocking_player;
 #[cfg(test)]
-mod chromium;
-#[cfg(test)]
 mod drills;
 #[cfg(test)]
 mod encoder;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::fetch::{Desk, Event};
-use crate::source::Trouble;
+use crate::trouble::Trouble;
 
 /// What came of a request to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

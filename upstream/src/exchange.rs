@@ -11,10 +11,12 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use tidegate_cache::Head;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::asking::Asking;
-use crate::source::{Source, Trouble};
+use crate::gate::Passed;
+use crate::source::Source;
+use crate::trouble::Trouble;
 
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Ask {
     pub span: Option<RangeInclusive<u64>>,
     /// Time for the head of the answer, where it is not the source's own: a blocking reload is held by its nature.
     pub patience: Option<Duration>,
+    /// When an answer that is held by its nature is late, so that another source is asked as well.
+    pub overdue: Option<Duration>,
 }
 
 /// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
@@ -58,6 +62,10 @@ pub struct Exchange {
     reused: bool,
     /// Informational heads (1xx) that came so far.
     interim: usize,
+    /// The place among the source's requests; a probe has none.
+    passed: Option<Passed>,
+    /// When it was sent; `None` where the time to its answer says nothing of the source.
+    sent: Option<Instant>,
 }
 
 /// Where informational answers (1xx) go that come before the final one.
@@ -83,6 +91,7 @@ pub struct Reply {
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
     asking: Asking,
+    passed: Option<Passed>,
 }
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
@@ -94,26 +103,51 @@ const IDLE: Duration = Duration::from_secs(55);
 impl Exchange {
     /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
-        Self::begin(source, ask, Rest::Body).await
+        let passed = source.pass(ask.patience.is_some()).await?;
+        source.count_request();
+        let sent = Self::begin(source, ask, Rest::Body).await;
+        sent.map(|exchange| Self { passed: Some(passed), ..exchange })
+            .inspect_err(|&trouble| source.went_badly(trouble))
+    }
+
+    /// Sends a probe, which needs no place among the source's requests and is not counted as one.
+    pub(crate) async fn probe(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+        let mut exchange = Self::begin(source, ask, Rest::Nothing).await?;
+        exchange.finish().await?;
+        Ok(exchange)
     }
 
     async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, Trouble> {
         let peer = source.peer().await?;
-        let (mut session, reused) =
-            source.connector().get_http_session(&peer).await.map_err(|error| Trouble::of(&error, true))?;
-        let deadlines = source.options().deadlines;
+        let (mut session, reused) = source.connector().get_http_session(&peer).await.map_err(|error| {
+            source.leave(&peer);
+            Trouble::of(&error, true)
+        })?;
+        if source.spec().options.http2 && matches!(session, HttpSession::H1(_)) {
+            // It has chosen HTTP/1.1 in the handshake: from now on its idle connections are looked for there.
+            source.connector().prefer_h1(&peer);
+        }
+        let deadlines = source.spec().options.deadlines;
         let patience = ask.patience.unwrap_or(deadlines.first_byte);
         session.set_read_timeout(Some(patience));
         session.set_write_timeout(Some(deadlines.stall));
         let head = request_head(source, ask, matches!(session, HttpSession::H2(_)))?;
-        source.count_request();
         let written = match (&mut session, rest) {
             // An HTTP/2 request without a body says so in its head. An empty frame behind it looks like a body.
             (HttpSession::H2(http2), Rest::Nothing) => http2.write_request_header(Box::new(head), true),
             (session, _) => session.write_request_header(Box::new(head)).await,
         };
         written.map_err(|error| Trouble::of(&error, true))?;
-        Ok(Self { session, peer, source: Arc::clone(source), patience, reused, interim: 0 })
+        Ok(Self {
+            session,
+            peer,
+            source: Arc::clone(source),
+            patience,
+            reused,
+            interim: 0,
+            passed: None,
+            sent: ask.patience.is_none().then(Instant::now),
+        })
     }
 
     /// Sends a piece of the request's body; `end` with the last one.
@@ -156,8 +190,12 @@ impl Exchange {
 
     /// Goes over to the body that follows `head`.
     pub fn reply(mut self, head: Head, asking: Asking) -> Reply {
-        self.session.set_read_timeout(Some(self.source.options().deadlines.stall));
-        self.source.went_well();
+        self.session.set_read_timeout(Some(self.source.spec().options.deadlines.stall));
+        match Blame::of(&head, &self.source, self.is_held()) {
+            Blame::Own(trouble) => self.source.went_badly(trouble),
+            Blame::Told(trouble) => self.source.tells_of(trouble),
+            Blame::None => self.source.answers(self.sent),
+        }
         Reply {
             head,
             session: Some(self.session),
@@ -165,8 +203,65 @@ impl Exchange {
             source: self.source,
             put_back: None,
             asking,
+            passed: self.passed,
         }
     }
+
+    /// Whether it waits by its nature, so that the time to its answer says nothing.
+    fn is_held(&self) -> bool {
+        self.sent.is_none()
+    }
+
+    /// Whether its connection had been used before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Wants nothing of the body. A short one is read, so that the connection can be used again.
+    pub(crate) async fn end(mut self, max: u64) {
+        let mut left = max;
+        while let Ok(Some(bytes)) = self.session.read_response_body().await {
+            let Some(rest) = left.checked_sub(bytes.len() as u64) else { return };
+            left = rest;
+        }
+        release(self.session, &self.source, &self.peer).await;
+    }
+}
+
+/// What an answer says against the one who gives it.
+enum Blame {
+    None,
+    /// It has failed.
+    Own(Trouble),
+    /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
+    /// something is wrong with its own way there.
+    Told(Trouble),
+}
+
+impl Blame {
+    fn of(head: &Head, source: &Source, is_held: bool) -> Self {
+        // 501 and 505 are about the request. A request that was held for long enough ends with 503 (section 6.2.5.2 of
+        // HLS), which says nothing of the one who held it.
+        let is_failure = match head.status {
+            StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+            StatusCode::SERVICE_UNAVAILABLE => !is_held,
+            status => status.is_server_error(),
+        };
+        let trouble = Trouble::Status(head.status);
+        match (is_failure, source.spec().is_tier && head.headers.contains_key("proxy-status")) {
+            (false, _) => Self::None,
+            (true, true) => Self::Told(trouble),
+            (true, false) => Self::Own(trouble),
+        }
+    }
+}
+
+/// Gives a connection back on which an answer has come to its end.
+async fn release(mut session: HttpSession, source: &Source, peer: &HttpPeer) {
+    if let HttpSession::H1(h1) = &mut session {
+        h1.respect_keepalive();
+    }
+    source.connector().release_http_session(session, peer, Some(IDLE)).await;
 }
 
 impl Reply {
@@ -178,6 +273,19 @@ impl Reply {
         ask: &Ask,
         interim: Option<&Interim>,
     ) -> Result<Self, Trouble> {
+        let passed = source.pass(ask.patience.is_some()).await.inspect_err(|&full| asking.failed(full))?;
+        Self::open_past(passed, asking, source, ask, interim).await
+    }
+
+    /// The same for a request that has its place already.
+    pub(crate) async fn open_past(
+        passed: Passed,
+        mut asking: Asking,
+        source: &Arc<Source>,
+        ask: &Ask,
+        interim: Option<&Interim>,
+    ) -> Result<Self, Trouble> {
+        source.count_request();
         let mut tries = 0;
         loop {
             tries += 1;
@@ -186,11 +294,16 @@ impl Reply {
                 // yet and the method is safe, so it is asked once more.
                 Err((Trouble::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
                 Err((trouble, _)) => {
-                    source.went_badly(trouble);
+                    // Who holds a request for too long may have nothing new to say of this one stream.
+                    if ask.patience.is_none() || trouble != Trouble::FirstByteTimeout {
+                        source.went_badly(trouble);
+                    }
                     asking.failed(trouble);
                     return Err(trouble);
                 }
-                Ok((exchange, head)) => return Ok(exchange.reply(head, asking)),
+                Ok((exchange, head)) => {
+                    return Ok(Exchange { passed: Some(passed), ..exchange }.reply(head, asking));
+                }
             }
         }
     }
@@ -239,19 +352,21 @@ impl Reply {
                 self.release().await;
                 Ok(None)
             }
-            Err(error) => {
-                let trouble = Trouble::of(&error, false);
-                self.source.went_badly(trouble);
-                self.refuse(trouble);
-                Err(trouble)
-            }
+            Err(error) => Err(self.breaks(Trouble::of(&error, false))),
         }
     }
 
     /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
     pub(crate) fn refuse(&mut self, trouble: Trouble) {
         self.asking.failed(trouble);
-        self.session = None;
+        (self.session, self.passed) = (None, None);
+    }
+
+    /// The body ends here, before its end, and its source is to blame.
+    pub(crate) fn breaks(&mut self, trouble: Trouble) -> Trouble {
+        self.source.went_badly(trouble);
+        self.refuse(trouble);
+        trouble
     }
 
     /// Makes `bytes` come next again.
@@ -274,12 +389,13 @@ impl Reply {
     }
 
     async fn release(&mut self) {
-        if let Some(mut session) = self.session.take() {
-            if let HttpSession::H1(h1) = &mut session {
-                h1.respect_keepalive();
-            }
-            self.source.connector().release_http_session(session, &self.peer, Some(IDLE)).await;
+        if !self.head.status.is_server_error() {
+            self.source.went_well();
         }
+        if let Some(session) = self.session.take() {
+            release(session, &self.source, &self.peer).await;
+        }
+        self.passed = None;
     }
 }
 
@@ -299,12 +415,19 @@ impl std::fmt::Debug for Reply {
 }
 
 fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader, Trouble> {
-    let path = format!("{}{}", source.address().base(), ask.path_and_query);
-    let authority = source.host().unwrap_or(&ask.host);
+    let spec = source.spec();
+    let path = match ask.path_and_query.as_str() {
+        // It concerns the server itself (RFC 9110 section 7.1).
+        "*" => "*".to_owned(),
+        // What is meant for tiers is not for origins.
+        target if spec.is_tier => format!("{}{target}", spec.address.base()),
+        target => format!("{}{}", spec.address.base(), tidegate_hls::unmarked(target)),
+    };
+    let authority = spec.host.as_deref().unwrap_or(&ask.host);
     let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
         .map_err(|error| Trouble::of(&error, true))?;
     if http2 {
-        let scheme = if source.address().is_tls() { "https" } else { "http" };
+        let scheme = if spec.address.is_tls() { "https" } else { "http" };
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         head.set_uri(uri.map_err(|_error| Trouble::Unusable("its address makes no URI"))?);
         head.set_version(http::Version::HTTP_2);
@@ -319,6 +442,9 @@ fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader
             continue;
         }
         head.append_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
+    }
+    for (name, value) in &spec.headers {
+        head.insert_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
     }
     Ok(head)
 }

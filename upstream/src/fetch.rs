@@ -1,7 +1,7 @@
 //! One fill, from the first candidate asked to the last byte stored.
 //!
-//! 1. Ask the candidates in order until one gives an answer that the [`Desk`] takes. What is known to come any moment
-//!    is asked for again after a pause.
+//! 1. Ask the candidates in order (`line.rs`) until one gives an answer that the [`Desk`] takes; when one is late, the
+//!    next is asked as well (`hedge.rs`). What is known to come any moment is asked for again after a pause.
 //! 2. Give out its head, then every byte as it comes.
 //! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
 //! 4. When nobody wants the fill any more and the rest is long, stop.
@@ -11,13 +11,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_cache::{Broken, Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
+use tidegate_cache::{Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
 use crate::asking::{Asking, Outcome};
+use crate::budget::Budget;
 use crate::exchange::{Ask, Interim, Reply, content_range};
+use crate::hedge;
+use crate::line::Line;
+use crate::pump::pump;
 use crate::rescue::Rescue;
-use crate::source::{Source, Trouble};
+use crate::source::Source;
+use crate::trouble::Trouble;
 
 /// What to do with an answer, judged by its head.
 #[derive(Debug, Clone)]
@@ -76,6 +81,12 @@ pub enum Event {
     FailedOver(Trouble),
     /// A body that broke went on at another source.
     Rescued(Trouble),
+    /// A source was late, and another was asked as well.
+    Hedged,
+    /// That other one answered first.
+    HedgeWon,
+    /// Another candidate would have been asked, and the budget for that is spent.
+    Unaffordable,
     /// A fill ended; so many tickets were served by it.
     Ended(Ending, usize),
 }
@@ -113,6 +124,8 @@ pub trait Desk: Send + Sync {
     /// All candidates were asked `rounds` times in vain, the last one with this trouble: how long to wait before they are
     /// asked once more, if they are.
     fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration>;
+    /// What came from `source` is of no use, though nothing is wrong with the source itself.
+    fn refused(&self, source: &Source, trouble: Trouble);
     /// The failure that viewers are told of and that is remembered.
     fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure;
     /// Counts an event.
@@ -126,6 +139,8 @@ pub struct Job {
     pub ask: Ask,
     /// Whom to ask, in order.
     pub candidates: Vec<Arc<Source>>,
+    /// What pays for asking more than one of them.
+    pub budget: Arc<Budget>,
     /// How many of them are asked at most, rescues included, unless the desk has them asked again.
     pub tries_max: usize,
     /// An unwanted fill goes on when at most so many bytes are missing.
@@ -145,20 +160,26 @@ pub struct Asker {
 
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
-    let mut last: Last<'_> = (Trouble::Nobody, None, None);
-    let round: Vec<_> = job.candidates.iter().take(job.tries_max).enumerate().collect();
-    for (tried, (index, source)) in round.iter().cycle().enumerate() {
-        if tried > 0 && *index == 0 {
-            let Some(pause) = desk.again(last.0, tried / round.len()) else { break };
+    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut last: Option<Last<'_>> = None;
+    let mut rounds = 0;
+    loop {
+        let Some(source) = line.next(&**desk) else {
+            rounds += 1;
+            let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds)) else { break };
             tokio::time::sleep(pause).await;
+            line.again(job.tries_max);
+            continue;
+        };
+        if let Some((trouble, Some(failed), _)) = &last {
+            fail_over(&**desk, &job.ask, *trouble, failed, source);
         }
-        if let Some(failed) = last.1 {
-            fail_over(&**desk, &job.ask, last.0, failed, source);
-        }
-        match attempt(desk, &job, source, &mut filling, asker.interim.as_ref()).await {
+        let (source, attempt) =
+            attempt(desk, &job, &mut line, source, &mut filling, asker.interim.as_ref()).await;
+        match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
-                let rescue = Rescue::of(&job, &reply, index + 1);
+                let rescue = Rescue::of(&job, &reply, line.passed());
                 return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
             }
             Attempt::Filled(body) => {
@@ -173,12 +194,10 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
                 ended(&**desk, &filling, Ending::Passed);
                 return hand_over(filling, reply, asker.own, remember);
             }
-            Attempt::Failed(trouble, head) => {
-                last = (trouble, Some(source), head);
-            }
+            Attempt::Failed(trouble, head) => last = Some((trouble, Some(source), head)),
         }
     }
-    let (trouble, source, head) = last;
+    let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));
     ended(&**desk, &filling, Ending::Failed);
     filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
 }
@@ -186,24 +205,30 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
 pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
-    let mut last: Last<'_> = (Trouble::Nobody, None, None);
-    for source in job.candidates.iter().take(job.tries_max) {
-        if let Some(failed) = last.1 {
-            fail_over(&**desk, &job.ask, last.0, failed, source);
+    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut last: Option<Last<'_>> = None;
+    while let Some(source) = line.next(&**desk) {
+        if let Some((trouble, Some(failed), _)) = &last {
+            fail_over(&**desk, &job.ask, *trouble, failed, source);
         }
         match Reply::open(Asking::begin(desk), source, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
                 Ruling::Refuse(trouble) => {
                     reply.refuse(trouble);
-                    last = (trouble, Some(source), Some(reply.head));
+                    last = Some((trouble, Some(source), Some(reply.head)));
                 }
                 _ => return Ok(reply),
             },
-            Err(trouble) => last = (trouble, Some(source), None),
+            Err(trouble) => last = Some((trouble, Some(source), None)),
         }
     }
-    let (trouble, source, head) = last;
+    let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));
     Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
+}
+
+fn no_one<'a>(line: &Line<'a>) -> Last<'a> {
+    let (trouble, source) = line.nobody();
+    (trouble, source, None)
 }
 
 /// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
@@ -230,17 +255,31 @@ enum Attempt {
     Failed(Trouble, Option<Head>),
 }
 
-async fn attempt(
+/// Asks `source`, or whoever in line answers in its place; tells whose answer it was.
+async fn attempt<'a>(
+    desk: &Arc<impl Desk + 'static>,
+    job: &Job,
+    line: &mut Line<'a>,
+    source: &'a Arc<Source>,
+    filling: &mut Filling,
+    interim: Option<&Interim>,
+) -> (&'a Arc<Source>, Attempt) {
+    let (source, opened) = hedge::open(desk, line, source, &job.ask, interim).await;
+    let attempt = match opened {
+        Ok(reply) => take(desk, job, source, reply, filling).await,
+        Err(trouble) => Attempt::Failed(trouble, None),
+    };
+    (source, attempt)
+}
+
+/// Makes of an answer what the desk rules.
+async fn take(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
     source: &Arc<Source>,
+    mut reply: Reply,
     filling: &mut Filling,
-    interim: Option<&Interim>,
 ) -> Attempt {
-    let mut reply = match Reply::open(Asking::begin(desk), source, &job.ask, interim).await {
-        Ok(reply) => reply,
-        Err(trouble) => return Attempt::Failed(trouble, None),
-    };
     if reply.head.status == StatusCode::NOT_MODIFIED
         && let Some(stale) = filling.stale()
     {
@@ -248,7 +287,10 @@ async fn attempt(
         let _nothing = reply.next().await;
         return match desk.renew(stale, &reply.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
-            Err(trouble) => Attempt::Failed(trouble, None),
+            Err(trouble) => {
+                desk.refused(source, trouble);
+                Attempt::Failed(trouble, None)
+            }
         };
     }
     let is_asked_for = match (reply.head.status, &job.ask.span) {
@@ -303,7 +345,10 @@ async fn collect(
         Err(trouble) => return Attempt::Failed(trouble, None),
     };
     match desk.inspect(&reply.head, body) {
-        Inspection::Refuse(trouble) => refuse(reply, trouble),
+        Inspection::Refuse(trouble) => {
+            desk.refused(source, trouble);
+            refuse(reply, trouble)
+        }
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
@@ -337,86 +382,7 @@ fn hand_over(filling: Filling, reply: Reply, own: Option<oneshot::Sender<Reply>>
     filling.pass(remember);
 }
 
-/// Writes the body as it arrives.
-async fn pump(
-    desk: &Arc<impl Desk + 'static>,
-    job: &Job,
-    mut filling: Filling,
-    mut reply: Reply,
-    mut rescue: Rescue,
-) {
-    loop {
-        let read = {
-            let mut read = std::pin::pin!(reply.next());
-            let mut keep = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    read = &mut read => break read,
-                    () = filling.deserted(), if !keep => {
-                        keep = worth_keeping(&filling, job.finish_within);
-                        if !keep {
-                            let served = filling.served();
-                            match filling.abandon() {
-                                Ok(()) => return desk.note(Event::Ended(Ending::Abandoned, served)),
-                                Err(joined) => filling = joined,
-                            }
-                        }
-                    }
-                }
-            }
-        };
-        match read {
-            Ok(Some(bytes)) if filling.is_last(&bytes) => {
-                ended(&**desk, &filling, Ending::Stored);
-                filling.complete_with(bytes);
-                // Read to its end, so that the connection goes back to its pool.
-                let _end = reply.next().await;
-                return;
-            }
-            Ok(Some(bytes)) => {
-                if let Err(refused) = filling.append(bytes) {
-                    ended(&**desk, &filling, Ending::Broken);
-                    return match refused {
-                        Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
-                        Refused::NoRoom => filling.outgrow(Duration::ZERO),
-                    };
-                }
-            }
-            Ok(None) => {
-                ended(&**desk, &filling, Ending::Stored);
-                return filling.complete();
-            }
-            Err(trouble) => {
-                let (path, from) = (job.ask.path(), written(&filling));
-                let upstream = Arc::clone(reply.source().name());
-                let Some(next) = rescue.go_on(desk, from).await else {
-                    tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
-                    ended(&**desk, &filling, Ending::Broken);
-                    return filling.break_off(Broken(trouble.token()));
-                };
-                tracing::debug!(path, from, %upstream, %trouble, next = %next.source().name(), "rescued");
-                desk.note(Event::Rescued(trouble));
-                reply = next;
-            }
-        }
-    }
-}
-
-fn ended(desk: &impl Desk, filling: &Filling, ending: Ending) {
+/// Counts how a fill ends, and how many it has served.
+pub(crate) fn ended(desk: &impl Desk, filling: &Filling, ending: Ending) {
     desk.note(Event::Ended(ending, filling.served()));
-}
-
-fn written(filling: &Filling) -> u64 {
-    filling.object().map_or(0, |object| object.body.len())
-}
-
-/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
-fn worth_keeping(filling: &Filling, finish_within: u64) -> bool {
-    let Some(object) = filling.object() else { return true };
-    let there = object.body.len();
-    object.body.full_len().is_some_and(|full| {
-        let missing = full.saturating_sub(there);
-        missing <= finish_within || missing <= there
-    })
 }

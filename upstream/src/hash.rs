@@ -1,19 +1,92 @@
-//! Rendezvous hashing: every key has an owner, and losing one source moves only that source's keys.
+//! Weighted rendezvous hashing: every key has an owner, and losing one member moves only that member's keys.
+//!
+//! Each member draws a number for the key, and the members stand in the order of what they have drawn. All nodes draw
+//! the same numbers, because the hash is seeded with fixed ones, so all edges of a region agree on the owner without
+//! talking to each other.
 
-/// The indices of `names`, the owner of `key` first, then who takes over, and so on.
+use std::cmp::Ordering;
+
+/// The places of the members, the owner of `key` first, then who takes over, and so on.
 ///
-/// All nodes of a region must agree on the owner, so the hash is seeded with fixed numbers.
-pub fn rendezvous<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
-    let mut scored: Vec<(u64, usize)> =
-        names.enumerate().map(|(index, name)| (score(key, name), index)).collect();
-    scored.sort_unstable_by(|a, b| b.cmp(a));
-    scored.into_iter().map(|(_, index)| index).collect()
+/// A member is the [`seed`] of its name and its weight: one of weight 2 owns twice as many keys as one of weight 1.
+/// Whoever has no weight (zero, negative, not a number) comes last. A weight that grows draws keys from the others and
+/// moves none between them, which makes a slow start out of a growing weight.
+pub fn order(key: &str, members: impl Iterator<Item = (u64, f64)>) -> Vec<usize> {
+    let key = spread(key);
+    let mut draws: Vec<Draw> = members
+        .enumerate()
+        .map(|(place, (seed, weight))| Draw { cost: weight, score: mix(seed ^ key), place })
+        .collect();
+    weigh(&mut draws);
+    draws.sort_unstable_by(Draw::compare);
+    // The standard library collects in place here: the draws' memory becomes the result's.
+    draws.into_iter().map(|draw| draw.place).collect()
 }
 
-fn score(key: &str, name: &str) -> u64 {
-    let mut hasher = fnv(name.as_bytes());
-    hasher ^= fnv(key.as_bytes()).rotate_left(32);
-    mix(hasher)
+/// The same among `names` of equal weight.
+pub fn rendezvous<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
+    order(key, names.map(|name| (seed(name), 1.0)))
+}
+
+/// What [`order`] needs of a member's name. It never changes, so it is worth keeping.
+pub fn seed(name: &str) -> u64 {
+    fnv(name.as_bytes())
+}
+
+/// Where `key` lies in `0.0..1.0`: the same on all nodes, spread evenly, and independent of [`order`].
+///
+/// It says which keys move when a share of them has to: those above a limit. Were it not independent of the order, the keys
+/// that move would be those of some owners, and not some keys of each.
+pub fn point(key: &str) -> f64 {
+    fraction(mix(spread(key).wrapping_add(POINT)))
+}
+
+/// What one member has drawn for one key.
+struct Draw {
+    cost: f64,
+    score: u64,
+    place: usize,
+}
+
+impl Draw {
+    /// The lowest cost first. Equal costs are told apart by the score: the higher one first, which is the lower cost.
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_score = || (other.score, other.place).cmp(&(self.score, self.place));
+        self.cost.total_cmp(&other.cost).then_with(by_score)
+    }
+}
+
+/// Turns the weights that stand in the place of the costs into costs.
+///
+/// Equal weights need no logarithm: the scores alone have the same order. That is not only cheaper, it is exact.
+fn weigh(draws: &mut [Draw]) {
+    let mut weights = draws.iter().map(|draw| draw.cost).filter(|weight| *weight > 0.0);
+    let first = weights.next().unwrap_or(1.0);
+    let equal = weights.all(|weight| weight.total_cmp(&first).is_eq());
+    for draw in draws {
+        draw.cost = match draw.cost > 0.0 {
+            true if equal => 0.0,
+            true => cost(draw.score, draw.cost),
+            false => f64::INFINITY,
+        };
+    }
+}
+
+/// An exponentially distributed draw whose rate is the weight: the smallest one of several belongs to a member with a
+/// probability of its weight over the sum of all (the logarithmic method of weighted distributed hash tables).
+fn cost(score: u64, weight: f64) -> f64 {
+    // Half a step above, because the logarithm of zero is infinite, which stands for having no weight.
+    -(fraction(score) + f64::EPSILON / 2.0).ln() / weight
+}
+
+/// A number in `0.0..1.0` made of the upper 52 bits.
+fn fraction(bits: u64) -> f64 {
+    f64::from_bits(ONE | (bits >> 12)) - 1.0
+}
+
+/// What a key adds to the seeds. Turned by half, because FNV stirs the lower bits more than the upper ones.
+fn spread(key: &str) -> u64 {
+    fnv(key.as_bytes()).rotate_left(32)
 }
 
 /// FNV-1a: stable across versions, machines and processes, which a randomly seeded hasher is not.
@@ -30,34 +103,10 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The bits of 1.0: the sign and exponent of all numbers from 1 to below 2.
+const ONE: u64 = 1.0_f64.to_bits();
+/// Sets points apart from scores: the golden ratio in 64 bits, which is no member's seed but by accident.
+const POINT: u64 = 0x9e37_79b9_7f4a_7c15;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn owners(names: &[String], keys: usize) -> Vec<usize> {
-        (0..keys)
-            .map(|i| rendezvous(&format!("/live/ch{}/seg{i}.ts", i % 7), names.iter().map(String::as_str))[0])
-            .collect()
-    }
-
-    fn names(n: usize) -> Vec<String> {
-        (0..n).map(|i| format!("http://10.0.0.{i}:8081")).collect()
-    }
-
-    #[test]
-    fn the_owners_share_the_keys_evenly() {
-        let owners = owners(&names(5), 50_000);
-        for shield in 0..5 {
-            let mine = owners.iter().filter(|owner| **owner == shield).count();
-            assert!((9_500..10_500).contains(&mine), "shield {shield} owns {mine} of 50000");
-        }
-    }
-
-    #[test]
-    fn a_new_shield_takes_its_share_and_moves_nothing_else() {
-        let (before, after) = (owners(&names(4), 50_000), owners(&names(5), 50_000));
-        let moved: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).collect();
-        assert!(moved.iter().all(|(_, b)| **b == 4), "keys only move to the new one");
-        assert!((9_500..10_500).contains(&moved.len()), "{} keys moved", moved.len());
-    }
-}
+mod tests;

@@ -7,11 +7,15 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::time::Instant;
 
 use crate::asking::Asking;
+use crate::budget::Budget;
 use crate::exchange::{Ask, Reply, content_range};
-use crate::fetch::{Desk, Job};
-use crate::source::{Source, Trouble};
+use crate::fetch::{Desk, Event, Job};
+use crate::pace::Meter;
+use crate::source::Source;
+use crate::trouble::Trouble;
 
 /// What the rest of a body must agree with, and who may still be asked for it.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ pub(crate) struct Rescue {
     original: Original,
     candidates: Vec<Arc<Source>>,
     tries_left: usize,
+    budget: Arc<Budget>,
 }
 
 /// How the object that is being given out names itself.
@@ -36,7 +41,10 @@ impl Rescue {
         let headers = &reply.head.headers;
         // First those that were not asked yet. The one that broke may have recovered; it is asked last.
         let all = job.candidates.iter();
-        let candidates = all.clone().cycle().skip(asked).take(all.len()).map(Arc::clone).collect();
+        let turned = all.clone().cycle().skip(asked).take(all.len()).map(Arc::clone);
+        let (mut candidates, itself): (Vec<_>, Vec<_>) =
+            turned.partition(|source| source.name() != reply.source().name());
+        candidates.extend(itself);
         Self {
             ask: job.ask.clone(),
             original: Original {
@@ -47,7 +55,18 @@ impl Rescue {
             },
             candidates,
             tries_left: job.tries_max.saturating_sub(asked),
+            budget: Arc::clone(&job.budget),
         }
+    }
+
+    /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
+    pub(crate) fn meter(&self, reply: &Reply) -> Option<Meter> {
+        let pace = reply.source().spec().options.deadlines.pace?;
+        let is_rescuable =
+            self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
+        let another = |other: &&Arc<Source>| other.name() != reply.source().name() && other.state().is_in();
+        let has_another = self.candidates.iter().find(another).is_some();
+        (is_rescuable && has_another).then(|| Meter::new(pace, Instant::now()))
     }
 
     /// Finds a source that goes on from byte `from`.
@@ -68,7 +87,15 @@ impl Rescue {
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         for source in self.candidates.clone() {
-            self.tries_left = self.tries_left.checked_sub(1)?;
+            let tries_left = self.tries_left.checked_sub(1)?;
+            if !source.admits() {
+                continue;
+            }
+            self.tries_left = tries_left;
+            if !self.budget.withdraw() {
+                desk.note(Event::Unaffordable);
+                return None;
+            }
             if let Ok(reply) = self.try_one(Asking::begin(desk), &source, &ask, from).await {
                 return Some(reply);
             }

@@ -1,132 +1,25 @@
-//! One server that can be asked, its connections, and whether it is up.
+//! One server that can be asked: its connections, its limits, how it fares.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::StatusCode;
-use parking_lot::Mutex;
-use pingora_core::connectors::ConnectorOptions;
+use http::HeaderMap;
+use parking_lot::{Mutex, RwLock};
 use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorType};
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use tokio::time::Instant;
 
 use crate::address::Address;
+use crate::dns::{Dns, Member};
+use crate::gate::{Gate, Limits, Passed};
+use crate::geography::Geography;
+use crate::health::{Change, Health, Rules, State, Tally};
+use crate::latency::Latency;
+use crate::probe::Probe;
 use crate::resolve::Resolver;
-
-/// What went wrong with a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Trouble {
-    /// The name could not be resolved.
-    #[error("its name does not resolve")]
-    DnsError,
-    /// The resolver did not answer in time.
-    #[error("the resolver did not answer in time")]
-    DnsTimeout,
-    /// Nobody listens there.
-    #[error("it refused the connection")]
-    Refused,
-    /// No connection within its deadline.
-    #[error("it did not accept a connection in time")]
-    ConnectTimeout,
-    /// The TLS handshake failed.
-    #[error("the TLS handshake failed")]
-    Tls,
-    /// No head within its deadline.
-    #[error("it did not answer in time")]
-    FirstByteTimeout,
-    /// The body stopped arriving.
-    #[error("its answer stalled")]
-    Stalled,
-    /// The connection broke.
-    #[error("it closed the connection")]
-    Closed,
-    /// What it sent is not HTTP.
-    #[error("its answer is not HTTP")]
-    Protocol,
-    /// It answered with a status that counts as a failure.
-    #[error("it answered {0}")]
-    Status(StatusCode),
-    /// What it sent cannot be what was asked for.
-    #[error("its answer is unusable: {0}")]
-    Unusable(&'static str),
-    /// Its playlist is older than one that was given out.
-    #[error("its playlist goes back")]
-    Backward,
-    /// Its live playlist does not move.
-    #[error("its live playlist stands still")]
-    Frozen,
-    /// There is nobody to ask.
-    #[error("there is nobody to ask")]
-    Nobody,
-}
-
-impl Trouble {
-    /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
-    /// such a status as `received-status`.
-    pub const ANSWERED: &str = "received_status";
-
-    /// The token of RFC 9209 section 2.3 that says it best, or [`Trouble::ANSWERED`].
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::DnsError => "dns_error",
-            Self::DnsTimeout => "dns_timeout",
-            Self::Refused => "connection_refused",
-            Self::ConnectTimeout => "connection_timeout",
-            Self::Tls => "tls_protocol_error",
-            Self::FirstByteTimeout | Self::Stalled => "http_response_timeout",
-            Self::Closed => "http_response_incomplete",
-            Self::Protocol | Self::Unusable(_) => "http_protocol_error",
-            Self::Backward => "playlist_backward",
-            Self::Frozen => "playlist_frozen",
-            Self::Status(_) => Self::ANSWERED,
-            Self::Nobody => "destination_unavailable",
-        }
-    }
-
-    /// The status for the viewer when this was the last hope.
-    pub fn status(self) -> StatusCode {
-        match self {
-            Self::DnsTimeout | Self::ConnectTimeout | Self::FirstByteTimeout | Self::Stalled => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
-            Self::Status(status) => status,
-            Self::Nobody => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    /// Whether it says that the whole server is out of reach, not only this answer broken. A server that accepts a
-    /// connection and then says nothing is as good as gone: every request to it would cost its full deadline.
-    fn is_unreachable(self) -> bool {
-        matches!(
-            self,
-            Self::DnsError
-                | Self::DnsTimeout
-                | Self::Refused
-                | Self::ConnectTimeout
-                | Self::Tls
-                | Self::FirstByteTimeout
-        )
-    }
-
-    pub(crate) fn of(error: &Error, waiting_for_head: bool) -> Self {
-        match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::ConnectTimeout,
-            ErrorType::ConnectRefused
-            | ErrorType::ConnectNoRoute
-            | ErrorType::ConnectError
-            | ErrorType::SocketError => Self::Refused,
-            ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError => Self::Tls,
-            ErrorType::ReadTimedout if waiting_for_head => Self::FirstByteTimeout,
-            ErrorType::ReadTimedout | ErrorType::WriteTimedout => Self::Stalled,
-            ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 => Self::Protocol,
-            _ => Self::Closed,
-        }
-    }
-}
+use crate::trouble::Trouble;
+use crate::trust::Trust;
 
 /// How long a source may take over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,21 +30,84 @@ pub struct Deadlines {
     pub first_byte: Duration,
     /// Between two pieces of the body.
     pub stall: Duration,
+    /// How slowly a body may come, if there is a limit.
+    pub pace: Option<Pace>,
+}
+
+/// How slowly a body of known length may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// So many bytes in each `window`.
+    pub bytes: u64,
+    /// The time over which they are counted.
+    pub window: Duration,
 }
 
 /// How a source is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
+    /// Who knows where its name is.
+    pub dns: Dns,
+    /// By whose word it is believed to be who it says; it keeps the connections.
+    pub trust: Arc<Trust>,
     /// Deadlines.
     pub deadlines: Deadlines,
     /// HTTP/2 (with prior knowledge where there is no TLS) in place of HTTP/1.1.
     pub http2: bool,
-    /// Idle connections that are kept open.
-    pub idle_connections_max: usize,
     /// Streams on one HTTP/2 connection.
     pub streams_max: usize,
-    /// For how long an unreachable source is asked last.
-    pub down_for: Duration,
+    /// Requests at once.
+    pub limits: Limits,
+    /// When another one is asked as well: once an answer takes longer than nineteen of twenty do, and longer than this.
+    /// Never without.
+    pub hedge_after: Option<Duration>,
+    /// When it is out, and for how long.
+    pub rules: Rules,
+    /// How it is probed, if it is.
+    pub probe: Option<Probe>,
+}
+
+/// One server as it stands in a configuration.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Where it is.
+    pub address: Address,
+    /// The Host header field to send; without one the request's own is kept.
+    pub host: Option<String>,
+    /// Header fields to add to every request.
+    pub headers: HeaderMap,
+    /// Its share of the load, beside the others of its group or region.
+    pub weight: u32,
+    /// It is asked when those of lower groups cannot be.
+    pub group: u32,
+    /// Where in the world it is.
+    pub region: Option<Arc<str>>,
+    /// Whether it is a tier of ours, which knows what is meant for tiers.
+    pub is_tier: bool,
+    /// How it is spoken to.
+    pub options: Options,
+}
+
+impl Spec {
+    /// For one of the servers behind its name. What the name says of weights and of who comes first counts inside the
+    /// group.
+    pub(crate) fn found(&self, member: &Member) -> Self {
+        let address = self.address.member(member);
+        // Whose own name is sent as Host is sent the name under which it was found.
+        let own = |host: &String| {
+            if *host == self.address.authority() { address.authority() } else { host.clone() }
+        };
+        Self {
+            host: self.host.as_ref().map(own),
+            address,
+            weight: self.weight.saturating_mul(u32::from(member.weight.max(1))),
+            group: self
+                .group
+                .saturating_mul(u32::from(u16::MAX) + 1)
+                .saturating_add(u32::from(member.priority)),
+            ..self.clone()
+        }
+    }
 }
 
 /// Bytes that a source may send ahead on one HTTP/2 stream.
@@ -160,34 +116,105 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The largest window that there is (RFC 9113 section 6.9.1).
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 
+/// So many answers must have been seen before their times mean anything.
+const ANSWERS_MIN: u64 = 20;
+/// Until then, another one is asked as well after so long.
+const HEDGE_UNKNOWN: Duration = Duration::from_secs(1);
+
 /// One server that can be asked.
 pub struct Source {
     name: Arc<str>,
-    address: Address,
-    host: Option<String>,
-    options: Options,
+    spec: Spec,
     resolver: Resolver,
-    connector: Connector,
-    /// Set from a failure that says it is out of reach until it answers again; the time may be over by then.
-    down_until: Mutex<Option<Instant>>,
-    failures: AtomicU32,
+    gate: Gate,
+    health: Mutex<Health>,
+    latency: Mutex<Latency>,
+    /// The smoothed round-trip time.
+    round_trip: Mutex<Option<Duration>>,
+    peers: Arc<Peers>,
+    counts: Counts,
+}
+
+/// What a source counts of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
     requests: AtomicU64,
+    failures: AtomicU64,
+    ejections: AtomicU64,
+    outpaced: AtomicU64,
+    refused: AtomicU64,
+    good_probes: AtomicU64,
+    failed_probes: AtomicU64,
+}
+
+/// The sources of one pool, for what one of them must know of the others.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    all: RwLock<Vec<Weak<Source>>>,
+    /// Where in the world they are, where that decides who is asked.
+    pub(crate) geography: Option<Geography>,
+}
+
+/// What a source tells of itself: for the status page and the metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Its name: its address.
+    pub name: Arc<str>,
+    /// Its group.
+    pub group: u32,
+    /// Its region.
+    pub region: Option<Arc<str>>,
+    /// Its weight.
+    pub weight: u32,
+    /// Where it stands.
+    pub state: State,
+    /// For how long.
+    pub since: Duration,
+    /// What was wrong with it.
+    pub why: Option<Trouble>,
+    /// Requests in flight, those that are held included.
+    pub in_flight: usize,
+    /// Requests that wait for their turn.
+    pub waiting: usize,
+    /// Requests that it was ever sent.
+    pub requests: u64,
+    /// How many of them failed.
+    pub failures: u64,
+    /// Failures in a row, up to now.
+    pub failures_in_a_row: u32,
+    /// How often it was ejected or found to be down.
+    pub ejections: u64,
+    /// How often another one, asked later, answered before it.
+    pub outpaced: u64,
+    /// Requests that found its queue full.
+    pub refused: u64,
+    /// Probes that it passed, and that it failed.
+    pub probes: (u64, u64),
+    /// Time to the head of the answer of half, of nineteen in twenty, of ninety-nine in a hundred requests.
+    pub latency: [Option<Duration>; 3],
+    /// The smoothed round-trip time.
+    pub round_trip: Option<Duration>,
 }
 
 impl Source {
-    /// A source at `address`. `host` is the Host header field to send; without one the request's own is kept.
-    pub fn new(address: Address, host: Option<String>, options: Options) -> Self {
-        Self {
-            name: address.to_string().into(),
-            resolver: Resolver::new(address.host(), address.port()),
-            connector: Connector::new(Some(ConnectorOptions::new(options.idle_connections_max))),
-            address,
-            host,
-            options,
-            down_until: Mutex::new(None),
-            failures: AtomicU32::new(0),
-            requests: AtomicU64::new(0),
-        }
+    pub(crate) fn new(spec: Spec, peers: &Arc<Peers>) -> Arc<Self> {
+        let now = Instant::now();
+        let source = Arc::new(Self {
+            name: spec.address.to_string().into(),
+            resolver: Resolver::new(&spec.address, &spec.options.dns),
+            gate: Gate::new(spec.options.limits),
+            health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
+            latency: Mutex::new(Latency::new(now)),
+            round_trip: Mutex::new(None),
+            peers: Arc::clone(peers),
+            counts: Counts::default(),
+            spec,
+        });
+        let mut known = peers.all.write();
+        known.retain(|peer| peer.strong_count() > 0);
+        known.push(Arc::downgrade(&source));
+        drop(known);
+        source
     }
 
     /// Its name in logs and on the status page: its address.
@@ -195,83 +222,253 @@ impl Source {
         &self.name
     }
 
-    /// Where it is.
-    pub fn address(&self) -> &Address {
-        &self.address
+    /// How it stands in the configuration.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
     }
 
-    /// The Host header field that it is sent, where it is fixed.
-    pub fn host(&self) -> Option<&str> {
-        self.host.as_deref()
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.told(Health::passes);
+        self.health.lock().state().0
     }
 
-    /// How it is spoken to.
-    pub fn options(&self) -> &Options {
-        &self.options
+    /// The share of its load that it is trusted with, from 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        self.health.lock().share(Instant::now())
     }
 
-    /// Whether it is believed to be reachable.
-    pub fn is_up(&self) -> bool {
-        self.down_until.lock().is_none_or(|until| until <= Instant::now())
+    /// Requests in flight that are work.
+    pub(crate) fn load(&self) -> usize {
+        self.gate.load()
     }
 
-    /// Requests that it was ever sent.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// The smoothed round-trip time, as far as it is known.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        *self.round_trip.lock()
     }
 
-    /// Failures in a row, up to now.
-    pub fn failures(&self) -> u32 {
-        self.failures.load(Ordering::Relaxed)
+    /// Whether a request may be sent: to a source that is out, only now and then.
+    pub fn admits(&self) -> bool {
+        self.health.lock().admits(fastrand::f64(), Instant::now())
+    }
+
+    /// What was wrong with it when it went out.
+    pub fn why(&self) -> Option<Trouble> {
+        self.health.lock().state().2
     }
 
     pub(crate) fn connector(&self) -> &Connector {
-        &self.connector
+        self.spec.options.trust.connector()
+    }
+
+    /// Waits for a place among its requests.
+    pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
+        let passed = self.gate.pass(is_held).await;
+        if passed.is_err() {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        passed
     }
 
     pub(crate) fn count_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn went_well(&self) {
-        if self.failures.swap(0, Ordering::Relaxed) > 0 && self.down_until.lock().take().is_some() {
-            tracing::info!(upstream = %self.name, "upstream is back");
+    /// After how long another one is asked as well.
+    pub(crate) fn hedge_after(&self) -> Option<Duration> {
+        let least = self.spec.options.hedge_after?;
+        let now = Instant::now();
+        let mut latency = self.latency.lock();
+        let known = latency.count(now) >= ANSWERS_MIN;
+        let usual = if known { latency.quantile(0.95, now)? } else { HEDGE_UNKNOWN };
+        Some(usual.max(least))
+    }
+
+    /// It begins to answer what it was sent at that moment, if the time means anything.
+    pub(crate) fn answers(&self, sent: Option<Instant>) {
+        if let Some(took) = sent.map(|sent| sent.elapsed()) {
+            self.latency.lock().observe(took, Instant::now());
+            // An answer takes a round trip and what the server needs besides: it can only show that the way is shorter.
+            if self.round_trip().is_some_and(|known| took < known) {
+                self.is_away(took);
+            }
         }
+        self.told(|health, now| health.answers(sent.unwrap_or(now), now));
+    }
+
+    /// It answers that somebody behind it has failed.
+    pub(crate) fn tells_of(&self, trouble: Trouble) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        let (others, may_eject) = self.peers.beside(self);
+        self.told(|health, now| health.told_of(trouble, others, || may_eject, fastrand::f64(), now));
+    }
+
+    /// It has answered, to the last byte.
+    pub(crate) fn went_well(&self) {
+        self.told(Health::went_well);
     }
 
     pub(crate) fn went_badly(&self, trouble: Trouble) {
-        if trouble.is_unreachable() {
-            let until = Instant::now() + self.options.down_for;
-            let was_up = self.down_until.lock().replace(until).is_none();
-            if was_up {
-                tracing::warn!(upstream = %self.name, %trouble, "upstream is down");
+        if trouble == Trouble::Full {
+            // It is this tier that has sent too much.
+            return;
+        }
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+        if trouble == Trouble::Outpaced {
+            self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
+        }
+        let (others, may_eject) = self.peers.beside(self);
+        self.told(|health, now| health.went_badly(trouble, others, || may_eject, fastrand::f64(), now));
+    }
+
+    /// The way to it and back took so long.
+    pub(crate) fn is_away(&self, round_trip: Duration) {
+        let mut known = self.round_trip.lock();
+        // The smoothing of RFC 6298 section 2.
+        *known = Some(known.map_or(round_trip, |known| known.mul_f64(0.875) + round_trip.mul_f64(0.125)));
+        drop(known);
+        if let Some(geography) = &self.peers.geography {
+            geography.observe(self.spec.region.as_ref(), round_trip);
+        }
+    }
+
+    pub(crate) fn probed(&self, result: Result<Option<Duration>, Trouble>) {
+        match result {
+            Ok(took) => {
+                self.counts.good_probes.fetch_add(1, Ordering::Relaxed);
+                if let Some(took) = took {
+                    self.is_away(took);
+                }
+            }
+            Err(_) => {
+                self.counts.failed_probes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        // Counted last, so that the next good answer looks whether it is believed to be down.
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.told(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
+    }
+
+    /// Tells its health something. One line is logged for each change.
+    fn told(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
+        let now = Instant::now();
+        let changes = {
+            let mut health = self.health.lock();
+            [health.passes(now), tell(&mut health, now)]
+        };
+        for change in changes.into_iter().flatten() {
+            self.log(change);
+        }
+    }
+
+    fn log(&self, change: Change) {
+        let (upstream, from, to) = (&*self.name, change.from.as_str(), change.to.as_str());
+        if let Some(trouble) = change.why.filter(|_| !change.to.is_in()) {
+            self.counts.ejections.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(upstream, from, to, why = %trouble, "upstream changed");
+        } else {
+            tracing::info!(upstream, from, to, "upstream changed");
+        }
+    }
+
+    /// What it tells of itself.
+    pub fn report(&self) -> Report {
+        let state = self.state();
+        let now = Instant::now();
+        let (since, why, failures_in_a_row) = {
+            let health = self.health.lock();
+            (health.state().1, health.state().2, health.failures())
+        };
+        let mut latency = self.latency.lock();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Report {
+            name: Arc::clone(&self.name),
+            group: self.spec.group,
+            region: self.spec.region.clone(),
+            weight: self.spec.weight,
+            state,
+            since: now.saturating_duration_since(since),
+            why,
+            in_flight: self.gate.in_flight(),
+            waiting: self.gate.waiting(),
+            requests: count(&self.counts.requests),
+            failures: count(&self.counts.failures),
+            failures_in_a_row,
+            ejections: count(&self.counts.ejections),
+            outpaced: count(&self.counts.outpaced),
+            refused: count(&self.counts.refused),
+            probes: (count(&self.counts.good_probes), count(&self.counts.failed_probes)),
+            latency: [0.5, 0.95, 0.99].map(|quantile| latency.quantile(quantile, now)),
+            round_trip: self.round_trip(),
+        }
+    }
+
+    /// Nobody could be reached there: where its name has other addresses, the next one is used from now on.
+    pub(crate) fn leave(&self, peer: &HttpPeer) {
+        if let Some(address) = peer.address().as_inet() {
+            self.resolver.leave(*address);
+        }
     }
 
     pub(crate) async fn peer(&self) -> Result<HttpPeer, Trouble> {
-        let address = self.resolver.address(self.options.deadlines.connect).await?;
-        let mut peer = HttpPeer::new(address, self.address.is_tls(), self.address.host().to_owned());
-        peer.options.connection_timeout = Some(self.options.deadlines.connect);
-        peer.options.total_connection_timeout = Some(self.options.deadlines.connect);
-        peer.options.max_h2_streams = self.options.streams_max;
-        if self.options.http2 {
+        let (address, options) = (&self.spec.address, &self.spec.options);
+        let resolved = self.resolver.address(options.deadlines.connect).await?;
+        let server_name = options.trust.server_name().unwrap_or_else(|| address.host()).to_owned();
+        let mut peer = HttpPeer::new(resolved, address.is_tls(), server_name);
+        peer.options.connection_timeout = Some(options.deadlines.connect);
+        peer.options.total_connection_timeout = Some(options.deadlines.connect);
+        peer.options.max_h2_streams = options.streams_max;
+        if options.http2 {
             peer.options.set_http_version(2, 2);
             // The connection has room for all its streams: a viewer who is slow to take what only it may have must
             // not hold up the others.
-            let streams = u32::try_from(self.options.streams_max).unwrap_or(u32::MAX);
+            let streams = u32::try_from(options.streams_max).unwrap_or(u32::MAX);
             peer.options.h2_stream_window_size = Some(STREAM_WINDOW);
             peer.options.h2_connection_window_size =
                 Some(STREAM_WINDOW.saturating_mul(streams).min(WINDOW_MAX));
         }
         Ok(peer)
     }
+
+    /// Where it is, for a probe that only connects.
+    pub(crate) async fn socket_address(&self) -> Result<std::net::SocketAddr, Trouble> {
+        self.resolver.address(self.spec.options.deadlines.connect).await
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(geography: Option<Geography>) -> Self {
+        Self { all: RwLock::default(), geography }
+    }
+
+    /// What came of the requests to the others, and whether the pool can do without `one`: another one must be there,
+    /// and no more than their share may be ejected.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a pool has far fewer members than an f64 can count"
+    )]
+    fn beside(&self, one: &Source) -> (Tally, bool) {
+        let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
+        let now = Instant::now();
+        let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
+        for other in all.iter().filter(|other| !std::ptr::eq(&raw const ***other, one)) {
+            let mut health = other.health.lock();
+            tally = tally.and(health.tally(now));
+            match health.state().0 {
+                State::Up | State::Returning => is_left += 1,
+                State::Ejected => ejected += 1,
+                State::Down => {}
+            }
+        }
+        let ejected_max = (all.len() as f64 * one.spec.options.rules.ejected_max).floor().max(1.0) as usize;
+        (tally, is_left > 0 && ejected < ejected_max)
+    }
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("name", &self.name).field("up", &self.is_up()).finish_non_exhaustive()
+        let state = self.health.lock().state().0;
+        f.debug_struct("Source").field("name", &self.name).field("state", &state).finish_non_exhaustive()
     }
 }

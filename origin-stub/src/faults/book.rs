@@ -37,6 +37,8 @@ struct Entry {
     incarnation: u64,
     gate: Option<Gate>,
     skipped: u64,
+    /// Matching requests that chance has decided on.
+    drawn: u64,
     used: u64,
 }
 
@@ -69,7 +71,9 @@ impl Book {
         pages.incarnations += u64::from(fault.sequence_reset);
         let (id, incarnation) = (FaultId(pages.last_id), pages.incarnations);
         let gate = fault.hold.as_deref().map(|name| self.gates.closed(name));
-        pages.entries.insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, used: 0 });
+        pages
+            .entries
+            .insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, drawn: 0, used: 0 });
         self.tell(&pages);
         Ok(id)
     }
@@ -176,6 +180,12 @@ impl Entry {
             self.skipped += 1;
             return false;
         }
+        if let Some(percent) = self.fault.percent {
+            self.drawn += 1;
+            if chance(self.drawn) >= percent {
+                return false;
+            }
+        }
         let unspent = !self.is_spent();
         self.used += u64::from(unspent);
         unspent
@@ -183,12 +193,20 @@ impl Entry {
 
     /// In force until it is ended.
     fn lasts(&self) -> bool {
-        self.fault.times.is_none() && self.skipped >= self.fault.skip
+        self.fault.times.is_none() && self.fault.percent.is_none() && self.skipped >= self.fault.skip
     }
 
     fn is_spent(&self) -> bool {
         self.fault.times.is_some_and(|times| self.used >= times)
     }
+}
+
+/// A number below a hundred for each draw, the same in every run: the finaliser of `SplitMix64`.
+fn chance(draw: u64) -> u64 {
+    let mut bits = draw.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (bits ^ (bits >> 31)) % 100
 }
 
 impl Fault {
@@ -218,6 +236,15 @@ mod tests {
         let cut = Ending::Reset(3);
         assert_eq!(endings, [Ending::Whole, Ending::Whole, cut, cut, Ending::Whole]);
         assert!(book.list().is_empty());
+    }
+
+    #[test]
+    fn a_fault_hits_as_many_of_a_hundred_as_it_says() {
+        let book = book([Fault::on("/a*").status(500).percent(30)]);
+        let hits: Vec<_> = (0..1000).map(|_| book.meet("/a").status.is_some()).collect();
+        let count = hits.iter().filter(|hit| **hit).count();
+        assert!((270..330).contains(&count), "{count} of 1000");
+        assert!(hits.windows(2).any(|two| two == [true, true]), "also two in a row");
     }
 
     #[test]

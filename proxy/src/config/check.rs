@@ -76,6 +76,9 @@ fn problem(file: &str, text: &str, at: Option<usize>, message: String) -> Proble
 
 /// The byte at which the last part of `path` stands as a key or a table's name, after the parts before it.
 fn place_of(text: &str, path: &[&str]) -> Option<usize> {
+    if let Some(place) = place_in_table(text, path) {
+        return Some(place);
+    }
     let mut at = 0;
     let mut found = None;
     for part in path {
@@ -84,9 +87,7 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
         for line in rest.split_inclusive('\n') {
             let bare = line.trim_start();
             let names = bare.trim_start_matches('[').trim_start();
-            let is_key =
-                names.strip_prefix(part).is_some_and(|after| after.trim_start().starts_with(['=', ']', '.']));
-            if is_key {
+            if is_named(names, part) {
                 found = Some(offset + line.len() - bare.len());
                 at = offset + line.len();
                 break;
@@ -95,6 +96,31 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
         }
     }
     found
+}
+
+/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that stands. Where
+/// the key is missing in it, the header is the place.
+fn place_in_table(text: &str, path: &[&str]) -> Option<usize> {
+    let (key, tables) = path.split_last()?;
+    let header = format!("[{}]", tables.join("."));
+    let mut header = Some(header).filter(|_| tables.len() > 1);
+    let (mut offset, mut place) = (0, None);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_start();
+        let start = offset + line.len() - bare.len();
+        offset += line.len();
+        match (&header, place) {
+            (Some(name), _) if bare.starts_with(name.as_str()) => (header, place) = (None, Some(start)),
+            (None, Some(_)) if bare.starts_with('[') => break,
+            (None, Some(_)) if is_named(bare, key) => return Some(start),
+            _ => {}
+        }
+    }
+    place
+}
+
+fn is_named(text: &str, name: &str) -> bool {
+    text.strip_prefix(name).is_some_and(|after| after.trim_start().starts_with(['=', ']', '.']))
 }
 
 #[cfg(test)]
@@ -120,6 +146,17 @@ mod tests {
             }
             Ok(())
         })
+    }
+
+    #[test]
+    fn a_key_of_a_table_in_a_table_is_found_in_that_table() {
+        let text =
+            "[upstream]\nhttp = \"2\"\n[listen.tls]\nkey = 1\n[upstream.tls]\n# ca\nkey = 2\n[log]\nca = 3\n";
+        let at = |path: &[&str]| place_of(text, path).and_then(|at| text[at..].lines().next());
+        assert_eq!(at(&["upstream", "tls", "key"]), Some("key = 2"));
+        assert_eq!(at(&["listen", "tls", "key"]), Some("key = 1"));
+        assert_eq!(at(&["upstream", "tls", "ca"]), Some("[upstream.tls]"));
+        assert_eq!(at(&["upstream", "http"]), Some("http = \"2\""));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `"2s"` and `"8GiB"`: durations and sizes as people write them.
+//! `"2s"`, `"8GiB"` and `"20%"`: durations, sizes and shares as people write them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,7 +16,11 @@ pub struct Period(Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Size(u64);
 
-/// What a duration or a size looks like.
+/// A share of a whole: a number of hundredths and `%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Share(u32);
+
+/// What a duration, a size or a share looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {
@@ -26,6 +30,9 @@ pub enum UnitError {
     /// Not a size.
     #[error("{0:?} is not {wanted}", wanted = Size::WANTED)]
     Size(String),
+    /// Not a share.
+    #[error("{0:?} is not {wanted}", wanted = Share::WANTED)]
+    Share(String),
 }
 
 /// What is written as text in quotes.
@@ -40,6 +47,10 @@ impl Unit for Period {
 
 impl Unit for Size {
     const WANTED: &str = "a size; write \"256MiB\": a whole number and B, KiB, MiB or GiB";
+}
+
+impl Unit for Share {
+    const WANTED: &str = "a share; write \"20%\": a whole number and %";
 }
 
 const PERIODS: [(&str, u64); 5] =
@@ -80,6 +91,18 @@ impl Size {
     }
 }
 
+impl Share {
+    /// So many hundredths.
+    pub const fn percent(percent: u32) -> Self {
+        Self(percent)
+    }
+
+    /// The share, 1 being the whole.
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
 /// The number in front and the factor of the unit behind it.
 fn split(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
@@ -116,6 +139,15 @@ impl FromStr for Size {
     }
 }
 
+impl FromStr for Share {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let percent = split(text, &[("%", 1)]).and_then(|percent| u32::try_from(percent).ok());
+        percent.map(Self).ok_or_else(|| UnitError::Share(text.to_owned()))
+    }
+}
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX) {
@@ -128,6 +160,24 @@ impl fmt::Display for Period {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         join(f, self.0, &SIZES)
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
     }
 }
 
@@ -182,6 +232,9 @@ mod tests {
         for text in ["0B", "700B", "32KiB", "64MiB", "8GiB"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }
+        for text in ["0%", "25%", "150%"] {
+            assert_eq!(text.parse::<Share>().unwrap().to_string(), text);
+        }
         assert_eq!("60s".parse::<Period>().unwrap(), Period::secs(60));
     }
 
@@ -192,6 +245,9 @@ mod tests {
         }
         for text in ["", "2", "2MB", "MiB", "99999999999GiB"] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
+        }
+        for text in ["", "20", "0.2", "-1%", "99999999999%"] {
+            assert!(text.parse::<Share>().is_err(), "{text:?}");
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What playlists have announced.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cache::Key;
 
+use super::Stream;
+
 /// The keys of the objects that playlists have announced lately, and of the resources that they list in pieces.
 #[derive(Debug)]
 pub(super) struct Announced {
-    objects: moka::sync::Cache<Key, (), ahash::RandomState>,
+    /// With the streams that announced them.
+    objects: moka::sync::Cache<Key, Arc<Stream>, ahash::RandomState>,
     in_pieces: moka::sync::Cache<Key, (), ahash::RandomState>,
 }
 
@@ -31,8 +35,13 @@ impl Announced {
         }
     }
 
-    pub(super) fn add(&self, object: Key) {
-        self.objects.insert(object, ());
+    pub(super) fn add(&self, object: Key, by: &Arc<Stream>) {
+        self.objects.insert(object, Arc::clone(by));
+    }
+
+    /// The stream that announced it.
+    pub(super) fn by(&self, object: &Key) -> Option<Arc<Stream>> {
+        self.objects.get(object)
     }
 
     pub(super) fn has(&self, object: &Key) -> bool {

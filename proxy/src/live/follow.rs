@@ -92,8 +92,16 @@ impl Follower {
             directives: Directives { msn: Some(msn), part, skip: None },
             // Whoever holds it gives up after three target durations, and says so.
             patience: Some(media.hold_max() + ANSWER_WITHIN),
+            overdue: Some(self.overdue(media)),
             ..Errand::default()
         }
+    }
+
+    /// How long whoever holds a request may do so before another one is asked as well. Half a segment's time after the
+    /// next version is due, players still have enough to play.
+    fn overdue(&self, media: &Media) -> Duration {
+        let due = self.stream.next_look(0).map(|due| due.saturating_duration_since(Instant::now()));
+        due.unwrap_or_else(|| media.pace()) + media.pace() / 2
     }
 
     /// When an origin that cannot hold requests is asked.

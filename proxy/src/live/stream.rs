@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
-use tidegate_upstream::Trouble;
+use tidegate_upstream::{Source, Trouble};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::detour::{self, Detour};
 use super::runs::Given;
 
 /// What this tier knows of one media playlist.
@@ -34,6 +35,8 @@ pub(crate) struct Stream {
     /// When somebody last asked.
     asked: Mutex<Instant>,
     followed: AtomicBool,
+    /// The source that is gone round for this stream, and only for this one.
+    detour: Mutex<Option<Detour>>,
 }
 
 /// What a version means that has come from a source.
@@ -63,6 +66,7 @@ impl Stream {
             attending: AtomicUsize::new(0),
             asked: Mutex::new(Instant::now()),
             followed: AtomicBool::new(false),
+            detour: Mutex::new(None),
         }
     }
 
@@ -185,6 +189,21 @@ impl Stream {
             Arrival::Frozen => FROZEN,
         };
         self.trouble.store(trouble, Ordering::Relaxed);
+    }
+
+    /// What came from `source` was of no use.
+    pub(crate) fn goes_round(&self, source: &Arc<str>, trouble: Trouble) {
+        if detour::is_about_stream(trouble) {
+            let mut detour = self.detour.lock();
+            *detour = Some(Detour::round(source, detour.as_ref(), Instant::now()));
+        }
+    }
+
+    /// Puts the candidates in the order in which they are asked for this stream.
+    pub(super) fn leads(&self, candidates: &mut [Arc<Source>]) {
+        if let Some(detour) = &*self.detour.lock() {
+            detour.lead(candidates, Instant::now());
+        }
     }
 
     /// Nothing has come: the source may hold its answer, or give none.

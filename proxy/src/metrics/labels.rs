@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use tidegate_hls::Kind;
-use tidegate_upstream::{Outcome, Trouble};
+use tidegate_upstream::{Outcome, State, Trouble};
 
 use crate::label::{Label, label};
 
@@ -63,6 +63,8 @@ label! {
         Broken = "broken",
         /// The answer is not HTTP, or not what was asked for.
         Unusable = "unusable",
+        /// Not sent: the source had as many requests as it may have.
+        Full = "full",
         /// Given up before its end: nobody wanted the rest any more, or there was no room for it.
         Abandoned = "abandoned",
     }
@@ -81,10 +83,26 @@ label! {
         Broken = "broken",
         /// The answer is not HTTP, or not what was asked for.
         Unusable = "unusable",
+        /// It had as many requests as it may have.
+        Full = "full",
         /// Its live playlist goes back.
         Backward = "backward",
         /// Its live playlist stands still.
         Frozen = "frozen",
+    }
+}
+
+label! {
+    /// Where an upstream stands.
+    Standing {
+        /// It is asked.
+        Up = "up",
+        /// It was out and is asked again, little by little.
+        Returning = "returning",
+        /// It answers badly: asked last.
+        Ejected = "ejected",
+        /// It cannot be reached: asked last.
+        Down = "down",
     }
 }
 
@@ -98,6 +116,17 @@ impl StatusClass {
             Some(3) => Self::Redirection,
             Some(4) => Self::ClientError,
             Some(_) => Self::ServerError,
+        }
+    }
+}
+
+impl From<State> for Standing {
+    fn from(state: State) -> Self {
+        match state {
+            State::Up => Self::Up,
+            State::Returning => Self::Returning,
+            State::Ejected => Self::Ejected,
+            State::Down => Self::Down,
         }
     }
 }
@@ -130,6 +159,7 @@ impl From<Trouble> for UpstreamEnd {
             (Trouble::Status(status), _) => Self::from(status),
             (_, Failover::Connect) => Self::Connect,
             (_, Failover::Timeout) => Self::Timeout,
+            (_, Failover::Full) => Self::Full,
             (_, Failover::Broken) => Self::Broken,
             (_, Failover::Status | Failover::Unusable | Failover::Backward | Failover::Frozen) => {
                 Self::Unusable
@@ -141,10 +171,19 @@ impl From<Trouble> for UpstreamEnd {
 impl From<Trouble> for Failover {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::DnsError | Trouble::Refused | Trouble::Tls | Trouble::Nobody => Self::Connect,
-            Trouble::DnsTimeout | Trouble::ConnectTimeout | Trouble::FirstByteTimeout | Trouble::Stalled => {
-                Self::Timeout
-            }
+            Trouble::DnsError
+            | Trouble::Refused
+            | Trouble::Tls
+            | Trouble::Certificate
+            | Trouble::Alert
+            | Trouble::Nobody => Self::Connect,
+            Trouble::DnsTimeout
+            | Trouble::ConnectTimeout
+            | Trouble::FirstByteTimeout
+            | Trouble::Stalled
+            | Trouble::Slow
+            | Trouble::Outpaced => Self::Timeout,
+            Trouble::Full => Self::Full,
             Trouble::Status(_) => Self::Status,
             Trouble::Closed => Self::Broken,
             Trouble::Backward => Self::Backward,
@@ -196,6 +235,7 @@ mod tests {
         }
         for (trouble, end, reason) in [
             (Trouble::Refused, "connect", "connect"),
+            (Trouble::Certificate, "connect", "connect"),
             (Trouble::FirstByteTimeout, "timeout", "timeout"),
             (Trouble::Closed, "broken", "broken"),
             (Trouble::Status(status(503)), "server_error", "status"),

@@ -13,6 +13,7 @@ use prometheus::{
 use crate::label::Label;
 
 pub(super) type CounterTable = Table<<IntCounterVec as Vector>::Builder>;
+pub(super) type GaugeTable = Table<<IntGaugeVec as Vector>::Builder>;
 pub(super) type HistogramTable = Table<<HistogramVec as Vector>::Builder>;
 
 /// Names the builder that is behind a vector of metrics; the crate itself hides it for counters.
@@ -96,6 +97,11 @@ impl<'a> Book<'a> {
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<CounterTable> {
         let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
         Ok(Table::new(self.enter(IntCounterVec::new(Opts::new(name, help), &names)?)?, sizes))
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<GaugeTable> {
+        let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
+        Ok(Table::new(self.enter(IntGaugeVec::new(Opts::new(name, help), &names)?)?, sizes))
     }
 
     pub(super) fn histograms(

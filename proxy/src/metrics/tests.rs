@@ -94,7 +94,7 @@ fn the_cache_says_of_itself_and_evictions_only_grow() {
 #[test]
 fn two_tiers_live_in_one_process() {
     let (edge, shield) = (metrics(), Metrics::new("shield", "shield-1", "abc123").unwrap());
-    edge.rescued_bodies.inc();
+    edge.upstreams.rescued_bodies.inc();
     let held = Held::new(&edge.connections);
     check(&edge.render(), "tidegate_connections", &[("node", "edge-1")], 1);
     drop(held);

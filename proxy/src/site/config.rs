@@ -1,30 +1,40 @@
 //! A site as it stands in the configuration: a `[[site]]` table.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
-use tidegate_upstream::{Address, Source};
+use tidegate_upstream::{Order, Pool, Spec, Trust};
 
-use crate::config::NodeName;
 use crate::config::check::Breach;
 pub use crate::config::units;
 use crate::config::units::Period;
+use crate::config::{NodeName, Server, Upstream, server};
 use crate::cors::{self, Cors};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct Config {
     /// A name for keys, logs and the status page.
     pub name: NodeName,
     /// Hosts that it answers to: `live.example`, `*.example`, or `*` for any.
     pub hosts: Vec<String>,
-    /// Its origins, the primary first. At an edge: asked only where no shields are configured.
-    pub origins: Vec<Address>,
+    /// Beginnings of the paths that it answers to. The site with the longest that fits serves a request.
+    pub paths: Vec<String>,
+    /// Its origins, the primary first: each is a group of its own unless groups are named.
+    pub origins: Vec<Server>,
     /// The Host header field for the origins; without it, each origin's own address is sent.
     pub origin_host: Option<String>,
+    /// Header fields to add to requests for the origins.
+    pub origin_headers: BTreeMap<String, String>,
+    /// At an edge with shields: the origins are asked when no shield can be.
+    pub direct: bool,
+    /// How long the origins may take, where it is not what `[upstream]` says.
+    pub timeouts: Timeouts,
     /// Methods besides GET, HEAD and OPTIONS, which are passed through uncached.
     pub methods: Vec<Verb>,
     /// Send playlists in gzip to viewers who accept it.
@@ -41,6 +51,18 @@ pub struct Config {
     pub query: Query,
     /// How long answers live.
     pub lifetimes: Lifetimes,
+}
+
+/// How long the origins of a site may take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// Time to connect.
+    pub connect: Option<Period>,
+    /// Time from the request to the head of the answer.
+    pub first_byte: Option<Period>,
+    /// Time between two pieces of a body.
+    pub stall: Option<Period>,
 }
 
 /// Which query parameters are part of the key and sent upstream.
@@ -160,8 +182,12 @@ impl Default for Config {
         Self {
             name: NodeName::literal("default"),
             hosts: vec!["*".to_owned()],
+            paths: vec!["/".to_owned()],
             origins: Vec::new(),
             origin_host: None,
+            origin_headers: BTreeMap::new(),
+            direct: false,
+            timeouts: Timeouts::default(),
             methods: Vec::new(),
             gzip: true,
             prefetch: true,
@@ -199,13 +225,25 @@ impl Default for Lifetimes {
 }
 
 impl Config {
-    /// The origins as sources, the primary first.
-    pub fn sources(&self, upstream: &crate::config::Upstream) -> Vec<Arc<Source>> {
-        let sources = self.origins.iter().map(|address| {
-            let host = self.origin_host.clone().unwrap_or_else(|| address.authority());
-            Arc::new(Source::new(address.clone(), Some(host), upstream.options()))
+    /// The origins as a pool.
+    pub fn pool(&self, upstream: &Upstream, trust: &Arc<Trust>) -> Arc<Pool> {
+        let mut options = upstream.options(false, trust);
+        let deadlines = &mut options.deadlines;
+        for (deadline, own) in [
+            (&mut deadlines.connect, self.timeouts.connect),
+            (&mut deadlines.first_byte, self.timeouts.first_byte),
+            (&mut deadlines.stall, self.timeouts.stall),
+        ] {
+            *deadline = own.map_or(*deadline, Period::get);
+        }
+        let has_groups = self.origins.iter().any(|origin| origin.group() > 0);
+        let specs = self.origins.iter().zip(0..).map(|(origin, place)| {
+            let host = self.origin_host.clone().unwrap_or_else(|| origin.url().authority());
+            let spec = origin.spec(options.clone(), Some(host), &self.origin_headers);
+            // Where no groups are named, the first is the primary and the others back it up in their order.
+            Spec { group: if has_groups { spec.group } else { place }, ..spec }
         });
-        sources.collect()
+        Pool::new(Order::Groups, specs.collect(), upstream.budget())
     }
 
     pub(crate) fn cors(&self) -> Option<Cors> {
@@ -244,13 +282,24 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         return Err(Breach::new(&["site"], "at least one [[site]] is needed"));
     }
     let mut seen = std::collections::HashSet::new();
-    for host in sites.iter().flat_map(|site| &site.hosts) {
-        if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
-            let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
-            return Err(Breach::new(&["site", "hosts"], message));
+    for site in sites {
+        if let Some(path) = site.paths.iter().find(|path| !path.starts_with('/') || path.contains(['?', '#']))
+        {
+            let message = format!("{path:?} is not the beginning of a path, such as \"/live/\"");
+            return Err(Breach::new(&["site", "paths"], message));
         }
-        if !seen.insert(host.to_ascii_lowercase()) {
-            return Err(Breach::new(&["site", "hosts"], format!("{host:?} stands in two places")));
+        for host in &site.hosts {
+            if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
+                let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
+                return Err(Breach::new(&["site", "hosts"], message));
+            }
+            for path in &site.paths {
+                if !seen.insert((host.to_ascii_lowercase(), path)) {
+                    let message =
+                        format!("{host:?} stands in two places, for paths that begin with {path:?}");
+                    return Err(Breach::new(&["site", "hosts"], message));
+                }
+            }
         }
     }
     let mut names = std::collections::HashSet::new();
@@ -265,6 +314,15 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if has_word && site.low_latency == LowLatency::Offer {
             let message = "\"offer\" needs playlist = \"auto\" under [site.lifetimes]";
             return Err(Breach::new(&["site", "low_latency"], message));
+        }
+        for origin in &site.origins {
+            origin.check(&["site", "origins"])?;
+        }
+        if let Err(message) = server::check_fields(&site.origin_headers) {
+            return Err(Breach::new(&["site", "origin_headers"], message));
+        }
+        if site.direct && site.origins.is_empty() {
+            return Err(Breach::new(&["site", "direct"], "there are no origins that could be asked"));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {

@@ -1,0 +1,253 @@
+//! One server to ask, as it stands in a configuration: its address, or a table with more.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tidegate_upstream::address::AddressError;
+use tidegate_upstream::{Address, Options, Spec};
+
+use super::NodeName;
+use super::check::Breach;
+
+/// A shield or an origin: `"http://10.0.0.1:8081"`, or `{ url = "http://10.0.0.1:8081", weight = 2 }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server(Table);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    /// Where it is.
+    url: Address,
+    /// Its share of the load beside the others.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    weight: u32,
+    /// It is asked when nobody of a lower group can be.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    group: u32,
+    /// Where in the world it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<NodeName>,
+    /// The Host header field that it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    /// Header fields to add.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(group: &u32) -> bool {
+    *group == 0
+}
+
+/// More would be a mistake, and sums of weights stay exact.
+const WEIGHT_MAX: u32 = 1000;
+
+impl Server {
+    /// One at this address, with everything else as it is by default.
+    pub fn at(url: Address) -> Self {
+        Self(Table { url, weight: 1, group: 0, region: None, host: None, headers: BTreeMap::new() })
+    }
+
+    /// In this group.
+    #[must_use]
+    pub fn in_group(self, group: u32) -> Self {
+        Self(Table { group, ..self.0 })
+    }
+
+    /// In this region.
+    #[must_use]
+    pub fn in_region(self, region: NodeName) -> Self {
+        Self(Table { region: Some(region), ..self.0 })
+    }
+
+    /// With this weight.
+    #[must_use]
+    pub fn weighing(self, weight: u32) -> Self {
+        Self(Table { weight, ..self.0 })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &Address {
+        &self.0.url
+    }
+
+    /// Where in the world it is.
+    pub fn region(&self) -> Option<&str> {
+        self.0.region.as_ref().map(NodeName::as_str)
+    }
+
+    /// Its group, as far as it is named.
+    pub fn group(&self) -> u32 {
+        self.0.group
+    }
+
+    /// The Host header field that is set for this one.
+    pub fn host(&self) -> Option<&str> {
+        self.0.host.as_deref()
+    }
+
+    /// As a source. What every server of the section is told is in `options`; `host` is the Host header field, `headers`
+    /// the fields that all are sent.
+    pub(crate) fn spec(
+        &self,
+        options: Options,
+        host: Option<String>,
+        headers: &BTreeMap<String, String>,
+    ) -> Spec {
+        let table = &self.0;
+        Spec {
+            address: table.url.clone(),
+            host: table.host.clone().or(host),
+            headers: fields(headers.iter().chain(&table.headers)),
+            weight: table.weight,
+            group: table.group,
+            region: table.region.as_ref().map(|region| region.as_str().into()),
+            is_tier: false,
+            options,
+        }
+    }
+
+    /// As a source that is a shield, which finds the site by the viewer's own Host.
+    pub fn tier(&self, options: Options) -> Spec {
+        Spec { is_tier: true, ..self.spec(options, None, &BTreeMap::new()) }
+    }
+
+    /// Whether it can be used as it is written; `field` is where it stands.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, field: &[&'static str]) -> Result<(), Breach> {
+        if !(1..=WEIGHT_MAX).contains(&self.0.weight) {
+            let message = format!("{}: weight is a number from 1 to {WEIGHT_MAX}", self.0.url);
+            return Err(Breach::new(field, message));
+        }
+        check_fields(&self.0.headers).map_err(|message| Breach::new(field, message))
+    }
+}
+
+/// Tells which of `headers` is none.
+pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), String> {
+    let is_ours = |name: &HeaderName| {
+        [
+            http::header::HOST,
+            http::header::CONTENT_LENGTH,
+            http::header::TRANSFER_ENCODING,
+            http::header::CONNECTION,
+        ]
+        .contains(name)
+    };
+    match headers.iter().find(|(name, value)| read_field(name, value).is_none_or(|(name, _)| is_ours(&name)))
+    {
+        Some((name, _)) => Err(format!("{name:?} is no header field that can be added")),
+        None => Ok(()),
+    }
+}
+
+fn fields<'a>(headers: impl Iterator<Item = (&'a String, &'a String)>) -> HeaderMap {
+    headers.filter_map(|(name, value)| read_field(name, value)).collect()
+}
+
+fn read_field(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((name.parse().ok()?, value.parse().ok()?))
+}
+
+impl FromStr for Server {
+    type Err = AddressError;
+
+    fn from_str(url: &str) -> Result<Self, AddressError> {
+        url.parse().map(Self::at)
+    }
+}
+
+impl Serialize for Server {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Self::at(self.0.url.clone()) {
+            self.0.url.serialize(serializer)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Server {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Written)
+    }
+}
+
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = Server;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a server; write \"http://host:port\" or { url = \"http://host:port\", ... }")
+    }
+
+    fn visit_str<E: Error>(self, url: &str) -> Result<Server, E> {
+        url.parse().map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Server, A::Error> {
+        Table::deserialize(MapAccessDeserializer::new(map)).map(Server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Origins {
+        origins: Vec<Server>,
+    }
+
+    #[test]
+    fn a_server_is_an_address_or_a_table_and_is_written_back_as_the_shorter() {
+        let text = "origins = [\"http://a:80/x\", { url = \"http://b:81\", weight = 3, group = 1 }]\n";
+        let read: Origins = toml::from_str(text).unwrap();
+        assert_eq!(read.origins[0], Server::at("http://a/x".parse().unwrap()));
+        assert_eq!(read.origins[1], Server::at("http://b:81".parse().unwrap()).weighing(3).in_group(1));
+        assert_eq!(toml::from_str::<Origins>(&toml::to_string(&read).unwrap()).unwrap(), read);
+    }
+
+    #[test]
+    fn what_is_no_server_is_named() {
+        for (origin, message) in [
+            ("5", "a server; write"),
+            ("\"origin:80\"", "must begin with http://"),
+            ("{ weight = 1 }", "missing field `url`"),
+            ("{ url = \"http://a\", wieght = 1 }", "unknown field `wieght`"),
+        ] {
+            let error = toml::from_str::<Origins>(&format!("origins = [{origin}]")).unwrap_err().to_string();
+            assert!(error.contains(message), "{origin}: {error}");
+        }
+    }
+
+    #[test]
+    fn weights_and_fields_are_checked() {
+        let check = |text: &str| {
+            let read: Origins = toml::from_str(&format!("origins = [{text}]")).unwrap();
+            read.origins[0].check(&["site", "origins"]).map_err(|breach| breach.message)
+        };
+        assert_eq!(check("{ url = \"http://a\", headers = { X-Key = \"1\" } }"), Ok(()));
+        assert!(check("{ url = \"http://a\", weight = 0 }").unwrap_err().contains("weight"));
+        assert!(check("{ url = \"http://a\", headers = { \"a b\" = \"1\" } }").unwrap_err().contains("a b"));
+        assert!(check("{ url = \"http://a\", headers = { Host = \"b\" } }").unwrap_err().contains("Host"));
+    }
+}

@@ -1,0 +1,317 @@
+//! `[upstream]`: how upstreams are asked, and when they are not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use serde::{Deserialize, Serialize};
+use tidegate_upstream::trust::{self, Distrust};
+use tidegate_upstream::{Budget, Deadlines, Dns, Limits, Options, Pace, Probe, Question, Rules, Trust};
+
+use super::check::Breach;
+use super::units::{Period, Share, Size};
+
+/// How upstreams are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// The protocol.
+    pub http: Version,
+    /// Time to connect.
+    pub connect_timeout: Period,
+    /// Time from the request to the head of the answer.
+    pub first_byte_timeout: Period,
+    /// Time between two pieces of a body.
+    pub stall_timeout: Period,
+    /// Bytes that must come each second of a body whose length is known; else it goes on elsewhere. None with zero.
+    pub rate_min: Size,
+    /// The time over which they are counted.
+    pub rate_window: Period,
+    /// Candidates asked for one fill, rescues included.
+    pub tries_max: usize,
+    /// When an answer takes longer than this, and longer than nineteen of twenty do, the next candidate is asked as
+    /// well. Never with zero.
+    pub hedge_after: Period,
+    /// Requests beyond the first for the same thing (retries, rescues, hedges), as a share of all.
+    pub retry_share: Share,
+    /// So many of them are allowed each second besides.
+    pub retries_per_second: u32,
+    /// Requests in flight to each upstream.
+    pub requests_max: usize,
+    /// Connections to each upstream.
+    pub connections_max: usize,
+    /// Requests that wait for their turn at each upstream; further ones are refused at once.
+    pub queue_max: usize,
+    /// How long one waits for its turn.
+    pub queue_timeout: Period,
+    /// Idle connections kept open, for each upstream that is listed.
+    pub idle_connections_max: usize,
+    /// Streams on one HTTP/2 connection.
+    pub streams_max: usize,
+    /// The resolvers that know the upstreams' names, `IP:port`. Without any, the system's.
+    pub dns: Vec<SocketAddr>,
+    /// Whom to trust, and what to show, where upstreams are `https://`.
+    pub tls: trust::Config,
+    /// When an upstream is asked last, and for how long.
+    pub health: Health,
+    /// How upstreams are probed.
+    pub probe: Probing,
+}
+
+/// When an upstream is asked last, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Failures in a row that put an upstream out.
+    pub failures: u32,
+    /// A share of failures that puts it out, beyond that of the others.
+    pub excess: Share,
+    /// How long it is out for the first time; each time in a row is twice as long.
+    pub out_for: Period,
+    /// How long it is out at most.
+    pub out_max: Period,
+    /// The share of the upstreams that may be out for their answers.
+    pub out_share: Share,
+    /// For how long one that returns is watched: a shield gets its keys back little by little, an origin is not asked
+    /// before others that are well.
+    pub settle: Period,
+}
+
+/// How upstreams are probed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Probing {
+    /// What is asked.
+    pub kind: ProbeKind,
+    /// The path that origins are asked for. Without it `HEAD /`, and whatever is answered shows that it is alive. A
+    /// shield is asked `OPTIONS *`.
+    pub path: Option<String>,
+    /// The least and the greatest status of a good answer.
+    pub expected: (u16, u16),
+    /// The time between two probes.
+    pub interval: Period,
+    /// Time for an answer.
+    pub timeout: Period,
+    /// Good probes in a row after which an upstream is back.
+    pub rise: u32,
+    /// Failed probes in a row that put it out.
+    pub fall: u32,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeKind {
+    /// An HTTP request.
+    Http,
+    /// A connection.
+    Tcp,
+    /// Nothing.
+    Off,
+}
+
+/// The protocol towards upstreams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// HTTP/1.1.
+    #[serde(rename = "1.1")]
+    Http1,
+    /// HTTP/2, with prior knowledge where there is no TLS.
+    #[serde(rename = "2")]
+    Http2,
+}
+
+impl Version {
+    /// The version as a message carries it.
+    pub const fn http(self) -> http::Version {
+        match self {
+            Self::Http1 => http::Version::HTTP_11,
+            Self::Http2 => http::Version::HTTP_2,
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            http: Version::Http1,
+            connect_timeout: Period::secs(2),
+            first_byte_timeout: Period::secs(10),
+            stall_timeout: Period::secs(5),
+            rate_min: Size::kib(64),
+            rate_window: Period::secs(1),
+            tries_max: 4,
+            hedge_after: Period::millis(250),
+            retry_share: Share::percent(20),
+            retries_per_second: 10,
+            requests_max: 1024,
+            connections_max: 512,
+            queue_max: 256,
+            queue_timeout: Period::secs(1),
+            idle_connections_max: 128,
+            streams_max: 100,
+            dns: Vec::new(),
+            tls: trust::Config::default(),
+            health: Health::default(),
+            probe: Probing::default(),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            excess: Share::percent(25),
+            out_for: Period::secs(2),
+            out_max: Period::secs(60),
+            out_share: Share::percent(50),
+            settle: Period::secs(10),
+        }
+    }
+}
+
+impl Default for Probing {
+    fn default() -> Self {
+        Self {
+            kind: ProbeKind::Http,
+            path: None,
+            expected: (200, 399),
+            interval: Period::secs(2),
+            timeout: Period::secs(2),
+            rise: 2,
+            fall: 2,
+        }
+    }
+}
+
+impl Upstream {
+    /// What every source of this section is told. `is_tier`: it is a tier of ours.
+    pub fn options(&self, is_tier: bool, trust: &Arc<Trust>) -> Options {
+        let connections = match self.http {
+            Version::Http1 => self.connections_max,
+            Version::Http2 => self.connections_max.saturating_mul(self.streams_max),
+        };
+        Options {
+            dns: Dns::at(&self.dns),
+            trust: Arc::clone(trust),
+            deadlines: Deadlines {
+                connect: self.connect_timeout.get(),
+                first_byte: self.first_byte_timeout.get(),
+                stall: self.stall_timeout.get(),
+                pace: self.pace(),
+            },
+            http2: self.http == Version::Http2,
+            streams_max: self.streams_max,
+            limits: Limits {
+                requests_max: self.requests_max.min(connections),
+                queue_max: self.queue_max,
+                queue_timeout: self.queue_timeout.get(),
+            },
+            hedge_after: Some(self.hedge_after.get()).filter(|after| *after > Duration::ZERO),
+            rules: Rules {
+                failures: self.health.failures,
+                excess: self.health.excess.get(),
+                out_for: self.health.out_for.get(),
+                out_max: self.health.out_max.get(),
+                ejected_max: self.health.out_share.get(),
+                settle: self.health.settle.get(),
+                rise: self.probe.rise,
+                fall: self.probe.fall,
+            },
+            probe: self.probe.probe(is_tier),
+        }
+    }
+
+    /// What the sources of this section share, of which so many are listed.
+    ///
+    /// # Errors
+    /// When a file that it names cannot be used.
+    pub fn trust(&self, listed: usize) -> Result<Arc<Trust>, Distrust> {
+        Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        let window = self.rate_window.get();
+        let bytes =
+            self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
+                / 1000;
+        (bytes > 0).then_some(Pace { bytes, window })
+    }
+
+    /// The budget of a pool.
+    pub fn budget(&self) -> Budget {
+        Budget::new(self.retry_share.get(), f64::from(self.retries_per_second))
+    }
+
+    pub(super) fn check(&self) -> Result<(), Breach> {
+        for (name, period) in [
+            ("connect_timeout", self.connect_timeout),
+            ("first_byte_timeout", self.first_byte_timeout),
+            ("stall_timeout", self.stall_timeout),
+        ] {
+            if period.get().is_zero() {
+                return Err(Breach::new(&["upstream", name], "must not be zero"));
+            }
+        }
+        for (name, number) in [
+            ("tries_max", self.tries_max),
+            ("requests_max", self.requests_max),
+            ("connections_max", self.connections_max),
+            ("streams_max", self.streams_max),
+        ] {
+            if number == 0 {
+                return Err(Breach::new(&["upstream", name], "must be at least 1"));
+            }
+        }
+        let (health, probe) = (&self.health, &self.probe);
+        if health.failures == 0 {
+            return Err(Breach::new(&["upstream", "health", "failures"], "must be at least 1"));
+        }
+        if health.out_for.get().is_zero() || health.out_max < health.out_for {
+            let message = "must not be zero, nor longer than out_max";
+            return Err(Breach::new(&["upstream", "health", "out_for"], message));
+        }
+        for (name, period) in [("interval", probe.interval), ("timeout", probe.timeout)] {
+            if period.get().is_zero() {
+                return Err(Breach::new(&["upstream", "probe", name], "must not be zero"));
+            }
+        }
+        for (name, number) in [("rise", probe.rise), ("fall", probe.fall)] {
+            if number == 0 {
+                return Err(Breach::new(&["upstream", "probe", name], "must be at least 1"));
+            }
+        }
+        if probe.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            return Err(Breach::new(&["upstream", "probe", "path"], "must begin with a slash"));
+        }
+        if probe.expected.0 > probe.expected.1 {
+            let message = "is the least and the greatest status, in this order";
+            return Err(Breach::new(&["upstream", "probe", "expected"], message));
+        }
+        Ok(())
+    }
+}
+
+impl Probing {
+    fn probe(&self, is_tier: bool) -> Option<Probe> {
+        let http = |method, target: &str, (least, greatest): (u16, u16)| Question::Http {
+            method,
+            target: target.to_owned(),
+            expected: least..=greatest,
+        };
+        let question = match (self.kind, &self.path) {
+            (ProbeKind::Off, _) => return None,
+            (ProbeKind::Tcp, _) => Question::Connect,
+            // A path would go the way of viewers' requests there.
+            (ProbeKind::Http, _) if is_tier => http(Method::OPTIONS, "*", ANY),
+            (ProbeKind::Http, Some(path)) => http(Method::GET, path, self.expected),
+            (ProbeKind::Http, None) => http(Method::HEAD, "/", ANY),
+        };
+        Some(Probe { question, interval: self.interval.get(), timeout: self.timeout.get() })
+    }
+}
+
+/// Whoever answers at all is alive.
+const ANY: (u16, u16) = (100, 999);

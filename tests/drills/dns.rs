@@ -1,0 +1,41 @@
+//! The name of an origin comes to mean another server while everybody watches, and the old one goes away.
+
+use std::time::Duration;
+
+use tidegate_tests::{APART, OriginProcess, resolver};
+
+use crate::ONE_AT_A_TIME;
+use crate::audience::Audience;
+use crate::house::{House, edges, shield_before};
+
+const SERVICE: &str = "_hls._tcp.drill.test";
+const HOST: &str = "origin.drill.test";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_moves_is_followed_by_its_name() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let (old, new) = (OriginProcess::start().await, OriginProcess::start().await);
+    let names = resolver().await;
+    let means = |origin: &OriginProcess| {
+        names.host(HOST, 1, &[&origin.addr().ip().to_string()]);
+        names.service(SERVICE, 1, &[(0, 1, origin.addr().port(), HOST)]);
+    };
+    means(&old);
+    let site =
+        format!("[upstream]\ndns = [\"{}\"]\n[[site]]\norigins = [\"srv+http://{SERVICE}\"]\n", names.addr());
+    let shield = async |number| shield_before(APART, &[], number, &site).await;
+    let shields = [shield(0).await, shield(1).await, shield(2).await];
+    let edges = edges(&shields.each_ref().map(|shield| shield.addr())).await;
+    let mut house = House { primary: old, backup: new, shields, edges };
+    let audience = Audience::of(&house).await;
+
+    audience.watches_until(Duration::from_secs(5)).await;
+    means(&house.backup);
+    audience.watches_until(Duration::from_secs(10)).await;
+    let before = house.backup.asked("/live/", ".ts").await;
+    house.primary.dies().await;
+    audience.stays_content().await;
+
+    assert!(before > 0, "the new one was asked before the old one went away");
+    assert_eq!(house.at_shields("tidegate_failovers_total", "reason=\"connect\"").await, 0);
+}

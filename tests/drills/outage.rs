@@ -1,0 +1,67 @@
+//! Both origins are gone. Nothing new can come; what is there goes on being served, and when they return nobody storms.
+
+use std::time::Duration;
+
+use tidegate_tests::Swarm;
+use tokio::time::Instant;
+
+use crate::ONE_AT_A_TIME;
+use crate::audience::{Audience, STREAMS};
+use crate::house::House;
+
+/// A segment has just been taken when the origins go: in the middle between two of them.
+const INTO_SEGMENT: std::ops::Range<u128> = 900..1100;
+const OUTAGE: Duration = Duration::from_secs(15);
+const PERIOD: Duration = Duration::from_secs(32);
+const LAST_LOOK: Duration = Duration::from_secs(31);
+/// Those who come while both are gone; they begin with what is there.
+const LATECOMERS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_afterwards() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut house = House::plain().await;
+    let audience = Audience::staying(&house, PERIOD, OUTAGE + Duration::from_secs(6)).await;
+    let edges = house.edges.each_ref().map(|edge| edge.addr());
+
+    let begin = Instant::now();
+    let before = house.at_shields(UPSTREAM, "").await;
+    audience.watches_until(Duration::from_secs(6)).await;
+    between_segments().await;
+    let (down, at_down) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
+    tokio::join!(house.primary.dies(), house.backup.dies());
+    audience.watches_until(Duration::from_secs(13)).await;
+    let latecomers = Swarm::enter(LATECOMERS, &edges, &STREAMS);
+    audience.watches_until(down - begin + OUTAGE).await;
+    let versions = audience.so_far().versions;
+    tokio::join!(house.primary.returns(), house.backup.returns());
+    audience.watches_until(LAST_LOOK).await;
+    let (end, at_end) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
+
+    for (path, seen) in audience.so_far().versions {
+        assert!(seen.len() > versions[&path].len() + 2, "{path} moves again: {seen:?}");
+    }
+    let late = latecomers.leave().await;
+    assert_eq!((late.errors(), late.playing.len()), (0, LATECOMERS), "{late}");
+    audience.stays().await;
+    let normal = per_second(at_down - before, down - begin);
+    let since = per_second(at_end - at_down, end - down);
+    assert!(since <= 1.2 * normal, "{since:.1} requests upstream per second, and {normal:.1} before");
+}
+
+/// Requests that a tier has sent upstream, whatever became of them.
+const UPSTREAM: &str = "tidegate_origin_requests_total";
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a drill are small")]
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+/// The streams go by the wall clock: a segment appears with every even second.
+async fn between_segments() {
+    tidegate_tests::until("the middle of a segment", async || {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a clock that is set");
+        INTO_SEGMENT.contains(&(now.as_millis() % 2000))
+    })
+    .await;
+}

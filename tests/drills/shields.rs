@@ -1,0 +1,56 @@
+//! A shield is lost, and comes back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ONE_AT_A_TIME;
+use crate::audience::{Audience, TARGET};
+use crate::house::House;
+use crate::meter::Meter;
+
+/// What is a moment, where requests come in the rhythm of segments.
+const MOMENT: Duration = TARGET.saturating_mul(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_much_by_the_origin() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut house = House::plain().await;
+    let audience = Audience::staying(&house, Duration::from_secs(26), TARGET).await;
+    let meter = Meter::at_origins_of(&house);
+    let busiest = house.busiest_shield().await;
+    let begin = Instant::now();
+
+    audience.watches_until(Duration::from_secs(8)).await;
+    let killed = Instant::now();
+    house.shields[busiest].dies().await;
+    audience.watches_until(Duration::from_secs(15)).await;
+    let returned = Instant::now();
+    house.shields[busiest].returns().await;
+    audience.stays_content().await;
+
+    let normal = meter.rate(begin, killed);
+    let lost = meter.peak(killed, returned, MOMENT);
+    let back = meter.peak(returned, Instant::now(), MOMENT);
+    assert!(
+        lost.max(back) < 2.0 * normal,
+        "the origins were asked {lost:.1} times per second when it was lost, {back:.1} times when it was back, and \
+         {normal:.1} times before"
+    );
+    let asked = house.shields[busiest].count("tidegate_requests_total", "").await;
+    assert!(asked > 0, "the shield that came back is asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shield_that_hangs_is_left_alone() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let house = House::plain().await;
+    let audience = Audience::of(&house).await;
+    let busiest = house.busiest_shield().await;
+
+    audience.watches_until(Duration::from_secs(3)).await;
+    house.shields[busiest].hangs().await;
+    audience.watches_until(Duration::from_secs(17)).await;
+    house.shields[busiest].goes_on().await;
+    audience.stays_content().await;
+}

@@ -1,0 +1,33 @@
+//! The certificate of an origin has expired: it is refused, and nobody notices.
+
+use tidegate_tests::tls::Terminator;
+use tidegate_tests::{APART, OriginProcess, authority};
+
+use crate::ONE_AT_A_TIME;
+use crate::audience::Audience;
+use crate::house::{House, edges, shield_before};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_whose_certificate_has_expired_is_refused_and_the_next_one_taken() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let (primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
+    let ours = authority();
+    let expired = Terminator::run(primary.addr(), &ours.issue_expired(&["127.0.0.1"])).await;
+    let valid = Terminator::run(backup.addr(), &ours.issue(&["127.0.0.1"])).await;
+    let site = format!(
+        "[upstream.tls]\nca = \"{}\"\n[[site]]\norigins = [\"{}\", \"{}\"]\n",
+        ours.file(),
+        expired.url(),
+        valid.url()
+    );
+    let shield = async |number| shield_before(APART, &[], number, &site).await;
+    let shields = [shield(0).await, shield(1).await, shield(2).await];
+    let edges = edges(&shields.each_ref().map(|shield| shield.addr())).await;
+    let house = House { primary, backup, shields, edges };
+
+    Audience::of(&house).await.stays_content().await;
+
+    let (full, resumed, failed) = expired.handshakes();
+    assert!(failed > 0, "nobody tried: {full} full, {resumed} resumed handshakes");
+    assert_eq!(house.primary.total().await, 0, "not a single request goes to whom nobody trusts");
+}

@@ -1,0 +1,106 @@
+//! Measures what viewers see when the primary origin is killed in the middle of a segment: `mid_segment [VIEWERS]`, a table in
+//! Markdown.
+//!
+//! One tier stands in front of a primary and a backup that serve what one encoder makes, each a process of its own: Tidegate
+//! as an edge without shields, nginx, and Varnish, one after the other. Viewers watch a live stream there as players do. When
+//! all of them play, the primary begins to send slowly; when it is in the middle of a segment, it is killed (SIGKILL), and
+//! does not come back. Ten seconds later it is counted who has met an error: a status other than 200, a body that broke
+//! off, or no answer at all.
+
+mod rivals;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_tests::{Member, OriginProcess, Report, Swarm};
+
+use crate::rivals::Rival;
+
+const PLAYLIST: &str = "/live/one/ts/144p/index.m3u8";
+/// How long the viewers watch before it happens, and after.
+const BEFORE: Duration = Duration::from_secs(4);
+const AFTER: Duration = Duration::from_secs(10);
+
+/// Which system carries the stream.
+#[derive(Debug, Clone, Copy)]
+enum System {
+    Tidegate,
+    Nginx,
+    Varnish,
+}
+
+impl System {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tidegate => "Tidegate",
+            Self::Nginx => "nginx",
+            Self::Varnish => "Varnish",
+        }
+    }
+}
+
+/// A running one.
+#[derive(Debug)]
+enum Tier {
+    Tidegate(Box<Member>),
+    Rival(Rival),
+}
+
+#[tokio::main]
+#[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
+async fn main() {
+    let viewers = std::env::args().nth(1).map_or(200, |count| count.parse().expect("a number of viewers"));
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "| server | viewers with errors | errors | longest stall, s |\n|---|---|---|---|")
+        .expect("standard output");
+    for system in [System::Tidegate, System::Nginx, System::Varnish] {
+        let report = drill(system, viewers).await;
+        let (name, troubled) = (system.name(), report.troubled.len());
+        let kinds = report.troubles.iter().map(|(kind, (count, _))| format!("{count} × {kind}"));
+        let kinds: Vec<_> = kinds.collect();
+        let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+        let stall = report.longest_stall.as_secs_f64();
+        writeln!(stdout, "| {name} | {troubled} of {viewers} | {kinds} | {stall:.1} |")
+            .expect("standard output");
+    }
+}
+
+/// Kills the primary behind one system.
+async fn drill(system: System, viewers: usize) -> Report {
+    let (mut primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
+    let tier = Tier::start(system, primary.addr(), backup.addr()).await;
+    let swarm = Swarm::enter(viewers, &[tier.addr()], &[PLAYLIST]);
+    swarm.plays().await;
+    tokio::time::sleep(BEFORE).await;
+    primary.is_in_mid_segment().await;
+    primary.dies().await;
+    tokio::time::sleep(AFTER).await;
+    swarm.leave().await
+}
+
+impl Tier {
+    async fn start(system: System, primary: SocketAddr, backup: SocketAddr) -> Self {
+        match system {
+            System::Tidegate => Self::Tidegate(Box::new(
+                Member::start("edge", move |viewers, operators| {
+                    format!(
+                        "shields = []\n[listen]\nviewers = \"{viewers}\"\noperators = \"{operators}\"\n\
+                         [cache]\nmemory = \"256MiB\"\n[log]\naccess = \"off\"\n\
+                         [[site]]\norigins = [\"http://{primary}\", \"http://{backup}\"]\n"
+                    )
+                })
+                .await,
+            )),
+            System::Nginx => Self::Rival(Rival::nginx(primary, backup).await),
+            System::Varnish => Self::Rival(Rival::varnish(primary, backup).await),
+        }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Tidegate(edge) => edge.addr(),
+            Self::Rival(rival) => rival.addr(),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What the domain name system says: the addresses behind a name, and for how long they hold.
+//!
+//! [`Dns::find`] asks once. [`Watch`] keeps asking, and tells a set of members only when it is another one; what is
+//! asked when, and what is kept when nobody answers, is decided in `course.rs`, without a network.
+//!
+//! Nothing is remembered here but the connections to the resolvers: a lifetime belongs to whoever asks.
+
+mod answers;
+mod client;
+mod course;
+mod watch;
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::trouble::Trouble;
+use answers::{Addresses, Service};
+use client::Client;
+pub(crate) use course::Course;
+pub use watch::Watch;
+
+/// A lookup that takes longer has failed. Longer than any request waits: who comes later joins it.
+pub(crate) const LOOKUP: Duration = Duration::from_secs(5);
+
+/// A record of no lifetime would make a query out of every request.
+const VALID_MIN: Duration = Duration::from_secs(1);
+
+/// Records are written with lifetimes of days by people who mean to lower them before a move, and forget to.
+const VALID_MAX: Duration = Duration::from_mins(5);
+
+/// More members than this are no pool but a mistake; those with the lowest addresses are taken.
+const MEMBERS_MAX: usize = 1000;
+
+/// Names that one set of SRV records may lead to; each costs two queries.
+const TARGETS_MAX: usize = 100;
+
+/// The resolvers that are asked. Cheap to clone.
+#[derive(Clone)]
+pub struct Dns(Arc<Client>);
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Discover {
+    /// Every address of a host (A, AAAA), on one port.
+    Addresses {
+        /// The host name.
+        host: String,
+        /// The port of all of them.
+        port: u16,
+    },
+    /// Every server of a service (SRV, RFC 2782), each with its own port.
+    Services {
+        /// `_service._proto.name`.
+        name: String,
+    },
+}
+
+/// One server that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Member {
+    /// The lower, the sooner it is asked; 0 where records do not say.
+    pub priority: u16,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its name, for `Host` and TLS: the one that was asked for, or the target of its SRV record.
+    pub host: String,
+    /// Its share among members of one priority; 1 where records do not say.
+    pub weight: u16,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The members: by priority, then by address, each once, at least one.
+    pub members: Vec<Member>,
+    /// For how long they hold: the shortest lifetime of the records, from 1 s to 5 min.
+    pub valid_for: Duration,
+    /// What was asked for and not answered. Members of that kind may exist all the same.
+    pub unheard: Vec<Unheard>,
+}
+
+/// One kind of address that nobody told of, neither that there are any nor that there are none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// The host.
+    pub host: String,
+    /// Which of its addresses.
+    pub family: Family,
+}
+
+/// The two kinds of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// A.
+    V4,
+    /// AAAA.
+    V6,
+}
+
+impl Dns {
+    /// The system's resolvers, as `resolv.conf` names them; it is read when something is asked, and again when it has
+    /// changed.
+    pub fn system() -> Self {
+        Self(Arc::new(Client::system()))
+    }
+
+    /// The resolvers at these addresses. Without any, the system's.
+    pub fn at(servers: &[SocketAddr]) -> Self {
+        if servers.is_empty() { Self::system() } else { Self(Arc::new(Client::at(servers))) }
+    }
+
+    /// Asks once. The hosts file comes first.
+    ///
+    /// # Errors
+    /// [`Trouble::DnsTimeout`] when nobody answers in time, [`Trouble::DnsError`] when there is nothing by that name or
+    /// the resolver fails.
+    pub async fn find(&self, what: &Discover, deadline: Duration) -> Result<Found, Trouble> {
+        #[cfg(test)]
+        if let Some(script) = self.0.script() {
+            return script.answer(what).await;
+        }
+        let finding = async {
+            match what {
+                Discover::Addresses { host, port } => self.addresses(host, *port).await,
+                Discover::Services { name } => self.services(name).await,
+            }
+        };
+        timeout(deadline, finding).await.unwrap_or(Err(Trouble::DnsTimeout))
+    }
+
+    async fn addresses(&self, host: &str, port: u16) -> Result<Found, Trouble> {
+        let found = self.0.addresses(host).await?;
+        let mut gathered = Gathered::default();
+        gathered.add(&Service { host: host.to_owned(), port, priority: 0, weight: 1 }, &found);
+        gathered.found()
+    }
+
+    async fn services(&self, name: &str) -> Result<Found, Trouble> {
+        let (mut services, lifetime) = self.0.services(name).await?;
+        let mut targets: Vec<_> = services.iter().map(|service| service.host.clone()).collect();
+        targets.sort();
+        targets.dedup();
+        targets.truncate(TARGETS_MAX);
+        services.retain(|service| targets.binary_search(&service.host).is_ok());
+        let mut asking = JoinSet::new();
+        for target in targets {
+            let client = Arc::clone(&self.0);
+            // The name in a record is whole: nothing is to be tried behind it (RFC 2782, "Target").
+            asking.spawn(async move { (client.addresses(&format!("{target}.")).await, target) });
+        }
+        let mut gathered = Gathered { lifetime: Some(lifetime), ..Gathered::default() };
+        while let Some(answered) = asking.join_next().await {
+            let Ok((addresses, target)) = answered else { return Err(Trouble::DnsError) };
+            let addresses = addresses.unwrap_or_else(|trouble| {
+                gathered.trouble = trouble;
+                Addresses::from(trouble)
+            });
+            for service in services.iter().filter(|service| service.host == target) {
+                gathered.add(service, &addresses);
+            }
+        }
+        gathered.found()
+    }
+}
+
+/// A set that is being put together.
+struct Gathered {
+    members: Vec<Member>,
+    unheard: Vec<Unheard>,
+    lifetime: Option<Duration>,
+    /// Why there is nobody, if there is nobody.
+    trouble: Trouble,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { members: Vec::new(), unheard: Vec::new(), lifetime: None, trouble: Trouble::DnsError }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, service: &Service, addresses: &Addresses) {
+        self.members.extend(addresses.ips.iter().map(|ip| Member {
+            priority: service.priority,
+            address: SocketAddr::new(*ip, service.port),
+            host: service.host.clone(),
+            weight: service.weight,
+        }));
+        let unheard = addresses.unheard.iter();
+        self.unheard.extend(unheard.map(|family| Unheard { host: service.host.clone(), family: *family }));
+        if let Some(lifetime) = addresses.lifetime {
+            self.lifetime = Some(self.lifetime.map_or(lifetime, |least| least.min(lifetime)));
+        }
+    }
+
+    fn found(self) -> Result<Found, Trouble> {
+        let members = in_order(self.members);
+        if members.is_empty() {
+            return Err(self.trouble);
+        }
+        let valid_for = self.lifetime.unwrap_or(VALID_MIN).clamp(VALID_MIN, VALID_MAX);
+        Ok(Found { members, valid_for, unheard: self.unheard })
+    }
+}
+
+impl Found {
+    /// Whether this kind of address of this host went unanswered.
+    fn is_unheard(&self, member: &Member) -> bool {
+        let family = Family::of(member.address.ip());
+        self.unheard.iter().any(|unheard| unheard.family == family && unheard.host == member.host)
+    }
+}
+
+/// As it is written in a configuration, without the path.
+impl fmt::Display for Discover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addresses { host, port } => write!(f, "{host}:{port}"),
+            Self::Services { name } => f.write_str(name),
+        }
+    }
+}
+
+impl Family {
+    fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// By priority, then by address; each place once, with the best priority that it has.
+fn in_order(mut members: Vec<Member>) -> Vec<Member> {
+    members.sort();
+    let mut seen = std::collections::HashSet::new();
+    members.retain(|member| seen.insert((member.address, member.host.clone())));
+    members.truncate(MEMBERS_MAX);
+    members
+}
+
+/// A number from 0 up to 1 that nobody can guess; for delays and for the choice among equals.
+pub(crate) fn dice() -> f64 {
+    let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// The same resolvers are the same, whoever holds the connections to them.
+impl PartialEq for Dns {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.servers() == other.0.servers()
+    }
+}
+
+impl Eq for Dns {}
+
+impl fmt::Debug for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Dns").field(&self.0.servers()).finish()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod script;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,337 @@
+//! Whether one source may be asked: a state machine that is told what happened, and when.
+//!
+//! ```text
+//!        out of reach, or probes fail           probes succeed, or its time is over
+//!   Up ─────────────────────────────► Down ────────────────────────────────────────┐
+//!    │   too many failures                      its time is over                   ▼
+//!    ├──────────────────────────────► Ejected ────────────────────────────────► Returning
+//!    ▲                                                                             │
+//!    └───────────────────────── good for `settle` ─────────────────────────────────┘
+//! ```
+//!
+//! Down is about reaching the server, so a probe can end it. Ejected is about what it answers to viewers' requests,
+//! of which a probe knows nothing: only time ends it. Each time in a row is twice as long as the one before. A source
+//! that returns is trusted step by step ([`Health::share`]).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::trouble::Trouble;
+
+/// The rules of one pool.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// Failures in a row that eject.
+    pub failures: u32,
+    /// The share of failures, in the last ten to twenty seconds and beyond that of the peers, that ejects.
+    pub excess: f64,
+    /// How long the first time out lasts.
+    pub out_for: Duration,
+    /// How long a time out lasts at most.
+    pub out_max: Duration,
+    /// The share of a pool that may be ejected at once.
+    pub ejected_max: f64,
+    /// How long a source that returns is watched before it counts as up.
+    pub settle: Duration,
+    /// Good probes in a row that end being down.
+    pub rise: u32,
+    /// Failed probes in a row that make a source down.
+    pub fall: u32,
+}
+
+/// Where a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is asked.
+    Up,
+    /// It was out and is asked again, little by little.
+    Returning,
+    /// It answers badly: asked last.
+    Ejected,
+    /// It cannot be reached: asked last.
+    Down,
+}
+
+/// A source went from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Where it stood.
+    pub from: State,
+    /// Where it stands.
+    pub to: State,
+    /// What was wrong, where it left [`State::Up`] for it.
+    pub why: Option<Trouble>,
+}
+
+/// What is known of one source.
+#[derive(Debug)]
+pub struct Health {
+    rules: Rules,
+    state: State,
+    since: Instant,
+    /// When a time out is over; `None` where only probes can tell.
+    until: Option<Instant>,
+    why: Option<Trouble>,
+    failures: u32,
+    /// Times out in a row.
+    times: u32,
+    good_probes: u32,
+    failed_probes: u32,
+    is_probed: bool,
+    recent: Recent,
+    /// The one who tries a source that is out, and the next moment at which somebody may.
+    trial: Trial,
+}
+
+/// What came of the requests of the last ten to twenty seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Requests that were answered.
+    pub good: u32,
+    /// Requests that failed.
+    pub bad: u32,
+}
+
+#[derive(Debug)]
+struct Recent {
+    began: Instant,
+    now: Tally,
+    before: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Trial {
+    next: Option<Instant>,
+    pauses: u32,
+}
+
+/// How long one half of the window of [`Tally`] is.
+const HALF: Duration = Duration::from_secs(10);
+/// So many requests must have been made before a share of failures means anything.
+const VOLUME_MIN: u32 = 20;
+/// A source that returns takes this share of its load at once: less would never tell how it fares.
+const SHARE_MIN: f64 = 0.1;
+/// While nobody is up, whoever is out is tried after about so long, then after twice as long, and so on.
+const TRIAL_PAUSE: Duration = Duration::from_millis(200);
+/// A source that is out is tried at least this often when there is nobody else, and somebody asks.
+const TRIAL_PAUSE_MAX: Duration = Duration::from_secs(4);
+
+impl Health {
+    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::probed`]
+    /// will be told of probes.
+    pub fn new(rules: Rules, is_probed: bool, now: Instant) -> Self {
+        Self {
+            rules,
+            state: State::Up,
+            since: now,
+            until: None,
+            why: None,
+            failures: 0,
+            times: 0,
+            good_probes: 0,
+            failed_probes: 0,
+            is_probed,
+            recent: Recent { began: now, now: Tally::default(), before: Tally::default() },
+            trial: Trial::default(),
+        }
+    }
+
+    /// Where it stands, since when, and what was wrong with it.
+    pub fn state(&self) -> (State, Instant, Option<Trouble>) {
+        (self.state, self.since, self.why)
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Lets time pass: what is over is over.
+    pub fn passes(&mut self, now: Instant) -> Option<Change> {
+        match self.state {
+            State::Down | State::Ejected if self.until.is_some_and(|until| until <= now) => {
+                Some(self.goes(State::Returning, None, now))
+            }
+            State::Returning if now.saturating_duration_since(self.since) >= self.rules.settle => {
+                Some(self.goes(State::Up, None, now))
+            }
+            _ => None,
+        }
+    }
+
+    /// A request that was sent at `sent` begins to be answered: whoever answers what was sent after it went down is in
+    /// reach, whatever was believed.
+    pub fn answers(&mut self, sent: Instant, now: Instant) -> Option<Change> {
+        (self.state == State::Down && sent >= self.since).then(|| self.goes(State::Returning, None, now))
+    }
+
+    /// A request was answered, to its last byte.
+    pub fn went_well(&mut self, now: Instant) -> Option<Change> {
+        self.failures = 0;
+        self.recent.at(now).good += 1;
+        None
+    }
+
+    /// A request failed. `others` is what came of the peers' requests; `may_eject` whether the pool can do without it;
+    /// `chance` is a number from 0 to 1 that no other node is likely to draw.
+    pub fn went_badly(
+        &mut self,
+        trouble: Trouble,
+        others: Tally,
+        may_eject: impl FnOnce() -> bool,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
+        self.failures = self.failures.saturating_add(1);
+        if self.state == State::Returning {
+            // It has not been good for as long as it must.
+            self.since = now;
+        }
+        if self.state.is_in() && trouble.is_unreachable() {
+            self.recent.at(now).bad += 1;
+            return Some(self.leaves(State::Down, trouble, chance, now));
+        }
+        self.told_of(trouble, others, may_eject, chance, now)
+    }
+
+    /// A request failed, perhaps by the fault of somebody behind the source: only the share of such failures counts.
+    pub fn told_of(
+        &mut self,
+        trouble: Trouble,
+        others: Tally,
+        may_eject: impl FnOnce() -> bool,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
+        self.recent.at(now).bad += 1;
+        if !self.state.is_in() {
+            return None;
+        }
+        let mine = self.tally(now);
+        let is_too_often = mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess;
+        let is_out = self.failures >= self.rules.failures || is_too_often;
+        (is_out && may_eject()).then(|| self.leaves(State::Ejected, trouble, chance, now))
+    }
+
+    /// A probe came back, or did not.
+    pub fn probed(&mut self, result: Result<(), Trouble>, chance: f64, now: Instant) -> Option<Change> {
+        let Err(trouble) = result else {
+            self.failed_probes = 0;
+            self.good_probes = self.good_probes.saturating_add(1);
+            let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
+            return is_back.then(|| self.goes(State::Returning, None, now));
+        };
+        self.good_probes = 0;
+        self.failed_probes = self.failed_probes.saturating_add(1);
+        let is_out =
+            matches!(self.state, State::Up | State::Returning) && self.failed_probes >= self.rules.fall;
+        is_out.then(|| self.leaves(State::Down, trouble, chance, now))
+    }
+
+    /// What came of the latest requests.
+    pub fn tally(&mut self, now: Instant) -> Tally {
+        self.recent.at(now);
+        self.recent.now.and(self.recent.before)
+    }
+
+    /// The share of its load that it is trusted with, from 0 to 1.
+    pub fn share(&self, now: Instant) -> f64 {
+        match self.state {
+            State::Up => 1.0,
+            State::Down | State::Ejected => 0.0,
+            State::Returning => {
+                let passed = now.saturating_duration_since(self.since).as_secs_f64();
+                (passed / self.rules.settle.as_secs_f64().max(f64::MIN_POSITIVE)).clamp(SHARE_MIN, 1.0)
+            }
+        }
+    }
+
+    /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, after pauses
+    /// that grow and differ between nodes, so that a source that comes back is not met by all at once.
+    pub fn admits(&mut self, chance: f64, now: Instant) -> bool {
+        if matches!(self.state, State::Up | State::Returning) {
+            return true;
+        }
+        if self.trial.next.is_some_and(|next| now < next) {
+            return false;
+        }
+        let pause = TRIAL_PAUSE.saturating_mul(1 << self.trial.pauses.min(8)).min(TRIAL_PAUSE_MAX);
+        self.trial.pauses += 1;
+        // Full jitter, but never at once.
+        self.trial.next = Some(now + pause.mul_f64(chance).max(TRIAL_PAUSE / 4));
+        true
+    }
+
+    /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
+    fn leaves(&mut self, to: State, why: Trouble, chance: f64, now: Instant) -> Change {
+        let good_for = now.saturating_duration_since(self.since);
+        if self.state == State::Up && good_for >= self.rules.out_max {
+            self.times = 0;
+        }
+        let doubled = self.rules.out_for.saturating_mul(1 << self.times.min(16)).min(self.rules.out_max);
+        self.times = self.times.saturating_add(1);
+        // Up to a quarter more, so that those who went out together do not return together.
+        let out_for = doubled.mul_f64(1.0 + chance / 4.0);
+        let left = self.goes(to, Some(why), now);
+        self.until = (to == State::Ejected || !self.is_probed).then(|| now + out_for);
+        left
+    }
+
+    fn goes(&mut self, to: State, why: Option<Trouble>, now: Instant) -> Change {
+        let from = std::mem::replace(&mut self.state, to);
+        (self.since, self.until) = (now, None);
+        self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));
+        (self.good_probes, self.failed_probes, self.failures) = (0, 0, 0);
+        self.trial = Trial::default();
+        Change { from, to, why: self.why }
+    }
+}
+
+impl State {
+    /// Its word in logs and on the status page.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Returning => "returning",
+            Self::Ejected => "ejected",
+            Self::Down => "down",
+        }
+    }
+
+    /// Whether it is asked before others that are not.
+    pub const fn is_in(self) -> bool {
+        matches!(self, Self::Up | Self::Returning)
+    }
+}
+
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { good: self.good.saturating_add(other.good), bad: self.bad.saturating_add(other.bad) }
+    }
+
+    fn total(self) -> u32 {
+        self.good.saturating_add(self.bad)
+    }
+
+    /// The share of failures; none where there were no requests.
+    pub fn share(self) -> f64 {
+        f64::from(self.bad) / f64::from(self.total().max(1))
+    }
+}
+
+impl Recent {
+    fn at(&mut self, now: Instant) -> &mut Tally {
+        let passed = now.saturating_duration_since(self.began);
+        if passed >= HALF {
+            self.before = if passed < HALF * 2 { self.now } else { Tally::default() };
+            (self.now, self.began) = (Tally::default(), now);
+        }
+        &mut self.now
+    }
+}
+
+#[cfg(test)]
+mod tests;

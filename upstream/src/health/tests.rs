@@ -1,0 +1,213 @@
+use super::*;
+
+const RULES: Rules = Rules {
+    failures: 5,
+    excess: 0.25,
+    out_for: Duration::from_secs(2),
+    out_max: Duration::from_secs(16),
+    ejected_max: 0.5,
+    settle: Duration::from_secs(10),
+    rise: 2,
+    fall: 3,
+};
+
+struct Case(Health, Instant);
+
+impl Case {
+    fn new(is_probed: bool) -> Self {
+        let now = Instant::now();
+        Self(Health::new(RULES, is_probed, now), now)
+    }
+
+    fn after(&mut self, millis: u64) -> &mut Self {
+        self.1 += Duration::from_millis(millis);
+        self.0.passes(self.1);
+        self
+    }
+
+    fn fails(&mut self, trouble: Trouble) -> Option<Change> {
+        self.0.went_badly(trouble, Tally::default(), || true, 0.0, self.1)
+    }
+
+    fn probe(&mut self, result: Result<(), Trouble>) -> Option<Change> {
+        self.0.probed(result, 0.0, self.1)
+    }
+
+    fn state(&self) -> State {
+        self.0.state().0
+    }
+
+    /// For how long it stays out, in seconds.
+    fn out(&mut self) -> u64 {
+        for second in 0..100 {
+            if self.state() != State::Ejected && self.state() != State::Down {
+                return second;
+            }
+            self.after(1000);
+        }
+        panic!("out for ever");
+    }
+}
+
+#[test]
+fn failures_in_a_row_eject_and_a_good_answer_begins_the_count_anew() {
+    let mut case = Case::new(false);
+    for _ in 0..4 {
+        assert_eq!(case.fails(Trouble::Closed), None);
+    }
+    case.0.went_well(case.1);
+    for _ in 0..4 {
+        assert_eq!(case.fails(Trouble::Closed), None);
+    }
+    let change = Change { from: State::Up, to: State::Ejected, why: Some(Trouble::Closed) };
+    assert_eq!(case.fails(Trouble::Closed), Some(change));
+}
+
+#[test]
+fn whoever_is_out_of_reach_is_down_at_once() {
+    let mut case = Case::new(false);
+    assert_eq!(case.fails(Trouble::Refused).map(|change| change.to), Some(State::Down));
+}
+
+#[test]
+fn each_time_out_is_twice_as_long_up_to_a_bound_and_short_again_after_a_good_while() {
+    let mut case = Case::new(false);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        case.fails(Trouble::Refused);
+        times.push(case.out());
+    }
+    assert_eq!(times, [2, 4, 8, 16, 16]);
+    case.after(10_000).after(16_000);
+    case.fails(Trouble::Refused);
+    assert_eq!(case.out(), 2);
+}
+
+#[test]
+fn where_there_are_probes_they_alone_end_being_down() {
+    let mut case = Case::new(true);
+    case.fails(Trouble::Refused);
+    assert_eq!(case.after(1_000_000).state(), State::Down);
+    assert_eq!(case.probe(Ok(())), None);
+    assert_eq!(case.probe(Err(Trouble::Refused)), None);
+    assert_eq!(case.probe(Ok(())), None);
+    assert_eq!(case.probe(Ok(())).map(|change| change.to), Some(State::Returning));
+    assert_eq!(case.after(9_000).state(), State::Returning);
+    assert_eq!(case.after(1_000).state(), State::Up);
+}
+
+#[test]
+fn probes_do_not_end_an_ejection() {
+    let mut case = Case::new(true);
+    for _ in 0..5 {
+        case.fails(Trouble::Closed);
+    }
+    for _ in 0..5 {
+        assert_eq!(case.probe(Ok(())), None);
+    }
+    assert_eq!(case.out(), 2);
+}
+
+#[test]
+fn failed_probes_in_a_row_make_down() {
+    let mut case = Case::new(true);
+    for result in [Err(Trouble::Refused), Err(Trouble::Refused), Ok(()), Err(Trouble::Refused)] {
+        assert_eq!(case.probe(result), None);
+    }
+    assert_eq!(case.probe(Err(Trouble::Refused)), None);
+    assert_eq!(case.probe(Err(Trouble::Refused)).map(|change| change.to), Some(State::Down));
+}
+
+#[test]
+fn an_answer_from_one_that_is_down_brings_it_back() {
+    let mut case = Case::new(true);
+    case.fails(Trouble::Refused);
+    assert_eq!(case.0.answers(case.1, case.1).map(|change| change.to), Some(State::Returning));
+}
+
+#[test]
+fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
+    let run = |others: Tally| {
+        let mut case = Case::new(false);
+        let mut ejected_after = None;
+        for request in 0..100 {
+            let change = if request % 3 == 0 {
+                case.0.went_badly(Trouble::Closed, others, || true, 0.0, case.1)
+            } else {
+                case.0.went_well(case.1)
+            };
+            if change.is_some() {
+                ejected_after.get_or_insert(request);
+            }
+        }
+        ejected_after
+    };
+    assert_eq!(run(Tally { good: 100, bad: 0 }), Some(21), "the first failure beyond the least volume");
+    assert_eq!(run(Tally { good: 66, bad: 33 }), None);
+}
+
+#[test]
+fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
+    let tells = |others: Tally| {
+        let mut case = Case::new(false);
+        (0..100).find(|_| case.0.told_of(Trouble::Closed, others, || true, 0.0, case.1).is_some())
+    };
+    assert_eq!(tells(Tally { good: 0, bad: 100 }), None, "all tell the same");
+    assert_eq!(tells(Tally { good: 100, bad: 0 }), Some(19), "its own way there is cut");
+}
+
+#[test]
+fn whoever_fails_while_it_returns_is_watched_anew() {
+    let mut case = Case::new(false);
+    case.fails(Trouble::Refused);
+    case.after(2_000).after(9_000).fails(Trouble::Closed);
+    assert_eq!(case.after(9_000).state(), State::Returning);
+    assert_eq!(case.after(1_000).state(), State::Up);
+}
+
+#[test]
+fn old_failures_are_forgotten() {
+    let mut case = Case::new(false);
+    for _ in 0..4 {
+        case.fails(Trouble::Closed);
+    }
+    assert_eq!(case.0.tally(case.1), Tally { good: 0, bad: 4 });
+    case.after(11_000);
+    assert_eq!(case.0.tally(case.1).bad, 4);
+    case.after(11_000);
+    assert_eq!(case.0.tally(case.1).bad, 0);
+}
+
+#[test]
+fn a_pool_that_cannot_do_without_it_keeps_it() {
+    let mut case = Case::new(false);
+    for _ in 0..50 {
+        assert_eq!(case.0.went_badly(Trouble::Closed, Tally::default(), || false, 0.0, case.1), None);
+    }
+}
+
+#[test]
+fn the_share_grows_while_it_returns() {
+    let mut case = Case::new(false);
+    case.fails(Trouble::Refused);
+    assert!(case.0.share(case.1) < f64::EPSILON);
+    case.after(2_000);
+    let shares: Vec<_> = (0..3).map(|_| (case.0.share(case.1), case.after(4_000).1).0).collect();
+    assert_eq!(shares, [0.1, 0.4, 0.8]);
+    case.after(0);
+    assert!((case.0.share(case.1) - 1.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn whoever_is_out_is_tried_now_and_then_and_ever_more_rarely() {
+    let mut case = Case::new(true);
+    case.fails(Trouble::Refused);
+    let mut trials = Vec::new();
+    for step in 0..700 {
+        if case.0.admits(1.0, case.1) {
+            trials.push(step * 10);
+        }
+        case.after(10);
+    }
+    assert_eq!(trials, [0, 200, 600, 1400, 3000, 6200]);
+}

@@ -1,0 +1,84 @@
+//! One answer out of two: when a source is late, another is asked as well, and whoever answers first is taken.
+//!
+//! Late is what takes longer than nineteen of twenty answers of that source do. The other one is let go when the first
+//! good answer is there; what is a failure by its head does not win.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use crate::asking::Asking;
+use crate::exchange::{Ask, Interim, Reply};
+use crate::fetch::{Desk, Event, Ruling};
+use crate::line::Line;
+use crate::source::Source;
+use crate::trouble::Trouble;
+
+/// Asks `source`, and the next in line as well if it is late. Tells who has answered, or was wrong.
+pub(crate) async fn open<'a>(
+    desk: &Arc<impl Desk + 'static>,
+    line: &mut Line<'a>,
+    source: &'a Arc<Source>,
+    ask: &Ask,
+    interim: Option<&Interim>,
+) -> (&'a Arc<Source>, Result<Reply, Trouble>) {
+    let late_after = match ask.patience {
+        // It is held by its nature; only whoever asks knows when it is late.
+        Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
+        None => source.hedge_after(),
+    };
+    let Some(late_after) = late_after.filter(|_| line.has_second()) else {
+        return (source, Reply::open(Asking::begin(desk), source, ask, interim).await);
+    };
+    let is_held = ask.patience.is_some();
+    let mut asking = Asking::begin(desk);
+    // Waiting for its turn here is not the source's fault.
+    let passed = match source.pass(is_held).await {
+        Ok(passed) => passed,
+        Err(full) => {
+            asking.failed(full);
+            return (source, Err(full));
+        }
+    };
+    // Boxed, so that whoever is never late does not hold the room of two.
+    let mut first = Box::pin(Reply::open_past(passed, asking, source, ask, interim));
+    if let Ok(in_time) = timeout(late_after, &mut first).await {
+        return (source, in_time);
+    }
+    let Some(second) = line.second(&**desk) else { return (source, first.await) };
+    desk.note(Event::Hedged);
+    let (upstream, other) = (source.name(), second.name());
+    tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
+    let mut other = Box::pin(Reply::open(Asking::begin(desk), second, ask, interim));
+    tokio::select! {
+        biased;
+        answer = &mut first => {
+            if is_good(&**desk, &answer, is_held) {
+                return (source, answer);
+            }
+            let last = other.await;
+            if is_good(&**desk, &last, is_held) { (second, last) } else { (source, answer) }
+        }
+        answer = &mut other => {
+            if !is_good(&**desk, &answer, is_held) {
+                return (source, first.await);
+            }
+            if !is_held {
+                // Who holds a request longer than another may be about to say the same.
+                source.went_badly(Trouble::Outpaced);
+            }
+            desk.note(Event::HedgeWon);
+            (second, answer)
+        }
+    }
+}
+
+/// An answer that says that nothing has changed is none to a request that is held until something does.
+fn is_good(desk: &dyn Desk, answer: &Result<Reply, Trouble>, is_held: bool) -> bool {
+    let Ok(reply) = answer else { return false };
+    if reply.head.status == StatusCode::NOT_MODIFIED {
+        return !is_held;
+    }
+    !matches!(desk.rule(&reply.head), Ruling::Refuse(_))
+}

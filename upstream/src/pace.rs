@@ -1,0 +1,64 @@
+//! Whether a body comes as fast as it must.
+//!
+//! A server that sends at a few kilobytes per second does not stall, and costs viewers as much. Only a body whose length is
+//! known is held against the clock: whoever knows the length has all of it, while a segment that is still being made comes
+//! as it is made.
+
+use tokio::time::Instant;
+
+use crate::source::Pace;
+
+/// Counts the bytes of one body.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pace: Pace,
+    began: Instant,
+    bytes: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(pace: Pace, now: Instant) -> Self {
+        Self { pace, began: now, bytes: 0 }
+    }
+
+    /// The moment at which [`Meter::is_slow`] can tell next.
+    pub(crate) fn due(&self) -> Instant {
+        self.began + self.pace.window
+    }
+
+    /// So many bytes have come.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Whether fewer bytes came in a window than must; a new one begins when it is over.
+    pub(crate) fn is_slow(&mut self, now: Instant) -> bool {
+        if now < self.due() {
+            return false;
+        }
+        let is_slow = self.bytes < self.pace.bytes;
+        (self.began, self.bytes) = (now, 0);
+        is_slow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_window_must_bring_its_bytes() {
+        let window = Duration::from_secs(1);
+        let began = Instant::now();
+        let mut meter = Meter::new(Pace { bytes: 100, window }, began);
+        meter.add(60);
+        assert!(!meter.is_slow(began + window / 2));
+        meter.add(40);
+        assert!(!meter.is_slow(began + window));
+        meter.add(99);
+        assert!(!meter.is_slow(began + window * 3 / 2));
+        assert!(meter.is_slow(began + window * 2));
+    }
+}

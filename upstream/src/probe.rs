@@ -1,0 +1,124 @@
+//! Probes: small requests of this tier's own that tell whether a server can be reached.
+//!
+//! They never go the way of viewers' requests: no cache, no limit and no failure of a viewer's request has a part in
+//! them. A shield is asked `OPTIONS *`, which concerns the server itself (RFC 9110 section 9.3.7) and never reaches an
+//! origin.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::exchange::{Ask, Exchange};
+use crate::source::Source;
+use crate::trouble::Trouble;
+
+/// How a server is probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked.
+    pub question: Question,
+    /// The time between two probes; each wait is up to a fifth shorter or longer.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it accepts a connection.
+    Connect,
+    /// An HTTP request.
+    Http {
+        /// The method.
+        method: Method,
+        /// Path and query, or `*`.
+        target: String,
+        /// The statuses of a good answer.
+        expected: RangeInclusive<u16>,
+    },
+}
+
+/// A server may have closed its idle connections; so many may be stale in a row.
+const STALE_CONNECTIONS_MAX: usize = 4;
+
+/// A body that is longer is not read: its connection is closed instead.
+const BODY_MAX: u64 = 64 * 1024;
+
+/// Probes `source` until `stop`.
+pub(crate) async fn keep_probing(source: Arc<Source>, stop: CancellationToken) {
+    let Some(probe) = source.spec().options.probe.clone() else { return };
+    // All members are not probed at once, nor by all edges at once.
+    let mut pause = probe.interval.mul_f64(fastrand::f64() / 2.0);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+        let result = tokio::select! {
+            () = stop.cancelled() => return,
+            result = once(&source, &probe) => result,
+        };
+        source.probed(result);
+        pause = probe.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
+    }
+}
+
+/// One probe. Tells the round-trip time, where the answer shows it.
+async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, Trouble> {
+    let asked = timeout(probe.timeout, async {
+        match &probe.question {
+            Question::Connect => connect(source).await,
+            Question::Http { method, target, expected } => ask(source, method, target, expected).await,
+        }
+    });
+    asked.await.unwrap_or(Err(Trouble::FirstByteTimeout))
+}
+
+async fn connect(source: &Source) -> Result<Option<Duration>, Trouble> {
+    let address = source.socket_address().await?;
+    let began = Instant::now();
+    match TcpStream::connect(address).await {
+        Ok(_closed_at_once) => Ok(Some(began.elapsed())),
+        Err(_) => Err(Trouble::Refused),
+    }
+}
+
+async fn ask(
+    source: &Arc<Source>,
+    method: &Method,
+    target: &str,
+    expected: &RangeInclusive<u16>,
+) -> Result<Option<Duration>, Trouble> {
+    let ask = Ask {
+        method: method.clone(),
+        path_and_query: target.to_owned(),
+        host: source.spec().address.authority(),
+        headers: HeaderMap::new(),
+        span: None,
+        patience: None,
+        overdue: None,
+    };
+    for _ in 0..STALE_CONNECTIONS_MAX {
+        let began = Instant::now();
+        let mut exchange = Exchange::probe(source, &ask).await?;
+        let is_reused = exchange.is_reused();
+        let head = match exchange.head().await {
+            Err(Trouble::Closed) if is_reused => continue,
+            head => head?,
+        };
+        let took = began.elapsed();
+        exchange.end(BODY_MAX).await;
+        if !expected.contains(&head.status.as_u16()) {
+            return Err(Trouble::Status(head.status));
+        }
+        // A new connection costs a round trip or more of its own.
+        return Ok(is_reused.then_some(took));
+    }
+    Err(Trouble::Closed)
+}

@@ -1,0 +1,136 @@
+//! The body of a fill, from its first byte to its last: written as it arrives, gone on with elsewhere when its source breaks
+//! or is slow, given up when nobody wants it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_cache::{Broken, Filling, Refused};
+use tokio::time::{Instant, sleep_until};
+
+use crate::exchange::{Ask, Reply};
+use crate::fetch::{Desk, Ending, Event, Job, ended};
+use crate::pace::Meter;
+use crate::rescue::Rescue;
+use crate::trouble::Trouble;
+
+/// Writes the body as it arrives.
+pub(crate) async fn pump(
+    desk: &Arc<impl Desk + 'static>,
+    job: &Job,
+    mut filling: Filling,
+    mut reply: Reply,
+    mut rescue: Rescue,
+) {
+    let mut meter = rescue.meter(&reply);
+    loop {
+        let read = {
+            let mut read = std::pin::pin!(reply.next());
+            let mut keep = false;
+            loop {
+                let due = meter.as_ref().map(Meter::due);
+                tokio::select! {
+                    biased;
+                    read = &mut read => break Some(read),
+                    () = until(due) => {
+                        if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
+                            break None;
+                        }
+                    }
+                    () = filling.deserted(), if !keep => {
+                        keep = worth_keeping(&filling, job.finish_within);
+                        if !keep {
+                            let served = filling.served();
+                            match filling.abandon() {
+                                Ok(()) => return desk.note(Event::Ended(Ending::Abandoned, served)),
+                                Err(joined) => filling = joined,
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        let Some(read) = read else {
+            // Whoever is slow is better than nobody: it is kept until another one goes on.
+            let has_another = go_on(desk, &job.ask, &filling, &mut rescue, &mut reply, Trouble::Slow).await;
+            meter = has_another.then(|| rescue.meter(&reply)).flatten();
+            continue;
+        };
+        if let (Ok(Some(bytes)), Some(meter)) = (&read, &mut meter) {
+            meter.add(bytes.len());
+        }
+        match read {
+            Ok(Some(bytes)) if filling.is_last(&bytes) => {
+                ended(&**desk, &filling, Ending::Stored);
+                filling.complete_with(bytes);
+                // Read to its end, so that the connection goes back to its pool.
+                let _end = reply.next().await;
+                return;
+            }
+            Ok(Some(bytes)) => {
+                if let Err(refused) = filling.append(bytes) {
+                    ended(&**desk, &filling, Ending::Broken);
+                    return match refused {
+                        Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
+                        Refused::NoRoom => filling.outgrow(Duration::ZERO),
+                    };
+                }
+            }
+            Ok(None) => {
+                ended(&**desk, &filling, Ending::Stored);
+                return filling.complete();
+            }
+            Err(trouble) => {
+                if !go_on(desk, &job.ask, &filling, &mut rescue, &mut reply, trouble).await {
+                    let (path, from, upstream) = (job.ask.path(), written(&filling), reply.source().name());
+                    tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
+                    ended(&**desk, &filling, Ending::Broken);
+                    return filling.break_off(Broken(trouble.token()));
+                }
+                meter = rescue.meter(&reply);
+            }
+        }
+    }
+}
+
+/// Lets another source go on in the place of the one that gives `reply`; tells whether there is one that does.
+async fn go_on(
+    desk: &Arc<impl Desk + 'static>,
+    ask: &Ask,
+    filling: &Filling,
+    rescue: &mut Rescue,
+    reply: &mut Reply,
+    trouble: Trouble,
+) -> bool {
+    let from = written(filling);
+    let Some(next) = rescue.go_on(desk, from).await else { return false };
+    let upstream = reply.source().name();
+    tracing::debug!(path = ask.path(), from, %upstream, %trouble, next = %next.source().name(), "rescued");
+    if trouble == Trouble::Slow {
+        // What broke has told so by itself.
+        reply.breaks(trouble);
+    }
+    desk.note(Event::Rescued(trouble));
+    *reply = next;
+    true
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn written(filling: &Filling) -> u64 {
+    filling.object().map_or(0, |object| object.body.len())
+}
+
+/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
+fn worth_keeping(filling: &Filling, finish_within: u64) -> bool {
+    let Some(object) = filling.object() else { return true };
+    let there = object.body.len();
+    object.body.full_len().is_some_and(|full| {
+        let missing = full.saturating_sub(there);
+        missing <= finish_within || missing <= there
+    })
+}
