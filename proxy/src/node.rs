@@ -111,7 +111,7 @@ impl Node {
         let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
         let operating = axum::serve(operators, routes).with_graceful_shutdown(over.clone().cancelled_owned());
         for pool in tier.pools() {
-            pool.start(tier.probes(), tier.draining());
+            pool.start(tier.tasks(), tier.draining());
         }
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {

@@ -56,10 +56,8 @@ pub struct Tier {
     streams: Streams,
     metrics: Metrics,
     log: AccessLog,
-    /// Fills and connections; drain waits for them.
+    /// Fills, connections, followers and probes; drain waits for them, and the last two end when it begins.
     tasks: TaskTracker,
-    /// Probes, which nobody waits for.
-    probes: TaskTracker,
     /// Set when the node is to end.
     draining: CancellationToken,
     /// Set when the time to drain is over.
@@ -85,7 +83,6 @@ impl Tier {
             metrics,
             log,
             tasks: TaskTracker::new(),
-            probes: TaskTracker::new(),
             draining: CancellationToken::new(),
             cutting_off: CancellationToken::new(),
             requests: TaskTracker::new(),
@@ -140,11 +137,6 @@ impl Tier {
     /// Where tasks live that outlast a request.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
-    }
-
-    /// Where probes live.
-    pub(crate) fn probes(&self) -> &TaskTracker {
-        &self.probes
     }
 
     /// Cancelled when the node is to end.

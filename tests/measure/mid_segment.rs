@@ -7,6 +7,7 @@
 //! does not come back. Ten seconds later it is counted who has met an error: a status other than 200, a body that broke
 //! off, or no answer at all.
 
+mod program;
 mod rivals;
 
 use std::io::Write as _;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use tidegate_tests::{Member, OriginProcess, Report, Swarm};
 
-use crate::rivals::Rival;
+use crate::program::Program;
 
 const PLAYLIST: &str = "/live/one/ts/144p/index.m3u8";
 /// How long the viewers watch before it happens, and after.
@@ -44,7 +45,7 @@ impl System {
 #[derive(Debug)]
 enum Tier {
     Tidegate(Box<Member>),
-    Rival(Rival),
+    Rival(Program),
 }
 
 #[tokio::main]
@@ -92,8 +93,8 @@ impl Tier {
                 })
                 .await,
             )),
-            System::Nginx => Self::Rival(Rival::nginx(primary, backup).await),
-            System::Varnish => Self::Rival(Rival::varnish(primary, backup).await),
+            System::Nginx => Self::Rival(rivals::nginx(primary, backup).await),
+            System::Varnish => Self::Rival(rivals::varnish(primary, backup).await),
         }
     }
 

@@ -4,45 +4,35 @@
 //! one request at a time refreshes it (`proxy_cache_lock`), and whoever asks meanwhile gets what is there
 //! (`proxy_cache_use_stale updating`). The cache is on tmpfs, connections to the next tier are kept.
 
-use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tidegate_tests::{PATIENCE, until};
-use tokio::net::TcpStream;
+use tidegate_tests::PATIENCE;
+
+use crate::program::Program;
 
 /// A running nginx; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Nginx {
-    addr: SocketAddr,
-    process: Child,
-    folder: TempDir,
+    program: Program,
+    cache: PathBuf,
 }
 
 impl Nginx {
     /// Starts one that asks `upstream`.
-    #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
     pub(crate) async fn in_front_of(upstream: SocketAddr) -> Self {
-        let folder = TempDir::with_prefix_in("tidegate-nginx-", "/dev/shm").expect("a folder in memory");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let addr = free.local_addr().expect("its address");
-        drop(free);
-        let configuration = folder.path().join("nginx.conf");
-        std::fs::write(&configuration, configuration_text(folder.path(), addr, upstream)).expect("a file");
-        let mut command = Command::new("nginx");
-        command.env("PATH", path_with_system_programs());
-        command.arg("-c").arg(&configuration).arg("-p").arg(folder.path()).arg("-e").arg("error.log");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let nginx = Self { addr, process: command.spawn().expect("nginx is installed"), folder };
-        until("nginx listens", async || TcpStream::connect(addr).await.is_ok()).await;
-        nginx
+        let mut cache = PathBuf::new();
+        let program = Program::nginx(|folder, addr| {
+            cache = folder.join("cache");
+            configuration_text(folder, addr, upstream)
+        });
+        let program = program.await;
+        Self { program, cache }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.program.addr()
     }
 
     /// Waits until `text` stands in what the cache holds. Its folder is read each millisecond; nginx itself is not
@@ -51,21 +41,11 @@ impl Nginx {
     pub(crate) async fn holds(&self, text: &str) {
         let mut again = tokio::time::interval(Duration::from_millis(1));
         let held = async {
-            while !is_held(&self.folder.path().join("cache"), text) {
+            while !is_held(&self.cache, text) {
                 again.tick().await;
             }
         };
         tokio::time::timeout(PATIENCE, held).await.expect("what viewers ask for is held");
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Asked politely, it takes its workers with it.
-        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let ended = if asked.is_ok_and(|status| status.success()) { Ok(()) } else { self.process.kill() };
-        let ended = ended.and_then(|()| self.process.wait());
-        debug_assert!(ended.is_ok(), "nginx ends: {ended:?}");
     }
 }
 
@@ -100,11 +80,4 @@ fn configuration_text(folder: &Path, listen: SocketAddr, upstream: SocketAddr) -
              }}
          }}"
     )
-}
-
-/// Where system programs live is left out of ordinary users' paths.
-fn path_with_system_programs() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/usr/local/sbin:/sbin");
-    path
 }

@@ -1,85 +1,27 @@
 //! nginx and Varnish as a tier in front of a primary origin and a backup, as their documentation advises.
 
-use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use tempfile::TempDir;
-use tidegate_tests::until;
-use tokio::net::TcpStream;
+use crate::program::{Program, write};
 
-/// A running server of somebody else's; it ends with this value.
-#[derive(Debug)]
-pub(crate) struct Rival {
-    addr: SocketAddr,
-    process: Child,
-    _folder: TempDir,
+/// nginx: what is held of playlists lives for a second, one request refreshes it, the next upstream is asked when one
+/// fails, and what is stale is used while nobody can answer.
+pub(crate) async fn nginx(primary: SocketAddr, backup: SocketAddr) -> Program {
+    Program::nginx(|folder, addr| nginx_conf(folder, addr, primary, backup)).await
 }
 
-impl Rival {
-    /// nginx: what is held of playlists lives for a second, one request refreshes it, the next upstream is asked when one
-    /// fails, and what is stale is used while nobody can answer.
-    pub(crate) async fn nginx(primary: SocketAddr, backup: SocketAddr) -> Self {
-        Self::start(|folder, addr| {
-            let configuration = write(folder, "nginx.conf", &nginx_conf(folder, addr, primary, backup));
-            let mut command = Command::new("nginx");
-            command.arg("-c").arg(configuration).arg("-p").arg(folder).arg("-e").arg("error.log");
-            command
-        })
-        .await
-    }
-
-    /// Varnish: a director that falls back, probes each second, a retry at the other backend.
-    pub(crate) async fn varnish(primary: SocketAddr, backup: SocketAddr) -> Self {
-        Self::start(|folder, addr| {
-            let configuration = write(folder, "fallback.vcl", &vcl(primary, backup));
-            let mut command = Command::new("varnishd");
-            command.args(["-F", "-a", &addr.to_string(), "-s", "malloc,256m", "-f"]).arg(configuration);
-            command.arg("-n").arg(folder.join("varnish"));
-            command
-        })
-        .await
-    }
-
-    #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
-    async fn start(program: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        let folder = TempDir::with_prefix_in("tidegate-rival-", "/dev/shm").expect("a folder in memory");
-        // Workers are other users and have to pass through.
-        let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).expect("a folder of ours");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let addr = free.local_addr().expect("its address");
-        drop(free);
-        let mut command = program(folder.path(), addr);
-        command.env("PATH", path_with_system_programs());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let rival = Self { addr, process: command.spawn().expect("it is installed"), _folder: folder };
-        until("it listens", async || TcpStream::connect(addr).await.is_ok()).await;
-        rival
-    }
-
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        // Asked politely, both take their workers with them.
-        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let ended = if asked.is_ok_and(|status| status.success()) { Ok(()) } else { self.process.kill() };
-        let ended = ended.and_then(|()| self.process.wait());
-        debug_assert!(ended.is_ok(), "it ends: {ended:?}");
-    }
-}
-
-#[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
-fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
-    let file = folder.join(name);
-    std::fs::write(&file, text).expect("a configuration");
-    file
+/// Varnish: a director that falls back, probes each second, a retry at the other backend.
+pub(crate) async fn varnish(primary: SocketAddr, backup: SocketAddr) -> Program {
+    Program::start(|folder, addr| {
+        let configuration = write(folder, "fallback.vcl", &vcl(primary, backup));
+        let mut command = Command::new("varnishd");
+        command.args(["-F", "-a", &addr.to_string(), "-s", "malloc,256m", "-f"]).arg(configuration);
+        command.arg("-n").arg(folder.join("varnish"));
+        command
+    })
+    .await
 }
 
 fn nginx_conf(folder: &Path, listen: SocketAddr, primary: SocketAddr, backup: SocketAddr) -> String {
@@ -142,11 +84,4 @@ fn vcl(primary: SocketAddr, backup: SocketAddr) -> String {
         backend("one", primary),
         backend("two", backup)
     )
-}
-
-/// Where system programs live is left out of ordinary users' paths.
-fn path_with_system_programs() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(":/usr/sbin:/usr/local/sbin:/sbin");
-    path
 }

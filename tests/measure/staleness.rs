@@ -21,6 +21,7 @@
 //! part of a second in which versions appear.
 
 mod nginx;
+mod program;
 mod quantiles;
 
 use std::io::Write as _;

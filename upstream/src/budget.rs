@@ -44,11 +44,15 @@ impl Budget {
     /// Whether one more may be made, which is counted.
     pub fn withdraw(&self) -> bool {
         self.at(Instant::now(), |purse| {
-            // Shares add up to a whole but for the last digit.
-            let may = purse.left > 1.0 - 1e-6;
+            let may = purse.affords();
             purse.left -= if may { 1.0 } else { 0.0 };
             may
         })
+    }
+
+    /// Whether one more might be made, without counting it.
+    pub fn affords(&self) -> bool {
+        self.at(Instant::now(), |purse| purse.affords())
     }
 
     /// How many may be made now.
@@ -65,6 +69,13 @@ impl Budget {
         let result = change(&mut purse);
         purse.left = purse.left.min(kept);
         result
+    }
+}
+
+impl Purse {
+    fn affords(&self) -> bool {
+        // Shares add up to a whole but for the last digit.
+        self.left > 1.0 - 1e-6
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Reply {
 }
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
-const STALE_CONNECTIONS_MAX: usize = 4;
+pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 
 /// For how long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(55);
@@ -273,8 +273,13 @@ impl Reply {
         ask: &Ask,
         interim: Option<&Interim>,
     ) -> Result<Self, Trouble> {
-        let passed = source.pass(ask.patience.is_some()).await.inspect_err(|&full| asking.failed(full))?;
+        let passed = Self::place(&mut asking, source, ask).await?;
         Self::open_past(passed, asking, source, ask, interim).await
+    }
+
+    /// Waits for a place among the requests of `source`.
+    pub(crate) async fn place(asking: &mut Asking, source: &Source, ask: &Ask) -> Result<Passed, Trouble> {
+        source.pass(ask.patience.is_some()).await.inspect_err(|&full| asking.failed(full))
     }
 
     /// The same for a request that has its place already.

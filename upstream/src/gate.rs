@@ -28,41 +28,26 @@ pub(crate) struct Gate {
     /// For requests that are held, so that they leave the others their places.
     held: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Requests in flight that are work: not those that are held until there is something new.
-    load: Arc<AtomicUsize>,
 }
 
 /// A request that is in flight, until this goes.
 #[derive(Debug)]
-pub(crate) struct Passed {
-    _permit: OwnedSemaphorePermit,
-    load: Option<Arc<AtomicUsize>>,
-}
+pub(crate) struct Passed(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
 
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {
-        let permits = limits.requests_max.min(Semaphore::MAX_PERMITS);
-        Self {
-            limits,
-            permits: Arc::new(Semaphore::new(permits)),
-            held: Arc::new(Semaphore::new(permits)),
-            waiting: AtomicUsize::new(0),
-            load: Arc::default(),
-        }
+        let limits = Limits { requests_max: limits.requests_max.min(Semaphore::MAX_PERMITS), ..limits };
+        let permits = || Arc::new(Semaphore::new(limits.requests_max));
+        Self { limits, permits: permits(), held: permits(), waiting: AtomicUsize::new(0) }
     }
 
     /// Waits for its turn. `is_held`: the request is one that waits by its nature, and is no load meanwhile.
     pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
         let permits = if is_held { &self.held } else { &self.permits };
-        let permit = match Arc::clone(permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_none_left) => self.queue(permits).await?,
-        };
-        let load = (!is_held).then(|| Arc::clone(&self.load));
-        if let Some(load) = &load {
-            load.fetch_add(1, Ordering::Relaxed);
+        match Arc::clone(permits).try_acquire_owned() {
+            Ok(permit) => Ok(Passed(permit)),
+            Err(_none_left) => self.queue(permits).await.map(Passed),
         }
-        Ok(Passed { _permit: permit, load })
     }
 
     async fn queue(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Trouble> {
@@ -80,13 +65,16 @@ impl Gate {
 
     /// Requests in flight, those that are held included.
     pub(crate) fn in_flight(&self) -> usize {
-        let free = self.permits.available_permits() + self.held.available_permits();
-        (self.limits.requests_max * 2).saturating_sub(free)
+        self.taken(&self.permits) + self.taken(&self.held)
     }
 
     /// Requests in flight that are work.
     pub(crate) fn load(&self) -> usize {
-        self.load.load(Ordering::Relaxed)
+        self.taken(&self.permits)
+    }
+
+    fn taken(&self, permits: &Semaphore) -> usize {
+        self.limits.requests_max.saturating_sub(permits.available_permits())
     }
 
     /// Requests that wait for their turn.
@@ -101,14 +89,6 @@ struct Place<'a>(&'a AtomicUsize);
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Drop for Passed {
-    fn drop(&mut self) {
-        if let Some(load) = &self.load {
-            load.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }
 

@@ -23,11 +23,6 @@ pub fn order(key: &str, members: impl Iterator<Item = (u64, f64)>) -> Vec<usize>
     draws.into_iter().map(|draw| draw.place).collect()
 }
 
-/// The same among `names` of equal weight.
-pub fn rendezvous<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Vec<usize> {
-    order(key, names.map(|name| (seed(name), 1.0)))
-}
-
 /// What [`order`] needs of a member's name. It never changes, so it is worth keeping.
 pub fn seed(name: &str) -> u64 {
     fnv(name.as_bytes())

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::trouble::Trouble;
+use crate::window::Window;
 
 /// The rules of one pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,7 +80,7 @@ pub struct Health {
     good_probes: u32,
     failed_probes: u32,
     is_probed: bool,
-    recent: Recent,
+    recent: Window<Tally>,
     /// The one who tries a source that is out, and the next moment at which somebody may.
     trial: Trial,
 }
@@ -93,11 +94,13 @@ pub struct Tally {
     pub bad: u32,
 }
 
-#[derive(Debug)]
-struct Recent {
-    began: Instant,
-    now: Tally,
-    before: Tally,
+/// What a pool says of the others when one of its sources has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Others {
+    /// What came of the requests to them.
+    pub tally: Tally,
+    /// Whether the pool can do without the one that has failed.
+    pub can_spare: bool,
 }
 
 #[derive(Debug, Default)]
@@ -132,7 +135,7 @@ impl Health {
             good_probes: 0,
             failed_probes: 0,
             is_probed,
-            recent: Recent { began: now, now: Tally::default(), before: Tally::default() },
+            recent: Window::new(HALF, now),
             trial: Trial::default(),
         }
     }
@@ -167,19 +170,16 @@ impl Health {
     }
 
     /// A request was answered, to its last byte.
-    pub fn went_well(&mut self, now: Instant) -> Option<Change> {
+    pub fn went_well(&mut self, now: Instant) {
         self.failures = 0;
-        self.recent.at(now).good += 1;
-        None
+        self.recent.at(now).0.good += 1;
     }
 
-    /// A request failed. `others` is what came of the peers' requests; `may_eject` whether the pool can do without it;
-    /// `chance` is a number from 0 to 1 that no other node is likely to draw.
+    /// A request failed. `chance` is a number from 0 to 1 that no other node is likely to draw.
     pub fn went_badly(
         &mut self,
         trouble: Trouble,
-        others: Tally,
-        may_eject: impl FnOnce() -> bool,
+        others: Others,
         chance: f64,
         now: Instant,
     ) -> Option<Change> {
@@ -189,29 +189,23 @@ impl Health {
             self.since = now;
         }
         if self.state.is_in() && trouble.is_unreachable() {
-            self.recent.at(now).bad += 1;
+            self.recent.at(now).0.bad += 1;
             return Some(self.leaves(State::Down, trouble, chance, now));
         }
-        self.told_of(trouble, others, may_eject, chance, now)
+        self.told_of(trouble, others, chance, now)
     }
 
     /// A request failed, perhaps by the fault of somebody behind the source: only the share of such failures counts.
-    pub fn told_of(
-        &mut self,
-        trouble: Trouble,
-        others: Tally,
-        may_eject: impl FnOnce() -> bool,
-        chance: f64,
-        now: Instant,
-    ) -> Option<Change> {
-        self.recent.at(now).bad += 1;
+    pub fn told_of(&mut self, trouble: Trouble, others: Others, chance: f64, now: Instant) -> Option<Change> {
+        self.recent.at(now).0.bad += 1;
         if !self.state.is_in() {
             return None;
         }
         let mine = self.tally(now);
-        let is_too_often = mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess;
+        let is_too_often =
+            mine.total() >= VOLUME_MIN && mine.share() - others.tally.share() >= self.rules.excess;
         let is_out = self.failures >= self.rules.failures || is_too_often;
-        (is_out && may_eject()).then(|| self.leaves(State::Ejected, trouble, chance, now))
+        (is_out && others.can_spare).then(|| self.leaves(State::Ejected, trouble, chance, now))
     }
 
     /// A probe came back, or did not.
@@ -224,15 +218,14 @@ impl Health {
         };
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
-        let is_out =
-            matches!(self.state, State::Up | State::Returning) && self.failed_probes >= self.rules.fall;
+        let is_out = self.state.is_in() && self.failed_probes >= self.rules.fall;
         is_out.then(|| self.leaves(State::Down, trouble, chance, now))
     }
 
     /// What came of the latest requests.
     pub fn tally(&mut self, now: Instant) -> Tally {
-        self.recent.at(now);
-        self.recent.now.and(self.recent.before)
+        let (now, before) = self.recent.at(now);
+        now.and(*before)
     }
 
     /// The share of its load that it is trusted with, from 0 to 1.
@@ -250,7 +243,7 @@ impl Health {
     /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, after pauses
     /// that grow and differ between nodes, so that a source that comes back is not met by all at once.
     pub fn admits(&mut self, chance: f64, now: Instant) -> bool {
-        if matches!(self.state, State::Up | State::Returning) {
+        if self.state.is_in() {
             return true;
         }
         if self.trial.next.is_some_and(|next| now < next) {
@@ -319,17 +312,6 @@ impl Tally {
     /// The share of failures; none where there were no requests.
     pub fn share(self) -> f64 {
         f64::from(self.bad) / f64::from(self.total().max(1))
-    }
-}
-
-impl Recent {
-    fn at(&mut self, now: Instant) -> &mut Tally {
-        let passed = now.saturating_duration_since(self.began);
-        if passed >= HALF {
-            self.before = if passed < HALF * 2 { self.now } else { Tally::default() };
-            (self.now, self.began) = (Tally::default(), now);
-        }
-        &mut self.now
     }
 }
 

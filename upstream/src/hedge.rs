@@ -34,12 +34,9 @@ pub(crate) async fn open<'a>(
     let is_held = ask.patience.is_some();
     let mut asking = Asking::begin(desk);
     // Waiting for its turn here is not the source's fault.
-    let passed = match source.pass(is_held).await {
+    let passed = match Reply::place(&mut asking, source, ask).await {
         Ok(passed) => passed,
-        Err(full) => {
-            asking.failed(full);
-            return (source, Err(full));
-        }
+        Err(full) => return (source, Err(full)),
     };
     // Boxed, so that whoever is never late does not hold the room of two.
     let mut first = Box::pin(Reply::open_past(passed, asking, source, ask, interim));

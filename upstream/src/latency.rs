@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::window::Window;
+
 /// Times of the last half to whole minute, by size.
 #[derive(Debug)]
-pub struct Latency {
-    began: Instant,
-    now: Box<Counts>,
-    before: Box<Counts>,
-}
+pub struct Latency(Window<Counts>);
 
 /// Four steps to each doubling, from a quarter of a millisecond to more than a minute: a quantile is told with an error
 /// of a fifth at most.
@@ -21,26 +19,33 @@ const STEPS_PER_DOUBLING: f64 = 4.0;
 /// How long one half of the window is.
 const HALF: Duration = Duration::from_secs(30);
 
-type Counts = [u32; STEPS];
+/// How many answers took each step's time.
+#[derive(Debug)]
+struct Counts(Box<[u32; STEPS]>);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(Box::new([0; STEPS]))
+    }
+}
 
 impl Latency {
     /// Nothing is known yet.
     pub fn new(now: Instant) -> Self {
-        Self { began: now, now: Box::new([0; STEPS]), before: Box::new([0; STEPS]) }
+        Self(Window::new(HALF, now))
     }
 
     /// An answer took so long.
     pub fn observe(&mut self, took: Duration, now: Instant) {
-        self.turn(now);
-        if let Some(count) = self.now.get_mut(step(took)) {
+        if let Some(count) = self.0.at(now).0.0.get_mut(step(took)) {
             *count = count.saturating_add(1);
         }
     }
 
     /// So many answers are known of.
     pub fn count(&mut self, now: Instant) -> u64 {
-        self.turn(now);
-        self.now.iter().chain(self.before.iter()).map(|count| u64::from(*count)).sum()
+        let (now, before) = self.0.at(now);
+        now.0.iter().chain(before.0.iter()).map(|count| u64::from(*count)).sum()
     }
 
     /// The time within which the share `quantile` of all answers came; `None` where there were none.
@@ -48,25 +53,14 @@ impl Latency {
     pub fn quantile(&mut self, quantile: f64, now: Instant) -> Option<Duration> {
         let all = self.count(now);
         let mut left = (all as f64 * quantile).ceil().max(1.0);
-        for (step, (now, before)) in self.now.iter().zip(self.before.iter()).enumerate() {
+        let (now, before) = self.0.at(now);
+        for (step, (now, before)) in now.0.iter().zip(before.0.iter()).enumerate() {
             left -= f64::from(*now) + f64::from(*before);
             if all > 0 && left <= 0.0 {
                 return Some(upper_end(step));
             }
         }
         None
-    }
-
-    fn turn(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.began);
-        if passed >= HALF {
-            std::mem::swap(&mut self.now, &mut self.before);
-            self.now.fill(0);
-            if passed >= HALF * 2 {
-                self.before.fill(0);
-            }
-            self.began = now;
-        }
     }
 }
 

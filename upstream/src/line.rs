@@ -32,10 +32,9 @@ impl<'a> Line<'a> {
             if self.tries_left == 0 {
                 return None;
             }
-            if self.is_begun && self.budget.left() < 1.0 {
-                // Before anybody's trial is used up.
-                self.tries_left = 0;
-                desk.note(Event::Unaffordable);
+            // Before anybody's trial is used up.
+            if self.is_begun && !self.budget.affords() {
+                self.gives_up(desk);
                 return None;
             }
             self.next += 1;
@@ -77,10 +76,15 @@ impl<'a> Line<'a> {
         (first.and_then(|source| source.why()).unwrap_or(Trouble::Nobody), first)
     }
 
+    /// Nobody else can be paid for in this round.
+    fn gives_up(&mut self, desk: &dyn Desk) {
+        self.tries_left = 0;
+        desk.note(Event::Unaffordable);
+    }
+
     fn pay(&mut self, desk: &dyn Desk) -> bool {
         if self.is_begun && !self.budget.withdraw() {
-            self.tries_left = 0;
-            desk.note(Event::Unaffordable);
+            self.gives_up(desk);
             return false;
         }
         self.tries_left -= 1;

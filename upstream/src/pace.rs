@@ -4,9 +4,18 @@
 //! known is held against the clock: whoever knows the length has all of it, while a segment that is still being made comes
 //! as it is made.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use crate::source::Pace;
+/// How slowly a body of known length may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// So many bytes in each `window`.
+    pub bytes: u64,
+    /// The time over which they are counted.
+    pub window: Duration,
+}
 
 /// Counts the bytes of one body.
 #[derive(Debug)]
@@ -44,8 +53,6 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{Ask, Exchange};
+use crate::exchange::{Ask, Exchange, STALE_CONNECTIONS_MAX};
 use crate::source::Source;
 use crate::trouble::Trouble;
 
@@ -43,9 +43,6 @@ pub enum Question {
         expected: RangeInclusive<u16>,
     },
 }
-
-/// A server may have closed its idle connections; so many may be stale in a row.
-const STALE_CONNECTIONS_MAX: usize = 4;
 
 /// A body that is longer is not read: its connection is closed instead.
 const BODY_MAX: u64 = 64 * 1024;

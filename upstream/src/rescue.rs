@@ -64,8 +64,10 @@ impl Rescue {
         let pace = reply.source().spec().options.deadlines.pace?;
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
-        let another = |other: &&Arc<Source>| other.name() != reply.source().name() && other.state().is_in();
-        let has_another = self.candidates.iter().find(another).is_some();
+        let has_another = self
+            .candidates
+            .iter()
+            .any(|other| other.name() != reply.source().name() && other.state().is_in());
         (is_rescuable && has_another).then(|| Meter::new(pace, Instant::now()))
     }
 

@@ -14,8 +14,9 @@ use crate::address::Address;
 use crate::dns::{Dns, Member};
 use crate::gate::{Gate, Limits, Passed};
 use crate::geography::Geography;
-use crate::health::{Change, Health, Rules, State, Tally};
+use crate::health::{Change, Health, Others, Rules, State, Tally};
 use crate::latency::Latency;
+use crate::pace::Pace;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
 use crate::trouble::Trouble;
@@ -32,15 +33,6 @@ pub struct Deadlines {
     pub stall: Duration,
     /// How slowly a body may come, if there is a limit.
     pub pace: Option<Pace>,
-}
-
-/// How slowly a body of known length may come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// So many bytes in each `window`.
-    pub bytes: u64,
-    /// The time over which they are counted.
-    pub window: Duration,
 }
 
 /// How a source is spoken to.
@@ -229,7 +221,7 @@ impl Source {
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        self.told(Health::passes);
+        self.told(|_, _| None);
         self.health.lock().state().0
     }
 
@@ -300,13 +292,16 @@ impl Source {
     /// It answers that somebody behind it has failed.
     pub(crate) fn tells_of(&self, trouble: Trouble) {
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        let (others, may_eject) = self.peers.beside(self);
-        self.told(|health, now| health.told_of(trouble, others, || may_eject, fastrand::f64(), now));
+        let others = self.peers.beside(self);
+        self.told(|health, now| health.told_of(trouble, others, fastrand::f64(), now));
     }
 
     /// It has answered, to the last byte.
     pub(crate) fn went_well(&self) {
-        self.told(Health::went_well);
+        self.told(|health, now| {
+            health.went_well(now);
+            None
+        });
     }
 
     pub(crate) fn went_badly(&self, trouble: Trouble) {
@@ -318,8 +313,8 @@ impl Source {
         if trouble == Trouble::Outpaced {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
-        let (others, may_eject) = self.peers.beside(self);
-        self.told(|health, now| health.went_badly(trouble, others, || may_eject, fastrand::f64(), now));
+        let others = self.peers.beside(self);
+        self.told(|health, now| health.went_badly(trouble, others, fastrand::f64(), now));
     }
 
     /// The way to it and back took so long.
@@ -348,7 +343,7 @@ impl Source {
         self.told(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
     }
 
-    /// Tells its health something. One line is logged for each change.
+    /// Tells its health something, if only that time has passed. One line is logged for each change.
     fn told(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
         let now = Instant::now();
         let changes = {
@@ -372,11 +367,11 @@ impl Source {
 
     /// What it tells of itself.
     pub fn report(&self) -> Report {
-        let state = self.state();
+        self.told(|_, _| None);
         let now = Instant::now();
-        let (since, why, failures_in_a_row) = {
+        let ((state, since, why), failures_in_a_row) = {
             let health = self.health.lock();
-            (health.state().1, health.state().2, health.failures())
+            (health.state(), health.failures())
         };
         let mut latency = self.latency.lock();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -448,7 +443,7 @@ impl Peers {
         clippy::cast_sign_loss,
         reason = "a pool has far fewer members than an f64 can count"
     )]
-    fn beside(&self, one: &Source) -> (Tally, bool) {
+    fn beside(&self, one: &Source) -> Others {
         let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
         let now = Instant::now();
         let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
@@ -462,7 +457,7 @@ impl Peers {
             }
         }
         let ejected_max = (all.len() as f64 * one.spec.options.rules.ejected_max).floor().max(1.0) as usize;
-        (tally, is_left > 0 && ejected < ejected_max)
+        Others { tally, can_spare: is_left > 0 && ejected < ejected_max }
     }
 }
 

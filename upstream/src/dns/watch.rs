@@ -21,11 +21,6 @@ impl Watch {
         Self { dns, what, course: Course::new(Instant::now()) }
     }
 
-    /// What it looks for.
-    pub fn what(&self) -> &Discover {
-        &self.what
-    }
-
     /// The last good set; empty before the first.
     pub fn members(&self) -> &[Member] {
         self.course.members().map(|members| &**members).unwrap_or_default()

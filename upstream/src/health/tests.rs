@@ -11,6 +11,11 @@ const RULES: Rules = Rules {
     fall: 3,
 };
 
+/// A pool whose others fared so, and that can do without the one in question.
+fn spared(tally: Tally) -> Others {
+    Others { tally, can_spare: true }
+}
+
 struct Case(Health, Instant);
 
 impl Case {
@@ -26,7 +31,7 @@ impl Case {
     }
 
     fn fails(&mut self, trouble: Trouble) -> Option<Change> {
-        self.0.went_badly(trouble, Tally::default(), || true, 0.0, self.1)
+        self.0.went_badly(trouble, spared(Tally::default()), 0.0, self.1)
     }
 
     fn probe(&mut self, result: Result<(), Trouble>) -> Option<Change> {
@@ -132,9 +137,10 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
         let mut ejected_after = None;
         for request in 0..100 {
             let change = if request % 3 == 0 {
-                case.0.went_badly(Trouble::Closed, others, || true, 0.0, case.1)
+                case.0.went_badly(Trouble::Closed, spared(others), 0.0, case.1)
             } else {
-                case.0.went_well(case.1)
+                case.0.went_well(case.1);
+                None
             };
             if change.is_some() {
                 ejected_after.get_or_insert(request);
@@ -150,7 +156,7 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
 fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
     let tells = |others: Tally| {
         let mut case = Case::new(false);
-        (0..100).find(|_| case.0.told_of(Trouble::Closed, others, || true, 0.0, case.1).is_some())
+        (0..100).find(|_| case.0.told_of(Trouble::Closed, spared(others), 0.0, case.1).is_some())
     };
     assert_eq!(tells(Tally { good: 0, bad: 100 }), None, "all tell the same");
     assert_eq!(tells(Tally { good: 100, bad: 0 }), Some(19), "its own way there is cut");
@@ -181,8 +187,9 @@ fn old_failures_are_forgotten() {
 #[test]
 fn a_pool_that_cannot_do_without_it_keeps_it() {
     let mut case = Case::new(false);
+    let needed = Others { tally: Tally::default(), can_spare: false };
     for _ in 0..50 {
-        assert_eq!(case.0.went_badly(Trouble::Closed, Tally::default(), || false, 0.0, case.1), None);
+        assert_eq!(case.0.went_badly(Trouble::Closed, needed, 0.0, case.1), None);
     }
 }
 
