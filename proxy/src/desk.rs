@@ -106,7 +106,8 @@ impl Rulings {
         if !self.request.site.follows() || (self.stream.get().is_none() && raw.is_ended()) {
             return Ok(None);
         }
-        let stream = self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key));
+        let stream =
+            self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key, self.request.is_aside));
         let old = stream.media();
         let published = || Some(crate::answer::joined(self.stale.as_ref()?.body.whole()?));
         let version = live::version(&self.tier, &self.request, stream, raw, body, published);

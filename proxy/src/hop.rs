@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use tidegate_upstream::ASIDE;
+
 use crate::field;
 
 mod marks;
@@ -46,7 +48,7 @@ pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
 /// A request's headers when it is passed for one viewer alone: all end-to-end ones, with cookies, authorization, range
 /// and conditions. The caller adds `Host`, and what tiers tell each other.
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
-    kept(viewer, |name| *name != header::HOST && *name != SLICE)
+    kept(viewer, |name| *name != header::HOST && *name != SLICE && *name != ASIDE)
 }
 
 /// Whether a shared fill carries this header of the first asker's.
@@ -91,6 +93,7 @@ fn is_not_filled(name: &str) -> bool {
             | "priority"
             | "range"
             | "tidegate-slice"
+            | "tidegate-aside"
     );
     let pretends = matches!(
         name,

@@ -80,8 +80,8 @@ impl Streams {
     }
 
     /// The same; from now on something is known of it.
-    pub(crate) fn begin(&self, playlist: &Key) -> Arc<Stream> {
-        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began)))
+    pub(crate) fn begin(&self, playlist: &Key, is_aside: bool) -> Arc<Stream> {
+        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began, is_aside)))
     }
 
     /// Weighs a stream again that was weighed before anything was known of it.

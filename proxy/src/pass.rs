@@ -130,7 +130,7 @@ async fn exchange(
     rulings: &Arc<Rulings>,
     job: &Job,
 ) -> Result<Reply, Ended> {
-    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut line = Line::of(job);
     let mut last: Option<(Trouble, &Arc<Source>)> = None;
     while let Some(source) = line.next(&**rulings) {
         if let Some((trouble, failed)) = last {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
+use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -51,6 +51,8 @@ pub(crate) struct Request {
     /// The version in which the viewer speaks, for Via.
     pub(crate) version: http::Version,
     pub(crate) is_authorized: bool,
+    /// Whether it comes from a tier that asks others first.
+    pub(crate) is_aside: bool,
 }
 
 /// How often a request may look up again because an answer turned out to be another variant's.
@@ -78,7 +80,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
     }
-    let _attending = stream(tier, &request).map(|stream| stream.attend());
+    let _attending = stream(tier, &request).map(|stream| stream.attend(request.is_aside));
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
@@ -352,6 +354,7 @@ pub(crate) fn job(
     let settings = tier.settings();
     Job {
         ask: Ask {
+            site: request.site.name.as_str().into(),
             method,
             path_and_query: request.target(directives),
             host: request.authority.clone(),
@@ -359,6 +362,7 @@ pub(crate) fn job(
             span: None,
             patience: None,
             overdue: None,
+            is_aside: false,
         },
         candidates: live::detoured(tier, request, request.site.candidates.for_key(request.key.as_str())),
         budget: request.site.candidates.budget(),
@@ -404,6 +408,7 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
         authority: target.authority,
         version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
+        is_aside: tier.role() == Role::Shield && client.headers().contains_key(&ASIDE),
     })
 }
 

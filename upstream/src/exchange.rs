@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
@@ -21,6 +21,8 @@ use crate::trouble::Trouble;
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
 pub struct Ask {
+    /// The site that it is asked for: what a tier tells of those behind it concerns this one alone.
+    pub site: Arc<str>,
     /// The method.
     pub method: Method,
     /// Canonical path and query, as in the cache key.
@@ -35,7 +37,13 @@ pub struct Ask {
     pub patience: Option<Duration>,
     /// When an answer that is held by its nature is late, so that another source is asked as well.
     pub overdue: Option<Duration>,
+    /// Whether it is asked in place of another one or beside it. A tier is told so ([`ASIDE`]).
+    pub is_aside: bool,
 }
+
+/// Tells a tier that it is asked in place of another, or beside it: it answers, and need not get ready for what its
+/// viewers will want next, since they are not its viewers.
+pub static ASIDE: HeaderName = HeaderName::from_static("tidegate-aside");
 
 /// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
 pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
@@ -46,6 +54,12 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>,
 }
 
 impl Ask {
+    /// The same, for one who is asked in place of another or beside it.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self { is_aside: true, ..self.clone() }
+    }
+
     /// The path without the query, which may hold tokens: for what is logged.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
@@ -54,6 +68,7 @@ impl Ask {
 
 /// A request that has been sent; its head is still to come.
 pub struct Exchange {
+    site: Arc<str>,
     session: HttpSession,
     peer: HttpPeer,
     source: Arc<Source>,
@@ -139,6 +154,7 @@ impl Exchange {
         };
         written.map_err(|error| Trouble::of(&error, true))?;
         Ok(Self {
+            site: Arc::clone(&ask.site),
             session,
             peer,
             source: Arc::clone(source),
@@ -193,7 +209,8 @@ impl Exchange {
         self.session.set_read_timeout(Some(self.source.spec().options.deadlines.stall));
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(trouble) => self.source.went_badly(trouble),
-            Blame::Told(trouble) => self.source.tells_of(trouble),
+            Blame::Told(trouble) => self.source.tells_of(trouble, &self.site),
+            Blame::NothingNew => self.source.tells_nothing(&self.site),
             Blame::None => self.source.answers(self.sent),
         }
         Reply {
@@ -236,15 +253,16 @@ enum Blame {
     /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
     /// something is wrong with its own way there.
     Told(Trouble),
+    /// It held the request for as long as it may (section 6.2.5.2 of HLS), which says nothing against it.
+    NothingNew,
 }
 
 impl Blame {
     fn of(head: &Head, source: &Source, is_held: bool) -> Self {
-        // 501 and 505 are about the request. A request that was held for long enough ends with 503 (section 6.2.5.2 of
-        // HLS), which says nothing of the one who held it.
         let is_failure = match head.status {
+            // They are about the request.
             StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
-            StatusCode::SERVICE_UNAVAILABLE => !is_held,
+            StatusCode::SERVICE_UNAVAILABLE if is_held => return Self::NothingNew,
             status => status.is_server_error(),
         };
         let trouble = Trouble::Status(head.status);
@@ -447,6 +465,9 @@ fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader
             continue;
         }
         head.append_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
+    }
+    if ask.is_aside && spec.is_tier {
+        head.insert_header(ASIDE.clone(), "?1").map_err(|error| Trouble::of(&error, true))?;
     }
     for (name, value) in &spec.headers {
         head.insert_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;

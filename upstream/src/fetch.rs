@@ -6,6 +6,7 @@
 //! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
 //! 4. When nobody wants the fill any more and the rest is long, stop.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -160,7 +161,7 @@ pub struct Asker {
 
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
-    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut line = Line::of(&job);
     let mut last: Option<Last<'_>> = None;
     let mut rounds = 0;
     loop {
@@ -174,8 +175,9 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         if let Some((trouble, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *trouble, failed, source);
         }
+        let ask = if last.is_none() { Cow::Borrowed(&job.ask) } else { Cow::Owned(job.ask.aside()) };
         let (source, attempt) =
-            attempt(desk, &job, &mut line, source, &mut filling, asker.interim.as_ref()).await;
+            attempt(desk, &job, &ask, &mut line, source, &mut filling, asker.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
@@ -205,7 +207,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
 pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
-    let mut line = Line::of(&job.candidates, job.tries_max, &job.budget);
+    let mut line = Line::of(job);
     let mut last: Option<Last<'_>> = None;
     while let Some(source) = line.next(&**desk) {
         if let Some((trouble, Some(failed), _)) = &last {
@@ -259,12 +261,13 @@ enum Attempt {
 async fn attempt<'a>(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
+    ask: &Ask,
     line: &mut Line<'a>,
     source: &'a Arc<Source>,
     filling: &mut Filling,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Source>, Attempt) {
-    let (source, opened) = hedge::open(desk, line, source, &job.ask, interim).await;
+    let (source, opened) = hedge::open(desk, line, source, ask, interim).await;
     let attempt = match opened {
         Ok(reply) => take(desk, job, source, reply, filling).await,
         Err(trouble) => Attempt::Failed(trouble, None),

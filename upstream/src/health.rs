@@ -81,8 +81,6 @@ pub struct Health {
     failed_probes: u32,
     is_probed: bool,
     recent: Window<Tally>,
-    /// The one who tries a source that is out, and the next moment at which somebody may.
-    trial: Trial,
 }
 
 /// What came of the requests of the last ten to twenty seconds.
@@ -103,22 +101,12 @@ pub struct Others {
     pub can_spare: bool,
 }
 
-#[derive(Debug, Default)]
-struct Trial {
-    next: Option<Instant>,
-    pauses: u32,
-}
-
 /// How long one half of the window of [`Tally`] is.
 const HALF: Duration = Duration::from_secs(10);
 /// So many requests must have been made before a share of failures means anything.
 const VOLUME_MIN: u32 = 20;
 /// A source that returns takes this share of its load at once: less would never tell how it fares.
 const SHARE_MIN: f64 = 0.1;
-/// While nobody is up, whoever is out is tried after about so long, then after twice as long, and so on.
-const TRIAL_PAUSE: Duration = Duration::from_millis(200);
-/// A source that is out is tried at least this often when there is nobody else, and somebody asks.
-const TRIAL_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 impl Health {
     /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::probed`]
@@ -136,7 +124,6 @@ impl Health {
             failed_probes: 0,
             is_probed,
             recent: Window::new(HALF, now),
-            trial: Trial::default(),
         }
     }
 
@@ -192,20 +179,34 @@ impl Health {
             self.recent.at(now).0.bad += 1;
             return Some(self.leaves(State::Down, trouble, chance, now));
         }
-        self.told_of(trouble, others, chance, now)
+        self.recent.at(now).0.bad += 1;
+        let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
+        self.is_ejected(is_out, trouble, others, chance, now)
     }
 
-    /// A request failed, perhaps by the fault of somebody behind the source: only the share of such failures counts.
+    /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
+    /// than with the others. Where they are hardly asked, nobody knows whether they would do better.
     pub fn told_of(&mut self, trouble: Trouble, others: Others, chance: f64, now: Instant) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
-        if !self.state.is_in() {
-            return None;
-        }
+        let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
+        self.is_ejected(is_out, trouble, others, chance, now)
+    }
+
+    fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
         let mine = self.tally(now);
-        let is_too_often =
-            mine.total() >= VOLUME_MIN && mine.share() - others.tally.share() >= self.rules.excess;
-        let is_out = self.failures >= self.rules.failures || is_too_often;
-        (is_out && others.can_spare).then(|| self.leaves(State::Ejected, trouble, chance, now))
+        mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
+    }
+
+    fn is_ejected(
+        &mut self,
+        is_out: bool,
+        trouble: Trouble,
+        others: Others,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
+        let is_ejected = is_out && self.state.is_in() && others.can_spare;
+        is_ejected.then(|| self.leaves(State::Ejected, trouble, chance, now))
     }
 
     /// A probe came back, or did not.
@@ -240,22 +241,6 @@ impl Health {
         }
     }
 
-    /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, after pauses
-    /// that grow and differ between nodes, so that a source that comes back is not met by all at once.
-    pub fn admits(&mut self, chance: f64, now: Instant) -> bool {
-        if self.state.is_in() {
-            return true;
-        }
-        if self.trial.next.is_some_and(|next| now < next) {
-            return false;
-        }
-        let pause = TRIAL_PAUSE.saturating_mul(1 << self.trial.pauses.min(8)).min(TRIAL_PAUSE_MAX);
-        self.trial.pauses += 1;
-        // Full jitter, but never at once.
-        self.trial.next = Some(now + pause.mul_f64(chance).max(TRIAL_PAUSE / 4));
-        true
-    }
-
     /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
     fn leaves(&mut self, to: State, why: Trouble, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
@@ -276,7 +261,6 @@ impl Health {
         (self.since, self.until) = (now, None);
         self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));
         (self.good_probes, self.failed_probes, self.failures) = (0, 0, 0);
-        self.trial = Trial::default();
         Change { from, to, why: self.why }
     }
 }

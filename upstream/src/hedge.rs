@@ -47,7 +47,8 @@ pub(crate) async fn open<'a>(
     desk.note(Event::Hedged);
     let (upstream, other) = (source.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
-    let mut other = Box::pin(Reply::open(Asking::begin(desk), second, ask, interim));
+    let aside = ask.aside();
+    let mut other = Box::pin(Reply::open(Asking::begin(desk), second, &aside, interim));
     tokio::select! {
         biased;
         answer = &mut first => {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::budget::Budget;
-use crate::fetch::{Desk, Event};
+use crate::fetch::{Desk, Event, Job};
 use crate::source::Source;
 use crate::trouble::Trouble;
 
@@ -13,16 +15,24 @@ pub struct Line<'a> {
     all: &'a [Arc<Source>],
     next: usize,
     tries_left: usize,
-    /// Whether somebody has been asked already: whoever is asked after that is paid for from the budget.
-    is_begun: bool,
     budget: &'a Budget,
+    site: &'a str,
+    /// Who was asked last in this round, and when. Whoever is asked after the first is paid for from the budget.
+    asked: Option<(&'a Source, Instant)>,
 }
 
 impl<'a> Line<'a> {
-    /// A line of `candidates`, of whom `tries_max` are asked in a round.
-    pub fn of(candidates: &'a [Arc<Source>], tries_max: usize, budget: &'a Budget) -> Self {
-        budget.deposit();
-        Self { all: candidates, next: 0, tries_left: tries_max, is_begun: false, budget }
+    /// The candidates of `job`.
+    pub fn of(job: &'a Job) -> Self {
+        job.budget.deposit();
+        Self {
+            all: &job.candidates,
+            next: 0,
+            tries_left: job.tries_max,
+            budget: &job.budget,
+            site: &job.ask.site,
+            asked: None,
+        }
     }
 
     /// The next one to ask.
@@ -33,36 +43,48 @@ impl<'a> Line<'a> {
                 return None;
             }
             // Before anybody's trial is used up.
-            if self.is_begun && !self.budget.affords() {
+            if self.asked.is_some() && !self.budget.affords() {
                 self.gives_up(desk);
                 return None;
             }
             self.next += 1;
-            if source.admits() {
-                return self.pay(desk).then_some(source);
+            let rest = self.all.get(self.next..).unwrap_or_default();
+            if self.is_told() && self.would_tell(source) {
+                continue;
+            }
+            if source.admits(rest) {
+                return self.pay(source, desk).then_some(source);
             }
         }
     }
 
+    /// Whether the one that was asked last has told that the fault is behind it.
+    fn is_told(&self) -> bool {
+        self.asked.is_some_and(|(source, at)| source.told().last(self.site) >= Some(at))
+    }
+
+    /// Whether this one has told the same lately.
+    fn would_tell(&self, source: &Source) -> bool {
+        source.told().lately(self.site, Instant::now())
+    }
+
     /// One to ask beside the one that is late: only if it is believed to be well.
     pub(crate) fn second(&mut self, desk: &dyn Desk) -> Option<&'a Arc<Source>> {
-        if !self.has_second() || !self.pay(desk) {
-            return None;
-        }
-        let source = self.all.get(self.next)?;
+        let source = self.all.get(self.next).filter(|_| self.has_second())?;
         self.next += 1;
-        Some(source)
+        self.pay(source, desk).then_some(source)
     }
 
     /// Whether there is one for [`Line::second`].
     pub(crate) fn has_second(&self) -> bool {
-        self.tries_left > 0 && self.all.get(self.next).is_some_and(|source| source.state().is_in())
+        let is_well = |source: &Arc<Source>| source.state().is_in() && !self.would_tell(source);
+        self.tries_left > 0 && self.all.get(self.next).is_some_and(is_well)
     }
 
     /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
     /// request is free.
     pub(crate) fn again(&mut self, tries_max: usize) {
-        (self.next, self.tries_left, self.is_begun) = (0, tries_max, false);
+        (self.next, self.tries_left, self.asked) = (0, tries_max, None);
     }
 
     /// How many of the candidates have had their turn.
@@ -82,13 +104,13 @@ impl<'a> Line<'a> {
         desk.note(Event::Unaffordable);
     }
 
-    fn pay(&mut self, desk: &dyn Desk) -> bool {
-        if self.is_begun && !self.budget.withdraw() {
+    fn pay(&mut self, source: &'a Source, desk: &dyn Desk) -> bool {
+        if self.asked.is_some() && !self.budget.withdraw() {
             self.gives_up(desk);
             return false;
         }
         self.tries_left -= 1;
-        self.is_begun = true;
+        self.asked = Some((source, Instant::now()));
         true
     }
 }

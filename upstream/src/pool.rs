@@ -17,9 +17,10 @@ use crate::dns::Watch;
 use crate::geography::{Geography, World};
 use crate::hash;
 use crate::health::State;
+use crate::peers::Peers;
 use crate::probe;
 use crate::regions::{RoundTrip, healthy_share};
-use crate::source::{Peers, Report, Source, Spec};
+use crate::source::{Report, Source, Spec};
 
 /// How the members of a pool are put in order.
 #[derive(Debug, Clone, PartialEq)]

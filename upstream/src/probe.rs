@@ -93,6 +93,8 @@ async fn ask(
     expected: &RangeInclusive<u16>,
 ) -> Result<Option<Duration>, Trouble> {
     let ask = Ask {
+        // It is about the server itself.
+        site: Arc::default(),
         method: method.clone(),
         path_and_query: target.to_owned(),
         host: source.spec().address.authority(),
@@ -100,7 +102,9 @@ async fn ask(
         span: None,
         patience: None,
         overdue: None,
+        is_aside: false,
     };
+    let mut is_reached = false;
     for _ in 0..STALE_CONNECTIONS_MAX {
         let began = Instant::now();
         let mut exchange = Exchange::probe(source, &ask).await?;
@@ -114,8 +118,14 @@ async fn ask(
         if !expected.contains(&head.status.as_u16()) {
             return Err(Trouble::Status(head.status));
         }
-        // A new connection costs a round trip or more of its own.
-        return Ok(is_reused.then_some(took));
+        if is_reused {
+            return Ok(Some(took));
+        }
+        // A new connection costs a round trip or more of its own. Nothing is known yet of the way there: once more.
+        is_reached = true;
+        if !source.wants_round_trip() {
+            break;
+        }
     }
-    Err(Trouble::Closed)
+    if is_reached { Ok(None) } else { Err(Trouble::Closed) }
 }

@@ -88,9 +88,10 @@ impl Rescue {
         ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
-        for source in self.candidates.clone() {
+        for (index, source) in self.candidates.clone().into_iter().enumerate() {
             let tries_left = self.tries_left.checked_sub(1)?;
-            if !source.admits() {
+            let rest = self.candidates.get(index..).unwrap_or_default();
+            if !source.admits(rest) {
                 continue;
             }
             self.tries_left = tries_left;

@@ -1,11 +1,11 @@
 //! One server that can be asked: its connections, its limits, how it fares.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::HeaderMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use pingora_core::connectors::http::Connector;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 use tokio::time::Instant;
@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use crate::address::Address;
 use crate::dns::{Dns, Member};
 use crate::gate::{Gate, Limits, Passed};
-use crate::geography::Geography;
-use crate::health::{Change, Health, Others, Rules, State, Tally};
+use crate::health::{Change, Health, Rules, State, Tally};
 use crate::latency::Latency;
 use crate::pace::Pace;
+use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
+use crate::told::Told;
 use crate::trouble::Trouble;
 use crate::trust::Trust;
 
@@ -123,6 +124,9 @@ pub struct Source {
     latency: Mutex<Latency>,
     /// The smoothed round-trip time.
     round_trip: Mutex<Option<Duration>>,
+    /// When it was last asked though it was out.
+    tried: Mutex<Option<Instant>>,
+    told: Told,
     peers: Arc<Peers>,
     counts: Counts,
 }
@@ -137,14 +141,6 @@ pub(crate) struct Counts {
     refused: AtomicU64,
     good_probes: AtomicU64,
     failed_probes: AtomicU64,
-}
-
-/// The sources of one pool, for what one of them must know of the others.
-#[derive(Debug)]
-pub(crate) struct Peers {
-    all: RwLock<Vec<Weak<Source>>>,
-    /// Where in the world they are, where that decides who is asked.
-    pub(crate) geography: Option<Geography>,
 }
 
 /// What a source tells of itself: for the status page and the metrics.
@@ -198,14 +194,13 @@ impl Source {
             health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
+            tried: Mutex::new(None),
+            told: Told::default(),
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
         });
-        let mut known = peers.all.write();
-        known.retain(|peer| peer.strong_count() > 0);
-        known.push(Arc::downgrade(&source));
-        drop(known);
+        peers.join(&source);
         source
     }
 
@@ -221,7 +216,7 @@ impl Source {
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        self.told(|_, _| None);
+        self.passes_on(|_, _| None);
         self.health.lock().state().0
     }
 
@@ -240,9 +235,36 @@ impl Source {
         *self.round_trip.lock()
     }
 
-    /// Whether a request may be sent: to a source that is out, only now and then.
-    pub fn admits(&self) -> bool {
-        self.health.lock().admits(fastrand::f64(), Instant::now())
+    /// Where it stands, and what came of the latest requests.
+    pub(crate) fn stands(&self) -> (State, Tally) {
+        let mut health = self.health.lock();
+        (health.state().0, health.tally(Instant::now()))
+    }
+
+    /// Whether the way to it decides who is asked, and is not known.
+    pub(crate) fn wants_round_trip(&self) -> bool {
+        self.peers.geography.is_some() && self.round_trip().is_none()
+    }
+
+    /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, of whoever was
+    /// not tried for longest; `rest` are the others whose turn it may be.
+    pub(crate) fn admits(&self, rest: &[Arc<Self>]) -> bool {
+        if self.state().is_in() {
+            return true;
+        }
+        let mine = *self.tried.lock();
+        let mut others = rest.iter().filter(|other| !other.state().is_in());
+        let is_turn = others.all(|other| *other.tried.lock() >= mine);
+        let may_try = is_turn && self.peers.admit_trial();
+        if may_try {
+            *self.tried.lock() = Some(Instant::now());
+        }
+        may_try
+    }
+
+    /// What it has told of those behind it.
+    pub(crate) fn told(&self) -> &Told {
+        &self.told
     }
 
     /// What was wrong with it when it went out.
@@ -286,19 +308,25 @@ impl Source {
                 self.is_away(took);
             }
         }
-        self.told(|health, now| health.answers(sent.unwrap_or(now), now));
+        self.passes_on(|health, now| health.answers(sent.unwrap_or(now), now));
+    }
+
+    /// It has held a request for as long as it may and has nothing new to say.
+    pub(crate) fn tells_nothing(&self, site: &Arc<str>) {
+        self.told.tells(site, Instant::now());
     }
 
     /// It answers that somebody behind it has failed.
-    pub(crate) fn tells_of(&self, trouble: Trouble) {
+    pub(crate) fn tells_of(&self, trouble: Trouble, site: &Arc<str>) {
+        self.told.tells(site, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.peers.beside(self);
-        self.told(|health, now| health.told_of(trouble, others, fastrand::f64(), now));
+        self.passes_on(|health, now| health.told_of(trouble, others, fastrand::f64(), now));
     }
 
     /// It has answered, to the last byte.
     pub(crate) fn went_well(&self) {
-        self.told(|health, now| {
+        self.passes_on(|health, now| {
             health.went_well(now);
             None
         });
@@ -314,7 +342,7 @@ impl Source {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
         let others = self.peers.beside(self);
-        self.told(|health, now| health.went_badly(trouble, others, fastrand::f64(), now));
+        self.passes_on(|health, now| health.went_badly(trouble, others, fastrand::f64(), now));
     }
 
     /// The way to it and back took so long.
@@ -340,17 +368,18 @@ impl Source {
                 self.counts.failed_probes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.told(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
+        self.passes_on(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
     }
 
     /// Tells its health something, if only that time has passed. One line is logged for each change.
-    fn told(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
+    fn passes_on(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
         let now = Instant::now();
         let changes = {
             let mut health = self.health.lock();
             [health.passes(now), tell(&mut health, now)]
         };
         for change in changes.into_iter().flatten() {
+            self.peers.have_changed();
             self.log(change);
         }
     }
@@ -367,7 +396,7 @@ impl Source {
 
     /// What it tells of itself.
     pub fn report(&self) -> Report {
-        self.told(|_, _| None);
+        self.passes_on(|_, _| None);
         let now = Instant::now();
         let ((state, since, why), failures_in_a_row) = {
             let health = self.health.lock();
@@ -427,37 +456,6 @@ impl Source {
     /// Where it is, for a probe that only connects.
     pub(crate) async fn socket_address(&self) -> Result<std::net::SocketAddr, Trouble> {
         self.resolver.address(self.spec.options.deadlines.connect).await
-    }
-}
-
-impl Peers {
-    pub(crate) fn new(geography: Option<Geography>) -> Self {
-        Self { all: RwLock::default(), geography }
-    }
-
-    /// What came of the requests to the others, and whether the pool can do without `one`: another one must be there,
-    /// and no more than their share may be ejected.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a pool has far fewer members than an f64 can count"
-    )]
-    fn beside(&self, one: &Source) -> Others {
-        let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
-        let now = Instant::now();
-        let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
-        for other in all.iter().filter(|other| !std::ptr::eq(&raw const ***other, one)) {
-            let mut health = other.health.lock();
-            tally = tally.and(health.tally(now));
-            match health.state().0 {
-                State::Up | State::Returning => is_left += 1,
-                State::Ejected => ejected += 1,
-                State::Down => {}
-            }
-        }
-        let ejected_max = (all.len() as f64 * one.spec.options.rules.ejected_max).floor().max(1.0) as usize;
-        Others { tally, can_spare: is_left > 0 && ejected < ejected_max }
     }
 }
 

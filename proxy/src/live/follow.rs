@@ -32,8 +32,10 @@ struct Follower {
     sent: HeaderMap,
 }
 
-/// Nobody who watches lets so many target durations pass without asking.
-const DESERTED_AFTER_PACES: u32 = 2;
+/// Nobody who watches lets so much time pass without asking.
+pub(super) fn watching(media: &Media) -> Duration {
+    media.pace() * 2
+}
 
 impl Follower {
     async fn run(self) {
@@ -43,7 +45,7 @@ impl Follower {
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
             tokio::select! {
                 () = draining.cancelled() => return,
-                () = self.stream.deserted(media.pace() * DESERTED_AFTER_PACES) => return,
+                () = self.stream.deserted(watching(&media)) => return,
                 moved = self.next(&media, in_vain) => in_vain = if moved { 0 } else { in_vain + 1 },
             }
         }

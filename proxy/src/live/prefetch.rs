@@ -9,6 +9,7 @@ use tidegate_cache::{Answer, Key, Lookup, Ticket, Witness};
 use tidegate_hls::{Announced, ByteRange, Media, What};
 
 use super::Stream;
+use super::follow::watching;
 use crate::metrics::Live;
 use crate::request::{self, Errand, Request};
 use crate::slice::Slice;
@@ -23,6 +24,7 @@ pub(crate) fn announced(
     news: &[Announced],
     sent: &HeaderMap,
 ) {
+    let is_watched = stream.media().is_some_and(|media| stream.is_watched(watching(&media)));
     let has_parts = news.iter().any(|announced| announced.what == What::Part);
     for announced in news {
         let Some(request) = asks_for(playlist, announced) else { continue };
@@ -34,7 +36,7 @@ pub(crate) fn announced(
         // A segment that was announced part by part is asked for by few: by those who come late.
         let is_wanted = !(has_parts && announced.what == What::Segment)
             && (request.slice.is_some() || is_whole(announced));
-        if is_wanted && playlist.site.prefetch {
+        if is_wanted && is_watched && playlist.site.prefetch {
             fetch(tier, stream, request, sent);
         }
     }

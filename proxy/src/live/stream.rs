@@ -32,8 +32,10 @@ pub(crate) struct Stream {
     usual_bytes: AtomicU64,
     /// Requests that are being served.
     attending: AtomicUsize,
-    /// When somebody last asked.
-    asked: Mutex<Instant>,
+    /// Those among them that come from tiers which ask others first.
+    aside: AtomicUsize,
+    /// When anybody else last asked.
+    asked: Mutex<Option<Instant>>,
     followed: AtomicBool,
     /// The source that is gone round for this stream, and only for this one.
     detour: Mutex<Option<Detour>>,
@@ -53,7 +55,8 @@ pub(crate) enum Arrival {
 }
 
 impl Stream {
-    pub(super) fn new(began: Instant) -> Self {
+    /// Not known yet; `is_aside`: whoever asks for it asks others first.
+    pub(super) fn new(began: Instant, is_aside: bool) -> Self {
         Self {
             began,
             timeline: Mutex::default(),
@@ -64,7 +67,8 @@ impl Stream {
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
-            asked: Mutex::new(Instant::now()),
+            aside: AtomicUsize::new(0),
+            asked: Mutex::new((!is_aside).then(Instant::now)),
             followed: AtomicBool::new(false),
             detour: Mutex::new(None),
         }
@@ -219,21 +223,31 @@ impl Stream {
     }
 
     /// Somebody asks for it; the guard is kept until the answer is out.
-    pub(crate) fn attend(self: &Arc<Self>) -> Attending {
+    pub(crate) fn attend(self: &Arc<Self>, is_aside: bool) -> Attending {
         self.attending.fetch_add(1, Ordering::AcqRel);
-        Attending(Arc::clone(self))
+        if is_aside {
+            self.aside.fetch_add(1, Ordering::AcqRel);
+        }
+        Attending { stream: Arc::clone(self), is_aside }
     }
 
     /// Waits until nobody has asked for `period`.
     pub(super) async fn deserted(&self, period: Duration) {
         loop {
             let busy = self.attending.load(Ordering::Acquire) > 0;
-            let until = if busy { Instant::now() } else { *self.asked.lock() } + period;
-            if until <= Instant::now() {
+            let asked = if busy { Some(Instant::now()) } else { *self.asked.lock() };
+            let Some(until) = asked.map(|asked| asked + period).filter(|until| *until > Instant::now())
+            else {
                 return;
-            }
+            };
             tokio::time::sleep_until(until).await;
         }
+    }
+
+    /// Whether somebody watches it here: not only tiers that ask others first.
+    pub(super) fn is_watched(&self, period: Duration) -> bool {
+        self.attending.load(Ordering::Acquire) > self.aside.load(Ordering::Acquire)
+            || self.asked.lock().is_some_and(|asked| asked.elapsed() < period)
     }
 
     /// Whether the caller is the one to follow it from now on.
@@ -275,11 +289,18 @@ const ITSELF: u32 = 50;
 
 /// A request for the playlist that is being served.
 #[derive(Debug)]
-pub(crate) struct Attending(Arc<Stream>);
+pub(crate) struct Attending {
+    stream: Arc<Stream>,
+    is_aside: bool,
+}
 
 impl Drop for Attending {
     fn drop(&mut self) {
-        *self.0.asked.lock() = Instant::now();
-        self.0.attending.fetch_sub(1, Ordering::AcqRel);
+        if self.is_aside {
+            self.stream.aside.fetch_sub(1, Ordering::AcqRel);
+        } else {
+            *self.stream.asked.lock() = Some(Instant::now());
+        }
+        self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }
 }

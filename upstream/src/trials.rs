@@ -1,0 +1,56 @@
+//! When those who are out are tried all the same.
+//!
+//! A wrong belief must not cost an answer, so whoever is out is asked now and then when there is nobody else. That is
+//! settled for the pool and not for each source: when everybody is gone, requests go out at the pace at which one
+//! server would be tried, however many there are, and find it out soon when one is back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The trials of one pool.
+#[derive(Debug, Default)]
+pub(crate) struct Trials {
+    next: Option<Instant>,
+    pauses: u32,
+}
+
+/// The pause after the first trial; the one after the next is twice as long, and so on.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Somebody is tried at least this often, if somebody asks.
+const PAUSE_MAX: Duration = Duration::from_secs(4);
+
+impl Trials {
+    /// Whether somebody may be tried now. `chance` is a number from 0 to 1 that no other node is likely to draw: nodes
+    /// that lost the same server do not try it together.
+    pub(crate) fn admit(&mut self, chance: f64, now: Instant) -> bool {
+        if self.next.is_some_and(|next| now < next) {
+            return false;
+        }
+        let pause = PAUSE.saturating_mul(1 << self.pauses.min(8)).min(PAUSE_MAX);
+        self.pauses = self.pauses.saturating_add(1);
+        self.next = Some(now + pause.mul_f64(f64::midpoint(1.0, chance)));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(chance: f64) -> Vec<u64> {
+        let (mut trials, began) = (Trials::default(), Instant::now());
+        let tried = |step: &u64| trials.admit(chance, began + Duration::from_millis(*step));
+        (0..14_000).step_by(10).filter(tried).collect()
+    }
+
+    #[test]
+    fn trials_come_ever_more_rarely_up_to_a_bound() {
+        assert_eq!(moments(1.0), [0, 200, 600, 1400, 3000, 6200, 10_200]);
+    }
+
+    #[test]
+    fn nodes_wait_differently_and_none_less_than_half_as_long() {
+        assert_eq!(moments(0.0), [0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100, 11_100, 13_100]);
+    }
+}
