@@ -32,7 +32,7 @@ pub(crate) struct Gate {
 
 /// A request that is in flight, until this goes.
 #[derive(Debug)]
-pub(crate) struct Passed(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
+pub struct Passed(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
 
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {

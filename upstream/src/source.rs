@@ -276,8 +276,12 @@ impl Source {
         self.spec.options.trust.connector()
     }
 
-    /// Waits for a place among its requests.
-    pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
+    /// Waits for a place among its requests, which is taken until what is returned goes. `is_held`: the request is one that
+    /// waits by its nature, and is no load meanwhile.
+    ///
+    /// # Errors
+    /// When its queue is full, or the wait takes too long.
+    pub async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
         let passed = self.gate.pass(is_held).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -356,7 +360,8 @@ impl Source {
         }
     }
 
-    pub(crate) fn probed(&self, result: Result<Option<Duration>, Trouble>) {
+    /// A probe came back, with the round-trip time where the answer shows it, or failed.
+    pub fn probed(&self, result: Result<Option<Duration>, Trouble>) {
         match result {
             Ok(took) => {
                 self.counts.good_probes.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,45 @@
+//! How Tidegate grows: what machines an audience needs, and what tiers of 10, 100 and 1,000 edges ask each other.
+//!
+//! `scaling [write] [name=value ...]` prints the tables of docs/scaling.md, or writes them into it. Nothing here measures
+//! anything or opens a socket. The capacity model is arithmetic (`capacity.rs`, `example.rs`) on figures that the benchmark
+//! has measured (`inputs.rs`). The simulation (`rounds.rs`) lets edges ask: whom, is decided by the pools, the health, the
+//! hash and the bounds of `tidegate-upstream` themselves (`network.rs`), with the defaults of an edge.
+//!
+//! Where to begin: `rounds.rs`, then `tiers.rs`.
+
+mod audience;
+mod capacity;
+mod catalogue;
+mod example;
+mod inputs;
+mod network;
+mod page;
+mod rounds;
+mod tally;
+mod text;
+mod tiers;
+
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use inputs::Inputs;
+use page::Part;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let writes = arguments.first().is_some_and(|first| first == "write");
+    if writes {
+        arguments.remove(0);
+    }
+    let inputs = Inputs::parse(&arguments)?;
+    if writes {
+        return page::write(&inputs).await;
+    }
+    for part in Part::ALL {
+        let text = part.write(&inputs).await?;
+        writeln!(std::io::stdout().lock(), "{}:\n\n{text}", part.name())?;
+    }
+    Ok(())
+}

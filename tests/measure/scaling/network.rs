@@ -1,0 +1,155 @@
+//! The shields, as the edges of each region see them: real pools of the edge's real defaults, without a socket.
+//!
+//! Edges of one region that see the same shields healthy are alike, except for what each of them has in flight. So there is one
+//! pool for each region, and the edges use it one after the other: what one of them has in flight is over before the next
+//! one begins.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use tidegate_edge::Config;
+use tidegate_proxy::config::{NodeName, Server};
+use tidegate_upstream::gate::Passed;
+use tidegate_upstream::{
+    Address, Bound, Candidates, Coordinates, Order, Pool, Source, Trouble, Viewpoint, World,
+};
+
+/// Regions with their places: Frankfurt, Virginia, Singapore.
+const REGIONS: [(&str, f64, f64); 3] = [("eu", 50.11, 8.68), ("us", 39.04, -77.49), ("ap", 1.35, 103.82)];
+
+/// A shield by its number; those of the first region come first.
+pub(crate) type ShieldId = usize;
+
+/// How many regions there are, and how many shields in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// One to three.
+    pub(crate) regions: u32,
+    /// At least one.
+    pub(crate) shields: u32,
+}
+
+/// All regions' views of all shields.
+pub(crate) struct Network {
+    size: Size,
+    views: Vec<View>,
+}
+
+/// What the edges of one region see.
+struct View {
+    candidates: Candidates,
+    ids: HashMap<Arc<str>, ShieldId>,
+    sources: Vec<Arc<Source>>,
+}
+
+impl Size {
+    /// All shields.
+    pub(crate) fn all(self) -> u32 {
+        self.regions * self.shields
+    }
+
+    /// The same number, for those who count with places.
+    pub(crate) fn regions_count(self) -> usize {
+        usize::try_from(self.regions).unwrap_or_default()
+    }
+
+    /// The region of a shield.
+    pub(crate) fn region_of(self, shield: ShieldId) -> usize {
+        shield / usize::try_from(self.shields.max(1)).unwrap_or(1)
+    }
+}
+
+impl Network {
+    /// All shields are up.
+    pub(crate) fn new(size: Size) -> Result<Self> {
+        let config = Config::default();
+        let names: Vec<&str> = places(size).map(|(name, ..)| name).collect();
+        let views = names.iter().map(|name| View::new(size, name, &config)).collect::<Result<_>>()?;
+        Ok(Self { size, views })
+    }
+
+    /// The same, after all edges have found out that these shields are down.
+    pub(crate) fn without(size: Size, lost: &[ShieldId]) -> Result<Self> {
+        let network = Self::new(size)?;
+        let fall = Config::default().upstream.probe.fall;
+        for view in &network.views {
+            for shield in lost {
+                let source = view.sources.get(*shield).context("a shield of that number")?;
+                for _ in 0..fall {
+                    source.probed(Err(Trouble::Refused));
+                }
+                ensure!(!source.state().is_in(), "{} is down", source.name());
+            }
+        }
+        Ok(network)
+    }
+
+    /// How large it is.
+    pub(crate) fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Whom an edge of `region` asks for `key`, and the request's place among those in flight. `None` where nobody is up.
+    pub(crate) async fn ask(
+        &self,
+        region: usize,
+        key: &str,
+        is_held: bool,
+    ) -> Result<Option<(ShieldId, Passed)>> {
+        let view = self.views.get(region).context("a region of that number")?;
+        let candidates = view.candidates.for_key(key);
+        let Some(source) = candidates.first().filter(|source| source.state().is_in()) else {
+            return Ok(None);
+        };
+        let id = view.ids.get(source.name()).context("a shield of ours")?;
+        Ok(Some((*id, source.pass(is_held).await?)))
+    }
+
+    /// A request of an edge of `region` that was under way before, to a shield that is still there.
+    pub(crate) async fn goes_on(&self, region: usize, shield: ShieldId, is_held: bool) -> Result<Passed> {
+        let view = self.views.get(region).context("a region of that number")?;
+        let source = view.sources.get(shield).context("a shield of that number")?;
+        Ok(source.pass(is_held).await?)
+    }
+}
+
+impl View {
+    fn new(size: Size, region: &str, config: &Config) -> Result<Self> {
+        let trust = config.upstream.trust(0)?;
+        let options = || config.upstream.options(true, &trust);
+        let shields = places(size).zip(1..).flat_map(|((name, ..), network): (_, u32)| {
+            (1..=size.shields).map(move |shield| (name, format!("http://10.{network}.0.{shield}:8081")))
+        });
+        let specs = shields.map(|(region, url)| {
+            let url: Address = url.parse()?;
+            Ok(Server::at(url).in_region(NodeName::literal(region)).tier(options()))
+        });
+        let specs = specs.collect::<Result<Vec<_>>>()?;
+        let ids =
+            specs.iter().enumerate().map(|(id, spec)| (Arc::from(spec.address.to_string()), id)).collect();
+        let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
+        let viewpoint = Viewpoint { region: Some(region.to_owned()), ..Viewpoint::default() };
+        let pool = Pool::new(
+            Order::Hash(bound, World { viewpoint, places: coordinates(size)? }),
+            specs,
+            config.upstream.budget(),
+        );
+        let candidates = Candidates::of(vec![pool]);
+        let mut view = Self { sources: Vec::new(), ids, candidates };
+        view.sources = view.candidates.for_key("");
+        view.sources.sort_by_key(|source| view.ids.get(source.name()).copied());
+        Ok(view)
+    }
+}
+
+fn places(size: Size) -> impl Iterator<Item = (&'static str, f64, f64)> {
+    REGIONS.into_iter().take(usize::try_from(size.regions).unwrap_or(usize::MAX))
+}
+
+fn coordinates(size: Size) -> Result<BTreeMap<String, Coordinates>> {
+    let place = |(name, latitude, longitude): (&str, f64, f64)| {
+        Ok((name.to_owned(), Coordinates::new(latitude, longitude)?))
+    };
+    places(size).map(place).collect()
+}
