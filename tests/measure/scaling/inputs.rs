@@ -71,7 +71,7 @@ fields! {
     segment_s = 4.0, "seconds of a segment", "your stream";
     window_s = 60.0, "seconds that the playlist lists", "your stream";
     viewers = 1_000_000.0, "viewers at once", "your audience";
-    channels = 20.0, "channels at once, each in five renditions", "your programme";
+    channels = 10.0, "channels at once, each in five renditions", "your programme";
     regions = 3.0, "regions", "your choice, one to three";
     connections_max = 20_000.0, "connections of an edge, one for each viewer", "`listen.connections_max`, its default";
     cores = 8.0, "cores of an edge or a shield", "your machines";
@@ -93,8 +93,12 @@ impl Inputs {
             }
             *(field.of)(&mut inputs) = value;
         }
-        if inputs.regions > 3.0 {
+        if inputs.regions > 3.0 || inputs.regions.fract() > 0.0 {
             bail!("regions: one to three");
+        }
+        // What is larger takes the simulation hours.
+        if inputs.viewers > 20_000_000.0 || inputs.channels > 1000.0 {
+            bail!("at most 20 million viewers and 1000 channels");
         }
         Ok(inputs)
     }
@@ -142,7 +146,16 @@ mod tests {
 
     #[test]
     fn what_is_no_figure_is_refused() {
-        for wrong in ["large_us", "large=5", "cores=many", "cores=0", "cores=inf", "regions=4"] {
+        for wrong in [
+            "large_us",
+            "large=5",
+            "cores=many",
+            "cores=0",
+            "cores=inf",
+            "regions=4",
+            "regions=1.5",
+            "viewers=1e9",
+        ] {
             assert!(parse(&[wrong]).is_err(), "{wrong}");
         }
     }

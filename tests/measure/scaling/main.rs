@@ -24,7 +24,6 @@ use std::io::Write as _;
 use anyhow::Result;
 
 use inputs::Inputs;
-use page::Part;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -33,12 +32,12 @@ async fn main() -> Result<()> {
     if writes {
         arguments.remove(0);
     }
-    let inputs = Inputs::parse(&arguments)?;
+    let mut texts = page::model(&Inputs::parse(&arguments)?).await?;
+    texts.extend(page::simulation().await?);
     if writes {
-        return page::write(&inputs).await;
+        return page::write(&texts);
     }
-    for part in Part::ALL {
-        let text = part.write(&inputs).await?;
+    for (part, text) in texts {
         writeln!(std::io::stdout().lock(), "{}:\n\n{text}", part.name())?;
     }
     Ok(())

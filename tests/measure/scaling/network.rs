@@ -12,7 +12,7 @@ use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
 use tidegate_upstream::gate::Passed;
 use tidegate_upstream::{
-    Address, Bound, Candidates, Coordinates, Order, Pool, Source, Trouble, Viewpoint, World,
+    Address, Bound, Candidates, Coordinates, Order, Pool, Source, Trouble, Trust, Viewpoint, World,
 };
 
 /// Regions with their places: Frankfurt, Virginia, Singapore.
@@ -65,7 +65,8 @@ impl Network {
     pub(crate) fn new(size: Size) -> Result<Self> {
         let config = Config::default();
         let names: Vec<&str> = places(size).map(|(name, ..)| name).collect();
-        let views = names.iter().map(|name| View::new(size, name, &config)).collect::<Result<_>>()?;
+        let trust = config.upstream.trust(0)?;
+        let views = names.iter().map(|name| View::new(size, name, &config, &trust)).collect::<Result<_>>()?;
         Ok(Self { size, views })
     }
 
@@ -115,9 +116,8 @@ impl Network {
 }
 
 impl View {
-    fn new(size: Size, region: &str, config: &Config) -> Result<Self> {
-        let trust = config.upstream.trust(0)?;
-        let options = || config.upstream.options(true, &trust);
+    fn new(size: Size, region: &str, config: &Config, trust: &Arc<Trust>) -> Result<Self> {
+        let options = || config.upstream.options(true, trust);
         let shields = places(size).zip(1..).flat_map(|((name, ..), network): (_, u32)| {
             (1..=size.shields).map(move |shield| (name, format!("http://10.{network}.0.{shield}:8081")))
         });

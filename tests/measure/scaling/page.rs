@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::example::Plan;
 use crate::inputs::Inputs;
-use crate::tiers::{self, Scenes};
+use crate::tiers::{self, Tables};
 
 /// One part of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +23,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Inputs,
-        Self::Answers,
-        Self::Viewers,
-        Self::Memory,
-        Self::Well,
-        Self::WithoutAShield,
-        Self::WithoutARegion,
-        Self::Channels,
-        Self::Example,
-    ];
-
     /// Its name in the comments.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -48,20 +36,6 @@ impl Part {
             Self::Channels => "channels",
             Self::Example => "example",
         }
-    }
-
-    pub(crate) async fn write(self, inputs: &Inputs) -> Result<String> {
-        Ok(match self {
-            Self::Inputs => inputs.table(),
-            Self::Answers => inputs.answers(),
-            Self::Viewers => inputs.viewers_table(),
-            Self::Memory => inputs.memory_table(),
-            Self::Well => Scenes::new().well().await?,
-            Self::WithoutAShield => Scenes::new().without_a_shield().await?,
-            Self::WithoutARegion => Scenes::new().without_a_region().await?,
-            Self::Channels => tiers::by_channels().await?,
-            Self::Example => Plan::new(inputs).steps().await?,
-        })
     }
 
     /// What stands in `page` between this part's comments, and what is before and behind it.
@@ -82,13 +56,37 @@ pub(crate) fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/scaling.md")
 }
 
+/// A part, and what it says.
+type Text = (Part, String);
+
+/// What arithmetic says.
+pub(crate) async fn model(inputs: &Inputs) -> Result<Vec<Text>> {
+    Ok(vec![
+        (Part::Inputs, inputs.table()),
+        (Part::Answers, inputs.answers()),
+        (Part::Viewers, inputs.viewers_table()),
+        (Part::Memory, inputs.memory_table()),
+        (Part::Example, Plan::new(inputs).steps().await?),
+    ])
+}
+
+/// What is simulated, whatever is given.
+pub(crate) async fn simulation() -> Result<Vec<Text>> {
+    let Tables { well, without_a_shield, without_a_region } = Tables::simulate().await?;
+    Ok(vec![
+        (Part::Well, well),
+        (Part::WithoutAShield, without_a_shield),
+        (Part::WithoutARegion, without_a_region),
+        (Part::Channels, tiers::by_channels().await?),
+    ])
+}
+
 /// Writes all parts into the page.
-pub(crate) async fn write(inputs: &Inputs) -> Result<()> {
+pub(crate) fn write(texts: &[Text]) -> Result<()> {
     let mut page = std::fs::read_to_string(file()).context("docs/scaling.md")?;
-    for part in Part::ALL {
-        let text = part.write(inputs).await?;
+    for (part, text) in texts {
         let [before, _, behind] = part.find(&page)?;
-        page = [before, &text, behind].concat();
+        page = [before, text, behind].concat();
     }
     std::fs::write(file(), page).context("docs/scaling.md")
 }
@@ -97,35 +95,23 @@ pub(crate) async fn write(inputs: &Inputs) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// Each of the slow parts is a test of its own, so that they run beside each other.
-    async fn assert_true(part: Part) {
+    fn assert_stand_in_the_page(texts: &[Text]) {
         let page = std::fs::read_to_string(file()).unwrap();
-        let [_, text, _] = part.find(&page).unwrap();
-        let written = part.write(&Inputs::default()).await.unwrap();
-        assert_eq!(text, written, "run `cargo run -q --release -p tidegate-tests --bin scaling write`");
-    }
-
-    #[tokio::test]
-    async fn the_page_has_the_model_that_this_program_computes() {
-        for part in [Part::Inputs, Part::Answers, Part::Viewers, Part::Memory, Part::Channels, Part::Example]
-        {
-            assert_true(part).await;
+        for (part, text) in texts {
+            let [_, shown, _] = part.find(&page).unwrap();
+            let command = "cargo run -q --release -p tidegate-tests --bin scaling write";
+            assert_eq!(shown, text, "{part:?}: to write it anew, run {command}");
         }
     }
 
     #[tokio::test]
+    async fn the_page_has_the_model_as_it_is_computed() {
+        assert_stand_in_the_page(&model(&Inputs::default()).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn the_page_has_the_tiers_as_they_are_simulated() {
-        assert_true(Part::Well).await;
-    }
-
-    #[tokio::test]
-    async fn the_page_has_the_loss_of_a_shield_as_it_is_simulated() {
-        assert_true(Part::WithoutAShield).await;
-    }
-
-    #[tokio::test]
-    async fn the_page_has_the_loss_of_a_region_as_it_is_simulated() {
-        assert_true(Part::WithoutARegion).await;
+        assert_stand_in_the_page(&simulation().await.unwrap());
     }
 
     #[test]

@@ -4,100 +4,81 @@ use anyhow::{Context as _, Result};
 
 use crate::network::{Network, ShieldId, Size};
 use crate::rounds::{Owners, Round, Scene};
-use crate::tally::Spread;
-use crate::text::{count, whole};
+use crate::tally::{Spread, Tally};
+use crate::text::whole;
 
-/// Edges and regions.
-const SIZES: [(u32, u32); 9] =
-    [(10, 1), (10, 2), (10, 3), (100, 1), (100, 2), (100, 3), (1000, 1), (1000, 2), (1000, 3)];
-const CHANNELS: u32 = 20;
+/// Edges, regions, and shields of a region.
+const SIZES: [(u32, u32, u32); 9] = [
+    (10, 1, 2),
+    (10, 2, 2),
+    (10, 3, 2),
+    (100, 1, 4),
+    (100, 2, 4),
+    (100, 3, 4),
+    (1000, 1, 17),
+    (1000, 2, 9),
+    (1000, 3, 6),
+];
+const CHANNELS: u32 = 10;
 const VIEWERS_OF_AN_EDGE: u32 = 1000;
-/// For so many edges a region has a shield, and never fewer than two.
-const EDGES_OF_A_SHIELD: u32 = 30;
 
-/// The scenes for 10, 100 and 1,000 edges: making them takes a while.
-pub(crate) struct Scenes([(u32, Scene); 3]);
-
-/// A region's shields: one for so many edges, two at least.
-fn size(edges: u32, regions: u32) -> Size {
-    let shields = count(f64::from(edges) / f64::from(regions) / f64::from(EDGES_OF_A_SHIELD)).max(2);
-    Size { regions, shields }
+/// For each size, what is asked while everything is well, and what changes when shields are lost.
+pub(crate) struct Tables {
+    pub(crate) well: String,
+    pub(crate) without_a_shield: String,
+    pub(crate) without_a_region: String,
 }
 
-impl Scenes {
-    pub(crate) fn new() -> Self {
-        Self([10, 100, 1000].map(|edges| (edges, Scene::new(CHANNELS, edges, VIEWERS_OF_AN_EDGE))))
-    }
-
-    fn of(&self, edges: u32) -> Result<&Scene> {
-        let scene = self.0.iter().find(|(of, _)| *of == edges);
-        scene.map(|(_, scene)| scene).context("a scene of that size")
-    }
-
-    /// While everything is well.
-    pub(crate) async fn well(&self) -> Result<String> {
-        let mut table = vec!["| edges | regions | shields of a region | objects | requests of all edges | of one edge | origin requests | for each object | of a shield: requests | busiest / mean | Mbit/s | busiest / mean |\n\
-                         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n".to_owned()];
-        for (edges, regions) in SIZES {
-            let size = size(edges, regions);
-            let tally = self.of(edges)?.round(&Network::new(size)?).await?.tally;
-            let (requests, traffic) = (tally.requests(everybody), tally.traffic(everybody));
-            table.push(format!(
-                "| {edges} | {regions} | {} | {} | {} | {} | {} | {:.2} | {} | {:.2} | {} | {:.2} |\n",
-                size.shields,
-                tally.objects(),
-                whole(tally.edges.into()),
-                whole(f64::from(tally.edges) / f64::from(edges)),
-                tally.origin,
-                tally.amplification(),
-                whole(requests.mean),
-                requests.imbalance(),
-                whole(traffic.mean),
-                traffic.imbalance(),
-            ));
+impl Tables {
+    pub(crate) async fn simulate() -> Result<Self> {
+        let mut tables = Self {
+            well: WELL.to_owned(),
+            without_a_shield: format!(
+                "| edges | regions | shields of a region | keys moved | those of the lost shield | {CHANGE}\n\
+                 |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+            ),
+            without_a_region: format!(
+                "| edges | regions | shields of a region | {CHANGE}\n|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+            ),
+        };
+        for (edges, regions, shields) in SIZES {
+            let scene = Scene::new(CHANNELS, edges, VIEWERS_OF_AN_EDGE);
+            let network = Network::new(Size { regions, shields })?;
+            let round = scene.round(&network).await?;
+            let name = format!("| {edges} | {regions} | {shields} |");
+            tables.well.extend([name.clone(), well(&round.tally, edges)]);
+            let busiest = round.tally.busiest().context("a shield")?;
+            let change = Change::after(&scene, &network, &round, &[busiest]).await?;
+            let moved = change.moved_keys(network.size().region_of(busiest), busiest);
+            tables.without_a_shield.extend([name.clone(), moved, change.cells()]);
+            if regions > 1 {
+                let region: Vec<ShieldId> = (0..usize::try_from(shields)?).collect();
+                let change = Change::after(&scene, &network, &round, &region).await?;
+                tables.without_a_region.extend([name, change.cells()]);
+            }
         }
-        Ok(table.concat())
+        Ok(tables)
     }
+}
 
-    /// The busiest shield is lost.
-    pub(crate) async fn without_a_shield(&self) -> Result<String> {
-        let mut table = vec![format!(
-            "| edges | regions | shields of a region | keys moved | those of the lost shield | {CHANGE}\n\
-             |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
-        )];
-        for (edges, regions) in SIZES {
-            let (scene, size) = (self.of(edges)?, size(edges, regions));
-            let network = Network::new(size)?;
-            let before = scene.round(&network).await?;
-            let lost = before.tally.busiest().context("a shield")?;
-            let change = Change::after(scene, &network, &before, &[lost]).await?;
-            let (keys, own) = change.moved_keys(size.region_of(lost), lost);
-            table.push(format!(
-                "| {edges} | {regions} | {} | {:.1} % | {:.1} % | {}\n",
-                size.shields,
-                100.0 * keys,
-                100.0 * own,
-                change.cells()
-            ));
-        }
-        Ok(table.concat())
-    }
+const WELL: &str = "| edges | regions | shields of a region | objects | requests of all edges | of one edge | origin requests | for each object | of a shield: requests | busiest / mean | Mbit/s | busiest / mean |\n\
+                    |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
-    /// All shields of the first region are lost; its edges are still there.
-    pub(crate) async fn without_a_region(&self) -> Result<String> {
-        let mut table = vec![format!(
-            "| edges | regions | shields of a region | {CHANGE}\n|---:|---:|---:|---:|---:|---:|---:|---:|\n"
-        )];
-        for (edges, regions) in SIZES.into_iter().filter(|(_, regions)| *regions > 1) {
-            let (scene, size) = (self.of(edges)?, size(edges, regions));
-            let lost: Vec<ShieldId> = (0..usize::try_from(size.shields)?).collect();
-            let network = Network::new(size)?;
-            let before = scene.round(&network).await?;
-            let change = Change::after(scene, &network, &before, &lost).await?;
-            table.push(format!("| {edges} | {regions} | {} | {}\n", size.shields, change.cells()));
-        }
-        Ok(table.concat())
-    }
+/// The columns of [`WELL`] behind the size.
+fn well(tally: &Tally, edges: u32) -> String {
+    let (requests, traffic) = (tally.requests(everybody), tally.traffic(everybody));
+    format!(
+        " {} | {} | {} | {} | {:.2} | {} | {:.2} | {} | {:.2} |\n",
+        tally.objects(),
+        whole(tally.edges.into()),
+        whole(f64::from(tally.edges) / f64::from(edges)),
+        tally.origin,
+        tally.amplification(),
+        whole(requests.mean),
+        requests.imbalance(),
+        whole(traffic.mean),
+        traffic.imbalance(),
+    )
 }
 
 /// From few renditions to more than an edge has in flight without looking at its shields' loads.
@@ -149,18 +130,19 @@ impl Change {
     }
 
     /// Of the keys of a region, the shares of those that have another owner now, and of those that were the lost one's.
-    fn moved_keys(&self, region: usize, lost: ShieldId) -> (f64, f64) {
+    fn moved_keys(&self, region: usize, lost: ShieldId) -> String {
         let [before, after] = &self.owners;
         let keys = || before.iter().filter(|((of, _), _)| *of == region);
-        let share = |count: usize| share(count, keys().count());
+        let share = |count: usize| 100.0 * share(count, keys().count());
         let moved = keys().filter(|(key, shield)| after.get(key) != Some(shield)).count();
-        (share(moved), share(keys().filter(|(_, shield)| **shield == lost).count()))
+        let own = keys().filter(|(_, shield)| **shield == lost).count();
+        format!(" {:.1} % | {:.1} % |", share(moved), share(own))
     }
 
     fn cells(&self) -> String {
         let (usual, added) = self.origin;
         format!(
-            "{added} | {:.1} % | {:.2} | {:.2} | {:.2} |",
+            " {added} | {:.1} % | {:.2} | {:.2} | {:.2} |\n",
             100.0 * f64::from(added) / f64::from(usual),
             self.amplification,
             self.requests.1.max / self.requests.0.max,
