@@ -152,17 +152,9 @@ class Track {
     const text = await this.player.patiently(() => fetchPlaylist(address + query, type, this.player.tags()));
     // The track may have gone over to another variant meanwhile.
     if (address !== this.address) return true;
-    if (text !== undefined) this.accept(this.read(text, address), blocks);
+    if (text !== undefined) this.accept(readMedia(text, address), blocks);
     this.wake();
     return text !== undefined;
-  }
-
-  /** What does not change is not read again. */
-  read(text, address) {
-    const before = this.media?.address === address ? this.media : undefined;
-    if (before && text === this.text) return before;
-    this.text = text;
-    return parse(text, address, before).media;
   }
 
   accept(media, blocks) {
@@ -274,6 +266,18 @@ class Track {
     return listed.date + parts.reduce((sum, { duration }) => sum + duration * 1000, 0);
   }
 }
+
+/** What does not change, or what another player of the same virtual user has read, is not read again. */
+function readMedia(text, address) {
+  const before = read.get(address);
+  if (before?.text === text) return before.media;
+  const { media } = parse(text, address, before?.media);
+  read.set(address, { text, media });
+  return media;
+}
+
+// By address: as many as there are renditions at the edges that a virtual user asks.
+const read = new Map();
 
 /** Seconds. */
 export function now() {

@@ -24,7 +24,7 @@ export function run(scenario) {
     options: {
       scenarios: {
         players: {
-          executor: "per-vu-iterations", vus: plan.players, iterations: 1, maxDuration: `${plan.seconds + GRACE}s`,
+          executor: "per-vu-iterations", vus: plan.groups, iterations: 1, maxDuration: `${plan.seconds + GRACE}s`,
           exec: "player", gracefulStop: "0s",
         },
         ...(plan.tiers.length > 0 && { observer: beside(plan, "observe") }),
@@ -32,24 +32,27 @@ export function run(scenario) {
       },
       thresholds: { ...metrics.moments(), ...limitsOf(plan, scenario.limits) },
       summaryTrendStats: ["avg", "min", "p(5)", "p(50)", "p(95)", "max", "count"],
-      noVUConnectionReuse: false,
+      // So many connections are kept open for each group.
+      batchPerHost: plan.perGroup,
     },
     setup: () => setUp(plan),
     teardown: (before) => tearDown(plan, before),
-    player: () => play(plan, scenario.watch),
+    player: () => group(plan, scenario.watch),
     observe: () => observe(plan),
     handleSummary: reportOf(plan),
   };
 }
 
-function planOf({ name, question, stream, players, arrive, duration, visit = duration, lowLatency = false }) {
+function planOf({ name, question, stream, players: crowd, arrive, duration, visit = duration, lowLatency = false }) {
   const { edges, path } = settings.stream(stream);
   const watching = settings.seconds("DURATION", duration);
   const arriving = settings.seconds("ARRIVE", arrive);
+  const players = settings.number("PLAYERS", crowd);
+  const perGroup = Math.max(1, settings.number("PLAYERS_PER_VU", 10));
   const visits = Math.max(1, Math.round(watching / settings.seconds("VISIT", visit)));
   return {
-    name, question, edges, path, lowLatency, watching, arriving, visits,
-    players: settings.number("PLAYERS", players),
+    name, question, edges, path, lowLatency, watching, arriving, visits, players, perGroup,
+    groups: Math.ceil(players / perGroup),
     seconds: arriving + watching,
     tiers: settings.addresses("METRICS"),
     origins: settings.addresses("ORIGINS"),
@@ -98,9 +101,19 @@ function reported() {
   return Object.fromEntries(REQUEST_TYPES.map((type) => [`http_req_duration{type:${type}}`, []]));
 }
 
-async function play(plan, watch) {
-  const index = exec.scenario.iterationInTest;
-  sleep((index / plan.players) * plan.arriving);
+/**
+ * The players of one virtual user. To k6 they are one, because each of its users costs an interpreter of its own, which is
+ * more than a player does; they share nothing but what they have read, and connections that are idle.
+ */
+async function group(plan, watch) {
+  const first = exec.scenario.iterationInTest;
+  const playing = [];
+  for (let index = first; index < plan.players; index += plan.groups) playing.push(play(plan, index, watch));
+  await Promise.all(playing);
+}
+
+async function play(plan, index, watch) {
+  await new Promise((arrive) => setTimeout(arrive, (index / plan.players) * plan.arriving * 1000));
   for (let visit = 0; visit < plan.visits; visit += 1) {
     const player = new Player({
       edge: plan.edges[index % plan.edges.length], stream: plan.path, seconds: plan.watching / plan.visits,

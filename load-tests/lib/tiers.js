@@ -32,7 +32,8 @@ export function countersOf(text) {
 export function between(before, after) {
   const pairs = after.map((tier, index) => ({ before: before[index], after: tier }));
   const known = pairs.filter((pair) => pair.before && pair.after);
-  const grown = (pair, name) => pair.after[name] - pair.before[name];
+  // A tier that was started again counts from nothing.
+  const grown = (pair, name) => pair.after[name] - (pair.after[name] < pair.before[name] ? 0 : pair.before[name]);
   const sum = (among, name) => among.reduce((total, pair) => total + grown(pair, name), 0);
   // Only those that face the origin: the shields, or edges that have none.
   const shields = known.filter((pair) => pair.after.tier === "shield");

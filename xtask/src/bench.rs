@@ -16,7 +16,7 @@ mod report;
 mod servers;
 mod staleness;
 mod waiters;
-mod wire;
+pub(crate) mod wire;
 mod wrk;
 
 use std::process::ExitCode;

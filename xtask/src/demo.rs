@@ -1,20 +1,14 @@
 //! The demo as a test subject: its page in a real browser, then a small crowd by k6.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::repository::Repository;
 use crate::tally::Tally;
-use crate::{needs, shell};
-
-/// How long the demo may take until a playlist has come through its edges.
-const READY_WITHIN: Duration = Duration::from_mins(1);
+use crate::{load, output, shell};
 
 /// Plays the demo's page and sends it k6's players; each is one test.
 pub(crate) fn run(repository: &Repository) -> Result<Tally> {
@@ -44,19 +38,13 @@ fn play(repository: &Repository, ready: &Ready) -> Command {
 }
 
 fn smoke(repository: &Repository, ready: &Ready) -> Command {
-    let k6 = needs::k6_program(repository).display().to_string();
-    let mut command = shell::command_in(&repository.path("load-tests"), &k6, &["run", "--quiet"]);
-    let settings = [
-        ("BASE_URL", ready.edges.join(",")),
-        ("STREAM", ready.stream.clone()),
-        ("DEMO", ready.page.clone()),
-        ("ORIGINS", ready.origin_admins()),
-    ];
-    for (name, value) in settings.iter().filter(|(_, value)| !value.is_empty()) {
-        command.arg("--env").arg(format!("{name}={value}"));
-    }
-    command.arg("smoke.js");
-    command
+    let nodes = |origins| ready.admins(origins);
+    load::k6(repository, "smoke")
+        .set("BASE_URL", &ready.edges.join(","))
+        .set("STREAM", &ready.stream)
+        .set("METRICS", &nodes(false))
+        .set("ORIGINS", &nodes(true))
+        .command()
 }
 
 /// What `tidegate demo --json` says once it is ready.
@@ -69,9 +57,10 @@ struct Ready {
 }
 
 impl Ready {
-    fn origin_admins(&self) -> String {
-        let origins = self.admin.iter().filter(|(name, _)| name.starts_with("origin"));
-        origins.map(|(_, url)| url.as_str()).collect::<Vec<_>>().join(",")
+    /// The operators' listeners of the origins, or of the tiers.
+    fn admins(&self, origins: bool) -> String {
+        let admins = self.admin.iter().filter(|(name, _)| name.starts_with("origin") == origins);
+        admins.map(|(_, url)| url.as_str()).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -102,21 +91,9 @@ impl Drop for Demo {
     }
 }
 
-/// The first line of the process's output. A thread goes on reading, so that the process never blocks on a full pipe.
 fn first_line(process: &mut Child) -> Result<String> {
     let output = process.stdout.take().context("the demo has no output")?;
-    let (sender, first) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Only the first line finds room and a reader; the rest is read and dropped.
-            drop(sender.try_send(line));
-        }
-    });
-    match first.recv_timeout(READY_WITHIN) {
-        Ok(line) => Ok(line),
-        Err(mpsc::RecvTimeoutError::Disconnected) => bail!("it ended before it said that it is ready"),
-        Err(mpsc::RecvTimeoutError::Timeout) => bail!("it is not ready after {READY_WITHIN:?}"),
-    }
+    output::first(output, |line| Some(line.to_owned()))
 }
 
 fn end(process: &mut Child) {

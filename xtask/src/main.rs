@@ -1,11 +1,12 @@
-//! `cargo xtask check | test | bench`: the one definition of checked, tested and measured.
+//! `cargo xtask check | test | load | bench`: the one definition of checked, tested and measured.
 //!
-//! People and the continuous integration call the same three commands, so that "it passes here"
+//! People and the continuous integration call the same commands, so that "it passes here"
 //! means the same thing everywhere:
 //!
 //! - [`check`] reads the code without running it: format, lints, documentation, supply chain;
 //! - [`suite`] runs it: Rust's own tests, real players, the load smoke and a short fuzz run, and
 //!   ends with one line, `N passed, N failed`;
+//! - [`mod@load`] sends players, by k6, to tiers that run as processes, and reports what they saw;
 //! - [`mod@bench`] measures it against nginx and Varnish, as server CPU time per request.
 //!
 //! Begin with [`suite`]; [`needs`] says what a machine must have and installs what it may.
@@ -16,7 +17,9 @@ mod bench;
 mod check;
 mod demo;
 mod fuzz;
+mod load;
 mod needs;
+mod output;
 mod repository;
 mod shell;
 mod suite;
@@ -44,6 +47,8 @@ enum Task {
         /// Run only what has this in its name.
         filter: Option<String>,
     },
+    /// Run a load scenario against an origin, a shield and two edges of its own.
+    Load(load::Settings),
     /// Compare the hit path with nginx and Varnish; rewrites docs/benchmarks.md.
     Bench(bench::Settings),
 }
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check => check::run(&repository),
         Task::Test { filter } => suite::run(&repository, filter.as_deref()),
+        Task::Load(settings) => load::run(&repository, &settings),
         Task::Bench(settings) => bench::run(&repository, &settings),
     };
     match outcome {

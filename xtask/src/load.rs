@@ -1,0 +1,135 @@
+//! Players as a load, on tiers of their own: an origin stub, a shield and two edges, each a process.
+//!
+//! [`run`] is `cargo xtask load SCENARIO`; [`spike`] is the flash crowd that every test run sees. The scenarios are in
+//! `load-tests/`; what they need to know of the house is told to them as k6's settings.
+
+mod house;
+mod node;
+mod players;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+
+use self::house::House;
+use self::players::Players;
+use crate::repository::Repository;
+use crate::tally::Tally;
+use crate::{needs, shell};
+
+/// Which players, and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// What the players do; load-tests/README.md tells what each answers.
+    scenario: Scenario,
+    /// A setting of the scenario, such as PLAYERS=200 or DURATION=5m; several times.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    assignments: Vec<(String, String)>,
+    /// With `failover`: end the shield that has the stream, instead of the origin.
+    #[arg(long)]
+    end_shield: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    Smoke,
+    Steady,
+    Spike,
+    Soak,
+    Seek,
+    LowLatency,
+    Failover,
+}
+
+impl Scenario {
+    /// The script without its ending.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Steady => "steady",
+            Self::Spike => "spike",
+            Self::Soak => "soak",
+            Self::Seek => "seek",
+            Self::LowLatency => "low-latency",
+            Self::Failover => "failover",
+        }
+    }
+}
+
+/// Runs one scenario; its report is left in the target folder.
+pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCode> {
+    needs::for_load(repository)?;
+    let arguments = ["build", "--locked", "--package", "tidegate-cli"];
+    let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
+    ensure!(built, "tidegate does not build");
+
+    let spare = settings.scenario == Scenario::Failover;
+    let mut house = if spare { House::with_spares(repository)? } else { House::start(repository)? };
+    let mut players = house.visited_by(k6(repository, settings.scenario.name()));
+    for (name, value) in &settings.assignments {
+        players = players.set(name, value);
+    }
+    let passed = if settings.end_shield {
+        players.set("LOSE", "hands").heard_by(|word| house.loses_a_shield(word))?
+    } else {
+        shell::succeeds(&mut players.command())?
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A flash crowd on two edges, compared with a few players on an origin alone; one test.
+pub(crate) fn spike(repository: &Repository) -> Tally {
+    let passed = crowd(repository).unwrap_or_else(|error| {
+        eprintln!("load: {error:#}");
+        false
+    });
+    let verdict = if passed { "ok" } else { "FAILED" };
+    println!(
+        "test five hundred k6 players come at once and make one origin request per object ... {verdict}"
+    );
+    Tally::one(passed)
+}
+
+fn crowd(repository: &Repository) -> Result<bool> {
+    let house = House::start(repository)?;
+    // The same few players come five times, so that their p95 is of fifty starts.
+    let alone = k6(repository, "steady").set("BASE_URL", &house.origin()).reported_as("alone");
+    let alone = alone.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
+    let baseline = alone.report();
+    let quiet = shell::succeeds(&mut alone.command())?;
+    ensure!(quiet, "ten players on the origin alone are not served as they should be");
+
+    let crowd = house.visited_by(k6(repository, "spike")).set("DURATION", "25s");
+    shell::succeeds(&mut crowd.set("BASELINE", &format!("{baseline}.json")).command())
+}
+
+/// k6 with one of the scenarios of `load-tests/`.
+pub(crate) fn k6(repository: &Repository, scenario: &'static str) -> Players {
+    Players::of(repository, scenario)
+}
+
+fn assignment(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    ensure!(!name.is_empty(), "a setting looks like PLAYERS=200");
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_is_a_script() {
+        for scenario in Scenario::value_variants() {
+            let script = Repository::here().path(&format!("load-tests/{}.js", scenario.name()));
+            assert!(script.is_file(), "{}", script.display());
+        }
+    }
+
+    #[test]
+    fn a_setting_is_a_name_and_a_value() {
+        assert_eq!(assignment("FAULT={\"a\":\"b=c\"}").unwrap(), ("FAULT".into(), "{\"a\":\"b=c\"}".into()));
+        assert!(assignment("PLAYERS").is_err() && assignment("=3").is_err());
+    }
+}

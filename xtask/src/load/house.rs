@@ -1,0 +1,120 @@
+//! The house that players visit: origins, shields and two edges, each a process of its own on loopback.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::node::Node;
+use super::players::Players;
+use crate::bench::wire;
+use crate::repository::Repository;
+
+/// What runs; it ends with this value, the edges first.
+pub(super) struct House {
+    edges: Vec<Node>,
+    shields: Vec<Node>,
+    origins: Vec<Node>,
+    /// The shield that was ended.
+    lost: Option<usize>,
+}
+
+impl House {
+    /// An origin, a shield, two edges.
+    pub(super) fn start(repository: &Repository) -> Result<Self> {
+        Self::of(repository, 1)
+    }
+
+    /// Two origins, two shields, two edges.
+    pub(super) fn with_spares(repository: &Repository) -> Result<Self> {
+        Self::of(repository, 2)
+    }
+
+    fn of(repository: &Repository, spares: usize) -> Result<Self> {
+        let program = repository.tidegate();
+        let folder = folder(repository)?;
+        let start = |part: &'static str, number: usize, before: &[Node]| {
+            let name = format!("{part}-{number}");
+            let urls: Vec<String> = before.iter().map(Node::url).collect();
+            let write = |serving, operators| configuration(part, &name, &urls, serving, operators);
+            Node::start(&program, &folder, part, &name, write)
+        };
+        let origins =
+            (1..=spares).map(|number| start("origin-stub", number, &[])).collect::<Result<Vec<_>>>()?;
+        let shields =
+            (1..=spares).map(|number| start("shield", number, &origins)).collect::<Result<Vec<_>>>()?;
+        let edges = (1..=2).map(|number| start("edge", number, &shields)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { edges, shields, origins, lost: None })
+    }
+
+    /// The primary, where players find the stream without any tier.
+    pub(super) fn origin(&self) -> String {
+        self.origins.iter().take(1).map(Node::url).collect()
+    }
+
+    /// Players who know where everything is.
+    pub(super) fn visited_by(&self, players: Players) -> Players {
+        let list = |nodes: &mut dyn Iterator<Item = String>| nodes.collect::<Vec<_>>().join(",");
+        players
+            .set("BASE_URL", &list(&mut self.edges.iter().map(Node::url)))
+            .set("METRICS", &list(&mut self.shields.iter().chain(&self.edges).map(Node::operators)))
+            .set("ORIGINS", &list(&mut self.origins.iter().map(Node::operators)))
+    }
+
+    /// Does what the failover scenario asks for: the shield that has the stream ends, or starts again.
+    pub(super) fn loses_a_shield(&mut self, word: &str) -> Result<()> {
+        if word.contains("take it away now") {
+            let busiest = self.busiest_shield()?;
+            self.lost = Some(busiest);
+            self.shields.get_mut(busiest).context("it was there")?.dies()?;
+        } else if word.contains("bring it back now") {
+            let lost = self.lost.take().and_then(|lost| self.shields.get_mut(lost));
+            lost.context("none was lost")?.returns()?;
+        }
+        Ok(())
+    }
+
+    /// The shield that follows most playlists: whose loss is felt. Which one it is depends on the hash of its address.
+    fn busiest_shield(&self) -> Result<usize> {
+        let mut busiest = (0, 0.0);
+        for (index, shield) in self.shields.iter().enumerate() {
+            let address = shield.operators().trim_start_matches("http://").parse()?;
+            let text = String::from_utf8(wire::get(address, "/metrics")?)?;
+            let followed = text.lines().find(|line| line.starts_with("tidegate_followed_playlists"));
+            let followed: f64 =
+                followed.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+            if followed > busiest.1 {
+                busiest = (index, followed);
+            }
+        }
+        Ok(busiest.0)
+    }
+}
+
+fn configuration(
+    part: &str,
+    name: &str,
+    before: &[String],
+    serving: SocketAddr,
+    operators: SocketAddr,
+) -> String {
+    if part == "origin-stub" {
+        return format!("listen = \"{serving}\"\nadmin = \"{operators}\"\n");
+    }
+    let (shields, site) = if part == "edge" {
+        (format!("shields = {before:?}\n"), String::new())
+    } else {
+        (String::new(), format!("origins = {before:?}\n"))
+    };
+    format!(
+        "node = \"{name}\"\n{shields}[listen]\nviewers = \"{serving}\"\noperators = \"{operators}\"\n\
+         [cache]\nmemory = \"256MiB\"\n[log]\naccess = \"off\"\n[[site]]\n{site}"
+    )
+}
+
+/// A folder for the configurations. They stay, so that it can be seen what was run.
+fn folder(repository: &Repository) -> Result<PathBuf> {
+    let folder = repository.target().join("load");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
