@@ -10,14 +10,14 @@
 //
 // With METRICS the run fails if no tier had to fail over: then nothing was shown.
 //
-// Fails, for example, where the other origin is broken too: --env FAULT='{"match":"*.ts","status":500,"skip":60}'
+// Fails, for example, where the other origins are broken from then on: --env FAULT='{"match":"*.ts","status":500}'
 
 import { sleep } from "k6";
 import { run } from "./lib/run.js";
 import { addresses, number, text } from "./lib/settings.js";
 import { order, pardon, switchPrimary } from "./lib/tiers.js";
 
-const [ORIGIN] = addresses("ORIGINS");
+const [ORIGIN, ...OTHERS] = addresses("ORIGINS");
 const [DEMO] = addresses("DEMO");
 const LOSE = text("LOSE", DEMO ? "demo" : ORIGIN ? "origin" : "hands");
 const WAYS = {
@@ -26,6 +26,7 @@ const WAYS = {
   hands: { lose: () => {}, bring: () => {} },
 };
 if (!WAYS[LOSE]) throw new Error(`LOSE=${LOSE}: origin, demo or hands`);
+const FAULT = text("FAULT");
 const MEASURED = addresses("METRICS").length > 0;
 
 const plan = run({
@@ -46,6 +47,7 @@ const plan = run({
     // One wait for whoever was lost is allowed, and no picture that stops.
     "http_req_duration{type:segment}": ["p(95)<1500", "max<6000"],
   },
+  faultFromTheStart: false,
   beside: (run, alone) => ({ breaker: { ...alone(run, "breaker"), env: { SECONDS: String(run.seconds) } } }),
 });
 
@@ -57,6 +59,7 @@ export function breaker() {
   const at = { lose: number("LOSE_AT", 0.4) * seconds, back: number("BACK_AT", 0.7) * seconds };
   sleep(at.lose);
   console.log(`failover: ${LOSE === "hands" ? "take it away now" : `the ${LOSE}'s primary goes`}`);
+  if (FAULT) OTHERS.forEach((admin) => order(admin, FAULT));
   WAYS[LOSE].lose();
   sleep(at.back - at.lose);
   console.log(`failover: ${LOSE === "hands" ? "bring it back now" : "it is back"}`);

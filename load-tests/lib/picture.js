@@ -22,7 +22,10 @@ export function picture(report) {
         { label: "shields to origin", colour: "#d1242f", points: series("origin_requests_per_second") },
       ],
     },
-    { title: "startup, seconds, by arrival", lines: [{ label: "p95", colour: "#8250df", points: series("startup_p95_seconds"), dots: true }] },
+    {
+      title: "startup, seconds, by arrival",
+      lines: [{ label: "p95", colour: "#8250df", points: series("startup_p95_seconds"), dots: true }],
+    },
     {
       title: "seconds in the buffer", lines: [{ label: "p5 of all players", colour: "#1a7f37", points: series("buffer_p5_seconds") }],
       marks: moments.map((moment, at) => [middle(moment, at), moment.rebuffers]).filter(([, count]) => count > 0),
@@ -40,7 +43,8 @@ ${drawn.join("\n")}
 }
 
 function title({ scenario, players, arrive_seconds: arrive, watch_seconds: watch, edges }) {
-  return `${scenario}: ${players.started} players within ${arrive} s, ${watch} s each, on ${edges} ${edges === 1 ? "address" : "addresses"}`;
+  const where = edges === 1 ? "one address" : `${edges} addresses`;
+  return `${scenario}: ${players.started} players within ${arrive} s, ${watch} s each, on ${where}`;
 }
 
 function subtitle({ rebuffers, failed_requests: failed, startup_seconds: startup, origin, machine }) {

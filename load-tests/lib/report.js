@@ -47,7 +47,7 @@ export function figures(plan, data) {
     machine: MACHINE,
     players: { wanted: plan.players * plan.visits, started: sum("hls_players_started"), gave_up: sum("hls_players_gave_up") },
     arrive_seconds: plan.arriving,
-    watch_seconds: plan.watching,
+    watch_seconds: plan.watching / plan.visits,
     edges: plan.edges.length,
     startup_seconds: startup,
     startup_p95_to_baseline: compared && startup ? startup.p95 / compared : null,
@@ -111,12 +111,11 @@ function momentOf(plan, data, index) {
 
 /** The report for people. */
 export function markdown(report, image) {
-  const { startup_seconds: startup, origin } = report;
+  const { startup_seconds: startup, players, origin } = report;
   const rows = [
-    ["players", `${report.players.started} of ${report.players.wanted}, within ${report.arrive_seconds} s, for ${report.watch_seconds} s each`],
+    ["players", `${players.started} of ${players.wanted}, within ${report.arrive_seconds} s, for ${report.watch_seconds} s each`],
     ["startup", trendText(startup, 1000, "ms")],
-    ["startup p95 against the baseline", report.startup_p95_to_baseline === null ? undefined
-      : `${report.startup_p95_to_baseline.toFixed(2)} × (${report.baseline.players} players, p95 ${round(report.baseline.startup_seconds.p95 * 1000)} ms)`],
+    ["startup p95 against the baseline", comparison(report)],
     ["seek", trendText(report.seek_seconds, 1000, "ms")],
     ["rebuffers after the start", `${report.rebuffers}, ${round(report.rebuffer_seconds)} s`],
     ["rebuffer ratio", report.rebuffer_ratio === null ? "nothing was played" : `${(report.rebuffer_ratio * 100).toFixed(3)} %`],
@@ -145,6 +144,11 @@ export function markdown(report, image) {
     ...(report.machine ? [`Machine: ${report.machine}`] : []),
   ];
   return `${parts.join("\n\n")}\n`;
+}
+
+function comparison({ startup_p95_to_baseline: times, baseline }) {
+  if (times === null) return undefined;
+  return `${times.toFixed(2)} × (${baseline.players} starts, p95 ${round(baseline.startup_seconds.p95 * 1000)} ms)`;
 }
 
 function trendText(trend, factor, unit) {

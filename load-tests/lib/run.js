@@ -7,7 +7,7 @@ import { Player } from "./hls.js";
 import * as metrics from "./metrics.js";
 import { REQUEST_TYPES, reportOf } from "./report.js";
 import * as settings from "./settings.js";
-import { between, order, readSegments, readTiers, requestsPerSegment } from "./tiers.js";
+import { between, order, pardon, readSegments, readTiers, requestsPerSegment } from "./tiers.js";
 
 /** Seconds that players may take to end after their time. */
 const GRACE = 30;
@@ -16,7 +16,9 @@ const READING_PERIOD = 1;
 
 /**
  * What a scenario exports, from what is special about it: `name`, `question`, `stream`, `players`, `arrive`,
- * `duration` and `visit` ("90s"), `lowLatency`, `limits` beside the common ones (false takes one away), and `watch(player)` where players do something else than watch.
+ * `duration` and `visit` ("90s"), `lowLatency`, `limits` beside the common ones (false takes one away),
+ * `watch(player)` where players do something else than watch, `beside` for whoever acts beside them, and
+ * `faultFromTheStart: false` where the scenario itself says when FAULT begins.
  */
 export function run(scenario) {
   const plan = planOf(scenario);
@@ -43,15 +45,16 @@ export function run(scenario) {
   };
 }
 
-function planOf({ name, question, stream, players: crowd, arrive, duration, visit = duration, lowLatency = false }) {
-  const { edges, path } = settings.stream(stream);
+function planOf(scenario) {
+  const { name, question, arrive, duration, visit = duration, lowLatency = false, faultFromTheStart = true } = scenario;
+  const { edges, path } = settings.stream(scenario.stream);
   const watching = settings.seconds("DURATION", duration);
   const arriving = settings.seconds("ARRIVE", arrive);
-  const players = settings.number("PLAYERS", crowd);
+  const players = settings.number("PLAYERS", scenario.players);
   const perGroup = Math.max(1, settings.number("PLAYERS_PER_VU", 10));
   const visits = Math.max(1, Math.round(watching / settings.seconds("VISIT", visit)));
   return {
-    name, question, edges, path, lowLatency, watching, arriving, visits, players, perGroup,
+    name, question, edges, path, lowLatency, watching, arriving, visits, players, perGroup, faultFromTheStart,
     groups: Math.ceil(players / perGroup),
     seconds: arriving + watching,
     tiers: settings.addresses("METRICS"),
@@ -125,7 +128,7 @@ async function play(plan, index, watch) {
 
 function setUp(plan) {
   const fault = settings.text("FAULT");
-  if (fault) plan.origins.forEach((admin) => order(admin, fault));
+  if (fault && plan.faultFromTheStart) plan.origins.forEach((admin) => order(admin, fault));
   if (fault && plan.origins.length === 0) throw new Error("FAULT is for origin stubs, which ORIGINS names");
   const tiers = readTiers(plan.tiers);
   const missing = plan.tiers.filter((_, index) => !tiers[index]);
@@ -150,6 +153,7 @@ function observe(plan) {
 }
 
 function tearDown(plan, before) {
+  if (settings.text("FAULT")) plan.origins.forEach(pardon);
   if (plan.tiers.length > 0) {
     const grown = between(before.tiers, readTiers(plan.tiers));
     metrics.amplification.add(measured("origin amplification", grown.requests / grown.needed));

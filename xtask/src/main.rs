@@ -18,6 +18,7 @@ mod check;
 mod demo;
 mod fuzz;
 mod load;
+mod machine;
 mod needs;
 mod output;
 mod repository;

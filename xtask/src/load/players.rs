@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::repository::Repository;
-use crate::{needs, shell};
+use crate::{machine, needs, shell};
 
 /// A run of k6 to be.
 pub(crate) struct Players {
@@ -27,7 +27,7 @@ impl Players {
             reports: repository.target().join("load"),
             scenario,
             name: scenario.to_owned(),
-            settings: Vec::new(),
+            settings: vec![("MACHINE".to_owned(), machine::described())],
         }
     }
 
