@@ -31,13 +31,14 @@ export function picture(report) {
       marks: moments.map((moment, at) => [middle(moment, at), moment.rebuffers]).filter(([, count]) => count > 0),
     },
   ].filter(({ lines }) => lines.some(({ points }) => points.length > 0));
-  const height = TOP + panels.length * (PANEL + GAP);
+  const height = TOP + panels.length * (PANEL + GAP) + (report.machine ? 14 : 0);
   const drawn = panels.map((panel, index) => drawPanel(panel, TOP + index * (PANEL + GAP), x, end));
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#24292f">
 <rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
 ${text(LEFT, 24, title(report), 'font-size="15" font-weight="bold"')}
 ${text(LEFT, 42, subtitle(report), 'fill="#57606a"')}
 ${drawn.join("\n")}
+${text(LEFT, height - 12, report.machine, 'fill="#57606a" font-size="11"')}
 </svg>
 `;
 }
@@ -47,13 +48,12 @@ function title({ scenario, players, arrive_seconds: arrive, watch_seconds: watch
   return `${scenario}: ${players.started} players within ${arrive} s, ${watch} s each, on ${where}`;
 }
 
-function subtitle({ rebuffers, failed_requests: failed, startup_seconds: startup, origin, machine }) {
+function subtitle({ rebuffers, failed_requests: failed, startup_seconds: startup, origin }) {
   return [
     startup ? `startup p95 ${Math.round(startup.p95 * 1000)} ms` : undefined,
     `${rebuffers} rebuffers`,
     `${failed} failed requests`,
     origin.amplification === null ? undefined : `origin amplification ${origin.amplification.toFixed(2)}`,
-    machine || undefined,
   ].filter(Boolean).join(" · ");
 }
 

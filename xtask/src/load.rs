@@ -67,6 +67,9 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     let spare = settings.scenario == Scenario::Failover;
     let mut house = if spare { House::with_spares(repository)? } else { House::start(repository)? };
     let mut players = house.visited_by(k6(repository, settings.scenario.name()));
+    if settings.scenario == Scenario::Spike {
+        players = players.set("BASELINE", &alone(repository, &house)?);
+    }
     for (name, value) in &settings.assignments {
         players = players.set(name, value);
     }
@@ -93,15 +96,19 @@ pub(crate) fn spike(repository: &Repository) -> Tally {
 
 fn crowd(repository: &Repository) -> Result<bool> {
     let house = House::start(repository)?;
-    // The same few players come five times, so that their p95 is of fifty starts.
-    let alone = k6(repository, "steady").set("BASE_URL", &house.origin()).reported_as("alone");
-    let alone = alone.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
-    let baseline = alone.report();
-    let quiet = shell::succeeds(&mut alone.command())?;
-    ensure!(quiet, "ten players on the origin alone are not served as they should be");
+    let baseline = alone(repository, &house)?;
+    let crowd = house.visited_by(k6(repository, "spike")).set("BASELINE", &baseline);
+    shell::succeeds(&mut crowd.set("DURATION", "25s").command())
+}
 
-    let crowd = house.visited_by(k6(repository, "spike")).set("DURATION", "25s");
-    shell::succeeds(&mut crowd.set("BASELINE", &format!("{baseline}.json")).command())
+/// Ten players on the origin, without any tier and before anybody else is there; the JSON of their report. The same ten
+/// come five times, so that their p95 is of fifty starts.
+fn alone(repository: &Repository, house: &House) -> Result<String> {
+    let ten = k6(repository, "steady").set("BASE_URL", &house.origin()).reported_as("alone");
+    let ten = ten.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
+    let served = shell::succeeds(&mut ten.command())?;
+    ensure!(served, "ten players on the origin alone are not served as they should be");
+    Ok(format!("{}.json", ten.report()))
 }
 
 /// k6 with one of the scenarios of `load-tests/`.

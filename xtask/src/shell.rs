@@ -55,12 +55,22 @@ pub(crate) fn describe(command: &Command) -> String {
     }
 }
 
-/// A command that runs in the given folder.
+/// A command that runs in the given folder. It is not told what cargo has told us of ourselves: ring's build script takes
+/// that for its own, so that everything above it would be built anew whenever cargo is called once by us and once by hand.
 pub(crate) fn command_in(dir: &Path, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(dir);
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| OURS.iter().any(|start| name.starts_with(start)));
+        if ours {
+            command.env_remove(name);
+        }
+    }
     command
 }
+
+/// Beginnings of the variables in which cargo describes the package that it runs.
+const OURS: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 fn announce(command: &Command) {
     eprintln!("$ {}", describe(command));
