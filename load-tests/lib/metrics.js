@@ -33,6 +33,7 @@ export const originRequests = new Counter("origin_requests");
 export const amplification = new Gauge("origin_amplification");
 export const perSegment = new Gauge("origin_requests_per_segment");
 export const failovers = new Gauge("tier_failovers");
+export const hedges = new Gauge("tier_hedges");
 export const memoryGrowth = new Gauge("tier_memory_growth");
 export const unreadable = new Gauge("tiers_unreadable");
 

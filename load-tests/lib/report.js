@@ -70,6 +70,7 @@ export function figures(plan, data) {
       requests_per_segment: value("origin_requests_per_segment", "value"),
       requests: plan.tiers.length > 0 ? sum("origin_requests") : null,
       failovers: value("tier_failovers", "value"),
+      hedges: value("tier_hedges", "value"),
       memory_growth: value("tier_memory_growth", "value"),
       tiers_unreadable: value("tiers_unreadable", "value"),
     },
@@ -127,6 +128,7 @@ export function markdown(report, image) {
     ["origin requests per segment", origin.requests_per_segment?.toFixed(3)],
     ["memory of the tiers, end against the first tenth", origin.memory_growth?.toFixed(2)],
     ["failovers", origin.failovers?.toFixed(0)],
+    ["hedges", origin.hedges?.toFixed(0)],
     ["tiers lost", origin.tiers_unreadable ? String(origin.tiers_unreadable) : undefined],
   ];
   const parts = [

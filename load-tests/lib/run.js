@@ -35,7 +35,7 @@ export function run(scenario) {
       thresholds: { ...metrics.moments(), ...limitsOf(plan, scenario.limits) },
       summaryTrendStats: ["avg", "min", "p(5)", "p(50)", "p(95)", "max", "count"],
       // So many connections are kept open for each group.
-      batchPerHost: plan.perGroup,
+      batch: 2 * plan.perGroup, batchPerHost: plan.perGroup,
     },
     setup: () => setUp(plan),
     teardown: (before) => tearDown(plan, before),
@@ -46,13 +46,13 @@ export function run(scenario) {
 }
 
 function planOf(scenario) {
-  const { name, question, arrive, duration, visit = duration, lowLatency = false, faultFromTheStart = true } = scenario;
+  const { name, question, arrive, duration, visit, lowLatency = false, faultFromTheStart = true } = scenario;
   const { edges, path } = settings.stream(scenario.stream);
   const watching = settings.seconds("DURATION", duration);
   const arriving = settings.seconds("ARRIVE", arrive);
   const players = settings.number("PLAYERS", scenario.players);
   const perGroup = Math.max(1, settings.number("PLAYERS_PER_VU", 10));
-  const visits = Math.max(1, Math.round(watching / settings.seconds("VISIT", visit)));
+  const visits = Math.max(1, Math.round(watching / settings.seconds("VISIT", visit ?? `${watching}s`)));
   return {
     name, question, edges, path, lowLatency, watching, arriving, visits, players, perGroup, faultFromTheStart,
     groups: Math.ceil(players / perGroup),
@@ -158,6 +158,7 @@ function tearDown(plan, before) {
     const grown = between(before.tiers, readTiers(plan.tiers));
     metrics.amplification.add(measured("origin amplification", grown.requests / grown.needed));
     metrics.failovers.add(grown.failovers);
+    metrics.hedges.add(grown.hedges);
     metrics.unreadable.add(grown.unreadable);
   }
   if (plan.origins.length > 0) {

@@ -24,6 +24,7 @@ export function countersOf(text) {
     requests: sum("tidegate_origin_requests_total"),
     needed: sum("tidegate_origin_requests_needed_total"),
     failovers: sum("tidegate_failovers_total"),
+    hedges: sum("tidegate_hedges_total"),
     memory: sum("process_resident_memory_bytes"),
   };
 }
@@ -42,6 +43,7 @@ export function between(before, after) {
     requests: sum(facing, "requests"),
     needed: sum(facing, "needed"),
     failovers: sum(known, "failovers"),
+    hedges: sum(known, "hedges"),
     unreadable: pairs.length - known.length,
   };
 }
