@@ -1,97 +1,104 @@
-//! The hit path side by side: Tidegate, nginx and Varnish answer the same cached objects on one core. And how late
-//! the first byte of a cold object reaches a crowd, how far behind the origin each tier is, and what players cost who wait
-//! for the next version of a playlist.
+//! Tidegate side by side with nginx and Varnish, in sections that can be run alone.
 //!
 //! What is measured is the server's CPU time per request, summed over its processes and threads,
 //! because wall-clock figures of small or shared machines say more about their neighbours. The
-//! servers are pinned to one core and wrk to another; rounds are interleaved (A B C A B C), so that
-//! a machine that slows down slows everybody down; the figures are medians over the rounds.
+//! servers are pinned to one core and the load to another; rounds are interleaved (A B C A B C), so that
+//! a machine that slows down slows everybody down; the figures are medians over the rounds, the ratios
+//! those of each round.
+//!
+//! [`section`] lists what there is. Most sections compare servers under the same load ([`comparison`]); the others
+//! run a program of `tests/measure` that says what it has found. Each leaves its [`findings`] in a file, from which
+//! docs/benchmarks.md is written, so that a section that is run alone, or fails, leaves the others as they were.
 
+mod answers;
+mod churn;
+mod comparison;
 mod configuration;
-mod cpu;
+mod connections;
 mod crowd;
+mod delay;
+mod environment;
+mod fill;
+mod findings;
+mod hits;
+mod load;
+mod misses;
 mod objects;
+mod population;
 mod quantiles;
-mod report;
+mod section;
 mod servers;
+mod stage;
 mod staleness;
+mod statistics;
+mod threads;
+mod usage;
 mod waiters;
 pub(crate) mod wire;
-mod wrk;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
-use self::objects::Object;
-use self::report::{Report, Sample};
-use self::servers::{Kind, Server, Stage};
+use self::environment::Environment;
+use self::findings::Kept;
+use self::section::Section;
+use self::stage::Stage;
 use crate::needs;
 use crate::repository::Repository;
 
-/// How long, how often, how much.
+/// What, how long, how often.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
+    /// The sections to run; without any, all.
+    #[arg(value_enum)]
+    sections: Vec<Section>,
     /// Seconds of load per measurement.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 2)]
     seconds: u32,
-    /// How often each server meets each object; the median counts.
-    #[arg(long, default_value_t = 3)]
+    /// How often each server meets each load.
+    #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Keep-alive connections.
-    #[arg(long, default_value_t = 64)]
-    connections: u32,
+    /// Seconds that the section `churn` takes for its day.
+    #[arg(long, default_value_t = 600)]
+    churn_seconds: u32,
     /// Cargo profile that Tidegate is built with; `dist` is what is shipped.
     #[arg(long, default_value = "dist")]
     profile: String,
-    /// Which servers to compare; the first is what the others are compared with.
-    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Tidegate, Kind::Nginx, Kind::Varnish])]
-    servers: Vec<Kind>,
+    /// A binary of Tidegate to measure instead of building one.
+    #[arg(long, env = "TIDEGATE_BIN")]
+    tidegate: Option<PathBuf>,
+    /// The folder of `benchmarks.md` and of `benchmarks/*.json`, from which it is written.
+    #[arg(long, default_value = "docs")]
+    out: PathBuf,
 }
 
-/// Runs the comparison, prints its table and writes it to docs/benchmarks.md.
+/// Runs the sections, prints their tables and writes them down.
 pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCode> {
     needs::for_bench()?;
     ensure!(std::thread::available_parallelism()?.get() >= 2, "servers and load need a core each");
+    let environment = Environment::now(settings)?;
     let stage = Stage::build(repository, settings)?;
-    let servers = settings.servers.iter().map(|kind| stage.start(*kind)).collect::<Result<Vec<_>>>()?;
-    for server in &servers {
-        server.warm()?;
-    }
-
-    let mut report = Report::new(settings, servers.iter().map(Server::title).collect())?;
-    for round in 1..=settings.rounds {
-        for object in Object::ALL {
-            for server in &servers {
-                let sample = measure(server, object, settings)?;
-                eprintln!(
-                    "round {round}: {:<10} {:<8} {}",
-                    server.kind().to_string(),
-                    object.title(),
-                    sample
-                );
-                report.add(server.kind(), object, sample);
-            }
+    let folder = repository.path("").join(&settings.out);
+    let sections = if settings.sections.is_empty() { Section::value_variants() } else { &settings.sections };
+    let mut failed = Vec::new();
+    for section in sections {
+        if let Err(error) = one(*section, &stage, settings, &environment, &folder) {
+            eprintln!("{section} failed: {error:#}");
+            failed.push(section.to_string());
         }
     }
-    drop(servers);
-    report.crowds(crowd::measure(&stage.crowd, settings.rounds)?);
-    report.staleness(staleness::measure(&stage.staleness)?);
-    report.waiters(waiters::measure(&stage.waiters, &stage.tidegate, settings.rounds)?);
-    let asked = stage.origin_requests()?;
-    ensure!(
-        asked <= 10 * settings.servers.len(),
-        "the origin was asked {asked} times, so these were not all hits"
-    );
-    report.write(repository)?;
-    println!("{}", report.all_tables());
+    ensure!(failed.is_empty(), "these sections failed: {}", failed.join(", "));
     Ok(ExitCode::SUCCESS)
 }
 
-fn measure(server: &Server, object: Object, settings: &Settings) -> Result<Sample> {
-    let before = cpu::time_of(server.pid())?;
-    let load = wrk::run(&server.url(object), settings.connections, settings.seconds)?;
-    let after = cpu::time_of(server.pid())?;
-    Ok(Sample { requests: load.requests, wall_rate: load.rate, cpu: after.saturating_sub(before) })
+/// Measures one section; the page is written anew at once, so that nothing is lost when a later one is interrupted.
+fn one(section: Section, stage: &Stage, settings: &Settings, environment: &Environment, folder: &Path) -> Result<()> {
+    eprintln!("== {section}");
+    let findings = section.measure(stage, settings)?;
+    println!("{}\n{}\n{}", findings.about, findings.tables, statistics::table(&findings.verdicts));
+    Kept::new(environment.clone(), findings).write(section, folder)?;
+    findings::write_page(folder).map(drop)
 }

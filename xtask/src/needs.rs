@@ -50,6 +50,9 @@ const BENCH: &[Package] = &[
     Package { name: "nginx", brings: Brings::Program("nginx") },
     Package { name: "varnish", brings: Brings::Program("varnishd") },
     Package { name: "wrk", brings: Brings::Program("wrk") },
+    Package { name: "nghttp2-client", brings: Brings::Program("h2load") },
+    Package { name: "curl", brings: Brings::Program("curl") },
+    Package { name: "openssl", brings: Brings::Program("openssl") },
     Package { name: "util-linux", brings: Brings::Program("taskset") },
 ];
 

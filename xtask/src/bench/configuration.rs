@@ -1,51 +1,74 @@
-//! How each server is told to cache: the same lifetime, no access log, connections that stay.
+//! How each server is told to cache: the same lifetime, no access log, connections that stay, one certificate.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// nginx with static files; everything may be kept for a day.
-pub(crate) fn origin(listen: SocketAddr, folder: &Path, media: &Path) -> String {
-    nginx_with(
-        folder,
-        "access.log",
-        &format!(
-            "server {{
-                listen {listen}; root {media};
-                add_header Cache-Control max-age=86400;
-            }}",
-            media = media.display()
-        ),
-    )
-}
+use super::servers::Setting;
 
-/// nginx as a cache, with everything on that makes it fast.
-pub(crate) fn nginx(listen: SocketAddr, origin: SocketAddr, folder: &Path) -> String {
+/// What any path below `/any/` is answered with: an object of 512 bytes.
+pub(crate) const ANY_BYTES: usize = 512;
+
+/// Everybody's origin, an nginx with static files. Everything may be kept for a day, but for what is `/private/`.
+/// Below `/new/` and `/new-200k/` any path is answered with the playlist and with the object of 200 KiB.
+pub(crate) fn origin(listen: SocketAddr, folder: &Path, media: &Path) -> String {
+    let any = "a".repeat(ANY_BYTES);
     nginx_with(
         folder,
-        "off",
+        1,
         &format!(
-            "proxy_cache_path {folder}/cache levels=1:2 keys_zone=bench:10m max_size=256m inactive=1d use_temp_path=off;
+            "keepalive_timeout 1h; keepalive_requests 1000000000; sendfile on; tcp_nodelay on;
              open_file_cache max=1000 inactive=1h; open_file_cache_valid 1h;
-             sendfile on; tcp_nopush on; tcp_nodelay on;
-             keepalive_timeout 1h; keepalive_requests 1000000000;
              server {{
-                 listen {listen} backlog=4096;
-                 location / {{ proxy_pass http://{origin}; proxy_cache bench; proxy_cache_lock on; }}
+                 listen {listen} backlog=4096; root {media};
+                 location / {{ add_header Cache-Control max-age=86400; access_log {folder}/access.log; }}
+                 location /new/ {{ add_header Cache-Control max-age=86400; try_files /bench/playlist.m3u8 =404; }}
+                 location /new-200k/ {{ add_header Cache-Control max-age=86400; try_files /bench/small.ts =404; }}
+                 location /private/ {{ add_header Cache-Control private; try_files /bench/playlist.m3u8 =404; }}
+                 location /any/ {{ add_header Cache-Control max-age=86400; return 200 \"{any}\"; }}
              }}",
+            media = media.display(),
             folder = folder.display()
         ),
     )
 }
 
-fn nginx_with(folder: &Path, access_log: &str, inner: &str) -> String {
+/// nginx as a cache, with everything on that makes it fast. `http2_chunk_size` is at its greatest, which costs it least.
+pub(crate) fn nginx(setting: &Setting<'_>) -> String {
+    let Setting { listen, tls, origin, folder, certificate, key, threads, .. } = setting;
+    nginx_with(
+        folder,
+        *threads,
+        &format!(
+            "proxy_cache_path {folder}/cache levels=1:2 keys_zone=bench:64m max_size=512m inactive=1d use_temp_path=off;
+             open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h;
+             sendfile on; tcp_nopush on; tcp_nodelay on;
+             keepalive_timeout 1h; keepalive_requests 1000000000;
+             ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
+             ssl_session_cache shared:tls:10m; http2_chunk_size 16k; http2_max_concurrent_streams 128;
+             upstream origin {{ server {origin}; keepalive 256; keepalive_requests 1000000000; }}
+             server {{
+                 listen {listen} backlog=4096 reuseport; listen {tls} ssl http2 backlog=4096 reuseport;
+                 location / {{
+                     proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\";
+                     proxy_cache bench; proxy_cache_lock on;
+                 }}
+             }}",
+            folder = folder.display(),
+            certificate = certificate.display(),
+            key = key.display()
+        ),
+    )
+}
+
+fn nginx_with(folder: &Path, workers: usize, inner: &str) -> String {
     let folder = folder.display();
-    let log = if access_log == "off" { "off".to_owned() } else { format!("{folder}/{access_log}") };
     format!(
-        "user root; daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
-         events {{ worker_connections 4096; }}
+        "user root; daemon off; worker_processes {workers}; worker_rlimit_nofile 20000;
+         pid {folder}/nginx.pid; error_log {folder}/error.log;
+         events {{ worker_connections 20000; }}
          http {{
              types {{ application/vnd.apple.mpegurl m3u8; video/mp2t ts; }}
-             access_log {log};
+             access_log off;
              client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
              uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
              {inner}
@@ -53,19 +76,41 @@ fn nginx_with(folder: &Path, access_log: &str, inner: &str) -> String {
     )
 }
 
-/// An edge that asks the origin itself.
-pub(crate) fn tidegate(listen: SocketAddr, operators: SocketAddr, origin: SocketAddr) -> String {
+/// An edge that asks the origin itself. The origin is not probed: in some measurements there is none for a while.
+pub(crate) fn tidegate(setting: &Setting<'_>) -> String {
+    let Setting { listen, tls, operators, origin, certificate, key, memory, .. } = setting;
     format!(
         "shields = []
 [listen]
 viewers = \"{listen}\"
 operators = \"{operators}\"
+[listen.tls]
+address = \"{tls}\"
+certificate = \"{certificate}\"
+key = \"{key}\"
 [cache]
-memory = \"256MiB\"
+memory = \"{memory}\"
+[viewers]
+idle_timeout = \"1h\"
+[upstream.probe]
+kind = \"off\"
 [log]
 access = \"off\"
 [[site]]
 origins = [\"http://{origin}\"]
-"
+",
+        certificate = certificate.display(),
+        key = key.display()
     )
+}
+
+/// Varnish's arguments: storage by malloc, its working folder in memory as its documentation advises, idle connections
+/// kept as long as the others keep them, and a backlog as long as theirs.
+pub(crate) fn varnish(setting: &Setting<'_>) -> Vec<String> {
+    let Setting { listen, origin, folder, memory, .. } = setting;
+    let storage = format!("malloc,{}", memory.replace("iB", ""));
+    let words = ["-F", "-a", &listen.to_string(), "-b", &origin.to_string(), "-s", &storage, "-n"];
+    let parameters = ["timeout_idle=3600", "listen_depth=4096", "thread_pool_min=200"];
+    let words = words.into_iter().map(str::to_owned).chain([folder.display().to_string()]);
+    words.chain(parameters.iter().flat_map(|parameter| ["-p".to_owned(), (*parameter).to_owned()])).collect()
 }

@@ -1,17 +1,22 @@
 //! A crowd at one cold object: how late the first byte reaches it.
 
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::Settings;
+use super::comparison::per;
+use super::findings::Findings;
 use super::quantiles::Quantiles;
+use super::stage::Stage;
+use super::statistics::{Bound, Spread, Verdict};
 use crate::shell;
 
 /// What one run of the `crowd` program says (`tests/measure/crowd.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(crate) struct Crowd {
+struct Crowd {
     case: String,
     viewers: u64,
     edges: u64,
@@ -28,16 +33,24 @@ const CASES: [(&str, &str); 3] = [
 ];
 const VIEWERS: u32 = 1000;
 
-/// Runs each case of the program as often as there are rounds.
-pub(crate) fn measure(program: &Path, rounds: u32) -> Result<Vec<Crowd>> {
-    let run = |case: &str| shell::json(Command::new(program).args([&VIEWERS.to_string(), case]));
-    let cases = CASES.iter().flat_map(|(case, _)| (0..rounds).map(move |_| case));
-    cases.map(|case| run(case)).collect()
-}
+/// So often each: a crowd is loud, and three show what varies.
+const ROUNDS: u32 = 3;
 
-/// The section of docs/benchmarks.md.
-pub(crate) fn section(runs: &[Crowd]) -> String {
-    format!("{ABOUT}\n{}", table(runs))
+/// Runs each case of the program some times.
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let program = stage.program("crowd");
+    let run = |case: &str| shell::json(Command::new(&program).args([&VIEWERS.to_string(), case]));
+    let rounds = settings.rounds.min(ROUNDS);
+    let cases = CASES.iter().flat_map(|(case, _)| (0..rounds).map(move |_| case));
+    let runs = cases.map(|case| run(case)).collect::<Result<Vec<Crowd>>>()?;
+    let asked = Spread::of(runs.iter().map(|crowd| per(crowd.origin_requests))).context("no rounds")?;
+    let verdict = Verdict {
+        what: format!("{VIEWERS} viewers on a cold object that takes 2 s: origin requests"),
+        target: Bound::AtMost(1.0),
+        measured: asked,
+    };
+    let (about, tables) = (ABOUT.to_owned(), table(&runs));
+    Ok(Findings { about, tables, verdicts: vec![verdict], figures: json!(runs) })
 }
 
 const ABOUT: &str = "\
@@ -53,7 +66,7 @@ One run: `target/dist/crowd 1000 plain`, `first-leaves` or `slow-reader`.
 ";
 
 /// A line per run, in the order of the runs.
-pub(crate) fn table(crowds: &[Crowd]) -> String {
+fn table(crowds: &[Crowd]) -> String {
     let mut lines = vec![
         "| case | viewers | edges | origin requests | p50 ms | p99 ms | max ms |".to_owned(),
         "|---|---:|---:|---:|---:|---:|---:|".to_owned(),

@@ -1,36 +1,44 @@
-//! What is asked for: the three sizes that live streams are made of.
+//! What is asked for: playlists and segments of the sizes that live streams are made of, and some beyond.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 /// A cached object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object {
     /// A media playlist of 1 KiB; finished, so that it stays fresh for as long as its origin says.
     Playlist,
+    /// A part, or a second of sound.
+    Least,
     /// Two seconds of a low rendition.
     Small,
     /// Six seconds of a good one.
     Large,
+    /// Six seconds of the best.
+    Greatest,
 }
 
 impl Object {
-    pub(crate) const ALL: [Self; 3] = [Self::Playlist, Self::Small, Self::Large];
+    pub(crate) const ALL: [Self; 5] = [Self::Playlist, Self::Least, Self::Small, Self::Large, Self::Greatest];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Playlist => "/bench/playlist.m3u8",
+            Self::Least => "/bench/least.ts",
             Self::Small => "/bench/small.ts",
             Self::Large => "/bench/large.ts",
+            Self::Greatest => "/bench/greatest.ts",
         }
     }
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Playlist => "1 KiB playlist",
+            Self::Least => "64 KiB",
             Self::Small => "200 KiB",
             Self::Large => "1 MiB",
+            Self::Greatest => "16 MiB",
         }
     }
 
@@ -38,8 +46,10 @@ impl Object {
     pub(crate) fn body(self) -> Vec<u8> {
         match self {
             Self::Playlist => playlist(),
-            Self::Small => segment(200 * 1024),
-            Self::Large => segment(1024 * 1024),
+            Self::Least => segment(64 * KIB),
+            Self::Small => segment(200 * KIB),
+            Self::Large => segment(1024 * KIB),
+            Self::Greatest => segment(16 * 1024 * KIB),
         }
     }
 
@@ -52,6 +62,8 @@ impl Object {
         Ok(())
     }
 }
+
+const KIB: usize = 1024;
 
 fn playlist() -> Vec<u8> {
     let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n".to_owned();
@@ -79,8 +91,8 @@ mod tests {
     #[test]
     fn objects_have_the_sizes_that_their_titles_say() {
         assert!(Object::Playlist.body().len().abs_diff(1024) < 64);
-        assert_eq!(Object::Small.body().len(), 200 * 1024);
-        assert_eq!(Object::Large.body().len(), 1024 * 1024);
+        let sizes = [Object::Least, Object::Small, Object::Large, Object::Greatest].map(|object| object.body().len());
+        assert_eq!(sizes, [64 * KIB, 200 * KIB, 1024 * KIB, 16 * 1024 * KIB]);
     }
 
     #[test]

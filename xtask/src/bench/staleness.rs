@@ -1,17 +1,19 @@
 //! How far behind the origin tiers are, of Tidegate and of nginx, with many viewers and with one.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::findings::Findings;
 use super::quantiles::Quantiles;
+use super::stage::Stage;
 use crate::shell;
 
 /// What one run of the `staleness` program says (`tests/measure/staleness.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(crate) struct Staleness {
+struct Staleness {
     server: String,
     channels: u64,
     /// Of each channel.
@@ -30,17 +32,15 @@ const VIEWERS: [u32; 2] = [40, 1];
 const VERSIONS: u32 = 20;
 
 /// Runs the program once for each number of viewers and each server.
-pub(crate) fn measure(program: &Path) -> Result<Vec<Staleness>> {
+pub(crate) fn measure(stage: &Stage) -> Result<Findings> {
+    let program = stage.program("staleness");
     let run = |viewers: u32, server: &str| {
-        shell::json(Command::new(program).args([&viewers.to_string(), &VERSIONS.to_string(), server]))
+        shell::json(Command::new(&program).args([&viewers.to_string(), &VERSIONS.to_string(), server]))
     };
     let runs = VIEWERS.into_iter().flat_map(|viewers| SERVERS.map(|server| (viewers, server)));
-    runs.map(|(viewers, server)| run(viewers, server)).collect()
-}
-
-/// The section of docs/benchmarks.md.
-pub(crate) fn section(runs: &[Staleness]) -> String {
-    format!("{ABOUT}\n{}", table(runs))
+    let runs = runs.map(|(viewers, server)| run(viewers, server)).collect::<Result<Vec<Staleness>>>()?;
+    let (about, tables) = (ABOUT.to_owned(), table(&runs));
+    Ok(Findings { about, tables, verdicts: Vec::new(), figures: json!(runs) })
 }
 
 const ABOUT: &str = "\
@@ -64,7 +64,7 @@ One run: `target/dist/staleness 40 20 tidegate` or `nginx`; viewers of each chan
 ";
 
 /// A line per run.
-pub(crate) fn table(runs: &[Staleness]) -> String {
+fn table(runs: &[Staleness]) -> String {
     let mut lines = vec![
         "| viewers | tiers | stale answers | behind p99 ms | max ms | shield p50 ms | p99 ms | \
          edges beyond it p50 ms | p99 ms | origin requests per version |"

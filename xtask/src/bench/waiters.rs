@@ -1,17 +1,20 @@
 //! Ten thousand players who wait for the next version of a playlist: what they cost, and what their release does to others.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::Settings;
+use super::findings::Findings;
 use super::quantiles::Quantiles;
+use super::stage::Stage;
 use crate::shell;
 
 /// What one run of the `waiters` program says (`tests/measure/waiters.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(crate) struct Waiters {
+struct Waiters {
     players: u64,
     bytes_per_idle_connection: u64,
     bytes_per_waiter: u64,
@@ -28,19 +31,19 @@ const PLAYERS: u32 = 10_000;
 /// Each player takes a descriptor at either end: as many may be open as the system allows this user.
 const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
 
-/// Runs the program as often as there are rounds, with this edge.
-pub(crate) fn measure(program: &Path, tidegate: &Path, rounds: u32) -> Result<Vec<Waiters>> {
+/// So often at most.
+const ROUNDS: u32 = 3;
+
+/// Runs the program some times.
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let run = |_round| {
         let mut command = Command::new("sh");
-        command.args(["-c", WITH_ALL_DESCRIPTORS]).arg(program).arg(PLAYERS.to_string());
-        shell::json(command.env("TIDEGATE_BIN", tidegate))
+        command.args(["-c", WITH_ALL_DESCRIPTORS]).arg(stage.program("waiters")).arg(PLAYERS.to_string());
+        shell::json(command.env("TIDEGATE_BIN", stage.tidegate()))
     };
-    (0..rounds).map(run).collect()
-}
-
-/// The section of docs/benchmarks.md.
-pub(crate) fn section(runs: &[Waiters]) -> String {
-    format!("{ABOUT}\n{}", table(runs))
+    let runs = (0..settings.rounds.min(ROUNDS)).map(run).collect::<Result<Vec<Waiters>>>()?;
+    let (about, tables) = (ABOUT.to_owned(), table(&runs));
+    Ok(Findings { about, tables, verdicts: Vec::new(), figures: json!(runs) })
 }
 
 const ABOUT: &str = "\
@@ -62,7 +65,7 @@ One run: `TIDEGATE_BIN=target/dist/tidegate target/dist/waiters 10000`; it needs
 ";
 
 /// A line per run, in the order of the runs.
-pub(crate) fn table(runs: &[Waiters]) -> String {
+fn table(runs: &[Waiters]) -> String {
     let mut lines = vec![
         "| run | players | bytes per idle connection | bytes more per waiter | all released in ms | \
          longest answer to another meanwhile ms | and before ms | shield requests | origin requests | \

@@ -1,10 +1,10 @@
-//! Just enough HTTP to see that a server is up and answers rightly.
+//! Just enough HTTP to see that a server is up, and what Tidegate counts.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const RHYTHM: Duration = Duration::from_millis(50);
@@ -21,18 +21,28 @@ pub(crate) fn wait_for(address: SocketAddr) -> Result<()> {
     bail!("nobody listens at {address}");
 }
 
-/// The body of a 200 answer.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+/// The value of one of Tidegate's metrics without labels, from its listener for operators.
+pub(crate) fn metric(operators: SocketAddr, name: &str) -> Result<f64> {
+    let mut stream = TcpStream::connect_timeout(&operators, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let end =
-        answer.windows(4).position(|four| four == b"\r\n\r\n").context("the answer has no end of head")?;
-    let (head, body) = answer.split_at(end);
-    let head = String::from_utf8_lossy(head);
-    ensure!(head.starts_with("HTTP/1.1 200 "), "{path} is answered with: {head}");
-    ensure!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{path} comes in chunks: {head}");
-    Ok(body.get(4..).unwrap_or_default().to_vec())
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: {operators}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    value(&answer, name).with_context(|| format!("no {name} at {operators}"))
+}
+
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_found_by_its_whole_name() {
+        let metrics = "tidegate_cache_objects_more 1\ntidegate_cache_objects 1e3\n";
+        assert_eq!(value(metrics, "tidegate_cache_objects"), Some(1000.0));
+        assert_eq!(value(metrics, "tidegate_cache"), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! CPU time of a server: all threads of the process and of its children, to the nanosecond.
+//! What a server uses: CPU time to the nanosecond and memory, of all threads of the process and of its children.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,16 @@ pub(crate) fn time_of(pid: u32) -> Result<Duration> {
         .map(|pid| threads(pid, "schedstat").iter().map(|text| first_number(text)).sum::<u64>())
         .sum();
     Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// The memory in bytes that a process and its descendants have resident; what several share counts once (PSS).
+pub(crate) fn memory_of(pid: u32) -> Result<u64> {
+    let resident = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        Some(first_number(line) * 1024)
+    };
+    Ok(family(pid)?.into_iter().filter_map(resident).sum())
 }
 
 /// The process, its children, their children.
@@ -59,7 +69,15 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_no_time() {
-        assert!(time_of(u32::MAX).is_err());
+    fn memory_that_is_written_to_shows_in_our_own() {
+        let before = memory_of(std::process::id()).unwrap();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = memory_of(std::process::id()).unwrap();
+        assert!(after > before + (32 << 20), "{before} {after} {}", block.len());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_uses_nothing() {
+        assert!(time_of(u32::MAX).is_err() && memory_of(u32::MAX).is_err());
     }
 }

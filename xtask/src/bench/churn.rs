@@ -1,0 +1,94 @@
+//! Memory while a day of objects comes and goes.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Settings;
+use super::comparison::per;
+use super::findings::Findings;
+use super::stage::Stage;
+use super::statistics::{Bound, Spread, Verdict};
+use crate::shell;
+
+/// What one run of the `churn` program says (`tests/measure/churn.rs`).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+struct Churn {
+    seconds: u64,
+    visits: u64,
+    fills: f64,
+    evictions: f64,
+    resident_bytes: Vec<u64>,
+    plateau_bytes: u64,
+    end_bytes: u64,
+    peak_bytes: u64,
+}
+
+/// By how much of the plateau the end may differ from it.
+const TOLERANCE: f64 = 0.1;
+
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let mut command = Command::new(stage.program("churn"));
+    command.arg(settings.churn_seconds.to_string()).env("TIDEGATE_BIN", stage.tidegate());
+    let churn: Churn = shell::json(&mut command)?;
+    let measured = Spread::of([churn.drift()]).context("a figure")?;
+    let verdict = Verdict {
+        what: "memory after a day of churn: distance from the first minute's plateau, as a share".to_owned(),
+        target: Bound::AtMost(TOLERANCE),
+        measured,
+    };
+    let (about, tables) = (ABOUT.to_owned(), table(&churn));
+    Ok(Findings { about, tables, verdicts: vec![verdict], figures: json!(churn) })
+}
+
+impl Churn {
+    /// How far the end is from the plateau, up or down.
+    fn drift(&self) -> f64 {
+        (per(self.end_bytes) / per(self.plateau_bytes) - 1.0).abs()
+    }
+}
+
+const ABOUT: &str = "\
+## A day of churn
+
+As many segments and playlists as a channel with three renditions has in a day pass through an edge in ten minutes: 144 live channels at
+once, each of which ends after a minute and is followed by another, and about 200 visits each second, each with a connection of its own;
+one in eight hangs up in the middle of a segment. The cache has room for 64 MiB. Resident memory of the edge's process: the *plateau*
+is the median of the second half of the first tenth, the *end* that of the last twentieth.
+";
+
+fn table(churn: &Churn) -> String {
+    let mebibytes = |bytes: u64| per(bytes) / 1_048_576.0;
+    let Churn { seconds, visits, fills, evictions, plateau_bytes, end_bytes, peak_bytes, .. } = churn;
+    format!(
+        "| seconds | visits | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|\n\
+         | {seconds} | {visits} | {fills} | {evictions} | {:.1} | {:.1} | {:.1} |\n",
+        mebibytes(*plateau_bytes),
+        mebibytes(*end_bytes),
+        mebibytes(*peak_bytes)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_shrinks_has_drifted_too() {
+        let churn = |end_bytes| Churn {
+            seconds: 600,
+            visits: 1,
+            fills: 1.0,
+            evictions: 1.0,
+            resident_bytes: Vec::new(),
+            plateau_bytes: 100,
+            end_bytes,
+            peak_bytes: 120,
+        };
+        assert!((churn(112).drift() - 0.12).abs() < 1e-9);
+        assert!((churn(88).drift() - 0.12).abs() < 1e-9);
+        assert!(churn(105).drift() < TOLERANCE);
+    }
+}

@@ -1,0 +1,270 @@
+//! Several servers under the same loads, one after the other in interleaved rounds: what a request costs each of them.
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::findings::Findings;
+use super::load::{Counted, Load};
+use super::servers::{Kind, Server};
+use super::stage::{LOAD_CORE, Options, Stage};
+use super::statistics::{Bound, Spread, Verdict};
+use super::{Settings, answers};
+
+mod tables;
+
+/// Who takes part.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) title: String,
+    pub(crate) kind: Kind,
+    pub(crate) options: Options,
+}
+
+/// A load under which all are compared.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) title: String,
+    pub(crate) load: Load,
+    /// Whether whoever asks again is answered from the cache.
+    pub(crate) is_cached: bool,
+    /// The bytes of one body.
+    pub(crate) body: usize,
+}
+
+/// A comparison to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) subjects: Vec<Subject>,
+    pub(crate) cases: Vec<Case>,
+    /// The cores that the load may use.
+    pub(crate) load_cores: &'static str,
+}
+
+/// One server under one load, once.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) subject: String,
+    pub(crate) case: String,
+    pub(crate) round: u32,
+    pub(crate) requests: u64,
+    pub(crate) bytes: u64,
+    pub(crate) requests_per_second: f64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) cpu_microseconds_per_request: f64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Comparison {
+    plan: Plan,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// A target: by how much the first subject has to be cheaper than another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) case: &'static str,
+    pub(crate) than: Kind,
+    /// Requests per CPU-second of the first subject, as a multiple of the other's.
+    pub(crate) at_least: f64,
+}
+
+impl Target {
+    pub(crate) const fn new(case: &'static str, than: Kind, at_least: f64) -> Self {
+        Self { case, than, at_least }
+    }
+}
+
+impl Subject {
+    /// A server as all others are.
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self { title: kind.to_string(), kind, options: Options::default() }
+    }
+}
+
+impl Plan {
+    /// Caches on a core of their own.
+    pub(crate) fn of(kinds: &[Kind], cases: Vec<Case>) -> Self {
+        Self { subjects: kinds.iter().copied().map(Subject::of).collect(), cases, load_cores: LOAD_CORE }
+    }
+
+    /// Starts everybody, looks at the answers, warms up, and goes round.
+    pub(crate) fn run(self, stage: &Stage, settings: &Settings) -> Result<Comparison> {
+        let servers = self.subjects.iter().map(|subject| stage.start(subject.kind, subject.options));
+        let servers = servers.collect::<Result<Vec<_>>>()?;
+        for (server, case) in self.pairs(&servers) {
+            answers::check(stage, server, &case.load, case.is_cached)?;
+            self.load(server, case, 1)?;
+        }
+        let asked = stage.origin_requests()?;
+        let mut samples = Vec::new();
+        for round in 1..=settings.rounds {
+            for case in &self.cases {
+                for (subject, server) in self.subjects.iter().zip(&servers) {
+                    let sample = self.measure(subject, server, case, round, settings.seconds)?;
+                    eprintln!("{sample}");
+                    samples.push(sample);
+                }
+            }
+        }
+        ensure!(asked == stage.origin_requests()?, "the origin was asked, so these were not all hits");
+        Ok(Comparison { plan: self, samples })
+    }
+
+    fn pairs<'a>(&'a self, servers: &'a [Server]) -> impl Iterator<Item = (&'a Server, &'a Case)> {
+        servers.iter().flat_map(|server| self.cases.iter().map(move |case| (server, case)))
+    }
+
+    fn load(&self, server: &Server, case: &Case, seconds: u32) -> Result<Counted> {
+        case.load.run(&case.load.url(server.address(), server.tls()), self.load_cores, seconds)
+    }
+
+    fn measure(
+        &self,
+        subject: &Subject,
+        server: &Server,
+        case: &Case,
+        round: u32,
+        seconds: u32,
+    ) -> Result<Sample> {
+        let before = server.cpu()?;
+        let counted = self.load(server, case, seconds)?;
+        let cpu = server.cpu()?.saturating_sub(before).as_secs_f64();
+        let Counted { requests, bytes, rate } = counted;
+        ensure!(requests > 0, "{} answered nothing", subject.title);
+        let bodies = requests.saturating_mul(case.body as u64);
+        ensure!(bytes >= bodies - bodies / 50, "{}: {bytes} bytes in {requests} answers", subject.title);
+        Ok(Sample {
+            subject: subject.title.clone(),
+            case: case.title.clone(),
+            round,
+            requests,
+            bytes,
+            requests_per_second: rate,
+            cpu_seconds: cpu,
+            cpu_microseconds_per_request: cpu * 1e6 / per(requests),
+        })
+    }
+}
+
+impl Comparison {
+    /// What a request costs a subject, in microseconds of CPU.
+    pub(crate) fn cost(&self, subject: &str, case: &str) -> Option<Spread> {
+        Spread::of(self.of(subject, case).map(|sample| sample.cpu_microseconds_per_request))
+    }
+
+    /// Requests per CPU-second of one subject as a multiple of another's, round by round.
+    pub(crate) fn ratio(&self, one: &str, other: &str, case: &str) -> Option<Spread> {
+        let ratios = self.of(one, case).filter_map(|mine| {
+            let theirs = self.of(other, case).find(|theirs| theirs.round == mine.round)?;
+            Some(theirs.cpu_microseconds_per_request / mine.cpu_microseconds_per_request)
+        });
+        Spread::of(ratios)
+    }
+
+    /// What a section says of it.
+    pub(crate) fn findings(&self, about: &str, how: &str, targets: &[Target]) -> Result<Findings> {
+        Ok(Findings {
+            about: about.to_owned(),
+            tables: self.tables(),
+            verdicts: self.verdicts(how, targets)?,
+            figures: serde_json::to_value(&self.samples)?,
+        })
+    }
+
+    /// Holds the first subject against targets.
+    fn verdicts(&self, how: &str, targets: &[Target]) -> Result<Vec<Verdict>> {
+        let first = self.plan.subjects.first().context("nobody took part")?;
+        let verdict = |target: &Target| {
+            let than = target.than.to_string();
+            let measured = self.ratio(&first.title, &than, target.case).context("a case that was not measured")?;
+            let what = format!("{}, {how}: requests per CPU-second, as a multiple of {}", target.case, of(target.than));
+            Ok(Verdict { what, target: Bound::AtLeast(target.at_least), measured })
+        };
+        targets.iter().map(verdict).collect()
+    }
+
+    fn of(&self, subject: &str, case: &str) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(move |sample| sample.subject == subject && sample.case == case)
+    }
+}
+
+impl std::fmt::Display for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { round, subject, case, cpu_microseconds_per_request, requests_per_second, .. } = self;
+        write!(
+            f,
+            "round {round}: {subject:<12} {case:<22} {cpu_microseconds_per_request:9.2} µs of CPU per request, \
+             {requests_per_second:8.0} requests per second"
+        )
+    }
+}
+
+fn of(kind: Kind) -> String {
+    match kind {
+        Kind::Floor => "the bare loop's".to_owned(),
+        Kind::Tidegate | Kind::Nginx | Kind::Varnish => format!("{kind}'s"),
+    }
+}
+
+/// A count as a divisor.
+#[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 requests")]
+pub(crate) fn per(count: u64) -> f64 {
+    count.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(subject: &str, round: u32, cost: f64) -> Sample {
+        Sample {
+            subject: subject.to_owned(),
+            case: "case".to_owned(),
+            round,
+            requests: 1000,
+            bytes: 2000,
+            requests_per_second: 10.0,
+            cpu_seconds: cost / 1000.0,
+            cpu_microseconds_per_request: cost,
+        }
+    }
+
+    fn comparison() -> Comparison {
+        let load = Load::of("/", 1);
+        let case = Case { title: "case".to_owned(), load, is_cached: true, body: 1 };
+        let samples = [("tidegate", [10.0, 20.0, 40.0]), ("nginx", [20.0, 30.0, 40.0])];
+        let samples = samples.iter().flat_map(|(subject, costs)| {
+            (1..).zip(costs).map(|(round, cost)| sample(subject, round, *cost))
+        });
+        let samples = samples.collect();
+        Comparison { plan: Plan::of(&[Kind::Tidegate, Kind::Nginx], vec![case]), samples }
+    }
+
+    #[test]
+    fn ratios_are_those_of_rounds_and_not_of_medians() {
+        let ratio = comparison().ratio("tidegate", "nginx", "case").unwrap();
+        assert_eq!(ratio, Spread { median: 1.5, min: 1.0, max: 2.0 });
+    }
+
+    #[test]
+    fn a_cheaper_first_subject_meets_its_target() {
+        let target = |at_least| Target { case: "case", than: Kind::Nginx, at_least };
+        let verdicts = comparison().verdicts("HTTP/1.1", &[target(1.5), target(1.6)]).unwrap();
+        let met: Vec<_> = verdicts.iter().map(Verdict::met).collect();
+        assert_eq!(met, [true, false]);
+    }
+
+    #[test]
+    fn a_target_for_what_was_not_measured_is_an_error() {
+        let target = Target { case: "another", than: Kind::Nginx, at_least: 1.0 };
+        assert!(comparison().verdicts("HTTP/1.1", &[target]).is_err());
+    }
+
+    #[test]
+    fn the_tables_have_costs_and_ratios_with_their_spread() {
+        let tables = comparison().tables();
+        assert!(tables.contains("| nginx | 30.0 (20.0..40.0) |"), "{tables}");
+        assert!(tables.contains("| nginx | 1.50 (1.00..2.00) |"), "{tables}");
+    }
+}

@@ -1,0 +1,97 @@
+//! What a tier adds to the time of the first byte.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Settings;
+use super::findings::Findings;
+use super::quantiles::Quantiles;
+use super::servers::{Kind, pinned};
+use super::stage::{LOAD_CORE, Options, Stage, free_address};
+use super::statistics::{Bound, Spread, Verdict};
+use crate::shell;
+
+const OBJECTS: u32 = 40;
+/// Without a tier: the origin itself is asked.
+const NOBODY: &str = "no tier";
+
+/// What one run of the `delay` program says (`tests/measure/delay.rs`).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+struct Run {
+    objects: u32,
+    origin_requests: u32,
+    first_us: Quantiles,
+    joined_us: Quantiles,
+}
+
+/// A run, of whom.
+#[derive(Debug, Clone, Serialize)]
+struct Sample {
+    server: String,
+    #[serde(flatten)]
+    run: Run,
+}
+
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let mut samples = Vec::new();
+    for _round in 0..settings.rounds {
+        for kind in Kind::CACHES.map(Some).into_iter().chain([None]) {
+            let run = run(stage, kind)?;
+            let server = kind.map_or_else(|| NOBODY.to_owned(), |kind| kind.to_string());
+            eprintln!("{server:<10} {run:?}");
+            samples.push(Sample { server, run });
+        }
+    }
+    let ours = of(&samples, "tidegate", |run| run.first_us.p50 / 1000.0).context("no rounds")?;
+    let verdict = Verdict {
+        what: "first byte through a tier, p50: ms after the origin's".to_owned(),
+        target: Bound::AtMost(1.0),
+        measured: ours,
+    };
+    let (about, tables) = (ABOUT.to_owned(), table(&samples));
+    Ok(Findings { about, tables, verdicts: vec![verdict], figures: json!(samples) })
+}
+
+fn run(stage: &Stage, kind: Option<Kind>) -> Result<Run> {
+    let origin = free_address()?;
+    let options = Options { origin: Some(origin), ..Options::default() };
+    let server = kind.map(|kind| stage.start(kind, options)).transpose()?;
+    let tier = server.as_ref().map_or(origin, |server| server.address());
+    let mut command = pinned(LOAD_CORE, &stage.program("delay"));
+    shell::json(command.args([tier.to_string(), origin.to_string(), OBJECTS.to_string()]))
+}
+
+const ABOUT: &str = "\
+## The first byte through a tier
+
+Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 16 KiB, and the rest after
+20 ms more. The time from the origin's first byte to the first byte at each viewer: at the one who asked first, and at the
+one who joined. 40 objects in each round.
+";
+
+fn table(samples: &[Sample]) -> String {
+    let mut lines = vec![
+        "| µs | who asked first, p50 | p99 | who joined, p50 | p99 | origin requests per object |".to_owned(),
+        "|---|---:|---:|---:|---:|---:|".to_owned(),
+    ];
+    for server in Kind::CACHES.map(|kind| kind.to_string()).into_iter().chain([NOBODY.to_owned()]) {
+        let cell = |figure: fn(&Run) -> f64| {
+            of(samples, &server, figure).map_or_else(|| "—".to_owned(), |it| format!("{it:.0}"))
+        };
+        lines.push(format!(
+            "| {server} | {} | {} | {} | {} | {} |",
+            cell(|run| run.first_us.p50),
+            cell(|run| run.first_us.p99),
+            cell(|run| run.joined_us.p50),
+            cell(|run| run.joined_us.p99),
+            of(samples, &server, |run| f64::from(run.origin_requests) / f64::from(run.objects.max(1)))
+                .map_or_else(|| "—".to_owned(), |it| it.to_string()),
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn of(samples: &[Sample], server: &str, figure: impl Fn(&Run) -> f64) -> Option<Spread> {
+    Spread::of(samples.iter().filter(|sample| sample.server == server).map(|sample| figure(&sample.run)))
+}

@@ -1,0 +1,75 @@
+//! Where and when it was measured, and what.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::shell;
+
+/// What a reader has to know of a run.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct Environment {
+    pub(crate) machine: String,
+    pub(crate) date: String,
+    /// The load average of the minute before the run.
+    pub(crate) load_before: String,
+    /// Names and versions of the servers and of what makes the load.
+    pub(crate) programs: Vec<String>,
+    pub(crate) rounds: u32,
+    pub(crate) seconds: u32,
+}
+
+impl Environment {
+    pub(crate) fn now(settings: &Settings) -> Result<Self> {
+        let tidegate = match &settings.tidegate {
+            Some(file) => format!("tidegate {} ({})", env!("CARGO_PKG_VERSION"), file.display()),
+            None => format!("tidegate {} (profile {})", env!("CARGO_PKG_VERSION"), settings.profile),
+        };
+        let others = [
+            ("nginx", "-v", "nginx/"),
+            ("varnishd", "-V", "varnish-"),
+            ("wrk", "-v", "wrk "),
+            ("h2load", "--version", "nghttp2/"),
+            ("openssl", "version", "OpenSSL "),
+        ];
+        let others =
+            others.map(|(name, flag, prefix)| version(name, flag, prefix).map(|of| format!("{name} {of}")));
+        Ok(Self {
+            machine: machine()?,
+            date: today()?,
+            load_before: load()?,
+            programs: std::iter::once(tidegate).chain(others.into_iter().flatten()).collect(),
+            rounds: settings.rounds,
+            seconds: settings.seconds,
+        })
+    }
+}
+
+fn machine() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown processor", |(_, model)| model);
+    let cores = std::thread::available_parallelism()?;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("osrelease")?;
+    Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
+}
+
+fn load() -> Result<String> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+fn today() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().context("date")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The version behind a prefix in what a program prints about itself.
+fn version(name: &str, flag: &str, prefix: &str) -> Option<String> {
+    let output = Command::new(shell::find(name)?).arg(flag).output().ok()?;
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let (_, rest) = text.split_once(prefix)?;
+    rest.split(|c: char| c.is_whitespace() || c == ')').next().map(str::to_owned)
+}

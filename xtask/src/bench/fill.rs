@@ -1,0 +1,105 @@
+//! 1, 100 and 5,000 viewers who wait for one object.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Settings;
+use super::findings::Findings;
+use super::quantiles::Quantiles;
+use super::servers::{Kind, pinned};
+use super::stage::{LOAD_CORE, Options, Stage, free_address};
+use super::statistics::{Bound, Spread, Verdict};
+use crate::shell;
+
+const VIEWERS: [u32; 3] = [1, 100, 5000];
+
+/// What one run of the `fill` program says (`tests/measure/fill.rs`).
+#[derive(Debug, Clone, Deserialize, Serialize)]
+struct Run {
+    viewers: u32,
+    origin_requests: u32,
+    cpu_us_per_waiter: f64,
+    cpu_us_per_hit: f64,
+    bytes_per_waiter: u64,
+    first_byte_us: Quantiles,
+}
+
+/// A run, of whom.
+#[derive(Debug, Clone, Serialize)]
+struct Sample {
+    server: Kind,
+    #[serde(flatten)]
+    run: Run,
+}
+
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let mut samples = Vec::new();
+    for _round in 0..settings.rounds {
+        for viewers in VIEWERS {
+            for server in Kind::CACHES {
+                let run = run(stage, server, viewers)?;
+                eprintln!("{server:<10} {run:?}");
+                samples.push(Sample { server, run });
+            }
+        }
+    }
+    let most = VIEWERS.into_iter().max().unwrap_or_default();
+    let asked = of(&samples, Kind::Tidegate, most, |run| f64::from(run.origin_requests)).context("no rounds")?;
+    let verdict = Verdict {
+        what: format!("{most} viewers on one fill: origin requests"),
+        target: Bound::AtMost(1.0),
+        measured: asked,
+    };
+    let (about, tables) = (ABOUT.to_owned(), table(&samples));
+    Ok(Findings { about, tables, verdicts: vec![verdict], figures: json!(samples) })
+}
+
+fn run(stage: &Stage, kind: Kind, viewers: u32) -> Result<Run> {
+    let origin = free_address()?;
+    let server = stage.start(kind, Options { origin: Some(origin), ..Options::default() })?;
+    let mut command = pinned(LOAD_CORE, &stage.program("fill"));
+    command.args([server.pid().to_string(), server.address().to_string()]);
+    shell::json(command.args([origin.to_string(), viewers.to_string()]))
+}
+
+const ABOUT: &str = "\
+## Viewers on one fill
+
+Viewers with a keep-alive connection each ask for one cold object of 64 KiB, which the origin holds until the server has nothing more to do;
+then it comes. The CPU time of the server is that from the first question to the last byte, the fill included, for each viewer; beside
+it is that of the second time, when all ask again and the object is in the cache. The delay is that from the origin's first byte to the
+first byte at each viewer; one thread reads for all of them, and its time is in it.
+";
+
+fn table(samples: &[Sample]) -> String {
+    let mut lines = vec![
+        "| viewers | server | µs of CPU per viewer | of a hit | bytes per waiter | first byte ms p50 | p99 | origin requests |"
+            .to_owned(),
+        "|---:|---|---:|---:|---:|---:|---:|---:|".to_owned(),
+    ];
+    for viewers in VIEWERS {
+        for server in Kind::CACHES {
+            let cell = |digits: usize, figure: fn(&Run) -> f64| {
+                let spread = of(samples, server, viewers, figure);
+                spread.map_or_else(|| "—".to_owned(), |it| format!("{it:.digits$}"))
+            };
+            let memory = |run: &Run| f64::from(u32::try_from(run.bytes_per_waiter).unwrap_or(u32::MAX));
+            lines.push(format!(
+                "| {viewers} | {server} | {} | {} | {} | {} | {} | {} |",
+                cell(1, |run| run.cpu_us_per_waiter),
+                cell(1, |run| run.cpu_us_per_hit),
+                if viewers == 1 { "—".to_owned() } else { cell(0, memory) },
+                cell(1, |run| run.first_byte_us.p50 / 1000.0),
+                cell(1, |run| run.first_byte_us.p99 / 1000.0),
+                cell(0, |run| f64::from(run.origin_requests)),
+            ));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn of(samples: &[Sample], server: Kind, viewers: u32, figure: impl Fn(&Run) -> f64) -> Option<Spread> {
+    let runs = samples.iter().filter(|sample| sample.server == server && sample.run.viewers == viewers);
+    Spread::of(runs.map(|sample| figure(&sample.run)))
+}

@@ -1,0 +1,87 @@
+//! Cached answers: over HTTP/1.1, over TLS, over HTTP/2, and by size.
+
+use anyhow::Result;
+
+use super::Settings;
+use super::comparison::{Case, Plan, Target};
+use super::findings::Findings;
+use super::load::{Load, Protocol};
+use super::objects::Object;
+use super::servers::Kind;
+use super::stage::Stage;
+
+const LIVE: [Object; 3] = [Object::Playlist, Object::Small, Object::Large];
+const CONNECTIONS: u32 = 64;
+
+/// A cached object under load.
+pub(crate) fn case(object: Object, protocol: Protocol) -> Case {
+    let load = Load { protocol, ..Load::of(object.path(), CONNECTIONS) };
+    Case { title: object.title().to_owned(), load, is_cached: true, body: object.body().len() }
+}
+
+/// HTTP/1.1, beside everybody and the bare loop.
+pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let cases = LIVE.map(|object| case(object, Protocol::Http)).to_vec();
+    let servers = [&Kind::CACHES[..], &[Kind::Floor]].concat();
+    let compared = Plan::of(&servers, cases).run(stage, settings)?;
+    compared.findings(
+        "## A cached answer\n\n\
+         HTTP/1.1, 64 keep-alive connections, everything in the cache. The bare loop does the least that a server in Rust on tokio \
+         can do:\nread, parse, look up, write a fixed head and the body at once; it is the floor for the playlist.\n",
+        "HTTP/1.1",
+        &[
+            Target::new("1 KiB playlist", Kind::Nginx, 1.3),
+            Target::new("1 KiB playlist", Kind::Varnish, 4.0),
+            // Within 1.2 times of its cost.
+            Target::new("1 KiB playlist", Kind::Floor, 0.83),
+            Target::new("200 KiB", Kind::Nginx, 2.5),
+            Target::new("200 KiB", Kind::Varnish, 1.4),
+            Target::new("1 MiB", Kind::Nginx, 1.4),
+            Target::new("1 MiB", Kind::Varnish, 1.3),
+        ],
+    )
+}
+
+/// HTTP/1.1 by TLS. Varnish speaks none.
+pub(crate) fn tls(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let cases = LIVE.map(|object| case(object, Protocol::Https)).to_vec();
+    let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;
+    compared.findings(
+        "## A cached answer by TLS\n\n\
+         TLS 1.3, HTTP/1.1, 64 keep-alive connections; one certificate (ECDSA, P-256) and one cipher (AES-256-GCM) for both. \
+         The handshakes\nof the connections are in the figures. Varnish speaks no TLS.\n",
+        "HTTPS, HTTP/1.1",
+        &[
+            Target::new("1 KiB playlist", Kind::Nginx, 1.4),
+            Target::new("200 KiB", Kind::Nginx, 1.6),
+            Target::new("1 MiB", Kind::Nginx, 1.4),
+        ],
+    )
+}
+
+/// HTTP/2 by TLS.
+pub(crate) fn http2(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let cases = [Object::Small, Object::Large].map(|object| case(object, Protocol::Http2)).to_vec();
+    let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;
+    compared.findings(
+        "## A cached answer by HTTP/2\n\n\
+         The same by HTTP/2 from h2load: 64 connections with 4 requests at once on each.\n",
+        "HTTPS, HTTP/2",
+        &[Target::new("200 KiB", Kind::Nginx, 1.6), Target::new("1 MiB", Kind::Nginx, 1.4)],
+    )
+}
+
+/// From 64 KiB to 16 MiB.
+pub(crate) fn sizes(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let sizes = [Object::Least, Object::Large, Object::Greatest];
+    let cases = sizes.map(|object| case(object, Protocol::Http)).to_vec();
+    let compared = Plan::of(&Kind::CACHES, cases).run(stage, settings)?;
+    let mut findings = compared.findings(
+        "## Larger objects\n\n\
+         What a MiB costs as objects grow. HTTP/1.1, 64 keep-alive connections, everything in the cache.\n",
+        "HTTP/1.1",
+        &[],
+    )?;
+    findings.tables = compared.per_mebibyte();
+    Ok(findings)
+}

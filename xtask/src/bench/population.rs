@@ -1,0 +1,124 @@
+//! 1,000 to 1,000,000 objects in the cache: what a hit costs, and what an object holds beyond its body.
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use serde_json::json;
+
+use super::Settings;
+use super::comparison::per;
+use super::configuration::ANY_BYTES;
+use super::findings::Findings;
+use super::load::Load;
+use super::servers::{Kind, Server};
+use super::stage::{LOAD_CORE, Options, Stage};
+use super::statistics::Spread;
+use super::{answers, wire};
+
+const SIZES: [u64; 4] = [1000, 10_000, 100_000, 1_000_000];
+const CONNECTIONS: u32 = 64;
+/// The longest that one step of filling may take.
+const FILL_SECONDS_MAX: u32 = 240;
+/// Asks for each path between two numbers once, and ends.
+const EACH: &str = "local prefix, n, last
+function init(args) prefix = args[1]; n = tonumber(args[2]); last = tonumber(args[3]) end
+function request()
+  if n < last then n = n + 1 else wrk.thread:stop() end
+  return wrk.format('GET', prefix .. n)
+end
+";
+/// Asks for any path up to a number.
+const ANY: &str = "local prefix, last
+function init(args) prefix = args[1]; last = tonumber(args[2]); math.randomseed(last) end
+function request() return wrk.format('GET', prefix .. math.random(last)) end
+";
+
+/// So many objects.
+#[derive(Debug, Clone, Serialize)]
+struct Step {
+    objects: u64,
+    /// What the server has resident beyond what it had empty.
+    resident_bytes: u64,
+    cpu_us_per_fill: f64,
+    cpu_us_per_hit: Vec<f64>,
+}
+
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let options = Options { memory: "8GiB", ..Options::default() };
+    let server = stage.start(Kind::Tidegate, options)?;
+    answers::check(stage, &server, &Load::of("/any/0", 1), true)?;
+    let empty = server.memory()?;
+    let mut steps = Vec::new();
+    let mut before = 0;
+    for objects in SIZES {
+        let cpu_us_per_fill = fill(stage, &server, before, objects)?;
+        let resident_bytes = server.memory()?.saturating_sub(empty);
+        let hits = (0..settings.rounds).map(|_round| hit(stage, &server, objects, settings.seconds));
+        let step = Step { objects, resident_bytes, cpu_us_per_fill, cpu_us_per_hit: hits.collect::<Result<_>>()? };
+        eprintln!("{step:?}");
+        steps.push(step);
+        before = objects;
+    }
+    let (about, tables) = (ABOUT.to_owned(), table(&steps));
+    Ok(Findings { about, tables, verdicts: Vec::new(), figures: json!(steps) })
+}
+
+/// Brings the objects behind `before` into the cache. What each costs, in microseconds of CPU.
+fn fill(stage: &Stage, server: &Server, before: u64, objects: u64) -> Result<f64> {
+    let script = stage.file("each.lua", EACH)?;
+    let script = Some((script, vec![before.to_string(), objects.to_string()]));
+    let cpu = server.cpu()?;
+    let load = Load { script, ..Load::of("/any/", CONNECTIONS) };
+    load.run(&load.url(server.address(), server.tls()), LOAD_CORE, FILL_SECONDS_MAX)?;
+    let cpu = server.cpu()?.saturating_sub(cpu);
+    let held = wire::metric(server.operators(), "tidegate_cache_objects")?;
+    ensure!(held >= per(objects) * 0.99, "only {held} objects of {objects} are in the cache");
+    Ok(cpu.as_secs_f64() * 1e6 / per(objects - before))
+}
+
+/// What a hit costs among so many objects, in microseconds of CPU.
+fn hit(stage: &Stage, server: &Server, objects: u64, seconds: u32) -> Result<f64> {
+    let script = Some((stage.file("any.lua", ANY)?, vec![objects.to_string()]));
+    let load = Load { script, ..Load::of("/any/", CONNECTIONS) };
+    let cpu = server.cpu()?;
+    let counted = load.run(&load.url(server.address(), server.tls()), LOAD_CORE, seconds)?;
+    Ok(server.cpu()?.saturating_sub(cpu).as_secs_f64() * 1e6 / per(counted.requests))
+}
+
+const ABOUT: &str = "\
+## Objects in the cache
+
+Objects of 512 bytes, brought into Tidegate's cache by asking for them once; then any of them, at random. Overhead is what the process
+has resident beyond what it had empty, less the bodies: heads, keys, the cache's own order, and what the allocator keeps. 64 keep-alive
+connections.
+";
+
+fn table(steps: &[Step]) -> String {
+    let mut lines = vec![
+        "| objects | µs of CPU per hit | µs of CPU to bring one in | bytes of overhead per object |".to_owned(),
+        "|---:|---:|---:|---:|".to_owned(),
+    ];
+    lines.extend(steps.iter().map(|step| {
+        let hit = Spread::of(step.cpu_us_per_hit.iter().copied());
+        let hit = hit.map_or_else(|| "—".to_owned(), |it| format!("{it:.1}"));
+        format!("| {} | {hit} | {:.1} | {:.0} |", step.objects, step.cpu_us_per_fill, step.overhead())
+    }));
+    lines.join("\n") + "\n"
+}
+
+impl Step {
+    fn overhead(&self) -> f64 {
+        per(self.resident_bytes) / per(self.objects) - per(ANY_BYTES as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overhead_is_what_there_is_beyond_the_bodies() {
+        let (objects, resident_bytes) = (1000, 1_512_000);
+        let step = Step { objects, resident_bytes, cpu_us_per_fill: 100.0, cpu_us_per_hit: vec![3.0, 1.0, 2.0] };
+        assert!(table(&[step]).ends_with("| 1000 | 2.0 (1.0..3.0) | 100.0 | 1000 |\n"));
+    }
+}

@@ -1,0 +1,123 @@
+//! What is computed from rounds: medians, spreads, and whether a target is met.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The middle of some figures, the least and the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    /// Of at least one figure.
+    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut figures: Vec<f64> = figures.into_iter().collect();
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        let above = *figures.get(middle)?;
+        let median = if figures.len() % 2 == 1 {
+            above
+        } else {
+            f64::midpoint(*figures.get(middle.checked_sub(1)?)?, above)
+        };
+        Some(Self { median, min: *figures.first()?, max: *figures.last()? })
+    }
+}
+
+impl fmt::Display for Spread {
+    /// The median, and the extremes behind it: `1.42 (1.38..1.47)`. The precision is that of all three.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        write!(f, "{:.digits$} ({:.digits$}..{:.digits$})", self.median, self.min, self.max)
+    }
+}
+
+/// What a figure has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    pub(crate) fn admits(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => figure >= least,
+            Self::AtMost(most) => figure <= most,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+        }
+    }
+}
+
+/// A target, and what was measured. The median decides.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Verdict {
+    /// What is measured, such as "200 KiB, HTTP/1.1: requests per CPU-second, as a multiple of nginx's".
+    pub(crate) what: String,
+    pub(crate) target: Bound,
+    pub(crate) measured: Spread,
+}
+
+impl Verdict {
+    pub(crate) fn met(&self) -> bool {
+        self.target.admits(self.measured.median)
+    }
+}
+
+/// A table of verdicts.
+pub(crate) fn table(verdicts: &[Verdict]) -> String {
+    let mut lines = vec!["| what | target | measured | |".to_owned(), "|---|---|---:|---|".to_owned()];
+    lines.extend(verdicts.iter().map(|verdict| {
+        let Verdict { what, target, measured } = verdict;
+        let word = if verdict.met() { "met" } else { "**missed**" };
+        format!("| {what} | {target} | {measured} | {word} |")
+    }));
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_the_middle_and_the_extremes_in_any_order() {
+        let spread = Spread::of([3.0, 1.0, 2.0]).unwrap();
+        assert_eq!(spread, Spread { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(spread.to_string(), "2.00 (1.00..3.00)");
+        assert_eq!(format!("{spread:.0}"), "2 (1..3)");
+    }
+
+    #[test]
+    fn of_an_even_number_the_median_lies_between() {
+        assert!((Spread::of([4.0, 1.0, 2.0, 3.0]).unwrap().median - 2.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn nothing_has_no_spread() {
+        assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn the_median_decides_what_is_met() {
+        let measured = Spread { median: 1.3, min: 1.1, max: 1.4 };
+        let verdict = |target| Verdict { what: "any".to_owned(), target, measured };
+        assert!(verdict(Bound::AtLeast(1.3)).met() && !verdict(Bound::AtLeast(1.31)).met());
+        assert!(verdict(Bound::AtMost(1.3)).met() && !verdict(Bound::AtMost(1.29)).met());
+        let table = table(&[verdict(Bound::AtLeast(1.5)), verdict(Bound::AtMost(4.0))]);
+        assert!(table.contains("| any | at least 1.5 | 1.30 (1.10..1.40) | **missed** |\n"), "{table}");
+        assert!(table.contains("| any | at most 4 | 1.30 (1.10..1.40) | met |\n"), "{table}");
+    }
+}

@@ -1,0 +1,69 @@
+//! Two threads against one.
+
+use anyhow::{Context, Result};
+
+use super::Settings;
+use super::comparison::{Comparison, Plan, Subject};
+use super::findings::Findings;
+use super::hits;
+use super::load::Protocol;
+use super::objects::Object;
+use super::servers::Kind;
+use super::stage::Options;
+use super::stage::Stage;
+use super::statistics::{Bound, Spread, Verdict};
+
+const LEAST: f64 = 1.8;
+
+/// Tidegate and nginx, with one thread (or process) and with two, all on the same two cores.
+pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
+    let cores = if std::thread::available_parallelism()?.get() >= 4 { ("0,1", "2,3") } else { ("0,1", "0,1") };
+    let (server_cores, load_cores) = cores;
+    let subjects = [Kind::Tidegate, Kind::Nginx].into_iter().flat_map(|kind| {
+        [1, 2].map(|threads| {
+            let options = Options { threads, cores: server_cores, ..Options::default() };
+            Subject { title: title(kind, threads), kind, options }
+        })
+    });
+    let cases = [Object::Playlist, Object::Small].map(|object| hits::case(object, Protocol::Http));
+    let plan = Plan { subjects: subjects.collect(), cases: cases.to_vec(), load_cores };
+    let compared = plan.run(stage, settings)?;
+    let mut findings = compared.findings(
+        "## Two threads\n\n\
+         The same load for servers with one thread and with two (nginx: processes), which may use the same two cores. With four \
+         cores and\nmore, the load has two others; with two cores it shares them, and the rate of requests says nothing. So what is \
+         compared is the CPU\ntime per request: twice the work that one thread does in a second of CPU, over what two do in a second \
+         of CPU each. 2 would be\nperfect; what is missing is what the threads cost each other.\n",
+        "",
+        &[],
+    )?;
+    findings.tables = format!("{}\n{}", compared.costs(), speedups(&compared));
+    for object in [Object::Playlist, Object::Small] {
+        let measured = speedup(&compared, Kind::Tidegate, object).context("no speed-up")?;
+        let what = format!("{}: work of two threads, as a multiple of one thread's", object.title());
+        findings.verdicts.push(Verdict { what, target: Bound::AtLeast(LEAST), measured });
+    }
+    Ok(findings)
+}
+
+fn title(kind: Kind, threads: usize) -> String {
+    format!("{kind}, {threads}")
+}
+
+/// How much more two do than one, for the same CPU time each.
+fn speedup(compared: &Comparison, kind: Kind, object: Object) -> Option<Spread> {
+    let Spread { median, min, max } = compared.ratio(&title(kind, 2), &title(kind, 1), object.title())?;
+    Some(Spread { median: 2.0 * median, min: 2.0 * min, max: 2.0 * max })
+}
+
+fn speedups(compared: &Comparison) -> String {
+    let mut lines = vec![
+        "| work of two threads, as a multiple of one thread's | 1 KiB playlist | 200 KiB |".to_owned(),
+        "|---|---:|---:|".to_owned(),
+    ];
+    for kind in [Kind::Tidegate, Kind::Nginx] {
+        let cell = |object| speedup(compared, kind, object).map_or_else(|| "—".to_owned(), |it| it.to_string());
+        lines.push(format!("| {kind} | {} | {} |", cell(Object::Playlist), cell(Object::Small)));
+    }
+    lines.join("\n") + "\n"
+}
