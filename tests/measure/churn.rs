@@ -37,7 +37,7 @@ async fn main() -> Result<()> {
     let seconds = std::env::args().nth(1).map(|seconds| seconds.parse()).transpose()?;
     let time = seconds.map_or(DAY, Duration::from_secs);
     let origin = origin().run().await;
-    let edge = edge().origin(&origin).with(|config| config.cache.memory = Size::mib(64)).spawn().await;
+    let edge = edge().origin(&origin).with(small).spawn().await;
 
     let (visits, enough, tasks) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), TaskTracker::new());
     let began = Instant::now();
@@ -69,6 +69,12 @@ async fn main() -> Result<()> {
         "peak_bytes": edge.peak_resident_bytes(),
     });
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
+}
+
+/// A cache that holds some seconds of what passes.
+fn small(config: &mut tidegate_edge::Config) {
+    config.cache.memory = Size::mib(64);
+    config.cache.object_max = Size::mib(16);
 }
 
 fn median(figures: Option<&[u64]>) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Measures what a tier adds to the time of the first byte: `delay TIER ORIGIN [OBJECTS]`, one line of JSON.
 //!
 //! TIER is the address of a running cache whose origin is at ORIGIN; this program listens there. For each of the objects, a
-//! viewer asks the tier, then a second one; the origin holds its answer until both wait, sends the head and 16 KiB, and after
+//! viewer asks the tier, then a second one; the origin holds its answer until both wait, sends the head and 64 KiB, and after
 //! 20 ms what is missing of 200 KiB. What is measured is the time from just before the origin's first byte is written to the
 //! first byte of the body at each viewer, by one clock. Where TIER is ORIGIN, both ask the origin itself: that is what the
 //! machine takes without any tier. `cargo xtask bench delay` runs it for each cache.
@@ -21,7 +21,7 @@ use crate::held::{Body, Held};
 use crate::line::Line;
 use crate::micros::micros;
 
-const BODY: Body = Body { bytes: 200 * 1024, first: 16 * 1024, pause: Duration::from_millis(20) };
+const BODY: Body = Body { bytes: 200 * 1024, first: 64 * 1024, pause: Duration::from_millis(20) };
 /// So long after the first viewer the second asks, and so long after that the origin begins.
 const NEXT: Duration = Duration::from_millis(3);
 

@@ -89,7 +89,7 @@ async fn serve(stream: TcpStream, objects: &Objects) -> Result<()> {
             Err(error) => Err(error),
         });
         match asked {
-            Ok(object) => write(&stream, &object.context("a path that is there")?).await?,
+            Ok(object) => write(&stream, &*object.context("a path that is there")?).await?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }

@@ -64,15 +64,27 @@ pub(crate) struct Settings {
     /// Seconds that the section `churn` takes for its day.
     #[arg(long, default_value_t = 600)]
     churn_seconds: u32,
+    /// The greatest number of objects of the section `population`.
+    #[arg(long, default_value_t = 1_000_000)]
+    objects_max: u64,
     /// Cargo profile that Tidegate is built with; `dist` is what is shipped.
     #[arg(long, default_value = "dist")]
     profile: String,
     /// A binary of Tidegate to measure instead of building one.
     #[arg(long, env = "TIDEGATE_BIN")]
     tidegate: Option<PathBuf>,
+    /// Measure with what has been built before.
+    #[arg(long)]
+    no_build: bool,
     /// The folder of `benchmarks.md` and of `benchmarks/*.json`, from which it is written.
     #[arg(long, default_value = "docs")]
     out: PathBuf,
+}
+
+impl Settings {
+    fn sections(&self) -> &[Section] {
+        if self.sections.is_empty() { Section::value_variants() } else { &self.sections }
+    }
 }
 
 /// Runs the sections, prints their tables and writes them down.
@@ -82,9 +94,8 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     let environment = Environment::now(settings)?;
     let stage = Stage::build(repository, settings)?;
     let folder = repository.path("").join(&settings.out);
-    let sections = if settings.sections.is_empty() { Section::value_variants() } else { &settings.sections };
     let mut failed = Vec::new();
-    for section in sections {
+    for section in settings.sections() {
         if let Err(error) = one(*section, &stage, settings, &environment, &folder) {
             eprintln!("{section} failed: {error:#}");
             failed.push(section.to_string());

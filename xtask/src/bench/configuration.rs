@@ -24,7 +24,7 @@ pub(crate) fn origin(listen: SocketAddr, folder: &Path, media: &Path) -> String 
                  location /new/ {{ add_header Cache-Control max-age=86400; try_files /bench/playlist.m3u8 =404; }}
                  location /new-200k/ {{ add_header Cache-Control max-age=86400; try_files /bench/small.ts =404; }}
                  location /private/ {{ add_header Cache-Control private; try_files /bench/playlist.m3u8 =404; }}
-                 location /any/ {{ add_header Cache-Control max-age=86400; return 200 \"{any}\"; }}
+                 location /any/ {{ add_header Cache-Control max-age=86400; add_header ETag '\"any\"'; return 200 \"{any}\"; }}
              }}",
             media = media.display(),
             folder = folder.display()

@@ -75,9 +75,9 @@ the server's processes have resident beyond what they had with 50 connections; w
 ";
 
 fn table(samples: &[Sample]) -> String {
-    let counts = COUNTS.map(|count| format!("{count} connections")).join(" | ");
+    let counts = COUNTS.map(|count| count.to_string()).join(" | ");
     let mut lines = vec![
-        format!("| µs of server CPU per request | {counts} | bytes of each idle one of {MANY} |"),
+        format!("| µs of server CPU per request, with so many connections | {counts} | bytes of each idle one of {MANY} |"),
         "|---|---:|---:|---:|---:|".to_owned(),
     ];
     for server in Kind::CACHES {

@@ -65,7 +65,7 @@ fn run(stage: &Stage, kind: Option<Kind>) -> Result<Run> {
 const ABOUT: &str = "\
 ## The first byte through a tier
 
-Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 16 KiB, and the rest after
+Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 64 KiB, and the rest after
 20 ms more. The time from the origin's first byte to the first byte at each viewer: at the one who asked first, and at the
 one who joined. 40 objects in each round.
 ";

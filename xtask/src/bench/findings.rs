@@ -90,7 +90,8 @@ const OPENING: &str = "\
 Written by `cargo xtask bench`; run it for your own machine. What counts is the CPU time that a server takes for a request, over
 all its threads and processes, because wall-clock figures of small and shared machines say more about their neighbours.
 Servers and load have a core each. Rounds are interleaved (A B C A B C); figures are medians, with the least and the greatest
-round in parentheses. A ratio is computed within each round.
+round in parentheses. A ratio is computed within each round. Objects of 64 KiB and more are counted by their bytes, so that those count
+in part that are under way when a round ends.
 
 ## Targets
 ";

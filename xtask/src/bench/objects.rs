@@ -7,7 +7,7 @@ use anyhow::Result;
 /// A cached object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object {
-    /// A media playlist of 1 KiB; finished, so that it stays fresh for as long as its origin says.
+    /// A media playlist of 1 KiB; of a finished recording, so that it stays fresh for longer than any measurement takes.
     Playlist,
     /// A part, or a second of sound.
     Least,
@@ -66,7 +66,7 @@ impl Object {
 const KIB: usize = 1024;
 
 fn playlist() -> Vec<u8> {
-    let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n".to_owned();
+    let head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-TARGETDURATION:6\n".to_owned();
     let segments = (0..27).map(|number| format!("#EXTINF:6.00000,\nsegment-{number:05}.ts\n"));
     let end = "#EXT-X-ENDLIST\n".to_owned();
     std::iter::once(head).chain(segments).chain([end]).collect::<String>().into_bytes()
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn the_playlist_is_a_finished_one() {
+    fn the_playlist_is_that_of_a_recording() {
         let text = String::from_utf8(Object::Playlist.body()).unwrap();
-        assert!(text.starts_with("#EXTM3U\n") && text.ends_with("#EXT-X-ENDLIST\n"));
+        assert!(text.contains("\n#EXT-X-PLAYLIST-TYPE:VOD\n") && text.ends_with("#EXT-X-ENDLIST\n"));
     }
 }

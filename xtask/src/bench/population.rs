@@ -1,6 +1,6 @@
 //! 1,000 to 1,000,000 objects in the cache: what a hit costs, and what an object holds beyond its body.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
@@ -49,8 +49,8 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let empty = server.memory()?;
     let mut steps = Vec::new();
     let mut before = 0;
-    for objects in SIZES {
-        let cpu_us_per_fill = fill(stage, &server, before, objects)?;
+    for objects in SIZES.into_iter().filter(|objects| *objects <= settings.objects_max) {
+        let Some(cpu_us_per_fill) = fill(stage, &server, before, objects)? else { break };
         let resident_bytes = server.memory()?.saturating_sub(empty);
         let hits = (0..settings.rounds).map(|_round| hit(stage, &server, objects, settings.seconds));
         let step = Step { objects, resident_bytes, cpu_us_per_fill, cpu_us_per_hit: hits.collect::<Result<_>>()? };
@@ -62,8 +62,9 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     Ok(Findings { about, tables, verdicts: Vec::new(), figures: json!(steps) })
 }
 
-/// Brings the objects behind `before` into the cache. What each costs, in microseconds of CPU.
-fn fill(stage: &Stage, server: &Server, before: u64, objects: u64) -> Result<f64> {
+/// Brings the objects behind `before` into the cache. What each costs, in microseconds of CPU; nothing where that takes
+/// longer than it may.
+fn fill(stage: &Stage, server: &Server, before: u64, objects: u64) -> Result<Option<f64>> {
     let script = stage.file("each.lua", EACH)?;
     let script = Some((script, vec![before.to_string(), objects.to_string()]));
     let cpu = server.cpu()?;
@@ -71,8 +72,11 @@ fn fill(stage: &Stage, server: &Server, before: u64, objects: u64) -> Result<f64
     load.run(&load.url(server.address(), server.tls()), LOAD_CORE, FILL_SECONDS_MAX)?;
     let cpu = server.cpu()?.saturating_sub(cpu);
     let held = wire::metric(server.operators(), "tidegate_cache_objects")?;
-    ensure!(held >= per(objects) * 0.99, "only {held} objects of {objects} are in the cache");
-    Ok(cpu.as_secs_f64() * 1e6 / per(objects - before))
+    if held < per(objects) * 0.99 {
+        eprintln!("only {held} objects of {objects} came into the cache in {FILL_SECONDS_MAX} s");
+        return Ok(None);
+    }
+    Ok(Some(cpu.as_secs_f64() * 1e6 / per(objects - before)))
 }
 
 /// What a hit costs among so many objects, in microseconds of CPU.
@@ -89,7 +93,7 @@ const ABOUT: &str = "\
 
 Objects of 512 bytes, brought into Tidegate's cache by asking for them once; then any of them, at random. Overhead is what the process
 has resident beyond what it had empty, less the bodies: heads, keys, the cache's own order, and what the allocator keeps. 64 keep-alive
-connections.
+connections. Growth ends where a step takes more than four minutes.
 ";
 
 fn table(steps: &[Step]) -> String {

@@ -63,6 +63,23 @@ impl Section {
     }
 }
 
+impl Section {
+    /// The program of `tests/measure` that it runs, if any.
+    pub(crate) fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Hit => Some("floor"),
+            Self::Delay => Some("delay"),
+            Self::Connections => Some("connections"),
+            Self::Fill => Some("fill"),
+            Self::Crowd => Some("crowd"),
+            Self::Staleness => Some("staleness"),
+            Self::Waiters => Some("waiters"),
+            Self::Churn => Some("churn"),
+            Self::Tls | Self::Http2 | Self::Miss | Self::Sizes | Self::Population | Self::Threads => None,
+        }
+    }
+}
+
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.to_possible_value();

@@ -43,14 +43,12 @@ impl Default for Options {
     }
 }
 
-/// The programs of `tests/measure` that sections run.
-const PROGRAMS: [&str; 8] =
-    ["churn", "connections", "crowd", "delay", "fill", "floor", "staleness", "waiters"];
-
 impl Stage {
     /// Builds what is measured and what measures, and starts the origin.
     pub(crate) fn build(repository: &Repository, settings: &Settings) -> Result<Self> {
-        build_programs(repository, settings)?;
+        if !settings.no_build {
+            build_programs(repository, settings)?;
+        }
         let folder = Folder::create()?;
         Object::write_all(&folder.path("media"))?;
         certificate(&folder)?;
@@ -113,7 +111,11 @@ impl Stage {
 
 fn build_programs(repository: &Repository, settings: &Settings) -> Result<()> {
     let tidegate = if settings.tidegate.is_none() { Some("tidegate") } else { None };
-    let bins: Vec<_> = PROGRAMS.into_iter().chain(tidegate).flat_map(|name| ["--bin", name]).collect();
+    let programs = settings.sections().iter().filter_map(|section| section.program());
+    let bins: Vec<_> = programs.chain(tidegate).flat_map(|name| ["--bin", name]).collect();
+    if bins.is_empty() {
+        return Ok(());
+    }
     let arguments = [&["build", "--locked", "--profile", &settings.profile, "--workspace"], &bins[..]].concat();
     let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
     ensure!(built, "the programs do not build");

@@ -47,7 +47,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
 }
 
 fn title(kind: Kind, threads: usize) -> String {
-    format!("{kind}, {threads}")
+    format!("{kind} × {threads}")
 }
 
 /// How much more two do than one, for the same CPU time each.

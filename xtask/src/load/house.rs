@@ -79,10 +79,7 @@ impl House {
         let mut busiest = (0, 0.0);
         for (index, shield) in self.shields.iter().enumerate() {
             let address = shield.operators().trim_start_matches("http://").parse()?;
-            let text = String::from_utf8(wire::get(address, "/metrics")?)?;
-            let followed = text.lines().find(|line| line.starts_with("tidegate_followed_playlists"));
-            let followed: f64 =
-                followed.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+            let followed = wire::metric(address, "tidegate_followed_playlists")?;
             if followed > busiest.1 {
                 busiest = (index, followed);
             }

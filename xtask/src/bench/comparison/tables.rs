@@ -1,6 +1,6 @@
 //! A comparison in Markdown.
 
-use super::{Comparison, Subject};
+use super::{Case, Comparison, LARGE, Subject};
 use crate::bench::statistics::Spread;
 
 impl Comparison {
@@ -25,9 +25,10 @@ impl Comparison {
         })
     }
 
-    /// The same as CPU per MiB that was sent.
+    /// The same as CPU per MiB that was sent, where that is what counts.
     pub(crate) fn per_mebibyte(&self) -> String {
-        self.table("µs of server CPU per MiB", &self.plan.subjects, |subject, case| {
+        let large: Vec<_> = self.plan.cases.iter().filter(|case| case.body >= LARGE).collect();
+        Self::table_of(&large, "µs of server CPU per MiB", &self.plan.subjects, |subject, case| {
             let mebibytes = |bytes: u64| super::per(bytes) / 1_048_576.0;
             let costs = self.of(&subject.title, case);
             let costs = costs.map(|sample| sample.cpu_seconds * 1e6 / mebibytes(sample.bytes));
@@ -41,11 +42,20 @@ impl Comparison {
         subjects: &[Subject],
         cell: impl Fn(&Subject, &str) -> Option<String>,
     ) -> String {
-        let cases: Vec<_> = self.plan.cases.iter().map(|case| case.title.as_str()).collect();
-        let rule = "---:|".repeat(cases.len());
-        let mut lines = vec![format!("| {corner} | {} |", cases.join(" | ")), format!("|---|{rule}")];
+        Self::table_of(&self.plan.cases.iter().collect::<Vec<_>>(), corner, subjects, cell)
+    }
+
+    fn table_of(
+        cases: &[&Case],
+        corner: &str,
+        subjects: &[Subject],
+        cell: impl Fn(&Subject, &str) -> Option<String>,
+    ) -> String {
+        let titles: Vec<_> = cases.iter().map(|case| case.title.as_str()).collect();
+        let rule = "---:|".repeat(titles.len());
+        let mut lines = vec![format!("| {corner} | {} |", titles.join(" | ")), format!("|---|{rule}")];
         for subject in subjects {
-            let cells = cases.iter().map(|case| cell(subject, case).unwrap_or_else(|| "—".to_owned()));
+            let cells = titles.iter().map(|case| cell(subject, case).unwrap_or_else(|| "—".to_owned()));
             lines.push(format!("| {} | {} |", subject.title, cells.collect::<Vec<_>>().join(" | ")));
         }
         lines.join("\n") + "\n"
