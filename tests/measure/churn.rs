@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_proxy::config::units::Size;
-use tidegate_tests::{edge, origin, viewer};
+use tidegate_tests::{Answer, edge, origin, viewer};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-const DAY: Duration = Duration::from_secs(600);
+const DAY: Duration = Duration::from_mins(10);
 const TELLINGS: u32 = 60;
 const CHANNELS: u64 = 144;
 const RENDITIONS: [&str; 3] = ["144p", "240p", "360p"];
@@ -39,10 +39,10 @@ async fn main() -> Result<()> {
     let origin = origin().run().await;
     let edge = edge().origin(&origin).with(small).spawn().await;
 
-    let (visits, enough, tasks) = (Arc::new(AtomicU64::new(0)), CancellationToken::new(), TaskTracker::new());
+    let (tally, enough, tasks) = (Arc::new(Tally::default()), CancellationToken::new(), TaskTracker::new());
     let began = Instant::now();
     for number in 0..VISITORS {
-        let visitor = Visitor { edge: edge.addr(), began, visits: Arc::clone(&visits), number };
+        let visitor = Visitor { edge: edge.addr(), began, tally: Arc::clone(&tally), number };
         let told = enough.clone();
         tasks.spawn(async move { told.run_until_cancelled(visitor.come_and_go()).await });
     }
@@ -53,14 +53,19 @@ async fn main() -> Result<()> {
         due.tick().await;
         resident.push(edge.resident_bytes());
         let (at, mib) = (began.elapsed().as_secs(), edge.resident_bytes() >> 20);
-        writeln!(std::io::stderr().lock(), "{at:4} s: {mib} MiB resident, {} visits", visits.load(Ordering::Relaxed))?;
+        writeln!(
+            std::io::stderr().lock(),
+            "{at:4} s: {mib} MiB resident, {} visits",
+            tally.visits.load(Ordering::Relaxed)
+        )?;
     }
     enough.cancel();
     tasks.close();
     tasks.wait().await;
 
     let figures = serde_json::json!({
-        "seconds": time.as_secs(), "visits": visits.load(Ordering::Relaxed),
+        "seconds": time.as_secs(), "visits": tally.visits.load(Ordering::Relaxed),
+        "failed": tally.failed.load(Ordering::Relaxed),
         "evictions": edge.metric("tidegate_cache_evictions_total", "").await,
         "fills": edge.metric("tidegate_fills_total", "").await,
         "resident_bytes": resident,
@@ -87,8 +92,16 @@ fn median(figures: Option<&[u64]>) -> Option<u64> {
 struct Visitor {
     edge: SocketAddr,
     began: Instant,
-    visits: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     number: u64,
+}
+
+/// What all visitors have met.
+#[derive(Debug, Default)]
+struct Tally {
+    visits: AtomicU64,
+    /// Answers that were not 200, or not whole.
+    failed: AtomicU64,
 }
 
 impl Visitor {
@@ -101,18 +114,21 @@ impl Visitor {
             let turn = visit * VISITORS + self.number;
             let (channel, rendition) = (turn / 3 % CHANNELS, turn % 3);
             let show = self.began.elapsed().as_secs() / SHOW;
-            let rendition = usize::try_from(rendition).ok().and_then(|at| RENDITIONS.get(at)).unwrap_or(&"144p");
+            let rendition =
+                usize::try_from(rendition).ok().and_then(|at| RENDITIONS.get(at)).unwrap_or(&"144p");
             let folder = format!("/live/day-{channel}-{show}/ts/{rendition}");
-            self.visit(&folder, turn % 8 == 0).await;
-            self.visits.fetch_add(1, Ordering::Relaxed);
+            self.visit(&folder, turn.is_multiple_of(8)).await;
+            self.tally.visits.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The playlist and the two newest segments on one connection.
     async fn visit(&self, folder: &str, hangs_up: bool) {
         let mut connection = viewer(self.edge).start("GET", &format!("{folder}/index.m3u8")).await;
-        let playlist = connection.answer("GET").await.text();
-        let segments: Vec<_> = playlist.lines().filter(|line| line.ends_with(".ts")).collect();
+        let playlist = connection.answer("GET").await;
+        self.judge(&playlist);
+        let playlist = playlist.text();
+        let segments: Vec<_> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
         for segment in segments.iter().rev().take(2).rev() {
             let request = format!("GET {folder}/{segment} HTTP/1.1\r\nhost: live.example\r\n\r\n");
             connection.send(request.as_bytes()).await;
@@ -120,7 +136,13 @@ impl Visitor {
                 connection.begins(1000).await;
                 return;
             }
-            connection.answer("GET").await;
+            self.judge(&connection.answer("GET").await);
+        }
+    }
+
+    fn judge(&self, answer: &Answer) {
+        if answer.status != 200 || !answer.whole {
+            self.tally.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -44,9 +44,18 @@ impl Answer {
     }
 
     fn is_like(&self, other: &Self) -> Result<()> {
-        ensure!(self.status == 200 && other.status == 200, "status {}, the origin's {}", self.status, other.status);
+        ensure!(
+            self.status == 200 && other.status == 200,
+            "status {}, the origin's {}",
+            self.status,
+            other.status
+        );
         let length = self.body.len().to_string();
-        ensure!(self.field("content-length") == Some(&length), "no length, or a wrong one: {:?}", self.fields);
+        ensure!(
+            self.field("content-length") == Some(&length),
+            "no length, or a wrong one: {:?}",
+            self.fields
+        );
         ensure!(self.body == other.body, "other bytes than the origin's");
         Ok(())
     }
@@ -63,7 +72,16 @@ impl Answer {
 
 fn ask(url: &str, protocol: Protocol) -> Result<Answer> {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--include", "--insecure", "--max-time", "20", "--noproxy", "*"]);
+    command.args([
+        "--silent",
+        "--show-error",
+        "--include",
+        "--insecure",
+        "--max-time",
+        "20",
+        "--noproxy",
+        "*",
+    ]);
     command.arg(if protocol == Protocol::Http2 { "--http2" } else { "--http1.1" }).arg(url);
     let output = command.output().with_context(|| shell::describe(&command))?;
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -113,12 +131,17 @@ mod tests {
 
     #[test]
     fn a_hit_says_so_and_tells_its_age() {
-        let passed = "HTTP/1.1 200 OK\r\nDate: now\r\nCache-Status: edge; fwd=uri-miss\r\nVia: 1.1 a\r\nETag: \"1\"";
+        let passed =
+            "HTTP/1.1 200 OK\r\nDate: now\r\nCache-Status: edge; fwd=uri-miss\r\nVia: 1.1 a\r\nETag: \"1\"";
         assert!(answer(passed).says_where_it_comes_from(false).is_ok());
         assert!(answer(passed).says_where_it_comes_from(true).is_err());
         let hit = passed.replace("fwd=uri-miss", "hit");
         assert!(answer(&hit).says_where_it_comes_from(true).is_err());
         assert!(answer(&format!("{hit}\r\nAge: 1")).says_where_it_comes_from(true).is_ok());
-        assert!(answer(&format!("{hit}\r\nAge: 1").replace("ETag", "Tag")).says_where_it_comes_from(true).is_err());
+        assert!(
+            answer(&format!("{hit}\r\nAge: 1").replace("ETag", "Tag"))
+                .says_where_it_comes_from(true)
+                .is_err()
+        );
     }
 }

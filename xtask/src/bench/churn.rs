@@ -18,6 +18,8 @@ use crate::shell;
 struct Churn {
     seconds: u64,
     visits: u64,
+    /// Answers that were not 200, or not whole.
+    failed: u64,
     fills: f64,
     evictions: f64,
     resident_bytes: Vec<u64>,
@@ -61,10 +63,10 @@ is the median of the second half of the first tenth, the *end* that of the last 
 
 fn table(churn: &Churn) -> String {
     let mebibytes = |bytes: u64| per(bytes) / 1_048_576.0;
-    let Churn { seconds, visits, fills, evictions, plateau_bytes, end_bytes, peak_bytes, .. } = churn;
+    let Churn { seconds, visits, failed, fills, evictions, plateau_bytes, end_bytes, peak_bytes, .. } = churn;
     format!(
-        "| seconds | visits | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|\n\
-         | {seconds} | {visits} | {fills} | {evictions} | {:.1} | {:.1} | {:.1} |\n",
+        "| seconds | visits | failed answers | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
+         | {seconds} | {visits} | {failed} | {fills} | {evictions} | {:.1} | {:.1} | {:.1} |\n",
         mebibytes(*plateau_bytes),
         mebibytes(*end_bytes),
         mebibytes(*peak_bytes)
@@ -80,6 +82,7 @@ mod tests {
         let churn = |end_bytes| Churn {
             seconds: 600,
             visits: 1,
+            failed: 0,
             fills: 1.0,
             evictions: 1.0,
             resident_bytes: Vec::new(),

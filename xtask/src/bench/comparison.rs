@@ -94,7 +94,7 @@ impl Plan {
         let servers = servers.collect::<Result<Vec<_>>>()?;
         for (server, case) in self.pairs(&servers) {
             answers::check(stage, server, &case.load, case.is_cached)?;
-            self.load(server, case, 1)?;
+            self.load(server, case, 1).with_context(|| server.kind().to_string())?;
         }
         let asked = stage.origin_requests()?;
         let mut samples = Vec::new();
@@ -129,7 +129,7 @@ impl Plan {
         seconds: u32,
     ) -> Result<Sample> {
         let before = server.cpu()?;
-        let counted = self.load(server, case, seconds)?;
+        let counted = self.load(server, case, seconds).with_context(|| subject.title.clone())?;
         let cpu = server.cpu()?.saturating_sub(before).as_secs_f64();
         let Counted { requests, bytes, rate } = counted;
         ensure!(bytes > 0, "{} answered nothing", subject.title);
@@ -176,8 +176,13 @@ impl Comparison {
         let first = self.plan.subjects.first().context("nobody took part")?;
         let verdict = |target: &Target| {
             let than = target.than.to_string();
-            let measured = self.ratio(&first.title, &than, target.case).context("a case that was not measured")?;
-            let what = format!("{}, {how}: requests per CPU-second, as a multiple of {}", target.case, of(target.than));
+            let measured =
+                self.ratio(&first.title, &than, target.case).context("a case that was not measured")?;
+            let what = format!(
+                "{}, {how}: requests per CPU-second, as a multiple of {}",
+                target.case,
+                of(target.than)
+            );
             Ok(Verdict { what, target: Bound::AtLeast(target.at_least), measured })
         };
         targets.iter().map(verdict).collect()
@@ -242,9 +247,9 @@ mod tests {
         let load = Load::of("/", 1);
         let case = Case { title: "case".to_owned(), load, is_cached: true, body: 1 };
         let samples = [("tidegate", [10.0, 20.0, 40.0]), ("nginx", [20.0, 30.0, 40.0])];
-        let samples = samples.iter().flat_map(|(subject, costs)| {
-            (1..).zip(costs).map(|(round, cost)| sample(subject, round, *cost))
-        });
+        let samples = samples
+            .iter()
+            .flat_map(|(subject, costs)| (1..).zip(costs).map(|(round, cost)| sample(subject, round, *cost)));
         let samples = samples.collect();
         Comparison { plan: Plan::of(&[Kind::Tidegate, Kind::Nginx], vec![case]), samples }
     }

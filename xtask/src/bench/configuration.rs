@@ -105,12 +105,13 @@ origins = [\"http://{origin}\"]
 }
 
 /// Varnish's arguments: storage by malloc, its working folder in memory as its documentation advises, idle connections
-/// kept as long as the others keep them, and a backlog as long as theirs.
+/// kept as long as the others keep them, a backlog as long as theirs, and room made for a large object however many small
+/// ones have to go.
 pub(crate) fn varnish(setting: &Setting<'_>) -> Vec<String> {
     let Setting { listen, origin, folder, memory, .. } = setting;
     let storage = format!("malloc,{}", memory.replace("iB", ""));
     let words = ["-F", "-a", &listen.to_string(), "-b", &origin.to_string(), "-s", &storage, "-n"];
-    let parameters = ["timeout_idle=3600", "listen_depth=4096", "thread_pool_min=200"];
+    let parameters = ["timeout_idle=3600", "listen_depth=4096", "thread_pool_min=200", "nuke_limit=10000"];
     let words = words.into_iter().map(str::to_owned).chain([folder.display().to_string()]);
     words.chain(parameters.iter().flat_map(|parameter| ["-p".to_owned(), (*parameter).to_owned()])).collect()
 }

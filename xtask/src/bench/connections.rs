@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Settings;
+use super::answers;
 use super::comparison::per;
 use super::findings::Findings;
 use super::load::Load;
 use super::objects::Object;
 use super::servers::{Kind, pinned};
 use super::stage::{LOAD_CORE, Options, Stage};
-use super::statistics::{Bound, Spread, Verdict};
-use super::answers;
+use super::statistics::{Bound, Spread, Verdict, cell};
 use crate::shell;
 
 const COUNTS: [u64; 3] = [1, 100, 10_000];
@@ -77,12 +77,14 @@ the server's processes have resident beyond what they had with 50 connections; w
 fn table(samples: &[Sample]) -> String {
     let counts = COUNTS.map(|count| count.to_string()).join(" | ");
     let mut lines = vec![
-        format!("| µs of server CPU per request, with so many connections | {counts} | bytes of each idle one of {MANY} |"),
+        format!(
+            "| µs of server CPU per request, with so many connections | {counts} | bytes of each idle one of {MANY} |"
+        ),
         "|---|---:|---:|---:|---:|".to_owned(),
     ];
     for server in Kind::CACHES {
-        let costs = COUNTS.map(|count| cost(samples, server, count).map_or("—".to_owned(), |it| format!("{it:.1}")));
-        let idle = Spread::of(idle(samples, server)).map_or("—".to_owned(), |it| format!("{it:.0}"));
+        let costs = COUNTS.map(|count| cell(cost(samples, server, count), 1));
+        let idle = cell(Spread::of(idle(samples, server)), 0);
         lines.push(format!("| {server} | {} | {idle} |", costs.join(" | ")));
     }
     lines.join("\n") + "\n"
@@ -93,7 +95,8 @@ fn verdicts(samples: &[Sample]) -> Result<Vec<Verdict>> {
     let shares = ours.iter().zip(idle(samples, Kind::Varnish)).map(|(ours, theirs)| ours / theirs.max(1.0));
     let share = Spread::of(shares).context("no rounds")?;
     let kibibytes = Spread::of(ours.iter().map(|bytes| bytes / 1024.0)).context("no rounds")?;
-    let verdict = |what: &str, most, measured| Verdict { what: what.to_owned(), target: Bound::AtMost(most), measured };
+    let verdict =
+        |what: &str, most, measured| Verdict { what: what.to_owned(), target: Bound::AtMost(most), measured };
     Ok(vec![
         verdict("idle connection, HTTP/1.1: KiB resident", 4.0, kibibytes),
         verdict("idle connection, HTTP/1.1: memory, as a multiple of varnish's", 0.25, share),
@@ -102,9 +105,7 @@ fn verdicts(samples: &[Sample]) -> Result<Vec<Verdict>> {
 
 fn cost(samples: &[Sample], server: Kind, count: u64) -> Option<Spread> {
     let runs = samples.iter().filter(|sample| sample.server == server && sample.run.connections == count);
-    Spread::of(runs.map(|Sample { run, .. }| {
-        run.cpu_seconds * 1e6 / per(run.requests)
-    }))
+    Spread::of(runs.map(|Sample { run, .. }| run.cpu_seconds * 1e6 / per(run.requests)))
 }
 
 /// Bytes of an idle connection, in each round.
@@ -132,6 +133,9 @@ mod tests {
         let verdicts = verdicts(&samples).unwrap();
         let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.measured.median, verdict.met())).collect();
         assert_eq!(told, [(3.0, true), (0.3, false)]);
-        assert!(table(&samples).contains("| tidegate | 10.0 (10.0..10.0) | — | 10.0 (10.0..10.0) | 3072 (3072..3072) |"));
+        assert!(
+            table(&samples)
+                .contains("| tidegate | 10.0 (10.0..10.0) | — | 10.0 (10.0..10.0) | 3072 (3072..3072) |")
+        );
     }
 }

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::Settings;
 use super::findings::Findings;
 use super::quantiles::Quantiles;
-use super::servers::{Kind, pinned};
+use super::servers::{Kind, Server, pinned};
 use super::stage::{LOAD_CORE, Options, Stage, free_address};
-use super::statistics::{Bound, Spread, Verdict};
+use super::statistics::{Bound, Spread, Verdict, cell};
 use crate::shell;
 
-const OBJECTS: u32 = 40;
+const OBJECTS: u32 = 20;
 /// Without a tier: the origin itself is asked.
 const NOBODY: &str = "no tier";
 
@@ -57,7 +57,7 @@ fn run(stage: &Stage, kind: Option<Kind>) -> Result<Run> {
     let origin = free_address()?;
     let options = Options { origin: Some(origin), ..Options::default() };
     let server = kind.map(|kind| stage.start(kind, options)).transpose()?;
-    let tier = server.as_ref().map_or(origin, |server| server.address());
+    let tier = server.as_ref().map_or(origin, Server::address);
     let mut command = pinned(LOAD_CORE, &stage.program("delay"));
     shell::json(command.args([tier.to_string(), origin.to_string(), OBJECTS.to_string()]))
 }
@@ -67,7 +67,7 @@ const ABOUT: &str = "\
 
 Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 64 KiB, and the rest after
 20 ms more. The time from the origin's first byte to the first byte at each viewer: at the one who asked first, and at the
-one who joined. 40 objects in each round.
+one who joined. 20 objects in each round.
 ";
 
 fn table(samples: &[Sample]) -> String {
@@ -76,17 +76,15 @@ fn table(samples: &[Sample]) -> String {
         "|---|---:|---:|---:|---:|---:|".to_owned(),
     ];
     for server in Kind::CACHES.map(|kind| kind.to_string()).into_iter().chain([NOBODY.to_owned()]) {
-        let cell = |figure: fn(&Run) -> f64| {
-            of(samples, &server, figure).map_or_else(|| "—".to_owned(), |it| format!("{it:.0}"))
-        };
+        let micros = |figure: fn(&Run) -> f64| cell(of(samples, &server, figure), 0);
+        let asked = |run: &Run| f64::from(run.origin_requests) / f64::from(run.objects.max(1));
         lines.push(format!(
             "| {server} | {} | {} | {} | {} | {} |",
-            cell(|run| run.first_us.p50),
-            cell(|run| run.first_us.p99),
-            cell(|run| run.joined_us.p50),
-            cell(|run| run.joined_us.p99),
-            of(samples, &server, |run| f64::from(run.origin_requests) / f64::from(run.objects.max(1)))
-                .map_or_else(|| "—".to_owned(), |it| it.to_string()),
+            micros(|run| run.first_us.p50),
+            micros(|run| run.first_us.p99),
+            micros(|run| run.joined_us.p50),
+            micros(|run| run.joined_us.p99),
+            cell(of(samples, &server, asked), 2),
         ));
     }
     lines.join("\n") + "\n"

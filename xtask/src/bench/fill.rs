@@ -9,7 +9,7 @@ use super::findings::Findings;
 use super::quantiles::Quantiles;
 use super::servers::{Kind, pinned};
 use super::stage::{LOAD_CORE, Options, Stage, free_address};
-use super::statistics::{Bound, Spread, Verdict};
+use super::statistics::{Bound, Spread, Verdict, cell};
 use crate::shell;
 
 const VIEWERS: [u32; 3] = [1, 100, 5000];
@@ -45,7 +45,8 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
         }
     }
     let most = VIEWERS.into_iter().max().unwrap_or_default();
-    let asked = of(&samples, Kind::Tidegate, most, |run| f64::from(run.origin_requests)).context("no rounds")?;
+    let asked =
+        of(&samples, Kind::Tidegate, most, |run| f64::from(run.origin_requests)).context("no rounds")?;
     let verdict = Verdict {
         what: format!("{most} viewers on one fill: origin requests"),
         target: Bound::AtMost(1.0),
@@ -80,19 +81,17 @@ fn table(samples: &[Sample]) -> String {
     ];
     for viewers in VIEWERS {
         for server in Kind::CACHES {
-            let cell = |digits: usize, figure: fn(&Run) -> f64| {
-                let spread = of(samples, server, viewers, figure);
-                spread.map_or_else(|| "—".to_owned(), |it| format!("{it:.digits$}"))
-            };
+            let figure =
+                |digits: usize, figure: fn(&Run) -> f64| cell(of(samples, server, viewers, figure), digits);
             let memory = |run: &Run| f64::from(u32::try_from(run.bytes_per_waiter).unwrap_or(u32::MAX));
             lines.push(format!(
                 "| {viewers} | {server} | {} | {} | {} | {} | {} | {} |",
-                cell(1, |run| run.cpu_us_per_waiter),
-                cell(1, |run| run.cpu_us_per_hit),
-                if viewers == 1 { "—".to_owned() } else { cell(0, memory) },
-                cell(1, |run| run.first_byte_us.p50 / 1000.0),
-                cell(1, |run| run.first_byte_us.p99 / 1000.0),
-                cell(0, |run| f64::from(run.origin_requests)),
+                figure(1, |run| run.cpu_us_per_waiter),
+                figure(1, |run| run.cpu_us_per_hit),
+                if viewers == 1 { "—".to_owned() } else { figure(0, memory) },
+                figure(1, |run| run.first_byte_us.p50 / 1000.0),
+                figure(1, |run| run.first_byte_us.p99 / 1000.0),
+                figure(0, |run| f64::from(run.origin_requests)),
             ));
         }
     }

@@ -52,8 +52,7 @@ pub(crate) fn write_page(folder: &Path) -> Result<PathBuf> {
         let file = file(*section, folder);
         if file.is_file() {
             let text = std::fs::read_to_string(&file)?;
-            let of_section: Kept =
-                serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            let of_section: Kept = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
             kept.push((*section, of_section));
         }
     }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -78,11 +77,4 @@ impl Load {
         };
         counted.with_context(|| format!("{} said:\n{text}", shell::describe(&command)))
     }
-}
-
-fn on_core(cores: &str, words: &[&str]) -> Command {
-    const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", WITH_ALL_DESCRIPTORS, "taskset", "-c", cores]).args(words);
-    command
 }

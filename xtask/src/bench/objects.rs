@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn objects_have_the_sizes_that_their_titles_say() {
         assert!(Object::Playlist.body().len().abs_diff(1024) < 64);
-        let sizes = [Object::Least, Object::Small, Object::Large, Object::Greatest].map(|object| object.body().len());
+        let sizes =
+            [Object::Least, Object::Small, Object::Large, Object::Greatest].map(|object| object.body().len());
         assert_eq!(sizes, [64 * KIB, 200 * KIB, 1024 * KIB, 16 * 1024 * KIB]);
     }
 

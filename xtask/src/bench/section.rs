@@ -7,7 +7,9 @@ use clap::ValueEnum;
 
 use super::findings::Findings;
 use super::stage::Stage;
-use super::{Settings, churn, connections, crowd, delay, fill, hits, misses, population, staleness, threads, waiters};
+use super::{
+    Settings, churn, connections, crowd, delay, fill, hits, misses, population, staleness, threads, waiters,
+};
 
 /// A part, by what it measures. They run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Settings;
 use super::objects::Object;
+use super::section::Section;
 use super::servers::{Kind, Server, Setting};
 use crate::repository::Repository;
 use crate::shell;
@@ -69,7 +70,7 @@ impl Stage {
             listen,
             tls: free_address()?,
             operators: free_address()?,
-            origin: options.origin.unwrap_or(self.origin.address()),
+            origin: options.origin.unwrap_or_else(|| self.origin.address()),
             folder: self.folder.path(&format!("{kind}-{}", listen.port())),
             media: self.folder.path("media"),
             certificate: self.folder.path("tls.pem"),
@@ -111,12 +112,13 @@ impl Stage {
 
 fn build_programs(repository: &Repository, settings: &Settings) -> Result<()> {
     let tidegate = if settings.tidegate.is_none() { Some("tidegate") } else { None };
-    let programs = settings.sections().iter().filter_map(|section| section.program());
+    let programs = settings.sections().into_iter().filter_map(Section::program);
     let bins: Vec<_> = programs.chain(tidegate).flat_map(|name| ["--bin", name]).collect();
     if bins.is_empty() {
         return Ok(());
     }
-    let arguments = [&["build", "--locked", "--profile", &settings.profile, "--workspace"], &bins[..]].concat();
+    let arguments =
+        [&["build", "--locked", "--profile", &settings.profile, "--workspace"], &bins[..]].concat();
     let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
     ensure!(built, "the programs do not build");
     Ok(())
@@ -125,7 +127,17 @@ fn build_programs(repository: &Repository, settings: &Settings) -> Result<()> {
 /// One certificate for everybody: ECDSA on P-256.
 fn certificate(folder: &Folder) -> Result<()> {
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
     command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]);
     command.arg("-keyout").arg(folder.path("tls.key")).arg("-out").arg(folder.path("tls.pem"));
     let output = command.output().with_context(|| shell::describe(&command))?;

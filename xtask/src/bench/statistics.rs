@@ -36,6 +36,11 @@ impl fmt::Display for Spread {
     }
 }
 
+/// A spread as a cell of a table; a dash where nothing was measured.
+pub(crate) fn cell(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(|| "—".to_owned(), |spread| format!("{spread:.digits$}"))
+}
+
 /// What a figure has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +113,7 @@ mod tests {
     #[test]
     fn nothing_has_no_spread() {
         assert_eq!(Spread::of([]), None);
+        assert_eq!(cell(None, 2), "—");
     }
 
     #[test]

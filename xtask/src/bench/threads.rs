@@ -9,15 +9,16 @@ use super::hits;
 use super::load::Protocol;
 use super::objects::Object;
 use super::servers::Kind;
-use super::stage::Options;
-use super::stage::Stage;
-use super::statistics::{Bound, Spread, Verdict};
+use super::stage::{Options, Stage};
+use super::statistics::{Bound, Spread, Verdict, cell};
 
 const LEAST: f64 = 1.8;
+const CASES: [Object; 2] = [Object::Playlist, Object::Small];
 
 /// Tidegate and nginx, with one thread (or process) and with two, all on the same two cores.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
-    let cores = if std::thread::available_parallelism()?.get() >= 4 { ("0,1", "2,3") } else { ("0,1", "0,1") };
+    let cores =
+        if std::thread::available_parallelism()?.get() >= 4 { ("0,1", "2,3") } else { ("0,1", "0,1") };
     let (server_cores, load_cores) = cores;
     let subjects = [Kind::Tidegate, Kind::Nginx].into_iter().flat_map(|kind| {
         [1, 2].map(|threads| {
@@ -25,7 +26,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
             Subject { title: title(kind, threads), kind, options }
         })
     });
-    let cases = [Object::Playlist, Object::Small].map(|object| hits::case(object, Protocol::Http));
+    let cases = CASES.map(|object| hits::case(object, Protocol::Http));
     let plan = Plan { subjects: subjects.collect(), cases: cases.to_vec(), load_cores };
     let compared = plan.run(stage, settings)?;
     let mut findings = compared.findings(
@@ -38,7 +39,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
         &[],
     )?;
     findings.tables = format!("{}\n{}", compared.costs(), speedups(&compared));
-    for object in [Object::Playlist, Object::Small] {
+    for object in CASES {
         let measured = speedup(&compared, Kind::Tidegate, object).context("no speed-up")?;
         let what = format!("{}: work of two threads, as a multiple of one thread's", object.title());
         findings.verdicts.push(Verdict { what, target: Bound::AtLeast(LEAST), measured });
@@ -62,8 +63,8 @@ fn speedups(compared: &Comparison) -> String {
         "|---|---:|---:|".to_owned(),
     ];
     for kind in [Kind::Tidegate, Kind::Nginx] {
-        let cell = |object| speedup(compared, kind, object).map_or_else(|| "—".to_owned(), |it| it.to_string());
-        lines.push(format!("| {kind} | {} | {} |", cell(Object::Playlist), cell(Object::Small)));
+        let [small, large] = CASES.map(|object| cell(speedup(compared, kind, object), 2));
+        lines.push(format!("| {kind} | {small} | {large} |"));
     }
     lines.join("\n") + "\n"
 }

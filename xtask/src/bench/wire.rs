@@ -21,18 +21,23 @@ pub(crate) fn wait_for(address: SocketAddr) -> Result<()> {
     bail!("nobody listens at {address}");
 }
 
-/// The value of one of Tidegate's metrics without labels, from its listener for operators.
+/// The sum of one of Tidegate's metrics over its labels, from its listener for operators.
 pub(crate) fn metric(operators: SocketAddr, name: &str) -> Result<f64> {
     let mut stream = TcpStream::connect_timeout(&operators, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {operators}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    value(&answer, name).with_context(|| format!("no {name} at {operators}"))
+    sum(&answer, name).with_context(|| format!("no {name} at {operators}"))
 }
 
-fn value(metrics: &str, name: &str) -> Option<f64> {
-    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+fn sum(metrics: &str, name: &str) -> Option<f64> {
+    let samples = metrics.lines().filter_map(|line| {
+        let (labelled, value) = line.rsplit_once(' ')?;
+        let labels = labelled.strip_prefix(name)?;
+        (labels.is_empty() || labels.starts_with('{')).then(|| value.parse::<f64>().ok()).flatten()
+    });
+    samples.reduce(|sum, value| sum + value)
 }
 
 #[cfg(test)]
@@ -40,9 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_found_by_its_whole_name() {
-        let metrics = "tidegate_cache_objects_more 1\ntidegate_cache_objects 1e3\n";
-        assert_eq!(value(metrics, "tidegate_cache_objects"), Some(1000.0));
-        assert_eq!(value(metrics, "tidegate_cache"), None);
+    fn a_metric_is_the_sum_of_its_labels_by_its_whole_name() {
+        let metrics = "# TYPE tidegate_objects gauge\ntidegate_objects_more 1\ntidegate_objects{a=\"1\"} 1e3\n\
+                       tidegate_objects{a=\"2\"} 5\n";
+        assert_eq!(sum(metrics, "tidegate_objects"), Some(1005.0));
+        assert_eq!(sum(metrics, "tidegate_none"), None);
     }
 }

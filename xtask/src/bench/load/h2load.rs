@@ -1,10 +1,12 @@
 //! h2load: its command line, and what it prints.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{CIPHER, Counted, Load, on_core};
+use super::{CIPHER, Counted, Load};
+use crate::bench::servers::pinned;
 
 /// Requests under way on each connection.
 const STREAMS: &str = "-m4";
@@ -13,8 +15,12 @@ const WINDOWS: [&str; 2] = ["-w20", "-W22"];
 
 pub(super) fn command(load: &Load, cores: &str, url: &str, seconds: u32) -> Command {
     let (connections, seconds) = (format!("-c{}", load.connections), format!("-D{seconds}"));
-    let mut command = on_core(cores, &["h2load", "-t1", &connections, STREAMS, &seconds]);
-    command.args(WINDOWS).arg(format!("--tls13-ciphers={CIPHER}")).arg(url);
+    let mut command = pinned(cores, Path::new("h2load"));
+    command
+        .args(["-t1", &connections, STREAMS, &seconds])
+        .args(WINDOWS)
+        .arg(format!("--tls13-ciphers={CIPHER}"))
+        .arg(url);
     command
 }
 

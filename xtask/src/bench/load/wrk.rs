@@ -1,14 +1,17 @@
 //! wrk: its command line, and what it prints.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Counted, Load, on_core};
+use super::{Counted, Load};
+use crate::bench::servers::pinned;
 
 pub(super) fn command(load: &Load, cores: &str, url: &str, seconds: u32) -> Command {
     let (connections, seconds) = (format!("-c{}", load.connections), format!("-d{seconds}s"));
-    let mut command = on_core(cores, &["wrk", "-t1", &connections, &seconds]);
+    let mut command = pinned(cores, Path::new("wrk"));
+    command.args(["-t1", &connections, &seconds]);
     match &load.script {
         Some((script, arguments)) => {
             command.arg("-s").arg(script).args([url, "--", &load.path]).args(arguments)
@@ -45,7 +48,11 @@ fn bytes(text: &str) -> Option<u64> {
         "TB" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
         _ => return None,
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and not a negative one")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count, and not a negative one"
+    )]
     number.parse::<f64>().ok().map(|number| (number * factor) as u64)
 }
 
