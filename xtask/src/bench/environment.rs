@@ -23,10 +23,8 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn now(settings: &Settings) -> Result<Self> {
-        let tidegate = match &settings.tidegate {
-            Some(file) => format!("tidegate {} ({})", env!("CARGO_PKG_VERSION"), file.display()),
-            None => format!("tidegate {} (profile {})", env!("CARGO_PKG_VERSION"), settings.profile),
-        };
+        let how = if settings.tidegate.is_some() { "a binary of its own" } else { settings.profile.as_str() };
+        let tidegate = format!("tidegate {} ({how})", env!("CARGO_PKG_VERSION"));
         let others = [
             ("nginx", "-v", "nginx/"),
             ("varnishd", "-V", "varnish-"),
