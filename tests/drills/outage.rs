@@ -12,7 +12,7 @@ use crate::house::House;
 /// A segment has just been taken when the origins go: in the middle between two of them.
 const INTO_SEGMENT: std::ops::Range<u128> = 900..1100;
 const OUTAGE: Duration = Duration::from_secs(15);
-const PERIOD: Duration = Duration::from_secs(32);
+const PERIOD: Duration = Duration::from_secs(34);
 const LAST_LOOK: Duration = Duration::from_secs(31);
 /// Those who come while both are gone; they begin with what is there.
 const LATECOMERS: usize = 20;
@@ -24,9 +24,11 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     let audience = Audience::staying(&house, PERIOD, OUTAGE + Duration::from_secs(6)).await;
     let edges = house.edges.each_ref().map(|edge| edge.addr());
 
+    between_segments().await;
     let begin = Instant::now();
     let before = house.at_shields(UPSTREAM, "").await;
     audience.watches_until(Duration::from_secs(6)).await;
+    // Whole segments are counted, or the rate would depend on where in one the count begins.
     between_segments().await;
     let (down, at_down) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
     tokio::join!(house.primary.dies(), house.backup.dies());
@@ -36,6 +38,7 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     let versions = audience.so_far().versions;
     tokio::join!(house.primary.returns(), house.backup.returns());
     audience.watches_until(LAST_LOOK).await;
+    between_segments().await;
     let (end, at_end) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
 
     for (path, seen) in audience.so_far().versions {

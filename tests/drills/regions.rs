@@ -41,7 +41,8 @@ async fn an_edge_asks_the_region_that_is_near_spills_when_it_is_hurt_and_comes_b
     let back = near_share(&house, &audience, 38).await;
     audience.stays_content().await;
 
-    assert!(chosen > 0.9, "the near region has {chosen:.2} of the requests");
+    // What is late is asked for at another one as well.
+    assert!(chosen > 0.8, "the near region has {chosen:.2} of the requests");
     assert!(hurt < 0.1, "hurt, it has {hurt:.2} of them");
     assert!(back > 0.5, "when it is well again, it has {back:.2} of them");
 }

@@ -2,14 +2,18 @@
 
 use std::fs::read_to_string;
 
-/// Processor, cores, kernel and how busy it is, as far as the system tells.
+/// Processor, cores and kernel, as far as the system tells.
 pub(crate) fn described() -> String {
     let processor = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("unknown processor", |(_, model)| model.trim());
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let kernel = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+}
+
+/// How busy it has been in the last minute.
+pub(crate) fn load() -> String {
     let load = read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("unknown");
-    format!("{model}, {cores} cores, Linux {}, load average before {load}", kernel.trim())
+    load.split_whitespace().next().unwrap_or("unknown").to_owned()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::shell;
+use crate::{machine, shell};
 
 /// What a reader has to know of a run.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -35,28 +35,14 @@ impl Environment {
         let others =
             others.map(|(name, flag, prefix)| version(name, flag, prefix).map(|of| format!("{name} {of}")));
         Ok(Self {
-            machine: machine()?,
+            machine: machine::described(),
             date: today()?,
-            load_before: load()?,
+            load_before: machine::load(),
             programs: std::iter::once(tidegate).chain(others.into_iter().flatten()).collect(),
             rounds: settings.rounds,
             seconds: settings.seconds,
         })
     }
-}
-
-fn machine() -> Result<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let model = model.map_or("unknown processor", |(_, model)| model);
-    let cores = std::thread::available_parallelism()?;
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("osrelease")?;
-    Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
-}
-
-fn load() -> Result<String> {
-    let text = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
-    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 fn today() -> Result<String> {

@@ -27,7 +27,10 @@ impl Players {
             reports: repository.target().join("load"),
             scenario,
             name: scenario.to_owned(),
-            settings: vec![("MACHINE".to_owned(), machine::described())],
+            settings: vec![(
+                "MACHINE".to_owned(),
+                format!("{}, load average before {}", machine::described(), machine::load()),
+            )],
         }
     }
 
