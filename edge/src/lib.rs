@@ -26,7 +26,7 @@ impl Edge {
     /// # Errors
     /// When a certificate or a key cannot be used, an address cannot be bound, or the access log cannot be opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
-        let mut candidates = shields::of(&config).context("upstream.tls")?;
+        let candidates = shields::of(&config).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
             let candidates = candidates.for_site(site);
             let has_shields = !config.shields.is_empty();

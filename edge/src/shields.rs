@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use tidegate_proxy::site::{self, Pools};
+use tidegate_proxy::site;
 use tidegate_upstream::trust::Distrust;
-use tidegate_upstream::{Bound, Candidates, Order, Pool};
+use tidegate_upstream::{Bound, Candidates, Order, Pool, Trust};
 
 use crate::Config;
 
-/// The shields that all sites share, and the sites' own origins.
+/// The shields that all sites share, and how other sources are spoken to.
 #[derive(Debug)]
 pub(crate) struct Shields<'a> {
-    origins: Pools<'a>,
+    config: &'a Config,
+    trust: Arc<Trust>,
     by_hash: Option<Arc<Pool>>,
 }
 
@@ -27,12 +28,12 @@ pub(crate) fn of(config: &Config) -> Result<Shields<'_>, Distrust> {
         config.shields.iter().map(|shield| shield.tier(config.upstream.options(true, &trust))).collect();
     let by_hash = (!specs.is_empty())
         .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));
-    Ok(Shields { origins: Pools::new(&config.upstream, &trust), by_hash })
+    Ok(Shields { config, trust, by_hash })
 }
 
 impl Shields<'_> {
-    pub(crate) fn for_site(&mut self, site: &site::Config) -> Candidates {
-        let mut origins = || self.origins.of(site);
+    pub(crate) fn for_site(&self, site: &site::Config) -> Candidates {
+        let origins = || site.pool(&self.config.upstream, &self.trust);
         Candidates::of(match &self.by_hash {
             None => vec![origins()],
             Some(shields) if site.direct => vec![Arc::clone(shields), origins()],

@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
+use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch, stream_of};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -80,10 +80,13 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
     }
-    let _attending = stream(tier, &request).map(|stream| stream.attend(request.is_aside));
+    let mut attending = None;
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
+        // The stream may have become known only by the fill that was waited for.
+        attending =
+            attending.or_else(|| stream(tier, &request).map(|stream| stream.attend(request.is_aside)));
         if request.directives.blocks()
             && let Some(account) = hold(tier, client, &request, &sent).await
         {
@@ -354,7 +357,7 @@ pub(crate) fn job(
     let settings = tier.settings();
     Job {
         ask: Ask {
-            site: request.site.name.as_str().into(),
+            stream: stream_of(request.key.as_str()).into(),
             method,
             path_and_query: request.target(directives),
             host: request.authority.clone(),

@@ -1,7 +1,6 @@
 //! A site: which hosts it answers to, how its requests are read and how long its answers live.
 
 pub mod config;
-pub mod pools;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use tidegate_upstream::Candidates;
 use crate::cors::Cors;
 
 pub use config::Config;
-pub use pools::Pools;
 
 /// One site, ready to serve.
 #[derive(Debug)]

@@ -15,8 +15,6 @@ pub use config::Config;
 use tidegate_proxy::{Node, Role, Site, Sites};
 use tokio_util::sync::CancellationToken;
 
-use crate::origins::Origins;
-
 /// A shield that is bound and not yet serving.
 #[derive(Debug)]
 pub struct Shield(Node);
@@ -29,9 +27,8 @@ impl Shield {
     pub async fn load(config: Config) -> anyhow::Result<Self> {
         let listed = config.site.iter().map(|site| site.origins.len()).sum();
         let trust = config.upstream.trust(listed).context("upstream.tls")?;
-        let mut origins = Origins::of(&config.upstream, &trust);
         let sites = config.site.iter().map(|site| {
-            let candidates = origins.for_site(site);
+            let candidates = origins::of(site, &config.upstream, &trust);
             (site.clone(), Arc::new(Site::new(site, candidates)))
         });
         let sites = Sites::new(sites.collect());

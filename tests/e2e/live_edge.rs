@@ -87,6 +87,30 @@ async fn an_edge_that_has_never_heard_of_a_stream_holds_requests_for_it_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shield_that_is_asked_aside_brings_the_next_version_and_fetches_nothing_ahead() {
+    let house = House::standing_still().await;
+    let first = viewer(house.origin.addr()).get(PLAYLIST).await;
+    let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
+    let aside = viewer(house.shield.addr()).header("tidegate-aside", "?1");
+    let mut waiting = aside.start("GET", &ahead).await;
+    until("it is held", async || house.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    house.origin.advance(TARGET);
+    assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);
+    assert_eq!(house.shield.count("tidegate_prefetches_total", "").await, 0);
+
+    let mut waiting = viewer(house.shield.addr())
+        .start("GET", &format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first) + 1))
+        .await;
+    until("it is held", async || house.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    house.origin.advance(TARGET);
+    assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 2);
+    until("the new segment is fetched ahead", async || {
+        house.shield.count("tidegate_prefetches_total", "").await == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_stops_waiting_is_forgotten_at_once() {
     let house = House::standing_still().await;
     let first = house.get(PLAYLIST).await;

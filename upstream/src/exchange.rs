@@ -21,8 +21,8 @@ use crate::trouble::Trouble;
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// The site that it is asked for: what a tier tells of those behind it concerns this one alone.
-    pub site: Arc<str>,
+    /// The stream that it belongs to: what a tier tells of those behind it concerns this one alone.
+    pub stream: Arc<str>,
     /// The method.
     pub method: Method,
     /// Canonical path and query, as in the cache key.
@@ -68,7 +68,7 @@ impl Ask {
 
 /// A request that has been sent; its head is still to come.
 pub struct Exchange {
-    site: Arc<str>,
+    stream: Arc<str>,
     session: HttpSession,
     peer: HttpPeer,
     source: Arc<Source>,
@@ -154,7 +154,7 @@ impl Exchange {
         };
         written.map_err(|error| Trouble::of(&error, true))?;
         Ok(Self {
-            site: Arc::clone(&ask.site),
+            stream: Arc::clone(&ask.stream),
             session,
             peer,
             source: Arc::clone(source),
@@ -209,8 +209,8 @@ impl Exchange {
         self.session.set_read_timeout(Some(self.source.spec().options.deadlines.stall));
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(trouble) => self.source.went_badly(trouble),
-            Blame::Told(trouble) => self.source.tells_of(trouble, &self.site),
-            Blame::NothingNew => self.source.tells_nothing(&self.site),
+            Blame::Told(trouble) => self.source.tells_of(trouble, &self.stream),
+            Blame::NothingNew => self.source.tells_nothing(&self.stream, self.patience),
             Blame::None => self.source.answers(self.sent),
         }
         Reply {
@@ -261,17 +261,25 @@ impl Blame {
     fn of(head: &Head, source: &Source, is_held: bool) -> Self {
         let is_failure = match head.status {
             // They are about the request.
-            StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
-            StatusCode::SERVICE_UNAVAILABLE if is_held => return Self::NothingNew,
+            StatusCode::NOT_IMPLEMENTED
+            | StatusCode::HTTP_VERSION_NOT_SUPPORTED
+            | StatusCode::LOOP_DETECTED => false,
+            StatusCode::SERVICE_UNAVAILABLE if is_held && source.spec().is_tier => return Self::NothingNew,
+            StatusCode::SERVICE_UNAVAILABLE if is_held => false,
             status => status.is_server_error(),
         };
         let trouble = Trouble::Status(head.status);
-        match (is_failure, source.spec().is_tier && head.headers.contains_key("proxy-status")) {
+        match (is_failure, tells_of_others(source, head)) {
             (false, _) => Self::None,
             (true, true) => Self::Told(trouble),
             (true, false) => Self::Own(trouble),
         }
     }
+}
+
+/// Whether this is the answer of a tier that tells of somebody behind it (RFC 9209).
+pub(crate) fn tells_of_others(source: &Source, head: &Head) -> bool {
+    source.spec().is_tier && head.headers.contains_key("proxy-status")
 }
 
 /// Gives a connection back on which an answer has come to its end.

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::asking::{Asking, Outcome};
 use crate::budget::Budget;
-use crate::exchange::{Ask, Interim, Reply, content_range};
+use crate::exchange::{Ask, Interim, Reply, content_range, tells_of_others};
 use crate::hedge;
 use crate::line::Line;
 use crate::pump::pump;
@@ -175,13 +175,13 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         if let Some((trouble, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *trouble, failed, source);
         }
-        let ask = if last.is_none() { Cow::Borrowed(&job.ask) } else { Cow::Owned(job.ask.aside()) };
+        let ask = if line.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (source, attempt) =
             attempt(desk, &job, &ask, &mut line, source, &mut filling, asker.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
-                let rescue = Rescue::of(&job, &reply, line.passed());
+                let rescue = Rescue::of(&job, &reply, &line);
                 return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
             }
             Attempt::Filled(body) => {
@@ -196,7 +196,10 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
                 ended(&**desk, &filling, Ending::Passed);
                 return hand_over(filling, reply, asker.own, remember);
             }
-            Attempt::Failed(trouble, head) => last = Some((trouble, Some(source), head)),
+            Attempt::Failed(trouble, head) => {
+                line.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
+                last = Some((trouble, Some(source), head));
+            }
         }
     }
     let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));

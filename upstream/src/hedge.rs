@@ -28,7 +28,7 @@ pub(crate) async fn open<'a>(
         Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
         None => source.hedge_after(),
     };
-    let Some(late_after) = late_after.filter(|_| line.has_second()) else {
+    let Some(late_after) = late_after.filter(|_| line.has_second(source)) else {
         return (source, Reply::open(Asking::begin(desk), source, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
@@ -43,7 +43,7 @@ pub(crate) async fn open<'a>(
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (source, in_time);
     }
-    let Some(second) = line.second(&**desk) else { return (source, first.await) };
+    let Some(second) = line.second(source, &**desk) else { return (source, first.await) };
     desk.note(Event::Hedged);
     let (upstream, other) = (source.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");

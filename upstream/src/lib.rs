@@ -57,7 +57,7 @@ pub use geography::World;
 pub use health::{Rules, State};
 pub use line::Line;
 pub use pace::Pace;
-pub use pool::{Candidates, Order, Pool};
+pub use pool::{Candidates, Order, Pool, stream_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;
 pub use source::{Deadlines, Options, Report, Source, Spec};

@@ -16,9 +16,13 @@ pub struct Line<'a> {
     next: usize,
     tries_left: usize,
     budget: &'a Budget,
-    site: &'a str,
-    /// Who was asked last in this round, and when. Whoever is asked after the first is paid for from the budget.
-    asked: Option<(&'a Source, Instant)>,
+    stream: &'a str,
+    /// How many were asked in this round. Whoever is asked after the first is paid for from the budget.
+    asked: usize,
+    /// How many were asked in all.
+    asked_in_all: usize,
+    /// Whoever was asked last has told that the fault is behind it.
+    is_told: bool,
 }
 
 impl<'a> Line<'a> {
@@ -30,8 +34,10 @@ impl<'a> Line<'a> {
             next: 0,
             tries_left: job.tries_max,
             budget: &job.budget,
-            site: &job.ask.site,
-            asked: None,
+            stream: &job.ask.stream,
+            asked: 0,
+            asked_in_all: 0,
+            is_told: false,
         }
     }
 
@@ -43,48 +49,59 @@ impl<'a> Line<'a> {
                 return None;
             }
             // Before anybody's trial is used up.
-            if self.asked.is_some() && !self.budget.affords() {
+            if self.asked > 0 && !self.budget.affords() {
                 self.gives_up(desk);
                 return None;
             }
             self.next += 1;
             let rest = self.all.get(self.next..).unwrap_or_default();
-            if self.is_told() && self.would_tell(source) {
+            if self.is_told && self.would_tell(source) {
                 continue;
             }
             if source.admits(rest) {
-                return self.pay(source, desk).then_some(source);
+                return self.pay(desk).then_some(source);
             }
         }
     }
 
-    /// Whether the one that was asked last has told that the fault is behind it.
-    fn is_told(&self) -> bool {
-        self.asked.is_some_and(|(source, at)| source.told().last(self.site) >= Some(at))
+    /// Whoever was asked last has failed; `is_told`: it tells that the fault is behind it.
+    pub(crate) fn has_failed(&mut self, is_told: bool) {
+        self.is_told = is_told;
     }
 
-    /// Whether this one has told the same lately.
+    /// Whether this one has told of late that those behind it fail with this stream.
     fn would_tell(&self, source: &Source) -> bool {
-        source.told().lately(self.site, Instant::now())
+        source.told().lately(self.stream, Instant::now())
+    }
+
+    /// Whether the one that is asked now is asked in place of another, or beside it.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.asked > 1
+    }
+
+    /// How many were asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked_in_all
     }
 
     /// One to ask beside the one that is late: only if it is believed to be well.
-    pub(crate) fn second(&mut self, desk: &dyn Desk) -> Option<&'a Arc<Source>> {
-        let source = self.all.get(self.next).filter(|_| self.has_second())?;
+    pub(crate) fn second(&mut self, first: &Source, desk: &dyn Desk) -> Option<&'a Arc<Source>> {
+        let source = self.all.get(self.next).filter(|_| self.has_second(first))?;
         self.next += 1;
-        self.pay(source, desk).then_some(source)
+        self.pay(desk).then_some(source)
     }
 
     /// Whether there is one for [`Line::second`].
-    pub(crate) fn has_second(&self) -> bool {
-        let is_well = |source: &Arc<Source>| source.state().is_in() && !self.would_tell(source);
-        self.tries_left > 0 && self.all.get(self.next).is_some_and(is_well)
+    pub(crate) fn has_second(&self, first: &Source) -> bool {
+        let tell_the_same = |second: &Source| self.would_tell(first) && self.would_tell(second);
+        let may_help = |second: &Arc<Source>| second.state().is_in() && !tell_the_same(second);
+        self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
     /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
     /// request is free.
     pub(crate) fn again(&mut self, tries_max: usize) {
-        (self.next, self.tries_left, self.asked) = (0, tries_max, None);
+        (self.next, self.tries_left, self.asked, self.is_told) = (0, tries_max, 0, false);
     }
 
     /// How many of the candidates have had their turn.
@@ -104,13 +121,14 @@ impl<'a> Line<'a> {
         desk.note(Event::Unaffordable);
     }
 
-    fn pay(&mut self, source: &'a Source, desk: &dyn Desk) -> bool {
-        if self.asked.is_some() && !self.budget.withdraw() {
+    fn pay(&mut self, desk: &dyn Desk) -> bool {
+        if self.asked > 0 && !self.budget.withdraw() {
             self.gives_up(desk);
             return false;
         }
         self.tries_left -= 1;
-        self.asked = Some((source, Instant::now()));
+        self.asked += 1;
+        self.asked_in_all += 1;
         true
     }
 }

@@ -273,7 +273,7 @@ impl Standing {
 /// What is asked of one upstream together: a playlist and the segments beside it. Two origins of a group may be a segment
 /// apart; and a shield that follows a playlist fetches ahead what others would fetch again, and knows which origin to go
 /// round.
-fn stream_of(key: &str) -> &str {
+pub fn stream_of(key: &str) -> &str {
     let path = key.split('?').next().unwrap_or(key);
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }

@@ -59,14 +59,24 @@ pub(crate) async fn keep_probing(source: Arc<Source>, stop: CancellationToken) {
         }
         let result = tokio::select! {
             () = stop.cancelled() => return,
-            result = once(&source, &probe) => result,
+            result = look(&source, &probe) => result,
         };
         source.probed(result);
         pause = probe.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
     }
 }
 
-/// One probe. Tells the round-trip time, where the answer shows it.
+/// A probe; the first one asks twice, so that the way there is known soon.
+async fn look(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, Trouble> {
+    let first = once(source, probe).await?;
+    if first.is_some() || !source.wants_round_trip() {
+        return Ok(first);
+    }
+    // Whatever becomes of the second question, the first one was answered.
+    Ok(once(source, probe).await.unwrap_or_default())
+}
+
+/// One question. Tells the round-trip time, where the answer shows it.
 async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, Trouble> {
     let asked = timeout(probe.timeout, async {
         match &probe.question {
@@ -94,7 +104,7 @@ async fn ask(
 ) -> Result<Option<Duration>, Trouble> {
     let ask = Ask {
         // It is about the server itself.
-        site: Arc::default(),
+        stream: Arc::default(),
         method: method.clone(),
         path_and_query: target.to_owned(),
         host: source.spec().address.authority(),
@@ -104,7 +114,6 @@ async fn ask(
         overdue: None,
         is_aside: false,
     };
-    let mut is_reached = false;
     for _ in 0..STALE_CONNECTIONS_MAX {
         let began = Instant::now();
         let mut exchange = Exchange::probe(source, &ask).await?;
@@ -118,14 +127,8 @@ async fn ask(
         if !expected.contains(&head.status.as_u16()) {
             return Err(Trouble::Status(head.status));
         }
-        if is_reused {
-            return Ok(Some(took));
-        }
-        // A new connection costs a round trip or more of its own. Nothing is known yet of the way there: once more.
-        is_reached = true;
-        if !source.wants_round_trip() {
-            break;
-        }
+        // A new connection costs a round trip or more of its own.
+        return Ok(is_reused.then_some(took));
     }
-    if is_reached { Ok(None) } else { Err(Trouble::Closed) }
+    Err(Trouble::Closed)
 }

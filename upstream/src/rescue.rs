@@ -13,6 +13,7 @@ use crate::asking::Asking;
 use crate::budget::Budget;
 use crate::exchange::{Ask, Reply, content_range};
 use crate::fetch::{Desk, Event, Job};
+use crate::line::Line;
 use crate::pace::Meter;
 use crate::source::Source;
 use crate::trouble::Trouble;
@@ -37,11 +38,11 @@ struct Original {
 
 impl Rescue {
     /// For a fill that has asked the first `asked` candidates, of which the last gave `reply`.
-    pub(crate) fn of(job: &Job, reply: &Reply, asked: usize) -> Self {
+    pub(crate) fn of(job: &Job, reply: &Reply, line: &Line<'_>) -> Self {
         let headers = &reply.head.headers;
         // First those that were not asked yet. The one that broke may have recovered; it is asked last.
         let all = job.candidates.iter();
-        let turned = all.clone().cycle().skip(asked).take(all.len()).map(Arc::clone);
+        let turned = all.clone().cycle().skip(line.passed()).take(all.len()).map(Arc::clone);
         let (mut candidates, itself): (Vec<_>, Vec<_>) =
             turned.partition(|source| source.name() != reply.source().name());
         candidates.extend(itself);
@@ -54,7 +55,7 @@ impl Rescue {
                 length: reply.promised().filter(|_| job.ask.span.is_none()),
             },
             candidates,
-            tries_left: job.tries_max.saturating_sub(asked),
+            tries_left: job.tries_max.saturating_sub(line.asked()),
             budget: Arc::clone(&job.budget),
         }
     }
@@ -90,6 +91,11 @@ impl Rescue {
         ask.headers.insert(header::IF_RANGE, condition);
         for (index, source) in self.candidates.clone().into_iter().enumerate() {
             let tries_left = self.tries_left.checked_sub(1)?;
+            // Before anybody's trial is used up.
+            if !self.budget.affords() {
+                desk.note(Event::Unaffordable);
+                return None;
+            }
             let rest = self.candidates.get(index..).unwrap_or_default();
             if !source.admits(rest) {
                 continue;

@@ -19,7 +19,7 @@ use crate::pace::Pace;
 use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
-use crate::told::Told;
+use crate::told::{LATELY, Told};
 use crate::trouble::Trouble;
 use crate::trust::Trust;
 
@@ -253,7 +253,8 @@ impl Source {
             return true;
         }
         let mine = *self.tried.lock();
-        let mut others = rest.iter().filter(|other| !other.state().is_in());
+        let is_peer = |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_in();
+        let mut others = rest.iter().filter(is_peer);
         let is_turn = others.all(|other| *other.tried.lock() >= mine);
         let may_try = is_turn && self.peers.admit_trial();
         if may_try {
@@ -316,13 +317,14 @@ impl Source {
     }
 
     /// It has held a request for as long as it may and has nothing new to say.
-    pub(crate) fn tells_nothing(&self, site: &Arc<str>) {
-        self.told.tells(site, Instant::now());
+    pub(crate) fn tells_nothing(&self, stream: &Arc<str>, held: Duration) {
+        // Another one would hold the next request for as long.
+        self.told.tells(stream, LATELY + held, Instant::now());
     }
 
     /// It answers that somebody behind it has failed.
-    pub(crate) fn tells_of(&self, trouble: Trouble, site: &Arc<str>) {
-        self.told.tells(site, Instant::now());
+    pub(crate) fn tells_of(&self, trouble: Trouble, stream: &Arc<str>) {
+        self.told.tells(stream, LATELY, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.peers.beside(self);
         self.passes_on(|health, now| health.told_of(trouble, others, fastrand::f64(), now));

@@ -1,4 +1,6 @@
 //! What a tier has told of late of those behind it.
+//!
+//! It is told of a stream, as a rule: one channel may be dead at the origin while all others are well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,32 +8,32 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// For which sites a tier has told that those behind it fail or have nothing new.
+/// Of which streams a tier has told that those behind it fail or have nothing new, and until when that counts.
 ///
-/// Such a tier is well itself. But it is not asked in place of another one that tells the same of the same site: all of
-/// them stand before the same origins, and whoever is asked for a live stream fetches it for a while.
+/// Such a tier is well itself. But it is not asked in place of another one that tells the same of the same stream: all
+/// of them stand before the same origins.
 #[derive(Debug, Default)]
 pub(crate) struct Told(Mutex<Vec<(Arc<str>, Instant)>>);
 
 /// What was told longer ago says nothing any more.
-const LATELY: Duration = Duration::from_secs(5);
+pub(crate) const LATELY: Duration = Duration::from_secs(5);
+/// So many streams are remembered: those that were told of last.
+const STREAMS_MAX: usize = 256;
 
 impl Told {
-    /// It tells so of `site` now.
-    pub(crate) fn tells(&self, site: &Arc<str>, now: Instant) {
+    /// It tells so of `stream` now; that counts for a `period`.
+    pub(crate) fn tells(&self, stream: &Arc<str>, period: Duration, now: Instant) {
         let mut told = self.0.lock();
-        told.retain(|(other, at)| other != site && now.saturating_duration_since(*at) < LATELY);
-        told.push((Arc::clone(site), now));
+        told.retain(|(other, until)| other != stream && now < *until);
+        if told.len() >= STREAMS_MAX {
+            told.remove(0);
+        }
+        told.push((Arc::clone(stream), now + period));
     }
 
-    /// Whether it has told so of `site` lately.
-    pub(crate) fn lately(&self, site: &str, now: Instant) -> bool {
-        self.last(site).is_some_and(|at| now.saturating_duration_since(at) < LATELY)
-    }
-
-    /// When it last told so of `site`, unless that is long ago.
-    pub(crate) fn last(&self, site: &str) -> Option<Instant> {
-        self.0.lock().iter().find_map(|(of, at)| (**of == *site).then_some(*at))
+    /// Whether it has told so of `stream` lately.
+    pub(crate) fn lately(&self, stream: &str, now: Instant) -> bool {
+        self.0.lock().iter().any(|(of, until)| **of == *stream && now < *until)
     }
 }
 
@@ -40,16 +42,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_counts_for_its_site_and_for_a_while() {
+    fn what_is_told_counts_for_its_stream_and_for_a_while() {
         let (told, began) = (Told::default(), Instant::now());
-        let (one, two) = (Arc::from("one"), Arc::from("two"));
-        told.tells(&one, began);
-        told.tells(&two, began + LATELY / 2);
-        assert!(told.lately("one", began + LATELY / 2) && told.lately("two", began + LATELY / 2));
-        assert!(!told.lately("one", began + LATELY) && told.lately("two", began + LATELY));
-        assert!(!told.lately("three", began));
-        told.tells(&two, began + 2 * LATELY);
-        assert_eq!(told.last("one"), None, "it is forgotten");
-        assert_eq!(told.last("two"), Some(began + 2 * LATELY));
+        let (one, two) = (Arc::from("site/one"), Arc::from("site/two"));
+        told.tells(&one, LATELY, began);
+        told.tells(&two, LATELY, began + LATELY / 2);
+        assert!(told.lately("site/one", began + LATELY / 2) && told.lately("site/two", began + LATELY / 2));
+        assert!(!told.lately("site/one", began + LATELY) && told.lately("site/two", began + LATELY));
+        assert!(!told.lately("site/three", began));
+    }
+
+    #[test]
+    fn so_many_streams_are_remembered() {
+        let (told, now) = (Told::default(), Instant::now());
+        for number in 0..=STREAMS_MAX {
+            told.tells(&Arc::from(format!("site/{number}")), LATELY, now);
+        }
+        assert!(!told.lately("site/0", now) && told.lately("site/1", now));
     }
 }

@@ -32,10 +32,10 @@ pub(crate) struct Stream {
     usual_bytes: AtomicU64,
     /// Requests that are being served.
     attending: AtomicUsize,
-    /// Those among them that come from tiers which ask others first.
-    aside: AtomicUsize,
-    /// When anybody else last asked.
-    asked: Mutex<Option<Instant>>,
+    /// Those among them that do not come from tiers which ask others first.
+    watching: AtomicUsize,
+    /// When somebody last asked, and when one of those who watch did.
+    asked: Mutex<(Instant, Option<Instant>)>,
     followed: AtomicBool,
     /// The source that is gone round for this stream, and only for this one.
     detour: Mutex<Option<Detour>>,
@@ -67,8 +67,8 @@ impl Stream {
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
-            aside: AtomicUsize::new(0),
-            asked: Mutex::new((!is_aside).then(Instant::now)),
+            watching: AtomicUsize::new(0),
+            asked: Mutex::new((Instant::now(), (!is_aside).then(Instant::now))),
             followed: AtomicBool::new(false),
             detour: Mutex::new(None),
         }
@@ -225,8 +225,8 @@ impl Stream {
     /// Somebody asks for it; the guard is kept until the answer is out.
     pub(crate) fn attend(self: &Arc<Self>, is_aside: bool) -> Attending {
         self.attending.fetch_add(1, Ordering::AcqRel);
-        if is_aside {
-            self.aside.fetch_add(1, Ordering::AcqRel);
+        if !is_aside {
+            self.watching.fetch_add(1, Ordering::AcqRel);
         }
         Attending { stream: Arc::clone(self), is_aside }
     }
@@ -235,19 +235,18 @@ impl Stream {
     pub(super) async fn deserted(&self, period: Duration) {
         loop {
             let busy = self.attending.load(Ordering::Acquire) > 0;
-            let asked = if busy { Some(Instant::now()) } else { *self.asked.lock() };
-            let Some(until) = asked.map(|asked| asked + period).filter(|until| *until > Instant::now())
-            else {
+            let until = if busy { Instant::now() } else { self.asked.lock().0 } + period;
+            if until <= Instant::now() {
                 return;
-            };
+            }
             tokio::time::sleep_until(until).await;
         }
     }
 
     /// Whether somebody watches it here: not only tiers that ask others first.
     pub(super) fn is_watched(&self, period: Duration) -> bool {
-        self.attending.load(Ordering::Acquire) > self.aside.load(Ordering::Acquire)
-            || self.asked.lock().is_some_and(|asked| asked.elapsed() < period)
+        let last = || self.asked.lock().1;
+        self.watching.load(Ordering::Acquire) > 0 || last().is_some_and(|last| last.elapsed() < period)
     }
 
     /// Whether the caller is the one to follow it from now on.
@@ -296,10 +295,10 @@ pub(crate) struct Attending {
 
 impl Drop for Attending {
     fn drop(&mut self) {
-        if self.is_aside {
-            self.stream.aside.fetch_sub(1, Ordering::AcqRel);
-        } else {
-            *self.stream.asked.lock() = Some(Instant::now());
+        let now = Instant::now();
+        if !self.is_aside {
+            *self.stream.asked.lock() = (now, Some(now));
+            self.stream.watching.fetch_sub(1, Ordering::AcqRel);
         }
         self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,15 +1,17 @@
 //! A site as it stands in the configuration: a `[[site]]` table.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
+use tidegate_upstream::{Order, Pool, Spec, Trust};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
 use crate::config::units::Period;
-use crate::config::{NodeName, Server, server};
+use crate::config::{NodeName, Server, Upstream, server};
 use crate::cors::{self, Cors};
 
 /// One site.
@@ -223,6 +225,27 @@ impl Default for Lifetimes {
 }
 
 impl Config {
+    /// The origins as a pool.
+    pub fn pool(&self, upstream: &Upstream, trust: &Arc<Trust>) -> Arc<Pool> {
+        let mut options = upstream.options(false, trust);
+        let deadlines = &mut options.deadlines;
+        for (deadline, own) in [
+            (&mut deadlines.connect, self.timeouts.connect),
+            (&mut deadlines.first_byte, self.timeouts.first_byte),
+            (&mut deadlines.stall, self.timeouts.stall),
+        ] {
+            *deadline = own.map_or(*deadline, Period::get);
+        }
+        let has_groups = self.origins.iter().any(|origin| origin.group() > 0);
+        let specs = self.origins.iter().zip(0..).map(|(origin, place)| {
+            let host = self.origin_host.clone().unwrap_or_else(|| origin.url().authority());
+            let spec = origin.spec(options.clone(), Some(host), &self.origin_headers);
+            // Where no groups are named, the first is the primary and the others back it up in their order.
+            Spec { group: if has_groups { spec.group } else { place }, ..spec }
+        });
+        Pool::new(Order::Groups, specs.collect(), upstream.budget())
+    }
+
     pub(crate) fn cors(&self) -> Option<Cors> {
         let mut allow_methods = vec![Method::GET, Method::HEAD, Method::OPTIONS];
         allow_methods.extend(self.methods.iter().map(|verb| verb.0.clone()));
