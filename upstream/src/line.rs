@@ -18,9 +18,9 @@ pub struct Line<'a> {
     budget: &'a Budget,
     stream: &'a str,
     /// How many were asked in this round. Whoever is asked after the first is paid for from the budget.
-    asked: usize,
+    in_round: usize,
     /// How many were asked in all.
-    asked_in_all: usize,
+    asked: usize,
     /// Whoever was asked last has told that the fault is behind it.
     is_told: bool,
 }
@@ -35,8 +35,8 @@ impl<'a> Line<'a> {
             tries_left: job.tries_max,
             budget: &job.budget,
             stream: &job.ask.stream,
+            in_round: 0,
             asked: 0,
-            asked_in_all: 0,
             is_told: false,
         }
     }
@@ -49,7 +49,7 @@ impl<'a> Line<'a> {
                 return None;
             }
             // Before anybody's trial is used up.
-            if self.asked > 0 && !self.budget.affords() {
+            if self.in_round > 0 && !self.budget.affords() {
                 self.gives_up(desk);
                 return None;
             }
@@ -76,12 +76,12 @@ impl<'a> Line<'a> {
 
     /// Whether the one that is asked now is asked in place of another, or beside it.
     pub(crate) fn is_aside(&self) -> bool {
-        self.asked > 1
+        self.in_round > 1
     }
 
     /// How many were asked.
     pub(crate) fn asked(&self) -> usize {
-        self.asked_in_all
+        self.asked
     }
 
     /// One to ask beside the one that is late: only if it is believed to be well.
@@ -101,7 +101,7 @@ impl<'a> Line<'a> {
     /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
     /// request is free.
     pub(crate) fn again(&mut self, tries_max: usize) {
-        (self.next, self.tries_left, self.asked, self.is_told) = (0, tries_max, 0, false);
+        (self.next, self.tries_left, self.in_round, self.is_told) = (0, tries_max, 0, false);
     }
 
     /// How many of the candidates have had their turn.
@@ -122,13 +122,13 @@ impl<'a> Line<'a> {
     }
 
     fn pay(&mut self, desk: &dyn Desk) -> bool {
-        if self.asked > 0 && !self.budget.withdraw() {
+        if self.in_round > 0 && !self.budget.withdraw() {
             self.gives_up(desk);
             return false;
         }
         self.tries_left -= 1;
+        self.in_round += 1;
         self.asked += 1;
-        self.asked_in_all += 1;
         true
     }
 }
