@@ -267,6 +267,12 @@ impl Timeline {
         Some(frozen.saturating_add(self.pace().saturating_mul(late) / 2))
     }
 
+    /// When the next version is expected to be there, as far as that is known; `None` if there will be none. Those who
+    /// poll may find it earlier: [`Timeline::next_look`].
+    pub fn due(&self) -> Option<Duration> {
+        self.latest.as_ref().filter(|latest| !latest.is_ended).and_then(|_| self.rhythm.due())
+    }
+
     fn pace(&self) -> Duration {
         self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.pace)
     }

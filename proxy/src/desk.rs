@@ -395,8 +395,8 @@ impl From<Ending> for FillEnd {
     }
 }
 
-/// What has been announced and is missing is asked for again after so long, then after twice as long, and so on.
-const EARLY_PAUSE: Duration = Duration::from_millis(50);
+/// What has been announced and is missing is asked for again within so long, then within twice as long, and so on.
+const EARLY_PAUSE: Duration = Duration::from_millis(100);
 /// That many times, which takes about a second and a half in all: a backup may be that far behind.
 const EARLY_ROUNDS: u32 = 5;
 

@@ -2,8 +2,6 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use tidegate_upstream::ASIDE;
-
 use crate::field;
 
 mod marks;
@@ -48,7 +46,7 @@ pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
 /// A request's headers when it is passed for one viewer alone: all end-to-end ones, with cookies, authorization, range
 /// and conditions. The caller adds `Host`, and what tiers tell each other.
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
-    kept(viewer, |name| *name != header::HOST && *name != SLICE && *name != ASIDE)
+    kept(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS))
 }
 
 /// Whether a shared fill carries this header of the first asker's.
@@ -92,8 +90,6 @@ fn is_not_filled(name: &str) -> bool {
             | "pragma"
             | "priority"
             | "range"
-            | "tidegate-slice"
-            | "tidegate-aside"
     );
     let pretends = matches!(
         name,
@@ -108,8 +104,11 @@ fn is_not_filled(name: &str) -> bool {
     is_about_the_viewer || is_about_the_request || pretends
 }
 
-const PREFIXES_NOT_FILLED: [&str; 5] =
-    ["access-control-request-", "cmcd-", "content-", "sec-", "x-forwarded-"];
+/// What tiers tell each other of one hop.
+const OURS: &str = "tidegate-";
+
+const PREFIXES_NOT_FILLED: [&str; 6] =
+    ["access-control-request-", "cmcd-", "content-", "sec-", OURS, "x-forwarded-"];
 
 fn kept(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let listed = connection_listed(headers);

@@ -36,6 +36,7 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     let latecomers = Swarm::enter(LATECOMERS, &edges, &STREAMS);
     audience.watches_until(down - begin + OUTAGE).await;
     let versions = audience.so_far().versions;
+    let (up, at_up) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
     tokio::join!(house.primary.returns(), house.backup.returns());
     audience.watches_until(LAST_LOOK).await;
     between_segments().await;
@@ -50,6 +51,14 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     let normal = per_second(at_down - before, down - begin);
     let since = per_second(at_end - at_down, end - down);
     assert!(since <= 1.2 * normal, "{since:.1} requests upstream per second, and {normal:.1} before");
+    // What was missed is asked for when they return, and that is all: for each segment two requests are usual, and of
+    // versions of a playlist only the newest is to be had.
+    let missed = 0.5 * normal * (up - down).as_secs_f64();
+    let afterwards = per_second(at_end - at_up, end - up) - missed / (end - up).as_secs_f64();
+    assert!(
+        afterwards <= 1.2 * normal,
+        "{afterwards:.1} per second after their return, and {normal:.1} before"
+    );
 }
 
 /// Requests that a tier has sent upstream, whatever became of them.

@@ -148,7 +148,10 @@ async fn a_second_connection_goes_on_from_the_handshake_of_the_first() {
     origin.clear();
 
     assert!(first.rest().await.whole && second.rest().await.whole);
-    assert_eq!(relay.handshakes(), (1, 1, 0));
+    let (full, resumed, refused) = relay.handshakes();
+    assert_eq!((full, refused), (1, 0));
+    // One of the two may go over the first connection, if that is free again by then.
+    assert!((1..=2).contains(&resumed), "{resumed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Measures what keep-alive connections cost: `connections PID SERVER PATH COUNT SECONDS`, one line of JSON.
 //!
-//! SERVER is the address of a running cache that has PATH, PID its process. After fifty connections that stay, so many more are
+//! After fifty connections that stay, so many more are
 //! opened, each of which asks once.
 //!
 //! - **Memory**: what the server has resident when all are idle, beyond what it had with the fifty, for each connection.
@@ -15,7 +15,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use clap::Parser;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,15 +28,24 @@ use crate::usage::{memory_of, time_of};
 const BEFORE: usize = 50;
 const AT_ONCE: usize = 64;
 
+/// What keep-alive connections cost.
+#[derive(Parser)]
+struct Arguments {
+    /// The process of a running cache.
+    pid: u32,
+    /// Its address.
+    server: SocketAddr,
+    /// Something that it has.
+    path: String,
+    /// So many connections are opened beside the fifty.
+    count: usize,
+    /// For so many seconds they ask.
+    seconds: u64,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let mut argument = |what: &'static str| arguments.next().context(what);
-    let pid = argument("the server's process")?.parse()?;
-    let server = argument("the server's address")?.parse()?;
-    let path = argument("a path")?;
-    let count: usize = argument("a number of connections")?.parse()?;
-    let seconds = argument("a number of seconds")?.parse()?;
+    let Arguments { pid, server, path, count, seconds } = Arguments::parse();
 
     let _before = open(server, &path, BEFORE).await?;
     quiet(pid).await?;

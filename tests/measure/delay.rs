@@ -1,6 +1,6 @@
 //! Measures what a tier adds to the time of the first byte: `delay TIER ORIGIN [OBJECTS]`, one line of JSON.
 //!
-//! TIER is the address of a running cache whose origin is at ORIGIN; this program listens there. For each of the objects, a
+//! The program is the origin itself, and listens there. For each of the objects, a
 //! viewer asks the tier, then a second one; the origin holds its answer until both wait, sends the head and 64 KiB, and after
 //! 20 ms what is missing of 200 KiB. What is measured is the time from just before the origin's first byte is written to the
 //! first byte of the body at each viewer, by one clock. Where TIER is ORIGIN, both ask the origin itself: that is what the
@@ -11,9 +11,11 @@ mod line;
 mod micros;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use clap::Parser;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -25,13 +27,21 @@ const BODY: Body = Body { bytes: 200 * 1024, first: 64 * 1024, pause: Duration::
 /// So long after the first viewer the second asks, and so long after that the origin begins.
 const NEXT: Duration = Duration::from_millis(3);
 
+/// What a tier adds to the time of the first byte.
+#[derive(Parser)]
+struct Arguments {
+    /// The address of a running cache.
+    tier: SocketAddr,
+    /// Where it looks for its origin.
+    origin: SocketAddr,
+    /// So many objects are asked for.
+    #[arg(default_value_t = 200)]
+    objects: u64,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let mut argument = |what: &'static str| arguments.next().context(what);
-    let tier = argument("a tier's address")?.parse()?;
-    let origin = argument("the origin's address")?.parse()?;
-    let objects = argument("a number of objects").map_or(Ok(200), |count| count.parse())?;
+    let Arguments { tier, origin, objects } = Arguments::parse();
 
     let origin = Held::listen(origin, BODY, &TaskTracker::new()).await?;
     let (mut first, mut second) = (Line::open(tier).await?, Line::open(tier).await?);

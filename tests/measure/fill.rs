@@ -1,7 +1,6 @@
 //! Measures what viewers cost who wait for one object: `fill PID TIER ORIGIN VIEWERS`, one line of JSON.
 //!
-//! TIER is the address of a running cache, PID its process; its origin is at ORIGIN, where this program listens. The
-//! viewers have a connection each, which has been used before; all ask for one cold object of 64 KiB, which the origin holds
+//! The program is the origin itself, and listens there. The viewers have a connection each, which has been used before; all ask for one cold object of 64 KiB, which the origin holds
 //! until the server has nothing more to do. Then they get it, and then all ask for it once more.
 //!
 //! - **CPU**: the server's, from the first question to the last byte, for each viewer; and the same of the second time, when
@@ -18,9 +17,11 @@ mod quiet;
 mod usage;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use clap::Parser;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -34,14 +35,22 @@ use crate::usage::{memory_of, time_of};
 const BODY: Body = Body { bytes: 64 * 1024, first: 16 * 1024, pause: Duration::ZERO };
 const COLD: &str = "/cold/1";
 
+/// What viewers cost who wait for one object.
+#[derive(Parser)]
+struct Arguments {
+    /// The process of a running cache.
+    pid: u32,
+    /// Its address.
+    tier: SocketAddr,
+    /// Where it looks for its origin.
+    origin: SocketAddr,
+    /// So many wait.
+    viewers: u32,
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let mut argument = |what: &'static str| arguments.next().context(what);
-    let pid = argument("the server's process")?.parse()?;
-    let tier = argument("the server's address")?.parse()?;
-    let origin = argument("the origin's address")?.parse()?;
-    let viewers: u32 = argument("a number of viewers")?.parse()?;
+    let Arguments { pid, tier, origin, viewers } = Arguments::parse();
 
     let origin = Held::listen(origin, BODY, &TaskTracker::new()).await?;
     let mut lines = Vec::new();

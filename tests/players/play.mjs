@@ -28,6 +28,7 @@ const seconds = Number(values.seconds);
 const allowed = {
   stallMax: Number(values["stall-max"]),
   once: values.once,
+  catchesUp: values["low-latency"],
   // hls.js 1.7 was seen to throw once within a minute of low latency on a busy machine, and to play on.
   pageErrorsMax: values["low-latency"] ? 1 : 0,
 };

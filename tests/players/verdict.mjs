@@ -13,17 +13,23 @@ const LEAP_SECONDS = 30;
 
 // The observation's reasons to fail; none means that a viewer has nothing to complain of. Where something is broken on
 // purpose, the viewer may be kept waiting for `stallMax` seconds in all; with `once`, no segment may come twice. The
-// player's own script may fail `pageErrorsMax` times, as long as the picture runs.
-export function judge(observation, seconds, { stallMax = 0, once = false, pageErrorsMax = 0 } = {}) {
+// player's own script may fail `pageErrorsMax` times, as long as the picture runs. One that `catchesUp` plays faster
+// while it is further behind than it means to be: what it comes nearer to the live edge is no leap.
+export function judge(
+  observation,
+  seconds,
+  { stallMax = 0, once = false, pageErrorsMax = 0, catchesUp = false } = {},
+) {
   const reasons = [];
   const samples = observation.samples ?? [];
   const stalledFor = observation.stalledFor ?? 0;
   const { pace, ownPace, watchedFor, leaps } = measurePace(samples, Math.min(stalledFor, stallMax));
+  const caughtUp = catchesUp ? nearer(samples) / watchedFor : 0;
   if (!observation.started) {
     reasons.push(`not playing after ${START_WITHIN_SECONDS} s`);
   } else if (watchedFor < seconds - 2) {
     reasons.push(`watched for ${watchedFor.toFixed(1)} s instead of ${seconds} s`);
-  } else if (!(pace >= SLOWEST_PACE && pace <= FASTEST_PACE && ownPace >= SLOWEST_PACE_EVER)) {
+  } else if (!(pace >= SLOWEST_PACE && pace - caughtUp <= FASTEST_PACE && ownPace >= SLOWEST_PACE_EVER)) {
     reasons.push(`ran at ${ownPace.toFixed(3)} of real time, ${pace.toFixed(3)} where it had to wait`);
   }
   if (observation.rebuffers > 0 && !(stalledFor < stallMax)) {
@@ -44,6 +50,12 @@ export function judge(observation, seconds, { stallMax = 0, once = false, pageEr
 
 function again(counts = {}) {
   return Object.keys(counts).filter((piece) => counts[piece] > 1);
+}
+
+// By how many seconds a player has come nearer to the live edge, by the encoder's clock.
+function nearer(samples) {
+  const known = samples.map((sample) => sample.behind).filter(Number.isFinite);
+  return known.length > 1 ? Math.max(known[0] - known.at(-1), 0) : 0;
 }
 
 // Of the numbers among the values; none where there are none.

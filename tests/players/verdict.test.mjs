@@ -38,6 +38,17 @@ test("a stream that jumps ahead does not play", () => {
   assert.match(judge(watched(30, 1.3), 30).reasons[0], /1\.300 of real time/);
 });
 
+test("a player that catches up comes nearer to the live edge by what it plays too much", () => {
+  const catching = watched(30, 1.3);
+  const behind = (seconds) =>
+    catching.samples.forEach((sample, second) => (sample.behind = 12 - (seconds * second) / 30));
+  behind(9);
+  assert.deepEqual(judge(catching, 30, { catchesUp: true }).reasons, []);
+  assert.match(judge(catching, 30).reasons[0], /1\.300 of real time/);
+  behind(3);
+  assert.match(judge(catching, 30, { catchesUp: true }).reasons[0], /1\.300 of real time/);
+});
+
 test("a picture that stands still does not play", () => {
   assert.match(judge(watched(30, 0), 30).reasons[0], /0\.000 of real time/);
 });

@@ -122,8 +122,8 @@ pub trait Desk: Send + Sync {
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble>;
     /// The head as it is kept: end-to-end fields only.
     fn kept(&self, head: &Head) -> Head;
-    /// All candidates were asked `rounds` times in vain, the last one with this trouble: how long to wait before they are
-    /// asked once more, if they are.
+    /// All candidates were asked `rounds` times in vain, the last one with this trouble: how long to wait at most before
+    /// they are asked once more, if they are. How much of that is waited is drawn (full jitter).
     fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration>;
     /// What came from `source` is of no use, though nothing is wrong with the source itself.
     fn refused(&self, source: &Source, trouble: Trouble);
@@ -168,7 +168,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         let Some(source) = line.next(&**desk) else {
             rounds += 1;
             let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds)) else { break };
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
             line.again(job.tries_max);
             continue;
         };

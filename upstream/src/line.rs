@@ -132,3 +132,6 @@ impl<'a> Line<'a> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,21 +15,23 @@ pub(crate) struct Trials {
     pauses: u32,
 }
 
-/// The pause after the first trial; the one after the next is twice as long, and so on.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause after the first trial; after the next one it is twice as long, and so on.
+const PAUSE: Duration = Duration::from_millis(400);
 /// Somebody is tried at least this often, if somebody asks.
-const PAUSE_MAX: Duration = Duration::from_secs(4);
+const PAUSE_MAX: Duration = Duration::from_secs(8);
+/// No pause is shorter, whatever is drawn.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 impl Trials {
-    /// Whether somebody may be tried now. `chance` is a number from 0 to 1 that no other node is likely to draw: nodes
-    /// that lost the same server do not try it together.
+    /// Whether somebody may be tried now. `chance` is a number from 0 to 1 that no other node is likely to draw: of the
+    /// longest pause, so much is waited (full jitter). Nodes that lost the same server do not try it together.
     pub(crate) fn admit(&mut self, chance: f64, now: Instant) -> bool {
         if self.next.is_some_and(|next| now < next) {
             return false;
         }
         let pause = PAUSE.saturating_mul(1 << self.pauses.min(8)).min(PAUSE_MAX);
         self.pauses = self.pauses.saturating_add(1);
-        self.next = Some(now + pause.mul_f64(f64::midpoint(1.0, chance)));
+        self.next = Some(now + pause.mul_f64(chance).max(PAUSE_MIN));
         true
     }
 }
@@ -41,16 +43,23 @@ mod tests {
     fn moments(chance: f64) -> Vec<u64> {
         let (mut trials, began) = (Trials::default(), Instant::now());
         let tried = |step: &u64| trials.admit(chance, began + Duration::from_millis(*step));
-        (0..14_000).step_by(10).filter(tried).collect()
+        (0..29_000).step_by(10).filter(tried).collect()
     }
 
     #[test]
     fn trials_come_ever_more_rarely_up_to_a_bound() {
-        assert_eq!(moments(1.0), [0, 200, 600, 1400, 3000, 6200, 10_200]);
+        assert_eq!(moments(1.0), [0, 400, 1200, 2800, 6000, 12_400, 20_400, 28_400]);
     }
 
     #[test]
-    fn nodes_wait_differently_and_none_less_than_half_as_long() {
-        assert_eq!(moments(0.0), [0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100, 11_100, 13_100]);
+    fn nodes_wait_for_any_part_of_a_pause_and_never_without_end_or_pause() {
+        assert_eq!(
+            moments(0.25),
+            [
+                0, 100, 300, 700, 1500, 3100, 5100, 7100, 9100, 11_100, 13_100, 15_100, 17_100, 19_100,
+                21_100, 23_100, 25_100, 27_100
+            ]
+        );
+        assert_eq!(moments(0.0)[..4], [0, 50, 100, 150]);
     }
 }

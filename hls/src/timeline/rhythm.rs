@@ -52,7 +52,8 @@ impl Rhythm {
         let seen = Bracket { earliest: earliest.min(now), latest: now };
         let last = self.bracket.filter(|_| is_one_move(before, media));
         self.unconfirmed = if self.still.is_some() { 0 } else { self.unconfirmed.saturating_add(1) };
-        let expected = last.map(|last| last.after(interval, self.unconfirmed));
+        let expected =
+            last.map(|last| last.after(interval, self.doubt())).or_else(|| self.kept(media, before, seen));
         let is_late = expected.is_some_and(|expected| expected.latest < seen.earliest);
         self.belated = if is_late { self.belated.saturating_add(1) } else { 0 };
         let bracket = match expected {
@@ -78,6 +79,20 @@ impl Rhythm {
         self.moved = Some(now);
         self.still = None;
         self.bracket = Some(bracket);
+    }
+
+    /// Where the move lies if the encoder has kept its time while nobody could ask: after as much time as it took to make
+    /// what is new. `None` if that is not what was seen.
+    fn kept(&self, media: &Media, before: Option<Position>, seen: Bracket) -> Option<Bracket> {
+        let kept = self.bracket?.after(took(media, before?)?, self.doubt());
+        (kept.earliest <= seen.latest && seen.earliest <= kept.latest).then_some(kept)
+    }
+
+    /// How far before and behind its time the next move is expected. No encoder keeps time to the millisecond; and the
+    /// longer nothing has confirmed that moves do not come earlier, the less is known about that.
+    fn doubt(&self) -> (Duration, Duration) {
+        let slack = self.interval() / SLACK;
+        (slack * (1 << self.unconfirmed.saturating_sub(TRUSTED).min(DOUBLINGS_MAX)), slack)
     }
 
     /// A version that has not moved, seen at `now`.
@@ -110,10 +125,14 @@ impl Rhythm {
         })
     }
 
-    /// When the next version is expected, if that is known.
+    /// When the next version is expected to be there.
+    pub(super) fn due(&self) -> Option<Duration> {
+        Some(self.bracket?.shifted(self.interval()).latest)
+    }
+
+    /// The same, if that is known well.
     fn certain(&self) -> Option<Duration> {
-        let expected = self.bracket?.shifted(self.interval());
-        expected.is_narrow(self.interval()).then_some(expected.latest)
+        self.due().filter(|_| self.bracket.is_some_and(|bracket| bracket.is_narrow(self.interval())))
     }
 
     /// What the playlist announces, unless it was seen to keep another time: encoders publish two segments at once,
@@ -130,14 +149,12 @@ impl Rhythm {
 }
 
 impl Bracket {
-    /// Where the next move is expected. No encoder keeps time to the millisecond; and the longer nothing has
-    /// confirmed that the move did not come earlier, the less is known about that.
-    fn after(self, interval: Duration, unconfirmed: u32) -> Self {
-        let slack = interval / SLACK;
-        let doubt = slack * (1 << unconfirmed.saturating_sub(TRUSTED).min(DOUBLINGS_MAX));
+    /// Where the move is expected that comes so much later, give or take this much.
+    fn after(self, later: Duration, (before, behind): (Duration, Duration)) -> Self {
+        let shifted = self.shifted(later);
         Self {
-            earliest: self.earliest.saturating_add(interval).saturating_sub(doubt),
-            latest: self.latest.saturating_add(interval).saturating_add(slack),
+            earliest: shifted.earliest.saturating_sub(before),
+            latest: shifted.latest.saturating_add(behind),
         }
     }
 
@@ -171,6 +188,20 @@ fn announced(media: &Media) -> Duration {
     };
     // A segment that claims to be much longer than any may be is not waited for.
     interval.clamp(INTERVAL_MIN, media.pace() * 2)
+}
+
+/// How long the encoder took over what a list has that the one before had not; `None` for one that is not newer.
+fn took(media: &Media, before: Position) -> Option<Duration> {
+    let position = media.position();
+    let new = usize::try_from(position.sequence.checked_sub(before.sequence)?).ok()?;
+    let newest = media.segments.last().map_or(media.target_duration, |segment| segment.duration);
+    let listed = media.segments.iter().rev().map(|segment| segment.duration).take(new);
+    // What has come and gone meanwhile was as long as the newest is.
+    let gone = u32::try_from(new.saturating_sub(media.segments.len())).ok()?;
+    let segments = listed.fold(newest.saturating_mul(gone), Duration::saturating_add);
+    let part = media.part_target.unwrap_or_default();
+    let parts = |position: Position| part.saturating_mul(u32::try_from(position.parts).unwrap_or(u32::MAX));
+    segments.saturating_add(parts(position)).checked_sub(parts(before))
 }
 
 /// How long the segments that are new may have taken, if nothing was in the way.

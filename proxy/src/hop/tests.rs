@@ -64,6 +64,8 @@ fn a_fill_carries_nothing_of_the_viewer() {
         ("cache-control", "no-cache"),
         ("pragma", "no-cache"),
         ("cmcd-session", "sid=\"x\""),
+        ("tidegate-slice", "?1"),
+        ("tidegate-aside", "?1"),
         ("x-forwarded-for", "192.0.2.1"),
         ("x-forwarded-host", "other.example"),
         ("x-original-url", "/admin"),
@@ -102,6 +104,8 @@ fn a_pass_carries_all_of_the_viewer_but_the_connection() {
         ("range", "bytes=0-1"),
         ("if-none-match", "\"a\""),
         ("content-length", "3"),
+        ("tidegate-slice", "?1"),
+        ("tidegate-aside", "?1"),
     ]);
     let expected = headers(&[
         ("cookie", "a=b"),

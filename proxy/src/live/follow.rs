@@ -102,7 +102,7 @@ impl Follower {
     /// How long whoever holds a request may do so before another one is asked as well. Half a segment's time after the
     /// next version is due, players still have enough to play.
     fn overdue(&self, media: &Media) -> Duration {
-        let due = self.stream.next_look(0).map(|due| due.saturating_duration_since(Instant::now()));
+        let due = self.stream.due().map(|due| due.saturating_duration_since(Instant::now()));
         due.unwrap_or_else(|| media.pace()) + media.pace() / 2
     }
 

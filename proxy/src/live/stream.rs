@@ -222,6 +222,11 @@ impl Stream {
         Some(self.began + self.timeline.lock().next_look(in_vain)?)
     }
 
+    /// When the next version is expected to be there.
+    pub(super) fn due(&self) -> Option<Instant> {
+        Some(self.began + self.timeline.lock().due()?)
+    }
+
     /// Somebody asks for it; the guard is kept until the answer is out.
     pub(crate) fn attend(self: &Arc<Self>, is_aside: bool) -> Attending {
         self.attending.fetch_add(1, Ordering::AcqRel);
@@ -296,10 +301,15 @@ pub(crate) struct Attending {
 impl Drop for Attending {
     fn drop(&mut self) {
         let now = Instant::now();
-        if !self.is_aside {
-            *self.stream.asked.lock() = (now, Some(now));
+        // Whoever asks others first is served as well as anybody, and followed for.
+        let mut asked = self.stream.asked.lock();
+        if self.is_aside {
+            asked.0 = now;
+        } else {
+            *asked = (now, Some(now));
             self.stream.watching.fetch_sub(1, Ordering::AcqRel);
         }
+        drop(asked);
         self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }
 }

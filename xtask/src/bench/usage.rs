@@ -4,14 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
-/// The CPU time that a process and its descendants have had so far.
+/// The CPU time that a process and its descendants have had so far, with that of threads that have ended.
 pub(crate) fn time_of(pid: u32) -> Result<Duration> {
-    let nanoseconds: u64 = family(pid)?
-        .into_iter()
-        .map(|pid| threads(pid, "schedstat").iter().map(|text| first_number(text)).sum::<u64>())
-        .sum();
-    Ok(Duration::from_nanos(nanoseconds))
+    Ok(family(pid)?.into_iter().filter_map(had).sum())
+}
+
+/// What one process has had; nothing of one that has ended meanwhile.
+fn had(pid: u32) -> Option<Duration> {
+    let clock: ClockId = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
+    clock_gettime(clock).ok().map(Duration::from)
 }
 
 /// The memory in bytes that a process and its descendants have resident; what several share counts once (PSS).

@@ -106,8 +106,24 @@ fn a_playlist_that_stands_still_is_asked_for_when_it_counts_as_frozen_and_each_h
 }
 
 #[test]
-fn nothing_is_due_of_a_playlist_that_nobody_knows() {
-    assert_eq!(Timeline::default().next_look(0), None);
+fn nothing_is_due_of_a_playlist_that_nobody_knows_or_that_has_ended() {
+    assert_eq!((Timeline::default().next_look(0), Timeline::default().due()), (None, None));
+    let timeline = after(&[live(0, 3), named("seg-#.ts", 0, 4, "#EXT-X-ENDLIST\n")]);
+    assert_eq!((timeline.next_look(0), timeline.due()), (None, None));
+}
+
+/// Whoever has each version sent as it appears never sees that it was not there just before. That makes the moment of a
+/// look uncertain, and not the one at which the version is late.
+#[test]
+fn a_version_that_is_sent_when_it_appears_is_not_due_before_its_time() {
+    let mut timeline = Timeline::default();
+    for number in 0..40 {
+        let now = seconds(10 + 2 * number);
+        timeline.observe(&live(number, 3), now);
+        let due = timeline.due().unwrap();
+        assert!(due >= now + TARGET && due <= now + TARGET + TARGET / 16, "{number}: {due:?}");
+    }
+    assert!(timeline.next_look(0).unwrap() < timeline.due().unwrap());
 }
 
 #[test]
@@ -140,6 +156,38 @@ fn an_interruption_is_not_taken_for_the_rhythm() {
     timeline.observe(&live(5, 3), seconds(16));
     let due = timeline.next_look(0).unwrap();
     assert!(due <= seconds(18) + TARGET / 16, "{due:?}");
+}
+
+/// One that goes on while nobody can ask it is found with one poll again, however long that was.
+#[test]
+fn an_encoder_keeps_its_time_while_the_way_to_it_is_cut() {
+    for missed in [3, 7, 40] {
+        let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
+        let mut timeline = Timeline::default();
+        for number in 0..12 {
+            timeline.observe(&live(number, 3), published(number).saturating_sub(TARGET / 64));
+            timeline.observe(&live(number + 1, 3), published(number));
+        }
+        let newest = 11 + missed;
+        timeline.observe(&live(newest + 1, 3), published(newest) + TARGET * 2 / 3);
+        let due = timeline.next_look(0).unwrap();
+        let late = due.checked_sub(published(newest + 1)).expect("not too early");
+        assert!(late <= TARGET / 16, "{late:?} after {missed}");
+    }
+}
+
+/// One that was interrupted itself has begun at another moment: nothing is known of it.
+#[test]
+fn an_encoder_that_was_interrupted_has_another_rhythm() {
+    let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
+    let mut timeline = Timeline::default();
+    for number in 0..12 {
+        timeline.observe(&live(number, 3), published(number).saturating_sub(TARGET / 64));
+        timeline.observe(&live(number + 1, 3), published(number));
+    }
+    let seen = published(30);
+    timeline.observe(&live(15, 3), seen);
+    assert_eq!(timeline.next_look(0).unwrap(), seen + TARGET / 2);
 }
 
 #[test]

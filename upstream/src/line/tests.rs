@@ -1,0 +1,157 @@
+use http::{HeaderMap, Method};
+use tidegate_cache::{Failure, Head, Lifetimes, Object};
+
+use super::*;
+use crate::address::Address;
+use crate::dns::Dns;
+use crate::exchange::Ask;
+use crate::fetch::{Inspection, Ruling};
+use crate::gate::Limits;
+use crate::health::Rules;
+use crate::peers::Peers;
+use crate::source::{Deadlines, Options, Spec};
+use crate::trust::{Config, Trust};
+use bytes::Bytes;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Sources of one pool, of which nothing is known.
+fn sources(count: u16) -> Vec<Arc<Source>> {
+    let peers = Arc::new(Peers::new(None));
+    let trust = Arc::new(Trust::load(&Config::default(), 1).unwrap());
+    let options = Options {
+        dns: Dns::system(),
+        trust,
+        deadlines: Deadlines { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
+        http2: false,
+        streams_max: 1,
+        limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },
+        hedge_after: None,
+        rules: Rules {
+            failures: 1,
+            excess: 1.0,
+            out_for: SECOND * 100,
+            out_max: SECOND * 100,
+            ejected_max: 1.0,
+            settle: Duration::ZERO,
+            rise: 1,
+            fall: 1,
+        },
+        probe: None,
+    };
+    let spec = |port| Spec {
+        address: Address::literal("127.0.0.1", port),
+        host: None,
+        headers: HeaderMap::new(),
+        weight: 1,
+        group: 0,
+        region: None,
+        is_tier: true,
+        options: options.clone(),
+    };
+    (1..=count).map(|port| Source::new(spec(port), &peers)).collect()
+}
+
+fn job(candidates: &[Arc<Source>], stream: &str) -> Job {
+    Job {
+        ask: Ask {
+            stream: stream.into(),
+            method: Method::GET,
+            path_and_query: String::from("/"),
+            host: String::new(),
+            headers: HeaderMap::new(),
+            span: None,
+            patience: None,
+            overdue: None,
+            is_aside: false,
+        },
+        candidates: candidates.to_vec(),
+        budget: Arc::new(Budget::new(1.0, 100.0)),
+        tries_max: 9,
+        finish_within: 0,
+        remember_large: SECOND,
+    }
+}
+
+/// Nobody whom a line asks anything but to be noted.
+struct Nobody;
+
+impl Desk for Nobody {
+    fn rule(&self, _head: &Head) -> Ruling {
+        unreachable!("nothing is answered")
+    }
+
+    fn inspect(&self, _head: &Head, _body: Bytes) -> Inspection {
+        unreachable!("nothing is answered")
+    }
+
+    fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), Trouble> {
+        unreachable!("nothing is answered")
+    }
+
+    fn kept(&self, _head: &Head) -> Head {
+        unreachable!("nothing is answered")
+    }
+
+    fn again(&self, _trouble: Trouble, _rounds: usize) -> Option<Duration> {
+        None
+    }
+
+    fn refused(&self, _source: &Source, _trouble: Trouble) {}
+
+    fn failure(&self, _trouble: Trouble, _source: Option<&Source>, _head: Option<&Head>) -> Failure {
+        unreachable!("nothing is answered")
+    }
+
+    fn note(&self, _event: Event) {}
+}
+
+/// The ports of those who are asked.
+fn asked(job: &Job, is_told: bool) -> Vec<u16> {
+    let mut line = Line::of(job);
+    let mut asked = Vec::new();
+    while let Some(source) = line.next(&Nobody) {
+        asked.push(source.spec().address.port());
+        line.has_failed(is_told);
+    }
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only() {
+    let sources = sources(3);
+    let (dead, well) = (job(&sources, "site/dead"), job(&sources, "site/well"));
+    for source in &sources[..2] {
+        source.tells_of(Trouble::Closed, &dead.ask.stream);
+    }
+
+    assert_eq!(asked(&dead, true), [1, 3], "the second would tell what the first does");
+    assert_eq!(asked(&dead, false), [1, 2, 3], "the first has failed in another way");
+    assert_eq!(asked(&well, true), [1, 2, 3]);
+    tokio::time::advance(SECOND * 6).await;
+    assert_eq!(asked(&dead, true), [1, 2, 3], "it was told long ago");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
+    let sources = sources(3);
+    for source in &sources {
+        source.went_badly(Trouble::Refused);
+    }
+    assert!(sources.iter().all(|source| !source.state().is_in()));
+
+    let job = job(&sources, "site/one");
+    let mut turns = Vec::new();
+    for _ in 0..6 {
+        turns.extend(asked(&job, false));
+        assert_eq!(asked(&job, false), [0_u16; 0], "nobody else before the next trial is due");
+        tokio::time::advance(SECOND * 9).await;
+    }
+    assert_eq!(turns.len(), 6, "{turns:?}");
+    for round in turns.chunks(3) {
+        let mut round = round.to_vec();
+        round.sort_unstable();
+        assert_eq!(round, [1, 2, 3], "{turns:?}");
+    }
+}
