@@ -8,6 +8,8 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
 //! 7. account: one counter, one line (`account.rs`)
 
+mod at_once;
+
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -34,6 +36,8 @@ use crate::slice::Slice;
 use crate::target::{self, Target};
 use crate::tier::{Role, Tier};
 use crate::vary;
+
+pub(crate) use at_once::{Hit, at_once};
 
 /// What is asked for, and where.
 #[derive(Debug, Clone)]
@@ -241,8 +245,12 @@ async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
 
 /// What is known of the playlist that is asked for.
 pub(crate) fn stream(tier: &Tier, request: &Request) -> Option<Arc<Stream>> {
-    let may_be_playlist = matches!(request.resource.kind, Kind::Playlist | Kind::Other);
-    may_be_playlist.then(|| tier.streams().of(&request.key)).flatten()
+    stream_of(tier, request.resource.kind, &request.key)
+}
+
+fn stream_of(tier: &Tier, kind: Kind, key: &Key) -> Option<Arc<Stream>> {
+    let may_be_playlist = matches!(kind, Kind::Playlist | Kind::Other);
+    may_be_playlist.then(|| tier.streams().of(key)).flatten()
 }
 
 /// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
@@ -385,7 +393,8 @@ type Refused = (Refusal, Option<Arc<Site>>);
 async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
-    let site = site(tier, &name, &target).ok_or_else(|| (nobody(&target), None))?;
+    let site = site(tier, &name, &target.authority, &target.path_and_query)
+        .ok_or_else(|| (nobody(&target), None))?;
     client.known().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
@@ -394,7 +403,7 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     let (resource, directives) = apart(resource, site);
-    let (slice, key) = named(tier, client, site, &resource.path_and_query());
+    let (slice, key) = named(tier, client.method(), client.headers(), site, &resource.path_and_query());
     Ok(Request {
         directives,
         slice,
@@ -418,11 +427,16 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
 }
 
 /// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.
-fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<Slice>, Key) {
+fn named(
+    tier: &Tier,
+    method: &Method,
+    headers: &HeaderMap,
+    site: &Site,
+    resource: &str,
+) -> (Option<Slice>, Key) {
     let key = Key::new(&site.name, resource);
-    let headers = client.headers();
     let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
-    match Slice::asked(client.method(), headers) {
+    match Slice::asked(method, headers) {
         Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
             (Some(slice), slice.key(site, resource))
         }
@@ -431,11 +445,11 @@ fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<S
 }
 
 /// The site that serves a target: where sites share a host by their paths, by the path in its one form.
-fn site<'a>(tier: &'a Tier, name: &str, target: &Target) -> Option<&'a Arc<Site>> {
+fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
     if !tier.sites().differ_by_path() {
         return tier.sites().find(name, "/");
     }
-    let resource = Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()).ok()?;
+    let resource = Resource::parse(host, target, &QueryRules::default()).ok()?;
     tier.sites().find(name, &resource.path_and_query())
 }
 

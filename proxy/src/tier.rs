@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::config;
 use crate::live::Streams;
 use crate::metrics::Metrics;
+use crate::signal::Signal;
 use crate::site::Sites;
 
 /// Which way a node faces.
@@ -47,6 +47,8 @@ pub struct Settings {
 
 /// What all requests of one node share.
 pub struct Tier {
+    /// No other tier of this process has or had it.
+    number: u64,
     role: Role,
     settings: Settings,
     sites: Sites,
@@ -59,9 +61,9 @@ pub struct Tier {
     /// Fills, connections, followers and probes; drain waits for them, and the last two end when it begins.
     tasks: TaskTracker,
     /// Set when the node is to end.
-    draining: CancellationToken,
+    draining: Signal,
     /// Set when the time to drain is over.
-    cutting_off: CancellationToken,
+    cutting_off: Signal,
     /// Requests that are being answered; the end waits for the accounts of those that it cuts off.
     requests: TaskTracker,
     /// How many were cut off.
@@ -74,6 +76,7 @@ impl Tier {
         let limits =
             Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
         Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
             settings,
@@ -83,11 +86,16 @@ impl Tier {
             metrics,
             log,
             tasks: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            cutting_off: CancellationToken::new(),
+            draining: Signal::default(),
+            cutting_off: Signal::default(),
             requests: TaskTracker::new(),
             requests_cut_off: AtomicUsize::new(0),
         }
+    }
+
+    /// What tells it from all other tiers of this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Which way it faces.
@@ -139,13 +147,13 @@ impl Tier {
         &self.tasks
     }
 
-    /// Cancelled when the node is to end.
-    pub(crate) fn draining(&self) -> &CancellationToken {
+    /// Given when the node is to end.
+    pub(crate) fn draining(&self) -> &Signal {
         &self.draining
     }
 
-    /// Cancelled when the time to drain is over: what is still open is cut off.
-    pub(crate) fn cutting_off(&self) -> &CancellationToken {
+    /// Given when the time to drain is over: what is still open is cut off.
+    pub(crate) fn cutting_off(&self) -> &Signal {
         &self.cutting_off
     }
 
@@ -158,6 +166,8 @@ impl Tier {
         &self.requests_cut_off
     }
 }
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Sites may share a pool.
 fn pools(sites: &Sites) -> Vec<Arc<Pool>> {

@@ -220,8 +220,7 @@ impl Stream {
 
     /// Somebody asks for it; the guard is kept until the answer is out.
     pub(crate) fn attend(self: &Arc<Self>) -> Attending {
-        self.attending.fetch_add(1, Ordering::AcqRel);
-        Attending(Arc::clone(self))
+        Attending::of(self)
     }
 
     /// Waits until nobody has asked for `period`.
@@ -276,6 +275,13 @@ const ITSELF: u32 = 50;
 /// A request for the playlist that is being served.
 #[derive(Debug)]
 pub(crate) struct Attending(Arc<Stream>);
+
+impl Attending {
+    pub(crate) fn of(stream: &Arc<Stream>) -> Self {
+        stream.attending.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(stream))
+    }
+}
 
 impl Drop for Attending {
     fn drop(&mut self) {
