@@ -1,6 +1,7 @@
 //! The name under which an object is held.
 
 use std::borrow::Borrow;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,11 +15,13 @@ pub struct Key(Arc<str>);
 impl Key {
     /// The key of `path_and_query` at `site`.
     pub fn new(site: &str, path_and_query: &str) -> Self {
-        let mut joined = String::with_capacity(site.len() + 1 + path_and_query.len());
-        joined.push_str(site);
-        joined.push('\n');
-        joined.push_str(path_and_query);
-        Self(joined.into())
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            joined.push_str(site);
+            joined.push('\n');
+            joined.push_str(path_and_query);
+            Self(joined.as_str().into())
+        })
     }
 
     /// The key of one variant. `generation` sets the variants of one purge apart from those of the next.
@@ -43,6 +46,11 @@ impl Key {
     pub fn path_and_query(&self) -> &str {
         self.0.split('\n').nth(1).unwrap_or_default()
     }
+}
+
+thread_local! {
+    /// Keys are joined here, so that each costs one allocation.
+    static JOINED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Borrow<str> for Key {

@@ -71,6 +71,11 @@ pub struct Object {
     pub gzip: OnceLock<Option<Bytes>>,
     /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
     pub delta: OnceLock<Option<Bytes>>,
+    /// The head of an answer with the body as it is, ready to be sent but for what differs from answer to answer; made
+    /// by the first who needs it.
+    pub rendered: OnceLock<Bytes>,
+    /// The same for the body in gzip.
+    pub rendered_gzip: OnceLock<Bytes>,
     /// Whether anybody was given it.
     pub(crate) asked: AtomicBool,
     pub(crate) witness: OnceLock<Box<dyn Witness>>,
@@ -93,6 +98,8 @@ impl Object {
             source,
             gzip: OnceLock::new(),
             delta: OnceLock::new(),
+            rendered: OnceLock::new(),
+            rendered_gzip: OnceLock::new(),
             asked: AtomicBool::new(false),
             witness: OnceLock::new(),
         }
@@ -165,8 +172,9 @@ impl Object {
 
     /// The weight of the head and of what was derived from the object; the body is weighed apart.
     pub(crate) fn overhead(&self) -> u64 {
-        let derived = self.gzip.get().and_then(Option::as_ref).map_or(0, Bytes::len)
-            + self.delta.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+        let made = |form: &OnceLock<Option<Bytes>>| form.get().and_then(Option::as_ref).map_or(0, Bytes::len);
+        let heads = [&self.rendered, &self.rendered_gzip].into_iter().filter_map(OnceLock::get);
+        let derived = made(&self.gzip) + made(&self.delta) + heads.map(Bytes::len).sum::<usize>();
         self.head.weight() + derived as u64 + 256
     }
 }

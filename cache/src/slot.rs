@@ -92,6 +92,14 @@ impl Slot {
         self.held.lock().decide(now)
     }
 
+    /// The object, if that is all that there is to decide at `now`.
+    pub(crate) fn fresh(&self, now: Instant) -> Option<Arc<Object>> {
+        let held = self.held.lock();
+        let object =
+            held.object.as_ref().filter(|object| held.vary.is_none() && object.state(now) == State::Fresh);
+        object.map(Arc::clone)
+    }
+
     /// Decides again and elects the asker if that is still called for; `pen` makes the fill's pen.
     pub(crate) fn elect(
         self: &Arc<Self>,

@@ -145,6 +145,12 @@ impl Cache {
         Lookup::Pass
     }
 
+    /// The object that is held for `key`, if it is fresh at `now` and its answers do not vary: what may be given out without
+    /// electing anybody. Counts as a use.
+    pub fn fresh(&self, key: &Key, now: Instant) -> Option<Arc<Object>> {
+        self.0.slots.get(key.as_str())?.slot.fresh(now)
+    }
+
     /// The pen for the next version of what is held for `key`, however fresh that is: it goes on serving until the next
     /// version is complete. `None` while a fill is under way already, and where the answers vary.
     pub fn fill_early(&self, key: &Key) -> Option<Filling> {

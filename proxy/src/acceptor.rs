@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use tidegate_upstream::pem::{self, BadFile};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::tls::Listen;
-use crate::secured::Secured;
+use crate::wire::Wire;
 
 /// Makes handshakes with those who connect.
 #[derive(Clone)]
@@ -68,15 +68,17 @@ pub(crate) fn load(listen: &Listen) -> Result<Acceptor, Fault> {
     let shown = pem::certified_key(&listen.certificate, &listen.key)?;
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Those who come back bring what is needed for a short handshake with them; nothing is kept for them here.
+    // Those who come back bring what is needed for a short handshake with them, under a key that changes every few
+    // hours; nothing is kept for them here.
     config.ticketer = Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
 }
 
 impl Acceptor {
-    pub(crate) async fn handshake(&self, stream: TcpStream) -> Result<Secured, Failed> {
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> Result<Wire, Failed> {
         let shaken = self.0.accept(stream).into_fallible().await;
-        shaken.map(Secured::new).map_err(|(error, stream)| Failed { error, stream })
+        shaken.map(Wire::secured).map_err(|(error, stream)| Failed { error, stream })
     }
 }
 

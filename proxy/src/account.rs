@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, Version};
 use tidegate_cache::{Failure, Object};
 use tidegate_hls::Kind;
 use tokio::time::Instant;
 
 use crate::access_log::{Cmcd, Entry};
-use crate::client::{Client, Gone};
+use crate::client::Gone;
 use crate::desk;
 use crate::fate::Fate;
 use crate::proxy_status::Error;
@@ -38,12 +38,37 @@ pub(crate) struct TurnedAway {
     pub(crate) body_bytes: u64,
 }
 
+/// What a viewer got, when, and to what.
+#[derive(Debug)]
+pub(crate) struct Served<'a> {
+    /// When the request had been read.
+    pub(crate) received: Instant,
+    /// When the head of the answer was written.
+    pub(crate) first_byte: Option<Instant>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) body_bytes: u64,
+    /// For the access log; none where that is off.
+    pub(crate) asked: Option<Asked<'a>>,
+}
+
+/// What was asked, as the access log tells it.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    pub(crate) host: Option<&'a str>,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) headers: &'a HeaderMap,
+}
+
 /// The outcome of one request.
 #[derive(Debug)]
 pub(crate) struct Account {
     fate: Fate,
     kind: Kind,
-    site: Option<String>,
+    site: Option<Arc<Site>>,
     cmcd: Option<String>,
     upstream: Option<Arc<str>>,
     age: Option<Duration>,
@@ -56,10 +81,28 @@ impl Account {
     /// A request that was understood.
     pub(crate) fn of(request: &Request, fate: Fate) -> Self {
         Self {
-            fate,
-            kind: request.resource.kind,
-            site: Some(request.site.name.clone()),
+            site: Some(Arc::clone(&request.site)),
             cmcd: request.resource.cmcd.clone(),
+            ..Self::bare(request.resource.kind, fate)
+        }
+    }
+
+    /// A hit on the fast lane. What only the log tells is left out: the counts of who shares it are shared by all cores.
+    pub(crate) fn hit(kind: Kind, age: Duration) -> Self {
+        Self { age: Some(age), ..Self::bare(kind, Fate::Hit) }
+    }
+
+    /// What the log tells of a hit.
+    pub(crate) fn told(self, site: &Arc<Site>, cmcd: Option<String>, object: &Object) -> Self {
+        Self { site: Some(Arc::clone(site)), cmcd, upstream: Some(Arc::clone(&object.source)), ..self }
+    }
+
+    fn bare(kind: Kind, fate: Fate) -> Self {
+        Self {
+            fate,
+            kind,
+            site: None,
+            cmcd: None,
             upstream: None,
             age: None,
             is_live_playlist: false,
@@ -81,15 +124,9 @@ impl Account {
     /// A request of which no more is known than this.
     pub(crate) fn before(fate: Fate, known: &Known) -> Self {
         Self {
-            fate,
-            kind: known.kind.unwrap_or(Kind::Other),
-            site: known.site.as_ref().map(|site| site.name.clone()),
+            site: known.site.clone(),
             cmcd: known.cmcd.clone(),
-            upstream: None,
-            age: None,
-            is_live_playlist: false,
-            error: None,
-            broken: false,
+            ..Self::bare(known.kind.unwrap_or(Kind::Other), fate)
         }
     }
 
@@ -140,19 +177,23 @@ impl Account {
     }
 
     /// Counts the request and writes its line.
-    pub(crate) fn close(&self, tier: &Tier, client: &Client) {
+    pub(crate) fn close(&self, tier: &Tier, served: &Served<'_>) {
         let metrics = tier.metrics();
-        metrics.request(self.fate, client.status(), self.kind);
-        metrics.body_bytes(self.fate, client.body_bytes());
-        let first_byte = client.first_byte().map(|first| first.duration_since(client.received()));
-        if let Some(after) = first_byte {
-            metrics.first_byte(self.fate, after);
+        let first_byte = served.first_byte.map(|first| first.duration_since(served.received));
+        if self.fate == Fate::Hit && served.status.is_some_and(|status| status.is_success()) {
+            metrics.hit(self.kind, served.body_bytes, first_byte);
+        } else {
+            metrics.request(self.fate, served.status, self.kind);
+            metrics.body_bytes(self.fate, served.body_bytes);
+            if let Some(after) = first_byte {
+                metrics.first_byte(self.fate, after);
+            }
         }
         if let Some(age) = self.age.filter(|_| self.is_live_playlist) {
             metrics.playlist_served(age);
         }
-        if tier.log().is_on() {
-            self.write_line(tier, client, first_byte);
+        if let Some(asked) = &served.asked {
+            self.write_line(tier, served, asked, first_byte);
         }
     }
 
@@ -169,28 +210,26 @@ impl Account {
         });
     }
 
-    fn write_line(&self, tier: &Tier, client: &Client, first_byte: Option<Duration>) {
-        let headers = client.headers();
-        let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    fn write_line(&self, tier: &Tier, served: &Served<'_>, asked: &Asked<'_>, first_byte: Option<Duration>) {
+        let headers = asked.headers;
         let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let uri = &client.request().uri;
         let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
         let entry = Entry {
             first_byte,
-            method: Some(client.method()),
-            version: Some(client.version()),
-            host: text(header::HOST).or_else(|| uri.host()),
-            path: Some(uri.path()),
-            query: uri.query(),
-            status: client.status(),
-            body_bytes: client.body_bytes(),
-            client: Some(client.peer().ip()),
-            user_agent: text(header::USER_AGENT),
-            referrer: text(header::REFERER),
+            method: Some(asked.method),
+            version: Some(asked.version),
+            host: named("host").or(asked.host),
+            path: Some(asked.path),
+            query: asked.query,
+            status: served.status,
+            body_bytes: served.body_bytes,
+            client: Some(asked.peer.ip()),
+            user_agent: named("user-agent"),
+            referrer: named("referer"),
             request_id: named("x-request-id"),
             trace_id: named("traceparent").and_then(|value| value.split('-').nth(1)),
             cmcd: cmcd.as_ref(),
-            ..self.entry(tier, client.received())
+            ..self.entry(tier, served.received)
         };
         tier.log().record(&entry);
     }
@@ -218,7 +257,7 @@ impl Account {
                 Role::Shield => "shield",
             },
             node: tier.node(),
-            site: self.site.as_deref(),
+            site: self.site.as_ref().map(|site| site.name.as_str()),
             kind: self.kind,
             fate: self.fate,
             upstream: self.upstream.as_deref(),

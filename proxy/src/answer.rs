@@ -1,10 +1,12 @@
 //! Answers from what is held or growing: head, range, encoding, body.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tidegate_cache::{Failure, Head, Object};
+use tidegate_cache::{Failure, Head, Key, Object};
 use tidegate_hls::{Kind, Playlist};
 use tidegate_upstream::Trouble;
 use tokio::time::Instant;
@@ -36,9 +38,8 @@ pub(crate) async fn object(
     let mut account = Account::of(request, course.fate).with_object(object);
     object.is_asked();
     if let Some(stream) = live_stream(tier, request, object) {
-        tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
+        course.trouble = count_live(tier, &stream);
         account = account.live();
-        course.trouble = stream.trouble();
     }
     client.known().fate = Some(course.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
@@ -55,9 +56,9 @@ pub(crate) async fn object(
         headers.remove(header::ETAG);
         headers.remove(header::LAST_MODIFIED);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
-    } else if has_codings(tier, request, object) {
+    } else if has_codings(tier, &request.site, request.resource.kind, object) {
         compress::vary_by_coding(&mut headers);
-        coded = gzip(tier, client, request, object);
+        coded = gzip(tier, client.headers(), &request.key, object);
         if let Some(gzip) = &coded {
             headers = compress::coded_headers(&headers, gzip.len());
         }
@@ -69,16 +70,16 @@ pub(crate) async fn object(
             conditional::Outcome::NotModified => {
                 let kept = conditional::not_modified_headers(&headers);
                 let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-                return account.sent(client.head(StatusCode::NOT_MODIFIED, &kept).await);
+                return account.sent(client.head(StatusCode::NOT_MODIFIED, kept).await);
             }
             conditional::Outcome::PreconditionFailed => {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, &headers).await);
+                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
             }
         }
     }
     if let Some(gzip) = coded {
-        return account.sent(send(client, object.head.status, &headers, gzip).await);
+        return account.sent(send(client, object.head.status, headers, gzip).await);
     }
     let selected = match select::select(client, tier.settings().viewers.ranges_max, object).await {
         Ok(selected) => selected,
@@ -101,7 +102,7 @@ pub(crate) async fn refuse(
         allow_reading(tier, site, &mut headers);
     }
     mark(tier, &mut headers, Course::here(refusal.fate()), None);
-    account.sent(send(client, refusal.status(), &headers, body.into()).await)
+    account.sent(send(client, refusal.status(), headers, body.into()).await)
 }
 
 /// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
@@ -125,7 +126,7 @@ pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head)
     }
     let mut headers = hop::end_to_end(&head.headers);
     hop::append_via(&mut headers, tier.settings().upstream.http.http(), tier.node());
-    client.head(head.status, &headers).await
+    client.head(head.status, headers).await
 }
 
 /// Tells that no source could answer.
@@ -141,7 +142,7 @@ pub(crate) async fn failed(
     let course = Course { fate: Fate::Failed, reason, failure: Some(failure), trouble: None };
     mark(tier, &mut headers, course, None);
     let account = Account::of(request, Fate::Failed).because(failure);
-    account.sent(send(client, failure.status, &headers, body.into()).await)
+    account.sent(send(client, failure.status, headers, body.into()).await)
 }
 
 /// Answers OPTIONS, a player's CORS preflight among them, without asking anybody.
@@ -153,7 +154,7 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     }
     mark(tier, &mut headers, Course::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
-    account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
+    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// Answers OPTIONS for the server itself: it is there. Tiers probe each other so.
@@ -162,7 +163,7 @@ pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     mark(tier, &mut headers, Course::here(Fate::Options), None);
     let account = Account::before(Fate::Options, client.known());
-    account.sent(client.head(StatusCode::NO_CONTENT, &headers).await)
+    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// The course that a request took, as the marks of its answer tell it.
@@ -192,10 +193,7 @@ impl Course<'_> {
 /// The marks that every answer carries: Cache-Status, X-Cache, Via.
 pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, object: Option<&Object>) {
     let now = Instant::now();
-    let ttl = object.map(|object| {
-        let seconds = |period: std::time::Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
-        seconds(object.lifetimes.ttl) - seconds(object.age(now))
-    });
+    let ttl = object.map(|object| ttl(object, object.age(now)));
     let received = course.failure.and_then(refusal::received_status);
     let status = match (course.fate, course.failure) {
         (Fate::Renewed, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
@@ -219,8 +217,15 @@ pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
 
 /// The head for an object: its own fields, its age, and the marks.
 fn head_of(tier: &Tier, request: &Request, object: &Object, course: Course<'_>) -> HeaderMap {
-    let mut headers = object.head.headers.clone();
+    let mut headers = shared_head(tier, &request.site, object);
     headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
+    mark(tier, &mut headers, course, Some(object));
+    headers
+}
+
+/// What the heads of all answers from an object have in common.
+pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMap {
+    let mut headers = object.head.headers.clone();
     if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
@@ -228,23 +233,40 @@ fn head_of(tier: &Tier, request: &Request, object: &Object, course: Course<'_>) 
         // It is meant for caches such as this one, and ends with the last of them.
         headers.remove("surrogate-control");
     }
-    allow_reading(tier, &request.site, &mut headers);
-    mark(tier, &mut headers, course, Some(object));
+    allow_reading(tier, site, &mut headers);
     headers
 }
 
 /// The playlist in gzip, where the viewer accepts it; made once per version.
-fn gzip(tier: &Tier, client: &Client, request: &Request, object: &Object) -> Option<Bytes> {
-    if client.headers().contains_key(header::RANGE) || !compress::accepts_gzip(client.headers()) {
+pub(crate) fn gzip(tier: &Tier, viewer: &HeaderMap, key: &Key, object: &Object) -> Option<Bytes> {
+    if viewer.contains_key(header::RANGE) || !compress::accepts_gzip(viewer) {
         return None;
     }
     let pieces = object.body.whole()?;
     let first = object.gzip.get().is_none();
     let gzip = object.gzip.get_or_init(|| compress::gzip(&joined(pieces)));
     if first {
-        tier.cache().weigh_again(&request.key);
+        tier.cache().weigh_again(key);
     }
     gzip.clone()
+}
+
+/// Counts that a version of a live stream is given out; tells what keeps a newer one away.
+pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<Trouble> {
+    tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
+    stream.trouble()
+}
+
+/// How long this node took until now: a member of Server-Timing (in milliseconds).
+pub(crate) fn timing(tier: &Tier, received: Instant) -> impl Display {
+    let tenths = received.elapsed().as_micros() / 100;
+    fmt::from_fn(move |f| write!(f, "{};dur={}.{}", tier.node(), tenths / 10, tenths % 10))
+}
+
+/// Seconds for which an object of this age is still fresh; negative where it is stale.
+pub(crate) fn ttl(object: &Object, age: Duration) -> i64 {
+    let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+    seconds(object.lifetimes.ttl) - seconds(age)
 }
 
 /// The live stream that it is a version of, if it is one.
@@ -271,10 +293,10 @@ fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
 }
 
 /// Whether the answer is one of those that come in gzip, too.
-fn has_codings(tier: &Tier, request: &Request, object: &Object) -> bool {
+pub(crate) fn has_codings(tier: &Tier, site: &Site, kind: Kind, object: &Object) -> bool {
     tier.role() == Role::Edge
-        && request.site.gzip
-        && request.resource.kind == Kind::Playlist
+        && site.gzip
+        && kind == Kind::Playlist
         && object.head.status == StatusCode::OK
         && !object.head.headers.contains_key(header::CONTENT_ENCODING)
 }
@@ -308,7 +330,7 @@ async fn stream(
 ) -> Result<(), Gone> {
     let status = selected.status(object.head.status);
     selected.describe(&mut headers);
-    client.head(status, &headers).await?;
+    client.head(status, headers).await?;
     if *client.method() == Method::HEAD {
         return Ok(());
     }
@@ -342,7 +364,7 @@ async fn copy(client: &mut Client, object: &Object, start: u64, end: Option<u64>
     }
 }
 
-async fn send(client: &mut Client, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<(), Gone> {
+async fn send(client: &mut Client, status: StatusCode, headers: HeaderMap, body: Bytes) -> Result<(), Gone> {
     client.head(status, headers).await?;
     if *client.method() == Method::HEAD { Ok(()) } else { client.body(body).await }
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout};
 
-use crate::account::Known;
+use crate::account::{Asked, Known, Served};
+use crate::answer;
 use crate::farewell;
 use crate::field;
 use crate::tier::Tier;
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     first_byte: Option<Instant>,
     status: Option<StatusCode>,
     body_bytes: u64,
+    /// Bytes of the body that the head has promised.
+    promised: Option<u64>,
     /// Set when the answer was cut off: the connection must not look like a good end.
     cut_off: bool,
     known: Known,
@@ -52,6 +55,7 @@ impl Client {
             first_byte: None,
             status: None,
             body_bytes: 0,
+            promised: None,
             cut_off: false,
             known: Known::default(),
         }
@@ -87,21 +91,25 @@ impl Client {
         if self.session.is_http2() { Bytes::new() } else { self.session.to_h1_raw() }
     }
 
-    pub(crate) fn received(&self) -> Instant {
-        self.received
-    }
-
-    /// When the head of the answer was written.
-    pub(crate) fn first_byte(&self) -> Option<Instant> {
-        self.first_byte
-    }
-
-    pub(crate) fn status(&self) -> Option<StatusCode> {
-        self.status
-    }
-
-    pub(crate) fn body_bytes(&self) -> u64 {
-        self.body_bytes
+    /// What the viewer got so far.
+    pub(crate) fn served(&self) -> Served<'_> {
+        let request = self.request();
+        let asked = Asked {
+            method: &request.method,
+            version: request.version,
+            host: request.uri.host(),
+            path: request.uri.path(),
+            query: request.uri.query(),
+            peer: self.peer,
+            headers: &request.headers,
+        };
+        Served {
+            received: self.received,
+            first_byte: self.first_byte,
+            status: self.status,
+            body_bytes: self.body_bytes,
+            asked: self.tier.log().is_on().then_some(asked),
+        }
     }
 
     /// Whether a body whose length is not known can be told from one that broke off.
@@ -110,10 +118,14 @@ impl Client {
     }
 
     /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
-    pub(crate) async fn head(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<(), Gone> {
-        let head = self.response_head(status, headers).ok_or(Gone)?;
+    pub(crate) async fn head(&mut self, status: StatusCode, headers: HeaderMap) -> Result<(), Gone> {
+        let head = Box::new(self.response_head(status, headers));
         let patience = self.write_timeout();
-        let written = timeout(patience, self.session.write_response_header(Box::new(head))).await;
+        if !status.is_informational() {
+            let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            self.promised = length.and_then(|length| length.parse().ok());
+        }
+        let written = timeout(patience, self.session.write_response_header(head)).await;
         if !status.is_informational() {
             self.status = Some(status);
             self.first_byte.get_or_insert_with(Instant::now);
@@ -126,10 +138,12 @@ impl Client {
         let patience = self.write_timeout();
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
-            let len = piece.len() as u64;
-            let written = timeout(patience, self.session.write_response_body(piece, false)).await;
+            let sent = self.body_bytes + piece.len() as u64;
+            // Over HTTP/2, the last piece says that it is the last; else an empty frame has to say so behind it.
+            let is_last = self.session.is_http2() && self.promised == Some(sent);
+            let written = timeout(patience, self.session.write_response_body(piece, is_last)).await;
             self.check(written.is_ok_and(|written| written.is_ok()))?;
-            self.body_bytes += len;
+            self.body_bytes = sent;
         }
         Ok(())
     }
@@ -222,26 +236,19 @@ impl Client {
         self.tier.settings().viewers.write_timeout.get()
     }
 
-    /// How long this node took for the head of the answer: a member of Server-Timing (in milliseconds).
-    fn timing(&self) -> HeaderValue {
-        let tenths = self.received.elapsed().as_micros() / 100;
-        field::value(format_args!("{};dur={}.{}", self.tier.node(), tenths / 10, tenths % 10))
-    }
-
-    fn response_head(&self, status: StatusCode, headers: &HeaderMap) -> Option<ResponseHeader> {
-        let mut head = ResponseHeader::build_no_case(status, Some(headers.len() + 4)).ok()?;
-        for (name, value) in headers {
-            head.append_header(name.clone(), value.clone()).ok()?;
-        }
+    fn response_head(&self, status: StatusCode, mut headers: HeaderMap) -> ResponseHeader {
         if !status.is_informational() {
-            head.append_header("server-timing", self.timing()).ok()?;
+            let timing = field::value(answer::timing(&self.tier, self.received));
+            headers.append(HeaderName::from_static("server-timing"), timing);
         }
         let has_body = !status.is_informational()
             && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             && *self.method() != Method::HEAD;
         if has_body && !headers.contains_key(header::CONTENT_LENGTH) && self.version() == Version::HTTP_11 {
-            head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")).ok()?;
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        Some(head)
+        let (mut head, ()) = Response::new(()).into_parts();
+        (head.status, head.headers) = (status, headers);
+        head.into()
     }
 }

@@ -42,6 +42,9 @@ pub struct Listen {
 pub struct Cache {
     /// Memory for bodies, heads, keys and fills under way.
     pub memory: Size,
+    /// Memory beside that for copies of large bodies that are asked for often over plain HTTP/1.1, so that the system can
+    /// send them by itself.
+    pub sendfile: Size,
     /// The largest object that is stored; larger ones are passed through.
     pub object_max: Size,
     /// The largest playlist that is accepted.
@@ -115,6 +118,7 @@ impl Default for Cache {
     fn default() -> Self {
         Self {
             memory: Size::mib(1024),
+            sendfile: Size::mib(256),
             object_max: Size::mib(64),
             playlist_max: Size::mib(8),
             finish_within: Size::mib(4),

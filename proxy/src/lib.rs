@@ -5,6 +5,7 @@
 //!
 //! 1. `node.rs`: a node binds its listeners, serves, drains
 //! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
+//!    `lane.rs`: plain hits over HTTP/1.1, answered where they are read
 //! 3. `request.rs`: the request's fate; the only file that branches on it
 //! 4. `desk.rs`: what an upstream's answer means to the site
 //! 5. `live.rs`: what is known of live streams, and how the next version comes in time
@@ -33,6 +34,7 @@ mod field;
 mod head;
 pub mod hop;
 pub mod label;
+mod lane;
 mod listener;
 mod live;
 pub mod metrics;
@@ -42,14 +44,16 @@ pub mod proxy_status;
 pub mod range;
 mod refusal;
 mod request;
-mod secured;
 mod select;
+mod sendfile;
+mod signal;
 pub mod site;
 mod slice;
 mod target;
 pub mod tier;
 mod upstreams;
 pub mod vary;
+mod wire;
 
 pub use node::Node;
 pub use refusal::Refusal;

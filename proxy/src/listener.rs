@@ -4,6 +4,7 @@
 //! pingora's. An idle HTTP/1.1 connection waits for its next request without a buffer.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,10 +27,12 @@ use crate::answer;
 use crate::client::Client;
 use crate::farewell;
 use crate::head;
+use crate::lane::{self, Next};
 use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
+use crate::wire::Wire;
 
 /// Where connections come in.
 #[derive(Debug)]
@@ -44,23 +47,19 @@ pub(crate) struct Doors {
 pub(crate) async fn accept(tier: Shared, doors: Doors) {
     let places = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
     let (closing, shutdown) = watch::channel(false);
-    let draining = tier.draining().clone();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = draining.cancelled() => break,
+            () = tier.draining().given() => break,
             accepted = admitted(&places, &doors) => accepted,
         };
         let Some((place, stream, peer, acceptor)) = accepted else { continue };
         let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
             let _open = Held::new(&mine.metrics().connections);
-            tokio::select! {
-                // The connection first: when it is cut off, it still closes the account of its request.
-                biased;
-                () = connection(&mine, stream, peer, acceptor, shutdown) => {}
-                () = mine.cutting_off().cancelled() => {}
-            }
+            // The connection comes first: when it is cut off, it still closes the account of its request.
+            let speaking = pin!(connection(&mine, stream, peer, acceptor, shutdown));
+            let _cut_off = mine.cutting_off().unless(speaking).await;
             drop(place);
         });
     }
@@ -120,15 +119,14 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
     let waited = tokio::select! {
         biased;
         peeked = timeout(idle, stream.peek(&mut start)) => peeked,
-        () = tier.draining().cancelled() => return,
+        () = tier.draining().given() => return,
     };
     let Ok(Ok(peeked)) = waited else { return };
-    let stream: Stream = Box::new(l4::stream::Stream::from(stream));
     // RFC 9113 section 3.4: an HTTP/2 connection with prior knowledge begins with "PRI". So does no method.
     if peeked == start.len() && start == *b"PRI" {
-        http2(tier, stream, peer, shutdown).await;
+        http2(tier, Box::new(l4::stream::Stream::from(stream)), peer, shutdown).await;
     } else {
-        http1(tier, stream, peer).await;
+        http1(tier, Box::new(Wire::Plain(stream)), peer).await;
     }
 }
 
@@ -144,15 +142,15 @@ async fn secured(
     let shaken = tokio::select! {
         biased;
         shaken = timeout(patience, acceptor.handshake(stream)) => shaken,
-        () = tier.draining().cancelled() => return,
+        () = tier.draining().given() => return,
     };
     match shaken {
-        Ok(Ok(stream)) if stream.speaks_http2() => http2(tier, Box::new(stream), peer, shutdown).await,
-        Ok(Ok(stream)) => http1(tier, Box::new(stream), peer).await,
+        Ok(Ok(wire)) if wire.speaks_http2() => http2(tier, Box::new(wire), peer, shutdown).await,
+        Ok(Ok(wire)) => http1(tier, Box::new(wire), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshakes_failed.inc();
             tracing::debug!(%peer, %error, "a TLS handshake failed");
-            farewell::part(Box::new(l4::stream::Stream::from(stream))).await;
+            farewell::part(Box::new(Wire::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshakes_failed.inc();
@@ -167,46 +165,38 @@ async fn http2(tier: &Shared, stream: Stream, peer: SocketAddr, shutdown: Shutdo
     let _over = ServerApp::process_new(&app, stream, &shutdown).await;
 }
 
-/// Serves requests one after the other.
-async fn http1(tier: &Shared, mut stream: Stream, peer: SocketAddr) {
+/// Serves requests one after the other: on the fast lane, and those that it does not take on the long way.
+async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     let mut ahead = BytesMut::new();
     loop {
-        if ahead.is_empty() && !request_begins(tier, &mut stream).await {
-            // TLS says that it ends, so that nobody has to guess whether something was cut away.
-            let _over = timeout(farewell::PATIENCE, stream.shutdown()).await;
-            return;
-        }
-        let head = head::read(&mut stream, ahead, viewers.head_max.bytes());
+        let begun = match lane::serve(tier, &mut wire, peer, ahead).await {
+            Next::LongWay(bytes) => bytes,
+            Next::Idle => {
+                // TLS says that it ends, so that nobody has to guess whether something was cut away.
+                let _over = timeout(farewell::PATIENCE, wire.shutdown()).await;
+                return;
+            }
+            Next::Broken => return,
+        };
+        let head = head::read(&mut wire, begun, viewers.head_max.bytes());
         let head = match timeout(viewers.head_timeout.get(), head).await {
             Ok(Ok(Some(head))) => head,
             Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return turn_away(tier, stream, peer, &refusal).await,
-            Err(_) => return turn_away(tier, stream, peer, &Refusal::Slow).await,
+            Ok(Err(refusal)) => return turn_away(tier, wire, peer, &refusal).await,
+            Err(_) => return turn_away(tier, wire, peer, &Refusal::Slow).await,
         };
-        let mut session = ServerSession::new_http1(stream);
+        let mut session = ServerSession::new_http1(wire);
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(head);
         // Boxed, so that an idle connection does not hold the room that a request takes, nor a request that is held that of
         // the steps before and after.
         let Some(session) = Box::pin(read(tier, session, peer)).await else { return };
         let client = Box::new(Client::new(tier, session, peer));
-        match Box::pin(serve(tier, client)).await.map(ReusableHttpStream::into_parts) {
-            Some((next, bytes)) => (stream, ahead) = (next, bytes.unwrap_or_default()),
-            None => return,
-        }
-    }
-}
-
-/// Waits for the first byte of a request; false where the connection ends instead.
-async fn request_begins(tier: &Tier, stream: &mut Stream) -> bool {
-    let mut first = [0; 1];
-    tokio::select! {
-        biased;
-        peeked = timeout(tier.settings().viewers.idle_timeout.get(), stream.try_peek(&mut first)) => {
-            matches!(peeked, Ok(Ok(true)))
-        }
-        () = tier.draining().cancelled() => false,
+        let again = Box::pin(serve(tier, client)).await.map(ReusableHttpStream::into_parts);
+        let Some((stream, bytes)) = again else { return };
+        let Some(same) = Wire::of(stream) else { return };
+        (wire, ahead) = (same, bytes.unwrap_or_default());
     }
 }
 
@@ -229,13 +219,13 @@ async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Op
 async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<ReusableHttpStream> {
     let _open = tier.requests().token();
     let account = answered(tier, &mut client).await;
-    account.close(tier, &client);
+    account.close(tier, &client.served());
     if !account.is_whole() {
         Box::pin(client.abort()).await;
         return None;
     }
     let idle_timeout = tier.settings().viewers.idle_timeout;
-    let keep_alive = (!tier.draining().is_cancelled()).then(|| idle_timeout.get());
+    let keep_alive = (!tier.draining().is_given()).then(|| idle_timeout.get());
     Box::pin(client.finish(keep_alive)).await
 }
 
@@ -244,9 +234,9 @@ async fn answered(tier: &Shared, client: &mut Client) -> Account {
     let account = tokio::select! {
         biased;
         account = request::serve(tier, client) => account,
-        () = tier.cutting_off().cancelled() => Account::cut_off(client.known()),
+        () = tier.cutting_off().given() => Account::cut_off(client.known()),
     };
-    if account.is_whole() || !tier.cutting_off().is_cancelled() {
+    if account.is_whole() || !tier.cutting_off().is_given() {
         return account;
     }
     tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);

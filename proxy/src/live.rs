@@ -35,7 +35,7 @@ pub(crate) use follow::follow;
 pub(crate) use prefetch::{announced, fence_off, listed, pieces, reported};
 pub(crate) use renditions::renditions;
 pub(crate) use runs::{Version, version};
-pub(crate) use stream::{Arrival, Stream};
+pub(crate) use stream::{Arrival, Attending, Stream};
 
 use announced::Announced;
 use budget::Budget;

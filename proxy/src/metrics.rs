@@ -17,6 +17,7 @@ use crate::fate::Fate;
 use crate::label::Label;
 
 mod held;
+mod hits;
 mod holdings;
 mod labels;
 mod live;
@@ -28,6 +29,7 @@ pub use held::Held;
 pub use labels::{Failover, FillEnd, Standing, StatusClass, UpstreamEnd};
 pub use upstreams::Upstreams;
 
+use hits::{Hits, Instruments};
 use holdings::Holdings;
 use table::{Book, CounterTable, HistogramTable};
 
@@ -40,6 +42,7 @@ pub struct Metrics {
     time_to_first_byte: HistogramTable,
     fills: CounterTable,
     viewers_per_fill: Histogram,
+    hits: Hits,
     upstream_requests: CounterTable,
     failovers: CounterTable,
     playlist_age: Histogram,
@@ -80,6 +83,7 @@ impl Metrics {
 
     /// The text that Prometheus scrapes.
     pub fn render(&self) -> String {
+        self.hits.add_up();
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
@@ -87,6 +91,16 @@ impl Metrics {
     pub fn request(&self, fate: Fate, status: Option<StatusCode>, kind: Kind) {
         let class = StatusClass::of(status);
         self.requests.with([&fate, &class, &kind], IntCounter::inc);
+    }
+
+    /// A hit was answered well: the same as [`Metrics::request`], [`Metrics::body_bytes`] and [`Metrics::first_byte`].
+    pub fn hit(&self, kind: Kind, body_bytes: u64, first_byte: Option<Duration>) {
+        self.hits.count(self, kind, body_bytes, first_byte);
+    }
+
+    /// A request is answered on the fast lane, with its body from a file or from memory.
+    pub fn answered_at_once(&self, is_from_file: bool) {
+        self.hits.count_at_once(is_from_file);
     }
 
     /// Body bytes went to a viewer.
@@ -131,9 +145,10 @@ impl Metrics {
         self.playlist_age.observe(age.as_secs_f64());
     }
 
-    /// Takes over what the cache says of itself. To be called before [`Metrics::render`].
-    pub fn cache(&self, totals: &Totals) {
-        self.cache.observe(totals);
+    /// Takes over what the cache says of itself, and the bytes of copies that are held beside it. To be called before
+    /// [`Metrics::render`].
+    pub fn cache(&self, totals: &Totals, sendfile_bytes: u64) {
+        self.cache.observe(totals, sendfile_bytes);
     }
 
     /// Takes over what the pools say of themselves. To be called before [`Metrics::render`].
@@ -200,6 +215,7 @@ impl Metrics {
                 "tidegate_origin_requests_needed_total",
                 "Requests that a perfect tier would have sent upstream: one per fill and one per pass.",
             )?,
+            hits: Hits::new(book)?,
             connections: book.gauge("tidegate_connections", "Viewers' connections that are open.")?,
             tls_handshakes_failed: book.counter(
                 "tidegate_tls_handshakes_failed_total",
@@ -209,6 +225,20 @@ impl Metrics {
                 .counter("tidegate_access_log_dropped_total", "Access-log lines lost.")?,
             draining: book.gauge("tidegate_draining", "1 while the tier drains.")?,
         })
+    }
+}
+
+impl Instruments for Metrics {
+    fn hits(&self, kind: Kind) -> Option<IntCounter> {
+        self.requests.handle([&Fate::Hit, &StatusClass::Success, &kind])
+    }
+
+    fn body_bytes(&self) -> Option<IntCounter> {
+        self.response_body_bytes.handle([&Fate::Hit])
+    }
+
+    fn first_byte(&self) -> Option<Histogram> {
+        self.time_to_first_byte.handle([&Fate::Hit])
     }
 }
 

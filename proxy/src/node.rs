@@ -111,7 +111,7 @@ impl Node {
         let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
         let operating = axum::serve(operators, routes).with_graceful_shutdown(over.clone().cancelled_owned());
         for pool in tier.pools() {
-            pool.start(tier.tasks(), tier.draining());
+            pool.start(tier.tasks(), tier.draining().token());
         }
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
@@ -128,7 +128,7 @@ impl Node {
             shutdown.cancelled().await;
             tracing::info!(node = tier.node(), "draining");
             tier.metrics().draining.set(1);
-            tier.draining().cancel();
+            tier.draining().give();
             tokio::time::sleep(tier.settings().drain.timeout.get()).await;
         };
         let whole = async {
@@ -168,7 +168,7 @@ impl Node {
 /// The time to drain is over. Those who are cut off still write their lines, before the log is finished.
 async fn cut_off(tier: &Tier) {
     let fills = tier.cache().totals().fills;
-    tier.cutting_off().cancel();
+    tier.cutting_off().give();
     tier.requests().close();
     let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
     let requests = tier.requests_cut_off().load(Ordering::Relaxed);
@@ -207,7 +207,7 @@ struct View(Arc<Tier>);
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
         let up = self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_in()));
-        match (self.0.draining().is_cancelled(), up) {
+        match (self.0.draining().is_given(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
             (false, false) => Readiness::NoUpstream,
@@ -240,7 +240,7 @@ impl admin::Tier for View {
     }
 
     fn metrics(&self) -> String {
-        self.0.metrics().cache(&self.0.cache().totals());
+        self.0.metrics().cache(&self.0.cache().totals(), self.0.copies().bytes());
         self.0.metrics().upstreams(self.0.pools());
         self.0.metrics().render()
     }

@@ -75,7 +75,7 @@ pub(crate) async fn reply(
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
-    account.sent(give_on(client, &mut reply, &headers).await)
+    account.sent(give_on(client, &mut reply, headers).await)
 }
 
 /// Passes a method that the site allows, its body included; a success makes what is held for the URL obsolete.
@@ -218,7 +218,7 @@ async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<by
 }
 
 /// Head, then the body at the viewer's pace: nothing is kept, so the source waits for the viewer.
-async fn give_on(client: &mut Client, reply: &mut Reply, headers: &HeaderMap) -> Result<(), Gone> {
+async fn give_on(client: &mut Client, reply: &mut Reply, headers: HeaderMap) -> Result<(), Gone> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // Read to its (empty) end, so that the connection goes back to its pool.

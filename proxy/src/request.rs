@@ -8,6 +8,8 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
 //! 7. account: one counter, one line (`account.rs`)
 
+mod at_once;
+
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch, stream_of};
+use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -34,6 +36,8 @@ use crate::slice::Slice;
 use crate::target::{self, Target};
 use crate::tier::{Role, Tier};
 use crate::vary;
+
+pub(crate) use at_once::{Hit, at_once};
 
 /// What is asked for, and where.
 #[derive(Debug, Clone)]
@@ -246,8 +250,12 @@ async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
 
 /// What is known of the playlist that is asked for.
 pub(crate) fn stream(tier: &Tier, request: &Request) -> Option<Arc<Stream>> {
-    let may_be_playlist = matches!(request.resource.kind, Kind::Playlist | Kind::Other);
-    may_be_playlist.then(|| tier.streams().of(&request.key)).flatten()
+    stream_at(tier, request.resource.kind, &request.key)
+}
+
+fn stream_at(tier: &Tier, kind: Kind, key: &Key) -> Option<Arc<Stream>> {
+    let may_be_playlist = matches!(kind, Kind::Playlist | Kind::Other);
+    may_be_playlist.then(|| tier.streams().of(key)).flatten()
 }
 
 /// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
@@ -357,7 +365,7 @@ pub(crate) fn job(
     let settings = tier.settings();
     Job {
         ask: Ask {
-            stream: stream_of(request.key.as_str()).into(),
+            stream: tidegate_upstream::stream_of(request.key.as_str()).into(),
             method,
             path_and_query: request.target(directives),
             host: request.authority.clone(),
@@ -392,7 +400,8 @@ type Refused = (Refusal, Option<Arc<Site>>);
 async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     let target = target::read(client).map_err(|refusal| (refusal, None))?;
     let name = target::host_name(&target.authority);
-    let site = site(tier, &name, &target).ok_or_else(|| (nobody(&target), None))?;
+    let site = site(tier, &name, &target.authority, &target.path_and_query)
+        .ok_or_else(|| (nobody(&target), None))?;
     client.known().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
@@ -401,7 +410,7 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
     client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     let (resource, directives) = apart(resource, site);
-    let (slice, key) = named(tier, client, site, &resource.path_and_query());
+    let (slice, key) = named(tier, client.method(), client.headers(), site, &resource.path_and_query());
     Ok(Request {
         directives,
         slice,
@@ -426,11 +435,16 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
 }
 
 /// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.
-fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<Slice>, Key) {
+fn named(
+    tier: &Tier,
+    method: &Method,
+    headers: &HeaderMap,
+    site: &Site,
+    resource: &str,
+) -> (Option<Slice>, Key) {
     let key = Key::new(&site.name, resource);
-    let headers = client.headers();
     let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
-    match Slice::asked(client.method(), headers) {
+    match Slice::asked(method, headers) {
         Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
             (Some(slice), slice.key(site, resource))
         }
@@ -439,11 +453,11 @@ fn named(tier: &Tier, client: &Client, site: &Site, resource: &str) -> (Option<S
 }
 
 /// The site that serves a target: where sites share a host by their paths, by the path in its one form.
-fn site<'a>(tier: &'a Tier, name: &str, target: &Target) -> Option<&'a Arc<Site>> {
+fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
     if !tier.sites().differ_by_path() {
         return tier.sites().find(name, "/");
     }
-    let resource = Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()).ok()?;
+    let resource = Resource::parse(host, target, &QueryRules::default()).ok()?;
     tier.sites().find(name, &resource.path_and_query())
 }
 

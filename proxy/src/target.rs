@@ -1,5 +1,7 @@
 //! What the request line and Host say, before a site is found.
 
+use std::borrow::Cow;
+
 use crate::client::Client;
 use crate::refusal::Refusal;
 
@@ -56,12 +58,17 @@ pub(crate) fn is_server(client: &Client) -> bool {
 }
 
 /// The host by which a site is found: lower case, without port and trailing dot.
-pub(crate) fn host_name(authority: &str) -> String {
+pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => authority.split(':').next().unwrap_or(authority),
     };
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 /// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser

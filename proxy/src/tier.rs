@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::config;
+use crate::lane::Copies;
 use crate::live::Streams;
 use crate::metrics::Metrics;
+use crate::signal::Signal;
 use crate::site::Sites;
 
 /// Which way a node faces.
@@ -47,21 +48,24 @@ pub struct Settings {
 
 /// What all requests of one node share.
 pub struct Tier {
+    /// No other tier of this process has or had it.
+    number: u64,
     role: Role,
     settings: Settings,
     sites: Sites,
     /// The pools of all sites, each once.
     pools: Vec<Arc<Pool>>,
     cache: Cache,
+    copies: Copies,
     streams: Streams,
     metrics: Metrics,
     log: AccessLog,
     /// Fills, connections, followers and probes; drain waits for them, and the last two end when it begins.
     tasks: TaskTracker,
     /// Set when the node is to end.
-    draining: CancellationToken,
+    draining: Signal,
     /// Set when the time to drain is over.
-    cutting_off: CancellationToken,
+    cutting_off: Signal,
     /// Requests that are being answered; the end waits for the accounts of those that it cuts off.
     requests: TaskTracker,
     /// How many were cut off.
@@ -71,23 +75,31 @@ pub struct Tier {
 impl Tier {
     /// Assembles a tier. It holds nothing and listens nowhere yet.
     pub fn new(role: Role, settings: Settings, sites: Sites, metrics: Metrics, log: AccessLog) -> Self {
+        let copies = Copies::new(settings.cache.sendfile.bytes());
         let limits =
             Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
         Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
             settings,
             pools: pools(&sites),
             sites,
             cache: Cache::new(limits),
+            copies,
             metrics,
             log,
             tasks: TaskTracker::new(),
-            draining: CancellationToken::new(),
-            cutting_off: CancellationToken::new(),
+            draining: Signal::default(),
+            cutting_off: Signal::default(),
             requests: TaskTracker::new(),
             requests_cut_off: AtomicUsize::new(0),
         }
+    }
+
+    /// What tells it from all other tiers of this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Which way it faces.
@@ -120,6 +132,11 @@ impl Tier {
         &self.cache
     }
 
+    /// Copies of what it holds, for the system to send.
+    pub(crate) fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
     /// What it knows of live streams.
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
@@ -139,13 +156,13 @@ impl Tier {
         &self.tasks
     }
 
-    /// Cancelled when the node is to end.
-    pub(crate) fn draining(&self) -> &CancellationToken {
+    /// Given when the node is to end.
+    pub(crate) fn draining(&self) -> &Signal {
         &self.draining
     }
 
-    /// Cancelled when the time to drain is over: what is still open is cut off.
-    pub(crate) fn cutting_off(&self) -> &CancellationToken {
+    /// Given when the time to drain is over: what is still open is cut off.
+    pub(crate) fn cutting_off(&self) -> &Signal {
         &self.cutting_off
     }
 
@@ -158,6 +175,8 @@ impl Tier {
         &self.requests_cut_off
     }
 }
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// Sites may share a pool.
 fn pools(sites: &Sites) -> Vec<Arc<Pool>> {

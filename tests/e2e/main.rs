@@ -12,6 +12,7 @@ mod abandon;
 mod announced;
 mod bad_answers;
 mod bad_input;
+mod both_ways;
 mod cli;
 mod coalescing;
 mod conditional;

@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::HandshakeKind;
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::Version;
 use tidegate_proxy::config::units::Period;
@@ -244,6 +245,21 @@ async fn viewers_by_https_get_what_all_others_get() {
     kept.send(two.as_bytes()).await;
     for _ in 0..3 {
         kept.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_comes_back_brings_what_a_short_handshake_needs() {
+    let (_origin, _authority, edge, tls) = https().await;
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+        let stream = TcpStream::connect(edge.tls_addr()).await.unwrap();
+        let mut stream = tls.shake(stream).await.unwrap();
+        let request = format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tier::{Role, Tier};
 
 /// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
 pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, sent: &HeaderMap) {
-    if !stream.wants_follower() || tier.draining().is_cancelled() || !stream.take_up() {
+    if !stream.wants_follower() || tier.draining().is_given() || !stream.take_up() {
         return;
     }
     let follower = Follower {
@@ -39,7 +39,7 @@ pub(super) fn watching(media: &Media) -> Duration {
 
 impl Follower {
     async fn run(self) {
-        let draining = self.tier.draining().clone();
+        let draining = self.tier.draining().token().clone();
         let _followed = self.tier.metrics().live.follow();
         let mut in_vain = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {

@@ -14,6 +14,7 @@ pub(super) struct Holdings {
     body_bytes: IntGauge,
     objects: IntGauge,
     budget_bytes: IntGauge,
+    sendfile_bytes: IntGauge,
     evictions: IntCounter,
 }
 
@@ -29,11 +30,15 @@ impl Holdings {
             )?,
             objects: book.gauge("tidegate_cache_objects", "Keys that are held.")?,
             budget_bytes: book.gauge("tidegate_cache_budget_bytes", "The memory budget.")?,
+            sendfile_bytes: book.gauge(
+                "tidegate_sendfile_bytes",
+                "What copies for the system to send may weigh, beside the memory budget.",
+            )?,
             evictions: book.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
         })
     }
 
-    pub(super) fn observe(&self, totals: &Totals) {
+    pub(super) fn observe(&self, totals: &Totals, sendfile_bytes: u64) {
         for (gauge, value) in [
             (&self.fills_in_flight, totals.fills),
             (&self.waiters, totals.waiting),
@@ -41,6 +46,7 @@ impl Holdings {
             (&self.body_bytes, totals.body_bytes),
             (&self.objects, totals.slots),
             (&self.budget_bytes, totals.budget_bytes),
+            (&self.sendfile_bytes, sendfile_bytes),
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }

@@ -63,6 +63,13 @@ impl<B: MetricVecBuilder> Table<B> {
             use_it(instrument);
         }
     }
+
+    /// The instrument for these label values, for those who keep it.
+    pub(super) fn handle<const N: usize>(&self, labels: [&dyn Word; N]) -> Option<B::M> {
+        let mut handle = None;
+        self.with(labels, |instrument| handle = Some(instrument.clone()));
+        handle
+    }
 }
 
 impl<B: MetricVecBuilder> fmt::Debug for Table<B> {

@@ -35,6 +35,35 @@ fn requests_are_counted_by_fate_class_and_kind() {
 }
 
 #[test]
+fn hits_of_all_threads_are_added_up_when_somebody_looks() {
+    let metrics = metrics();
+    assert!(!metrics.render().contains("fate=\"hit\""), "a series appears with its first use");
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let metrics = &metrics;
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    metrics.hit(Kind::Segment, 1000, Some(Duration::from_micros(50)));
+                    metrics.answered_at_once(thread == 0);
+                }
+            });
+        }
+    });
+    metrics.hit(Kind::Playlist, 0, None);
+    metrics.request(Fate::Hit, Some(StatusCode::OK), Kind::Segment);
+    for _ in 0..2 {
+        let text = metrics.render();
+        let segments = [("fate", "hit"), ("kind", "segment"), ("status_class", "2xx")];
+        check(&text, "tidegate_requests_total", &segments, 801);
+        check(&text, "tidegate_requests_total", &[("fate", "hit"), ("kind", "playlist")], 1);
+        check(&text, "tidegate_response_body_bytes_total", &[("fate", "hit")], 800_000);
+        check(&text, "tidegate_time_to_first_byte_seconds_count", &[("fate", "hit")], 800);
+        check(&text, "tidegate_requests_at_once_total", &[], 800);
+        check(&text, "tidegate_requests_sendfile_total", &[], 100);
+    }
+}
+
+#[test]
 fn every_combination_of_labels_has_its_own_series() {
     let metrics = metrics();
     let statuses = [None, Some(100), Some(200), Some(300), Some(400), Some(500)];
@@ -82,12 +111,13 @@ fn fills_and_failovers_are_counted_by_their_words() {
 fn the_cache_says_of_itself_and_evictions_only_grow() {
     let metrics = metrics();
     let mut totals = Totals { charged_bytes: 500, evictions: 4, waiting: 2, ..Totals::default() };
-    metrics.cache(&totals);
+    metrics.cache(&totals, 0);
     totals.evictions = 6;
-    metrics.cache(&totals);
+    metrics.cache(&totals, 70);
     let text = metrics.render();
     check(&text, "tidegate_cache_bytes", &[], 500);
     check(&text, "tidegate_waiters", &[], 2);
+    check(&text, "tidegate_sendfile_bytes", &[], 70);
     check(&text, "tidegate_cache_evictions_total", &[], 6);
 }
 

@@ -1,0 +1,160 @@
+//! The head of an answer. Most of it is the same for everybody and is rendered once per object; what differs from answer
+//! to answer stands behind that.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use tidegate_upstream::Trouble;
+use tokio::time::Instant;
+
+use super::date;
+use super::ready::Selected;
+use crate::answer::{self, Course};
+use crate::cache_status::CACHE_STATUS;
+use crate::compress;
+use crate::desk;
+use crate::fate::Fate;
+use crate::field;
+use crate::request::Hit;
+use crate::tier::Tier;
+
+/// Writes the head out.
+pub(super) fn written(
+    tier: &Tier,
+    hit: &Hit,
+    selected: &Selected,
+    trouble: Option<Trouble>,
+    received: Instant,
+) -> Vec<u8> {
+    let shared = shared(tier, hit, selected);
+    let mut head = Vec::with_capacity(shared.len() + ROOM);
+    head.extend_from_slice(match selected.status() {
+        StatusCode::PARTIAL_CONTENT => b"HTTP/1.1 206 Partial Content\r\n",
+        _ => b"HTTP/1.1 200 OK\r\n",
+    });
+    head.extend_from_slice(&shared);
+    let age = hit.object.age(received);
+    let ttl = answer::ttl(&hit.object, age);
+    head.extend_from_slice(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
+    decimal(&mut head, ttl.unsigned_abs());
+    if let Some(trouble) = trouble {
+        put(&mut head, format_args!("; detail={}", field::Name(trouble.token())));
+    }
+    head.extend_from_slice(b"\r\nAge: ");
+    decimal(&mut head, age.as_secs());
+    head.extend_from_slice(b"\r\nDate: ");
+    date::append(&mut head, desk::now());
+    if let Some(span) = &selected.span {
+        head.extend_from_slice(b"\r\nContent-Range: ");
+        head.extend_from_slice(span.content_range(Some(selected.full_len)).as_bytes());
+    }
+    head.extend_from_slice(b"\r\nContent-Length: ");
+    decimal(&mut head, selected.span.map_or(selected.full_len, |span| span.len()));
+    head.extend_from_slice(b"\r\nServer-Timing: ");
+    timing(&mut head, tier, received);
+    head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
+    head
+}
+
+/// What `answer::timing` says.
+fn timing(head: &mut Vec<u8>, tier: &Tier, received: Instant) {
+    let tenths = u64::try_from(received.elapsed().as_micros() / 100).unwrap_or(u64::MAX);
+    head.extend_from_slice(tier.node().as_bytes());
+    head.extend_from_slice(b";dur=");
+    decimal(head, tenths / 10);
+    head.push(b'.');
+    decimal(head, tenths % 10);
+}
+
+/// Writing to a vector cannot fail.
+fn put(head: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _never = head.write_fmt(text);
+}
+
+/// What `put` would write, without the formatting, which would take longer than all else in a head.
+fn decimal(head: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut first) = (number, digits.len());
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        first = place;
+        if rest == 0 {
+            break;
+        }
+    }
+    head.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+/// The part that is the same for everybody; it ends in the middle of `Cache-Status`, of which this tier's member is the
+/// last.
+fn shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+    let object = &hit.object;
+    let rendered_at = if selected.is_gzip { &object.rendered_gzip } else { &object.rendered };
+    if let Some(rendered) = rendered_at.get() {
+        return rendered.clone();
+    }
+    let rendered = rendered_at.get_or_init(|| rendered(tier, hit, selected)).clone();
+    tier.cache().weigh_again(&hit.place.key);
+    rendered
+}
+
+fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+    let object = &hit.object;
+    let mut headers = answer::shared_head(tier, &hit.place.site, object);
+    if answer::has_codings(tier, &hit.place.site, hit.place.kind, object) {
+        compress::vary_by_coding(&mut headers);
+    }
+    if selected.is_gzip {
+        headers = compress::coded_headers(&headers, 0);
+    }
+    answer::mark(tier, &mut headers, Course::here(Fate::Hit), None);
+    // What is written for each answer anew.
+    for name in [header::CONTENT_LENGTH, header::DATE, header::CONNECTION] {
+        headers.remove(name);
+    }
+    let status = headers.remove(&CACHE_STATUS);
+    let mut rendered = Vec::new();
+    for (name, value) in &headers {
+        line(&mut rendered, name, value.as_bytes());
+        rendered.extend_from_slice(b"\r\n");
+    }
+    line(&mut rendered, &CACHE_STATUS, status.as_ref().map_or(b"", |status| status.as_bytes()));
+    rendered.into()
+}
+
+/// A line without its end. Names are written as people write them: there are readers that know no others.
+fn line(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let mut begins = true;
+    for byte in name.as_str().bytes() {
+        to.push(if begins { byte.to_ascii_uppercase() } else { byte });
+        begins = byte == b'-';
+    }
+    to.extend_from_slice(b": ");
+    to.extend_from_slice(value);
+}
+
+/// What is written behind the shared part has no more bytes than this.
+const ROOM: usize = 320;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_people_write_them() {
+        let mut written = Vec::new();
+        line(&mut written, &header::ACCESS_CONTROL_ALLOW_ORIGIN, b"*");
+        assert_eq!(String::from_utf8(written).unwrap(), "Access-Control-Allow-Origin: *");
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for number in [0, 7, 10, 99, 1_048_576, u64::MAX] {
+            let mut written = Vec::new();
+            decimal(&mut written, number);
+            assert_eq!(String::from_utf8(written).unwrap(), number.to_string());
+        }
+    }
+}

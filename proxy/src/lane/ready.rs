@@ -1,0 +1,164 @@
+//! An answer that is there: its head, written out, and where its body is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version, header};
+use tidegate_cache::Object;
+use tokio::time::Instant;
+
+use super::outgoing::Outgoing;
+use super::{Plain, Viewer, head};
+use crate::account::{Account, Asked, Served};
+use crate::answer;
+use crate::client::Gone;
+use crate::conditional::{self, Outcome, Validators};
+use crate::live::Attending;
+use crate::range::{self, Resolved, Span};
+use crate::request::Hit;
+use crate::tier::Tier;
+
+/// An answer, and what is told of it when it is out.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) outgoing: Outgoing,
+    account: Account,
+    status: StatusCode,
+    received: Instant,
+    logged: Option<Box<Logged>>,
+    _attending: Option<Attending>,
+}
+
+/// The bytes that are sent.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) pieces: Arc<[Bytes]>,
+    /// How many there are.
+    pub(super) full_len: u64,
+    /// Which of them are asked for, if not all.
+    pub(super) span: Option<Span>,
+    pub(super) is_gzip: bool,
+}
+
+/// What the access log tells of the request.
+#[derive(Debug)]
+struct Logged {
+    method: Method,
+    target: String,
+    headers: HeaderMap,
+    peer: SocketAddr,
+}
+
+impl Ready {
+    /// Makes the answer to a hit; `None` where that takes more than the fast lane knows. Boxed, as it goes from hand to
+    /// hand.
+    pub(super) fn make(
+        tier: &Tier,
+        viewer: Viewer,
+        plain: &Plain<'_>,
+        hit: &Hit,
+        received: Instant,
+    ) -> Option<Box<Self>> {
+        if !proceeds(plain, &hit.object) {
+            return None;
+        }
+        let selected = Selected::of(tier, plain, hit)?;
+        hit.object.is_asked();
+        let mut account = Account::hit(hit.place.kind, hit.object.age(received));
+        let mut trouble = None;
+        if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
+            trouble = answer::count_live(tier, stream);
+            account = account.live();
+        }
+        let logged = tier.log().is_on().then(|| Box::new(Logged::of(plain, viewer.peer)));
+        if logged.is_some() {
+            account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
+        }
+        let status = selected.status();
+        let head = head::written(tier, hit, &selected, trouble, received);
+        let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
+        let len = if plain.method == Method::HEAD { 0 } else { len };
+        let copy = viewer.takes_files && !selected.is_gzip;
+        let copy = copy.then(|| tier.copies().of(&hit.object.body, len)).flatten();
+        tier.metrics().answered_at_once(copy.is_some());
+        let outgoing = Outgoing::new(head, selected.pieces, copy, start, len);
+        let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
+        Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
+    }
+
+    /// When its request had been read.
+    pub(super) fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// Closes the account.
+    pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
+        let logged = self.logged.as_deref();
+        let served = Served {
+            received: self.received,
+            first_byte: self.outgoing.first_sent(),
+            status: Some(self.status),
+            body_bytes: self.outgoing.body_sent(),
+            asked: logged.map(Logged::asked),
+        };
+        self.account.sent(written).close(tier, &served);
+    }
+}
+
+impl Selected {
+    fn of(tier: &Tier, plain: &Plain<'_>, hit: &Hit) -> Option<Self> {
+        let object = &hit.object;
+        let coded = answer::has_codings(tier, &hit.place.site, hit.place.kind, object)
+            .then(|| answer::gzip(tier, &plain.deciding, &hit.place.key, object))
+            .flatten();
+        if let Some(gzip) = coded {
+            let full_len = gzip.len() as u64;
+            return Some(Self { pieces: Arc::from([gzip]), full_len, span: None, is_gzip: true });
+        }
+        let pieces = Arc::clone(object.body.whole()?);
+        let full_len = object.body.full_len()?;
+        let ranges = plain.deciding.get(header::RANGE).filter(|_| plain.method == Method::GET);
+        let ranges =
+            ranges.and_then(|range| range::parse(range.to_str().ok()?, tier.settings().viewers.ranges_max));
+        let span = match ranges.map(|ranges| ranges.resolve(full_len)) {
+            None => None,
+            Some(Resolved::One(span)) => Some(span),
+            Some(Resolved::Many(_) | Resolved::Unsatisfiable) => return None,
+        };
+        Some(Self { pieces, full_len, span, is_gzip: false })
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        if self.span.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+    }
+}
+
+impl Logged {
+    fn of(plain: &Plain<'_>, peer: SocketAddr) -> Self {
+        Self { method: plain.method.clone(), target: plain.target.to_owned(), headers: plain.headers(), peer }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let (path, query) = match self.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (self.target.as_str(), None),
+        };
+        Asked {
+            method: &self.method,
+            version: Version::HTTP_11,
+            host: None,
+            path,
+            query,
+            peer: self.peer,
+            headers: &self.headers,
+        }
+    }
+}
+
+/// Whether no condition stands in the way. The two that are plain say the same of a body and of its gzip: the one
+/// compares tags weakly, and the date of both is the same.
+fn proceeds(plain: &Plain<'_>, object: &Object) -> bool {
+    let validators = Validators::of(&object.head.headers);
+    conditional::evaluate(&plain.deciding, &plain.method, &validators) == Outcome::Proceed
+}

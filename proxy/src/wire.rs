@@ -1,0 +1,209 @@
+//! A connection with a viewer, under TLS or not, as pingora's sessions want it.
+//!
+//! pingora has such types of its own. Its TLS stream is made only by its own acceptor, which drops the connection of a
+//! handshake that failed, and with it the alert that says why; its TCP stream keeps times and buffers that nobody here
+//! reads. This one can be had back from a session, so that the fast lane (`lane.rs`) goes on with what is beneath.
+
+use std::fs::File;
+use std::io::{ErrorKind, IoSlice, Result};
+use std::os::fd::AsRawFd as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::sendfile;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// Without TLS, and without HTTP/2, which pingora's own stream is for there.
+    Plain(TcpStream),
+    /// With TLS: the handshake is done.
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+/// Does the same with whichever stream it is.
+macro_rules! either {
+    ($wire:expr, $stream:ident => $does:expr) => {
+        match $wire {
+            Wire::Plain($stream) => $does,
+            Wire::Secured($stream) => $does,
+        }
+    };
+}
+
+impl Wire {
+    pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Self {
+        Self::Secured(Box::new(stream))
+    }
+
+    /// What a session gives back is what it was given.
+    pub(crate) fn of(stream: Stream) -> Option<Box<Self>> {
+        stream.into_any().downcast().ok()
+    }
+
+    /// Does something with the socket once that takes bytes.
+    fn poll_plain(
+        &self,
+        cx: &mut Context<'_>,
+        act: impl Fn(&TcpStream) -> Result<usize>,
+    ) -> Poll<Result<usize>> {
+        let Self::Plain(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_io(Interest::WRITABLE, || act(stream)) {
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Whether HTTP/2 was chosen in the handshake (RFC 9113 section 3.2).
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Secured(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+/// What takes files as well as bytes.
+pub(crate) trait TakesFiles: AsyncWrite + Unpin {
+    /// Whether it does: it does not where bytes must be changed on their way.
+    fn takes_files(&self) -> bool;
+
+    /// Takes bytes behind which a file will follow at once; tells how many.
+    fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>>;
+
+    /// Takes up to `len` bytes of the file from `offset` on; tells how many.
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        len: u64,
+    ) -> Poll<Result<usize>>;
+}
+
+impl TakesFiles for Wire {
+    fn takes_files(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.poll_plain(cx, |stream| sendfile::send_ahead(stream, bytes))
+    }
+
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        offset: u64,
+        len: u64,
+    ) -> Poll<Result<usize>> {
+        self.poll_plain(cx, |stream| sendfile::send(stream, file, offset, len))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        either!(&mut *self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
+        either!(&mut *self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        either!(&mut *self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        either!(&mut *self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        either!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        either!(self, stream => stream.is_write_vectored())
+    }
+}
+
+#[async_trait]
+impl Peek for Wire {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> Result<bool> {
+        match self {
+            // Nobody asks: without TLS, HTTP/2 is told before there is a wire.
+            Self::Plain(_) => Ok(false),
+            Self::Secured(stream) => {
+                let there = stream.fill_buf().await?;
+                // Nothing is peeked where less is there, such as at the end.
+                let Some((there, buf)) = there.get(..buf.len()).zip(Some(buf)) else { return Ok(false) };
+                buf.copy_from_slice(there);
+                Ok(true)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // Whoever does not wait for the end has what it came for.
+        let _gone = either!(self, stream => AsyncWriteExt::shutdown(stream).await);
+    }
+}
+
+impl UniqueID for Wire {
+    fn id(&self) -> UniqueIDType {
+        match self {
+            Self::Plain(stream) => stream.as_raw_fd(),
+            Self::Secured(stream) => stream.get_ref().0.as_raw_fd(),
+        }
+    }
+}
+
+impl Ssl for Wire {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Secured(_) => Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 }),
+        }
+    }
+}
+
+impl GetTimingDigest for Wire {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Wire {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Wire {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}
