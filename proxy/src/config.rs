@@ -43,7 +43,7 @@ pub struct Cache {
     /// Memory for bodies, heads, keys and fills under way.
     pub memory: Size,
     /// Memory beside that for copies of large bodies that are asked for often over plain HTTP/1.1, so that the system can
-    /// send them by itself.
+    /// send them by itself; a quarter of `memory` at most.
     pub sendfile: Size,
     /// The largest object that is stored; larger ones are passed through.
     pub object_max: Size,
@@ -111,6 +111,13 @@ impl Listen {
 impl Default for Listen {
     fn default() -> Self {
         Self::on(SocketAddr::from(([0, 0, 0, 0], 8080)), SocketAddr::from(([127, 0, 0, 1], 9080)))
+    }
+}
+
+impl Cache {
+    /// What copies for the system to send may take: what is said, and no more than a quarter of the memory for bodies.
+    pub(crate) fn sendfile_max(&self) -> u64 {
+        self.sendfile.bytes().min(self.memory.bytes() / 4)
     }
 }
 

@@ -329,16 +329,16 @@ impl Desk for Rulings {
         Head { status: head.status, headers }
     }
 
-    fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration> {
+    fn again(&self, trouble: Trouble, rounds: usize, waited: Duration) -> Option<Duration> {
         if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
             // Nobody does better than the one that stands still.
             self.takes_frozen.store(true, Ordering::Relaxed);
             return Some(Duration::ZERO);
         }
         let Trouble::Status(status) = trouble else { return None };
-        let doublings =
-            u32::try_from(rounds).ok()?.checked_sub(1).filter(|&doublings| doublings < EARLY_ROUNDS)?;
-        self.is_early(status).then(|| EARLY_PAUSE * 2_u32.pow(doublings))
+        let may_come = rounds <= EARLY_ROUNDS && waited < EARLY_WAIT && self.is_early(status);
+        let doublings = u32::try_from(rounds).ok()?.checked_sub(1)?;
+        may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
     }
 
     fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure {
@@ -397,8 +397,12 @@ impl From<Ending> for FillEnd {
 
 /// What has been announced and is missing is asked for again within so long, then within twice as long, and so on.
 const EARLY_PAUSE: Duration = Duration::from_millis(100);
-/// That many times, which takes about a second and a half in all: a backup may be that far behind.
-const EARLY_ROUNDS: u32 = 5;
+/// The longest of these pauses.
+const EARLY_PAUSE_MAX: Duration = Duration::from_millis(800);
+/// Until so much time has been waited: a backup may be that far behind.
+const EARLY_WAIT: Duration = Duration::from_millis(1500);
+/// And never more often, however short the pauses turn out.
+const EARLY_ROUNDS: usize = 16;
 
 /// Whoever finds an upstream full may come back after so long: as long as one waits for its turn by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);

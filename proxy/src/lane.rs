@@ -30,7 +30,7 @@ use crate::signal::Given;
 use crate::tier::Tier;
 use crate::wire::{TakesFiles as _, Wire};
 
-pub(crate) use copies::Copies;
+pub(crate) use copies::{Copies, keep_tidy};
 pub(crate) use plain::Plain;
 
 use outgoing::Outgoing;
@@ -49,8 +49,8 @@ struct Viewer {
 pub(crate) enum Next {
     /// These bytes begin a request that takes the long way.
     LongWay(BytesMut),
-    /// The viewer has left, or has said nothing for too long, or the node drains.
-    Idle,
+    /// It ends here: the viewer has left, or has said nothing for too long, or the node drains.
+    Over,
     /// An answer could not be brought to its end.
     Broken,
 }
@@ -71,7 +71,7 @@ pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ah
                     ready
                 }
                 Some(Read::LongWay(bytes)) => return Next::LongWay(bytes),
-                None => return Next::Idle,
+                None => return Next::Over,
             }
         } else {
             match look(tier, viewer, &ahead) {
@@ -83,8 +83,10 @@ pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ah
             }
         };
         active = ready.received();
-        if answer(tier, wire, ready).await.is_err() {
-            return Next::Broken;
+        match answer(tier, wire, ready).await {
+            Ok(Took::NoTime) => {}
+            Ok(Took::Time) => active = Instant::now(),
+            Err(Gone) => return Next::Broken,
         }
     }
 }
@@ -160,21 +162,32 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
     })
 }
 
+/// Whether an answer went out at once.
+enum Took {
+    NoTime,
+    Time,
+}
+
 /// Writes an answer and closes its account.
-async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::result::Result<(), Gone> {
+async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::result::Result<Took, Gone> {
     let at_once = poll_fn(|cx| Poll::Ready(ready.outgoing.write(wire, cx))).await;
     let written = match at_once {
         Poll::Ready(written) => written.map_err(|_error| Gone),
-        // Boxed, so that a connection that waits for a request does not hold the room for a slow answer.
-        Poll::Pending => Box::pin(patiently(tier, wire, &mut ready.outgoing)).await,
+        Poll::Pending => {
+            // Until the account is closed: the end of the node waits for that.
+            let _open = tier.requests().token();
+            // Boxed, so that a connection that waits for a request does not hold the room for a slow answer.
+            let written = Box::pin(patiently(tier, wire, &mut ready.outgoing)).await;
+            ready.close(tier, written);
+            return written.map(|()| Took::Time);
+        }
     };
     ready.close(tier, written);
-    written
+    written.map(|()| Took::NoTime)
 }
 
 /// Writes the rest of an answer as the viewer takes it, with time for each piece, until the time to drain is over.
 async fn patiently(tier: &Tier, wire: &mut Wire, outgoing: &mut Outgoing) -> std::result::Result<(), Gone> {
-    let _open = tier.requests().token();
     let patience = tier.settings().viewers.write_timeout.get();
     let mut clock = pin!(sleep(patience));
     let mut mark = outgoing.sent();

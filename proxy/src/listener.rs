@@ -1,7 +1,7 @@
 //! Connections: accepting them within a limit, speaking HTTP/1.1 or HTTP/2 on them, and ending them politely.
 //!
 //! The accept loop is ours, so that connections can be counted, bounded and waited for; the protocols are
-//! pingora's. An idle HTTP/1.1 connection waits for its next request without a buffer.
+//! pingora's, but for plain hits over HTTP/1.1 (`lane.rs`). An idle HTTP/1.1 connection waits for its next request without a buffer.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -172,7 +172,7 @@ async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
     loop {
         let begun = match lane::serve(tier, &mut wire, peer, ahead).await {
             Next::LongWay(bytes) => bytes,
-            Next::Idle => {
+            Next::Over => {
                 // TLS says that it ends, so that nobody has to guess whether something was cut away.
                 let _over = timeout(farewell::PATIENCE, wire.shutdown()).await;
                 return;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptor;
 use crate::access_log::{self, AccessLog, Output, Writer};
 use crate::admin::{self, Readiness};
+use crate::lane;
 use crate::listener::{self, Doors};
 use crate::metrics::Metrics;
 use crate::site::Sites;
@@ -113,6 +114,7 @@ impl Node {
         for pool in tier.pools() {
             pool.start(tier.tasks(), tier.draining().token());
         }
+        tier.tasks().spawn(lane::keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
                 pool.is_found().await;

@@ -79,13 +79,25 @@ fn said(answer: &Answer) -> (u16, bool, BTreeMap<String, Vec<String>>, Vec<u8>) 
         let value = value.to_str().unwrap();
         let value = match name.as_str() {
             "server-timing" => value.split("dur=").next().unwrap().to_owned(),
-            "cache-status" => value.rsplit_once("ttl=").map_or(value, |(before, _)| before).to_owned(),
+            "cache-status" => without_ttl(value),
             "age" | "date" => String::new(),
             _ => value.to_owned(),
         };
         fields.entry(name.to_string()).or_default().push(value);
     }
     (answer.status, answer.whole, fields, answer.body.clone())
+}
+
+fn without_ttl(value: &str) -> String {
+    match value.rsplit_once("ttl=") {
+        Some((before, after)) => {
+            format!(
+                "{before}ttl={}",
+                after.trim_start_matches('-').trim_start_matches(|c: char| c.is_ascii_digit())
+            )
+        }
+        None => value.to_owned(),
+    }
 }
 
 fn seconds(answer: &Answer) -> [i64; 2] {
@@ -194,7 +206,7 @@ async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
         from_file().await > 0
     })
     .await;
-    assert_eq!(house.edge.count("tidegate_sendfile_bytes", "").await, 1 << 20, "one of 256");
+    assert_eq!(house.edge.count("tidegate_sendfile_bytes", "").await, 200_000);
 
     let before = from_file().await;
     let range = viewer(house.edge.addr()).header("range", "bytes=70000-199999").get(OBJECT).await;

@@ -3,6 +3,8 @@
 export const START_WITHIN_SECONDS = 15;
 const SLOWEST_PACE = 0.95;
 const FASTEST_PACE = 1.1;
+// What `play.mjs` lets a player catch up with, and what a second may be measured wrong by.
+const FASTEST_CATCH_UP = 1.6;
 // A player with so much ahead has been given all it needs: if its clock falls behind, its own machine was busy.
 const ENOUGH_AHEAD_SECONDS = 2;
 // Yet no machine is so busy: below this it does not play, whatever lies ready. (A machine whose neighbours took its time
@@ -52,10 +54,17 @@ function again(counts = {}) {
   return Object.keys(counts).filter((piece) => counts[piece] > 1);
 }
 
-// By how many seconds a player has come nearer to the live edge, by the encoder's clock.
+// By how many seconds a player has come nearer to the live edge by playing faster, by the encoder's clock. What comes
+// nearer by more than that is a leap.
 function nearer(samples) {
-  const known = samples.map((sample) => sample.behind).filter(Number.isFinite);
-  return known.length > 1 ? Math.max(known[0] - known.at(-1), 0) : 0;
+  let gained = 0;
+  for (let i = 1; i < samples.length; i++) {
+    const [before, after] = [samples[i - 1], samples[i]];
+    const rate = (after.currentTime - before.currentTime) / (after.wall - before.wall);
+    const nearer = before.behind - after.behind;
+    if (rate <= FASTEST_CATCH_UP && nearer > 0) gained += nearer;
+  }
+  return gained;
 }
 
 // Of the numbers among the values; none where there are none.

@@ -47,6 +47,10 @@ test("a player that catches up comes nearer to the live edge by what it plays to
   assert.match(judge(catching, 30).reasons[0], /1\.300 of real time/);
   behind(3);
   assert.match(judge(catching, 30, { catchesUp: true }).reasons[0], /1\.300 of real time/);
+  const leaping = watched(30);
+  leaping.samples.forEach((sample, second) => (sample.behind = second < 16 ? 12 : 2));
+  for (const sample of leaping.samples.slice(16)) sample.currentTime += 10;
+  assert.match(judge(leaping, 30, { catchesUp: true }).reasons[0], /1\.333 of real time/);
 });
 
 test("a picture that stands still does not play", () => {

@@ -122,9 +122,10 @@ pub trait Desk: Send + Sync {
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble>;
     /// The head as it is kept: end-to-end fields only.
     fn kept(&self, head: &Head) -> Head;
-    /// All candidates were asked `rounds` times in vain, the last one with this trouble: how long to wait at most before
-    /// they are asked once more, if they are. How much of that is waited is drawn (full jitter).
-    fn again(&self, trouble: Trouble, rounds: usize) -> Option<Duration>;
+    /// All candidates were asked `rounds` times in vain, the last one with this trouble, and were `waited` for between
+    /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
+    /// (full jitter).
+    fn again(&self, trouble: Trouble, rounds: usize, waited: Duration) -> Option<Duration>;
     /// What came from `source` is of no use, though nothing is wrong with the source itself.
     fn refused(&self, source: &Source, trouble: Trouble);
     /// The failure that viewers are told of and that is remembered.
@@ -163,12 +164,16 @@ pub struct Asker {
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
     let mut line = Line::of(&job);
     let mut last: Option<Last<'_>> = None;
-    let mut rounds = 0;
+    let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
         let Some(source) = line.next(&**desk) else {
             rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds)) else { break };
-            tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+            let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds, waited)) else {
+                break;
+            };
+            let pause = pause.mul_f64(fastrand::f64());
+            waited += pause;
+            tokio::time::sleep(pause).await;
             line.again(job.tries_max);
             continue;
         };
@@ -305,7 +310,7 @@ async fn take(
             // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
             Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
                 let trouble = Trouble::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return match desk.again(trouble, 1) {
+                return match desk.again(trouble, 1, Duration::ZERO) {
                     Some(_) => refuse(reply, trouble),
                     None => Attempt::Pass(reply, Duration::ZERO),
                 };

@@ -6,95 +6,142 @@
 //! that goes on.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use ahash::RandomState;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tidegate_cache::Body;
+use tokio_util::task::TaskTracker;
 
 use crate::sendfile;
+use crate::tier::Tier;
 
-/// The copies of a tier.
+/// The copies of a tier. Bodies are known by their addresses.
 #[derive(Debug)]
 pub(crate) struct Copies {
-    /// By the address of the body; `None` where there are none. An entry keeps the address from being used for another
-    /// body, though not the body.
-    known: Option<Cache<usize, Arc<Copy>, RandomState>>,
-    len_max: u64,
+    /// How often bodies without a copy have been sent. An address that has gone over to another body counts for that.
+    sent: Cache<usize, Arc<AtomicU32>, RandomState>,
+    made: Cache<usize, Arc<FileCopy>, RandomState>,
+    open: Arc<Open>,
+    /// One is made at a time.
+    is_making: Arc<AtomicBool>,
 }
 
-/// A body that has been sent, and its copy once there is one.
+/// All files that are open, those that are only being sent any more among them.
+#[derive(Debug, Default)]
+struct Open {
+    bytes_max: u64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A file with all bytes of a body.
 #[derive(Debug)]
-pub(super) struct Copy {
-    _place: Weak<Body>,
+pub(super) struct FileCopy {
+    file: File,
     len: u64,
-    sent: AtomicU32,
-    file: OnceLock<File>,
+    open: Arc<Open>,
+    /// Keeps the body's address, though not the body: as long as the copy is known by it, nothing else can lie there.
+    _address: Weak<Body>,
 }
 
 impl Copies {
-    /// With so many bytes of memory for them.
+    /// With so many bytes of memory for all.
     pub(crate) fn new(bytes_max: u64) -> Self {
-        let least = bytes_max / COPIES_MAX;
-        let weigh = move |_: &usize, copy: &Arc<Copy>| u32::try_from(copy.len.max(least)).unwrap_or(u32::MAX);
-        let known = (bytes_max > 0).then(|| {
-            Cache::builder()
-                .max_capacity(bytes_max)
-                .weigher(weigh)
-                .eviction_policy(EvictionPolicy::lru())
-                .time_to_idle(IDLE)
-                .build_with_hasher(RandomState::new())
-        });
-        Self { known, len_max: bytes_max / SHARE }
+        // The rest is for those that have made room and are still being sent.
+        let held_max = bytes_max / 4 * 3;
+        let least = held_max / (FILES_MAX / 4 * 3);
+        let weigh =
+            move |_: &usize, copy: &Arc<FileCopy>| u32::try_from(copy.len.max(least)).unwrap_or(u32::MAX);
+        let made = Cache::builder().max_capacity(held_max).weigher(weigh).time_to_idle(IDLE);
+        let sent = Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(IDLE);
+        Self {
+            sent: sent.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
+            made: made.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
+            open: Arc::new(Open { bytes_max, ..Open::default() }),
+            is_making: Arc::default(),
+        }
     }
 
-    /// The copy of a complete body of which so many bytes are to be sent, if there is one. That it is asked for counts.
-    pub(super) fn of(&self, body: &Arc<Body>, bytes: u64) -> Option<Arc<Copy>> {
-        let known = self.known.as_ref().filter(|_| bytes >= LEN_MIN)?;
-        let len = body.full_len().filter(|len| *len <= self.len_max)?;
-        let place = Arc::as_ptr(body).addr();
-        let Some(copy) = known.get(&place) else {
-            known.insert(place, Arc::new(Copy::none(body, len)));
+    /// The copy of a complete body of which so many bytes are to be sent, if there is one. That it is asked for counts:
+    /// once it is worth it, `tasks` has a task that makes one.
+    pub(super) fn of(&self, tasks: &TaskTracker, body: &Arc<Body>, bytes: u64) -> Option<Arc<FileCopy>> {
+        if bytes < LEN_MIN || self.open.bytes_max == 0 {
             return None;
-        };
-        if copy.file.get().is_some() {
-            return Some(copy);
         }
-        if copy.sent.fetch_add(1, Ordering::Relaxed) == SENT_MIN
-            && let Some(pieces) = body.whole()
-        {
-            let pieces = Arc::clone(pieces);
-            // Whoever asks meanwhile is sent what is in memory, and so is everybody where no file is to be had.
-            tokio::task::spawn_blocking(move || {
-                if let Ok(file) = sendfile::file_of(&pieces) {
-                    let _first = copy.file.set(file);
-                }
-            });
+        let address = Arc::as_ptr(body).addr();
+        let copy = self.made.get(&address);
+        if copy.is_none() {
+            let sent = self.sent.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed) + 1;
+            // If there was no room for it, there may be later.
+            if sent.is_multiple_of(SENT_MIN) {
+                self.make(tasks, address, body);
+            }
         }
-        None
+        copy
     }
 
-    /// Bytes that may be in copies now.
+    /// Whoever asks meanwhile is sent what is in memory.
+    fn make(&self, tasks: &TaskTracker, address: usize, body: &Arc<Body>) {
+        if body.len() > self.open.bytes_max / SHARE || self.is_making.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (made, open, body) = (self.made.clone(), Arc::clone(&self.open), Arc::clone(body));
+        let is_making = Arc::clone(&self.is_making);
+        tasks.spawn_blocking(move || {
+            if let Some(copy) = FileCopy::of(&body, open) {
+                made.insert(address, Arc::new(copy));
+            }
+            is_making.store(false, Ordering::Release);
+        });
+    }
+
+    /// Lets go what nobody has been sent for a while. moka does so only when it is used.
+    fn tidy(&self) {
+        self.sent.run_pending_tasks();
+        self.made.run_pending_tasks();
+    }
+
+    /// Bytes in files, those among them that are only being sent any more.
     pub(crate) fn bytes(&self) -> u64 {
-        self.known.as_ref().map_or(0, |known| {
-            // moka books what has come and gone from time to time.
-            known.run_pending_tasks();
-            known.weighted_size()
-        })
+        self.tidy();
+        self.open.bytes.load(Ordering::Relaxed)
     }
 }
 
-impl Copy {
-    fn none(body: &Arc<Body>, len: u64) -> Self {
-        Self { _place: Arc::downgrade(body), len, sent: AtomicU32::new(1), file: OnceLock::new() }
+/// Tidies the copies of a tier from time to time, until it drains.
+pub(crate) async fn keep_tidy(tier: Arc<Tier>) {
+    let draining = tier.draining().token().clone();
+    while draining.run_until_cancelled(tokio::time::sleep(IDLE)).await.is_some() {
+        tier.copies().tidy();
+    }
+}
+
+impl FileCopy {
+    /// `None` where there is no room, or no file to be had.
+    fn of(body: &Arc<Body>, open: Arc<Open>) -> Option<Self> {
+        let (pieces, len) = (body.whole()?, body.len());
+        let has_room = open.files.load(Ordering::Relaxed) < FILES_MAX
+            && open.bytes.load(Ordering::Relaxed) + len <= open.bytes_max;
+        let file = has_room.then(|| sendfile::file_of(pieces))?;
+        let file = file.inspect_err(|error| tracing::debug!(%error, "a body could not be copied")).ok()?;
+        open.files.fetch_add(1, Ordering::Relaxed);
+        open.bytes.fetch_add(len, Ordering::Relaxed);
+        Some(Self { file, len, open, _address: Arc::downgrade(body) })
     }
 
-    /// The file, which has all bytes of the body.
-    pub(super) fn file(&self) -> Option<&File> {
-        self.file.get()
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for FileCopy {
+    fn drop(&mut self) {
+        self.open.files.fetch_sub(1, Ordering::Relaxed);
+        self.open.bytes.fetch_sub(self.len, Ordering::Relaxed);
     }
 }
 
@@ -106,14 +153,16 @@ const IDLE: Duration = Duration::from_secs(30);
 const LEN_MIN: u64 = 64 * 1024;
 /// One copy may take this share of the memory for all.
 const SHARE: u64 = 4;
-/// There are at most so many: each is an open file.
-const COPIES_MAX: u64 = 256;
+/// Files that may be open.
+const FILES_MAX: u64 = 256;
+/// Bodies whose sendings are counted.
+const COUNTED_MAX: u64 = 4096;
 
 #[cfg(test)]
-impl Copy {
+impl FileCopy {
     /// One of these pieces.
     pub(super) fn made(pieces: &[bytes::Bytes]) -> Self {
-        let file = OnceLock::from(sendfile::file_of(pieces).unwrap());
-        Self { _place: Weak::new(), len: 0, sent: AtomicU32::new(0), file }
+        let open = Arc::new(Open { files: AtomicU64::new(1), ..Open::default() });
+        Self { file: sendfile::file_of(pieces).unwrap(), len: 0, open, _address: Weak::new() }
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tidegate_cache::Body;
 use tokio::time::Instant;
 
-use super::copies::Copy;
+use super::copies::FileCopy;
 use crate::wire::TakesFiles;
 
 /// A head and a part of a body.
@@ -16,8 +17,10 @@ use crate::wire::TakesFiles;
 pub(super) struct Outgoing {
     head: Vec<u8>,
     pieces: Arc<[Bytes]>,
-    /// The same body in a file, and where in it the part begins.
-    copy: Option<Arc<Copy>>,
+    /// What the pieces are of: they count as held as long as it is.
+    _body: Option<Arc<Body>>,
+    /// The body in a file in place of the pieces, and where in it the part begins.
+    copy: Option<Arc<FileCopy>>,
     start: u64,
     /// The next piece, and where in it the next byte is.
     piece: usize,
@@ -30,11 +33,17 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// A head and `len` bytes of the body from `start` on.
+    /// A head and `len` bytes from `start` on of what lies in a file.
+    pub(super) fn from_file(head: Vec<u8>, copy: Arc<FileCopy>, start: u64, len: u64) -> Self {
+        let nothing: [Bytes; 0] = [];
+        Self { copy: Some(copy), start, ..Self::new(head, Arc::new(nothing), None, 0, len) }
+    }
+
+    /// A head and `len` bytes from `start` on of what lies in memory.
     pub(super) fn new(
         head: Vec<u8>,
         pieces: Arc<[Bytes]>,
-        copy: Option<Arc<Copy>>,
+        body: Option<Arc<Body>>,
         start: u64,
         len: u64,
     ) -> Self {
@@ -46,7 +55,8 @@ impl Outgoing {
         Self {
             head,
             pieces,
-            copy,
+            _body: body,
+            copy: None,
             start,
             piece,
             offset,
@@ -75,7 +85,7 @@ impl Outgoing {
     /// Writes until all is written, or no more is taken now.
     pub(super) fn write(&mut self, wire: &mut impl TakesFiles, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.head_sent < self.head.len() || self.body_left > 0 {
-            let file = self.copy.as_deref().and_then(Copy::file).filter(|_| self.body_left > 0);
+            let file = self.copy.as_deref().map(FileCopy::file).filter(|_| self.body_left > 0);
             let taken = match (file, self.head.get(self.head_sent..)) {
                 (Some(_), Some(head)) if !head.is_empty() => ready!(wire.poll_send_ahead(cx, head))?,
                 (Some(file), _) => {
@@ -229,9 +239,12 @@ mod tests {
             let body = pieces.concat();
             let (from, to) = (from.index(body.len() + 1), to.index(body.len() + 1));
             let (start, end) = (from.min(to), from.max(to));
-            let copy = is_copied.then(|| Arc::new(Copy::made(&pieces)));
-            let mut outgoing =
-                Outgoing::new(b"head".to_vec(), pieces.into(), copy, start as u64, (end - start) as u64);
+            let (head, from, len) = (b"head".to_vec(), start as u64, (end - start) as u64);
+            let mut outgoing = if is_copied {
+                Outgoing::from_file(head, Arc::new(FileCopy::made(&pieces)), from, len)
+            } else {
+                Outgoing::new(head, pieces.into(), None, from, len)
+            };
             let mut wire = Slow { at_once, is_full: false, taken: Vec::new() };
             let mut cx = Context::from_waker(Waker::noop());
             for _ in 0..10_000 {

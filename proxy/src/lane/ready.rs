@@ -79,10 +79,14 @@ impl Ready {
         let head = head::written(tier, hit, &selected, trouble, received);
         let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
         let len = if plain.method == Method::HEAD { 0 } else { len };
-        let copy = viewer.takes_files && !selected.is_gzip;
-        let copy = copy.then(|| tier.copies().of(&hit.object.body, len)).flatten();
+        let body = (!selected.is_gzip).then_some(&hit.object.body);
+        let may_copy = body.filter(|_| viewer.takes_files);
+        let copy = may_copy.and_then(|body| tier.copies().of(tier.tasks(), body, len));
         tier.metrics().answered_at_once(copy.is_some());
-        let outgoing = Outgoing::new(head, selected.pieces, copy, start, len);
+        let outgoing = match copy {
+            Some(copy) => Outgoing::from_file(head, copy, start, len),
+            None => Outgoing::new(head, selected.pieces, body.map(Arc::clone), start, len),
+        };
         let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
         Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
     }

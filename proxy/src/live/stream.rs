@@ -34,7 +34,8 @@ pub(crate) struct Stream {
     attending: AtomicUsize,
     /// Those among them that do not come from tiers which ask others first.
     watching: AtomicUsize,
-    /// When somebody last asked, and when one of those who watch did.
+    /// From when on nobody has asked who keeps it followed: since one of those who watch last did, or since it is known.
+    /// And when one of them did, if one has.
     asked: Mutex<(Instant, Option<Instant>)>,
     followed: AtomicBool,
     /// The source that is gone round for this stream, and only for this one.
@@ -300,16 +301,12 @@ pub(crate) struct Attending {
 
 impl Drop for Attending {
     fn drop(&mut self) {
-        let now = Instant::now();
-        // Whoever asks others first is served as well as anybody, and followed for.
-        let mut asked = self.stream.asked.lock();
-        if self.is_aside {
-            asked.0 = now;
-        } else {
-            *asked = (now, Some(now));
+        // Nobody is followed for who asks others first ([`Stream::deserted`]).
+        if !self.is_aside {
+            let now = Instant::now();
+            *self.stream.asked.lock() = (now, Some(now));
             self.stream.watching.fetch_sub(1, Ordering::AcqRel);
         }
-        drop(asked);
         self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }
 }

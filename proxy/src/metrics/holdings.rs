@@ -32,7 +32,7 @@ impl Holdings {
             budget_bytes: book.gauge("tidegate_cache_budget_bytes", "The memory budget.")?,
             sendfile_bytes: book.gauge(
                 "tidegate_sendfile_bytes",
-                "What copies for the system to send may weigh, beside the memory budget.",
+                "Bytes in copies for the system to send, beside the memory budget.",
             )?,
             evictions: book.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
         })

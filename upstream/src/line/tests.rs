@@ -94,7 +94,7 @@ impl Desk for Nobody {
         unreachable!("nothing is answered")
     }
 
-    fn again(&self, _trouble: Trouble, _rounds: usize) -> Option<Duration> {
+    fn again(&self, _trouble: Trouble, _rounds: usize, _waited: Duration) -> Option<Duration> {
         None
     }
 

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
 
 /// The CPU time that a process and its descendants have had so far, with that of threads that have ended.
 pub(crate) fn time_of(pid: u32) -> Result<Duration> {
@@ -13,9 +11,19 @@ pub(crate) fn time_of(pid: u32) -> Result<Duration> {
 }
 
 /// What one process has had; nothing of one that has ended meanwhile.
+#[cfg(target_os = "linux")]
 fn had(pid: u32) -> Option<Duration> {
+    use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
+    use nix::unistd::Pid;
+
     let clock: ClockId = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?;
     clock_gettime(clock).ok().map(Duration::from)
+}
+
+/// Nobody else has `/proc`, and the bench needs that.
+#[cfg(not(target_os = "linux"))]
+fn had(_: u32) -> Option<Duration> {
+    None
 }
 
 /// The memory in bytes that a process and its descendants have resident; what several share counts once (PSS).
