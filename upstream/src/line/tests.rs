@@ -79,19 +79,19 @@ struct Nobody;
 
 impl Desk for Nobody {
     fn rule(&self, _head: &Head) -> Ruling {
-        unreachable!("nothing is answered")
+        panic!("nothing is answered")
     }
 
     fn inspect(&self, _head: &Head, _body: Bytes) -> Inspection {
-        unreachable!("nothing is answered")
+        panic!("nothing is answered")
     }
 
     fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), Trouble> {
-        unreachable!("nothing is answered")
+        panic!("nothing is answered")
     }
 
     fn kept(&self, _head: &Head) -> Head {
-        unreachable!("nothing is answered")
+        panic!("nothing is answered")
     }
 
     fn again(&self, _trouble: Trouble, _rounds: usize, _waited: Duration) -> Option<Duration> {
@@ -101,7 +101,7 @@ impl Desk for Nobody {
     fn refused(&self, _source: &Source, _trouble: Trouble) {}
 
     fn failure(&self, _trouble: Trouble, _source: Option<&Source>, _head: Option<&Head>) -> Failure {
-        unreachable!("nothing is answered")
+        panic!("nothing is answered")
     }
 
     fn note(&self, _event: Event) {}
