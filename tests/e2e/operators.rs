@@ -128,6 +128,8 @@ async fn each_change_of_an_upstream_leaves_one_line() {
     origin.settled().await;
     until("it answers", async || viewer(shield.addr()).get("/bytes/4").await.status == 200).await;
     until("it is up", async || upstreams(&shield).await[0]["state"] == "up").await;
+    // What a process says comes by another way than what it answers.
+    until("all is told", async || shield.complaints().contains("to=\"up\"")).await;
 
     let said = shield.complaints();
     let lines: Vec<_> = said.lines().filter(|line| line.contains("upstream changed")).collect();
