@@ -28,7 +28,7 @@ use crate::client::Gone;
 use crate::request;
 use crate::signal::Given;
 use crate::tier::Tier;
-use crate::wire::{TakesFiles as _, Wire};
+use crate::wire::Wire;
 
 pub(crate) use copies::{Copies, keep_tidy};
 pub(crate) use plain::Plain;
@@ -82,10 +82,8 @@ pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ah
                 None => return Next::LongWay(ahead),
             }
         };
-        active = ready.received();
         match answer(tier, wire, ready).await {
-            Ok(Took::NoTime) => {}
-            Ok(Took::Time) => active = Instant::now(),
+            Ok(over) => active = over,
             Err(Gone) => return Next::Broken,
         }
     }
@@ -162,28 +160,23 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
     })
 }
 
-/// Whether an answer went out at once.
-enum Took {
-    NoTime,
-    Time,
-}
-
-/// Writes an answer and closes its account.
-async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::result::Result<Took, Gone> {
+/// Writes an answer and closes its account; tells since when nothing has been under way. If it went out at once, that is
+/// since its request was read: the clock need not be asked again.
+async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::result::Result<Instant, Gone> {
+    let received = ready.received();
+    // Taken by a slow answer until its account is closed: the end of the node waits for that.
+    let mut open = None;
     let at_once = poll_fn(|cx| Poll::Ready(ready.outgoing.write(wire, cx))).await;
     let written = match at_once {
         Poll::Ready(written) => written.map_err(|_error| Gone),
         Poll::Pending => {
-            // Until the account is closed: the end of the node waits for that.
-            let _open = tier.requests().token();
+            open = Some(tier.requests().token());
             // Boxed, so that a connection that waits for a request does not hold the room for a slow answer.
-            let written = Box::pin(patiently(tier, wire, &mut ready.outgoing)).await;
-            ready.close(tier, written);
-            return written.map(|()| Took::Time);
+            Box::pin(patiently(tier, wire, &mut ready.outgoing)).await
         }
     };
     ready.close(tier, written);
-    written.map(|()| Took::NoTime)
+    written.map(|()| if open.is_some() { Instant::now() } else { received })
 }
 
 /// Writes the rest of an answer as the viewer takes it, with time for each piece, until the time to drain is over.

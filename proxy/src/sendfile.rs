@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{Result, Write as _};
+use std::ops::Range;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
@@ -31,7 +32,7 @@ mod system {
     use nix::sys::sendfile::sendfile64;
     use nix::sys::socket::{MsgFlags, send as send_flagged};
 
-    use super::{File, Result, TcpStream};
+    use super::{File, Range, Result, TcpStream};
 
     pub(super) fn file() -> Result<File> {
         Ok(memfd_create(c"tidegate-body", MFdFlags::MFD_CLOEXEC)?.into())
@@ -45,10 +46,10 @@ mod system {
         Ok(send_flagged(stream.as_raw_fd(), bytes, flags)?)
     }
 
-    /// Sends up to `len` bytes of the file from `offset` on; tells how many were taken.
-    pub(crate) fn send(stream: &TcpStream, file: &File, offset: u64, len: u64) -> Result<usize> {
-        let mut offset = i64::try_from(offset).unwrap_or(i64::MAX);
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
+    /// Sends what is taken of this part of the file, from its beginning on; tells how many bytes that were.
+    pub(crate) fn send(stream: &TcpStream, file: &File, part: Range<u64>) -> Result<usize> {
+        let mut offset = i64::try_from(part.start).unwrap_or(i64::MAX);
+        let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(usize::MAX);
         Ok(sendfile64(stream, file, Some(&mut offset), len)?)
     }
 }
@@ -57,7 +58,7 @@ mod system {
 mod system {
     use std::io::ErrorKind;
 
-    use super::{File, Result, TcpStream};
+    use super::{File, Range, Result, TcpStream};
 
     pub(super) fn file() -> Result<File> {
         Err(ErrorKind::Unsupported.into())
@@ -67,7 +68,7 @@ mod system {
         Err(ErrorKind::Unsupported.into())
     }
 
-    pub(crate) fn send(_: &TcpStream, _: &File, _: u64, _: u64) -> Result<usize> {
+    pub(crate) fn send(_: &TcpStream, _: &File, _: Range<u64>) -> Result<usize> {
         Err(ErrorKind::Unsupported.into())
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Result};
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -52,6 +53,11 @@ impl Wire {
         stream.into_any().downcast().ok()
     }
 
+    /// Whether files may be sent on it: not where bytes must be changed on their way.
+    pub(crate) fn takes_files(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     /// Does something with the socket once that takes bytes.
     fn poll_plain(
         &self,
@@ -79,39 +85,20 @@ impl Wire {
 
 /// What takes files as well as bytes.
 pub(crate) trait TakesFiles: AsyncWrite + Unpin {
-    /// Whether it does: it does not where bytes must be changed on their way.
-    fn takes_files(&self) -> bool;
-
     /// Takes bytes behind which a file will follow at once; tells how many.
     fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>>;
 
-    /// Takes up to `len` bytes of the file from `offset` on; tells how many.
-    fn poll_send_file(
-        &mut self,
-        cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
-        len: u64,
-    ) -> Poll<Result<usize>>;
+    /// Takes what it can of this part of a file, from its beginning on; tells how many bytes.
+    fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, part: Range<u64>) -> Poll<Result<usize>>;
 }
 
 impl TakesFiles for Wire {
-    fn takes_files(&self) -> bool {
-        matches!(self, Self::Plain(_))
-    }
-
     fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         self.poll_plain(cx, |stream| sendfile::send_ahead(stream, bytes))
     }
 
-    fn poll_send_file(
-        &mut self,
-        cx: &mut Context<'_>,
-        file: &File,
-        offset: u64,
-        len: u64,
-    ) -> Poll<Result<usize>> {
-        self.poll_plain(cx, |stream| sendfile::send(stream, file, offset, len))
+    fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, part: Range<u64>) -> Poll<Result<usize>> {
+        self.poll_plain(cx, |stream| sendfile::send(stream, file, part.clone()))
     }
 }
 

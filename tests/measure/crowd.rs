@@ -10,6 +10,7 @@
 //! - `slow-reader`: one of the viewers takes 1 KiB per second. Its first byte is in the figures; when all others have the
 //!   whole object, what it has got so far is looked at.
 
+mod millis;
 mod quantiles;
 
 use std::io::Write as _;
@@ -19,6 +20,7 @@ use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_tests::{Answer, Origin, Running, Tier, edge, origin, shield, until, viewer, viewers};
 use tokio::time::Instant;
 
+use crate::millis::millis;
 use crate::quantiles::quantiles;
 
 const COLD: &str = "/bytes/1048576";
@@ -70,7 +72,7 @@ async fn main() {
     let delays = first_bytes.iter().map(|first_byte| first_byte.saturating_duration_since(near)).collect();
     let figures = serde_json::json!({
         "case": case.name(), "viewers": count, "edges": 2, "origin_requests": origin.requests(COLD),
-        "first_byte_delay_ms": quantiles(delays),
+        "first_byte_delay_ms": quantiles(delays, millis),
     });
     writeln!(std::io::stdout().lock(), "{figures}").expect("standard output");
 }

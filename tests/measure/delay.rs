@@ -9,6 +9,7 @@
 mod held;
 mod line;
 mod micros;
+mod quantiles;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::held::{Body, Held};
 use crate::line::Line;
 use crate::micros::micros;
+use crate::quantiles::quantiles;
 
 const BODY: Body = Body { bytes: 200 * 1024, first: 64 * 1024, pause: Duration::from_millis(20) };
 /// So long after the first viewer the second asks, and so long after that the origin begins.
@@ -63,7 +65,7 @@ async fn main() -> Result<()> {
     }
     let figures = serde_json::json!({
         "objects": objects, "origin_requests": origin.asked(),
-        "first_us": micros(asking), "joined_us": micros(joining),
+        "first_us": quantiles(asking, micros), "joined_us": quantiles(joining, micros),
     });
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }

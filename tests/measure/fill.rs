@@ -12,6 +12,7 @@
 mod held;
 mod line;
 mod micros;
+mod quantiles;
 mod quiet;
 #[path = "../../xtask/src/bench/usage.rs"]
 mod usage;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::held::{Body, Held};
 use crate::line::Line;
 use crate::micros::micros;
+use crate::quantiles::quantiles;
 use crate::quiet::quiet;
 use crate::usage::{memory_of, time_of};
 
@@ -81,7 +83,7 @@ async fn main() -> Result<()> {
         "viewers": viewers, "origin_requests": origin.asked(),
         "cpu_us_per_waiter": each(filled), "cpu_us_per_hit": each(hit),
         "bytes_per_waiter": waiting.saturating_sub(memory) / u64::from(viewers.max(1)),
-        "first_byte_us": micros(delays),
+        "first_byte_us": quantiles(delays, micros),
     });
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }

@@ -20,6 +20,7 @@
 //! of that of the one before it. nginx counts lifetimes in whole seconds of the wall clock, and so its figures depend on the
 //! part of a second in which versions appear.
 
+mod millis;
 mod nginx;
 mod program;
 mod quantiles;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tidegate_tests::{Origin, Running, edge, origin, shield, viewer};
 use tokio::task::JoinSet;
 
+use crate::millis::millis;
 use crate::nginx::Nginx;
 use crate::quantiles::quantiles;
 
@@ -100,9 +102,9 @@ async fn main() {
         "server": system.name(), "channels": CHANNELS, "viewers": viewers, "versions": versions,
         "origin_requests_per_version": (per_version * 100.0).round() / 100.0,
         "answers": all.viewers_behind.len(), "stale_answers": stale,
-        "viewers_behind_ms": quantiles(all.viewers_behind),
-        "at_shield_ms": quantiles(all.at_shield),
-        "at_edges_beyond_shield_ms": quantiles(all.at_edges_beyond_shield),
+        "viewers_behind_ms": quantiles(all.viewers_behind, millis),
+        "at_shield_ms": quantiles(all.at_shield, millis),
+        "at_edges_beyond_shield_ms": quantiles(all.at_edges_beyond_shield, millis),
     });
     writeln!(std::io::stdout().lock(), "{figures}").expect("standard output");
 }

@@ -17,6 +17,7 @@
 //!
 //! Both processes need as many open files as there are players, and some more.
 
+mod millis;
 mod quantiles;
 
 use std::io::Write as _;
@@ -31,7 +32,8 @@ use tidegate_proxy::config::units::Period;
 use tidegate_tests::{Connection, Origin, Process, Running, edge, origin, shield, until, viewer};
 use tokio::time::Instant;
 
-use crate::quantiles::{millis, quantiles};
+use crate::millis::millis;
+use crate::quantiles::quantiles;
 
 const PLAYLIST: &str = "/ingest/ch1/index.m3u8";
 /// A segment lasts so long that all players have asked before the next version is due.
@@ -88,7 +90,7 @@ async fn main() {
         "bytes_per_idle_connection": each(idle.saturating_sub(empty)),
         "bytes_per_waiter": each(waiting.saturating_sub(idle)),
         "released_in_ms": millis(released_in),
-        "others_before_ms": quantiles(before), "others_meanwhile_ms": quantiles(meanwhile),
+        "others_before_ms": quantiles(before, millis), "others_meanwhile_ms": quantiles(meanwhile, millis),
         "shield_requests": shield_asked, "origin_requests": origin_asked,
         "left": count / 2, "forgotten_in_ms": millis(forgotten_in),
     });

@@ -29,16 +29,18 @@ impl<'a> Line<'a> {
     /// The candidates of `job`.
     pub fn of(job: &'a Job) -> Self {
         job.budget.deposit();
-        Self {
-            all: &job.candidates,
-            next: 0,
-            tries_left: job.tries_max,
-            budget: &job.budget,
-            stream: &job.ask.stream,
-            in_round: 0,
-            asked: 0,
-            is_told: false,
-        }
+        let line = Self::behind(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
+        Self { in_round: 0, ..line }
+    }
+
+    /// Those who may go on where another one has begun: that one was the first of the round.
+    pub(crate) fn behind(
+        all: &'a [Arc<Source>],
+        tries_left: usize,
+        budget: &'a Budget,
+        stream: &'a str,
+    ) -> Self {
+        Self { all, next: 0, tries_left, budget, stream, in_round: 1, asked: 0, is_told: false }
     }
 
     /// The next one to ask.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::asking::Asking;
 use crate::budget::Budget;
 use crate::exchange::{Ask, Reply, content_range};
-use crate::fetch::{Desk, Event, Job};
+use crate::fetch::{Desk, Job};
 use crate::line::Line;
 use crate::pace::Meter;
 use crate::source::Source;
@@ -37,7 +37,7 @@ struct Original {
 }
 
 impl Rescue {
-    /// For a fill that has asked the first `asked` candidates, of which the last gave `reply`.
+    /// For a fill that has asked along `line`, and was given `reply` by the last one.
     pub(crate) fn of(job: &Job, reply: &Reply, line: &Line<'_>) -> Self {
         let headers = &reply.head.headers;
         // First those that were not asked yet. The one that broke may have recovered; it is asked last.
@@ -89,27 +89,15 @@ impl Rescue {
         ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
-        for (index, source) in self.candidates.clone().into_iter().enumerate() {
-            let tries_left = self.tries_left.checked_sub(1)?;
-            // Before anybody's trial is used up.
-            if !self.budget.affords() {
-                desk.note(Event::Unaffordable);
-                return None;
-            }
-            let rest = self.candidates.get(index..).unwrap_or_default();
-            if !source.admits(rest) {
-                continue;
-            }
-            self.tries_left = tries_left;
-            if !self.budget.withdraw() {
-                desk.note(Event::Unaffordable);
-                return None;
-            }
-            if let Ok(reply) = self.try_one(Asking::begin(desk), &source, &ask, from).await {
-                return Some(reply);
-            }
+        let mut line = Line::behind(&self.candidates, self.tries_left, &self.budget, &ask.stream);
+        let mut found = None;
+        while found.is_none()
+            && let Some(source) = line.next(&**desk)
+        {
+            found = self.try_one(Asking::begin(desk), source, &ask, from).await.ok();
         }
-        None
+        self.tries_left = self.tries_left.saturating_sub(line.asked());
+        found
     }
 
     async fn try_one(

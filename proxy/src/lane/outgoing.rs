@@ -89,8 +89,8 @@ impl Outgoing {
             let taken = match (file, self.head.get(self.head_sent..)) {
                 (Some(_), Some(head)) if !head.is_empty() => ready!(wire.poll_send_ahead(cx, head))?,
                 (Some(file), _) => {
-                    let offset = self.start + self.body_sent();
-                    ready!(wire.poll_send_file(cx, file, offset, self.body_left))?
+                    let part = self.start + self.body_sent()..self.start + self.body_len;
+                    ready!(wire.poll_send_file(cx, file, part))?
                 }
                 (None, _) => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
@@ -159,6 +159,7 @@ mod tests {
     use std::task::Waker;
 
     use std::fs::File;
+    use std::ops::Range;
     use std::os::unix::fs::FileExt as _;
 
     use proptest::prelude::*;
@@ -203,10 +204,6 @@ mod tests {
     }
 
     impl TakesFiles for Slow {
-        fn takes_files(&self) -> bool {
-            true
-        }
-
         fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
             Pin::new(self).poll_write(cx, bytes)
         }
@@ -215,11 +212,10 @@ mod tests {
             &mut self,
             cx: &mut Context<'_>,
             file: &File,
-            offset: u64,
-            len: u64,
+            part: Range<u64>,
         ) -> Poll<Result<usize>> {
-            let mut bytes = vec![0; usize::try_from(len).unwrap()];
-            let count = file.read_at(&mut bytes, offset)?;
+            let mut bytes = vec![0; usize::try_from(part.end - part.start).unwrap()];
+            let count = file.read_at(&mut bytes, part.start)?;
             Pin::new(self).poll_write(cx, &bytes[..count])
         }
     }

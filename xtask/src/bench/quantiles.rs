@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds: the middle, the worst hundredth, the worst (`tests/measure/quantiles.rs`).
+/// The middle, the worst hundredth, the worst (`tests/measure/quantiles.rs`), in the unit that the name of the field tells.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 pub(crate) struct Quantiles {
     pub(crate) p50: f64,
