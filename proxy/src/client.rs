@@ -7,23 +7,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use tokio::time::{Instant, timeout};
 
 use crate::account::{Asked, Known, Served};
 use crate::answer;
 use crate::farewell;
 use crate::field;
+use crate::http1::Http1;
 use crate::tier::Tier;
+use crate::wire::Wire;
 
 /// A request that is being answered.
 pub(crate) struct Client {
     tier: Arc<Tier>,
-    session: ServerSession,
+    speaks: Speaks,
     peer: SocketAddr,
     received: Instant,
     first_byte: Option<Instant>,
@@ -36,6 +38,14 @@ pub(crate) struct Client {
     known: Known,
 }
 
+/// How the viewer is spoken with.
+pub(crate) enum Speaks {
+    /// HTTP/1.1, and the request has no body.
+    Http1(Http1),
+    /// Anything else that pingora speaks: HTTP/2, HTTP/1.0, bodies.
+    Session(ServerSession),
+}
+
 /// The viewer cannot be written to any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the viewer is gone")]
@@ -45,11 +55,11 @@ pub(crate) struct Gone;
 const PIECE: usize = 64 * 1024;
 
 impl Client {
-    /// Wraps a session whose request head has been read.
-    pub(crate) fn new(tier: &Arc<Tier>, session: ServerSession, peer: SocketAddr) -> Self {
+    /// Begins with a request whose head has been read.
+    pub(crate) fn new(tier: &Arc<Tier>, speaks: Speaks, peer: SocketAddr) -> Self {
         Self {
             tier: Arc::clone(tier),
-            session,
+            speaks,
             peer,
             received: Instant::now(),
             first_byte: None,
@@ -66,50 +76,84 @@ impl Client {
         &mut self.known
     }
 
-    pub(crate) fn request(&self) -> &RequestHeader {
-        self.session.req_header()
-    }
-
     pub(crate) fn method(&self) -> &Method {
-        &self.request().method
+        match &self.speaks {
+            Speaks::Http1(http1) => http1.method(),
+            Speaks::Session(session) => &session.req_header().method,
+        }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.request().headers
+        match &self.speaks {
+            Speaks::Http1(http1) => http1.headers(),
+            Speaks::Session(session) => &session.req_header().headers,
+        }
     }
 
     pub(crate) fn version(&self) -> Version {
-        self.request().version
+        match &self.speaks {
+            Speaks::Http1(_) => Version::HTTP_11,
+            Speaks::Session(session) => session.req_header().version,
+        }
+    }
+
+    /// The target as sent.
+    pub(crate) fn target(&self) -> &[u8] {
+        match &self.speaks {
+            Speaks::Http1(http1) => http1.target(),
+            Speaks::Session(session) => session.req_header().raw_path(),
+        }
+    }
+
+    /// The host that is named outside of the header fields, as HTTP/2 does.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        match &self.speaks {
+            Speaks::Http1(_) => None,
+            Speaks::Session(session) => {
+                session.req_header().uri.authority().map(http::uri::Authority::as_str)
+            }
+        }
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// The request's head as it came; empty for HTTP/2.
+    /// The request's head as it came, where its framing is to be looked at once more; empty elsewhere.
     pub(crate) fn raw_head(&self) -> Bytes {
-        if self.session.is_http2() { Bytes::new() } else { self.session.to_h1_raw() }
+        match &self.speaks {
+            Speaks::Session(session) if !session.is_http2() => session.to_h1_raw(),
+            Speaks::Session(_) | Speaks::Http1(_) => Bytes::new(),
+        }
     }
 
     /// What the viewer got so far.
     pub(crate) fn served(&self) -> Served<'_> {
-        let request = self.request();
-        let asked = Asked {
-            method: &request.method,
-            version: request.version,
-            host: request.uri.host(),
-            path: request.uri.path(),
-            query: request.uri.query(),
-            peer: self.peer,
-            headers: &request.headers,
-        };
         Served {
             received: self.received,
             first_byte: self.first_byte,
             status: self.status,
             body_bytes: self.body_bytes,
-            asked: self.tier.log().is_on().then_some(asked),
+            asked: self.tier.log().is_on().then(|| self.asked()),
         }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let (host, path, query) = match &self.speaks {
+            Speaks::Http1(http1) => {
+                let target = std::str::from_utf8(http1.target()).unwrap_or_default();
+                match target.split_once('?') {
+                    Some((path, query)) => (None, path, Some(query)),
+                    None => (None, target, None),
+                }
+            }
+            Speaks::Session(session) => {
+                let uri = &session.req_header().uri;
+                (uri.host(), uri.path(), uri.query())
+            }
+        };
+        let (method, version, headers) = (self.method(), self.version(), self.headers());
+        Asked { method, version, host, path, query, peer: self.peer, headers }
     }
 
     /// Whether a body whose length is not known can be told from one that broke off.
@@ -118,19 +162,42 @@ impl Client {
     }
 
     /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
-    pub(crate) async fn head(&mut self, status: StatusCode, headers: HeaderMap) -> Result<(), Gone> {
-        let head = Box::new(self.response_head(status, headers));
-        let patience = self.write_timeout();
-        if !status.is_informational() {
-            let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
+        let is_final = !status.is_informational();
+        if is_final {
+            let timing = field::value(answer::timing(&self.tier, self.received));
+            headers.append(HeaderName::from_static("server-timing"), timing);
+            let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             self.promised = length.and_then(|length| length.parse().ok());
+            if self.is_chunked(status) {
+                headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
-        let written = timeout(patience, self.session.write_response_header(head)).await;
-        if !status.is_informational() {
+        let patience = self.write_timeout();
+        let written = match &mut self.speaks {
+            Speaks::Http1(http1) if is_final => {
+                http1.head(status, &headers, self.tier.draining().is_given());
+                true
+            }
+            Speaks::Http1(http1) => is_done(timeout(patience, http1.inform(status, &headers)).await),
+            Speaks::Session(session) => {
+                let head = Box::new(response_head(status, headers));
+                is_done(timeout(patience, session.write_response_header(head)).await)
+            }
+        };
+        if is_final {
             self.status = Some(status);
             self.first_byte.get_or_insert_with(Instant::now);
         }
-        self.check(written.is_ok_and(|written| written.is_ok()))
+        self.check(written)
+    }
+
+    /// Whether the answer has a body of unknown length that has to be framed.
+    fn is_chunked(&self, status: StatusCode) -> bool {
+        !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            && *self.method() != Method::HEAD
+            && self.promised.is_none()
+            && self.version() == Version::HTTP_11
     }
 
     /// Writes a part of the body.
@@ -139,10 +206,15 @@ impl Client {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
             let sent = self.body_bytes + piece.len() as u64;
-            // Over HTTP/2, the last piece says that it is the last; else an empty frame has to say so behind it.
-            let is_last = self.session.is_http2() && self.promised == Some(sent);
-            let written = timeout(patience, self.session.write_response_body(piece, is_last)).await;
-            self.check(written.is_ok_and(|written| written.is_ok()))?;
+            let written = match &mut self.speaks {
+                Speaks::Http1(http1) => is_done(timeout(patience, http1.body(piece)).await),
+                Speaks::Session(session) => {
+                    // Over HTTP/2, the last piece says that it is the last; else an empty frame has to say so behind it.
+                    let is_last = session.is_http2() && self.promised == Some(sent);
+                    is_done(timeout(patience, session.write_response_body(piece, is_last)).await)
+                }
+            };
+            self.check(written)?;
             self.body_bytes = sent;
         }
         Ok(())
@@ -155,30 +227,40 @@ impl Client {
 
     /// The next part of the request's body.
     pub(crate) async fn request_body(&mut self) -> Result<Option<Bytes>, Gone> {
-        self.session.read_request_body().await.map_err(|_error| Gone)
+        match &mut self.speaks {
+            Speaks::Http1(_) => Ok(None),
+            Speaks::Session(session) => session.read_request_body().await.map_err(|_error| Gone),
+        }
     }
 
     /// Tells an HTTP/1.1 viewer who waits for it to send the request's body.
     pub(crate) async fn continue_(&mut self) -> Result<(), Gone> {
-        self.session.write_continue_response().await.map_err(|_error| Gone)
+        match &mut self.speaks {
+            Speaks::Http1(_) => Ok(()),
+            Speaks::Session(session) => session.write_continue_response().await.map_err(|_error| Gone),
+        }
     }
 
     /// Whether the head of the request announces a body.
     pub(crate) fn has_request_body(&mut self) -> bool {
-        !self.session.is_body_empty()
+        match &mut self.speaks {
+            Speaks::Http1(_) => false,
+            Speaks::Session(session) => !session.is_body_empty(),
+        }
     }
 
     /// Whether the request has a body with anything in it. Over HTTP/2 the head alone does not tell: the end of the
     /// request may come in a frame of its own, with nothing in it. That frame is waited for as long as `patience`.
     pub(crate) async fn brings_body(&mut self, patience: Duration) -> bool {
-        if !self.has_request_body() {
+        let Speaks::Session(session) = &mut self.speaks else { return false };
+        if session.is_body_empty() {
             return false;
         }
-        if !self.session.is_http2() {
+        if !session.is_http2() {
             return true;
         }
         let ends = async {
-            while let Ok(piece) = self.session.read_request_body().await {
+            while let Ok(piece) = session.read_request_body().await {
                 match piece {
                     None => return true,
                     Some(bytes) if bytes.is_empty() => {}
@@ -192,36 +274,35 @@ impl Client {
 
     /// Resolves when the viewer has left. Only for requests whose body has been read or that have none.
     pub(crate) async fn gone(&mut self) {
-        while let Ok(Some(_unexpected)) = self.session.read_body_or_idle(true).await {}
+        match &mut self.speaks {
+            Speaks::Http1(http1) => http1.gone().await,
+            Speaks::Session(session) => {
+                while let Ok(Some(_unexpected)) = session.read_body_or_idle(true).await {}
+            }
+        }
     }
 
     /// Gives the answer up where it stands. Without its last chunk or with bytes missing, HTTP/1.1 shows that by itself.
     /// A stream of HTTP/2 is reset, and with an error: many clients take a mere CANCEL for a good end.
-    pub(crate) async fn abort(mut self) {
-        if self.session.is_http2() {
-            self.session.shutdown().await;
+    pub(crate) async fn abort(self) {
+        match self.speaks {
+            // A head that waits for its body tells what has broken.
+            Speaks::Http1(mut http1) => _ = timeout(farewell::PATIENCE, http1.flush()).await,
+            Speaks::Session(mut session) if session.is_http2() => session.shutdown().await,
+            Speaks::Session(_) => {}
         }
     }
 
-    /// Ends the answer. Gives the connection back where it can be used again.
-    pub(crate) async fn finish(mut self, keep_alive: Option<Duration>) -> Option<ReusableHttpStream> {
+    /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
+    pub(crate) async fn finish(self, keep_alive: bool) -> Option<(Box<Wire>, BytesMut)> {
         if self.cut_off {
             return None;
         }
-        if keep_alive.is_none() {
-            self.session.set_keepalive(None);
+        let patience = self.write_timeout();
+        match self.speaks {
+            Speaks::Http1(http1) => timeout(patience, http1.finish(keep_alive)).await.ok()?,
+            Speaks::Session(session) => finish(session, keep_alive, patience).await,
         }
-        let write_timeout = self.write_timeout();
-        if let ServerSession::H1(session) = &mut self.session
-            && !session.is_body_done()
-        {
-            // Nobody wants the rest of the request.
-            timeout(write_timeout, session.finish_body()).await.ok()?.ok()?;
-            let ServerSession::H1(session) = self.session else { return None };
-            farewell::part(session.into_inner()).await;
-            return None;
-        }
-        timeout(write_timeout, self.session.finish()).await.ok()?.ok().flatten()
     }
 
     fn check(&mut self, well: bool) -> Result<(), Gone> {
@@ -235,20 +316,38 @@ impl Client {
     fn write_timeout(&self) -> Duration {
         self.tier.settings().viewers.write_timeout.get()
     }
+}
 
-    fn response_head(&self, status: StatusCode, mut headers: HeaderMap) -> ResponseHeader {
-        if !status.is_informational() {
-            let timing = field::value(answer::timing(&self.tier, self.received));
-            headers.append(HeaderName::from_static("server-timing"), timing);
-        }
-        let has_body = !status.is_informational()
-            && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            && *self.method() != Method::HEAD;
-        if has_body && !headers.contains_key(header::CONTENT_LENGTH) && self.version() == Version::HTTP_11 {
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let (mut head, ()) = Response::new(()).into_parts();
-        (head.status, head.headers) = (status, headers);
-        head.into()
+/// Ends an answer that pingora's session has sent.
+async fn finish(
+    mut session: ServerSession,
+    keep_alive: bool,
+    patience: Duration,
+) -> Option<(Box<Wire>, BytesMut)> {
+    if !keep_alive {
+        session.set_keepalive(None);
     }
+    if let ServerSession::H1(h1) = &mut session
+        && !h1.is_body_done()
+    {
+        // Nobody wants the rest of the request.
+        timeout(patience, h1.finish_body()).await.ok()?.ok()?;
+        let ServerSession::H1(h1) = session else { return None };
+        farewell::part(h1.into_inner()).await;
+        return None;
+    }
+    let again = timeout(patience, session.finish()).await.ok()?.ok().flatten();
+    let (stream, behind) = again.map(ReusableHttpStream::into_parts)?;
+    Some((Wire::of(stream)?, behind.unwrap_or_default()))
+}
+
+fn response_head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let (mut head, ()) = Response::new(()).into_parts();
+    (head.status, head.headers) = (status, headers);
+    head.into()
+}
+
+/// Whether something was done in time, and well.
+fn is_done<T, E, L>(done: Result<Result<T, E>, L>) -> bool {
+    done.is_ok_and(|done| done.is_ok())
 }

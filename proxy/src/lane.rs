@@ -6,7 +6,6 @@
 //! of the body as they are held. Everything else takes the long way, with the bytes that were read.
 
 mod copies;
-mod date;
 mod head;
 mod outgoing;
 mod plain;

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt as _;
@@ -24,9 +23,10 @@ use tokio::time::{Instant, timeout};
 use crate::acceptor::{Acceptor, Failed};
 use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
-use crate::client::Client;
+use crate::client::{Client, Speaks};
 use crate::farewell;
 use crate::head;
+use crate::http1::Http1;
 use crate::lane::{self, Next};
 use crate::metrics::Held;
 use crate::refusal::Refusal;
@@ -186,18 +186,27 @@ async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
             Ok(Err(refusal)) => return turn_away(tier, wire, peer, &refusal).await,
             Err(_) => return turn_away(tier, wire, peer, &Refusal::Slow).await,
         };
-        let mut session = ServerSession::new_http1(wire);
-        session.set_pipelining_enabled(true);
-        session.set_pipelined_prefix(head);
         // Boxed, so that an idle connection does not hold the room that a request takes, nor a request that is held that of
         // the steps before and after.
-        let Some(session) = Box::pin(read(tier, session, peer)).await else { return };
-        let client = Box::new(Client::new(tier, session, peer));
-        let again = Box::pin(serve(tier, client)).await.map(ReusableHttpStream::into_parts);
-        let Some((stream, bytes)) = again else { return };
-        let Some(same) = Wire::of(stream) else { return };
-        (wire, ahead) = (same, bytes.unwrap_or_default());
+        let speaks = match Http1::begin(wire, head) {
+            Ok(http1) => Speaks::Http1(http1),
+            Err((wire, head)) => match Box::pin(session(tier, wire, head, peer)).await {
+                Some(session) => Speaks::Session(session),
+                None => return,
+            },
+        };
+        let client = Box::new(Client::new(tier, speaks, peer));
+        let Some(again) = Box::pin(serve(tier, client)).await else { return };
+        (wire, ahead) = again;
     }
+}
+
+/// Has pingora read a request that begins with these bytes.
+async fn session(tier: &Shared, wire: Box<Wire>, head: BytesMut, peer: SocketAddr) -> Option<ServerSession> {
+    let mut session = ServerSession::new_http1(wire);
+    session.set_pipelining_enabled(true);
+    session.set_pipelined_prefix(head);
+    read(tier, session, peer).await
 }
 
 /// Reads the head of a request; whoever sends none that can be read is turned away.
@@ -216,7 +225,7 @@ async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Op
 }
 
 /// Answers one request. Gives the connection back where it can be used again.
-async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<ReusableHttpStream> {
+async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Wire>, BytesMut)> {
     let _open = tier.requests().token();
     let account = answered(tier, &mut client).await;
     account.close(tier, &client.served());
@@ -224,9 +233,7 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<ReusableHttpStr
         Box::pin(client.abort()).await;
         return None;
     }
-    let idle_timeout = tier.settings().viewers.idle_timeout;
-    let keep_alive = (!tier.draining().is_given()).then(|| idle_timeout.get());
-    Box::pin(client.finish(keep_alive)).await
+    Box::pin(client.finish(!tier.draining().is_given())).await
 }
 
 /// Answers the request, or cuts the answer off where it stands when the time to drain is over.
@@ -290,7 +297,7 @@ impl HttpServerApp for Http2 {
         }
         // A stream ends with its answer; only HTTP/1.1 gives something back.
         if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, session, self.peer));
+            let client = Box::new(Client::new(&self.tier, Speaks::Session(session), self.peer));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None

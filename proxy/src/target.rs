@@ -21,17 +21,16 @@ pub(crate) struct Target {
 /// as one for the other host.
 pub(crate) fn read(client: &Client) -> Result<Target, Refusal> {
     check_lengths(client)?;
-    let request = client.request();
     let host = || {
-        let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
-        host.or_else(|| request.uri.authority().map(http::uri::Authority::as_str)).map(str::to_owned)
+        let host = client.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+        host.or_else(|| client.authority()).map(str::to_owned)
     };
-    let raw = std::str::from_utf8(request.raw_path()).map_err(|_error| Refusal::Malformed)?;
+    let raw = std::str::from_utf8(client.target()).map_err(|_error| Refusal::Malformed)?;
     // RFC 9112 section 3.2: not even a target that names the host makes up for the field.
-    if request.version == http::Version::HTTP_11 && !request.headers.contains_key(http::header::HOST) {
+    if client.version() == http::Version::HTTP_11 && !client.headers().contains_key(http::header::HOST) {
         return Err(Refusal::NoHost);
     }
-    if request.method == http::Method::CONNECT {
+    if *client.method() == http::Method::CONNECT {
         return Err(Refusal::Method(http::Method::CONNECT));
     }
     match raw.split_once("://") {
@@ -53,8 +52,7 @@ pub(crate) fn read(client: &Client) -> Result<Target, Refusal> {
 /// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is wrong with it
 /// is found when it is read.
 pub(crate) fn is_server(client: &Client) -> bool {
-    let request = client.request();
-    request.method == http::Method::OPTIONS && request.raw_path() == b"*" && read(client).is_ok()
+    *client.method() == http::Method::OPTIONS && client.target() == b"*" && read(client).is_ok()
 }
 
 /// The host by which a site is found: lower case, without port and trailing dot.
@@ -69,6 +67,12 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(host)
     }
+}
+
+/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
+pub(crate) fn is_plain(target: &str) -> bool {
+    target.starts_with('/')
+        && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
 }
 
 /// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser

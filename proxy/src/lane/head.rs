@@ -4,11 +4,10 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use tidegate_upstream::Trouble;
 use tokio::time::Instant;
 
-use super::date;
 use super::ready::Selected;
 use crate::answer::{self, Course};
 use crate::cache_status::CACHE_STATUS;
@@ -16,6 +15,7 @@ use crate::compress;
 use crate::desk;
 use crate::fate::Fate;
 use crate::field;
+use crate::lines::{date, decimal, line};
 use crate::request::Hit;
 use crate::tier::Tier;
 
@@ -72,21 +72,6 @@ fn put(head: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _never = head.write_fmt(text);
 }
 
-/// What `put` would write, without the formatting, which would take longer than all else in a head.
-fn decimal(head: &mut Vec<u8>, number: u64) {
-    let mut digits = [b'0'; 20];
-    let (mut rest, mut first) = (number, digits.len());
-    for (place, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        first = place;
-        if rest == 0 {
-            break;
-        }
-    }
-    head.extend_from_slice(digits.get(first..).unwrap_or_default());
-}
-
 /// The part that is the same for everybody; it ends in the middle of `Cache-Status`, of which this tier's member is the
 /// last.
 fn shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
@@ -124,37 +109,5 @@ fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     rendered.into()
 }
 
-/// A line without its end. Names are written as people write them: there are readers that know no others.
-fn line(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let mut begins = true;
-    for byte in name.as_str().bytes() {
-        to.push(if begins { byte.to_ascii_uppercase() } else { byte });
-        begins = byte == b'-';
-    }
-    to.extend_from_slice(b": ");
-    to.extend_from_slice(value);
-}
-
 /// What is written behind the shared part has no more bytes than this.
 const ROOM: usize = 320;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_written_as_people_write_them() {
-        let mut written = Vec::new();
-        line(&mut written, &header::ACCESS_CONTROL_ALLOW_ORIGIN, b"*");
-        assert_eq!(String::from_utf8(written).unwrap(), "Access-Control-Allow-Origin: *");
-    }
-
-    #[test]
-    fn numbers_are_written_as_they_are_read() {
-        for number in [0, 7, 10, 99, 1_048_576, u64::MAX] {
-            let mut written = Vec::new();
-            decimal(&mut written, number);
-            assert_eq!(String::from_utf8(written).unwrap(), number.to_string());
-        }
-    }
-}

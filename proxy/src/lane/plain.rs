@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::hop;
+use crate::target;
 
 /// A request in which nothing is unusual. All text is borrowed from the bytes that came.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) fn read<T>(
         "HEAD" => Method::HEAD,
         _ => return None,
     };
-    let target = head.path.filter(|target| is_plain_target(target))?;
+    let target = head.path.filter(|target| target::is_plain(target))?;
     if head.version != Some(1) || len as u64 > max {
         return None;
     }
@@ -100,12 +101,6 @@ impl Bearing {
             _ => Self::None,
         }
     }
-}
-
-/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
-fn is_plain_target(target: &str) -> bool {
-    target.starts_with('/')
-        && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
 }
 
 /// Requests with more take the long way.

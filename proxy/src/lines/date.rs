@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Appends `now` as HTTP writes it (RFC 9110 section 5.6.7).
-pub(super) fn append(to: &mut Vec<u8>, now: SystemTime) {
+pub(crate) fn append(to: &mut Vec<u8>, now: SystemTime) {
     let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     WRITTEN.with_borrow_mut(|(written, text)| {
         if *written != Some(second) {

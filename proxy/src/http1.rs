@@ -1,0 +1,263 @@
+//! One request over HTTP/1.1 that brings no body, and its answer, on the connection itself.
+//!
+//! Whatever is no hit and no upload is of this sort: a miss, a request that waits, one that passes. pingora's session,
+//! which takes the others, keeps a buffer per request and sends a head and its body apart. Here a request holds its head
+//! and nothing else, and the head of an answer leaves together with the first bytes of its body; when there are none
+//! yet, it leaves as soon as somebody waits for them ([`Http1::gone`]).
+//!
+//! A request of which anything is unusual is none of these ([`Http1::begin`]).
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, Result};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+
+use crate::desk;
+use crate::field;
+use crate::head::FIELDS_MAX;
+use crate::lines::{date, decimal, line};
+use crate::target::is_plain;
+use crate::wire::Wire;
+
+/// A request, and the connection on which it is answered.
+pub(crate) struct Http1 {
+    wire: Box<Wire>,
+    method: Method,
+    target: Bytes,
+    headers: HeaderMap,
+    /// Whether the connection can be used again, as far as the viewer is concerned.
+    stays: bool,
+    /// What has been written and not sent.
+    unsent: Bytes,
+    body: Body,
+    /// What came behind the request.
+    behind: BytesMut,
+}
+
+/// What of the answer's body is to come, and how its end is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// So many bytes.
+    Left(u64),
+    /// Any number, in chunks.
+    Chunks,
+}
+
+/// The head of a request, read.
+struct Head {
+    method: Method,
+    target: Bytes,
+    headers: HeaderMap,
+    len: usize,
+}
+
+impl Http1 {
+    /// The request with which `bytes` begin; they have been checked (`head.rs`). Gives back both where it is to be read
+    /// by somebody who knows more.
+    pub(crate) fn begin(
+        wire: Box<Wire>,
+        bytes: BytesMut,
+    ) -> std::result::Result<Self, (Box<Wire>, BytesMut)> {
+        let bytes = bytes.freeze();
+        let Some(Head { method, target, headers, len }) = Head::read(&bytes) else {
+            return Err((wire, bytes.into()));
+        };
+        let stays = !field::members_of(&headers, header::CONNECTION)
+            .any(|option| option.eq_ignore_ascii_case("close"));
+        let behind = bytes.slice(len..).into();
+        let (unsent, body) = (Bytes::new(), Body::Left(0));
+        Ok(Self { wire, method, target, headers, stays, unsent, body, behind })
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query as sent.
+    pub(crate) fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Writes an informational head (1xx), which leaves at once.
+    pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
+        let mut head = begun(status, headers.iter());
+        head.extend_from_slice(b"\r\n");
+        self.unsent = head.into();
+        self.flush().await
+    }
+
+    /// Writes the final head. Without a length in `headers`, a body is sent in chunks; `is_last`: the connection ends with
+    /// this answer, whatever the viewer wants.
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
+        self.stays &= !is_last;
+        self.body = Body::of(&self.method, status, headers);
+        // They are this hop's own.
+        let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
+        let mut head = begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        head.extend_from_slice(b"Date: ");
+        date::append(&mut head, desk::now());
+        head.extend_from_slice(if self.stays {
+            b"\r\nConnection: keep-alive\r\n\r\n"
+        } else {
+            b"\r\nConnection: close\r\n\r\n"
+        });
+        self.unsent = head.into();
+    }
+
+    /// Sends a piece of the body, and the head before it. What an answer without a body is given is passed over.
+    pub(crate) async fn body(&mut self, piece: Bytes) -> Result<()> {
+        let (mut before, mut behind) = (Vec::new(), &b""[..]);
+        match &mut self.body {
+            Body::Left(0) => return Ok(()),
+            // The head has promised this many, and whoever reads would take more for the next answer.
+            Body::Left(left) => match left.checked_sub(piece.len() as u64) {
+                Some(less) => *left = less,
+                None => return Err(ErrorKind::InvalidInput.into()),
+            },
+            // A chunk of no bytes would be the last one (RFC 9112 section 7.1).
+            Body::Chunks if piece.is_empty() => return Ok(()),
+            Body::Chunks => {
+                before = format!("{:x}\r\n", piece.len()).into_bytes();
+                behind = b"\r\n";
+            }
+        }
+        let mut out = (&mut self.unsent).chain(&before[..]).chain(piece).chain(behind);
+        self.wire.write_all_buf(&mut out).await?;
+        self.wire.flush().await
+    }
+
+    /// Resolves when the viewer has left. What has been written leaves first: nothing follows it for a while.
+    pub(crate) async fn gone(&mut self) {
+        if self.flush().await.is_ok() {
+            poll_fn(|cx| self.poll_gone(cx)).await;
+        }
+    }
+
+    /// Takes what the viewer sends ahead, as far as there is room for it, and looks for the end behind it.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever waits holds no buffer.
+        let mut room = [MaybeUninit::uninit(); READ];
+        while self.behind.len() < BEHIND_MAX {
+            let mut read = ReadBuf::uninit(&mut room);
+            let result = ready!(Pin::new(&mut *self.wire).poll_read(cx, &mut read));
+            if result.is_err() || read.filled().is_empty() {
+                return Poll::Ready(());
+            }
+            self.behind.extend_from_slice(read.filled());
+        }
+        Poll::Pending
+    }
+
+    /// Sends what has been written, and no more.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        while self.unsent.has_remaining() {
+            // Safe to be given up and begun again: what has been taken is gone from it.
+            if self.wire.write_buf(&mut self.unsent).await? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+        }
+        self.wire.flush().await
+    }
+
+    /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
+    pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Wire>, BytesMut)> {
+        let is_whole = match self.body {
+            Body::Left(left) => left == 0,
+            Body::Chunks => {
+                let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
+                self.wire.write_all_buf(&mut out).await.ok()?;
+                true
+            }
+        };
+        self.flush().await.ok()?;
+        if is_whole && self.stays && keep_alive {
+            return Some((self.wire, self.behind));
+        }
+        // Whoever does not wait for the end has what it came for.
+        let _gone = self.wire.shutdown().await;
+        None
+    }
+}
+
+impl Head {
+    /// `None` where a head is not whole, or is one of those that are left to pingora.
+    fn read(bytes: &Bytes) -> Option<Self> {
+        let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut head = httparse::Request::new(&mut []);
+        let httparse::Status::Complete(len) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
+            return None;
+        };
+        let method = Method::from_bytes(head.method?.as_bytes()).ok()?;
+        let target = head.path.filter(|target| is_plain(target))?;
+        if head.version != Some(1) || method == Method::CONNECT {
+            return None;
+        }
+        let mut headers = HeaderMap::with_capacity(head.headers.len());
+        for field in &*head.headers {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            headers.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?);
+        }
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
+        let is_more = MORE.iter().any(|name| headers.contains_key(name));
+        let target = bytes.slice_ref(target.as_bytes());
+        (has_host && !is_more).then_some(Self { method, target, headers, len })
+    }
+}
+
+impl Body {
+    fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Self {
+        let has_none =
+            *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if has_none {
+            return Self::Left(0);
+        }
+        let length =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.map_or(Self::Chunks, Self::Left)
+    }
+}
+
+impl std::fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http1").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// The lines of a head but for those that every final one has.
+fn begun<'a>(status: StatusCode, fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_ROOM);
+    head.extend_from_slice(b"HTTP/1.1 ");
+    decimal(&mut head, u64::from(status.as_u16()));
+    head.push(b' ');
+    head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        line(&mut head, name, value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head
+}
+
+/// Fields that frame a body, or ask for more than an answer.
+const MORE: [HeaderName; 4] =
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
+
+/// Most heads of answers are shorter.
+const HEAD_ROOM: usize = 1024;
+/// What is read at once of what a viewer sends ahead.
+const READ: usize = 2048;
+/// Bytes that a viewer may send ahead while it waits for an answer. More are left to the socket.
+const BEHIND_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

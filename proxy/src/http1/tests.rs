@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::*;
+
+/// A connection: the wire of the node, and the viewer's end.
+async fn connection() -> (Box<Wire>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    (Box::new(Wire::Plain(stream)), viewer)
+}
+
+async fn begun_with(request: &str) -> (Http1, TcpStream) {
+    let (wire, viewer) = connection().await;
+    (Http1::begin(wire, request.into()).ok().unwrap(), viewer)
+}
+
+/// What the viewer is sent until the connection ends or nothing more comes for a moment.
+async fn sent(viewer: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Ok(read)) = timeout(Duration::from_millis(50), viewer.read_buf(&mut bytes)).await {
+        if read == 0 {
+            break;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+const GET: &str = "GET /a?b=c HTTP/1.1\r\nHost: d\r\nX-Odd: e\r\n\r\n";
+
+#[tokio::test]
+async fn a_request_without_a_body_is_begun_and_any_other_left_to_pingora() {
+    let (http1, _viewer) = begun_with(GET).await;
+    assert_eq!((http1.method(), http1.target()), (&Method::GET, &b"/a?b=c"[..]));
+    assert_eq!(http1.headers(), &fields(&[("host", "d"), ("x-odd", "e")]));
+    for other in [
+        "GET /a HTTP/1.0\r\nHost: d\r\n\r\n",
+        "GET /a HTTP/1.1\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: \r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nHost: d\r\n\r\n",
+        "GET http://d/a HTTP/1.1\r\nHost: d\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: d\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nUpgrade: h2c\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nA b: c\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\n",
+    ] {
+        let (wire, _viewer) = connection().await;
+        let (_wire, bytes) = Http1::begin(wire, other.into()).err().unwrap();
+        assert_eq!(bytes, other, "it is given back as it came");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_framed_by_its_length_by_chunks_or_by_its_head_alone() {
+    let length = fields(&[("content-length", "5"), ("content-type", "a/b")]);
+    for (request, status, headers, end) in [
+        (GET, StatusCode::OK, &length, "keep-alive\r\n\r\nabcde"),
+        (GET, StatusCode::OK, &HeaderMap::new(), "keep-alive\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+        ("HEAD / HTTP/1.1\r\nHost: d\r\n\r\n", StatusCode::OK, &length, "keep-alive\r\n\r\n"),
+        (GET, StatusCode::NOT_MODIFIED, &HeaderMap::new(), "keep-alive\r\n\r\n"),
+        (
+            "GET / HTTP/1.1\r\nHost: d\r\nConnection: x, Close\r\n\r\n",
+            StatusCode::OK,
+            &length,
+            "close\r\n\r\nabcde",
+        ),
+    ] {
+        let (mut http1, mut viewer) = begun_with(request).await;
+        http1.head(status, headers, false);
+        for piece in ["abc", "", "de"] {
+            http1.body(Bytes::from_static(piece.as_bytes())).await.unwrap();
+        }
+        let again = http1.finish(true).await;
+        assert_eq!(again.is_some(), end.starts_with("keep-alive"), "{request}");
+        let sent = sent(&mut viewer).await;
+        assert!(sent.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{sent}");
+        assert_eq!(sent.contains("Content-Type: a/b\r\n"), headers.len() == 2);
+        assert!(sent.contains("\r\nDate: ") && sent.ends_with(&format!("\r\nConnection: {end}")), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_fell_short_or_that_is_to_end_is_not_used_again() {
+    for (given, is_last, keep_alive) in
+        [("abcd", false, true), ("abcde", true, true), ("abcde", false, false)]
+    {
+        let (mut http1, mut viewer) = begun_with(GET).await;
+        http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), is_last);
+        http1.body(Bytes::from_static(given.as_bytes())).await.unwrap();
+        assert!(http1.finish(keep_alive).await.is_none());
+        let sent = sent(&mut viewer).await;
+        assert_eq!(sent.contains("Connection: close"), is_last);
+        assert!(sent.ends_with(given), "{sent}");
+    }
+    let (mut http1, _viewer) = begun_with(GET).await;
+    http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), false);
+    http1.body(Bytes::from_static(b"abcdef")).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_head_leaves_with_the_first_bytes_of_its_body_or_when_they_are_waited_for() {
+    let (mut http1, mut viewer) = begun_with(GET).await;
+    http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), false);
+    assert_eq!(sent(&mut viewer).await, "");
+    {
+        let mut gone = std::pin::pin!(http1.gone());
+        let head = tokio::select! {
+            () = &mut gone => panic!("the viewer is there"),
+            head = sent(&mut viewer) => head,
+        };
+        assert!(head.ends_with("\r\n\r\n"), "{head}");
+    }
+    http1.body(Bytes::from_static(b"abcde")).await.unwrap();
+    assert_eq!(sent(&mut viewer).await, "abcde");
+}
+
+#[tokio::test]
+async fn whoever_waits_notices_that_the_viewer_leaves_and_keeps_what_it_asks_before() {
+    let (mut http1, mut viewer) = begun_with(&format!("{GET}GET /1")).await;
+    viewer.write_all(b" HTTP").await.unwrap();
+    {
+        let mut gone = std::pin::pin!(http1.gone());
+        tokio::select! {
+            () = &mut gone => panic!("the viewer is there"),
+            nothing = sent(&mut viewer) => assert_eq!(nothing, ""),
+        }
+    }
+    assert_eq!(http1.behind, &b"GET /1 HTTP"[..]);
+    drop(viewer);
+    http1.gone().await;
+}
+
+#[tokio::test]
+async fn an_informational_head_leaves_at_once() {
+    let (mut http1, mut viewer) = begun_with(GET).await;
+    http1.inform(StatusCode::EARLY_HINTS, &fields(&[("link", "</a>")])).await.unwrap();
+    assert_eq!(sent(&mut viewer).await, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+}

@@ -1,0 +1,55 @@
+//! How HTTP/1.1 writes a head: its fields, numbers and dates.
+
+pub(crate) mod date;
+
+use http::HeaderName;
+
+/// Appends a field without the end of its line. Names are written as people write them: there are readers that know no
+/// others.
+pub(crate) fn line(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let mut begins = true;
+    for byte in name.as_str().bytes() {
+        to.push(if begins { byte.to_ascii_uppercase() } else { byte });
+        begins = byte == b'-';
+    }
+    to.extend_from_slice(b": ");
+    to.extend_from_slice(value);
+}
+
+/// Appends a number in decimal. Formatting it would take longer than all else in a head.
+pub(crate) fn decimal(to: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let (mut rest, mut first) = (number, digits.len());
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        first = place;
+        if rest == 0 {
+            break;
+        }
+    }
+    to.extend_from_slice(digits.get(first..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_people_write_them() {
+        let mut written = Vec::new();
+        line(&mut written, &header::ACCESS_CONTROL_ALLOW_ORIGIN, b"*");
+        assert_eq!(String::from_utf8(written).unwrap(), "Access-Control-Allow-Origin: *");
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for number in [0, 7, 10, 99, 1_048_576, u64::MAX] {
+            let mut written = Vec::new();
+            decimal(&mut written, number);
+            assert_eq!(String::from_utf8(written).unwrap(), number.to_string());
+        }
+    }
+}
