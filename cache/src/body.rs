@@ -43,7 +43,7 @@ pub struct Body {
 struct Grown {
     pieces: Vec<Piece>,
     len: u64,
-    /// How many pieces at the end are still smaller than [`PIECE`] taken together.
+    /// How many pieces at the end are small and may still be joined by others.
     loose: usize,
     loose_bytes: usize,
     end: Option<Result<(), Broken>>,
@@ -58,6 +58,11 @@ struct Piece {
 /// Small appends are joined into pieces of this size, so that a source that drips costs no more memory than one that
 /// pours.
 const PIECE: usize = 64 * 1024;
+
+/// What is no longer than this is small. It may lie in a buffer that is much larger and lives as long as it does, as a frame of
+/// HTTP/2 lies, which has 16 KiB at most by default. What is longer stays where its source has put it, since to join it
+/// would be to copy every byte once more.
+const SMALL: usize = 16 * 1024;
 
 impl Body {
     pub(crate) fn new(promised: Option<u64>, ledger: Arc<Ledger>) -> Self {
@@ -198,7 +203,7 @@ impl Grown {
     fn push(&mut self, bytes: Bytes) {
         let start = self.len;
         self.len += bytes.len() as u64;
-        if bytes.len() >= PIECE {
+        if bytes.len() > SMALL {
             self.merge_loose();
             self.pieces.push(Piece { start, bytes });
             return;
@@ -312,6 +317,34 @@ mod tests {
         assert_eq!(rest(body.reader(0, None)).await.unwrap(), bytes);
         assert_eq!(rest(body.reader(65_000, Some(66_000))).await.unwrap(), bytes[65_000..66_000]);
         assert!(body.whole().unwrap().len() <= 5, "small appends are joined");
+    }
+
+    #[test]
+    fn small_pieces_do_not_keep_the_buffer_alive_in_which_they_came() {
+        let body = body();
+        let buffers: Vec<Bytes> = (0..100).map(|n| Bytes::from(vec![n; 2 * PIECE])).collect();
+        for buffer in &buffers {
+            body.append(buffer.slice(..SMALL));
+        }
+        body.complete();
+        let held = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        assert_eq!((held, body.whole().unwrap().len()), (0, 100 * SMALL / PIECE));
+    }
+
+    #[test]
+    fn large_pieces_stay_where_they_are() {
+        let body = body();
+        let pieces: Vec<Bytes> =
+            [SMALL + 1, 10, 20, PIECE, SMALL + 1].map(|len| Bytes::from(vec![1; len])).into();
+        for piece in &pieces {
+            body.append(piece.clone());
+        }
+        body.complete();
+        let whole = body.whole().unwrap();
+        assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [SMALL + 1, 30, PIECE, SMALL + 1]);
+        for (kept, appended) in [(0, 0), (2, 3), (3, 4)] {
+            assert_eq!(whole[kept].as_ptr(), pieces[appended].as_ptr());
+        }
     }
 
     #[tokio::test]

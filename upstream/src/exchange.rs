@@ -1,21 +1,20 @@
 //! One request and its answer on a pooled connection.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
-use pingora_http::RequestHeader;
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use tidegate_cache::Head;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::asking::Asking;
 use crate::gate::Passed;
-use crate::source::Source;
+use crate::session::{Rest, Session};
+use crate::source::{Source, Spec};
 use crate::trouble::Trouble;
 
 /// What is asked, of whichever source.
@@ -64,13 +63,23 @@ impl Ask {
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
+
+    /// What the one whom `spec` describes is asked for: the base of its address, and what comes behind it.
+    pub(crate) fn target_at<'a>(&'a self, spec: &'a Spec) -> (&'a str, Cow<'a, str>) {
+        match self.path_and_query.as_str() {
+            // It concerns the server itself (RFC 9110 section 7.1).
+            "*" => ("", Cow::Borrowed("*")),
+            // What is meant for tiers is not for origins.
+            target if spec.is_tier => (spec.address.base(), Cow::Borrowed(target)),
+            target => (spec.address.base(), tidegate_hls::unmarked(target)),
+        }
+    }
 }
 
 /// A request that has been sent; its head is still to come.
 pub struct Exchange {
     stream: Arc<str>,
-    session: HttpSession,
-    peer: HttpPeer,
+    session: Session,
     source: Arc<Source>,
     /// Time for the next head.
     patience: Duration,
@@ -89,19 +98,11 @@ pub type Interim = mpsc::Sender<Head>;
 /// So many informational heads may come before the final one, and no more: each of them starts the deadline anew.
 pub const INTERIM_MAX: usize = 8;
 
-/// What comes behind the head of a request.
-#[derive(Debug, Clone, Copy)]
-enum Rest {
-    Nothing,
-    Body,
-}
-
 /// An answer whose head has arrived and whose body is read as it comes.
 pub struct Reply {
     /// Status and end-to-end header fields as sent.
     pub head: Head,
-    session: Option<HttpSession>,
-    peer: HttpPeer,
+    session: Option<Session>,
     source: Arc<Source>,
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
@@ -111,9 +112,6 @@ pub struct Reply {
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
-
-/// For how long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(55);
 
 impl Exchange {
     /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
@@ -133,30 +131,12 @@ impl Exchange {
     }
 
     async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, Trouble> {
-        let peer = source.peer().await?;
-        let (mut session, reused) = source.connector().get_http_session(&peer).await.map_err(|error| {
-            source.leave(&peer);
-            Trouble::of(&error, true)
-        })?;
-        if source.spec().options.http2 && matches!(session, HttpSession::H1(_)) {
-            // It has chosen HTTP/1.1 in the handshake: from now on its idle connections are looked for there.
-            source.connector().prefer_h1(&peer);
-        }
-        let deadlines = source.spec().options.deadlines;
+        let deadlines = &source.spec().options.deadlines;
         let patience = ask.patience.unwrap_or(deadlines.first_byte);
-        session.set_read_timeout(Some(patience));
-        session.set_write_timeout(Some(deadlines.stall));
-        let head = request_head(source, ask, matches!(session, HttpSession::H2(_)))?;
-        let written = match (&mut session, rest) {
-            // An HTTP/2 request without a body says so in its head. An empty frame behind it looks like a body.
-            (HttpSession::H2(http2), Rest::Nothing) => http2.write_request_header(Box::new(head), true),
-            (session, _) => session.write_request_header(Box::new(head)).await,
-        };
-        written.map_err(|error| Trouble::of(&error, true))?;
+        let (session, reused) = Session::begin(source, ask, rest, patience).await?;
         Ok(Self {
             stream: Arc::clone(&ask.stream),
             session,
-            peer,
             source: Arc::clone(source),
             patience,
             reused,
@@ -168,18 +148,18 @@ impl Exchange {
 
     /// Sends a piece of the request's body; `end` with the last one.
     pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
-        self.session.write_request_body(bytes, end).await.map_err(|error| Trouble::of(&error, true))
+        self.session.write(bytes, end).await
     }
 
     /// Ends the request.
     pub async fn finish(&mut self) -> Result<(), Trouble> {
-        self.session.finish_request_body().await.map_err(|error| Trouble::of(&error, true))
+        self.session.finish().await
     }
 
     /// Waits for the next head to be given on: the final one, or an informational one (1xx) before it.
     pub async fn head(&mut self) -> Result<Head, Trouble> {
         loop {
-            let head = self.next_head().await?;
+            let head = self.session.head().await?;
             if !head.status.is_informational() {
                 return Ok(head);
             }
@@ -195,18 +175,8 @@ impl Exchange {
         }
     }
 
-    async fn next_head(&mut self) -> Result<Head, Trouble> {
-        match timeout(self.patience, self.session.read_response_header()).await {
-            Ok(read) => read.map_err(|error| Trouble::of(&error, true))?,
-            Err(_) => return Err(Trouble::FirstByteTimeout),
-        }
-        let head = self.session.response_header().ok_or(Trouble::Protocol)?;
-        Ok(Head { status: head.status, headers: head.headers.clone() })
-    }
-
     /// Goes over to the body that follows `head`.
-    pub fn reply(mut self, head: Head, asking: Asking) -> Reply {
-        self.session.set_read_timeout(Some(self.source.spec().options.deadlines.stall));
+    pub fn reply(self, head: Head, asking: Asking) -> Reply {
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(trouble) => self.source.went_badly(trouble),
             Blame::Told(trouble) => self.source.tells_of(trouble, &self.stream),
@@ -216,7 +186,6 @@ impl Exchange {
         Reply {
             head,
             session: Some(self.session),
-            peer: self.peer,
             source: self.source,
             put_back: None,
             asking,
@@ -237,11 +206,11 @@ impl Exchange {
     /// Wants nothing of the body. A short one is read, so that the connection can be used again.
     pub(crate) async fn end(mut self, max: u64) {
         let mut left = max;
-        while let Ok(Some(bytes)) = self.session.read_response_body().await {
+        while let Ok(Some(bytes)) = self.session.next().await {
             let Some(rest) = left.checked_sub(bytes.len() as u64) else { return };
             left = rest;
         }
-        release(self.session, &self.source, &self.peer).await;
+        self.session.release(&self.source);
     }
 }
 
@@ -280,14 +249,6 @@ impl Blame {
 /// Whether this is the answer of a tier that tells of somebody behind it (RFC 9209).
 pub(crate) fn tells_of_others(source: &Source, head: &Head) -> bool {
     source.spec().is_tier && head.headers.contains_key("proxy-status")
-}
-
-/// Gives a connection back on which an answer has come to its end.
-async fn release(mut session: HttpSession, source: &Source, peer: &HttpPeer) {
-    if let HttpSession::H1(h1) = &mut session {
-        h1.respect_keepalive();
-    }
-    source.connector().release_http_session(session, peer, Some(IDLE)).await;
 }
 
 impl Reply {
@@ -376,14 +337,14 @@ impl Reply {
             return Ok(Some(bytes));
         }
         let Some(session) = &mut self.session else { return Ok(None) };
-        match session.read_response_body().await {
+        match session.next().await {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => {
                 self.asking.answered(self.head.status);
-                self.release().await;
+                self.release();
                 Ok(None)
             }
-            Err(error) => Err(self.breaks(Trouble::of(&error, false))),
+            Err(trouble) => Err(self.breaks(trouble)),
         }
     }
 
@@ -419,12 +380,12 @@ impl Reply {
         Ok(all.freeze())
     }
 
-    async fn release(&mut self) {
+    fn release(&mut self) {
         if !self.head.status.is_server_error() {
             self.source.went_well();
         }
         if let Some(session) = self.session.take() {
-            release(session, &self.source, &self.peer).await;
+            session.release(&self.source);
         }
         self.passed = None;
     }
@@ -443,42 +404,4 @@ impl std::fmt::Debug for Reply {
             .field("head", &self.head)
             .finish_non_exhaustive()
     }
-}
-
-fn request_head(source: &Source, ask: &Ask, http2: bool) -> Result<RequestHeader, Trouble> {
-    let spec = source.spec();
-    let path = match ask.path_and_query.as_str() {
-        // It concerns the server itself (RFC 9110 section 7.1).
-        "*" => "*".to_owned(),
-        // What is meant for tiers is not for origins.
-        target if spec.is_tier => format!("{}{target}", spec.address.base()),
-        target => format!("{}{}", spec.address.base(), tidegate_hls::unmarked(target)),
-    };
-    let authority = spec.host.as_deref().unwrap_or(&ask.host);
-    let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
-        .map_err(|error| Trouble::of(&error, true))?;
-    if http2 {
-        let scheme = if spec.address.is_tls() { "https" } else { "http" };
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
-        head.set_uri(uri.map_err(|_error| Trouble::Unusable("its address makes no URI"))?);
-        head.set_version(http::Version::HTTP_2);
-    } else {
-        let host = HeaderValue::from_str(authority)
-            .map_err(|_error| Trouble::Unusable("its host makes no header"))?;
-        head.insert_header(header::HOST, host).map_err(|error| Trouble::of(&error, true))?;
-    }
-    for (name, value) in &ask.headers {
-        // Chunks are how HTTP/1.1 frames a body of unknown length; HTTP/2 has frames of its own.
-        if http2 && name == header::TRANSFER_ENCODING {
-            continue;
-        }
-        head.append_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
-    }
-    if ask.is_aside && spec.is_tier {
-        head.insert_header(ASIDE.clone(), "?1").map_err(|error| Trouble::of(&error, true))?;
-    }
-    for (name, value) in &spec.headers {
-        head.insert_header(name.clone(), value.clone()).map_err(|error| Trouble::of(&error, true))?;
-    }
-    Ok(head)
 }

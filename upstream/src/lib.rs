@@ -11,7 +11,8 @@
 //! What the answers mean is not decided here: a [`Desk`] rules on each head (store, collect first, pass) and is told
 //! of every event that is worth counting.
 //!
-//! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection).
+//! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection), then `http1.rs` (what
+//! goes over that connection).
 
 pub mod address;
 pub mod asking;
@@ -20,12 +21,16 @@ pub mod budget;
 pub mod dns;
 pub mod exchange;
 pub mod fetch;
+#[cfg(test)]
+mod fixture;
 pub mod gate;
 pub mod geo;
 pub mod geography;
 pub mod hash;
 pub mod health;
 mod hedge;
+mod http1;
+mod http2;
 pub mod latency;
 pub mod line;
 pub mod pace;
@@ -37,6 +42,7 @@ mod pump;
 pub mod regions;
 mod rescue;
 mod resolve;
+mod session;
 pub mod source;
 mod told;
 mod trials;

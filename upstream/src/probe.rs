@@ -88,7 +88,7 @@ async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, T
 }
 
 async fn connect(source: &Source) -> Result<Option<Duration>, Trouble> {
-    let address = source.socket_address().await?;
+    let address = source.address().await?;
     let began = Instant::now();
     match TcpStream::connect(address).await {
         Ok(_closed_at_once) => Ok(Some(began.elapsed())),

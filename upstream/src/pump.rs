@@ -19,7 +19,7 @@ pub(crate) async fn pump(
     job: &Job,
     mut filling: Filling,
     mut reply: Reply,
-    mut rescue: Rescue,
+    mut rescue: Rescue<'_>,
 ) {
     let mut meter = rescue.meter(&reply);
     loop {
@@ -97,7 +97,7 @@ async fn go_on(
     desk: &Arc<impl Desk + 'static>,
     ask: &Ask,
     filling: &Filling,
-    rescue: &mut Rescue,
+    rescue: &mut Rescue<'_>,
     reply: &mut Reply,
     trouble: Trouble,
 ) -> bool {

@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::asking::Asking;
-use crate::budget::Budget;
 use crate::exchange::{Ask, Reply, content_range};
 use crate::fetch::{Desk, Job};
 use crate::line::Line;
@@ -20,12 +19,14 @@ use crate::trouble::Trouble;
 
 /// What the rest of a body must agree with, and who may still be asked for it.
 #[derive(Debug)]
-pub(crate) struct Rescue {
-    ask: Ask,
+pub(crate) struct Rescue<'a> {
+    job: &'a Job,
     original: Original,
-    candidates: Vec<Arc<Source>>,
+    /// The name of the one that answered.
+    answered: Arc<str>,
+    /// How many candidates had had their turn by then.
+    passed: usize,
     tries_left: usize,
-    budget: Arc<Budget>,
 }
 
 /// How the object that is being given out names itself.
@@ -36,28 +37,32 @@ struct Original {
     length: Option<u64>,
 }
 
-impl Rescue {
+impl<'a> Rescue<'a> {
     /// For a fill that has asked along `line`, and was given `reply` by the last one.
-    pub(crate) fn of(job: &Job, reply: &Reply, line: &Line<'_>) -> Self {
+    pub(crate) fn of(job: &'a Job, reply: &Reply, line: &Line<'_>) -> Self {
         let headers = &reply.head.headers;
-        // First those that were not asked yet. The one that broke may have recovered; it is asked last.
-        let all = job.candidates.iter();
-        let turned = all.clone().cycle().skip(line.passed()).take(all.len()).map(Arc::clone);
-        let (mut candidates, itself): (Vec<_>, Vec<_>) =
-            turned.partition(|source| source.name() != reply.source().name());
-        candidates.extend(itself);
         Self {
-            ask: job.ask.clone(),
+            job,
             original: Original {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
                 // The length of a piece is not the object's.
                 length: reply.promised().filter(|_| job.ask.span.is_none()),
             },
-            candidates,
+            answered: Arc::clone(reply.source().name()),
+            passed: line.passed(),
             tries_left: job.tries_max.saturating_sub(line.asked()),
-            budget: Arc::clone(&job.budget),
         }
+    }
+
+    /// First those that were not asked yet. The one that broke may have recovered; it is asked last.
+    fn candidates(&self) -> Vec<Arc<Source>> {
+        let all = self.job.candidates.iter();
+        let turned = all.clone().cycle().skip(self.passed).take(all.len()).map(Arc::clone);
+        let (mut candidates, itself): (Vec<_>, Vec<_>) =
+            turned.partition(|source| *source.name() != self.answered);
+        candidates.extend(itself);
+        candidates
     }
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
@@ -66,6 +71,7 @@ impl Rescue {
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
         let has_another = self
+            .job
             .candidates
             .iter()
             .any(|other| other.name() != reply.source().name() && other.state().is_in());
@@ -75,7 +81,7 @@ impl Rescue {
     /// Finds a source that goes on from byte `from`.
     pub(crate) async fn go_on(&mut self, desk: &Arc<impl Desk + 'static>, from: u64) -> Option<Reply> {
         let condition = self.original.condition()?;
-        let mut ask = self.ask.clone();
+        let mut ask = self.job.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
             ask.headers.remove(conditional);
         }
@@ -89,7 +95,8 @@ impl Rescue {
         ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
-        let mut line = Line::behind(&self.candidates, self.tries_left, &self.budget, &ask.stream);
+        let candidates = self.candidates();
+        let mut line = Line::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
         let mut found = None;
         while found.is_none()
             && let Some(source) = line.next(&**desk)

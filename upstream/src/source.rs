@@ -1,19 +1,20 @@
 //! One server that can be asked: its connections, its limits, how it fares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
 use parking_lot::Mutex;
-use pingora_core::connectors::http::Connector;
-use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::dns::{Dns, Member};
 use crate::gate::{Gate, Limits, Passed};
 use crate::health::{Change, Health, Rules, State, Tally};
+use crate::http1::idle::Key;
 use crate::latency::Latency;
 use crate::pace::Pace;
 use crate::peers::Peers;
@@ -118,6 +119,8 @@ const HEDGE_UNKNOWN: Duration = Duration::from_secs(1);
 pub struct Source {
     name: Arc<str>,
     spec: Spec,
+    /// The name that its certificate must have, where there is TLS.
+    tls_name: Option<Arc<str>>,
     resolver: Resolver,
     gate: Gate,
     health: Mutex<Health>,
@@ -187,8 +190,10 @@ pub struct Report {
 impl Source {
     pub(crate) fn new(spec: Spec, peers: &Arc<Peers>) -> Arc<Self> {
         let now = Instant::now();
+        let tls_name = || spec.options.trust.server_name().unwrap_or_else(|| spec.address.host());
         let source = Arc::new(Self {
             name: spec.address.to_string().into(),
+            tls_name: spec.address.is_tls().then(|| tls_name().into()),
             resolver: Resolver::new(&spec.address, &spec.options.dns),
             gate: Gate::new(spec.options.limits),
             health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
@@ -273,8 +278,8 @@ impl Source {
         self.health.lock().state().2
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        self.spec.options.trust.connector()
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.spec.options.trust
     }
 
     /// Waits for a place among its requests, which is taken until what is returned goes. `is_held`: the request is one that
@@ -434,17 +439,25 @@ impl Source {
     }
 
     /// Nobody could be reached there: where its name has other addresses, the next one is used from now on.
-    pub(crate) fn leave(&self, peer: &HttpPeer) {
-        if let Some(address) = peer.address().as_inet() {
-            self.resolver.leave(*address);
-        }
+    pub(crate) fn leave(&self, address: SocketAddr) {
+        self.resolver.leave(address);
     }
 
-    pub(crate) async fn peer(&self) -> Result<HttpPeer, Trouble> {
-        let (address, options) = (&self.spec.address, &self.spec.options);
-        let resolved = self.resolver.address(options.deadlines.connect).await?;
-        let server_name = options.trust.server_name().unwrap_or_else(|| address.host()).to_owned();
-        let mut peer = HttpPeer::new(resolved, address.is_tls(), server_name);
+    /// Where it is.
+    pub(crate) async fn address(&self) -> Result<SocketAddr, Trouble> {
+        self.resolver.address(self.spec.options.deadlines.connect).await
+    }
+
+    /// What its connections are known by.
+    pub(crate) fn key(&self, address: SocketAddr) -> Key {
+        Key { address, name: self.tls_name.clone() }
+    }
+
+    /// What pingora must know in order to connect.
+    pub(crate) fn peer(&self, address: SocketAddr) -> HttpPeer {
+        let options = &self.spec.options;
+        let name = self.tls_name.as_deref().unwrap_or_default().to_owned();
+        let mut peer = HttpPeer::new(address, self.spec.address.is_tls(), name);
         peer.options.connection_timeout = Some(options.deadlines.connect);
         peer.options.total_connection_timeout = Some(options.deadlines.connect);
         peer.options.max_h2_streams = options.streams_max;
@@ -457,12 +470,7 @@ impl Source {
             peer.options.h2_connection_window_size =
                 Some(STREAM_WINDOW.saturating_mul(streams).min(WINDOW_MAX));
         }
-        Ok(peer)
-    }
-
-    /// Where it is, for a probe that only connects.
-    pub(crate) async fn socket_address(&self) -> Result<std::net::SocketAddr, Trouble> {
-        self.resolver.address(self.spec.options.deadlines.connect).await
+        peer
     }
 }
 

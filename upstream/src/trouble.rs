@@ -1,5 +1,7 @@
 //! What can go wrong with a source, and how it is told.
 
+use std::{fmt, io};
+
 use http::StatusCode;
 use pingora_core::{Error, ErrorType};
 
@@ -139,12 +141,23 @@ impl Trouble {
     }
 
     /// What TLS says is wrong. On the way here the error has become a text, in the words of rustls.
-    fn of_tls(error: &Error) -> Option<Self> {
+    fn of_tls(error: &impl fmt::Display) -> Option<Self> {
         let told = error.to_string();
         if told.contains("invalid peer certificate") {
             Some(Self::Certificate)
         } else {
             told.contains("received fatal alert").then_some(Self::Alert)
+        }
+    }
+}
+
+/// What breaks a connection that is in use.
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        // As above: an alert may come in place of the answer.
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::Other => Self::of_tls(&error).unwrap_or(Self::Closed),
+            _ => Self::Closed,
         }
     }
 }

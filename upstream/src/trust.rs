@@ -5,12 +5,14 @@
 //! and would be lost if each connection brought its own. A source that is added while the node serves needs no file.
 
 use std::fmt;
+use std::sync::Arc;
 
 use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::Connector;
+use pingora_core::connectors::http::v2::Connector;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
+use crate::http1::idle::Idle;
 use crate::pem::{self, BadFile};
 
 /// Whom to trust, and what to show: `[upstream.tls]`. Certificates are always verified; there is no way around it.
@@ -44,7 +46,10 @@ pub enum Distrust {
 
 /// What is trusted, and the connections that rely on it.
 pub struct Trust {
+    /// It makes connections with TLS, and keeps those that speak HTTP/2.
     connector: Connector,
+    /// Those that speak HTTP/1.1.
+    idle: Arc<Idle>,
     server_name: Option<String>,
 }
 
@@ -99,7 +104,9 @@ impl Trust {
         options.ca_file.clone_from(&config.ca);
         options.cert_key_file = config.certificate.clone().zip(config.key.clone());
         // It reads the files once more, and panics where they have gone since.
-        Ok(Self { connector: Connector::new(Some(options)), server_name: config.server_name.clone() })
+        let connector = Connector::new(Some(options));
+        let idle = Idle::new(idle_connections_max);
+        Ok(Self { connector, idle, server_name: config.server_name.clone() })
     }
 
     /// The name to ask for and to verify, where it is not the host of the address.
@@ -109,6 +116,10 @@ impl Trust {
 
     pub(crate) fn connector(&self) -> &Connector {
         &self.connector
+    }
+
+    pub(crate) fn idle(&self) -> &Arc<Idle> {
+        &self.idle
     }
 }
 

@@ -1,71 +1,28 @@
-use http::{HeaderMap, Method};
 use tidegate_cache::{Failure, Head, Lifetimes, Object};
 
 use super::*;
 use crate::address::Address;
-use crate::dns::Dns;
-use crate::exchange::Ask;
 use crate::fetch::{Inspection, Ruling};
-use crate::gate::Limits;
-use crate::health::Rules;
+use crate::fixture::{SECOND, ask, spec};
 use crate::peers::Peers;
-use crate::source::{Deadlines, Options, Spec};
-use crate::trust::{Config, Trust};
+use crate::source::Spec;
 use bytes::Bytes;
 use std::time::Duration;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Sources of one pool, of which nothing is known.
 fn sources(count: u16) -> Vec<Arc<Source>> {
     let peers = Arc::new(Peers::new(None));
-    let trust = Arc::new(Trust::load(&Config::default(), 1).unwrap());
-    let options = Options {
-        dns: Dns::system(),
-        trust,
-        deadlines: Deadlines { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
-        http2: false,
-        streams_max: 1,
-        limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },
-        hedge_after: None,
-        rules: Rules {
-            failures: 1,
-            excess: 1.0,
-            out_for: SECOND * 100,
-            out_max: SECOND * 100,
-            ejected_max: 1.0,
-            settle: Duration::ZERO,
-            rise: 1,
-            fall: 1,
-        },
-        probe: None,
-    };
-    let spec = |port| Spec {
-        address: Address::literal("127.0.0.1", port),
-        host: None,
-        headers: HeaderMap::new(),
-        weight: 1,
-        group: 0,
-        region: None,
-        is_tier: true,
-        options: options.clone(),
-    };
-    (1..=count).map(|port| Source::new(spec(port), &peers)).collect()
+    let spec = spec(1);
+    (1..=count)
+        .map(|port| {
+            Source::new(Spec { address: Address::literal("127.0.0.1", port), ..spec.clone() }, &peers)
+        })
+        .collect()
 }
 
 fn job(candidates: &[Arc<Source>], stream: &str) -> Job {
     Job {
-        ask: Ask {
-            stream: stream.into(),
-            method: Method::GET,
-            path_and_query: String::from("/"),
-            host: String::new(),
-            headers: HeaderMap::new(),
-            span: None,
-            patience: None,
-            overdue: None,
-            is_aside: false,
-        },
+        ask: ask(stream),
         candidates: candidates.to_vec(),
         budget: Arc::new(Budget::new(1.0, 100.0)),
         tries_max: 9,

@@ -1,0 +1,64 @@
+//! What tests of this crate ask, and of whom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+
+use crate::address::Address;
+use crate::dns::Dns;
+use crate::exchange::Ask;
+use crate::gate::Limits;
+use crate::health::Rules;
+use crate::source::{Deadlines, Options, Spec};
+use crate::trust::{Config, Trust};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// A tier at this machine that is spoken to in HTTP/1.1, and is given a second for everything.
+pub(crate) fn spec(port: u16) -> Spec {
+    let options = Options {
+        dns: Dns::system(),
+        trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
+        deadlines: Deadlines { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
+        http2: false,
+        streams_max: 1,
+        limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },
+        hedge_after: None,
+        rules: Rules {
+            failures: 1,
+            excess: 1.0,
+            out_for: SECOND * 100,
+            out_max: SECOND * 100,
+            ejected_max: 1.0,
+            settle: Duration::ZERO,
+            rise: 1,
+            fall: 1,
+        },
+        probe: None,
+    };
+    Spec {
+        address: Address::literal("127.0.0.1", port),
+        host: None,
+        headers: HeaderMap::new(),
+        weight: 1,
+        group: 0,
+        region: None,
+        is_tier: true,
+        options,
+    }
+}
+
+pub(crate) fn ask(stream: &str) -> Ask {
+    Ask {
+        stream: stream.into(),
+        method: Method::GET,
+        path_and_query: String::from("/"),
+        host: String::from("live.example"),
+        headers: HeaderMap::new(),
+        span: None,
+        patience: None,
+        overdue: None,
+        is_aside: false,
+    }
+}

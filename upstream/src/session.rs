@@ -1,0 +1,111 @@
+//! The protocol in which a source is spoken to: HTTP/1.1 by a client of our own (`http1.rs`), HTTP/2 by pingora's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::Head;
+
+use crate::exchange::Ask;
+use crate::http1::{Connection, Wire};
+use crate::http2::{Dialled, Stream};
+use crate::source::Source;
+use crate::trouble::Trouble;
+
+/// What comes behind the head of a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rest {
+    Nothing,
+    Body,
+}
+
+/// A request on its way, and its answer. Boxed, because it is handed on many times.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Http1(Box<Connection>),
+    Http2(Box<Stream>),
+}
+
+impl Session {
+    /// Sends the head of `ask`; tells whether the connection had been used before. The head of the answer may take as long
+    /// as `patience`.
+    pub(crate) async fn begin(
+        source: &Arc<Source>,
+        ask: &Ask,
+        rest: Rest,
+        patience: Duration,
+    ) -> Result<(Self, bool), Trouble> {
+        let spec = source.spec();
+        let address = source.address().await?;
+        let key = source.key(address);
+        // A source without TLS is spoken to in the protocol that it has by the configuration.
+        let may_be_idle = !spec.options.http2 || spec.address.is_tls();
+        if may_be_idle && let Some(wire) = source.trust().idle().take(&key) {
+            return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
+        }
+        let left = |trouble| {
+            source.leave(address);
+            trouble
+        };
+        let wire = if spec.options.http2 {
+            // Boxed, because most sources are spoken to in HTTP/1.1.
+            match Box::pin(Stream::dial(source, address)).await.map_err(left)? {
+                Dialled::Http1(wire) => wire,
+                Dialled::Http2(mut stream, reused) => {
+                    stream.ask(source, ask, rest, patience)?;
+                    return Ok((Self::Http2(stream), reused));
+                }
+            }
+        } else if spec.address.is_tls() {
+            let peer = source.peer(address);
+            let connected = Box::pin(source.trust().connector().transport().new_stream(&peer)).await;
+            connected.map(Wire::Secured).map_err(|error| left(Trouble::of(&error, true)))?
+        } else {
+            Wire::plain(address, spec.options.deadlines.connect).await.map_err(left)?
+        };
+        Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), false))
+    }
+
+    /// Sends a piece of the request's body; `end` with the last one.
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
+        match self {
+            Self::Http1(connection) => {
+                connection.write(bytes).await?;
+                if end { connection.finish().await } else { Ok(()) }
+            }
+            Self::Http2(stream) => stream.write(bytes, end).await,
+        }
+    }
+
+    /// Ends the request.
+    pub(crate) async fn finish(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Http1(connection) => connection.finish().await,
+            Self::Http2(stream) => stream.finish(),
+        }
+    }
+
+    /// Waits for the next head: the final one, or an informational one before it.
+    pub(crate) async fn head(&mut self) -> Result<Head, Trouble> {
+        match self {
+            Self::Http1(connection) => connection.head().await,
+            Self::Http2(stream) => stream.head().await,
+        }
+    }
+
+    /// The next bytes of the answer's body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        match self {
+            Self::Http1(connection) => connection.next().await,
+            Self::Http2(stream) => stream.next().await,
+        }
+    }
+
+    /// Gives the connection back.
+    pub(crate) fn release(self, source: &Source) {
+        match self {
+            Self::Http1(connection) => connection.release(source.trust().idle()),
+            Self::Http2(stream) => stream.release(source),
+        }
+    }
+}
