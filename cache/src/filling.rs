@@ -62,6 +62,35 @@ impl Filling {
         promised: Option<u64>,
         source: Arc<str>,
     ) -> Result<(), Refused> {
+        self.give_out(head, lifetimes, variant, promised, source)?;
+        self.charge();
+        Ok(())
+    }
+
+    /// The same for an object of `len` bytes that are all there: [`Filling::complete_with`] follows at once and charges the
+    /// cache for it, so that it need not be charged before.
+    ///
+    /// # Errors
+    /// When the object is too large or there is no room for it; nothing has been given out then.
+    pub fn publish_whole(
+        &mut self,
+        head: Head,
+        lifetimes: Lifetimes,
+        variant: Option<Variant>,
+        len: u64,
+        source: Arc<str>,
+    ) -> Result<(), Refused> {
+        self.give_out(head, lifetimes, variant, Some(len), source)
+    }
+
+    fn give_out(
+        &mut self,
+        head: Head,
+        lifetimes: Lifetimes,
+        variant: Option<Variant>,
+        promised: Option<u64>,
+        source: Arc<str>,
+    ) -> Result<(), Refused> {
         self.reserve(promised.unwrap_or_default())?;
         if let Some(first) = &self.object {
             // Its readers have another source's head.
@@ -72,7 +101,6 @@ impl Filling {
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, source) });
         self.object = Some(Arc::clone(&object));
         self.fill.settle(Answer::Object(object));
-        self.charge();
         Ok(())
     }
 

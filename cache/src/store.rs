@@ -84,6 +84,11 @@ type Shard = HashMap<Key, Arc<Slot>, ahash::RandomState>;
 
 const SHARDS: usize = 16;
 
+/// What weighs no more, and no more than this share of all, waits to be booked until moka has 64 of them: together they
+/// are beyond the budget by a sixty-fourth of it at most.
+const SMALL: u64 = 64 * 1024;
+const SMALL_SHARE: u64 = 4096;
+
 /// How often a look-up may start over because a slot moved under it.
 const LOOKUPS_MAX: usize = 16;
 
@@ -330,9 +335,10 @@ impl Inner {
         self.filling_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Puts the slot into moka under its present weight and lets moka make room at once.
+    /// Puts the slot into moka under its present weight and lets moka make room: at once for what is large, and for what is
+    /// small when some of it has come together, which moka sees to by itself.
     pub(crate) fn hold(&self, slot: &Arc<Slot>) {
-        {
+        let weight = {
             // Weighing and putting are one step, so that the last weight is the one that counts.
             let shard = self.shard(&slot.key).lock();
             if self.other(&shard, slot).is_some() {
@@ -344,8 +350,11 @@ impl Inner {
             } else {
                 self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
             }
+            u64::from(weight)
+        };
+        if weight > SMALL.min(self.limits.bytes / SMALL_SHARE) {
+            self.slots.run_pending_tasks();
         }
-        self.slots.run_pending_tasks();
     }
 
     /// Takes the slot that stands for the key out of moka; the shard is locked. A new weight that moka has not booked

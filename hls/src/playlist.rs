@@ -35,6 +35,7 @@ impl Playlist {
         while let Some((number, line)) = lines.next_line()? {
             match line {
                 Line::Define(define) => variables.define(&define),
+                Line::Inf(seconds) => media.duration(seconds, number)?,
                 Line::Media(tag) => media.tag(&tag, number, &mut variables)?,
                 Line::Multivariant(tag) => multivariant.tag(&tag, number, &mut variables),
                 Line::Uri(uri) if multivariant.awaits_uri() => multivariant.uri(&uri, &mut variables),

@@ -363,7 +363,7 @@ async fn collect(
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
-            let published = filling.publish(head, lifetimes, variant, Some(len), Arc::clone(source.name()));
+            let published = filling.publish_whole(head, lifetimes, variant, len, Arc::clone(source.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
                 Err(_no_room) => refuse(reply, Trouble::Unusable("there is no room for it")),

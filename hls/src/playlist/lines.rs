@@ -1,11 +1,13 @@
 //! The lines of a playlist that matter here, with their numbers.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use quick_m3u8::HlsLine;
 use quick_m3u8::config::{ParsingOptions, ParsingOptionsBuilder};
+use quick_m3u8::custom_parsing::line::parse_with_custom;
 use quick_m3u8::tag::hls::{Define, Tag, TagName};
 use quick_m3u8::tag::{KnownTag, NoCustomTag, UnknownTag};
-use quick_m3u8::{HlsLine, Reader};
 
 use super::PlaylistError;
 
@@ -17,13 +19,16 @@ pub(super) enum Line<'a> {
     Multivariant(Tag<'a>),
     /// EXT-X-DEFINE, which stands in both.
     Define(Define<'a>),
+    /// EXTINF: the duration of the next segment, in seconds.
+    Inf(f64),
     /// The URI of a segment or of a variant.
     Uri(Cow<'a, str>),
 }
 
 /// Reads a playlist line by line. Comments, blank lines and tags that do not matter are passed over unparsed.
 pub(super) struct Lines<'a> {
-    reader: Reader<&'a str, NoCustomTag>,
+    /// What has not been read; empty at the end.
+    rest: &'a str,
     number: usize,
 }
 
@@ -42,19 +47,25 @@ impl<'a> Lines<'a> {
         if first.trim_end() != "#EXTM3U" {
             return Err(PlaylistError::NotAPlaylist);
         }
-        Ok(Self { reader: Reader::from_str(text, tags()), number: 0 })
+        Ok(Self { rest: text, number: 0 })
     }
 
     /// The next line that matters, with its number.
     pub(super) fn next_line(&mut self) -> Result<Option<(usize, Line<'a>)>, PlaylistError> {
         loop {
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
             self.number += 1;
             let line = self.number;
-            let read = self.reader.read_line();
-            let Some(read) = read.map_err(|e| PlaylistError::BadLine { line, source: e.error })? else {
-                return Ok(None);
-            };
-            match read {
+            if let Some((common, rest)) = common(self.rest) {
+                self.rest = rest;
+                return Ok(Some((line, common)));
+            }
+            let read = parse_with_custom::<NoCustomTag>(self.rest, &TAGS)
+                .map_err(|e| PlaylistError::BadLine { line, source: e.error })?;
+            self.rest = read.remaining.unwrap_or_default();
+            match read.parsed {
                 HlsLine::Uri(uri) if uri.trim().is_empty() => {}
                 HlsLine::Uri(uri) => return Ok(Some((line, Line::Uri(uri)))),
                 HlsLine::KnownTag(KnownTag::Hls(tag)) => return Ok(Some((line, sort(tag)))),
@@ -63,6 +74,23 @@ impl<'a> Lines<'a> {
             }
         }
     }
+}
+
+/// The two sorts of lines of which a media playlist has most, and what follows: they are read here as quick-m3u8 reads
+/// them, which would make a value of each that is much larger than the line, and move it about.
+fn common(text: &str) -> Option<(Line<'_>, &str)> {
+    let (line, rest) = match text.split_once('\n') {
+        Some((line, rest)) => (line.strip_suffix('\r').unwrap_or(line), rest),
+        None => (text, ""),
+    };
+    if let Some(inf) = line.strip_prefix("#EXTINF:") {
+        let seconds = inf.split(',').next().unwrap_or_default();
+        let is_plain = seconds.starts_with(|first: char| first.is_ascii_digit())
+            && seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        return is_plain.then(|| Some((Line::Inf(seconds.parse().ok()?), rest))).flatten();
+    }
+    let is_uri = !line.starts_with('#') && !line.trim().is_empty();
+    is_uri.then_some((Line::Uri(Cow::Borrowed(line)), rest))
 }
 
 fn sort(tag: Tag<'_>) -> Line<'_> {
@@ -99,7 +127,7 @@ pub(super) const fn is_extra(name: TagName) -> bool {
 }
 
 /// The tags that say something to a caching tier. The others are not even looked into, which halves the work.
-fn tags() -> ParsingOptions {
+static TAGS: LazyLock<ParsingOptions> = LazyLock::new(|| {
     ParsingOptionsBuilder::new()
         .with_parsing_for_targetduration()
         .with_parsing_for_media_sequence()
@@ -124,4 +152,72 @@ fn tags() -> ParsingOptions {
         .with_parsing_for_preload_hint()
         .with_parsing_for_rendition_report()
         .build()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the library says of the first line.
+    fn theirs(text: &str) -> (Option<String>, &str) {
+        let read = parse_with_custom::<NoCustomTag>(text, &TAGS).unwrap();
+        let said = match read.parsed {
+            HlsLine::Uri(uri) => Some(uri.into_owned()),
+            HlsLine::KnownTag(KnownTag::Hls(Tag::Inf(inf))) => Some(inf.duration().to_string()),
+            _ => None,
+        };
+        (said, read.remaining.unwrap_or_default())
+    }
+
+    #[test]
+    fn what_is_read_here_is_read_as_the_library_reads_it() {
+        for text in [
+            "a.ts\nb.ts\n",
+            "a.ts\r\nb.ts",
+            "a.ts",
+            "a.ts\r",
+            " a b \n",
+            "\u{e9}.ts\n\n",
+            "#EXTINF:4,\na.ts\n",
+            "#EXTINF:4.004000,a title, with a comma\r\na.ts",
+            "#EXTINF:4\n",
+            "#EXTINF:007.5,",
+            "#EXTINF:3.,\n",
+            "#EXTINF:9007199254740993.1,\n",
+            "#EXTINF:0.1234567890123456789012345678901234567890,\n",
+        ] {
+            let (line, rest) = common(text).unwrap();
+            let ours = match line {
+                Line::Uri(uri) => uri.into_owned(),
+                Line::Inf(seconds) => seconds.to_string(),
+                _ => panic!("{text:?}"),
+            };
+            assert_eq!((Some(ours), rest), theirs(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_less_common_is_left_to_the_library() {
+        for text in [
+            "",
+            "\n",
+            "\r\n",
+            "  \n",
+            "#EXTINF",
+            "#EXTINF:",
+            "#EXTINF:,",
+            "#EXTINF:-4,",
+            "#EXTINF:4e1,",
+            "#EXTINF:4.0.0,",
+            "#EXTINF:.5,",
+            "#EXTINF: 4,",
+            "#EXTINF:inf,",
+            "#EXTINF:4 ,",
+            "#EXTINFO:4,",
+            "#EXT-X-GAP\n",
+            "# comment\n",
+        ] {
+            assert!(common(text).is_none(), "{text:?}");
+        }
+    }
 }

@@ -59,12 +59,17 @@ impl Builder {
             }
             Tag::ServerControl(tag) => self.media.server_control = server_control(tag),
             Tag::Skip(tag) => self.media.skipped = tag.skipped_segments(),
-            Tag::Inf(tag) => {
-                self.next.duration = seconds(tag.duration(), TagName::Inf, line)?;
-                self.has_duration = true;
-            }
+            Tag::Inf(tag) => self.duration(tag.duration(), line)?,
             _ => self.extra(tag, variables),
         }
+        Ok(())
+    }
+
+    /// EXTINF, which stands at every segment.
+    pub(in crate::playlist) fn duration(&mut self, value: f64, line: usize) -> Result<(), PlaylistError> {
+        self.first_line.get_or_insert(line);
+        self.next.duration = seconds(value, TagName::Inf, line)?;
+        self.has_duration = true;
         Ok(())
     }
 
