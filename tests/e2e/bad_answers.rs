@@ -3,6 +3,9 @@
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_tests::{edge, origin, shield, viewer, viewers};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 const SEGMENT: &str = "/vod/film/ts/240p/0.ts";
@@ -78,4 +81,63 @@ async fn a_playlist_of_ten_megabytes_is_a_502_and_never_kept() {
         let held = tier.status().await["cache"]["body_bytes"].as_u64().unwrap();
         assert!(held < 1 << 20, "{held} bytes are held");
     }
+}
+
+/// A server that answers each connection's first request with these bytes, and closes it without a word.
+struct Raw {
+    url: String,
+    _task: JoinSet<()>,
+}
+
+impl Raw {
+    async fn run(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let mut head = vec![];
+                while !head.ends_with(b"\r\n\r\n") {
+                    match socket.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_left) => break,
+                    }
+                }
+                let _left = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        Self { url, _task: task }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_end_is_in_doubt_is_a_502_and_never_kept() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nabcde",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n folded: 1\r\nContent-Length: 1\r\n\r\na",
+        "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    ] {
+        let raw = Raw::run(answer).await;
+        let shield = shield().origin_at(&raw.url).run().await;
+        let told = viewer(shield.addr()).get("/a.ts").await;
+        assert_eq!(told.status, 502, "{answer}");
+        let why = told.header("proxy-status");
+        assert!(why.contains("error=http_protocol_error"), "{answer}: {why}");
+        assert_eq!(shield.count("tidegate_fills_total", "stored").await, 0, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_closes_its_connections_without_a_word_answers_all_the_same() {
+    let raw =
+        Raw::run("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nabcde").await;
+    let shield = shield().origin_at(&raw.url).run().await;
+    for number in 0..50 {
+        let answer = viewer(shield.addr()).get(&format!("/{number}.ts")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "abcde"), "{number}");
+    }
+    assert_eq!(shield.count("tidegate_fills_total", "stored").await, 50);
 }

@@ -195,7 +195,7 @@ impl Connection {
     /// come to its end, and where something stands behind the answer: it may belong to another one.
     pub(crate) fn release(self, idle: &Arc<Idle>) {
         let is_over = matches!(self.body, Body::Ended) && self.upload.is_over();
-        if self.persists && is_over && self.intake.unread().is_empty() {
+        if self.persists && is_over && self.intake.is_at_rest() {
             idle.put(self.key, self.wire);
         }
     }

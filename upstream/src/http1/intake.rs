@@ -47,6 +47,11 @@ impl Intake {
         &self.unread
     }
 
+    /// Whether all that came was taken, and the other side has not ended.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.unread.is_empty() && self.ended.is_none()
+    }
+
     /// Waits for bytes of a head behind those that are there; `false` if the other side ends before it brings any.
     pub(super) async fn head(&mut self, wire: &mut Wire) -> Result<bool, Trouble> {
         let held = self.unread.len();
