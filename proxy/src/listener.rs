@@ -3,10 +3,12 @@
 //! The accept loop is ours, so that connections can be counted, bounded and waited for; the protocols are
 //! pingora's, but for plain hits over HTTP/1.1 (`lane.rs`). An idle HTTP/1.1 connection waits for its next request without a buffer.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,7 +34,7 @@ use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
-use crate::wire::Wire;
+use crate::wire::{Outlet, Wire};
 
 /// Where connections come in.
 #[derive(Debug)]
@@ -124,7 +126,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
     let Ok(Ok(peeked)) = waited else { return };
     // RFC 9113 section 3.4: an HTTP/2 connection with prior knowledge begins with "PRI". So does no method.
     if peeked == start.len() && start == *b"PRI" {
-        http2(tier, Box::new(l4::stream::Stream::from(stream)), peer, shutdown).await;
+        http2(tier, Box::new(l4::stream::Stream::from(stream)), None, peer, shutdown).await;
     } else {
         http1(tier, Box::new(Wire::Plain(stream)), peer).await;
     }
@@ -145,7 +147,10 @@ async fn secured(
         () = tier.draining().given() => return,
     };
     match shaken {
-        Ok(Ok(wire)) if wire.speaks_http2() => http2(tier, Box::new(wire), peer, shutdown).await,
+        Ok(Ok(wire)) if wire.speaks_http2() => {
+            let (wire, outlet) = wire.gathering();
+            http2(tier, Box::new(wire), outlet, peer, shutdown).await;
+        }
         Ok(Ok(wire)) => http1(tier, Box::new(wire), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshakes_failed.inc();
@@ -159,10 +164,25 @@ async fn secured(
     }
 }
 
-async fn http2(tier: &Shared, stream: Stream, peer: SocketAddr, shutdown: ShutdownWatch) {
+/// Speaks HTTP/2. What an outlet keeps is sent at the end of each turn, when all streams have said what they can.
+async fn http2(
+    tier: &Shared,
+    stream: Stream,
+    outlet: Option<Outlet>,
+    peer: SocketAddr,
+    shutdown: ShutdownWatch,
+) {
     let app = Arc::new(Http2::new(tier, peer));
-    // Nothing comes back from HTTP/2: its connection is over.
-    let _over = ServerApp::process_new(&app, stream, &shutdown).await;
+    let mut speaking = pin!(ServerApp::process_new(&app, stream, &shutdown));
+    poll_fn(|cx| {
+        // Nothing comes back from HTTP/2: its connection is over.
+        let spoken = speaking.as_mut().poll(cx).map(drop);
+        match outlet.as_ref().map(|outlet| outlet.poll_send(cx)) {
+            Some(Poll::Ready(Err(_gone))) => Poll::Ready(()),
+            _ => spoken,
+        }
+    })
+    .await;
 }
 
 /// Serves requests one after the other: on the fast lane, and those that it does not take on the long way.

@@ -4,6 +4,8 @@
 //! handshake that failed, and with it the alert that says why; its TCP stream keeps times and buffers that nobody here
 //! reads. This one can be had back from a session, so that the fast lane (`lane.rs`) goes on with what is beneath.
 
+mod gathering;
+
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Result};
 use std::ops::Range;
@@ -24,6 +26,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::sendfile;
 
+use gathering::Gathering;
+pub(crate) use gathering::Outlet;
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Wire {
@@ -31,6 +36,8 @@ pub(crate) enum Wire {
     Plain(TcpStream),
     /// With TLS: the handshake is done.
     Secured(Box<TlsStream<TcpStream>>),
+    /// With TLS, and HTTP/2 on it.
+    Gathering(Gathering),
 }
 
 /// Does the same with whichever stream it is.
@@ -39,6 +46,7 @@ macro_rules! either {
         match $wire {
             Wire::Plain($stream) => $does,
             Wire::Secured($stream) => $does,
+            Wire::Gathering($stream) => $does,
         }
     };
 }
@@ -46,6 +54,17 @@ macro_rules! either {
 impl Wire {
     pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Self {
         Self::Secured(Box::new(stream))
+    }
+
+    /// For HTTP/2 under TLS: what is written is sent by the outlet, which whoever speaks asks for it at the end of each turn.
+    pub(crate) fn gathering(self) -> (Self, Option<Outlet>) {
+        match self {
+            Self::Secured(stream) => {
+                let (gathering, outlet) = Gathering::new(*stream);
+                (Self::Gathering(gathering), Some(outlet))
+            }
+            other => (other, None),
+        }
     }
 
     /// What a session gives back is what it was given.
@@ -79,6 +98,7 @@ impl Wire {
         match self {
             Self::Plain(_) => false,
             Self::Secured(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Gathering(_) => true,
         }
     }
 }
@@ -138,8 +158,8 @@ impl AsyncWrite for Wire {
 impl Peek for Wire {
     async fn try_peek(&mut self, buf: &mut [u8]) -> Result<bool> {
         match self {
-            // Nobody asks: without TLS, HTTP/2 is told before there is a wire.
-            Self::Plain(_) => Ok(false),
+            // Nobody asks: which protocol is spoken was told before.
+            Self::Plain(_) | Self::Gathering(_) => Ok(false),
             Self::Secured(stream) => {
                 let there = stream.fill_buf().await?;
                 // Nothing is peeked where less is there, such as at the end.
@@ -164,6 +184,7 @@ impl UniqueID for Wire {
         match self {
             Self::Plain(stream) => stream.as_raw_fd(),
             Self::Secured(stream) => stream.get_ref().0.as_raw_fd(),
+            Self::Gathering(stream) => stream.fd(),
         }
     }
 }
@@ -172,7 +193,9 @@ impl Ssl for Wire {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         match self {
             Self::Plain(_) => None,
-            Self::Secured(_) => Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 }),
+            Self::Secured(_) | Self::Gathering(_) => {
+                Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 })
+            }
         }
     }
 }
