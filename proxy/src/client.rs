@@ -162,6 +162,9 @@ impl Client {
     }
 
     /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
+    ///
+    /// Over HTTP/1.1 it leaves with the first bytes of the body, with [`Client::gone`] or with [`Client::settle`]: whoever
+    /// waits for something behind it waits beside `gone`.
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
         if is_final {
@@ -198,6 +201,16 @@ impl Client {
             && *self.method() != Method::HEAD
             && self.promised.is_none()
             && self.version() == Version::HTTP_11
+    }
+
+    /// Sends what has been written and has not left yet: the head of an answer that has no body.
+    pub(crate) async fn settle(&mut self) -> Result<(), Gone> {
+        let patience = self.write_timeout();
+        let sent = match &mut self.speaks {
+            Speaks::Http1(http1) => is_done(timeout(patience, http1.flush()).await),
+            Speaks::Session(_) => true,
+        };
+        self.check(sent)
     }
 
     /// Writes a part of the body.

@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::desk;
+use crate::farewell;
 use crate::field;
 use crate::head::FIELDS_MAX;
 use crate::lines::{date, decimal, line};
@@ -34,14 +35,14 @@ pub(crate) struct Http1 {
     stays: bool,
     /// What has been written and not sent.
     unsent: Bytes,
-    body: Body,
+    framing: Framing,
     /// What came behind the request.
     behind: BytesMut,
 }
 
 /// What of the answer's body is to come, and how its end is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
+enum Framing {
     /// So many bytes.
     Left(u64),
     /// Any number, in chunks.
@@ -70,8 +71,8 @@ impl Http1 {
         let stays = !field::members_of(&headers, header::CONNECTION)
             .any(|option| option.eq_ignore_ascii_case("close"));
         let behind = bytes.slice(len..).into();
-        let (unsent, body) = (Bytes::new(), Body::Left(0));
-        Ok(Self { wire, method, target, headers, stays, unsent, body, behind })
+        let (unsent, framing) = (Bytes::new(), Framing::Left(0));
+        Ok(Self { wire, method, target, headers, stays, unsent, framing, behind })
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -89,7 +90,7 @@ impl Http1 {
 
     /// Writes an informational head (1xx), which leaves at once.
     pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
-        let mut head = begun(status, headers.iter());
+        let mut head = first_lines(status, headers.iter());
         head.extend_from_slice(b"\r\n");
         self.unsent = head.into();
         self.flush().await
@@ -99,10 +100,10 @@ impl Http1 {
     /// this answer, whatever the viewer wants.
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
         self.stays &= !is_last;
-        self.body = Body::of(&self.method, status, headers);
+        self.framing = Framing::of(&self.method, status, headers);
         // They are this hop's own.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
-        let mut head = begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        let mut head = first_lines(status, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
         date::append(&mut head, desk::now());
         head.extend_from_slice(if self.stays {
@@ -116,16 +117,16 @@ impl Http1 {
     /// Sends a piece of the body, and the head before it. What an answer without a body is given is passed over.
     pub(crate) async fn body(&mut self, piece: Bytes) -> Result<()> {
         let (mut before, mut behind) = (Vec::new(), &b""[..]);
-        match &mut self.body {
-            Body::Left(0) => return Ok(()),
+        match &mut self.framing {
+            Framing::Left(0) => return Ok(()),
             // The head has promised this many, and whoever reads would take more for the next answer.
-            Body::Left(left) => match left.checked_sub(piece.len() as u64) {
+            Framing::Left(left) => match left.checked_sub(piece.len() as u64) {
                 Some(less) => *left = less,
                 None => return Err(ErrorKind::InvalidInput.into()),
             },
             // A chunk of no bytes would be the last one (RFC 9112 section 7.1).
-            Body::Chunks if piece.is_empty() => return Ok(()),
-            Body::Chunks => {
+            Framing::Chunks if piece.is_empty() => return Ok(()),
+            Framing::Chunks => {
                 before = format!("{:x}\r\n", piece.len()).into_bytes();
                 behind = b"\r\n";
             }
@@ -142,7 +143,8 @@ impl Http1 {
         }
     }
 
-    /// Takes what the viewer sends ahead, as far as there is room for it, and looks for the end behind it.
+    /// Takes what the viewer sends ahead, and looks for the end behind it. Where there is no room for more, the end is
+    /// noticed when the answer is written.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Whoever waits holds no buffer.
         let mut room = [MaybeUninit::uninit(); READ];
@@ -170,9 +172,9 @@ impl Http1 {
 
     /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
     pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Wire>, BytesMut)> {
-        let is_whole = match self.body {
-            Body::Left(left) => left == 0,
-            Body::Chunks => {
+        let is_whole = match self.framing {
+            Framing::Left(left) => left == 0,
+            Framing::Chunks => {
                 let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
                 self.wire.write_all_buf(&mut out).await.ok()?;
                 true
@@ -182,8 +184,13 @@ impl Http1 {
         if is_whole && self.stays && keep_alive {
             return Some((self.wire, self.behind));
         }
-        // Whoever does not wait for the end has what it came for.
-        let _gone = self.wire.shutdown().await;
+        if self.behind.is_empty() {
+            // Whoever does not wait for the end has what it came for.
+            let _gone = self.wire.shutdown().await;
+        } else {
+            // There may be more that is unread.
+            farewell::part(self.wire).await;
+        }
         None
     }
 }
@@ -208,13 +215,13 @@ impl Head {
         }
         let mut hosts = headers.get_all(header::HOST).iter();
         let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
-        let is_more = MORE.iter().any(|name| headers.contains_key(name));
+        let is_more = LEFT_TO_PINGORA.iter().any(|name| headers.contains_key(name));
         let target = bytes.slice_ref(target.as_bytes());
         (has_host && !is_more).then_some(Self { method, target, headers, len })
     }
 }
 
-impl Body {
+impl Framing {
     fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Self {
         let has_none =
             *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -234,7 +241,10 @@ impl std::fmt::Debug for Http1 {
 }
 
 /// The lines of a head but for those that every final one has.
-fn begun<'a>(status: StatusCode, fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
+fn first_lines<'a>(
+    status: StatusCode,
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Vec<u8> {
     let mut head = Vec::with_capacity(HEAD_ROOM);
     head.extend_from_slice(b"HTTP/1.1 ");
     decimal(&mut head, u64::from(status.as_u16()));
@@ -249,7 +259,7 @@ fn begun<'a>(status: StatusCode, fields: impl Iterator<Item = (&'a HeaderName, &
 }
 
 /// Fields that frame a body, or ask for more than an answer.
-const MORE: [HeaderName; 4] =
+const LEFT_TO_PINGORA: [HeaderName; 4] =
     [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
 
 /// Most heads of answers are shorter.

@@ -1,7 +1,8 @@
 //! Connections: accepting them within a limit, speaking HTTP/1.1 or HTTP/2 on them, and ending them politely.
 //!
-//! The accept loop is ours, so that connections can be counted, bounded and waited for; the protocols are
-//! pingora's, but for plain hits over HTTP/1.1 (`lane.rs`). An idle HTTP/1.1 connection waits for its next request without a buffer.
+//! The accept loop is ours, so that connections can be counted, bounded and waited for. HTTP/2 is pingora's, and so is
+//! HTTP/1.1 where a request has a body or anything unusual; plain hits (`lane.rs`) and all other requests (`http1.rs`) are
+//! answered here. An idle HTTP/1.1 connection waits for its next request without a buffer.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -164,7 +165,8 @@ async fn secured(
     }
 }
 
-/// Speaks HTTP/2. What an outlet keeps is sent at the end of each turn, when all streams have said what they can.
+/// Speaks HTTP/2. What an outlet keeps is sent at the end of each turn, with all that the streams have said until then.
+/// At the end of the connection nothing is left in it: h2 shuts it down, which sends what is kept.
 async fn http2(
     tier: &Shared,
     stream: Stream,
@@ -260,7 +262,7 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Wire>, Byt
 async fn answered(tier: &Shared, client: &mut Client) -> Account {
     let account = tokio::select! {
         biased;
-        account = request::serve(tier, client) => account,
+        account = settled(tier, client) => account,
         () = tier.cutting_off().given() => Account::cut_off(client.known()),
     };
     if account.is_whole() || !tier.cutting_off().is_given() {
@@ -268,6 +270,12 @@ async fn answered(tier: &Shared, client: &mut Client) -> Account {
     }
     tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
     account.broken()
+}
+
+/// Serves a request until all of its answer has left.
+async fn settled(tier: &Shared, client: &mut Client) -> Account {
+    let account = request::serve(tier, client).await;
+    if account.is_whole() { account.sent(client.settle().await) } else { account }
 }
 
 /// Answers where there is no request to answer to: a status, and the connection ends.

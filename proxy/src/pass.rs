@@ -222,8 +222,11 @@ async fn give_on(client: &mut Client, reply: &mut Reply, headers: HeaderMap) -> 
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // Read to its (empty) end, so that the connection goes back to its pool.
-        let _nothing = reply.next().await;
-        return Ok(());
+        tokio::select! {
+            biased;
+            _nothing = reply.next() => return Ok(()),
+            () = client.gone() => return Err(Gone),
+        }
     }
     loop {
         let read = tokio::select! {

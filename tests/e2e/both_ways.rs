@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use tidegate_origin_stub::Fault;
 use tidegate_tests::viewer::Answer;
-use tidegate_tests::{Origin, Running, Viewer, ViewerTls, authority, edge, origin, shield, until, viewer};
+use tidegate_tests::{
+    Connection, Origin, Running, Viewer, ViewerTls, authority, edge, origin, shield, until, viewer,
+};
 use tokio::runtime::Runtime;
 
 const OBJECT: &str = "/bytes/200000";
@@ -37,7 +40,9 @@ enum At {
 }
 
 /// A field that changes nothing but the way that a request takes; without one, the fast lane, if it takes such a request.
-const WAYS: [Option<(&str, &str)>; 3] = [None, Some(("tidegate-aside", "?1")), Some(("content-length", "0"))];
+const WAYS: [Option<(&str, &str)>; 3] = [None, Some(LONG_WAY), Some(SESSION)];
+const LONG_WAY: (&str, &str) = ("tidegate-aside", "?1");
+const SESSION: (&str, &str) = ("content-length", "0");
 
 #[derive(Debug, Clone)]
 struct Asked {
@@ -274,6 +279,39 @@ async fn what_keeps_a_live_playlist_from_moving_is_told_on_all_ways() {
     origin.advance(Duration::from_secs(2));
     for way in WAYS {
         until("it moves on", async || !told(&ask(way).await)).await;
+    }
+}
+
+/// What is not held: nobody can answer it at once, and each way asks for it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_given_on_the_same_with_a_length_and_in_chunks() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    for fault in [Fault::on(OBJECT), Fault::on(OBJECT).chunked()] {
+        origin.fault(fault.header("cache-control", "private")).unwrap();
+        for method in ["GET", "HEAD"] {
+            let ask = async |(name, value): (&str, &str)| {
+                viewer(edge.addr()).header(name, value).ask(method, OBJECT).await
+            };
+            let [long, session] = [ask(LONG_WAY).await, ask(SESSION).await];
+            assert_eq!(said(&long), said(&session), "{method}");
+            assert_eq!(long.status, 200);
+            assert_eq!(long.body.len(), if method == "GET" { 200_000 } else { 0 });
+        }
+        origin.clear();
+    }
+}
+
+/// Of several lines of Connection, pingora looks at the first, and what is not pingora's at all: so it shows who answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_long_way_is_pingoras_only_where_a_body_is_announced() {
+    let house = House::new().await;
+    for ((name, value), stays) in [(LONG_WAY, "close"), (SESSION, "keep-alive")] {
+        let request = format!(
+            "GET {PLAYLIST} HTTP/1.1\r\nhost: live.example\r\n{name}: {value}\r\nconnection: keep-alive\r\nconnection: close\r\n\r\n"
+        );
+        let mut connection = Connection::open(house.edge.addr(), request.as_bytes()).await;
+        assert_eq!(connection.answer("GET").await.header("connection"), stays);
     }
 }
 

@@ -58,9 +58,9 @@ impl<'a> Lines<'a> {
             }
             self.number += 1;
             let line = self.number;
-            if let Some((common, rest)) = common(self.rest) {
+            if let Some((frequent, rest)) = frequent(self.rest) {
                 self.rest = rest;
-                return Ok(Some((line, common)));
+                return Ok(Some((line, frequent)));
             }
             let read = parse_with_custom::<NoCustomTag>(self.rest, &TAGS)
                 .map_err(|e| PlaylistError::BadLine { line, source: e.error })?;
@@ -78,7 +78,7 @@ impl<'a> Lines<'a> {
 
 /// The two sorts of lines of which a media playlist has most, and what follows: they are read here as quick-m3u8 reads
 /// them, which would make a value of each that is much larger than the line, and move it about.
-fn common(text: &str) -> Option<(Line<'_>, &str)> {
+fn frequent(text: &str) -> Option<(Line<'_>, &str)> {
     let (line, rest) = match text.split_once('\n') {
         Some((line, rest)) => (line.strip_suffix('\r').unwrap_or(line), rest),
         None => (text, ""),
@@ -186,7 +186,7 @@ mod tests {
             "#EXTINF:9007199254740993.1,\n",
             "#EXTINF:0.1234567890123456789012345678901234567890,\n",
         ] {
-            let (line, rest) = common(text).unwrap();
+            let (line, rest) = frequent(text).unwrap();
             let ours = match line {
                 Line::Uri(uri) => uri.into_owned(),
                 Line::Inf(seconds) => seconds.to_string(),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_less_common_is_left_to_the_library() {
+    fn whatever_is_less_frequent_is_left_to_the_library() {
         for text in [
             "",
             "\n",
@@ -217,7 +217,7 @@ mod tests {
             "#EXT-X-GAP\n",
             "# comment\n",
         ] {
-            assert!(common(text).is_none(), "{text:?}");
+            assert!(frequent(text).is_none(), "{text:?}");
         }
     }
 }

@@ -227,6 +227,22 @@ mod tests {
         }
     }
 
+    /// The runtime lets a task look at so many sockets in a row and no more, before it has to yield.
+    #[tokio::test]
+    async fn of_many_that_were_closed_none_is_given_out() {
+        const MANY: usize = 200;
+        let server = Server::run().await;
+        let pool = Idle::new(MANY);
+        for _ in 0..MANY {
+            let (bad, other) = server.connect().await;
+            drop(other);
+            until_heard(&bad).await;
+            pool.put(server.key(), bad);
+        }
+        assert!(pool.take(&server.key()).is_none());
+        assert_eq!(pool.kept.lock().count, 0);
+    }
+
     #[tokio::test]
     async fn a_sweep_leaves_what_is_of_use_and_ends_with_the_last() {
         let server = Server::run().await;

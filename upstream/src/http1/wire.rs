@@ -1,5 +1,6 @@
 //! What a request goes out on: a socket, or TLS over one.
 
+use std::future::{Future as _, poll_fn};
 use std::io::{IoSlice, Result};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use pingora_core::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::trouble::Trouble;
@@ -40,7 +42,10 @@ impl Wire {
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
-        pin!(self).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+        let mut byte = ReadBuf::new(&mut byte);
+        // Whoever has looked at many is told by the runtime that nothing can be read, to make it yield.
+        let read = unconstrained(poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut byte)));
+        pin!(read).poll(&mut context).is_pending()
     }
 }
 
