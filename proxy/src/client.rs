@@ -39,11 +39,15 @@ pub(crate) struct Client {
 }
 
 /// How the viewer is spoken with.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "what is frequent needs no box of its own: the client is in one"
+)]
 pub(crate) enum Speaks {
     /// HTTP/1.1, and the request has no body.
     Http1(Http1),
     /// Anything else that pingora speaks: HTTP/2, HTTP/1.0, bodies.
-    Session(ServerSession),
+    Session(Box<ServerSession>),
 }
 
 /// The viewer cannot be written to any more.
@@ -314,7 +318,7 @@ impl Client {
         let patience = self.write_timeout();
         match self.speaks {
             Speaks::Http1(http1) => timeout(patience, http1.finish(keep_alive)).await.ok()?,
-            Speaks::Session(session) => finish(session, keep_alive, patience).await,
+            Speaks::Session(session) => finish(*session, keep_alive, patience).await,
         }
     }
 

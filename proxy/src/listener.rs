@@ -213,7 +213,7 @@ async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
         let speaks = match Http1::begin(wire, head) {
             Ok(http1) => Speaks::Http1(http1),
             Err((wire, head)) => match Box::pin(session(tier, wire, head, peer)).await {
-                Some(session) => Speaks::Session(session),
+                Some(session) => Speaks::Session(Box::new(session)),
                 None => return,
             },
         };
@@ -325,7 +325,7 @@ impl HttpServerApp for Http2 {
         }
         // A stream ends with its answer; only HTTP/1.1 gives something back.
         if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Speaks::Session(session), self.peer));
+            let client = Box::new(Client::new(&self.tier, Speaks::Session(Box::new(session)), self.peer));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None

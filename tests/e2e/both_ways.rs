@@ -84,7 +84,7 @@ impl House {
     }
 
     fn viewer(&self, asked: &Asked, way: Option<(&str, &str)>) -> Viewer {
-        let (tag, date) = self.validators.get(asked.path).unwrap_or(&self.validators[OBJECT]);
+        let (tag, date) = self.validators.get(asked.path).unwrap_or_else(|| &self.validators[OBJECT]);
         let mut viewer = match asked.at {
             At::Edge => viewer(self.edge.addr()),
             At::EdgeByTls => viewer(self.edge.tls_addr()).tls(&self.tls),

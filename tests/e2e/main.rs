@@ -20,6 +20,7 @@ mod cut_through;
 mod dns;
 mod drain;
 mod freshness;
+mod gathered;
 mod gzip;
 mod house;
 mod http2;

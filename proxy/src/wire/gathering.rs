@@ -61,7 +61,9 @@ impl Kept {
         let sealed = all - stays_open(all);
         let mut seals = sealed;
         if seals == 0 {
-            offered.iter().for_each(|slice| self.open.extend_from_slice(slice));
+            for slice in offered {
+                self.open.extend_from_slice(slice);
+            }
             return Ok(len);
         }
         // What is open is less than a record, so that all of it is sealed.
