@@ -21,6 +21,8 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
             ),
         ),
         ("documentation", documentation(repository)),
+        // What other systems need is looked at as well, and no build here has brought it.
+        ("crates", cargo(repository, &["fetch", "--locked"])),
         ("supply chain", deny(repository, &cargo_deny)),
     ];
     let mut failed = Vec::new();

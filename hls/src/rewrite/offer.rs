@@ -1,5 +1,6 @@
 //! A playlist that offers what this node can do and its origin cannot (section 4.4.3.8).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::attributes;
@@ -75,7 +76,9 @@ fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     for (name, value) in wanted {
         let start = CONTROL.len() + 1;
         let list = tag.get(start..).unwrap_or_default();
-        if let Some(place) = attributes::find(list, name.as_bytes()) {
+        if let Some(place) =
+            attributes::find(list, name.as_bytes()).filter(|place| is_plain(list, place, name))
+        {
             tag.splice(start + place.start..start + place.end, value.bytes());
         } else {
             let comma = if list.trim_ascii().is_empty() { "" } else { "," };
@@ -84,6 +87,14 @@ fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     }
     out.append(&mut tag);
     out.extend_from_slice(line.raw.get(text.len()..).unwrap_or_default());
+}
+
+/// Whether the name before a value stands there without blanks around it, which must not be there. Some players overlook
+/// them and others the attribute: one behind it, where it is said once more, counts for both.
+fn is_plain(list: &[u8], value: &Range<usize>, name: &str) -> bool {
+    let before = list.get(..value.start).and_then(|before| before.strip_suffix(b"="));
+    let before = before.and_then(|before| before.strip_suffix(name.as_bytes()));
+    before.is_some_and(|before| before.is_empty() || before.ends_with(b","))
 }
 
 fn insert(out: &mut Vec<u8>, after: Line<'_>, line_break: &[u8], wanted: &[Attribute]) {

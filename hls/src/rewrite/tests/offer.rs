@@ -24,6 +24,9 @@ fn d2_blocking_reload_is_offered_in_the_origins_place() {
         ("CAN-SKIP-UNTIL=24", "CAN-SKIP-UNTIL=24,CAN-BLOCK-RELOAD=YES"),
         // At least three target durations; it was wrong before.
         ("HOLD-BACK=6", "HOLD-BACK=12.0,CAN-BLOCK-RELOAD=YES"),
+        // Whether that is the attribute is not the same to all players.
+        ("CAN-BLOCK-RELOAD\t=NO", "CAN-BLOCK-RELOAD\t=NO,CAN-BLOCK-RELOAD=YES"),
+        ("HOLD-BACK=12, CAN-BLOCK-RELOAD=NO", "HOLD-BACK=12, CAN-BLOCK-RELOAD=NO,CAN-BLOCK-RELOAD=YES"),
         ("X-ODD=\"CAN-BLOCK-RELOAD=NO\"", "X-ODD=\"CAN-BLOCK-RELOAD=NO\",CAN-BLOCK-RELOAD=YES"),
     ] {
         let playlist = format!("{HEAD}#EXT-X-SERVER-CONTROL:{control}\r\n{LIST}");
