@@ -19,6 +19,7 @@ use crate::answer;
 use crate::farewell;
 use crate::field;
 use crate::http1::Http1;
+use crate::target;
 use crate::tier::Tier;
 use crate::wire::Wire;
 
@@ -145,11 +146,8 @@ impl Client {
     fn asked(&self) -> Asked<'_> {
         let (host, path, query) = match &self.speaks {
             Speaks::Http1(http1) => {
-                let target = std::str::from_utf8(http1.target()).unwrap_or_default();
-                match target.split_once('?') {
-                    Some((path, query)) => (None, path, Some(query)),
-                    None => (None, target, None),
-                }
+                let (path, query) = target::parts(std::str::from_utf8(http1.target()).unwrap_or_default());
+                (None, path, query)
             }
             Speaks::Session(session) => {
                 let uri = &session.req_header().uri;

@@ -75,6 +75,14 @@ pub(crate) fn is_plain(target: &str) -> bool {
         && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
 }
 
+/// Path and query of a target in origin form.
+pub(crate) fn parts(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
 /// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser
 /// has dropped Content-Length by now, so the head as it came is looked at.
 fn check_lengths(client: &Client) -> Result<(), Refusal> {

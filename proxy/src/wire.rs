@@ -20,7 +20,7 @@ use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -154,22 +154,8 @@ impl AsyncWrite for Wire {
     }
 }
 
-#[async_trait]
-impl Peek for Wire {
-    async fn try_peek(&mut self, buf: &mut [u8]) -> Result<bool> {
-        match self {
-            // Nobody asks: which protocol is spoken was told before.
-            Self::Plain(_) | Self::Gathering(_) => Ok(false),
-            Self::Secured(stream) => {
-                let there = stream.fill_buf().await?;
-                // Nothing is peeked where less is there, such as at the end.
-                let Some((there, buf)) = there.get(..buf.len()).zip(Some(buf)) else { return Ok(false) };
-                buf.copy_from_slice(there);
-                Ok(true)
-            }
-        }
-    }
-}
+/// Nobody asks: which protocol is spoken is told before a session has the connection.
+impl Peek for Wire {}
 
 #[async_trait]
 impl Shutdown for Wire {

@@ -17,6 +17,7 @@ use crate::conditional::{self, Outcome, Validators};
 use crate::live::Attending;
 use crate::range::{self, Resolved, Span};
 use crate::request::Hit;
+use crate::target;
 use crate::tier::Tier;
 
 /// An answer, and what is told of it when it is out.
@@ -144,10 +145,7 @@ impl Logged {
     }
 
     fn asked(&self) -> Asked<'_> {
-        let (path, query) = match self.target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (self.target.as_str(), None),
-        };
+        let (path, query) = target::parts(&self.target);
         Asked {
             method: &self.method,
             version: Version::HTTP_11,
