@@ -231,23 +231,23 @@ impl Grown {
         self.pieces.push(Piece { start, bytes: joined.freeze() });
     }
 
-    /// What a reader at `position` that wants nothing from `end` on can have now.
-    fn read(&self, position: u64, end: u64) -> Option<Result<Option<Bytes>, Broken>> {
+    /// What a reader at `position` that wants nothing from `end` on can have now; nothing at the end.
+    fn read(&self, position: u64, end: u64) -> Option<Result<Vec<Bytes>, Broken>> {
         if position >= end {
-            return Some(Ok(None));
+            return Some(Ok(Vec::new()));
         }
         if position >= self.len {
-            return self.end.map(|ended| ended.map(|()| None));
+            return self.end.map(|ended| ended.map(|()| Vec::new()));
         }
-        let after = self.pieces.partition_point(|piece| piece.start <= position);
-        let piece = self.pieces.get(after.checked_sub(1)?)?;
-        Some(Ok(Some(cut(piece, position, end))))
+        let first = self.pieces.partition_point(|piece| piece.start <= position).checked_sub(1)?;
+        let wanted = self.pieces.get(first..)?.iter().take_while(|piece| piece.start < end);
+        Some(Ok(wanted.map(|piece| cut(piece, position, end)).collect()))
     }
 }
 
 /// The part of `piece` from `position` on, short of `end`.
 fn cut(piece: &Piece, position: u64, end: u64) -> Bytes {
-    let from = usize::try_from(position - piece.start).unwrap_or(usize::MAX);
+    let from = usize::try_from(position.saturating_sub(piece.start)).unwrap_or(usize::MAX);
     let to = usize::try_from(end - piece.start).unwrap_or(usize::MAX).min(piece.bytes.len());
     piece.bytes.slice(from.min(to)..to)
 }
@@ -261,13 +261,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next bytes, as soon as there are any; `None` at the end. Cancelling the wait loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        let (position, end) = (self.position, self.end);
+    /// The next bytes, as soon as there are any: the pieces that are there, up to `max` bytes; nothing at the end.
+    /// Cancelling the wait loses nothing.
+    pub async fn next(&mut self, max: u64) -> Result<Vec<Bytes>, Broken> {
+        let (position, end) = (self.position, self.end.min(self.position.saturating_add(max)));
         let read = self.body.until(|grown| grown.read(position, end)).await?;
-        if let Some(bytes) = &read {
-            self.position += bytes.len() as u64;
-        }
+        self.position += read.iter().map(|piece| piece.len() as u64).sum::<u64>();
         Ok(read)
     }
 
@@ -290,16 +289,21 @@ mod tests {
 
     use super::*;
 
+    /// More than any of these bodies has.
+    const ALL: u64 = u64::MAX;
+
     fn body() -> Arc<Body> {
         Arc::new(Body::new(None, Arc::default()))
     }
 
     async fn rest(mut reader: Reader) -> Result<Vec<u8>, Broken> {
         let mut all = Vec::new();
-        while let Some(bytes) = reader.next().await? {
-            all.extend_from_slice(&bytes);
+        loop {
+            match reader.next(ALL).await?.concat() {
+                bytes if bytes.is_empty() => return Ok(all),
+                bytes => all.extend(bytes),
+            }
         }
-        Ok(all)
     }
 
     #[tokio::test]
@@ -348,13 +352,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_is_given_all_pieces_that_are_there_and_no_more_bytes_than_it_takes() {
+        let body = body();
+        for piece in ["abc", "def", "ghi"] {
+            body.append(Bytes::from_static(piece.as_bytes()));
+        }
+        for (start, end, max, pieces) in [
+            (0, None, ALL, &["abc", "def", "ghi"][..]),
+            (1, None, 5, &["bc", "def"]),
+            (1, None, 6, &["bc", "def", "g"]),
+            (3, Some(8), ALL, &["def", "gh"]),
+            (8, Some(8), ALL, &[]),
+        ] {
+            assert_eq!(body.reader(start, end).next(max).await.unwrap(), pieces, "{start} {end:?} {max}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_broken_body_gives_what_it_has_and_then_the_error() {
         let body = body();
         body.append(Bytes::from_static(b"abc"));
         body.break_off(Broken("reset"));
         let mut reader = body.reader(1, None);
-        assert_eq!(reader.next().await.unwrap().unwrap(), "bc");
-        assert_eq!(reader.next().await, Err(Broken("reset")));
+        assert_eq!(reader.next(ALL).await.unwrap(), ["bc"]);
+        assert_eq!(reader.next(ALL).await, Err(Broken("reset")));
         assert_eq!(rest(body.reader(0, Some(2))).await.unwrap(), b"ab", "a range that is there is whole");
         assert!(body.full_len().is_none());
     }
@@ -378,8 +399,13 @@ mod tests {
     async fn follow(mut reader: Reader) -> Result<u64, Broken> {
         loop {
             let position = reader.position();
-            let Some(bytes) = reader.next().await? else { return Ok(position) };
-            assert!(!bytes.is_empty());
+            let pieces = reader.next(100_000).await?;
+            if pieces.is_empty() {
+                return Ok(position);
+            }
+            assert!(pieces.iter().all(|piece| !piece.is_empty()));
+            let bytes = pieces.concat();
+            assert!(bytes.len() <= 100_000);
             let wrong = bytes.iter().zip(position..).find(|(byte, at)| **byte != byte_at(*at));
             assert_eq!(wrong, None, "a byte is out of its place");
         }

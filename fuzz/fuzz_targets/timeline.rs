@@ -42,7 +42,7 @@ fn watch(timeline: &mut Timeline, media: &Media, now: Duration) {
     }
     // A day is the longest target duration.
     let is_soon = |due: Duration| due <= now + Duration::from_hours(24 * 8);
-    assert!(timeline.next_look(0).is_none_or(is_soon) && timeline.news().len() <= 256);
+    assert!(timeline.take_news().len() <= 256 && timeline.next_look(0).is_none_or(is_soon));
 }
 
 fn rewrite(version: &[u8], media: &Media) {

@@ -162,6 +162,23 @@ impl Timeline {
         });
     }
 
+    /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from earlier ones.
+    /// How far it is, and since when, stays. Before anything else is asked of it, it has to [wake](Self::wake).
+    pub fn rest(&mut self) {
+        (self.window, self.news) = (Window::default(), Vec::new());
+        if let Some(latest) = &mut self.latest {
+            latest.before.rest();
+        }
+    }
+
+    /// Takes up again what it knew before it [rested](Self::rest); `newest` is its newest version.
+    pub fn wake(&mut self, newest: &Media) {
+        self.window.extend(newest);
+        if let Some(latest) = &mut self.latest {
+            latest.before = Before::of(newest);
+        }
+    }
+
     /// A version that is older than the one that is known.
     fn judge_older(&self, latest: &Latest, media: &Media, shared: Shared, now: Duration) -> Step {
         let by = latest.before.position().sequence - media.next_sequence();
@@ -296,9 +313,9 @@ impl Timeline {
     }
 
     /// What the last version that was observed announced for the first time, in the order in which players will
-    /// ask for it. Of a first version it is the newest segment and what follows it.
-    pub fn news(&self) -> &[Announced] {
-        &self.news
+    /// ask for it. Of a first version it is the newest segment and what follows it. It is told once.
+    pub fn take_news(&mut self) -> Vec<Announced> {
+        std::mem::take(&mut self.news)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::cache_status::{self, Member, Reason};
-use crate::client::{Client, Gone};
+use crate::client::{Client, Gone, PIECE};
 use crate::compress;
 use crate::conditional::{self, Validators};
 use crate::desk;
@@ -350,13 +350,13 @@ async fn copy(client: &mut Client, object: &Object, start: u64, end: Option<u64>
     loop {
         let read = tokio::select! {
             biased;
-            read = reader.next() => read,
+            read = reader.next(PIECE as u64) => read,
             () = client.gone() => return Err(Gone),
         };
         match read {
-            Ok(Some(bytes)) => client.body(bytes).await?,
-            Ok(None) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
-            Ok(None) | Err(_) => {
+            Ok(pieces) if !pieces.is_empty() => client.pieces(pieces).await?,
+            Ok(_) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
+            Ok(_) | Err(_) => {
                 client.cut_off();
                 return Err(Gone);
             }

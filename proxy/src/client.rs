@@ -56,8 +56,8 @@ pub(crate) enum Speaks {
 #[error("the viewer is gone")]
 pub(crate) struct Gone;
 
-/// A slow viewer is given time for a piece of this size, not for the whole body.
-const PIECE: usize = 64 * 1024;
+/// A slow viewer is given time for so many bytes, not for the whole body.
+pub(crate) const PIECE: usize = 64 * 1024;
 
 impl Client {
     /// Begins with a request whose head has been read.
@@ -217,20 +217,34 @@ impl Client {
 
     /// Writes a part of the body.
     pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
-        let patience = self.write_timeout();
         while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(PIECE));
-            let sent = self.body_bytes + piece.len() as u64;
-            let written = match &mut self.speaks {
-                Speaks::Http1(http1) => is_done(timeout(patience, http1.body(piece)).await),
-                Speaks::Session(session) => {
+            self.pieces(vec![bytes.split_to(bytes.len().min(PIECE))]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes pieces of the body, one behind the other, which have no more than [`PIECE`] bytes together.
+    pub(crate) async fn pieces(&mut self, pieces: Vec<Bytes>) -> Result<(), Gone> {
+        let patience = self.write_timeout();
+        match &mut self.speaks {
+            Speaks::Http1(http1) => {
+                let sent = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                let written = is_done(timeout(patience, http1.body(pieces)).await);
+                self.check(written)?;
+                self.body_bytes += sent;
+            }
+            Speaks::Session(session) => {
+                for piece in pieces {
+                    let sent = self.body_bytes + piece.len() as u64;
                     // Over HTTP/2, the last piece says that it is the last; else an empty frame has to say so behind it.
                     let is_last = session.is_http2() && self.promised == Some(sent);
-                    is_done(timeout(patience, session.write_response_body(piece, is_last)).await)
+                    let written = session.write_response_body(piece, is_last);
+                    if !is_done(timeout(patience, written).await) {
+                        return self.check(false);
+                    }
+                    self.body_bytes = sent;
                 }
-            };
-            self.check(written)?;
-            self.body_bytes = sent;
+            }
         }
         Ok(())
     }

@@ -114,7 +114,7 @@ impl Rulings {
         if version.is_old {
             self.admit(Arrival::Backward)?;
         }
-        let arrival = stream.arrives(version.media.clone(), self.asked.lock().1, age);
+        let arrival = stream.arrives(version.media.clone(), &version.body, self.asked.lock().1, age);
         self.admit(arrival)?;
         if arrival != Arrival::Frozen
             && let Some((source, trouble)) = self.refused.lock().take()

@@ -7,6 +7,8 @@
 //!
 //! A request of which anything is unusual is none of these ([`Http1::begin`]).
 
+mod pieces;
+
 use std::future::poll_fn;
 use std::io::{ErrorKind, Result};
 use std::mem::MaybeUninit;
@@ -24,6 +26,7 @@ use crate::head::FIELDS_MAX;
 use crate::lines::{date, decimal, line};
 use crate::target::is_plain;
 use crate::wire::Wire;
+use pieces::Pieces;
 
 /// A request, and the connection on which it is answered.
 pub(crate) struct Http1 {
@@ -114,24 +117,25 @@ impl Http1 {
         self.unsent = head.into();
     }
 
-    /// Sends a piece of the body, and the head before it. What an answer without a body is given is passed over.
-    pub(crate) async fn body(&mut self, piece: Bytes) -> Result<()> {
+    /// Sends what comes next of the body, and the head before it. What an answer without a body is given is passed over.
+    pub(crate) async fn body(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+        let pieces = Pieces::of(pieces);
         let (mut before, mut behind) = (Vec::new(), &b""[..]);
         match &mut self.framing {
             Framing::Left(0) => return Ok(()),
             // The head has promised this many, and whoever reads would take more for the next answer.
-            Framing::Left(left) => match left.checked_sub(piece.len() as u64) {
+            Framing::Left(left) => match left.checked_sub(pieces.remaining() as u64) {
                 Some(less) => *left = less,
                 None => return Err(ErrorKind::InvalidInput.into()),
             },
             // A chunk of no bytes would be the last one (RFC 9112 section 7.1).
-            Framing::Chunks if piece.is_empty() => return Ok(()),
+            Framing::Chunks if !pieces.has_remaining() => return Ok(()),
             Framing::Chunks => {
-                before = format!("{:x}\r\n", piece.len()).into_bytes();
+                before = format!("{:x}\r\n", pieces.remaining()).into_bytes();
                 behind = b"\r\n";
             }
         }
-        let mut out = (&mut self.unsent).chain(&before[..]).chain(piece).chain(behind);
+        let mut out = (&mut self.unsent).chain(&before[..]).chain(pieces).chain(behind);
         self.wire.write_all_buf(&mut out).await?;
         self.wire.flush().await
     }

@@ -5,7 +5,8 @@
 //! after the other (`follow.rs`): between tiers by a request that is held until there is something new (blocking
 //! reload, section 6.2.5.2), and from an origin that cannot hold requests by polling it when the next version is
 //! due. What a version announces is fetched before anybody asks for it (`prefetch.rs`). An encoder that begins anew is
-//! told on in the numbers that viewers know (`runs.rs`).
+//! told on in the numbers that viewers know (`runs.rs`). A stream that nobody watches any more is known for a day, in
+//! little memory (`rest.rs`).
 //!
 //! So a viewer who asks for a playlist gets the newest version there is, one who asks for what comes next waits for
 //! it here, and the origin sees one request for each version.
@@ -16,6 +17,7 @@ mod detour;
 mod follow;
 mod prefetch;
 mod renditions;
+mod rest;
 mod runs;
 mod stream;
 

@@ -45,6 +45,21 @@ async fn d9_a_playlist_never_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_playlist_that_nobody_has_watched_for_a_while_does_not_go_back_either() {
+    let house = House::standing_still().await;
+    push(&house.origin, &playlist(1, 10..16, "")).await;
+    assert_eq!(sequence(&house.get(PUSHED).await), 10);
+    for tier in [&house.edges[0], &house.shield] {
+        until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0).await;
+    }
+    push(&house.origin, &playlist(1, 7..13, "")).await;
+    assert_eq!(sequence(&house.get(PUSHED).await), 10);
+    assert!(house.shield.count("tidegate_backward_playlists_total", "").await > 0);
+    push(&house.origin, &playlist(1, 11..17, "")).await;
+    house.reaches(PUSHED, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
     let Pair { primary, backup, shield, edge } = Pair::with(&playlist(1, 10..16, "")).await;
     let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);

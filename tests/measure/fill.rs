@@ -1,13 +1,15 @@
 //! Measures what viewers cost who wait for one object: `fill PID TIER ORIGIN VIEWERS`, one line of JSON.
 //!
-//! The program is the origin itself, and listens there. The viewers have a connection each, which has been used before; all ask for one cold object of 64 KiB, which the origin holds
-//! until the server has nothing more to do. Then they get it, and then all ask for it once more.
+//! The program is the origin itself, and listens there. The viewers have a connection each, which has been used before; all ask
+//! for one cold object of 64 KiB, which the origin holds until the server has nothing more to do. Then they get it. They do so
+//! with one object, with a second one, and ask for that once more when it is in the cache.
 //!
-//! - **CPU**: the server's, from the first question to the last byte, for each viewer; and the same of the second time, when
-//!   the object is in the cache.
-//! - **Memory**: what the server has resident when all wait, beyond what it had when all were idle, for each viewer.
-//! - **Delay**: from the origin's first byte to the first byte at each viewer. One thread reads for all of them, and its
-//!   time is in it.
+//! - **CPU**: the server's, from the first question to the last byte, for each viewer: the first time, when it touches
+//!   memory that it has never had; the second time; and of the hits.
+//! - **Memory**: what the server has resident when all wait for the first time, beyond what it had when all were idle, for
+//!   each viewer.
+//! - **Delay**: from the origin's first byte to the first byte at each viewer, the second time. One thread reads for all of
+//!   them, and its time is in it.
 
 mod held;
 mod line;
@@ -35,7 +37,6 @@ use crate::quiet::quiet;
 use crate::usage::{memory_of, time_of};
 
 const BODY: Body = Body { bytes: 64 * 1024, first: 16 * 1024, pause: Duration::ZERO };
-const COLD: &str = "/cold/1";
 
 /// What viewers cost who wait for one object.
 #[derive(Parser)]
@@ -62,35 +63,68 @@ async fn main() -> Result<()> {
         lines.push(line);
     }
     quiet(pid).await?;
-    let (cpu, memory) = (time_of(pid)?, memory_of(pid)?);
-    all_ask(&mut lines).await?;
-    quiet(pid).await?;
-    let waiting = memory_of(pid)?;
-    origin.release(1);
-    let (mut lines, first_bytes) = all_read(lines).await?;
-    let filled = time_of(pid)?.saturating_sub(cpu);
-    let began = origin.began(1)?;
+    let memory = memory_of(pid)?;
+    let crowd = Crowd { pid, origin: &origin, viewers };
+    let (lines, first) = crowd.fills(lines, 1).await?;
+    let (mut lines, second) = crowd.fills(lines, 2).await?;
 
     quiet(pid).await?;
     let cpu = time_of(pid)?;
-    all_ask(&mut lines).await?;
+    all_ask(&mut lines, 2).await?;
     all_read(lines).await?;
     let hit = time_of(pid)?.saturating_sub(cpu);
 
-    let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / f64::from(viewers.max(1));
-    let delays = first_bytes.iter().map(|first_byte| first_byte.saturating_duration_since(began)).collect();
     let figures = serde_json::json!({
-        "viewers": viewers, "origin_requests": origin.asked(),
-        "cpu_us_per_waiter": each(filled), "cpu_us_per_hit": each(hit),
-        "bytes_per_waiter": waiting.saturating_sub(memory) / u64::from(viewers.max(1)),
-        "first_byte_us": quantiles(delays, micros),
+        "viewers": viewers, "origin_requests": f64::from(u32::try_from(origin.asked())?) / 2.0,
+        "cpu_us_per_waiter_at_first": crowd.each(first.cpu), "cpu_us_per_waiter": crowd.each(second.cpu),
+        "cpu_us_per_hit": crowd.each(hit),
+        "bytes_per_waiter": first.waiting.saturating_sub(memory) / u64::from(viewers.max(1)),
+        "first_byte_us": quantiles(second.delays, micros),
     });
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }
 
-async fn all_ask(lines: &mut [Line]) -> Result<()> {
+/// Who asks whom.
+struct Crowd<'a> {
+    pid: u32,
+    origin: &'a Held,
+    viewers: u32,
+}
+
+/// What one fill was like.
+struct Fill {
+    cpu: Duration,
+    /// Bytes resident when all waited.
+    waiting: u64,
+    delays: Vec<Duration>,
+}
+
+impl Crowd<'_> {
+    /// All wait for the object of this number, and get it.
+    async fn fills(&self, mut lines: Vec<Line>, number: u64) -> Result<(Vec<Line>, Fill)> {
+        quiet(self.pid).await?;
+        let cpu = time_of(self.pid)?;
+        all_ask(&mut lines, number).await?;
+        quiet(self.pid).await?;
+        let waiting = memory_of(self.pid)?;
+        self.origin.release(number);
+        let (lines, first_bytes) = all_read(lines).await?;
+        let cpu = time_of(self.pid)?.saturating_sub(cpu);
+        let began = self.origin.began(number)?;
+        let delays = first_bytes.iter().map(|first| first.saturating_duration_since(began)).collect();
+        Ok((lines, Fill { cpu, waiting, delays }))
+    }
+
+    /// Microseconds for each viewer.
+    fn each(&self, cpu: Duration) -> f64 {
+        cpu.as_secs_f64() * 1e6 / f64::from(self.viewers.max(1))
+    }
+}
+
+async fn all_ask(lines: &mut [Line], number: u64) -> Result<()> {
+    let path = format!("/cold/{number}");
     for line in lines {
-        line.ask(COLD).await?;
+        line.ask(&path).await?;
     }
     Ok(())
 }

@@ -190,14 +190,19 @@ pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]
     fill(filling, lifetimes, bytes);
 }
 
+/// More than any of these bodies has.
+pub(crate) const ALL: u64 = u64::MAX;
+
 /// Everything that a body will ever have.
 pub(crate) async fn read(body: &Arc<Body>) -> Result<Vec<u8>, Broken> {
     let mut reader = body.reader(0, None);
     let mut all = Vec::new();
-    while let Some(bytes) = soon(reader.next()).await? {
-        all.extend_from_slice(&bytes);
+    loop {
+        match soon(reader.next(ALL)).await?.concat() {
+            bytes if bytes.is_empty() => return Ok(all),
+            bytes => all.extend(bytes),
+        }
     }
-    Ok(all)
 }
 
 /// The bytes of a body that is complete.

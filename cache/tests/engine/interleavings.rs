@@ -313,10 +313,10 @@ impl Seat {
         };
         let reader = self.reader.get_or_insert_with(|| object.body.reader(0, None));
         self.end = loop {
-            match reader.next().now_or_never() {
+            match reader.next(ALL).now_or_never() {
                 None => break None,
-                Some(Ok(Some(bytes))) => self.read.extend_from_slice(&bytes),
-                Some(Ok(None)) => break Some(Ok(())),
+                Some(Ok(pieces)) if pieces.is_empty() => break Some(Ok(())),
+                Some(Ok(pieces)) => self.read.extend(pieces.concat()),
                 Some(Err(broken)) => break Some(Err(broken)),
             }
         };

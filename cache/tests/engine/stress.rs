@@ -164,7 +164,7 @@ impl Hammer {
         }
         match ticket.answer().await {
             Answer::Object(object) if !self.is_for(&object, value) => {}
-            Answer::Object(object) if dice.one_in(4) => drop(object.body.reader(0, None).next().await),
+            Answer::Object(object) if dice.one_in(4) => drop(object.body.reader(0, None).next(ALL).await),
             Answer::Object(object) => self.verify(&object, key, value).await,
             Answer::Pass | Answer::Failed { .. } => yield_now().await,
         }
@@ -180,9 +180,9 @@ impl Hammer {
         let mut reader = object.body.reader(0, None);
         let mut all = Vec::new();
         let end = loop {
-            match reader.next().await {
-                Ok(Some(bytes)) => all.extend_from_slice(&bytes),
-                Ok(None) => break Ok(()),
+            match reader.next(ALL).await {
+                Ok(pieces) if pieces.is_empty() => break Ok(()),
+                Ok(pieces) => all.extend(pieces.concat()),
                 Err(broken) => break Err(broken),
             }
         };

@@ -78,6 +78,11 @@ impl Before {
         }
     }
 
+    /// Forgets what can be read from the version.
+    pub(super) fn rest(&mut self) {
+        (self.hints, self.parts) = (Vec::new(), Vec::new());
+    }
+
     pub(super) const fn position(&self) -> Position {
         self.position
     }

@@ -135,7 +135,7 @@ fn a_new_initialisation_section_after_the_known_segments_is_no_restart() {
     let next = format!("{text}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b\"\n#EXTINF:2,\n1\n");
     let mut timeline = after(&[parse(text)]);
     assert_eq!(timeline.observe(&parse(&next), seconds(2)), Step::Forward);
-    let news: Vec<&str> = timeline.news().iter().map(|news| &*news.uri).collect();
+    let news: Vec<_> = timeline.take_news().iter().map(|news| news.uri.to_string()).collect();
     assert_eq!(news, ["b", "1"]);
     assert_eq!(timeline.map().and_then(|map| map.uri.as_deref()), Some("b"));
 }
@@ -150,6 +150,18 @@ fn a_restart_forgets_what_was_before() {
     assert_eq!(timeline.observe(&live(0, 4), seconds(4)), Step::Forward);
     // The old source is still there and does not know better.
     assert_eq!(timeline.judge(&live(101, 6), seconds(4)), Step::Forward);
+}
+
+#[test]
+fn a_stream_that_has_rested_knows_what_it_listed_last() {
+    let mut timeline = after(&[live(2, 2), parse(PARTS)]);
+    let (newest, moved) = (parse(PARTS), timeline.moved_at());
+    timeline.rest();
+    assert_eq!((timeline.uri(5), timeline.announces("6.0")), (None, false));
+    assert_eq!(timeline.position(), Some(newest.position()));
+    timeline.wake(&newest);
+    assert!(timeline.announces("5") && timeline.announces("6.0") && !timeline.announces("seg-3.ts"));
+    assert_eq!(timeline.moved_at(), moved);
 }
 
 /// Section 6.3.3: a player starts three target durations from the end of the list.
@@ -276,8 +288,8 @@ fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
 
 #[test]
 fn news_are_what_a_version_lists_for_the_first_time() {
-    let news = |timeline: &Timeline| -> Vec<(What, String)> {
-        timeline.news().iter().map(|news| (news.what, news.uri.to_string())).collect()
+    let news = |timeline: &mut Timeline| -> Vec<(What, String)> {
+        timeline.take_news().iter().map(|news| (news.what, news.uri.to_string())).collect()
     };
     let is = |what, uri: &str| (what, uri.to_owned());
     let hint = What::Hint(HintKind::Part);
@@ -292,17 +304,18 @@ fn news_are_what_a_version_lists_for_the_first_time() {
         is(What::Part, "6.0"),
         is(hint, "6.1"),
     ];
-    assert_eq!(news(&timeline), expected);
+    assert_eq!(news(&mut timeline), expected);
+    assert_eq!(news(&mut timeline), [], "they are told once");
     timeline.observe(&parse(&first), seconds(1));
-    assert_eq!(news(&timeline), []);
+    assert_eq!(news(&mut timeline), []);
     let second = format!(
         "{PARTS}#EXT-X-PART:DURATION=1,URI=\"6.1\"\n#EXTINF:2,\n6\n#EXT-X-GAP\n#EXTINF:2,\n7\n\
          #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.0\"\n"
     );
     timeline.observe(&parse(&second), seconds(2));
-    assert_eq!(news(&timeline), [is(What::Part, "6.1"), is(What::Segment, "6"), is(hint, "8.0")]);
+    assert_eq!(news(&mut timeline), [is(What::Part, "6.1"), is(What::Segment, "6"), is(hint, "8.0")]);
     timeline.observe(&parse(PARTS), seconds(3));
-    assert_eq!(news(&timeline), []);
+    assert_eq!(news(&mut timeline), []);
 }
 
 #[test]

@@ -86,7 +86,7 @@ async fn an_answer_is_framed_by_its_length_by_chunks_or_by_its_head_alone() {
         let (mut http1, mut viewer) = begun_with(request).await;
         http1.head(status, headers, false);
         for piece in ["abc", "", "de"] {
-            http1.body(Bytes::from_static(piece.as_bytes())).await.unwrap();
+            http1.body(vec![piece.into()]).await.unwrap();
         }
         let again = http1.finish(true).await;
         assert_eq!(again.is_some(), end.starts_with("keep-alive"), "{request}");
@@ -105,14 +105,14 @@ async fn a_connection_whose_answer_fell_short_or_that_is_to_end_is_not_used_agai
     {
         let (mut http1, mut viewer) = begun_with(GET).await;
         http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), is_last);
-        http1.body(Bytes::from_static(given.as_bytes())).await.unwrap();
+        http1.body(vec![given.into()]).await.unwrap();
         assert!(http1.finish(keep_alive).await.is_none());
         let sent = sent(&mut viewer, &format!("\r\n\r\n{given}")).await;
         assert_eq!(sent.contains("Connection: close"), is_last);
     }
     let (mut http1, _viewer) = begun_with(GET).await;
     http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), false);
-    http1.body(Bytes::from_static(b"abcdef")).await.unwrap_err();
+    http1.body(vec!["abc".into(), "def".into()]).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_head_leaves_with_the_first_bytes_of_its_body_or_when_they_are_waited_
         () = http1.gone() => panic!("the viewer is there"),
         _head = sent(&mut viewer, "\r\n\r\n") => {}
     }
-    http1.body(Bytes::from_static(b"abcde")).await.unwrap();
+    http1.body(vec!["abc".into(), "de".into()]).await.unwrap();
     assert_eq!(sent(&mut viewer, "abcde").await, "abcde");
 }
 

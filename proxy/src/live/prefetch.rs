@@ -28,7 +28,7 @@ pub(crate) fn announced(
     let has_parts = news.iter().any(|announced| announced.what == What::Part);
     for announced in news {
         let Some(request) = asks_for(playlist, announced) else { continue };
-        tier.streams().announced.add(request.key.clone(), stream);
+        tier.streams().announced.add(&request.key, stream);
         if !matches!(announced.what, What::Hint(_)) {
             // Whoever asked too early was told that it is missing; now it is there.
             tier.cache().forgive(&request.key);
@@ -47,7 +47,7 @@ pub(crate) fn listed(tier: &Tier, playlist: &Request, stream: &Arc<Stream>, medi
     for segment in media.segments.iter().rev().take(SEGMENTS_MAX) {
         let request = segment.uri.as_ref().and_then(|uri| refers(playlist, uri));
         if let Some(request) = request.map(|request| request.piece(segment.range)) {
-            tier.streams().announced.add(request.key, stream);
+            tier.streams().announced.add(&request.key, stream);
         }
     }
 }

@@ -200,13 +200,13 @@ impl Stream {
 
     /// From now on it is given out in these numbers.
     pub(crate) fn is_given_as(&self, version: &Version) {
-        self.timeline.lock().counts_from(version.given.numbering.added);
+        self.timeline().counts_from(version.given.numbering.added);
         *self.given.lock() = version.given.clone();
     }
 
     /// Is this the stream that is known, as far as it can be by now?
     fn goes_on_with(&self, known: &Media, media: &Media, leap: Leap) -> bool {
-        let step = self.timeline.lock().judge(media, self.now());
+        let step = self.timeline().judge(media, self.now());
         let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
         let ahead = u32::try_from(media.next_sequence().saturating_sub(known.next_sequence()));
         let count = u32::try_from(known.segments.len()).unwrap_or(u32::MAX).max(1);
@@ -221,13 +221,13 @@ impl Stream {
     }
 
     fn stood_still_for(&self) -> Duration {
-        let moved = self.timeline.lock().moved_at();
+        let moved = self.timeline().moved_at();
         moved.map_or(Duration::ZERO, |moved| self.now().saturating_sub(moved))
     }
 
     /// Has its encoder begun anew? If nobody has watched for long, whatever is far behind is not one that lags: `is_over`.
     fn begins_anew(&self, media: &Media, is_over: bool) -> bool {
-        let (timeline, now) = (self.timeline.lock(), self.now());
+        let (timeline, now) = (self.timeline(), self.now());
         let is_far_behind =
             matches!(timeline.judge(media, now), Step::Backward { by } if by > RESET_SEGMENTS_MIN);
         let is_reset = timeline.begins_anew(media, now) == Some(Restart::SequenceReset);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
 use tidegate_upstream::{Source, Trouble};
@@ -17,12 +18,19 @@ use super::runs::Given;
 #[derive(Debug)]
 pub(crate) struct Stream {
     began: Instant,
+    /// To be had by [`Stream::timeline`].
     pub(super) timeline: Mutex<Timeline>,
     /// In which numbers it is given out.
     pub(super) given: Mutex<Given>,
-    /// The version that has come and is not yet known to be stored.
-    arrived: Mutex<Option<Arc<Media>>>,
-    newest: watch::Sender<Option<Arc<Media>>>,
+    /// The version that has come and is not yet known to be stored, and how it is given out.
+    arrived: Mutex<Option<(Arc<Media>, Bytes)>>,
+    /// To be had by [`Stream::media`].
+    pub(super) newest: watch::Sender<Option<Arc<Media>>>,
+    /// The newest version as it is given out.
+    pub(super) text: Mutex<Bytes>,
+    /// Whether `newest` and what the timeline knows of it are in `text` alone (`rest.rs`). It changes while the timeline is
+    /// locked.
+    pub(super) is_resting: AtomicBool,
     /// See [`Stream::trouble`].
     trouble: AtomicU8,
     /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
@@ -31,7 +39,7 @@ pub(crate) struct Stream {
     /// Bytes that what it announced last has: as many are expected of what it announces next.
     usual_bytes: AtomicU64,
     /// Requests that are being served.
-    attending: AtomicUsize,
+    pub(super) attending: AtomicUsize,
     /// Those among them that do not come from tiers which ask others first.
     watching: AtomicUsize,
     /// From when on nobody has asked who keeps it followed: since one of those who watch last did, or since it is known.
@@ -64,6 +72,8 @@ impl Stream {
             given: Mutex::default(),
             arrived: Mutex::default(),
             newest: watch::Sender::new(None),
+            text: Mutex::default(),
+            is_resting: AtomicBool::new(false),
             trouble: AtomicU8::new(0),
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
@@ -75,16 +85,17 @@ impl Stream {
         }
     }
 
-    /// Holds a version against what is known. It was asked for at `asked`, and made `age` ago.
-    pub(crate) fn arrives(&self, media: Media, asked: Instant, age: Duration) -> Arrival {
-        let arrival = self.judge(media, asked, age);
+    /// Holds a version, which is given out as `text`, against what is known. It was asked for at `asked`, and made `age`
+    /// ago.
+    pub(crate) fn arrives(&self, media: Media, text: &Bytes, asked: Instant, age: Duration) -> Arrival {
+        let arrival = self.judge(media, text, asked, age);
         self.is_troubled_by(arrival);
         arrival
     }
 
-    fn judge(&self, media: Media, asked: Instant, age: Duration) -> Arrival {
+    fn judge(&self, media: Media, text: &Bytes, asked: Instant, age: Duration) -> Arrival {
         let now = self.now();
-        let mut timeline = self.timeline.lock();
+        let mut timeline = self.timeline();
         // That it has moved is certain now; that it had not, only when it was asked for.
         let seen = match timeline.judge(&media, now) {
             Step::Unchanged => self.at(asked),
@@ -107,16 +118,15 @@ impl Stream {
             Step::Restarted(why) => Arrival::Restarted(why),
             Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Welcome,
         };
-        *self.arrived.lock() = Some(Arc::new(media));
+        *self.arrived.lock() = Some((Arc::new(media), text.clone()));
         arrival
     }
 
     /// The version that is held was found to be current. It was asked for at `asked`; the answer is `age` old.
     pub(crate) fn is_unchanged(&self, asked: Instant, age: Duration) -> Arrival {
-        let newest = self.newest.borrow().clone();
-        let Some(media) = newest else { return Arrival::Welcome };
+        let Some(media) = self.media() else { return Arrival::Welcome };
         let now = self.now();
-        let mut timeline = self.timeline.lock();
+        let mut timeline = self.timeline();
         let arrival = match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
             Step::Backward { .. } | Step::Restarting => Arrival::Backward,
             _ if timeline.is_frozen(now) => Arrival::Frozen,
@@ -129,10 +139,11 @@ impl Stream {
 
     /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
     pub(crate) fn publish(&self) -> Option<Vec<Announced>> {
-        let media = self.arrived.lock().take()?;
-        let news = self.timeline.lock().news().to_vec();
+        let (media, text) = self.arrived.lock().take()?;
+        let mut timeline = self.timeline();
+        *self.text.lock() = text;
         self.newest.send_replace(Some(media));
-        Some(news)
+        Some(timeline.take_news())
     }
 
     /// What has come is not stored after all.
@@ -142,18 +153,14 @@ impl Stream {
 
     /// The segments that it makes this tier remember, and what it costs besides, in segments.
     pub(super) fn weight(&self) -> u32 {
-        let segments = self.newest.borrow().as_ref().map_or(0, |media| media.segments.len());
+        let segments = self.media().map_or(0, |media| media.segments.len());
         u32::try_from(segments).unwrap_or(u32::MAX).saturating_add(ITSELF)
     }
 
     /// The newest version that is held, and those to come.
     pub(super) fn newest(&self) -> watch::Receiver<Option<Arc<Media>>> {
+        let _awake = self.timeline();
         self.newest.subscribe()
-    }
-
-    /// The newest version that is held.
-    pub(crate) fn media(&self) -> Option<Arc<Media>> {
-        self.newest.borrow().clone()
     }
 
     /// Somebody knows that the stream is as far as this: the number of the segment after the newest.
@@ -163,7 +170,7 @@ impl Stream {
 
     /// By how many segments what is held is behind the newest version that is known of.
     pub(crate) fn lag(&self) -> u64 {
-        let held = self.newest.borrow().as_ref().map_or(u64::MAX, |media| media.next_sequence());
+        let held = self.media().map_or(u64::MAX, |media| media.next_sequence());
         self.known.load(Ordering::Relaxed).saturating_sub(held)
     }
 
@@ -213,19 +220,19 @@ impl Stream {
 
     /// Nothing has come: the source may hold its answer, or give none.
     pub(super) fn has_waited(&self) {
-        if self.timeline.lock().is_frozen(self.now()) {
+        if self.timeline().is_frozen(self.now()) {
             self.is_troubled_by(Arrival::Frozen);
         }
     }
 
     /// When to look for the next version, after so many looks in vain.
     pub(super) fn next_look(&self, in_vain: u32) -> Option<Instant> {
-        Some(self.began + self.timeline.lock().next_look(in_vain)?)
+        Some(self.began + self.timeline().next_look(in_vain)?)
     }
 
     /// When the next version is expected to be there.
     pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.began + self.timeline.lock().due()?)
+        Some(self.began + self.timeline().due()?)
     }
 
     /// Somebody asks for it; the guard is kept until the answer is out.
@@ -262,11 +269,12 @@ impl Stream {
 
     pub(super) fn let_go(&self) {
         self.followed.store(false, Ordering::Release);
+        self.rest();
     }
 
     /// Whether more will come.
     pub(crate) fn is_live(&self) -> bool {
-        self.newest.borrow().as_ref().is_some_and(|media| !media.is_ended())
+        self.media().is_some_and(|media| !media.is_ended())
     }
 
     /// Whether it is live and nobody follows it.

@@ -13,7 +13,7 @@ fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
     assert_eq!(timeline.position().map(|position| position.sequence), Some(100_001));
     assert!(timeline.announces("seg-100000.ts") && timeline.announces("seg-99000.ts"));
     assert!(!timeline.announces("seg-5.ts"));
-    assert_eq!((timeline.uri(5), timeline.news().len()), (None, 1));
+    assert_eq!((timeline.take_news().len(), timeline.uri(5)), (1, None));
     assert_eq!(timeline.judge(&live(1, 3), seconds(9)), Step::Restarted(Restart::SequenceReset));
 }
 
@@ -46,8 +46,8 @@ fn ten_thousand_parts_and_hints_are_few_news() {
         )
         .unwrap();
     }
-    let timeline = after(&[parse(&text)]);
-    assert_eq!(timeline.news().len(), 256);
+    let mut timeline = after(&[parse(&text)]);
+    assert_eq!(timeline.take_news().len(), 256);
     assert!(timeline.announces("9999") && timeline.announces("h0") && !timeline.announces("h9999"));
 }
 
@@ -79,5 +79,21 @@ proptest! {
                 prop_assert!(media.segments.iter().all(|segment| is_announced(&segment.uri)));
             }
         }
+    }
+    /// Promise 5, for a stream that nobody has watched for a while: what it listed last is enough to judge by, but for
+    /// lists that begin before that.
+    #[test]
+    fn a_rest_changes_no_judgement(
+        versions in proptest::collection::vec(version(), 1..20), next in version(), now in 0..60_u64,
+    ) {
+        let (mut awake, mut rested) = (after(&versions), after(&versions));
+        let newest = versions.iter().rfind(|media| awake.judge(media, seconds(40)) == Step::Unchanged);
+        prop_assume!(newest.is_some_and(|newest| newest.media_sequence <= next.media_sequence));
+        rested.rest();
+        rested.wake(newest.unwrap());
+        let now = seconds(now);
+        prop_assert_eq!(rested.judge(&next, now), awake.judge(&next, now));
+        prop_assert_eq!(rested.observe(&next, now), awake.observe(&next, now));
+        prop_assert_eq!(rested.next_look(0), awake.next_look(0));
     }
 }
