@@ -20,6 +20,7 @@ use crate::desk;
 use crate::fate::Fate;
 use crate::field;
 use crate::hop;
+use crate::lines;
 use crate::live::Stream;
 use crate::refusal::{self, Refusal};
 use crate::request::{self, Request};
@@ -111,10 +112,7 @@ pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     mark(tier, &mut headers, Course::here(Fate::Refused), None);
-    let mut head = format!("HTTP/1.1 {}\r\n", refusal.status()).into_bytes();
-    for (name, value) in &headers {
-        head.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-    }
+    let mut head = lines::begun(refusal.status(), headers.iter());
     head.extend_from_slice(b"\r\n");
     (head, body)
 }

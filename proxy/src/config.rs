@@ -45,6 +45,8 @@ pub struct Cache {
     /// Memory beside that for copies of large bodies that are asked for often over plain HTTP/1.1, so that the system can
     /// send them by itself; a quarter of `memory` at most.
     pub sendfile: Size,
+    /// The shortest body, or part of one, that is sent from a copy: which way costs less depends on length and processor.
+    pub sendfile_min: Size,
     /// The largest object that is stored; larger ones are passed through.
     pub object_max: Size,
     /// The largest playlist that is accepted.
@@ -126,6 +128,7 @@ impl Default for Cache {
         Self {
             memory: Size::mib(1024),
             sendfile: Size::mib(256),
+            sendfile_min: Size::kib(64),
             object_max: Size::mib(64),
             playlist_max: Size::mib(8),
             finish_within: Size::mib(4),

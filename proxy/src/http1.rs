@@ -23,7 +23,7 @@ use crate::desk;
 use crate::farewell;
 use crate::field;
 use crate::head::FIELDS_MAX;
-use crate::lines::{date, decimal, line};
+use crate::lines::{self, date};
 use crate::target::is_plain;
 use crate::wire::Wire;
 use pieces::Pieces;
@@ -93,7 +93,7 @@ impl Http1 {
 
     /// Writes an informational head (1xx), which leaves at once.
     pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
-        let mut head = first_lines(status, headers.iter());
+        let mut head = lines::begun(status, headers.iter());
         head.extend_from_slice(b"\r\n");
         self.unsent = head.into();
         self.flush().await
@@ -106,7 +106,7 @@ impl Http1 {
         self.framing = Framing::of(&self.method, status, headers);
         // They are this hop's own.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
-        let mut head = first_lines(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
         date::append(&mut head, desk::now());
         head.extend_from_slice(if self.stays {
@@ -244,30 +244,10 @@ impl std::fmt::Debug for Http1 {
     }
 }
 
-/// The lines of a head but for those that every final one has.
-fn first_lines<'a>(
-    status: StatusCode,
-    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
-) -> Vec<u8> {
-    let mut head = Vec::with_capacity(HEAD_ROOM);
-    head.extend_from_slice(b"HTTP/1.1 ");
-    decimal(&mut head, u64::from(status.as_u16()));
-    head.push(b' ');
-    head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    head.extend_from_slice(b"\r\n");
-    for (name, value) in fields {
-        line(&mut head, name, value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head
-}
-
 /// Fields that frame a body, or ask for more than an answer.
 const LEFT_TO_PINGORA: [HeaderName; 4] =
     [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
 
-/// Most heads of answers are shorter.
-const HEAD_ROOM: usize = 1024;
 /// What is read at once of what a viewer sends ahead.
 const READ: usize = 2048;
 /// Bytes that a viewer may send ahead while it waits for an answer. More are left to the socket.

@@ -8,7 +8,7 @@
 mod copies;
 mod head;
 mod outgoing;
-mod plain;
+pub(crate) mod plain;
 mod ready;
 
 use std::cell::RefCell;

@@ -2,7 +2,28 @@
 
 pub(crate) mod date;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+/// The head of an answer with these fields, but for the empty line at its end.
+pub(crate) fn begun<'a>(
+    status: StatusCode,
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_ROOM);
+    head.extend_from_slice(b"HTTP/1.1 ");
+    decimal(&mut head, u64::from(status.as_u16()));
+    head.push(b' ');
+    head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    head.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        line(&mut head, name, value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head
+}
+
+/// Most heads of answers are shorter.
+const HEAD_ROOM: usize = 1024;
 
 /// Appends a field without the end of its line. Names are written as people write them: there are readers that know no
 /// others.

@@ -75,7 +75,7 @@ pub struct Tier {
 impl Tier {
     /// Assembles a tier. It holds nothing and listens nowhere yet.
     pub fn new(role: Role, settings: Settings, sites: Sites, metrics: Metrics, log: AccessLog) -> Self {
-        let copies = Copies::new(settings.cache.sendfile_max());
+        let copies = Copies::new(settings.cache.sendfile_max(), settings.cache.sendfile_min.bytes());
         let limits =
             Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
         Self {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tidegate_origin_stub::Fault;
+use tidegate_proxy::config::units::Size;
 use tidegate_tests::viewer::Answer;
 use tidegate_tests::{
     Connection, Origin, Running, Viewer, ViewerTls, authority, edge, origin, shield, until, viewer,
@@ -338,6 +339,23 @@ async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
     assert_eq!(from_file().await, before + 1, "what is small goes from memory");
     // Who takes it slowly is sent all of it, too.
     viewer(house.edge.addr()).narrow().get(OBJECT).await.is(200, &whole.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shorter_than_the_least_that_is_sent_from_files_has_none() {
+    let origin = origin().run().await;
+    let least = |config: &mut tidegate_edge::Config| config.cache.sendfile_min = Size::kib(512);
+    let edge = edge().origin(&origin).with(least).run().await;
+    let (short, long) = ("/bytes/500000?cc=max-age=60", "/bytes/600000?cc=max-age=60");
+    let from_file = async || edge.count("tidegate_requests_sendfile_total", "").await;
+    until("the long one is sent from a file", async || {
+        for path in [short, long] {
+            assert_eq!(viewer(edge.addr()).get(path).await.status, 200);
+        }
+        from_file().await > 0
+    })
+    .await;
+    assert_eq!(edge.count("tidegate_sendfile_bytes", "").await, 600_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

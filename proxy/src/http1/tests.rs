@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
+use crate::lane::plain;
 
 /// A connection: the wire of the node, and the viewer's end.
 async fn connection() -> (Box<Wire>, TcpStream) {
@@ -142,4 +144,63 @@ async fn an_informational_head_leaves_at_once() {
     let (mut http1, mut viewer) = begun_with(GET).await;
     http1.inform(StatusCode::EARLY_HINTS, &fields(&[("link", "</a>")])).await.unwrap();
     assert_eq!(sent(&mut viewer, "\r\n\r\n").await, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+}
+
+/// A head of which most is as it should be, with one byte that may be another.
+fn heads() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        "GET /a?b=%20 HTTP/1.1",
+        "HEAD / HTTP/1.1",
+        "POST /a HTTP/1.1",
+        "GET /a HTTP/1.0",
+        "GET http://d/a HTTP/1.1",
+        "\r\nGET /a HTTP/1.1",
+    ]);
+    let field = prop::sample::select(vec![
+        "Host: d",
+        "host:d:80 ",
+        "Host: ",
+        "X-Odd: \tb, c",
+        "Range: bytes=0-1",
+        "If-None-Match: \"e\"",
+        "Connection: keep-alive",
+        "Connection: x, close",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "Accept-Encoding: gzip",
+    ]);
+    let fields = prop::collection::vec(field, 0..4);
+    let breaks = prop::sample::select(vec!["\r\n", "\n"]);
+    let odd = prop::option::of((any::<prop::sample::Index>(), any::<u8>()));
+    (line, fields, breaks, odd).prop_map(|(line, fields, line_break, odd)| {
+        let lines = [&[line, "Host: d"], &fields[..], &["", "GET / HTTP/1.1"]].concat();
+        let mut head = lines.join(line_break).into_bytes();
+        if let Some((at, byte)) = odd {
+            let at = at.index(head.len());
+            head[at] = byte;
+        }
+        head
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Two that read one request differently are what smuggling is made of: what the fast lane takes is here the same.
+    #[test]
+    fn a_request_is_the_same_on_the_fast_lane_and_here(bytes in heads()) {
+        let fast = plain::read(&bytes, u64::MAX, |plain, len| {
+            Some((plain.method.clone(), plain.target.to_owned(), plain.host.to_owned(), len))
+        });
+        let read = Head::read(&bytes.clone().into());
+        if let Some((method, target, host, len)) = fast {
+            let read = read.as_ref().unwrap();
+            prop_assert_eq!((&read.method, &read.target[..], read.len), (&method, target.as_bytes(), len));
+            prop_assert_eq!(read.headers[header::HOST].as_bytes(), host.as_bytes());
+        }
+        if let Some(read) = read {
+            prop_assert!(read.len <= bytes.len() && read.target.starts_with(b"/"));
+            prop_assert!(bytes[..read.len].ends_with(b"\n") && read.headers.contains_key(header::HOST));
+        }
+    }
 }

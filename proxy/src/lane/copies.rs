@@ -25,6 +25,8 @@ pub(crate) struct Copies {
     /// How often bodies without a copy have been sent. An address that has gone over to another body counts for that.
     sent: Cache<usize, Arc<AtomicU32>, RandomState>,
     made: Cache<usize, Arc<FileCopy>, RandomState>,
+    /// Fewer bytes are sent from memory.
+    bytes_min: u64,
     open: Arc<Open>,
     /// One is made at a time.
     is_making: Arc<AtomicBool>,
@@ -49,8 +51,8 @@ pub(super) struct FileCopy {
 }
 
 impl Copies {
-    /// With so many bytes of memory for all.
-    pub(crate) fn new(bytes_max: u64) -> Self {
+    /// With so many bytes of memory for all, for answers of no fewer than `bytes_min`.
+    pub(crate) fn new(bytes_max: u64, bytes_min: u64) -> Self {
         // The rest is for those that have made room and are still being sent.
         let held_max = bytes_max / 4 * 3;
         let least = held_max / (FILES_MAX / 4 * 3);
@@ -61,6 +63,7 @@ impl Copies {
         Self {
             sent: sent.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
             made: made.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
+            bytes_min,
             open: Arc::new(Open { bytes_max, ..Open::default() }),
             is_making: Arc::default(),
         }
@@ -69,7 +72,7 @@ impl Copies {
     /// The copy of a complete body of which so many bytes are to be sent, if there is one. That it is asked for counts:
     /// once it is worth it, `tasks` has a task that makes one.
     pub(super) fn of(&self, tasks: &TaskTracker, body: &Arc<Body>, bytes: u64) -> Option<Arc<FileCopy>> {
-        if bytes < LEN_MIN || self.open.bytes_max == 0 {
+        if bytes < self.bytes_min || self.open.bytes_max == 0 {
             return None;
         }
         let address = Arc::as_ptr(body).addr();
@@ -149,8 +152,6 @@ impl Drop for FileCopy {
 const SENT_MIN: u32 = 4;
 /// A copy that nobody is sent for so long goes.
 const IDLE: Duration = Duration::from_secs(30);
-/// Less is sent as fast from memory: a file takes one call more.
-const LEN_MIN: u64 = 64 * 1024;
 /// One copy may take this share of the memory for all.
 const SHARE: u64 = 4;
 /// Files that may be open.

@@ -22,7 +22,7 @@ pub(crate) struct Plain<'a> {
 
 /// Reads the head with which `bytes` begin, if it is whole, has at most `max` bytes and is plain; hands it to `then`
 /// with its length.
-pub(super) fn read<T>(
+pub(crate) fn read<T>(
     bytes: &[u8],
     max: u64,
     then: impl FnOnce(&Plain<'_>, usize) -> Option<T>,

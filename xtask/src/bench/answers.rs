@@ -32,7 +32,7 @@ pub(crate) fn check(stage: &Stage, server: &Server, load: &Load, is_cached: bool
     }
     let from_origin = ask(&format!("http://{}{}", stage.origin(), load.path), Protocol::Http)?;
     answer.is_like(&from_origin).with_context(|| format!("{} answers {url}", server.kind()))?;
-    if server.kind() == Kind::Tidegate {
+    if matches!(server.kind(), Kind::Tidegate | Kind::FromMemory) {
         answer.says_where_it_comes_from(is_cached).with_context(|| url.clone())?;
     }
     if load.protocol == Protocol::Http { Ok(()) } else { cipher(server.tls()) }

@@ -222,6 +222,7 @@ impl std::fmt::Display for Sample {
 fn of(kind: Kind) -> String {
     match kind {
         Kind::Floor => "the bare loop's".to_owned(),
+        Kind::FromMemory => "that of Tidegate without copies in files".to_owned(),
         Kind::Tidegate | Kind::Nginx | Kind::Varnish => format!("{kind}'s"),
     }
 }

@@ -76,9 +76,11 @@ fn nginx_with(folder: &Path, workers: usize, inner: &str) -> String {
     )
 }
 
-/// An edge that asks the origin itself. The origin is not probed: in some measurements there is none for a while.
-pub(crate) fn tidegate(setting: &Setting<'_>) -> String {
+/// An edge that asks the origin itself. The origin is not probed: in some measurements there is none for a while. `sendfile`
+/// is for copies of large bodies, where it is not the default.
+pub(crate) fn tidegate(setting: &Setting<'_>, sendfile: Option<&str>) -> String {
     let Setting { listen, tls, operators, origin, certificate, key, memory, .. } = setting;
+    let sendfile = sendfile.map(|size| format!("sendfile = \"{size}\"\n")).unwrap_or_default();
     format!(
         "shields = []
 [listen]
@@ -90,7 +92,7 @@ certificate = \"{certificate}\"
 key = \"{key}\"
 [cache]
 memory = \"{memory}\"
-[viewers]
+{sendfile}[viewers]
 idle_timeout = \"1h\"
 [upstream.probe]
 kind = \"off\"

@@ -17,6 +17,8 @@ use crate::shell;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Tidegate,
+    /// Tidegate without copies of large bodies in files (`cache.sendfile`).
+    FromMemory,
     Nginx,
     Varnish,
     /// A loop that does the least that a server could do: the floor (`tests/measure/floor.rs`).
@@ -32,6 +34,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Tidegate => "tidegate",
+            Self::FromMemory => "tidegate, all from memory",
             Self::Nginx => "nginx",
             Self::Varnish => "varnish",
             Self::Floor => "bare loop",
@@ -75,7 +78,8 @@ impl Server {
     pub(crate) fn start(kind: Kind, setting: &Setting<'_>, program: &Path) -> Result<Self> {
         std::fs::create_dir_all(&setting.folder)?;
         let mut command = match kind {
-            Kind::Tidegate => tidegate(setting, program)?,
+            Kind::Tidegate => tidegate(setting, program, &configuration::tidegate(setting, None))?,
+            Kind::FromMemory => tidegate(setting, program, &configuration::tidegate(setting, Some("0B")))?,
             Kind::Nginx => nginx(setting.cores, &setting.folder, &configuration::nginx(setting))?,
             Kind::Varnish => {
                 let mut command = pinned(setting.cores, &installed("varnishd")?);
@@ -153,9 +157,9 @@ impl Drop for Server {
 }
 
 /// As many threads as are told to the runtime, and no more cores than it may use.
-fn tidegate(setting: &Setting<'_>, program: &Path) -> Result<Command> {
+fn tidegate(setting: &Setting<'_>, program: &Path, configuration: &str) -> Result<Command> {
     let file = setting.folder.join("edge.toml");
-    write(&file, &configuration::tidegate(setting))?;
+    write(&file, configuration)?;
     let mut command = pinned(setting.cores, program);
     command.arg("edge").arg("--config").arg(file).env("TOKIO_WORKER_THREADS", setting.threads.to_string());
     Ok(command)
