@@ -64,6 +64,9 @@ const PIECE: usize = 64 * 1024;
 /// would be to copy every byte once more.
 const SMALL: usize = 16 * 1024;
 
+/// A reader is given so many pieces at once: the system takes no more of them in one call, and a source that drips has many.
+const PIECES_MAX: usize = 64;
+
 impl Body {
     pub(crate) fn new(promised: Option<u64>, ledger: Arc<Ledger>) -> Self {
         Self { grown: Mutex::default(), more: Notify::new(), whole: OnceLock::new(), promised, ledger }
@@ -241,7 +244,7 @@ impl Grown {
         }
         let first = self.pieces.partition_point(|piece| piece.start <= position).checked_sub(1)?;
         let wanted = self.pieces.get(first..)?.iter().take_while(|piece| piece.start < end);
-        Some(Ok(wanted.map(|piece| cut(piece, position, end)).collect()))
+        Some(Ok(wanted.take(PIECES_MAX).map(|piece| cut(piece, position, end)).collect()))
     }
 }
 
@@ -261,10 +264,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next bytes, as soon as there are any: the pieces that are there, up to `max` bytes; nothing at the end.
-    /// Cancelling the wait loses nothing.
+    /// The next bytes, as soon as there are any: the pieces that are there, up to `max` bytes, of which there is at least
+    /// one; nothing at the end. Cancelling the wait loses nothing.
     pub async fn next(&mut self, max: u64) -> Result<Vec<Bytes>, Broken> {
-        let (position, end) = (self.position, self.end.min(self.position.saturating_add(max)));
+        let (position, end) = (self.position, self.end.min(self.position.saturating_add(max.max(1))));
         let read = self.body.until(|grown| grown.read(position, end)).await?;
         self.position += read.iter().map(|piece| piece.len() as u64).sum::<u64>();
         Ok(read)

@@ -164,14 +164,14 @@ impl Timeline {
 
     /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from earlier ones.
     /// How far it is, and since when, stays. Before anything else is asked of it, it has to [wake](Self::wake).
-    pub fn rest(&mut self) {
+    pub fn sleep(&mut self) {
         (self.window, self.news) = (Window::default(), Vec::new());
         if let Some(latest) = &mut self.latest {
-            latest.before.rest();
+            latest.before.sleep();
         }
     }
 
-    /// Takes up again what it knew before it [rested](Self::rest); `newest` is its newest version.
+    /// Takes up again what it knew before it [slept](Self::sleep); `newest` is its newest version.
     pub fn wake(&mut self, newest: &Media) {
         self.window.extend(newest);
         if let Some(latest) = &mut self.latest {
@@ -216,7 +216,8 @@ impl Timeline {
         let is_first_list = first <= self.zero.saturating_add(1) && self.window.first_listed() > first;
         let listed = media.next_sequence() - first;
         let has_shrunk = listed.saturating_mul(2) < self.window.listed();
-        let is_out_of_sight = shared == Shared::Nothing && by > window::UNLISTED_MAX as u64;
+        let in_sight = self.window.listed().saturating_add(window::UNLISTED_MAX as u64);
+        let is_out_of_sight = shared == Shared::Nothing && by >= in_sight;
         is_first_list || has_shrunk || is_out_of_sight
     }
 

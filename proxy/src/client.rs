@@ -223,7 +223,8 @@ impl Client {
         Ok(())
     }
 
-    /// Writes pieces of the body, one behind the other, which have no more than [`PIECE`] bytes together.
+    /// Writes pieces of the body, one behind the other, which have no more than [`PIECE`] bytes together: over HTTP/1.1 in
+    /// one write, by pingora's session each by itself.
     pub(crate) async fn pieces(&mut self, pieces: Vec<Bytes>) -> Result<(), Gone> {
         let patience = self.write_timeout();
         match &mut self.speaks {

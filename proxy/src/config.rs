@@ -227,6 +227,12 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.playlist_max > cache.object_max {
         return breach(&["cache", "playlist_max"], "must be at most cache.object_max");
     }
+    if cache.sendfile_min < Size::kib(16) {
+        return breach(
+            &["cache", "sendfile_min"],
+            "must be at least 16KiB: what is shorter is sent as fast from memory",
+        );
+    }
     if viewers.head_max < Size::kib(1) {
         return breach(&["viewers", "head_max"], "must be at least 1KiB");
     }

@@ -87,8 +87,7 @@ impl Rulings {
                 tier.metrics().live.versions.inc();
             }
             if let Some(media) = stream.media() {
-                // A list that grows is weighed each time it has doubled.
-                if is_first || media.segments.len().is_power_of_two() {
+                if stream.has_doubled() {
                     tier.streams().weigh_again(&request.key, stream);
                 }
                 if is_first {

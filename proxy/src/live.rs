@@ -6,7 +6,7 @@
 //! reload, section 6.2.5.2), and from an origin that cannot hold requests by polling it when the next version is
 //! due. What a version announces is fetched before anybody asks for it (`prefetch.rs`). An encoder that begins anew is
 //! told on in the numbers that viewers know (`runs.rs`). A stream that nobody watches any more is known for a day, in
-//! little memory (`rest.rs`).
+//! little memory (`memory.rs`).
 //!
 //! So a viewer who asks for a playlist gets the newest version there is, one who asks for what comes next waits for
 //! it here, and the origin sees one request for each version.
@@ -15,9 +15,9 @@ mod announced;
 mod budget;
 mod detour;
 mod follow;
+mod memory;
 mod prefetch;
 mod renditions;
-mod rest;
 mod runs;
 mod stream;
 
@@ -91,6 +91,20 @@ impl Streams {
         self.known.insert(playlist.clone(), Arc::clone(stream));
     }
 
+    /// How many playlists are known, and how many of them sleep.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let streams = self.known.iter().map(|(_, stream)| stream.is_asleep());
+        streams.fold((0, 0), |(known, asleep), is_asleep| (known + 1, asleep + usize::from(is_asleep)))
+    }
+
+    /// Lets those sleep that nobody follows and nobody has asked for lately, and forgets what was announced long ago.
+    fn tidy(&self) {
+        for (_, stream) in &self.known {
+            stream.sleep(UNASKED_FOR);
+        }
+        self.announced.tidy();
+    }
+
     /// Whether a playlist lists this resource in pieces.
     pub(crate) fn lists_pieces_of(&self, resource: &Key) -> bool {
         self.announced.has_in_pieces(resource)
@@ -101,6 +115,18 @@ impl Streams {
         self.announced.has(object)
     }
 }
+
+/// Tidies what is known of the streams of a tier from time to time, until it drains.
+pub(crate) async fn keep_tidy(tier: Arc<Tier>) {
+    let draining = tier.draining().token().clone();
+    while draining.run_until_cancelled(tokio::time::sleep(UNASKED_FOR)).await.is_some() {
+        tier.streams().tidy();
+    }
+}
+
+/// A stream that nobody follows sleeps when nobody has asked for it for so long. One whose follower ends sleeps at once,
+/// if it can.
+const UNASKED_FOR: Duration = Duration::from_mins(1);
 
 /// The candidates for a request, with the one behind the others that its stream goes round.
 pub(crate) fn detoured(tier: &Tier, request: &Request, mut candidates: Vec<Arc<Source>>) -> Vec<Arc<Source>> {

@@ -16,6 +16,7 @@ use crate::access_log::{self, AccessLog, Output, Writer};
 use crate::admin::{self, Readiness};
 use crate::lane;
 use crate::listener::{self, Doors};
+use crate::live;
 use crate::metrics::Metrics;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
@@ -115,6 +116,7 @@ impl Node {
             pool.start(tier.tasks(), tier.draining().token());
         }
         tier.tasks().spawn(lane::keep_tidy(Arc::clone(&tier)));
+        tier.tasks().spawn(live::keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
                 pool.is_found().await;
@@ -243,6 +245,7 @@ impl admin::Tier for View {
 
     fn metrics(&self) -> String {
         self.0.metrics().cache(&self.0.cache().totals(), self.0.copies().bytes());
+        self.0.metrics().live.known(self.0.streams().count());
         self.0.metrics().upstreams(self.0.pools());
         self.0.metrics().render()
     }

@@ -50,10 +50,12 @@ async fn a_playlist_that_nobody_has_watched_for_a_while_does_not_go_back_either(
     push(&house.origin, &playlist(1, 10..16, "")).await;
     assert_eq!(sequence(&house.get(PUSHED).await), 10);
     for tier in [&house.edges[0], &house.shield] {
-        until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0).await;
+        until("it sleeps", async || tier.count("tidegate_sleeping_playlists", "").await == 1).await;
+        assert_eq!(tier.count("tidegate_known_playlists", "").await, 1);
     }
     push(&house.origin, &playlist(1, 7..13, "")).await;
     assert_eq!(sequence(&house.get(PUSHED).await), 10);
+    assert_eq!(house.shield.count("tidegate_sleeping_playlists", "").await, 0);
     assert!(house.shield.count("tidegate_backward_playlists_total", "").await > 0);
     push(&house.origin, &playlist(1, 11..17, "")).await;
     house.reaches(PUSHED, 11).await;

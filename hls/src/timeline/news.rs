@@ -79,7 +79,7 @@ impl Before {
     }
 
     /// Forgets what can be read from the version.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn sleep(&mut self) {
         (self.hints, self.parts) = (Vec::new(), Vec::new());
     }
 

@@ -153,15 +153,39 @@ fn a_restart_forgets_what_was_before() {
 }
 
 #[test]
-fn a_stream_that_has_rested_knows_what_it_listed_last() {
+fn a_stream_that_has_slept_knows_what_it_listed_last() {
     let mut timeline = after(&[live(2, 2), parse(PARTS)]);
     let (newest, moved) = (parse(PARTS), timeline.moved_at());
-    timeline.rest();
+    timeline.sleep();
     assert_eq!((timeline.uri(5), timeline.announces("6.0")), (None, false));
     assert_eq!(timeline.position(), Some(newest.position()));
     timeline.wake(&newest);
     assert!(timeline.announces("5") && timeline.announces("6.0") && !timeline.announces("seg-3.ts"));
     assert_eq!(timeline.moved_at(), moved);
+}
+
+/// However far a source lags behind, as long as what it lists might be remembered it is no new beginning.
+#[test]
+fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
+    let reset = Step::Restarted(Restart::SequenceReset);
+    for listed in [6, 100] {
+        let versions: Vec<Media> = (800..=900).map(|first| live(first, listed)).collect();
+        let (awake, mut slept) = (after(&versions), after(&versions));
+        slept.sleep();
+        slept.wake(versions.last().unwrap());
+        for by in 1..=listed + 100 {
+            let next = live(900 - by, listed);
+            let step = if by < listed + 64 { Step::Backward { by } } else { reset };
+            assert_eq!(awake.judge(&next, seconds(1000)), step, "{listed} are listed, {by} behind");
+            assert_eq!(slept.judge(&next, seconds(1000)), step, "{listed} are listed, {by} behind");
+        }
+        let others = named("other-#.ts", 900 - listed + 1, listed, "");
+        assert_eq!(slept.judge(&others, seconds(1000)), Step::Restarted(Restart::ChangedUri));
+        // The price: that names are others is not seen where the lists have no segment in common.
+        let other = named("other-#.ts", 900 - listed - 2, listed, "");
+        assert_eq!(awake.judge(&other, seconds(1000)), Step::Restarted(Restart::ChangedUri));
+        assert_eq!(slept.judge(&other, seconds(1000)), Step::Backward { by: listed + 2 });
+    }
 }
 
 /// Section 6.3.3: a player starts three target durations from the end of the list.

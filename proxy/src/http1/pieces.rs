@@ -6,37 +6,42 @@ use bytes::{Buf, Bytes};
 
 /// Pieces that are read as one buffer.
 #[derive(Debug)]
-pub(super) struct Pieces(std::vec::IntoIter<Bytes>);
+pub(super) struct Pieces {
+    pieces: std::vec::IntoIter<Bytes>,
+    bytes: usize,
+}
 
 impl Pieces {
     pub(super) fn of(mut pieces: Vec<Bytes>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
-        Self(pieces.into_iter())
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        Self { pieces: pieces.into_iter(), bytes }
     }
 }
 
 impl Buf for Pieces {
     fn remaining(&self) -> usize {
-        self.0.as_slice().iter().map(Bytes::len).sum()
+        self.bytes
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0.as_slice().first().map_or(&[], |piece| piece)
+        self.pieces.as_slice().first().map_or(&[], |piece| piece)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let filled = slices.iter_mut().zip(self.0.as_slice());
+        let filled = slices.iter_mut().zip(self.pieces.as_slice());
         filled.map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
     }
 
     fn advance(&mut self, mut count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
         while count > 0 {
-            let Some(first) = self.0.as_mut_slice().first_mut() else { return };
+            let Some(first) = self.pieces.as_mut_slice().first_mut() else { return };
             if count < first.len() {
                 return first.advance(count);
             }
             count -= first.len();
-            self.0.next();
+            self.pieces.next();
         }
     }
 }

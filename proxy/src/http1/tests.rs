@@ -190,13 +190,18 @@ proptest! {
     #[test]
     fn a_request_is_the_same_on_the_fast_lane_and_here(bytes in heads()) {
         let fast = plain::read(&bytes, u64::MAX, |plain, len| {
-            Some((plain.method.clone(), plain.target.to_owned(), plain.host.to_owned(), len))
+            let (method, target) = (plain.method.clone(), plain.target.to_owned());
+            Some((method, target, plain.host.to_owned(), plain.deciding.clone(), len))
         });
         let read = Head::read(&bytes.clone().into());
-        if let Some((method, target, host, len)) = fast {
+        if let Some((method, target, host, deciding, len)) = fast {
             let read = read.as_ref().unwrap();
             prop_assert_eq!((&read.method, &read.target[..], read.len), (&method, target.as_bytes(), len));
             prop_assert_eq!(read.headers[header::HOST].as_bytes(), host.as_bytes());
+            for name in deciding.keys() {
+                let values = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+                prop_assert_eq!(values(&deciding), values(&read.headers));
+            }
         }
         if let Some(read) = read {
             prop_assert!(read.len <= bytes.len() && read.target.starts_with(b"/"));

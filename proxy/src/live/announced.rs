@@ -19,19 +19,21 @@ pub(super) struct Announced {
     in_pieces: moka::sync::Cache<Key, (), RandomState>,
 }
 
+type ByHash = HashMap<u64, Arc<Stream>, RandomState>;
+
 /// The objects by the hashes of their keys, with the streams that announced them: there are many, and most are never asked
 /// for. If a hash stood for two objects, one that is missing would be asked for again a little longer than it need be.
 #[derive(Debug)]
 struct Objects {
     /// Those since `since`, and those of the period before it.
-    new: HashMap<u64, Arc<Stream>, RandomState>,
-    old: HashMap<u64, Arc<Stream>, RandomState>,
+    new: ByHash,
+    old: ByHash,
     since: Instant,
 }
 
-/// What was announced longer ago than twice this and is missing is just missing. It is remembered when it is new, not as
-/// long as it is listed: nobody but those who come late asks for more.
-const PERIOD: Duration = Duration::from_mins(1);
+/// What was announced so long ago is remembered, and for as long again at most: then, what is missing is just missing. It is
+/// remembered when it is new, not as long as it is listed: nobody but those who come late asks for more.
+const PERIOD: Duration = Duration::from_mins(2);
 /// So many are remembered of one period; when there are more, the next one begins.
 const OBJECTS_MAX: usize = 100_000;
 /// A recording is known to come in pieces for longer than its playlist is held without being asked for again.
@@ -50,7 +52,12 @@ impl Announced {
     }
 
     pub(super) fn add(&self, object: &Key, by: &Arc<Stream>) {
-        self.objects.write().add(self.hasher.hash_one(object), by, Instant::now());
+        let object = self.hasher.hash_one(object);
+        let mut objects = self.objects.write();
+        let forgotten = objects.add(object, by, Instant::now());
+        // Many, perhaps: nobody waits until they are gone.
+        drop(objects);
+        drop(forgotten);
     }
 
     /// The stream that announced it.
@@ -60,6 +67,12 @@ impl Announced {
 
     pub(super) fn has(&self, object: &Key) -> bool {
         self.objects.read().by(self.hasher.hash_one(object), Instant::now()).is_some()
+    }
+
+    /// Forgets what was announced long ago, also where nothing has been since.
+    pub(super) fn tidy(&self) {
+        let forgotten = self.objects.write().turn(Instant::now());
+        drop(forgotten);
     }
 
     pub(super) fn add_in_pieces(&self, resource: Key) {
@@ -77,9 +90,11 @@ impl Objects {
         Self { new: HashMap::default(), old: HashMap::default(), since: Instant::now() }
     }
 
-    fn add(&mut self, object: u64, by: &Arc<Stream>, now: Instant) {
-        self.turn(now);
+    /// Gives back what is forgotten.
+    fn add(&mut self, object: u64, by: &Arc<Stream>, now: Instant) -> Vec<ByHash> {
+        let forgotten = self.turn(now);
         self.new.insert(object, Arc::clone(by));
+        forgotten
     }
 
     fn by(&self, object: u64, now: Instant) -> Option<&Arc<Stream>> {
@@ -88,14 +103,18 @@ impl Objects {
         new.or_else(|| self.old.get(&object).filter(|_| age < PERIOD))
     }
 
-    /// Begins a new period if it is time.
-    fn turn(&mut self, now: Instant) {
+    /// Begins a new period if it is time; gives back what is forgotten.
+    fn turn(&mut self, now: Instant) -> Vec<ByHash> {
         let age = now.saturating_duration_since(self.since);
-        if age >= PERIOD || self.new.len() >= OBJECTS_MAX {
-            let last = std::mem::take(&mut self.new);
-            self.old = if age < PERIOD * 2 { last } else { HashMap::default() };
-            self.since = now;
+        if age < PERIOD && self.new.len() < OBJECTS_MAX {
+            return Vec::new();
         }
+        self.since = now;
+        let mut forgotten = vec![std::mem::replace(&mut self.old, std::mem::take(&mut self.new))];
+        if age >= PERIOD * 2 {
+            forgotten.push(std::mem::take(&mut self.old));
+        }
+        forgotten
     }
 }
 
@@ -103,32 +122,40 @@ impl Objects {
 mod tests {
     use super::*;
 
+    fn stream() -> Arc<Stream> {
+        Arc::new(Stream::new(Instant::now(), false))
+    }
+
     #[test]
     fn what_was_announced_is_known_for_a_period_and_no_longer_than_two() {
-        let stream = Arc::new(Stream::new(Instant::now(), false));
-        let mut objects = Objects::new();
-        let at = |seconds| objects.since + Duration::from_secs(seconds);
-        let moments = [0, 59, 60, 119, 120, 180, 400].map(at);
-        let [start, second, third, fourth, fifth, sixth, late] = moments;
-        let is_known = |objects: &Objects, object, now| objects.by(object, now).is_some();
-        objects.add(1, &stream, start);
-        objects.add(2, &stream, second);
-        assert!(is_known(&objects, 1, fourth) && !is_known(&objects, 1, fifth), "nothing came since");
-        objects.add(3, &stream, third);
-        assert!(is_known(&objects, 1, fourth) && is_known(&objects, 2, fourth));
-        objects.add(4, &stream, fifth);
-        assert!(
-            !is_known(&objects, 2, fifth) && is_known(&objects, 3, fifth) && is_known(&objects, 4, sixth)
-        );
-        objects.turn(late);
-        assert!(objects.new.is_empty() && objects.old.is_empty());
-        assert_eq!(Arc::strong_count(&stream), 1, "a stream that nobody announces is held by nobody");
+        let (stream, mut objects) = (stream(), Objects::new());
+        let since = objects.since;
+        let at = |quarters: u32| since + PERIOD * quarters / 4;
+        let is_known = |objects: &Objects, object, quarter| objects.by(object, at(quarter)).is_some();
+        objects.add(1, &stream, at(0));
+        objects.add(2, &stream, at(3));
+        assert!(is_known(&objects, 1, 7) && !is_known(&objects, 1, 8), "nothing came since");
+        objects.add(3, &stream, at(4));
+        assert!(is_known(&objects, 1, 7) && is_known(&objects, 2, 7));
+        objects.add(4, &stream, at(8));
+        assert!(!is_known(&objects, 2, 8) && is_known(&objects, 3, 8) && is_known(&objects, 4, 12));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_announces_any_more_holds_no_stream() {
+        let (stream, announced) = (stream(), Announced::new());
+        announced.add(&Key::new("site", "/1.ts"), &stream);
+        announced.tidy();
+        assert!(announced.has(&Key::new("site", "/1.ts")) && !announced.has(&Key::new("site", "/2.ts")));
+        assert_eq!(Arc::strong_count(&stream), 2);
+        tokio::time::advance(PERIOD * 2).await;
+        announced.tidy();
+        assert_eq!(Arc::strong_count(&stream), 1);
     }
 
     #[test]
     fn the_oldest_of_too_many_are_forgotten() {
-        let stream = Arc::new(Stream::new(Instant::now(), false));
-        let mut objects = Objects::new();
+        let (stream, mut objects) = (stream(), Objects::new());
         for object in 0..OBJECTS_MAX as u64 * 5 / 2 {
             objects.add(object, &stream, objects.since);
         }

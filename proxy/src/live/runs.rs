@@ -227,10 +227,11 @@ impl Stream {
 
     /// Has its encoder begun anew? If nobody has watched for long, whatever is far behind is not one that lags: `is_over`.
     fn begins_anew(&self, media: &Media, is_over: bool) -> bool {
+        let is_deserted = is_over && self.wants_follower();
         let (timeline, now) = (self.timeline(), self.now());
         let is_far_behind =
             matches!(timeline.judge(media, now), Step::Backward { by } if by > RESET_SEGMENTS_MIN);
         let is_reset = timeline.begins_anew(media, now) == Some(Restart::SequenceReset);
-        is_reset || (is_over && is_far_behind && self.wants_follower())
+        is_reset || (is_deserted && is_far_behind)
     }
 }

@@ -1,36 +1,29 @@
 //! One media playlist: how far it is, and who wants to know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex};
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
 use tidegate_upstream::{Source, Trouble};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::detour::{self, Detour};
+use super::memory::Memory;
 use super::runs::Given;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
 pub(crate) struct Stream {
     began: Instant,
-    /// To be had by [`Stream::timeline`].
-    pub(super) timeline: Mutex<Timeline>,
+    pub(super) memory: Memory,
     /// In which numbers it is given out.
     pub(super) given: Mutex<Given>,
     /// The version that has come and is not yet known to be stored, and how it is given out.
     arrived: Mutex<Option<(Arc<Media>, Bytes)>>,
-    /// To be had by [`Stream::media`].
-    pub(super) newest: watch::Sender<Option<Arc<Media>>>,
-    /// The newest version as it is given out.
-    pub(super) text: Mutex<Bytes>,
-    /// Whether `newest` and what the timeline knows of it are in `text` alone (`rest.rs`). It changes while the timeline is
-    /// locked.
-    pub(super) is_resting: AtomicBool,
     /// See [`Stream::trouble`].
     trouble: AtomicU8,
     /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
@@ -39,13 +32,15 @@ pub(crate) struct Stream {
     /// Bytes that what it announced last has: as many are expected of what it announces next.
     usual_bytes: AtomicU64,
     /// Requests that are being served.
-    pub(super) attending: AtomicUsize,
+    attending: AtomicUsize,
     /// Those among them that do not come from tiers which ask others first.
     watching: AtomicUsize,
     /// From when on nobody has asked who keeps it followed: since one of those who watch last did, or since it is known.
     /// And when one of them did, if one has.
     asked: Mutex<(Instant, Option<Instant>)>,
     followed: AtomicBool,
+    /// See [`Stream::has_doubled`].
+    weighed: AtomicU32,
     /// The source that is gone round for this stream, and only for this one.
     detour: Mutex<Option<Detour>>,
 }
@@ -68,12 +63,9 @@ impl Stream {
     pub(super) fn new(began: Instant, is_aside: bool) -> Self {
         Self {
             began,
-            timeline: Mutex::default(),
+            memory: Memory::new(),
             given: Mutex::default(),
             arrived: Mutex::default(),
-            newest: watch::Sender::new(None),
-            text: Mutex::default(),
-            is_resting: AtomicBool::new(false),
             trouble: AtomicU8::new(0),
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
@@ -81,6 +73,7 @@ impl Stream {
             watching: AtomicUsize::new(0),
             asked: Mutex::new((Instant::now(), (!is_aside).then(Instant::now))),
             followed: AtomicBool::new(false),
+            weighed: AtomicU32::new(0),
             detour: Mutex::new(None),
         }
     }
@@ -140,10 +133,7 @@ impl Stream {
     /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
     pub(crate) fn publish(&self) -> Option<Vec<Announced>> {
         let (media, text) = self.arrived.lock().take()?;
-        let mut timeline = self.timeline();
-        *self.text.lock() = text;
-        self.newest.send_replace(Some(media));
-        Some(timeline.take_news())
+        Some(self.memory.publish(media, text))
     }
 
     /// What has come is not stored after all.
@@ -151,16 +141,36 @@ impl Stream {
         *self.arrived.lock() = None;
     }
 
-    /// The segments that it makes this tier remember, and what it costs besides, in segments.
+    /// What it makes this tier remember, in segments: those of its newest version, its text, and what it costs besides.
     pub(super) fn weight(&self) -> u32 {
-        let segments = self.media().map_or(0, |media| media.segments.len());
-        u32::try_from(segments).unwrap_or(u32::MAX).saturating_add(ITSELF)
+        let segments = self.memory.look(|media| media.segments.len()).unwrap_or(0);
+        let text = self.memory.text_bytes() / SEGMENT_BYTES;
+        u32::try_from(segments.saturating_add(text)).unwrap_or(u32::MAX).saturating_add(ITSELF)
+    }
+
+    /// Whether it weighs twice as much as when this was said before, or is weighed for the first time.
+    pub(crate) fn has_doubled(&self) -> bool {
+        let weight = self.weight();
+        let has_doubled = weight >= self.weighed.load(Ordering::Relaxed).saturating_mul(2);
+        if has_doubled {
+            self.weighed.store(weight, Ordering::Relaxed);
+        }
+        has_doubled
+    }
+
+    /// What is known from version to version.
+    pub(super) fn timeline(&self) -> MappedMutexGuard<'_, Timeline> {
+        self.memory.timeline()
+    }
+
+    /// The newest version that is held.
+    pub(crate) fn media(&self) -> Option<Arc<Media>> {
+        self.memory.media()
     }
 
     /// The newest version that is held, and those to come.
     pub(super) fn newest(&self) -> watch::Receiver<Option<Arc<Media>>> {
-        let _awake = self.timeline();
-        self.newest.subscribe()
+        self.memory.watch()
     }
 
     /// Somebody knows that the stream is as far as this: the number of the segment after the newest.
@@ -170,7 +180,7 @@ impl Stream {
 
     /// By how many segments what is held is behind the newest version that is known of.
     pub(crate) fn lag(&self) -> u64 {
-        let held = self.media().map_or(u64::MAX, |media| media.next_sequence());
+        let held = self.memory.look(|media| media.next_sequence()).unwrap_or(u64::MAX);
         self.known.load(Ordering::Relaxed).saturating_sub(held)
     }
 
@@ -269,12 +279,27 @@ impl Stream {
 
     pub(super) fn let_go(&self) {
         self.followed.store(false, Ordering::Release);
-        self.rest();
+        self.sleep(Duration::ZERO);
+    }
+
+    /// Sleeps if nobody follows it or asks for it, or has asked for so long.
+    pub(super) fn sleep(&self, unasked_for: Duration) {
+        // Who waits for the next version looks at the one that is there.
+        let is_needed = || {
+            self.followed.load(Ordering::Acquire)
+                || self.attending.load(Ordering::Acquire) > 0
+                || self.asked.lock().0.elapsed() < unasked_for
+        };
+        self.memory.sleep(|| !is_needed());
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.memory.is_asleep()
     }
 
     /// Whether more will come.
     pub(crate) fn is_live(&self) -> bool {
-        self.media().is_some_and(|media| !media.is_ended())
+        self.memory.look(|media| !media.is_ended()).unwrap_or(false)
     }
 
     /// Whether it is live and nobody follows it.
@@ -296,6 +321,9 @@ const FROZEN: u8 = 2;
 
 /// What is expected before anything is known: two seconds of four megabits.
 const USUAL_BYTES: u64 = 1 << 20;
+
+/// As many bytes of text cost as much as a segment.
+const SEGMENT_BYTES: usize = 128;
 
 /// What a stream costs besides its segments: its follower, the requests that wait for it.
 const ITSELF: u32 = 50;

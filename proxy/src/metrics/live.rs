@@ -30,6 +30,8 @@ pub struct Live {
     pub prefetch_skips: IntCounter,
     blocked: IntGauge,
     followed: IntGauge,
+    known: IntGauge,
+    asleep: IntGauge,
 }
 
 impl Live {
@@ -79,7 +81,22 @@ impl Live {
                 "tidegate_followed_playlists",
                 "Live playlists whose next version is asked for before any viewer does.",
             )?,
+            known: book.gauge(
+                "tidegate_known_playlists",
+                "Live playlists that are known: no older version of them is given out.",
+            )?,
+            asleep: book.gauge(
+                "tidegate_sleeping_playlists",
+                "Those of them that nobody watches, and that are kept in little memory.",
+            )?,
         })
+    }
+
+    /// So many playlists are known, and so many of them sleep.
+    pub(crate) fn known(&self, (known, asleep): (usize, usize)) {
+        let told = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.known.set(told(known));
+        self.asleep.set(told(asleep));
     }
 
     /// A request is held as long as what is returned.

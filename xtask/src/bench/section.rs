@@ -28,7 +28,7 @@ pub(crate) enum Section {
     Sizes,
     /// 1, 100 and 10,000 keep-alive connections: CPU per request, memory of idle ones
     Connections,
-    /// 1, 100 and 5,000 viewers who wait for one object: CPU and delay
+    /// 1 to 5,000 viewers who wait for one object: CPU and delay
     Fill,
     /// 1,000 to 1,000,000 objects in the cache: CPU per hit, memory
     Population,
