@@ -29,7 +29,7 @@ use crate::signal::Given;
 use crate::tier::Tier;
 use crate::wire::Wire;
 
-pub(crate) use copies::{Copies, keep_tidy};
+pub(crate) use copies::Copies;
 pub(crate) use plain::Plain;
 
 use outgoing::Outgoing;

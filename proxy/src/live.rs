@@ -98,7 +98,7 @@ impl Streams {
     }
 
     /// Lets those sleep that nobody follows and nobody has asked for lately, and forgets what was announced long ago.
-    fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         for (_, stream) in &self.known {
             stream.sleep(UNASKED_FOR);
         }
@@ -113,14 +113,6 @@ impl Streams {
     /// Whether a playlist has announced this object lately: a server that does not have it does not have it yet.
     pub(crate) fn has_announced(&self, object: &Key) -> bool {
         self.announced.has(object)
-    }
-}
-
-/// Tidies what is known of the streams of a tier from time to time, until it drains.
-pub(crate) async fn keep_tidy(tier: Arc<Tier>) {
-    let draining = tier.draining().token().clone();
-    while draining.run_until_cancelled(tokio::time::sleep(UNASKED_FOR)).await.is_some() {
-        tier.streams().tidy();
     }
 }
 

@@ -14,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptor;
 use crate::access_log::{self, AccessLog, Output, Writer};
 use crate::admin::{self, Readiness};
-use crate::lane;
 use crate::listener::{self, Doors};
-use crate::live;
 use crate::metrics::Metrics;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
@@ -45,6 +43,9 @@ const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is cut off has no more to do than to say so.
 const CUT_OFF_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often what nobody needs any more is let go.
+const TIDIED_EACH: Duration = Duration::from_secs(30);
 
 /// How many keys and fills the status page lists.
 const LISTED_MAX: usize = 100;
@@ -115,8 +116,7 @@ impl Node {
         for pool in tier.pools() {
             pool.start(tier.tasks(), tier.draining().token());
         }
-        tier.tasks().spawn(lane::keep_tidy(Arc::clone(&tier)));
-        tier.tasks().spawn(live::keep_tidy(Arc::clone(&tier)));
+        tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
                 pool.is_found().await;
@@ -177,6 +177,15 @@ async fn cut_off(tier: &Tier) {
     let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
     let requests = tier.requests_cut_off().load(Ordering::Relaxed);
     tracing::warn!(node = tier.node(), requests, fills, "cut off: the time to drain was over");
+}
+
+/// Lets go what nobody needs any more, from time to time, until the node drains.
+async fn keep_tidy(tier: Arc<Tier>) {
+    let draining = tier.draining().token().clone();
+    while draining.run_until_cancelled(tokio::time::sleep(TIDIED_EACH)).await.is_some() {
+        tier.copies().tidy();
+        tier.streams().tidy();
+    }
 }
 
 /// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.

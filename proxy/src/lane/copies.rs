@@ -17,7 +17,6 @@ use tidegate_cache::Body;
 use tokio_util::task::TaskTracker;
 
 use crate::sendfile;
-use crate::tier::Tier;
 
 /// The copies of a tier. Bodies are known by their addresses.
 #[derive(Debug)]
@@ -103,7 +102,7 @@ impl Copies {
     }
 
     /// Lets go what nobody has been sent for a while. moka does so only when it is used.
-    fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         self.sent.run_pending_tasks();
         self.made.run_pending_tasks();
     }
@@ -112,14 +111,6 @@ impl Copies {
     pub(crate) fn bytes(&self) -> u64 {
         self.tidy();
         self.open.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// Tidies the copies of a tier from time to time, until it drains.
-pub(crate) async fn keep_tidy(tier: Arc<Tier>) {
-    let draining = tier.draining().token().clone();
-    while draining.run_until_cancelled(tokio::time::sleep(IDLE)).await.is_some() {
-        tier.copies().tidy();
     }
 }
 
