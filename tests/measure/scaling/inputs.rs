@@ -63,7 +63,7 @@ fields! {
     large_us = 106.2, "the same for 1 MiB", "";
     idle_bytes = 1903.0, "bytes that an edge holds for an idle connection", "";
     waiter_bytes = 2936.0, "bytes more while its player waits for the next playlist", "";
-    polls = 1.25, "requests at the origin for each playlist version, if it cannot hold requests", "";
+    polls = 1.27, "requests at the origin for each playlist version, if it cannot hold requests", "";
     wire = 1.0622, "bytes on the wire for each byte sent", "Ethernet, IPv4 and TCP with timestamps: 1538 bytes for 1448";
     playlist_bytes = 1024.0, "bytes of a playlist", "assumed";
     head_bytes = 500.0, "bytes of the head of an answer", "assumed";
