@@ -1,6 +1,6 @@
 //! A fill: one answer on its way from a source to everybody who wants it.
 //!
-//! A fill belongs to nobody. The one who writes it holds the [`Filling`](crate::Filling); everybody who reads it, the
+//! A fill belongs to nobody. The one who writes it holds the [`FillWriter`](crate::Filling); everybody who reads it, the
 //! one who caused it included, holds a [`Ticket`].
 
 use std::sync::Arc;

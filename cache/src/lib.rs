@@ -2,11 +2,11 @@
 //!
 //! The cache answers one question, atomically: a request for a [`Key`] is a hit, a stale hit, a join to a fill that
 //! is under way, a miss whose asker is elected to start the one fill, a pass, or a failure that is still remembered
-//! ([`Lookup`]). It knows neither HLS nor sockets: whoever is elected gets a [`Filling`], the pen of the fill, and
+//! ([`Lookup`]). It knows neither HLS nor sockets: whoever is elected gets a [`FillWriter`], the pen of the fill, and
 //! writes into it what a source sends; everybody else holds a [`Ticket`] and reads.
 //!
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in; `slot.rs` holds the rules of election, one short
-//! lock per key; `fill.rs` is what askers hold and `filling.rs` the pen; `body.rs` is the growing byte sequence that
+//! lock per key; `fill.rs` is what askers hold and `fill_writer.rs` the pen; `body.rs` is the growing byte sequence that
 //! all readers share; `variants.rs` holds answers that vary apart; `freshness.rs` says how long an answer may live
 //! (RFC 9111).
 //!
@@ -14,7 +14,7 @@
 
 pub mod body;
 pub mod fill;
-pub mod filling;
+pub mod fill_writer;
 pub mod freshness;
 pub mod key;
 pub mod object;
@@ -24,7 +24,7 @@ mod variants;
 
 pub use body::{Body, Broken, Reader};
 pub use fill::{Answer, Failure, Refused, Ticket};
-pub use filling::Filling;
+pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;
 pub use object::{Head, Object, State, Variant, Witness};

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::fill::{Failure, Fill, Ticket};
-use crate::filling::Filling;
+use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::{Object, State};
 
@@ -31,12 +31,12 @@ pub enum Lookup {
         /// The stale object.
         object: Arc<Object>,
         /// The pen, for the one who is elected to refresh.
-        refresh: Option<Filling>,
+        refresh: Option<FillWriter>,
     },
     /// Somebody else's fill is under way.
     Join(Ticket),
     /// Nothing usable is held: the asker is elected to start the fill, and reads it like everybody else.
-    Miss(Ticket, Filling),
+    Miss(Ticket, FillWriter),
     /// Answers for this key are not shared: ask for yourself.
     Pass,
     /// The last attempt failed a moment ago.
@@ -104,7 +104,7 @@ impl Slot {
     pub(crate) fn elect(
         self: &Arc<Self>,
         now: Instant,
-        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> Filling,
+        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
     ) -> Decision {
         let mut held = self.held.lock();
         match held.decide(now) {
@@ -123,8 +123,8 @@ impl Slot {
     /// the answers vary.
     pub(crate) fn elect_early(
         self: &Arc<Self>,
-        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> Filling,
-    ) -> Option<Filling> {
+        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
+    ) -> Option<FillWriter> {
         let mut held = self.held.lock();
         if held.fill.is_some() || held.vary.is_some() {
             return None;

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::body::Ledger;
 use crate::fill::{Fill, Refused};
-use crate::filling::Filling;
+use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::Object;
 use crate::slot::{Decision, Held, Lookup, Slot};
@@ -61,7 +61,7 @@ pub struct Cache(Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     slots: moka::sync::Cache<Key, Entry, ahash::RandomState>,
-    filling: [Mutex<Shard>; SHARDS],
+    fill_writer: [Mutex<Shard>; SHARDS],
     hasher: ahash::RandomState,
     filling_bytes: AtomicU64,
     /// Taken while a fill moves to the slot of its variant.
@@ -112,7 +112,7 @@ impl Cache {
             .build_with_hasher(ahash::RandomState::new());
         Self(Arc::new(Inner {
             slots,
-            filling: std::array::from_fn(|_| Mutex::default()),
+            fill_writer: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             filling_bytes: AtomicU64::new(0),
             moving: Mutex::default(),
@@ -158,7 +158,7 @@ impl Cache {
 
     /// The pen for the next version of what is held for `key`, however fresh that is: it goes on serving until the next
     /// version is complete. `None` while a fill is under way already, and where the answers vary.
-    pub fn fill_early(&self, key: &Key) -> Option<Filling> {
+    pub fn fill_early(&self, key: &Key) -> Option<FillWriter> {
         self.0.elect_early(&self.0.slot(key))
     }
 
@@ -208,7 +208,7 @@ impl Cache {
     /// The fills under way, at most `max`: key, bytes so far, tickets out.
     pub fn fills(&self, max: usize) -> Vec<(Key, u64, usize)> {
         let mut fills = Vec::new();
-        for shard in &self.0.filling {
+        for shard in &self.0.fill_writer {
             for slot in shard.lock().values() {
                 if fills.len() == max {
                     return fills;
@@ -245,14 +245,14 @@ impl Inner {
         if let Some(entry) = self.slots.get(key.as_str()) {
             return entry.slot;
         }
-        let filling = self.shard(key).lock().get(key).map(Arc::clone);
-        filling.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
+        let fill_writer = self.shard(key).lock().get(key).map(Arc::clone);
+        fill_writer.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
         let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
-        let [first, ..] = &self.filling;
-        self.filling.get(index).unwrap_or(first)
+        let [first, ..] = &self.fill_writer;
+        self.fill_writer.get(index).unwrap_or(first)
     }
 
     /// The slot that stands for the key of `slot`, if it is another one.
@@ -269,21 +269,21 @@ impl Inner {
         if let Some(other) = self.other(&shard, slot) {
             return Err(other);
         }
-        let decision = slot.elect(now, |fill, stale| Filling::new(Arc::clone(self), fill, stale));
+        let decision = slot.elect(now, |fill, stale| FillWriter::new(Arc::clone(self), fill, stale));
         if matches!(decision, Decision::Settled(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         Ok(decision)
     }
 
-    fn elect_early(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<Filling> {
+    fn elect_early(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<FillWriter> {
         let mut shard = self.shard(&slot.key).lock();
         if self.other(&shard, slot).is_some() {
             return None;
         }
-        let filling = slot.elect_early(|fill, stale| Filling::new(Arc::clone(self), fill, stale))?;
+        let fill_writer = slot.elect_early(|fill, stale| FillWriter::new(Arc::clone(self), fill, stale))?;
         shard.insert(slot.key.clone(), Arc::clone(slot));
-        Some(filling)
+        Some(fill_writer)
     }
 
     /// Makes `fill`, which is under way elsewhere, the fill of this slot too, if the slot stands for its key and
@@ -382,9 +382,9 @@ impl Inner {
 
     fn purge(&self, key: &Key) {
         let mut shard = self.shard(key).lock();
-        let filling = shard.remove(key);
+        let fill_writer = shard.remove(key);
         let held = self.take_out(key);
-        for slot in filling.into_iter().chain(held) {
+        for slot in fill_writer.into_iter().chain(held) {
             *slot.held.lock() = Held::default();
         }
     }
@@ -392,7 +392,7 @@ impl Inner {
     fn totals(&self) -> Totals {
         self.slots.run_pending_tasks();
         let (mut fills, mut waiting) = (0, 0);
-        for shard in &self.filling {
+        for shard in &self.fill_writer {
             for slot in shard.lock().values() {
                 if let Some(fill) = &slot.held.lock().fill {
                     fills += 1;

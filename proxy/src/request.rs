@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
-use tidegate_cache::{Answer, Filling, Head, Key, Lookup, Object, Ticket};
+use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, Ticket};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
 use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
 use tokio::sync::{mpsc, oneshot};
@@ -152,9 +152,9 @@ async fn decide(
     Some(match lookup {
         Lookup::Hit(object) => answer::object(tier, client, request, &object, Course::here(Fate::Hit)).await,
         Lookup::Stale { object, refresh } => {
-            if let Some(filling) = refresh {
+            if let Some(fill_writer) = refresh {
                 let sent = fill_headers(sent, client.headers());
-                start(tier, request, filling, sent, Asker::default());
+                start(tier, request, fill_writer, sent, Asker::default());
             }
             answer::object(tier, client, request, &object, Course::here(Fate::Stale)).await
         }
@@ -171,14 +171,14 @@ async fn decide(
             let waiting = Waiting { ticket, interim: None, own: None, stale: None, sent };
             return wait(tier, client, request, waiting).await;
         }
-        Lookup::Miss(ticket, filling) => {
+        Lookup::Miss(ticket, fill_writer) => {
             let (give, own) = oneshot::channel();
             let own = may_own(client.headers()).then_some(own);
             let (tell, interim) = mpsc::channel(INTERIM_MAX);
-            let stale = filling.stale().cloned();
+            let stale = fill_writer.stale().cloned();
             let sent = fill_headers(sent, client.headers());
             let asker = Asker { interim: Some(tell), own: own.is_some().then_some(give) };
-            start(tier, request, filling, sent, asker);
+            start(tier, request, fill_writer, sent, asker);
             let waiting = Waiting { ticket, interim: Some(interim), own, stale, sent };
             return wait(tier, client, request, waiting).await;
         }
@@ -317,27 +317,27 @@ pub(crate) struct Errand {
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
-fn start(tier: &Arc<Tier>, request: &Request, filling: Filling, sent: &HeaderMap, asker: Asker) {
+fn start(tier: &Arc<Tier>, request: &Request, fill_writer: FillWriter, sent: &HeaderMap, asker: Asker) {
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, sent) = (request.clone(), sent.clone());
     let errand = Errand { asker, ..Errand::default() };
-    tasks.spawn(async move { fill(&tier, &request, filling, &sent, errand).await });
+    tasks.spawn(async move { fill(&tier, &request, fill_writer, &sent, errand).await });
 }
 
 /// Makes a fill, and does what follows from a new version of a live playlist.
 pub(crate) async fn fill(
     tier: &Arc<Tier>,
     request: &Request,
-    filling: Filling,
+    fill_writer: FillWriter,
     sent: &HeaderMap,
     errand: Errand,
 ) {
     let rulings = Rulings::new(tier, request, sent.clone())
         .held(errand.directives.blocks())
-        .over(filling.stale().cloned());
+        .over(fill_writer.stale().cloned());
     let rulings = Arc::new(rulings);
     let mut headers = sent.clone();
-    if let Some(stale) = filling.stale() {
+    if let Some(stale) = fill_writer.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
     }
     if let Some(slice) = request.slice {
@@ -348,7 +348,7 @@ pub(crate) async fn fill(
     job.ask.patience = errand.patience;
     job.ask.overdue = errand.overdue;
     tier.metrics().origin_requests_needed.inc();
-    fetch::fill(&rulings, job, filling, errand.asker).await;
+    fetch::fill(&rulings, job, fill_writer, errand.asker).await;
     rulings.conclude();
 }
 

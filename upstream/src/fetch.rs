@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_cache::{Failure, Filling, Head, Lifetimes, Object, Refused, Variant};
+use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
 use crate::asking::{Asking, Outcome};
@@ -161,7 +161,7 @@ pub struct Asker {
 }
 
 /// Makes one fill.
-pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Filling, asker: Asker) {
+pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: FillWriter, asker: Asker) {
     let mut line = Line::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
@@ -182,24 +182,24 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         }
         let ask = if line.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (source, attempt) =
-            attempt(desk, &job, &ask, &mut line, source, &mut filling, asker.interim.as_ref()).await;
+            attempt(desk, &job, &ask, &mut line, source, &mut fill_writer, asker.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
                 let rescue = Rescue::of(&job, &reply, &line);
-                return Box::pin(pump(desk, &job, filling, reply, rescue)).await;
+                return Box::pin(pump(desk, &job, fill_writer, reply, rescue)).await;
             }
             Attempt::Filled(body) => {
-                ended(&**desk, &filling, Ending::Stored);
-                return filling.complete_with(body);
+                ended(&**desk, &fill_writer, Ending::Stored);
+                return fill_writer.complete_with(body);
             }
             Attempt::Renewed(head, lifetimes) => {
-                ended(&**desk, &filling, Ending::Renewed);
-                return filling.renew(head, lifetimes, Arc::clone(source.name()));
+                ended(&**desk, &fill_writer, Ending::Renewed);
+                return fill_writer.renew(head, lifetimes, Arc::clone(source.name()));
             }
             Attempt::Pass(reply, remember) => {
-                ended(&**desk, &filling, Ending::Passed);
-                return hand_over(filling, reply, asker.own, remember);
+                ended(&**desk, &fill_writer, Ending::Passed);
+                return hand_over(fill_writer, reply, asker.own, remember);
             }
             Attempt::Failed(trouble, head) => {
                 line.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
@@ -208,8 +208,8 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut filling: Fillin
         }
     }
     let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));
-    ended(&**desk, &filling, Ending::Failed);
-    filling.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
+    ended(&**desk, &fill_writer, Ending::Failed);
+    fill_writer.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
@@ -272,12 +272,12 @@ async fn attempt<'a>(
     ask: &Ask,
     line: &mut Line<'a>,
     source: &'a Arc<Source>,
-    filling: &mut Filling,
+    fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Source>, Attempt) {
     let (source, opened) = hedge::open(desk, line, source, ask, interim).await;
     let attempt = match opened {
-        Ok(reply) => take(desk, job, source, reply, filling).await,
+        Ok(reply) => take(desk, job, source, reply, fill_writer).await,
         Err(trouble) => Attempt::Failed(trouble, None),
     };
     (source, attempt)
@@ -289,10 +289,10 @@ async fn take(
     job: &Job,
     source: &Arc<Source>,
     mut reply: Reply,
-    filling: &mut Filling,
+    fill_writer: &mut FillWriter,
 ) -> Attempt {
     if reply.head.status == StatusCode::NOT_MODIFIED
-        && let Some(stale) = filling.stale()
+        && let Some(stale) = fill_writer.stale()
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
         let _nothing = reply.next().await;
@@ -332,13 +332,13 @@ async fn take(
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
             let head = desk.kept(&reply.head);
-            match filling.publish(head, lifetimes, variant, reply.promised(), Arc::clone(source.name())) {
+            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(source.name())) {
                 Ok(()) => Attempt::Streaming(reply),
                 Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(&**desk, source, filling, reply, max).await,
+        Ruling::Collect { max } => collect(&**desk, source, fill_writer, reply, max).await,
     }
 }
 
@@ -347,7 +347,7 @@ async fn take(
 async fn collect(
     desk: &impl Desk,
     source: &Arc<Source>,
-    filling: &mut Filling,
+    fill_writer: &mut FillWriter,
     mut reply: Reply,
     max: u64,
 ) -> Attempt {
@@ -363,7 +363,7 @@ async fn collect(
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
-            let published = filling.publish_whole(head, lifetimes, variant, len, Arc::clone(source.name()));
+            let published = fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(source.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
                 Err(_no_room) => refuse(reply, Trouble::Unusable("there is no room for it")),
@@ -385,15 +385,15 @@ async fn drain(reply: &mut Reply) {
     }
 }
 
-fn hand_over(filling: Filling, reply: Reply, own: Option<oneshot::Sender<Reply>>, remember: Duration) {
+fn hand_over(fill_writer: FillWriter, reply: Reply, own: Option<oneshot::Sender<Reply>>, remember: Duration) {
     if let Some(own) = own {
         // When the asker has left, the answer is dropped with the channel.
         let _left = own.send(reply);
     }
-    filling.pass(remember);
+    fill_writer.pass(remember);
 }
 
 /// Counts how a fill ends, and how many it has served.
-pub(crate) fn ended(desk: &impl Desk, filling: &Filling, ending: Ending) {
-    desk.note(Event::Ended(ending, filling.served()));
+pub(crate) fn ended(desk: &impl Desk, fill_writer: &FillWriter, ending: Ending) {
+    desk.note(Event::Ended(ending, fill_writer.served()));
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Source`] is one server that can be asked: a shield for an edge, an origin for a shield. Its [`health`] is what
 //! requests and probes ([`probe`]) tell of it. A [`Pool`] puts sources in the order in which they are to be tried for a
-//! key. [`fetch::fill`] makes one fill out of them: it tries the candidates in order, writes the answer into a `cache::Filling`, and when a source breaks in
+//! key. [`fetch::fill`] makes one fill out of them: it tries the candidates in order, writes the answer into a `cache::FillWriter`, and when a source breaks in
 //! the middle of a body goes on at the next one, from the same byte (`rescue.rs`). [`fetch::pass`] asks for one
 //! viewer only.
 //!

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_cache::{Broken, Filling, Refused};
+use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
 use crate::exchange::{Ask, Reply};
@@ -17,7 +17,7 @@ use crate::trouble::Trouble;
 pub(crate) async fn pump(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
-    mut filling: Filling,
+    mut fill_writer: FillWriter,
     mut reply: Reply,
     mut rescue: Rescue<'_>,
 ) {
@@ -36,13 +36,13 @@ pub(crate) async fn pump(
                             break None;
                         }
                     }
-                    () = filling.deserted(), if !keep => {
-                        keep = worth_keeping(&filling, job.finish_within);
+                    () = fill_writer.deserted(), if !keep => {
+                        keep = worth_keeping(&fill_writer, job.finish_within);
                         if !keep {
-                            let served = filling.served();
-                            match filling.abandon() {
+                            let served = fill_writer.served();
+                            match fill_writer.abandon() {
                                 Ok(()) => return desk.note(Event::Ended(Ending::Abandoned, served)),
-                                Err(joined) => filling = joined,
+                                Err(joined) => fill_writer = joined,
                             }
                         }
                     }
@@ -51,7 +51,7 @@ pub(crate) async fn pump(
         };
         let Some(read) = read else {
             // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another = go_on(desk, &job.ask, &filling, &mut rescue, &mut reply, Trouble::Slow).await;
+            let has_another = go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, Trouble::Slow).await;
             meter = has_another.then(|| rescue.meter(&reply)).flatten();
             continue;
         };
@@ -59,32 +59,32 @@ pub(crate) async fn pump(
             meter.add(bytes.len());
         }
         match read {
-            Ok(Some(bytes)) if filling.is_last(&bytes) => {
-                ended(&**desk, &filling, Ending::Stored);
-                filling.complete_with(bytes);
+            Ok(Some(bytes)) if fill_writer.is_last(&bytes) => {
+                ended(&**desk, &fill_writer, Ending::Stored);
+                fill_writer.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
                 let _end = reply.next().await;
                 return;
             }
             Ok(Some(bytes)) => {
-                if let Err(refused) = filling.append(bytes) {
-                    ended(&**desk, &filling, Ending::Broken);
+                if let Err(refused) = fill_writer.append(bytes) {
+                    ended(&**desk, &fill_writer, Ending::Broken);
                     return match refused {
-                        Refused::TooLarge { .. } => filling.outgrow(job.remember_large),
-                        Refused::NoRoom => filling.outgrow(Duration::ZERO),
+                        Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
+                        Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
                     };
                 }
             }
             Ok(None) => {
-                ended(&**desk, &filling, Ending::Stored);
-                return filling.complete();
+                ended(&**desk, &fill_writer, Ending::Stored);
+                return fill_writer.complete();
             }
             Err(trouble) => {
-                if !go_on(desk, &job.ask, &filling, &mut rescue, &mut reply, trouble).await {
-                    let (path, from, upstream) = (job.ask.path(), written(&filling), reply.source().name());
+                if !go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, trouble).await {
+                    let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.source().name());
                     tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
-                    ended(&**desk, &filling, Ending::Broken);
-                    return filling.break_off(Broken(trouble.token()));
+                    ended(&**desk, &fill_writer, Ending::Broken);
+                    return fill_writer.break_off(Broken(trouble.token()));
                 }
                 meter = rescue.meter(&reply);
             }
@@ -96,12 +96,12 @@ pub(crate) async fn pump(
 async fn go_on(
     desk: &Arc<impl Desk + 'static>,
     ask: &Ask,
-    filling: &Filling,
+    fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
     reply: &mut Reply,
     trouble: Trouble,
 ) -> bool {
-    let from = written(filling);
+    let from = written(fill_writer);
     let Some(next) = rescue.go_on(desk, from).await else { return false };
     let upstream = reply.source().name();
     tracing::debug!(path = ask.path(), from, %upstream, %trouble, next = %next.source().name(), "rescued");
@@ -121,13 +121,13 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn written(filling: &Filling) -> u64 {
-    filling.object().map_or(0, |object| object.body.len())
+fn written(fill_writer: &FillWriter) -> u64 {
+    fill_writer.object().map_or(0, |object| object.body.len())
 }
 
 /// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
-fn worth_keeping(filling: &Filling, finish_within: u64) -> bool {
-    let Some(object) = filling.object() else { return true };
+fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
+    let Some(object) = fill_writer.object() else { return true };
     let there = object.body.len();
     object.body.full_len().is_some_and(|full| {
         let missing = full.saturating_sub(there);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidegate_cache::{Cache, Filling, Limits, Lookup, Ticket};
+use tidegate_cache::{Cache, FillWriter, Limits, Lookup, Ticket};
 
 use crate::house::*;
 
@@ -31,15 +31,15 @@ async fn two_thousand_objects_never_charge_more_than_the_budget() {
         store(&cache, key, lives(3600, 0, 0), &vec![1; 20_000]);
     }
     for n in 0..2000 {
-        let (_ticket, mut filling) = ask(&cache, &key(&format!("/cold/{n}.ts"))).miss();
+        let (_ticket, mut fill_writer) = ask(&cache, &key(&format!("/cold/{n}.ts"))).miss();
         let len = dice.below(100_000);
         let promised = (dice.below(2) == 0).then_some(len);
-        filling.publish(head(), lives(3600, 0, 0), None, promised, "origin".into()).unwrap();
+        fill_writer.publish(head(), lives(3600, 0, 0), None, promised, "origin".into()).unwrap();
         let first = dice.below(len + 1);
-        filling.append(zeros(first)).unwrap();
+        fill_writer.append(zeros(first)).unwrap();
         assert_within(&cache, BUDGET);
-        filling.append(zeros(len - first)).unwrap();
-        filling.complete();
+        fill_writer.append(zeros(len - first)).unwrap();
+        fill_writer.complete();
         assert_within(&cache, BUDGET);
         assert!(cache.totals().body_bytes <= BUDGET, "what was evicted is freed");
         for key in &hot {
@@ -59,11 +59,11 @@ async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
         store(&cache, &key(&format!("/small/{n}")), lives(3600, 0, 0), b"x");
     }
     for n in 0..3 {
-        let (_ticket, mut filling) = ask(&cache, &key(&format!("/large/{n}"))).miss();
-        filling.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+        let (_ticket, mut fill_writer) = ask(&cache, &key(&format!("/large/{n}"))).miss();
+        fill_writer.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
         assert_within(&cache, BUDGET);
-        filling.append(zeros(MIB)).unwrap();
-        filling.complete();
+        fill_writer.append(zeros(MIB)).unwrap();
+        fill_writer.complete();
     }
     assert_within(&cache, BUDGET);
 }
@@ -128,27 +128,27 @@ async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it
 #[tokio::test(start_paused = true)]
 async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took() {
     let (cache, mut dice) = (tight(), Dice(3));
-    let mut under_way: VecDeque<(Ticket, Filling)> = VecDeque::new();
+    let mut under_way: VecDeque<(Ticket, FillWriter)> = VecDeque::new();
     let (mut refused, mut stored) = (0, 0);
     for n in 0..3000 {
-        let (ticket, mut filling) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
-        if filling
+        let (ticket, mut fill_writer) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
+        if fill_writer
             .publish(head(), lives(3600, 0, 0), None, Some(dice.below(400_000)), "origin".into())
             .is_err()
         {
             refused += 1;
-            filling.pass(seconds(0));
+            fill_writer.pass(seconds(0));
         } else {
-            under_way.push_back((ticket, filling));
+            under_way.push_back((ticket, fill_writer));
         }
         assert!(cache.totals().filling_bytes <= BUDGET / 4 * 3);
         assert_within(&cache, BUDGET);
         if dice.below(3) == 0
-            && let Some((_ticket, mut filling)) = under_way.pop_front()
+            && let Some((_ticket, mut fill_writer)) = under_way.pop_front()
         {
-            let promised = filling.object().unwrap().body.full_len().unwrap();
-            filling.append(zeros(promised)).unwrap();
-            filling.complete();
+            let promised = fill_writer.object().unwrap().body.full_len().unwrap();
+            fill_writer.append(zeros(promised)).unwrap();
+            fill_writer.complete();
             stored += 1;
         }
     }

@@ -73,9 +73,9 @@ async fn keep_stands_in_after_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lives(2, 1, 60), b"old");
     advance(seconds(10)).await;
-    let (ticket, filling) = ask(&cache, &key).miss();
-    assert_eq!(bytes(filling.stale().unwrap()), b"old");
-    filling.fail(failure("timeout", 1));
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    assert_eq!(bytes(fill_writer.stale().unwrap()), b"old");
+    fill_writer.fail(failure("timeout", 1));
     let (told, stand_in) = told(&ticket).await.failure();
     assert_eq!(told.reason, "timeout");
     assert_eq!(bytes(&stand_in.unwrap()), b"old");
@@ -88,9 +88,9 @@ async fn nothing_stands_in_once_keep_is_over() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lives(2, 1, 60), b"old");
     advance(seconds(62)).await;
-    let (ticket, filling) = ask(&cache, &key).miss();
-    assert!(filling.stale().is_some(), "its validators are still good");
-    filling.fail(failure("timeout", 1));
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    assert!(fill_writer.stale().is_some(), "its validators are still good");
+    fill_writer.fail(failure("timeout", 1));
     assert!(told(&ticket).await.failure().1.is_none());
     assert!(ask(&cache, &key).failed().1.is_none());
 }

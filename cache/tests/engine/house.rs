@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_cache::{
-    Answer, Body, Broken, Cache, Failure, Filling, Head, Key, Lifetimes, Limits, Lookup, Object, Ticket,
+    Answer, Body, Broken, Cache, Failure, FillWriter, Head, Key, Lifetimes, Limits, Lookup, Object, Ticket,
     Variant,
 };
 use tokio::time::timeout;
@@ -65,9 +65,9 @@ fn values(names: &[HeaderName], value: &str) -> String {
 /// What the stories expect of a look-up; anything else ends the test.
 pub(crate) trait Expect {
     fn hit(self) -> Arc<Object>;
-    fn stale(self) -> (Arc<Object>, Option<Filling>);
+    fn stale(self) -> (Arc<Object>, Option<FillWriter>);
     fn join(self) -> Ticket;
-    fn miss(self) -> (Ticket, Filling);
+    fn miss(self) -> (Ticket, FillWriter);
     fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>);
     fn passes(self) -> bool;
 }
@@ -82,7 +82,7 @@ impl Expect for Lookup {
     }
 
     #[track_caller]
-    fn stale(self) -> (Arc<Object>, Option<Filling>) {
+    fn stale(self) -> (Arc<Object>, Option<FillWriter>) {
         match self {
             Self::Stale { object, refresh } => (object, refresh),
             other => panic!("not stale: {other:?}"),
@@ -98,9 +98,9 @@ impl Expect for Lookup {
     }
 
     #[track_caller]
-    fn miss(self) -> (Ticket, Filling) {
+    fn miss(self) -> (Ticket, FillWriter) {
         match self {
-            Self::Miss(ticket, filling) => (ticket, filling),
+            Self::Miss(ticket, fill_writer) => (ticket, fill_writer),
             other => panic!("not a miss: {other:?}"),
         }
     }
@@ -163,31 +163,31 @@ pub(crate) async fn body_of(ticket: &Ticket) -> Arc<Body> {
 }
 
 /// A source's head for a body of unknown length arrives.
-pub(crate) fn publish(filling: &mut Filling, lifetimes: Lifetimes) {
-    filling.publish(head(), lifetimes, None, None, Arc::from("origin")).unwrap();
+pub(crate) fn publish(fill_writer: &mut FillWriter, lifetimes: Lifetimes) {
+    fill_writer.publish(head(), lifetimes, None, None, Arc::from("origin")).unwrap();
 }
 
 /// A source's head with its variant arrives.
-pub(crate) fn publish_as(filling: &mut Filling, variant: Variant) {
-    filling.publish(head(), lives(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
+pub(crate) fn publish_as(fill_writer: &mut FillWriter, variant: Variant) {
+    fill_writer.publish(head(), lives(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
 }
 
-pub(crate) fn append(filling: &mut Filling, bytes: &[u8]) {
-    filling.append(Bytes::copy_from_slice(bytes)).unwrap();
+pub(crate) fn append(fill_writer: &mut FillWriter, bytes: &[u8]) {
+    fill_writer.append(Bytes::copy_from_slice(bytes)).unwrap();
 }
 
 /// A whole answer arrives at once.
-pub(crate) fn fill(mut filling: Filling, lifetimes: Lifetimes, bytes: &[u8]) {
-    publish(&mut filling, lifetimes);
-    append(&mut filling, bytes);
-    filling.complete();
+pub(crate) fn fill(mut fill_writer: FillWriter, lifetimes: Lifetimes, bytes: &[u8]) {
+    publish(&mut fill_writer, lifetimes);
+    append(&mut fill_writer, bytes);
+    fill_writer.complete();
 }
 
 /// Makes `key` hold `bytes`, which nobody has asked for before.
 #[track_caller]
 pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]) {
-    let (_ticket, filling) = ask(cache, key).miss();
-    fill(filling, lifetimes, bytes);
+    let (_ticket, fill_writer) = ask(cache, key).miss();
+    fill(fill_writer, lifetimes, bytes);
 }
 
 /// More than any of these bodies has.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use tidegate_cache::{Answer, Broken, Cache, Filling, Key, Limits, Lookup, Reader, Ticket};
+use tidegate_cache::{Answer, Broken, Cache, FillWriter, Key, Limits, Lookup, Reader, Ticket};
 use tokio::time::{Instant, advance};
 
 use self::model::{Expected, Model, Outcome};
@@ -106,7 +106,7 @@ struct World {
     cache: Cache,
     keys: Vec<Key>,
     model: Model,
-    pens: Vec<(Filling, usize)>,
+    pens: Vec<(FillWriter, usize)>,
     seats: Vec<Seat>,
     written: u64,
     floods: usize,
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    fn elect(&mut self, key: usize, pen: Filling) -> usize {
+    fn elect(&mut self, key: usize, pen: FillWriter) -> usize {
         let fill = self.model.elect(key);
         assert_eq!(pen.stale().map(|object| bytes(object)).as_deref(), self.model.stale(fill));
         self.pens.push((pen, fill));

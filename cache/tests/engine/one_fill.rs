@@ -10,15 +10,15 @@ use crate::house::*;
 #[tokio::test(start_paused = true)]
 async fn a_hundred_askers_make_one_fill() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (first, filling) = ask(&cache, &key).miss();
+    let (first, fill_writer) = ask(&cache, &key).miss();
     let others: Vec<_> = (1..100).map(|_| ask(&cache, &key).join()).collect();
     assert!(first.is_elected());
     assert!(others.iter().all(|ticket| !ticket.is_elected()));
     assert_eq!(cache.totals().fills, 1);
     assert_eq!(cache.totals().waiting, 100);
-    assert_eq!(filling.served(), 100);
+    assert_eq!(fill_writer.served(), 100);
 
-    fill(filling, lives(60, 0, 0), b"segment");
+    fill(fill_writer, lives(60, 0, 0), b"segment");
     for ticket in others.iter().chain([&first]) {
         assert_eq!(read(&told(ticket).await.object().body).await.unwrap(), b"segment");
     }
@@ -30,14 +30,14 @@ async fn a_hundred_askers_make_one_fill() {
 #[tokio::test(start_paused = true)]
 async fn the_fill_outlives_the_asker_who_caused_it() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (first, mut filling) = ask(&cache, &key).miss();
+    let (first, mut fill_writer) = ask(&cache, &key).miss();
     let second = ask(&cache, &key).join();
-    publish(&mut filling, lives(60, 0, 0));
-    append(&mut filling, b"seg");
+    publish(&mut fill_writer, lives(60, 0, 0));
+    append(&mut fill_writer, b"seg");
     drop(first);
-    let mut filling = filling.abandon().expect_err("the second asker still wants it");
-    append(&mut filling, b"ment");
-    filling.complete();
+    let mut fill_writer = fill_writer.abandon().expect_err("the second asker still wants it");
+    append(&mut fill_writer, b"ment");
+    fill_writer.complete();
     assert_eq!(read(&told(&second).await.object().body).await.unwrap(), b"segment");
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
 }
@@ -46,21 +46,21 @@ async fn the_fill_outlives_the_asker_who_caused_it() {
 async fn askers_of_different_keys_do_not_wait_for_each_other() {
     let cache = roomy();
     let (_one, one) = ask(&cache, &key("/1.ts")).miss();
-    let (two, mut filling) = ask(&cache, &key("/2.ts")).miss();
-    publish(&mut filling, lives(60, 0, 0));
+    let (two, mut fill_writer) = ask(&cache, &key("/2.ts")).miss();
+    publish(&mut fill_writer, lives(60, 0, 0));
     assert!(now(&two).is_some());
     assert_eq!(cache.totals().fills, 2);
-    drop((one, filling));
+    drop((one, fill_writer));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_never_fresh_is_still_shared_while_it_arrives() {
     let (cache, key) = (roomy(), key("/no-cache"));
-    let (_first, mut filling) = ask(&cache, &key).miss();
+    let (_first, mut fill_writer) = ask(&cache, &key).miss();
     let _waits = ask(&cache, &key).join();
-    publish(&mut filling, lives(0, 0, 0));
+    publish(&mut fill_writer, lives(0, 0, 0));
     let joined = ask(&cache, &key).join();
-    filling.complete();
+    fill_writer.complete();
     assert!(now(&joined).is_some());
     let (_next, revalidation) = ask(&cache, &key).miss();
     assert!(revalidation.stale().is_some(), "the old object has validators to ask with");
@@ -69,7 +69,7 @@ async fn an_answer_that_is_never_fresh_is_still_shared_while_it_arrives() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_a_wait_loses_nothing() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, filling) = ask(&cache, &key).miss();
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
     assert!(now(&ticket).is_none(), "polled and dropped");
     let waiting = Arc::new(ticket);
     let mut waiter = JoinSet::new();
@@ -79,7 +79,7 @@ async fn cancelling_a_wait_loses_nothing() {
     });
     tokio::task::yield_now().await;
     assert!(now(&waiting).is_none());
-    fill(filling, lives(60, 0, 0), b"x");
+    fill(fill_writer, lives(60, 0, 0), b"x");
     assert!(soon(waiter.join_next()).await.unwrap().unwrap().object().body.is_complete());
 }
 
@@ -87,16 +87,16 @@ async fn cancelling_a_wait_loses_nothing() {
 async fn eviction_of_a_slot_whose_fill_is_under_way_allows_no_second_fill() {
     let cache = tidegate_cache::Cache::new(tidegate_cache::Limits { bytes: MIB, object_max: MIB });
     let wanted = key("/growing.ts");
-    let (ticket, mut filling) = ask(&cache, &wanted).miss();
-    publish(&mut filling, lives(60, 0, 0));
-    append(&mut filling, b"first ");
+    let (ticket, mut fill_writer) = ask(&cache, &wanted).miss();
+    publish(&mut fill_writer, lives(60, 0, 0));
+    append(&mut fill_writer, b"first ");
     for other in 0..64 {
         store(&cache, &key(&format!("/{other}.ts")), lives(60, 0, 0), &vec![0; 60 * 1024]);
     }
     assert!(cache.totals().evictions > 40);
     let Lookup::Join(late) = ask(&cache, &wanted) else { panic!("a second fill of the same key") };
-    append(&mut filling, b"second");
-    filling.complete();
+    append(&mut fill_writer, b"second");
+    fill_writer.complete();
     assert_eq!(read(&told(&late).await.object().body).await.unwrap(), b"first second");
     assert_eq!(bytes(&ask(&cache, &wanted).hit()), b"first second");
     drop((ticket, late));

@@ -9,9 +9,9 @@ use crate::house::*;
 #[tokio::test(start_paused = true)]
 async fn hit_for_miss_passes_in_parallel_for_its_lifetime_and_ends() {
     let (cache, key) = (roomy(), key("/private"));
-    let (first, filling) = ask(&cache, &key).miss();
+    let (first, fill_writer) = ask(&cache, &key).miss();
     let joined = ask(&cache, &key).join();
-    filling.pass(seconds(10));
+    fill_writer.pass(seconds(10));
     assert!(matches!(told(&first).await, Answer::Pass));
     assert!(matches!(told(&joined).await, Answer::Pass));
     for _ in 0..50 {
@@ -36,8 +36,8 @@ async fn an_answer_that_cannot_be_shared_takes_the_place_of_one_that_could() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_is_not_remembered_lets_the_next_asker_try() {
     let (cache, key) = (roomy(), key("/private"));
-    let (ticket, filling) = ask(&cache, &key).miss();
-    filling.pass(seconds(0));
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    fill_writer.pass(seconds(0));
     assert!(matches!(told(&ticket).await, Answer::Pass));
     drop(ask(&cache, &key).miss());
 }

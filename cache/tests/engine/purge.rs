@@ -31,10 +31,10 @@ async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_purge_before_the_head_lets_askers_go_on() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, filling) = ask(&cache, &key).miss();
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
     cache.purge(&key);
     assert_eq!(cache.totals().fills, 0);
-    fill(filling, lives(60, 0, 0), b"old");
+    fill(fill_writer, lives(60, 0, 0), b"old");
     assert_eq!(bytes(&told(&ticket).await.object()), b"old");
     drop(ask(&cache, &key).miss());
 }
@@ -69,25 +69,25 @@ async fn whoever_holds_a_purged_object_reads_it_to_its_end() {
 async fn no_end_of_a_purged_fill_leaves_anything_behind() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let purged = || {
-        let (ticket, mut filling) = ask(&cache, &key).miss();
-        publish(&mut filling, lives(60, 0, 0));
-        append(&mut filling, &vec![0; 100_000]);
+        let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+        publish(&mut fill_writer, lives(60, 0, 0));
+        append(&mut fill_writer, &vec![0; 100_000]);
         cache.purge(&key);
-        append(&mut filling, &vec![0; 500_000]);
+        append(&mut fill_writer, &vec![0; 500_000]);
         assert_eq!(cache.totals().charged_bytes, 0, "what is purged is not charged again");
-        (ticket, filling)
+        (ticket, fill_writer)
     };
     purged().1.fail(failure("timeout", 60));
     purged().1.pass(seconds(60));
     purged().1.outgrow(seconds(60));
     purged().1.break_off(tidegate_cache::Broken("reset"));
     drop(purged().1);
-    let (ticket, filling) = purged();
+    let (ticket, fill_writer) = purged();
     drop(ticket);
-    filling.abandon().unwrap();
-    let (ticket, filling) = ask(&cache, &key).miss();
+    fill_writer.abandon().unwrap();
+    let (ticket, fill_writer) = ask(&cache, &key).miss();
     cache.purge(&key);
-    filling.pass(seconds(60));
+    fill_writer.pass(seconds(60));
     assert!(matches!(told(&ticket).await, Answer::Pass));
     drop(ask(&cache, &key).miss());
     drop(ticket);

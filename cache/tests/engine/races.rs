@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tidegate_cache::{Broken, Cache, Filling, Key, Lookup, Ticket};
+use tidegate_cache::{Broken, Cache, FillWriter, Key, Lookup, Ticket};
 
 use crate::house::*;
 
 const THREADS: usize = 4;
 
 /// Lets every thread ask for all keys in the same order, and those who are elected write.
-fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, Filling, Ticket) + Sync) {
+fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, FillWriter, Ticket) + Sync) {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -42,7 +42,7 @@ fn an_object_that_stays_fresh_is_filled_once_and_never_again() {
 fn fills_that_leave_nothing_behind_never_overlap() {
     let (cache, keys) = (roomy(), vec![key("/1.ts"); 50_000]);
     let under_way = AtomicUsize::new(0);
-    let begin = |pen: &mut Filling| {
+    let begin = |pen: &mut FillWriter| {
         assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "a second fill of one key");
         publish(pen, lives(0, 0, 0));
         thread::yield_now();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_cache::{
-    Answer, Broken, Cache, Filling, Key, Lifetimes, Limits, Lookup, Object, Ticket, Variant,
+    Answer, Broken, Cache, FillWriter, Key, Lifetimes, Limits, Lookup, Object, Ticket, Variant,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
@@ -200,7 +200,7 @@ impl Hammer {
     /// Counts the fill, makes it and counts it off just before it ends.
     fn elected(
         self: &Arc<Self>,
-        pen: Filling,
+        pen: FillWriter,
         key: usize,
         value: usize,
         dice: Dice,
@@ -210,7 +210,7 @@ impl Hammer {
         Arc::clone(self).write(pen, key, value, dice)
     }
 
-    async fn write(self: Arc<Self>, mut pen: Filling, key: usize, value: usize, mut dice: Dice) {
+    async fn write(self: Arc<Self>, mut pen: FillWriter, key: usize, value: usize, mut dice: Dice) {
         let off = || self.under_way[key][value].fetch_sub(1, Ordering::SeqCst);
         for _ in 0..dice.below(4) {
             yield_now().await;

@@ -1,16 +1,16 @@
 //! Answers that vary are held apart by what they vary by, each filled once (RFC 9111 section 4.1).
 
-use tidegate_cache::{Cache, Filling, Key, Lookup, Object};
+use tidegate_cache::{Cache, FillWriter, Key, Lookup, Object};
 use tokio::time::advance;
 
 use crate::house::*;
 
 const LANGUAGE: &[&str] = &["accept-language"];
 
-fn fill_as(mut filling: Filling, names: &[&'static str], value: &str) {
-    publish_as(&mut filling, variant(names, value));
-    append(&mut filling, value.as_bytes());
-    filling.complete();
+fn fill_as(mut fill_writer: FillWriter, names: &[&'static str], value: &str) {
+    publish_as(&mut fill_writer, variant(names, value));
+    append(&mut fill_writer, value.as_bytes());
+    fill_writer.complete();
 }
 
 /// Makes `key` hold one variant for each of `values`.
@@ -39,10 +39,10 @@ async fn two_variants_are_held_apart() {
 async fn each_variant_is_filled_once_however_many_ask() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
-    let (_elected, filling) = ask_as(&cache, &key, "fr").miss();
+    let (_elected, fill_writer) = ask_as(&cache, &key, "fr").miss();
     let joined: Vec<_> = (0..20).map(|_| ask_as(&cache, &key, "fr").join()).collect();
     assert_eq!(cache.totals().fills, 1);
-    fill_as(filling, LANGUAGE, "fr");
+    fill_as(fill_writer, LANGUAGE, "fr");
     for ticket in &joined {
         assert_eq!(bytes(&told(ticket).await.object()), b"fr");
     }
@@ -56,10 +56,10 @@ async fn a_joiner_of_the_wrong_variant_is_sent_to_its_own() {
     publish_as(&mut german, variant(LANGUAGE, "de"));
     assert_ne!(values(&told(&french).await.object()), "accept-language=fr;");
     drop(french);
-    let (own, filling) = ask_as(&cache, &key, "fr").miss();
+    let (own, fill_writer) = ask_as(&cache, &key, "fr").miss();
     let second_german = ask_as(&cache, &key, "de").join();
     assert_eq!(cache.totals().fills, 2, "one for each variant");
-    fill_as(filling, LANGUAGE, "fr");
+    fill_as(fill_writer, LANGUAGE, "fr");
     assert_eq!(bytes(&told(&own).await.object()), b"fr");
     append(&mut german, b"de");
     german.complete();
@@ -140,12 +140,12 @@ async fn an_answer_that_varies_no_more_is_everybodys() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
     advance(seconds(61)).await;
-    let (german, mut filling) = ask_as(&cache, &key, "de").miss();
-    publish(&mut filling, lives(60, 0, 0));
-    append(&mut filling, b"one ");
+    let (german, mut fill_writer) = ask_as(&cache, &key, "de").miss();
+    publish(&mut fill_writer, lives(60, 0, 0));
+    append(&mut fill_writer, b"one ");
     let french = ask_as(&cache, &key, "fr").join();
-    append(&mut filling, b"for all");
-    filling.complete();
+    append(&mut fill_writer, b"for all");
+    fill_writer.complete();
     assert_eq!(read(&told(&french).await.object().body).await.unwrap(), b"one for all");
     for value in ["de", "fr", "it"] {
         assert_eq!(bytes(&ask_as(&cache, &key, value).hit()), b"one for all");
@@ -179,10 +179,10 @@ async fn an_answer_is_kept_under_the_values_that_it_was_made_for() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
     // The source was asked on behalf of an Austrian and says that its answer is the German one.
-    let (ticket, mut filling) = ask_as(&cache, &key, "at").miss();
-    publish_as(&mut filling, variant(LANGUAGE, "de"));
-    append(&mut filling, b"newer");
-    filling.complete();
+    let (ticket, mut fill_writer) = ask_as(&cache, &key, "at").miss();
+    publish_as(&mut fill_writer, variant(LANGUAGE, "de"));
+    append(&mut fill_writer, b"newer");
+    fill_writer.complete();
     assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"newer");
     drop(ticket);
     drop(ask_as(&cache, &key, "at").miss());

@@ -62,10 +62,10 @@ impl Follower {
         if !is_held {
             sleep_until(self.moment(media, in_vain)).await;
         }
-        if let Some(filling) = self.tier.cache().fill_early(&self.request.key) {
+        if let Some(fill_writer) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
             let errand = if is_held { self.held_until_next(media) } else { Errand::default() };
-            Box::pin(request::fill(&self.tier, &self.request, filling, &self.sent, errand)).await;
+            Box::pin(request::fill(&self.tier, &self.request, fill_writer, &self.sent, errand)).await;
         } else {
             // Somebody else's fill is under way, and what it brings counts as well.
             let mut newest = self.stream.newest();

@@ -139,13 +139,13 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
         return;
     };
     let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, sent));
-    if let Lookup::Miss(ticket, filling) = lookup {
+    if let Lookup::Miss(ticket, fill_writer) = lookup {
         live.prefetches.inc();
         let unasked = Box::new(Unasked::new(live));
         let (tier, stream, sent) = (Arc::clone(tier), Arc::clone(stream), sent.clone());
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
-            let fill = request::fill(&tier, &request, filling, &sent, Errand::default());
+            let fill = request::fill(&tier, &request, fill_writer, &sent, Errand::default());
             tokio::join!(fill, witness(&ticket, &stream, unasked));
             drop((ticket, share));
         });

@@ -20,7 +20,7 @@ use crate::store::Inner;
 
 /// The pen of a fill: there is one, and what it writes everybody reads.
 #[derive(Debug)]
-pub struct Filling {
+pub struct FillWriter {
     cache: Arc<Inner>,
     fill: Arc<Fill>,
     stale: Option<Arc<Object>>,
@@ -29,7 +29,7 @@ pub struct Filling {
     ended: bool,
 }
 
-impl Filling {
+impl FillWriter {
     pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
         Self { cache, fill, stale, object: None, reserved: 0, ended: false }
     }
@@ -67,7 +67,7 @@ impl Filling {
         Ok(())
     }
 
-    /// The same for an object of `len` bytes that are all there: [`Filling::complete_with`] follows at once and charges the
+    /// The same for an object of `len` bytes that are all there: [`FillWriter::complete_with`] follows at once and charges the
     /// cache for it, so that it need not be charged before.
     ///
     /// # Errors
@@ -314,7 +314,7 @@ impl Filling {
     }
 }
 
-impl Drop for Filling {
+impl Drop for FillWriter {
     fn drop(&mut self) {
         if self.ended {
             return;
