@@ -1,7 +1,7 @@
 //! A fill: one answer on its way from a source to everybody who wants it.
 //!
 //! A fill belongs to nobody. The one who writes it holds the [`FillWriter`](crate::Filling); everybody who reads it, the
-//! one who caused it included, holds a [`Ticket`].
+//! one who caused it included, holds a [`FillReader`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -166,12 +166,12 @@ impl Fill {
 
 /// A place among those who want a fill. As long as it is held, the fill is wanted.
 #[derive(Debug)]
-pub struct Ticket {
+pub struct FillReader {
     fill: Arc<Fill>,
     elected: bool,
 }
 
-impl Ticket {
+impl FillReader {
     /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
         fill.interest.fetch_add(1, Ordering::AcqRel);
@@ -202,7 +202,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for FillReader {
     fn drop(&mut self) {
         if self.fill.interest.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.fill.deserted.notify_one();

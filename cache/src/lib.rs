@@ -3,7 +3,7 @@
 //! The cache answers one question, atomically: a request for a [`Key`] is a hit, a stale hit, a join to a fill that
 //! is under way, a miss whose asker is elected to start the one fill, a pass, or a failure that is still remembered
 //! ([`Lookup`]). It knows neither HLS nor sockets: whoever is elected gets a [`FillWriter`], the pen of the fill, and
-//! writes into it what a source sends; everybody else holds a [`Ticket`] and reads.
+//! writes into it what a source sends; everybody else holds a [`FillReader`] and reads.
 //!
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in; `slot.rs` holds the rules of election, one short
 //! lock per key; `fill.rs` is what askers hold and `fill_writer.rs` the pen; `body.rs` is the growing byte sequence that
@@ -23,7 +23,7 @@ pub mod store;
 mod variants;
 
 pub use body::{Body, Broken, Reader};
-pub use fill::{Answer, Failure, Refused, Ticket};
+pub use fill::{Answer, Failure, Refused, FillReader};
 pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;

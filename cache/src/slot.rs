@@ -16,7 +16,7 @@ use http::HeaderName;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::fill::{Failure, Fill, Ticket};
+use crate::fill::{Failure, Fill, FillReader};
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::{Object, State};
@@ -34,9 +34,9 @@ pub enum Lookup {
         refresh: Option<FillWriter>,
     },
     /// Somebody else's fill is under way.
-    Join(Ticket),
+    Join(FillReader),
     /// Nothing usable is held: the asker is elected to start the fill, and reads it like everybody else.
-    Miss(Ticket, FillWriter),
+    Miss(FillReader, FillWriter),
     /// Answers for this key are not shared: ask for yourself.
     Pass,
     /// The last attempt failed a moment ago.
@@ -115,7 +115,7 @@ impl Slot {
         let (fill, stale) = self.begin(&mut held, in_grace.is_some());
         Decision::Settled(match in_grace {
             Some(object) => Lookup::Stale { object, refresh: Some(pen(fill, stale)) },
-            None => Lookup::Miss(Ticket::take(&fill, true), pen(fill, stale)),
+            None => Lookup::Miss(FillReader::take(&fill, true), pen(fill, stale)),
         })
     }
 
@@ -199,7 +199,7 @@ impl Held {
             return Decision::Settled(Lookup::Hit(Arc::clone(object)));
         }
         if let Some(fill) = self.fill.as_ref().filter(|fill| fill.has_answer()) {
-            return Decision::Settled(Lookup::Join(Ticket::take(fill, false)));
+            return Decision::Settled(Lookup::Join(FillReader::take(fill, false)));
         }
         let failure = self.failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure);
         if let Some((object, State::Grace)) = state {
@@ -216,7 +216,7 @@ impl Held {
             return Decision::Settled(Lookup::Failed { failure: Arc::clone(failure), stand_in });
         }
         match &self.fill {
-            Some(fill) => Decision::Settled(Lookup::Join(Ticket::take(fill, false))),
+            Some(fill) => Decision::Settled(Lookup::Join(FillReader::take(fill, false))),
             None => Decision::Elect,
         }
     }

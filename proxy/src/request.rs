@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
-use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, Ticket};
+use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, FillReader};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
 use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
 use tokio::sync::{mpsc, oneshot};
@@ -166,12 +166,12 @@ async fn decide(
             let course = Course { failure: Some(&failure), ..Course::here(Fate::StaleIfError) };
             answer::object(tier, client, request, &object, course).await
         }
-        Lookup::Join(ticket) => {
+        Lookup::Join(fill_reader) => {
             let sent = fill_headers(sent, client.headers());
-            let waiting = Waiting { ticket, interim: None, own: None, stale: None, sent };
+            let waiting = Waiting { fill_reader, interim: None, own: None, stale: None, sent };
             return wait(tier, client, request, waiting).await;
         }
-        Lookup::Miss(ticket, fill_writer) => {
+        Lookup::Miss(fill_reader, fill_writer) => {
             let (give, own) = oneshot::channel();
             let own = may_own(client.headers()).then_some(own);
             let (tell, interim) = mpsc::channel(INTERIM_MAX);
@@ -179,7 +179,7 @@ async fn decide(
             let sent = fill_headers(sent, client.headers());
             let asker = Asker { interim: Some(tell), own: own.is_some().then_some(give) };
             start(tier, request, fill_writer, sent, asker);
-            let waiting = Waiting { ticket, interim: Some(interim), own, stale, sent };
+            let waiting = Waiting { fill_reader, interim: Some(interim), own, stale, sent };
             return wait(tier, client, request, waiting).await;
         }
     })
@@ -187,7 +187,7 @@ async fn decide(
 
 /// A request that waits for a fill.
 struct Waiting<'a> {
-    ticket: Ticket,
+    fill_reader: FillReader,
     /// Brings the informational answers (1xx) to the one who caused the fill.
     interim: Option<mpsc::Receiver<Head>>,
     /// Brings the answer if it is for this viewer alone.
@@ -202,9 +202,9 @@ async fn wait(
     request: &Request,
     waiting: Waiting<'_>,
 ) -> Option<Account> {
-    let Waiting { ticket, mut interim, own, stale, sent } = waiting;
-    let reason = if ticket.renews() { Reason::Stale } else { Reason::UriMiss };
-    let waited = answer_to(tier, client, &ticket, &mut interim).await;
+    let Waiting { fill_reader, mut interim, own, stale, sent } = waiting;
+    let reason = if fill_reader.renews() { Reason::Stale } else { Reason::UriMiss };
+    let waited = answer_to(tier, client, &fill_reader, &mut interim).await;
     Some(match waited {
         Ok(Answer::Object(object)) => {
             if request.directives.blocks() && is_live(tier, request, &object).await {
@@ -215,12 +215,12 @@ async fn wait(
                 return None;
             }
             let fate = match &stale {
-                _ if !ticket.is_elected() => Fate::Join,
+                _ if !fill_reader.is_elected() => Fate::Join,
                 Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
                 _ => Fate::Miss,
             };
             let account = answer::object(tier, client, request, &object, Course::forward(fate, reason)).await;
-            drop(ticket);
+            drop(fill_reader);
             account
         }
         Ok(Answer::Pass) => match own {
@@ -262,7 +262,7 @@ fn stream_at(tier: &Tier, kind: Kind, key: &Key) -> Option<Arc<Stream>> {
 async fn answer_to(
     tier: &Tier,
     client: &mut Client,
-    ticket: &Ticket,
+    fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
     let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_max.get()));
@@ -270,7 +270,7 @@ async fn answer_to(
         let head = tokio::select! {
             biased;
             Some(head) = async { interim.as_mut()?.recv().await } => head,
-            answer = ticket.answer() => {
+            answer = fill_reader.answer() => {
                 // They may all have come at once. Boxed, as it is rare.
                 while let Some(head) = interim.as_mut().and_then(|interim| interim.try_recv().ok()) {
                     Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;

@@ -28,11 +28,11 @@ async fn a_fill_is_abandoned_only_when_nobody_holds_a_ticket() {
 #[tokio::test(start_paused = true)]
 async fn abandoning_breaks_what_has_grown_and_stores_nothing() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"half");
-    let Answer::Object(object) = told(&ticket).await else { panic!("the head is out") };
-    drop(ticket);
+    let Answer::Object(object) = told(&fill_reader).await else { panic!("the head is out") };
+    drop(fill_reader);
     fill_writer.abandon().unwrap();
     assert_eq!(read(&object.body).await, Err(Broken("abandoned")));
     assert!(cache.objects(10).is_empty());
@@ -61,10 +61,10 @@ async fn the_writer_wakes_when_the_last_ticket_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_wake_up_is_not_lost_with_a_wait_that_was_given_up() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     let mut given_up = Box::pin(fill_writer.deserted());
     assert!(given_up.as_mut().now_or_never().is_none());
-    drop(ticket);
+    drop(fill_reader);
     drop(given_up);
     assert!(fill_writer.deserted().now_or_never().is_some());
     let again = ask(&cache, &key).join();

@@ -18,12 +18,12 @@ fn promise(fill_writer: &mut tidegate_cache::FillWriter, bytes: u64) -> Result<(
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_promised_too_large_is_refused_before_its_head_is_out() {
     let (cache, key) = (small(), key("/huge.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     assert_eq!(promise(&mut fill_writer, 300_001), Err(Refused::TooLarge { max: 300_000 }));
-    assert!(now(&ticket).is_none());
+    assert!(now(&fill_reader).is_none());
     fill_writer.pass(seconds(10));
-    assert!(matches!(told(&ticket).await, Answer::Pass));
-    drop(ticket);
+    assert!(matches!(told(&fill_reader).await, Answer::Pass));
+    drop(fill_reader);
     assert_quiet(&cache);
 }
 
@@ -46,27 +46,27 @@ async fn an_object_may_be_exactly_as_large_as_the_bound() {
 #[tokio::test(start_paused = true)]
 async fn an_object_that_outgrows_its_bound_breaks_and_passes_for_a_while() {
     let (cache, key) = (small(), key("/huge.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, &vec![0; 200_000]);
-    let object = told(&ticket).await.object();
+    let object = told(&fill_reader).await.object();
     fill_writer.append(Bytes::from(vec![0; 200_000])).unwrap_err();
     fill_writer.outgrow(seconds(10));
     assert_eq!(read(&object.body).await.unwrap_err().0, "too_large");
     assert!(ask(&cache, &key).passes());
     advance(seconds(10)).await;
     drop(ask(&cache, &key).miss());
-    drop(ticket);
+    drop(fill_reader);
     assert_quiet(&cache);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_refused_a_byte_is_never_stored() {
     let (cache, key) = (small(), key("/huge.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, &vec![0; 200_000]);
-    let object = told(&ticket).await.object();
+    let object = told(&fill_reader).await.object();
     fill_writer.append(Bytes::from(vec![0; 200_000])).unwrap_err();
     fill_writer.complete();
     assert!(read(&object.body).await.is_err());
@@ -79,16 +79,16 @@ async fn fills_under_way_hold_at_most_three_quarters() {
     let cache = small();
     let mut under_way = Vec::new();
     for path in ["/1.ts", "/2.ts"] {
-        let (ticket, mut fill_writer) = ask(&cache, &key(path)).miss();
+        let (fill_reader, mut fill_writer) = ask(&cache, &key(path)).miss();
         promise(&mut fill_writer, 300_000).unwrap();
-        under_way.push((ticket, fill_writer));
+        under_way.push((fill_reader, fill_writer));
     }
-    let (ticket, mut fill_writer) = ask(&cache, &key("/3.ts")).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key("/3.ts")).miss();
     assert_eq!(promise(&mut fill_writer, 300_000), Err(Refused::NoRoom));
     assert_eq!(cache.totals().filling_bytes, 600_000);
     under_way.pop();
     promise(&mut fill_writer, 300_000).unwrap();
-    drop((ticket, fill_writer, under_way));
+    drop((fill_reader, fill_writer, under_way));
     assert_quiet(&cache);
 }
 
@@ -110,12 +110,12 @@ async fn a_body_of_unknown_length_takes_the_room_that_there_is() {
 async fn a_tiny_bound_is_a_bound_like_any_other() {
     for limits in [Limits { bytes: MIB, object_max: 1000 }, Limits { bytes: 8000, object_max: 8000 }] {
         let (cache, key) = (Cache::new(limits), key("/1.ts"));
-        let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+        let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
         publish(&mut fill_writer, lives(60, 0, 0));
         append(&mut fill_writer, &[0; 500]);
         append(&mut fill_writer, &[0; 500]);
         assert!(fill_writer.append(Bytes::from(vec![0; 8000])).is_err());
-        drop((fill_writer, ticket));
+        drop((fill_writer, fill_reader));
         store(&cache, &key, lives(60, 0, 0), &[0; 1000]);
         assert_eq!(bytes(&ask(&cache, &key).hit()).len(), 1000);
         assert_quiet(&cache);

@@ -27,18 +27,18 @@ async fn breaking_off_stores_nothing_and_the_old_object_stays() {
 #[tokio::test(start_paused = true)]
 async fn breaking_off_before_the_head_answers_everybody() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     fill_writer.break_off(Broken("reset"));
-    assert_eq!(now(&ticket).expect("an answer").failure().0.reason, "reset");
+    assert_eq!(now(&fill_reader).expect("an answer").failure().0.reason, "reset");
     drop(ask(&cache, &key).miss());
 }
 
 #[tokio::test(start_paused = true)]
 async fn outgrowing_before_the_head_answers_everybody() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     fill_writer.outgrow(seconds(10));
-    assert!(matches!(now(&ticket), Some(Answer::Pass)));
+    assert!(matches!(now(&fill_reader), Some(Answer::Pass)));
     assert!(ask(&cache, &key).passes());
 }
 
@@ -46,10 +46,10 @@ async fn outgrowing_before_the_head_answers_everybody() {
 async fn a_body_that_is_not_as_long_as_promised_is_not_complete() {
     let cache = roomy();
     for (path, sent) in [("/short.ts", &b"12345"[..]), ("/long.ts", b"12345678901")] {
-        let (ticket, mut fill_writer) = ask(&cache, &key(path)).miss();
+        let (fill_reader, mut fill_writer) = ask(&cache, &key(path)).miss();
         fill_writer.publish(head(), lives(60, 0, 0), None, Some(10), "origin".into()).unwrap();
         append(&mut fill_writer, sent);
-        let object = told(&ticket).await.object();
+        let object = told(&fill_reader).await.object();
         fill_writer.complete();
         assert!(read(&object.body).await.is_err(), "{path}");
         drop(ask(&cache, &key(path)).miss());
@@ -62,23 +62,23 @@ async fn an_end_that_does_not_fit_what_was_begun_leaves_no_reader_waiting() {
     let (cache, key) = (roomy(), key("/1.ts"));
     store(&cache, &key, lives(2, 10, 60), b"old");
     advance(seconds(20)).await;
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"half");
     fill_writer.renew(head(), lives(60, 0, 0), "origin".into());
-    assert!(read(&told(&ticket).await.object().body).await.is_err());
+    assert!(read(&told(&fill_reader).await.object().body).await.is_err());
 
     cache.purge(&key);
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     fill_writer.pass(seconds(1));
-    assert!(read(&told(&ticket).await.object().body).await.is_err());
+    assert!(read(&told(&fill_reader).await.object().body).await.is_err());
 
     cache.purge(&key);
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"one source's half ");
-    let first = told(&ticket).await.object();
+    let first = told(&fill_reader).await.object();
     publish(&mut fill_writer, lives(60, 0, 0));
     assert!(read(&first.body).await.is_err(), "a second head does not continue the first body");
     append(&mut fill_writer, b"another's whole");

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidegate_cache::{Cache, FillWriter, Limits, Lookup, Ticket};
+use tidegate_cache::{Cache, FillWriter, Limits, Lookup, FillReader};
 
 use crate::house::*;
 
@@ -128,10 +128,10 @@ async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it
 #[tokio::test(start_paused = true)]
 async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took() {
     let (cache, mut dice) = (tight(), Dice(3));
-    let mut under_way: VecDeque<(Ticket, FillWriter)> = VecDeque::new();
+    let mut under_way: VecDeque<(FillReader, FillWriter)> = VecDeque::new();
     let (mut refused, mut stored) = (0, 0);
     for n in 0..3000 {
-        let (ticket, mut fill_writer) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
+        let (fill_reader, mut fill_writer) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
         if fill_writer
             .publish(head(), lives(3600, 0, 0), None, Some(dice.below(400_000)), "origin".into())
             .is_err()
@@ -139,7 +139,7 @@ async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took()
             refused += 1;
             fill_writer.pass(seconds(0));
         } else {
-            under_way.push_back((ticket, fill_writer));
+            under_way.push_back((fill_reader, fill_writer));
         }
         assert!(cache.totals().filling_bytes <= BUDGET / 4 * 3);
         assert_within(&cache, BUDGET);

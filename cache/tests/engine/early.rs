@@ -19,10 +19,10 @@ async fn the_present_version_serves_until_the_next_one_is_complete() {
 #[tokio::test(start_paused = true)]
 async fn there_is_one_fill_whoever_began_it() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     assert!(cache.fill_early(&key).is_none());
     fill(fill_writer, lives(1, 0, 0), b"old");
-    drop(ticket);
+    drop(fill_reader);
 
     tokio::time::advance(seconds(2)).await;
     let early = cache.fill_early(&key).expect("the old one has had its time");
@@ -47,9 +47,9 @@ async fn one_that_fails_or_is_dropped_leaves_the_present_version() {
 #[tokio::test(start_paused = true)]
 async fn what_varies_is_not_filled_early() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    let (ticket, mut fill_writer) = ask_as(&cache, &key, "gzip").miss();
+    let (fill_reader, mut fill_writer) = ask_as(&cache, &key, "gzip").miss();
     publish_as(&mut fill_writer, variant(&["accept-encoding"], "gzip"));
     fill_writer.complete();
-    drop(ticket);
+    drop(fill_reader);
     assert!(cache.fill_early(&key).is_none());
 }

@@ -11,8 +11,8 @@ async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {
         let (first, fill_writer) = ask(&cache, &key).miss();
         let joined: Vec<_> = (0..250).map(|_| ask(&cache, &key).join()).collect();
         fill_writer.fail(failure(reason, 2));
-        for ticket in joined.iter().chain([&first]) {
-            assert_eq!(told(ticket).await.failure().0.reason, reason);
+        for fill_reader in joined.iter().chain([&first]) {
+            assert_eq!(told(fill_reader).await.failure().0.reason, reason);
         }
         for _ in 0..250 {
             assert_eq!(ask(&cache, &key).failed().0.reason, reason);
@@ -37,8 +37,8 @@ async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
     let (first, fill_writer) = ask(&cache, &key).miss();
     let second = ask(&cache, &key).join();
     drop(fill_writer);
-    for ticket in [first, second] {
-        assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
+    for fill_reader in [first, second] {
+        assert_eq!(told(&fill_reader).await.failure().0.reason, "fill_dropped");
     }
     drop(ask(&cache, &key).miss());
     assert_quiet(&cache);
@@ -47,10 +47,10 @@ async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
 #[tokio::test(start_paused = true)]
 async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"half");
-    let object = told(&ticket).await.object();
+    let object = told(&fill_reader).await.object();
     drop(fill_writer);
     assert_eq!(read(&object.body).await.unwrap_err().0, "fill_dropped");
     drop(ask(&cache, &key).miss());
@@ -59,18 +59,18 @@ async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
 #[tokio::test(start_paused = true)]
 async fn completing_what_never_had_a_head_is_a_failure() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     fill_writer.complete();
-    assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
+    assert_eq!(told(&fill_reader).await.failure().0.reason, "fill_dropped");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_after_the_head_breaks_the_readers_and_is_remembered() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"half");
-    let object = told(&ticket).await.object();
+    let object = told(&fill_reader).await.object();
     fill_writer.fail(failure("reset", 2));
     assert_eq!(read(&object.body).await.unwrap_err().0, "reset");
     assert_eq!(ask(&cache, &key).failed().0.reason, "reset");

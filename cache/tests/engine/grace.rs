@@ -73,10 +73,10 @@ async fn keep_stands_in_after_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lives(2, 1, 60), b"old");
     advance(seconds(10)).await;
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     assert_eq!(bytes(fill_writer.stale().unwrap()), b"old");
     fill_writer.fail(failure("timeout", 1));
-    let (told, stand_in) = told(&ticket).await.failure();
+    let (told, stand_in) = told(&fill_reader).await.failure();
     assert_eq!(told.reason, "timeout");
     assert_eq!(bytes(&stand_in.unwrap()), b"old");
     let (_, stand_in) = ask(&cache, &key).failed();
@@ -88,10 +88,10 @@ async fn nothing_stands_in_once_keep_is_over() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lives(2, 1, 60), b"old");
     advance(seconds(62)).await;
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     assert!(fill_writer.stale().is_some(), "its validators are still good");
     fill_writer.fail(failure("timeout", 1));
-    assert!(told(&ticket).await.failure().1.is_none());
+    assert!(told(&fill_reader).await.failure().1.is_none());
     assert!(ask(&cache, &key).failed().1.is_none());
 }
 

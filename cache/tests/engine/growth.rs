@@ -23,10 +23,10 @@ async fn a_joiner_reads_from_the_first_byte_while_it_grows() {
 #[tokio::test(start_paused = true)]
 async fn the_head_is_there_before_the_first_byte() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
-    assert!(now(&ticket).is_none());
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
+    assert!(now(&fill_reader).is_none());
     fill_writer.publish(head(), lives(60, 0, 0), None, Some(7), "origin".into()).unwrap();
-    let object = now(&ticket).unwrap().object();
+    let object = now(&fill_reader).unwrap().object();
     assert_eq!((object.body.len(), object.body.full_len()), (0, Some(7)));
     assert!(!object.body.is_complete());
     append(&mut fill_writer, b"segment");
@@ -37,10 +37,10 @@ async fn the_head_is_there_before_the_first_byte() {
 #[tokio::test(start_paused = true)]
 async fn a_range_that_has_arrived_does_not_wait_for_the_rest() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"0123456789");
-    let body = body_of(&ticket).await;
+    let body = body_of(&fill_reader).await;
     let mut range = body.reader(3, Some(6));
     assert_eq!(range.next(ALL).now_or_never().unwrap().unwrap(), ["345"]);
     assert_eq!(range.next(ALL).now_or_never().unwrap(), Ok(vec![]));
@@ -54,9 +54,9 @@ async fn a_range_that_has_arrived_does_not_wait_for_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_slows_neither_the_fill_nor_the_others() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
-    let body = body_of(&ticket).await;
+    let body = body_of(&fill_reader).await;
     let mut slow = body.reader(0, None);
     let mut quick = body.reader(0, None);
     let piece = [7; 10_000];
@@ -72,9 +72,9 @@ async fn a_slow_reader_slows_neither_the_fill_nor_the_others() {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_length_is_told_when_it_is_reached_or_never_will_be() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
-    let body = body_of(&ticket).await;
+    let body = body_of(&fill_reader).await;
     append(&mut fill_writer, b"abc");
     assert_eq!(body.reaches(3).now_or_never(), Some(Ok(())));
     assert_eq!(body.reaches(4).now_or_never(), None);

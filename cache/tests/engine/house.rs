@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_cache::{
-    Answer, Body, Broken, Cache, Failure, FillWriter, Head, Key, Lifetimes, Limits, Lookup, Object, Ticket,
+    Answer, Body, Broken, Cache, Failure, FillWriter, Head, Key, Lifetimes, Limits, Lookup, Object, FillReader,
     Variant,
 };
 use tokio::time::timeout;
@@ -66,8 +66,8 @@ fn values(names: &[HeaderName], value: &str) -> String {
 pub(crate) trait Expect {
     fn hit(self) -> Arc<Object>;
     fn stale(self) -> (Arc<Object>, Option<FillWriter>);
-    fn join(self) -> Ticket;
-    fn miss(self) -> (Ticket, FillWriter);
+    fn join(self) -> FillReader;
+    fn miss(self) -> (FillReader, FillWriter);
     fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>);
     fn passes(self) -> bool;
 }
@@ -90,17 +90,17 @@ impl Expect for Lookup {
     }
 
     #[track_caller]
-    fn join(self) -> Ticket {
+    fn join(self) -> FillReader {
         match self {
-            Self::Join(ticket) => ticket,
+            Self::Join(fill_reader) => fill_reader,
             other => panic!("not a join: {other:?}"),
         }
     }
 
     #[track_caller]
-    fn miss(self) -> (Ticket, FillWriter) {
+    fn miss(self) -> (FillReader, FillWriter) {
         match self {
-            Self::Miss(ticket, fill_writer) => (ticket, fill_writer),
+            Self::Miss(fill_reader, fill_writer) => (fill_reader, fill_writer),
             other => panic!("not a miss: {other:?}"),
         }
     }
@@ -143,8 +143,8 @@ impl Good for Answer {
 }
 
 /// The answer. A story in which nothing else can happen any more ends instead of waiting for ever.
-pub(crate) async fn told(ticket: &Ticket) -> Answer {
-    soon(ticket.answer()).await
+pub(crate) async fn told(fill_reader: &FillReader) -> Answer {
+    soon(fill_reader.answer()).await
 }
 
 /// Time is paused, so that it runs out as soon as everybody waits for everybody.
@@ -153,13 +153,13 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The answer, if it is there by now.
-pub(crate) fn now(ticket: &Ticket) -> Option<Answer> {
-    ticket.answer().now_or_never()
+pub(crate) fn now(fill_reader: &FillReader) -> Option<Answer> {
+    fill_reader.answer().now_or_never()
 }
 
 /// The body that a ticket leads to, once its head is out.
-pub(crate) async fn body_of(ticket: &Ticket) -> Arc<Body> {
-    Arc::clone(&told(ticket).await.object().body)
+pub(crate) async fn body_of(fill_reader: &FillReader) -> Arc<Body> {
+    Arc::clone(&told(fill_reader).await.object().body)
 }
 
 /// A source's head for a body of unknown length arrives.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use tidegate_cache::{Answer, Broken, Cache, FillWriter, Key, Limits, Lookup, Reader, Ticket};
+use tidegate_cache::{Answer, Broken, Cache, FillWriter, Key, Limits, Lookup, Reader, FillReader};
 use tokio::time::{Instant, advance};
 
 use self::model::{Expected, Model, Outcome};
@@ -114,7 +114,7 @@ struct World {
 
 /// One asker's place at a fill.
 struct Seat {
-    ticket: Ticket,
+    fill_reader: FillReader,
     fill: usize,
     reader: Option<Reader>,
     read: Vec<u8>,
@@ -171,10 +171,10 @@ impl World {
         }
         assert!(fits(&expected, &got), "expected {expected:?}, got {got:?}");
         match (got, expected) {
-            (Lookup::Join(ticket), Expected::Join(fill)) => self.seat(ticket, fill),
-            (Lookup::Miss(ticket, pen), _) => {
+            (Lookup::Join(fill_reader), Expected::Join(fill)) => self.seat(fill_reader, fill),
+            (Lookup::Miss(fill_reader, pen), _) => {
                 let fill = self.elect(key, pen);
-                self.seat(ticket, fill);
+                self.seat(fill_reader, fill);
             }
             (Lookup::Stale { refresh: Some(pen), .. }, _) => {
                 self.elect(key, pen);
@@ -190,9 +190,9 @@ impl World {
         fill
     }
 
-    fn seat(&mut self, ticket: Ticket, fill: usize) {
+    fn seat(&mut self, fill_reader: FillReader, fill: usize) {
         self.model.join(fill);
-        self.seats.push(Seat { ticket, fill, reader: None, read: Vec::new(), end: None });
+        self.seats.push(Seat { fill_reader, fill, reader: None, read: Vec::new(), end: None });
     }
 
     fn write(&mut self, index: usize, stroke: Stroke) {
@@ -300,7 +300,7 @@ impl World {
 impl Seat {
     /// Takes all that there is by now and compares it with what the model says was written.
     fn read(&mut self, model: &Model) {
-        let answer = now(&self.ticket);
+        let answer = now(&self.fill_reader);
         assert_eq!(answer.is_some(), model.is_answered(self.fill));
         let object = match answer {
             None => return,
@@ -344,8 +344,8 @@ fn fits(expected: &Expected, got: &Lookup) -> bool {
         (Expected::Failed { reason, stand_in }, Lookup::Failed { failure, stand_in: got }) => {
             *reason == failure.reason && *stand_in == got.as_ref().map(|object| bytes(object))
         }
-        (Expected::Miss, Lookup::Miss(ticket, _)) => ticket.is_elected(),
-        (Expected::Join(_), Lookup::Join(ticket)) => !ticket.is_elected(),
+        (Expected::Miss, Lookup::Miss(fill_reader, _)) => fill_reader.is_elected(),
+        (Expected::Join(_), Lookup::Join(fill_reader)) => !fill_reader.is_elected(),
         (Expected::Pass, Lookup::Pass) => true,
         _ => false,
     }

@@ -13,14 +13,14 @@ async fn a_hundred_askers_make_one_fill() {
     let (first, fill_writer) = ask(&cache, &key).miss();
     let others: Vec<_> = (1..100).map(|_| ask(&cache, &key).join()).collect();
     assert!(first.is_elected());
-    assert!(others.iter().all(|ticket| !ticket.is_elected()));
+    assert!(others.iter().all(|fill_reader| !fill_reader.is_elected()));
     assert_eq!(cache.totals().fills, 1);
     assert_eq!(cache.totals().waiting, 100);
     assert_eq!(fill_writer.served(), 100);
 
     fill(fill_writer, lives(60, 0, 0), b"segment");
-    for ticket in others.iter().chain([&first]) {
-        assert_eq!(read(&told(ticket).await.object().body).await.unwrap(), b"segment");
+    for fill_reader in others.iter().chain([&first]) {
+        assert_eq!(read(&told(fill_reader).await.object().body).await.unwrap(), b"segment");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"segment");
     drop((first, others));
@@ -69,9 +69,9 @@ async fn an_answer_that_is_never_fresh_is_still_shared_while_it_arrives() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_a_wait_loses_nothing() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
-    assert!(now(&ticket).is_none(), "polled and dropped");
-    let waiting = Arc::new(ticket);
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
+    assert!(now(&fill_reader).is_none(), "polled and dropped");
+    let waiting = Arc::new(fill_reader);
     let mut waiter = JoinSet::new();
     waiter.spawn({
         let waiting = Arc::clone(&waiting);
@@ -87,7 +87,7 @@ async fn cancelling_a_wait_loses_nothing() {
 async fn eviction_of_a_slot_whose_fill_is_under_way_allows_no_second_fill() {
     let cache = tidegate_cache::Cache::new(tidegate_cache::Limits { bytes: MIB, object_max: MIB });
     let wanted = key("/growing.ts");
-    let (ticket, mut fill_writer) = ask(&cache, &wanted).miss();
+    let (fill_reader, mut fill_writer) = ask(&cache, &wanted).miss();
     publish(&mut fill_writer, lives(60, 0, 0));
     append(&mut fill_writer, b"first ");
     for other in 0..64 {
@@ -99,6 +99,6 @@ async fn eviction_of_a_slot_whose_fill_is_under_way_allows_no_second_fill() {
     fill_writer.complete();
     assert_eq!(read(&told(&late).await.object().body).await.unwrap(), b"first second");
     assert_eq!(bytes(&ask(&cache, &wanted).hit()), b"first second");
-    drop((ticket, late));
+    drop((fill_reader, late));
     assert_quiet(&cache);
 }

@@ -36,8 +36,8 @@ async fn an_answer_that_cannot_be_shared_takes_the_place_of_one_that_could() {
 #[tokio::test(start_paused = true)]
 async fn a_pass_that_is_not_remembered_lets_the_next_asker_try() {
     let (cache, key) = (roomy(), key("/private"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     fill_writer.pass(seconds(0));
-    assert!(matches!(told(&ticket).await, Answer::Pass));
+    assert!(matches!(told(&fill_reader).await, Answer::Pass));
     drop(ask(&cache, &key).miss());
 }

@@ -7,7 +7,7 @@ use crate::house::*;
 #[tokio::test(start_paused = true)]
 async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, mut old) = ask(&cache, &key).miss();
+    let (fill_reader, mut old) = ask(&cache, &key).miss();
     publish(&mut old, lives(60, 0, 0));
     append(&mut old, b"before ");
     cache.purge(&key);
@@ -16,26 +16,26 @@ async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
     publish(&mut new, lives(60, 0, 0));
     append(&mut old, b"after");
     old.complete();
-    assert_eq!(read(&told(&ticket).await.object().body).await.unwrap(), b"before after");
+    assert_eq!(read(&told(&fill_reader).await.object().body).await.unwrap(), b"before after");
     let joined = ask(&cache, &key).join();
     append(&mut new, b"new");
     new.complete();
-    for ticket in [&next, &joined] {
-        assert_eq!(read(&told(ticket).await.object().body).await.unwrap(), b"new");
+    for fill_reader in [&next, &joined] {
+        assert_eq!(read(&told(fill_reader).await.object().body).await.unwrap(), b"new");
     }
     assert_eq!(bytes(&ask(&cache, &key).hit()), b"new");
-    drop((ticket, next, joined));
+    drop((fill_reader, next, joined));
     assert_quiet(&cache);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_purge_before_the_head_lets_askers_go_on() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     cache.purge(&key);
     assert_eq!(cache.totals().fills, 0);
     fill(fill_writer, lives(60, 0, 0), b"old");
-    assert_eq!(bytes(&told(&ticket).await.object()), b"old");
+    assert_eq!(bytes(&told(&fill_reader).await.object()), b"old");
     drop(ask(&cache, &key).miss());
 }
 
@@ -69,27 +69,27 @@ async fn whoever_holds_a_purged_object_reads_it_to_its_end() {
 async fn no_end_of_a_purged_fill_leaves_anything_behind() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let purged = || {
-        let (ticket, mut fill_writer) = ask(&cache, &key).miss();
+        let (fill_reader, mut fill_writer) = ask(&cache, &key).miss();
         publish(&mut fill_writer, lives(60, 0, 0));
         append(&mut fill_writer, &vec![0; 100_000]);
         cache.purge(&key);
         append(&mut fill_writer, &vec![0; 500_000]);
         assert_eq!(cache.totals().charged_bytes, 0, "what is purged is not charged again");
-        (ticket, fill_writer)
+        (fill_reader, fill_writer)
     };
     purged().1.fail(failure("timeout", 60));
     purged().1.pass(seconds(60));
     purged().1.outgrow(seconds(60));
     purged().1.break_off(tidegate_cache::Broken("reset"));
     drop(purged().1);
-    let (ticket, fill_writer) = purged();
-    drop(ticket);
+    let (fill_reader, fill_writer) = purged();
+    drop(fill_reader);
     fill_writer.abandon().unwrap();
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     cache.purge(&key);
     fill_writer.pass(seconds(60));
-    assert!(matches!(told(&ticket).await, Answer::Pass));
+    assert!(matches!(told(&fill_reader).await, Answer::Pass));
     drop(ask(&cache, &key).miss());
-    drop(ticket);
+    drop(fill_reader);
     assert_quiet(&cache);
 }

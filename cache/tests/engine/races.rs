@@ -3,20 +3,20 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tidegate_cache::{Broken, Cache, FillWriter, Key, Lookup, Ticket};
+use tidegate_cache::{Broken, Cache, FillWriter, Key, Lookup, FillReader};
 
 use crate::house::*;
 
 const THREADS: usize = 4;
 
 /// Lets every thread ask for all keys in the same order, and those who are elected write.
-fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, FillWriter, Ticket) + Sync) {
+fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, FillWriter, FillReader) + Sync) {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for (index, key) in keys.iter().enumerate() {
-                    if let Lookup::Miss(ticket, pen) = ask(cache, key) {
-                        write(index, pen, ticket);
+                    if let Lookup::Miss(fill_reader, pen) = ask(cache, key) {
+                        write(index, pen, fill_reader);
                     }
                 }
             });
@@ -47,14 +47,14 @@ fn fills_that_leave_nothing_behind_never_overlap() {
         publish(pen, lives(0, 0, 0));
         thread::yield_now();
     };
-    race(&cache, &keys, |index, mut pen, ticket| {
+    race(&cache, &keys, |index, mut pen, fill_reader| {
         begin(&mut pen);
         under_way.fetch_sub(1, Ordering::SeqCst);
         match index % 3 {
             0 => pen.break_off(Broken("reset")),
             1 => drop(pen),
             _ => {
-                drop(ticket);
+                drop(fill_reader);
                 if let Err(joined) = pen.abandon() {
                     joined.break_off(Broken("reset"));
                 }

@@ -13,13 +13,13 @@ async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
     store(&cache, &key, lives(2, 0, 60), b"playlist");
     let old = ask(&cache, &key).hit();
     advance(seconds(5)).await;
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     let waiting = ask(&cache, &key).join();
     let mut head = head();
     head.headers.insert("etag", HeaderValue::from_static("\"2\""));
     fill_writer.renew(head, lives(4, 0, 60), "backup".into());
-    for ticket in [&ticket, &waiting] {
-        let renewed = told(ticket).await.object();
+    for fill_reader in [&fill_reader, &waiting] {
+        let renewed = told(fill_reader).await.object();
         assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
     }
     let hit = ask(&cache, &key).hit();
@@ -47,9 +47,9 @@ async fn what_was_derived_from_the_bytes_is_kept_with_them() {
 #[tokio::test(start_paused = true)]
 async fn renewing_what_is_not_held_is_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    let (ticket, fill_writer) = ask(&cache, &key).miss();
+    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
     fill_writer.renew(head(), lives(2, 0, 60), "origin".into());
-    assert_eq!(told(&ticket).await.failure().0.reason, "fill_dropped");
+    assert_eq!(told(&fill_reader).await.failure().0.reason, "fill_dropped");
 }
 
 #[tokio::test(start_paused = true)]

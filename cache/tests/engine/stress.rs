@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_cache::{
-    Answer, Broken, Cache, FillWriter, Key, Lifetimes, Limits, Lookup, Object, Ticket, Variant,
+    Answer, Broken, Cache, FillWriter, Key, Lifetimes, Limits, Lookup, Object, FillReader, Variant,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
@@ -127,10 +127,10 @@ impl Hammer {
                     }
                     self.verify(&object, key, value).await;
                 }
-                Lookup::Join(ticket) => self.sit(ticket, key, value, &mut dice).await,
-                Lookup::Miss(ticket, pen) => {
+                Lookup::Join(fill_reader) => self.sit(fill_reader, key, value, &mut dice).await,
+                Lookup::Miss(fill_reader, pen) => {
                     writers.spawn(self.elected(pen, key, value, dice.fork()));
-                    self.sit(ticket, key, value, &mut dice).await;
+                    self.sit(fill_reader, key, value, &mut dice).await;
                 }
                 Lookup::Pass | Lookup::Failed { .. } => yield_now().await,
             }
@@ -158,11 +158,11 @@ impl Hammer {
     }
 
     /// Waits for the answer and reads it, or leaves at some point.
-    async fn sit(&self, ticket: Ticket, key: usize, value: usize, dice: &mut Dice) {
+    async fn sit(&self, fill_reader: FillReader, key: usize, value: usize, dice: &mut Dice) {
         if dice.one_in(4) {
             return;
         }
-        match ticket.answer().await {
+        match fill_reader.answer().await {
             Answer::Object(object) if !self.is_for(&object, value) => {}
             Answer::Object(object) if dice.one_in(4) => drop(object.body.reader(0, None).next(ALL).await),
             Answer::Object(object) => self.verify(&object, key, value).await,

@@ -43,8 +43,8 @@ async fn each_variant_is_filled_once_however_many_ask() {
     let joined: Vec<_> = (0..20).map(|_| ask_as(&cache, &key, "fr").join()).collect();
     assert_eq!(cache.totals().fills, 1);
     fill_as(fill_writer, LANGUAGE, "fr");
-    for ticket in &joined {
-        assert_eq!(bytes(&told(ticket).await.object()), b"fr");
+    for fill_reader in &joined {
+        assert_eq!(bytes(&told(fill_reader).await.object()), b"fr");
     }
 }
 
@@ -81,28 +81,28 @@ async fn a_purge_forgets_all_variants() {
 async fn what_a_variant_asked_for_before_a_purge_is_not_stored_after_it() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
-    let (ticket, french) = ask_as(&cache, &key, "fr").miss();
+    let (fill_reader, french) = ask_as(&cache, &key, "fr").miss();
     cache.purge(&key);
     fill_as(french, LANGUAGE, "fr");
-    assert_eq!(bytes(&told(&ticket).await.object()), b"fr", "who waited for it gets it");
+    assert_eq!(bytes(&told(&fill_reader).await.object()), b"fr", "who waited for it gets it");
     store_variants(&cache, &key, LANGUAGE, &["fr", "de"]);
-    drop(ticket);
+    drop(fill_reader);
     assert_quiet(&cache);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_purge_before_the_head_that_varies_lets_no_old_answer_in() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
-    let (ticket, old) = ask_as(&cache, &key, "de").miss();
+    let (fill_reader, old) = ask_as(&cache, &key, "de").miss();
     cache.purge(&key);
     let (_next, new) = ask_as(&cache, &key, "de").miss();
     fill_as(old, LANGUAGE, "de");
-    assert_eq!(bytes(&told(&ticket).await.object()), b"de");
+    assert_eq!(bytes(&told(&fill_reader).await.object()), b"de");
     let joined = ask_as(&cache, &key, "de").join();
     fill_as(new, LANGUAGE, "de");
     assert_eq!(bytes(&told(&joined).await.object()), b"de");
     ask_as(&cache, &key, "de").hit();
-    drop((ticket, joined));
+    drop((fill_reader, joined));
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,12 +179,12 @@ async fn an_answer_is_kept_under_the_values_that_it_was_made_for() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
     // The source was asked on behalf of an Austrian and says that its answer is the German one.
-    let (ticket, mut fill_writer) = ask_as(&cache, &key, "at").miss();
+    let (fill_reader, mut fill_writer) = ask_as(&cache, &key, "at").miss();
     publish_as(&mut fill_writer, variant(LANGUAGE, "de"));
     append(&mut fill_writer, b"newer");
     fill_writer.complete();
     assert_eq!(bytes(&ask_as(&cache, &key, "de").hit()), b"newer");
-    drop(ticket);
+    drop(fill_reader);
     drop(ask_as(&cache, &key, "at").miss());
     assert_quiet(&cache);
 }

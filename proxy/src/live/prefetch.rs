@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use prometheus::IntCounter;
-use tidegate_cache::{Answer, Key, Lookup, Ticket, Witness};
+use tidegate_cache::{Answer, Key, Lookup, FillReader, Witness};
 use tidegate_hls::{Announced, ByteRange, Media, What};
 
 use super::Stream;
@@ -139,22 +139,22 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
         return;
     };
     let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, sent));
-    if let Lookup::Miss(ticket, fill_writer) = lookup {
+    if let Lookup::Miss(fill_reader, fill_writer) = lookup {
         live.prefetches.inc();
         let unasked = Box::new(Unasked::new(live));
         let (tier, stream, sent) = (Arc::clone(tier), Arc::clone(stream), sent.clone());
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
             let fill = request::fill(&tier, &request, fill_writer, &sent, Errand::default());
-            tokio::join!(fill, witness(&ticket, &stream, unasked));
-            drop((ticket, share));
+            tokio::join!(fill, witness(&fill_reader, &stream, unasked));
+            drop((fill_reader, share));
         });
     }
 }
 
 /// Sees what becomes of an object that nobody has asked for.
-async fn witness(ticket: &Ticket, stream: &Stream, unasked: Box<Unasked>) {
-    if let Answer::Object(object) = ticket.answer().await {
+async fn witness(fill_reader: &FillReader, stream: &Stream, unasked: Box<Unasked>) {
+    if let Answer::Object(object) = fill_reader.answer().await {
         object.witnessed_by(unasked);
         if object.body.ended().await.is_ok() {
             stream.has_brought(object.body.len());

@@ -59,7 +59,7 @@ struct Course {
     bytes: Vec<u8>,
     answer: Option<Told>,
     body_end: Option<Result<(), &'static str>>,
-    tickets: usize,
+    fill_readers: usize,
     served: usize,
     over: bool,
 }
@@ -141,7 +141,7 @@ impl Model {
             bytes: Vec::new(),
             answer: None,
             body_end: None,
-            tickets: 0,
+            fill_readers: 0,
             served: 0,
             over: false,
         });
@@ -149,12 +149,12 @@ impl Model {
     }
 
     pub(super) fn join(&mut self, fill: usize) {
-        self.fills[fill].tickets += 1;
+        self.fills[fill].fill_readers += 1;
         self.fills[fill].served += 1;
     }
 
     pub(super) fn leave(&mut self, fill: usize) {
-        self.fills[fill].tickets -= 1;
+        self.fills[fill].fill_readers -= 1;
     }
 
     pub(super) fn publish(&mut self, fill: usize, lifetimes: Lifetimes, now: Instant) {
@@ -201,7 +201,7 @@ impl Model {
     }
 
     pub(super) fn is_wanted(&self, fill: usize) -> bool {
-        self.fills[fill].tickets > 0
+        self.fills[fill].fill_readers > 0
     }
 
     pub(super) fn served(&self, fill: usize) -> usize {
@@ -234,7 +234,7 @@ impl Model {
 
     pub(super) fn waiting(&self) -> u64 {
         let attached = self.keys.iter().filter_map(|known| known.fill);
-        attached.map(|fill| self.fills[fill].tickets as u64).sum()
+        attached.map(|fill| self.fills[fill].fill_readers as u64).sum()
     }
 
     pub(super) fn growing_bytes(&self) -> u64 {
@@ -251,7 +251,7 @@ impl Course {
             Outcome::Renewed(_) if self.stale.is_none() => Outcome::Failed("fill_dropped", Duration::ZERO),
             Outcome::Broken(reason) if self.head.is_none() => Outcome::Failed(reason, Duration::ZERO),
             Outcome::Abandoned => {
-                assert_eq!(self.tickets, 0, "somebody holds a ticket");
+                assert_eq!(self.fill_readers, 0, "somebody holds a ticket");
                 outcome
             }
             outcome => outcome,
