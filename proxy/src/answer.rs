@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Key, Object};
 use tidegate_hls::{Kind, Playlist};
-use tidegate_upstream::Trouble;
+use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
 use crate::account::Account;
@@ -39,7 +39,7 @@ pub(crate) async fn object(
     let mut account = Account::of(request, course.fate).with_object(object);
     object.is_asked();
     if let Some(stream) = live_stream(tier, request, object) {
-        course.trouble = count_live(tier, &stream);
+        course.error = count_live(tier, &stream);
         account = account.live();
     }
     client.known().fate = Some(course.fate);
@@ -137,7 +137,7 @@ pub(crate) async fn failed(
 ) -> Account {
     let (mut headers, body) = refusal::failed(tier, failure);
     allow_reading(tier, &request.site, &mut headers);
-    let course = Course { fate: Fate::Failed, reason, failure: Some(failure), trouble: None };
+    let course = Course { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     mark(tier, &mut headers, course, None);
     let account = Account::of(request, Fate::Failed).because(failure);
     account.sent(send(client, failure.status, headers, body.into()).await)
@@ -173,18 +173,18 @@ pub(crate) struct Course<'a> {
     /// What failed on the way.
     pub(crate) failure: Option<&'a Failure>,
     /// What keeps a newer version of a live playlist away.
-    pub(crate) trouble: Option<Trouble>,
+    pub(crate) error: Option<UpstreamError>,
 }
 
 impl Course<'_> {
     /// It went no further than this node.
     pub(crate) const fn here(fate: Fate) -> Self {
-        Self { fate, reason: None, failure: None, trouble: None }
+        Self { fate, reason: None, failure: None, error: None }
     }
 
     /// It went forward.
     pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
-        Self { fate, reason: Some(reason), failure: None, trouble: None }
+        Self { fate, reason: Some(reason), failure: None, error: None }
     }
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, obj
         (_, None) => object.map(|object| object.head.status.as_u16()),
     };
     let failed = course.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
-    let detail = failed.or_else(|| course.trouble.map(Trouble::token));
+    let detail = failed.or_else(|| course.error.map(UpstreamError::token));
     let outcome = course.fate.outcome(course.reason, status, object.is_some());
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
     cache_status::append_x_cache(headers, course.fate);
@@ -250,9 +250,9 @@ pub(crate) fn gzip(tier: &Tier, viewer: &HeaderMap, key: &Key, object: &Object) 
 }
 
 /// Counts that a version of a live stream is given out; tells what keeps a newer one away.
-pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<Trouble> {
+pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<UpstreamError> {
     tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
-    stream.trouble()
+    stream.error()
 }
 
 /// How long this node took until now: a member of Server-Timing (in milliseconds).

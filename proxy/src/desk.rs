@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Source, Trouble};
+use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Source, UpstreamError};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -45,7 +45,7 @@ pub(crate) struct Rulings {
     /// Whoever could be asked has been, and is asked once more.
     takes_frozen: AtomicBool,
     /// The source whose answer was of no use last.
-    refused: Mutex<Option<(Arc<str>, Trouble)>>,
+    refused: Mutex<Option<(Arc<str>, UpstreamError)>>,
 }
 
 impl Rulings {
@@ -101,7 +101,7 @@ impl Rulings {
     }
 
     /// Holds a version of a media playlist against what is known of the stream; gives it as it goes out.
-    fn arrives(&self, raw: &Media, body: &Bytes, age: Duration) -> Result<Option<Version>, Trouble> {
+    fn arrives(&self, raw: &Media, body: &Bytes, age: Duration) -> Result<Option<Version>, UpstreamError> {
         if !self.request.site.follows() || (self.stream.get().is_none() && raw.is_ended()) {
             return Ok(None);
         }
@@ -116,10 +116,10 @@ impl Rulings {
         let arrival = stream.arrives(version.media.clone(), &version.body, self.asked.lock().1, age);
         self.admit(arrival)?;
         if arrival != Arrival::Frozen
-            && let Some((source, trouble)) = self.refused.lock().take()
+            && let Some((source, error)) = self.refused.lock().take()
         {
             // Somebody else does better.
-            stream.goes_round(&source, trouble);
+            stream.goes_round(&source, error);
         }
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
@@ -141,19 +141,19 @@ impl Rulings {
     }
 
     /// Whether a version may be given out. One that stands still may if nobody else is left to ask.
-    fn admit(&self, arrival: Arrival) -> Result<(), Trouble> {
+    fn admit(&self, arrival: Arrival) -> Result<(), UpstreamError> {
         let metrics = &self.tier.metrics().live;
         match arrival {
             Arrival::Welcome | Arrival::Restarted(_) => Ok(()),
             Arrival::Backward => {
                 metrics.backward.inc();
-                Err(Trouble::Backward)
+                Err(UpstreamError::Backward)
             }
             Arrival::Frozen if self.is_last_asked() => Ok(()),
             Arrival::Frozen => {
                 metrics.frozen.inc();
                 self.was_frozen.store(true, Ordering::Relaxed);
-                Err(Trouble::Frozen)
+                Err(UpstreamError::Frozen)
             }
         }
     }
@@ -239,7 +239,7 @@ impl Desk for Rulings {
         // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
         let is_too_far = self.is_held && head.status == StatusCode::BAD_REQUEST;
         if is_failure(head.status) || self.is_early(head.status) || is_too_far {
-            return Ruling::Refuse(Trouble::Status(head.status));
+            return Ruling::Refuse(UpstreamError::Status(head.status));
         }
         let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
         match (self.verdict(head, None), self.variant(head)) {
@@ -256,7 +256,7 @@ impl Desk for Rulings {
             Ok(playlist) => Some(playlist),
             // Asked for as a playlist, it must be one; only labelled as one, it is passed on for what it is.
             Err(_error) if self.request.resource.kind == Kind::Playlist => {
-                return Inspection::Refuse(Trouble::Unusable("it is not a playlist"));
+                return Inspection::Refuse(UpstreamError::Unusable("it is not a playlist"));
             }
             Err(_error) => None,
         };
@@ -270,7 +270,7 @@ impl Desk for Rulings {
                 let live = raw.filter(|_| variant.is_none());
                 let version = match live.map(|raw| self.arrives(raw, &body, lifetimes.age)).transpose() {
                     Ok(version) => version.flatten(),
-                    Err(trouble) => return Inspection::Refuse(trouble),
+                    Err(error) => return Inspection::Refuse(error),
                 };
                 let media = version.as_ref().map(|version| &version.media).or(raw);
                 self.takes_apart(media);
@@ -283,11 +283,11 @@ impl Desk for Rulings {
                 let lifetimes = self.lifetimes(lifetimes, live);
                 Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))
             }
-            _ => Inspection::Refuse(Trouble::Unusable("it cannot be stored")),
+            _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
         }
     }
 
-    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble> {
+    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
         expires::tell_in_seconds(&mut fresh, now());
         let renewed =
@@ -314,7 +314,7 @@ impl Desk for Rulings {
                 }
                 Ok((renewed, self.lifetimes(lifetimes, live)))
             }
-            Verdict::Uncacheable(_) => Err(Trouble::Unusable("what it renews cannot be stored")),
+            Verdict::Uncacheable(_) => Err(UpstreamError::Unusable("what it renews cannot be stored")),
         }
     }
 
@@ -328,35 +328,35 @@ impl Desk for Rulings {
         Head { status: head.status, headers }
     }
 
-    fn again(&self, trouble: Trouble, rounds: usize, waited: Duration) -> Option<Duration> {
+    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration> {
         if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
             // Nobody does better than the one that stands still.
             self.takes_frozen.store(true, Ordering::Relaxed);
             return Some(Duration::ZERO);
         }
-        let Trouble::Status(status) = trouble else { return None };
+        let UpstreamError::Status(status) = error else { return None };
         let may_come = rounds <= EARLY_ROUNDS && waited < EARLY_WAIT && self.is_early(status);
         let doublings = u32::try_from(rounds).ok()?.checked_sub(1)?;
         may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
     }
 
-    fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure {
+    fn failure(&self, error: UpstreamError, source: Option<&Source>, head: Option<&Head>) -> Failure {
         let retry_after = head
             .and_then(|head| head.headers.get(header::RETRY_AFTER))
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs)
-            .or_else(|| (trouble == Trouble::Full).then_some(RETRY_FULL_AFTER));
+            .or_else(|| (error == UpstreamError::Full).then_some(RETRY_FULL_AFTER));
         Failure {
-            status: trouble.status(),
-            reason: trouble.token(),
+            status: error.status(),
+            reason: error.token(),
             source: source.map(|source| Arc::clone(source.name())),
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
         }
     }
 
-    fn refused(&self, source: &Source, trouble: Trouble) {
-        *self.refused.lock() = Some((Arc::clone(source.name()), trouble));
+    fn refused(&self, source: &Source, error: UpstreamError) {
+        *self.refused.lock() = Some((Arc::clone(source.name()), error));
     }
 
     fn note(&self, event: Event) {
@@ -368,7 +368,7 @@ impl Desk for Rulings {
                 metrics.origin_requests.inc();
             }
             Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
-            Event::FailedOver(trouble) => metrics.failover(Failover::from(trouble)),
+            Event::FailedOver(error) => metrics.failover(Failover::from(error)),
             Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
             Event::Hedged => metrics.upstreams.hedges.inc(),
             Event::HedgeWon => metrics.upstreams.hedges_won.inc(),

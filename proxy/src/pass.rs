@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Line, Reply, Source, Trouble, fetch};
+use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Line, Reply, Source, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -100,8 +100,8 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
             }
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
-        Err(Ended::Failed(trouble, source)) => {
-            let failure = rulings.failure(trouble, source.as_deref(), None);
+        Err(Ended::Failed(error, source)) => {
+            let failure = rulings.failure(error, source.as_deref(), None);
             answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
         }
         Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
@@ -111,7 +111,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
 
 /// Why there is no answer to give on.
 enum Ended {
-    Failed(Trouble, Option<Arc<Source>>),
+    Failed(UpstreamError, Option<Arc<Source>>),
     Refused(Refusal),
     Gone,
 }
@@ -131,29 +131,29 @@ async fn exchange(
     job: &Job,
 ) -> Result<Reply, Ended> {
     let mut line = Line::of(job);
-    let mut last: Option<(Trouble, &Arc<Source>)> = None;
+    let mut last: Option<(UpstreamError, &Arc<Source>)> = None;
     while let Some(source) = line.next(&**rulings) {
-        if let Some((trouble, failed)) = last {
-            fetch::fail_over(&**rulings, &job.ask, trouble, failed, source);
+        if let Some((error, failed)) = last {
+            fetch::fail_over(&**rulings, &job.ask, error, failed, source);
         }
         let mut asking = Asking::begin(rulings);
         match Exchange::send(source, &job.ask).await {
             Ok(mut exchange) => {
-                let failed = |trouble| Ended::Failed(trouble, Some(Arc::clone(source)));
+                let failed = |error| Ended::Failed(error, Some(Arc::clone(source)));
                 let carried = carry(tier, client, &mut exchange, failed).await;
-                if let Err(Ended::Failed(trouble, _)) = &carried {
-                    asking.failed(*trouble);
+                if let Err(Ended::Failed(error, _)) = &carried {
+                    asking.failed(*error);
                 }
                 return carried.map(|head| exchange.reply(head, asking));
             }
-            Err(trouble) => {
-                asking.failed(trouble);
-                last = Some((trouble, source));
+            Err(error) => {
+                asking.failed(error);
+                last = Some((error, source));
             }
         }
     }
-    let (trouble, source) = last.map_or_else(|| line.nobody(), |(trouble, source)| (trouble, Some(source)));
-    Err(Ended::Failed(trouble, source.map(Arc::clone)))
+    let (error, source) = last.map_or_else(|| line.nobody(), |(error, source)| (error, Some(source)));
+    Err(Ended::Failed(error, source.map(Arc::clone)))
 }
 
 /// Carries the request's body up, and the heads of the answer down as far as the final one.
@@ -161,7 +161,7 @@ async fn carry(
     tier: &Tier,
     client: &mut Client,
     exchange: &mut Exchange,
-    failed: impl Fn(Trouble) -> Ended,
+    failed: impl Fn(UpstreamError) -> Ended,
 ) -> Result<Head, Ended> {
     if client.has_request_body() {
         upload(tier, client, exchange).await?;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
 use tidegate_hls::{ReloadError, ResourceError};
-use tidegate_upstream::Trouble;
+use tidegate_upstream::UpstreamError;
 
 use crate::fate::Fate;
 use crate::proxy_status::{self, Error};
@@ -158,7 +158,7 @@ pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
 
 /// The status that a source itself gave as its failure.
 pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
-    (failure.reason == Trouble::ANSWERED).then(|| failure.status.as_u16())
+    (failure.reason == UpstreamError::ANSWERED).then(|| failure.status.as_u16())
 }
 
 fn plain(length: usize) -> HeaderMap {

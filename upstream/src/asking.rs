@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::fetch::{Desk, Event};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// What came of a request to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Outcome {
     /// It was answered, to the last byte.
     Answered(StatusCode),
     /// It was not, or with something of no use.
-    Failed(Trouble),
+    Failed(UpstreamError),
     /// It was given up before its end: nobody wanted the rest any more, or there was no room for it.
     Abandoned,
 }
@@ -34,8 +34,8 @@ impl Asking {
     }
 
     /// It failed. What is told last counts: an answer may be whole and then found to be of no use.
-    pub fn failed(&mut self, trouble: Trouble) {
-        self.outcome = Outcome::Failed(trouble);
+    pub fn failed(&mut self, error: UpstreamError) {
+        self.outcome = Outcome::Failed(error);
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 use answers::{Addresses, Service};
 use client::Client;
 pub(crate) use course::Course;
@@ -118,9 +118,9 @@ impl Dns {
     /// Asks once. The hosts file comes first.
     ///
     /// # Errors
-    /// [`Trouble::DnsTimeout`] when nobody answers in time, [`Trouble::DnsError`] when there is nothing by that name or
+    /// [`UpstreamError::DnsTimeout`] when nobody answers in time, [`UpstreamError::DnsError`] when there is nothing by that name or
     /// the resolver fails.
-    pub async fn find(&self, what: &Discover, deadline: Duration) -> Result<Found, Trouble> {
+    pub async fn find(&self, what: &Discover, deadline: Duration) -> Result<Found, UpstreamError> {
         #[cfg(test)]
         if let Some(script) = self.0.script() {
             return script.answer(what).await;
@@ -131,17 +131,17 @@ impl Dns {
                 Discover::Services { name } => self.services(name).await,
             }
         };
-        timeout(deadline, finding).await.unwrap_or(Err(Trouble::DnsTimeout))
+        timeout(deadline, finding).await.unwrap_or(Err(UpstreamError::DnsTimeout))
     }
 
-    async fn addresses(&self, host: &str, port: u16) -> Result<Found, Trouble> {
+    async fn addresses(&self, host: &str, port: u16) -> Result<Found, UpstreamError> {
         let found = self.0.addresses(host).await?;
         let mut gathered = Gathered::default();
         gathered.add(&Service { host: host.to_owned(), port, priority: 0, weight: 1 }, &found);
         gathered.found()
     }
 
-    async fn services(&self, name: &str) -> Result<Found, Trouble> {
+    async fn services(&self, name: &str) -> Result<Found, UpstreamError> {
         let (mut services, lifetime) = self.0.services(name).await?;
         let mut targets: Vec<_> = services.iter().map(|service| service.host.clone()).collect();
         targets.sort();
@@ -156,10 +156,10 @@ impl Dns {
         }
         let mut gathered = Gathered { lifetime: Some(lifetime), ..Gathered::default() };
         while let Some(answered) = asking.join_next().await {
-            let Ok((addresses, target)) = answered else { return Err(Trouble::DnsError) };
-            let addresses = addresses.unwrap_or_else(|trouble| {
-                gathered.trouble = trouble;
-                Addresses::from(trouble)
+            let Ok((addresses, target)) = answered else { return Err(UpstreamError::DnsError) };
+            let addresses = addresses.unwrap_or_else(|error| {
+                gathered.error = error;
+                Addresses::from(error)
             });
             for service in services.iter().filter(|service| service.host == target) {
                 gathered.add(service, &addresses);
@@ -175,12 +175,12 @@ struct Gathered {
     unheard: Vec<Unheard>,
     lifetime: Option<Duration>,
     /// Why there is nobody, if there is nobody.
-    trouble: Trouble,
+    error: UpstreamError,
 }
 
 impl Default for Gathered {
     fn default() -> Self {
-        Self { members: Vec::new(), unheard: Vec::new(), lifetime: None, trouble: Trouble::DnsError }
+        Self { members: Vec::new(), unheard: Vec::new(), lifetime: None, error: UpstreamError::DnsError }
     }
 }
 
@@ -199,10 +199,10 @@ impl Gathered {
         }
     }
 
-    fn found(self) -> Result<Found, Trouble> {
+    fn found(self) -> Result<Found, UpstreamError> {
         let members = in_order(self.members);
         if members.is_empty() {
-            return Err(self.trouble);
+            return Err(self.error);
         }
         let valid_for = self.lifetime.unwrap_or(VALID_MIN).clamp(VALID_MIN, VALID_MAX);
         Ok(Found { members, valid_for, unheard: self.unheard })

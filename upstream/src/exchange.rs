@@ -15,7 +15,7 @@ use crate::asking::Asking;
 use crate::gate::Passed;
 use crate::session::{Rest, Session};
 use crate::source::{Source, Spec};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
@@ -115,22 +115,22 @@ pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 
 impl Exchange {
     /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
-    pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+    pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, UpstreamError> {
         let passed = source.pass(ask.patience.is_some()).await?;
         source.count_request();
         let sent = Self::begin(source, ask, Rest::Body).await;
         sent.map(|exchange| Self { passed: Some(passed), ..exchange })
-            .inspect_err(|&trouble| source.went_badly(trouble))
+            .inspect_err(|&error| source.went_badly(error))
     }
 
     /// Sends a probe, which needs no place among the source's requests and is not counted as one.
-    pub(crate) async fn probe(source: &Arc<Source>, ask: &Ask) -> Result<Self, Trouble> {
+    pub(crate) async fn probe(source: &Arc<Source>, ask: &Ask) -> Result<Self, UpstreamError> {
         let mut exchange = Self::begin(source, ask, Rest::Nothing).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
 
-    async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, Trouble> {
+    async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, UpstreamError> {
         let deadlines = &source.spec().options.deadlines;
         let patience = ask.patience.unwrap_or(deadlines.first_byte);
         let (session, reused) = Session::begin(source, ask, rest, patience).await?;
@@ -147,17 +147,17 @@ impl Exchange {
     }
 
     /// Sends a piece of the request's body; `end` with the last one.
-    pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
+    pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
         self.session.write(bytes, end).await
     }
 
     /// Ends the request.
-    pub async fn finish(&mut self) -> Result<(), Trouble> {
+    pub async fn finish(&mut self) -> Result<(), UpstreamError> {
         self.session.finish().await
     }
 
     /// Waits for the next head to be given on: the final one, or an informational one (1xx) before it.
-    pub async fn head(&mut self) -> Result<Head, Trouble> {
+    pub async fn head(&mut self) -> Result<Head, UpstreamError> {
         loop {
             let head = self.session.head().await?;
             if !head.status.is_informational() {
@@ -165,9 +165,9 @@ impl Exchange {
             }
             self.interim += 1;
             match head.status {
-                _ if self.interim > INTERIM_MAX => return Err(Trouble::Protocol),
+                _ if self.interim > INTERIM_MAX => return Err(UpstreamError::Protocol),
                 // No upgrade was asked for: that wish ends with the hop.
-                StatusCode::SWITCHING_PROTOCOLS => return Err(Trouble::Protocol),
+                StatusCode::SWITCHING_PROTOCOLS => return Err(UpstreamError::Protocol),
                 // RFC 9110 section 10.1.1: leave to send the body, which concerns this hop alone.
                 StatusCode::CONTINUE => {}
                 _ => return Ok(head),
@@ -178,8 +178,8 @@ impl Exchange {
     /// Goes over to the body that follows `head`.
     pub fn reply(self, head: Head, asking: Asking) -> Reply {
         match Blame::of(&head, &self.source, self.is_held()) {
-            Blame::Own(trouble) => self.source.went_badly(trouble),
-            Blame::Told(trouble) => self.source.tells_of(trouble, &self.stream),
+            Blame::Own(error) => self.source.went_badly(error),
+            Blame::Told(error) => self.source.tells_of(error, &self.stream),
             Blame::NothingNew => self.source.tells_nothing(&self.stream, self.patience),
             Blame::None => self.source.answers(self.sent),
         }
@@ -218,10 +218,10 @@ impl Exchange {
 enum Blame {
     None,
     /// It has failed.
-    Own(Trouble),
+    Own(UpstreamError),
     /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
     /// something is wrong with its own way there.
-    Told(Trouble),
+    Told(UpstreamError),
     /// It held the request for as long as it may (section 6.2.5.2 of HLS), which says nothing against it.
     NothingNew,
 }
@@ -237,11 +237,11 @@ impl Blame {
             StatusCode::SERVICE_UNAVAILABLE if is_held => false,
             status => status.is_server_error(),
         };
-        let trouble = Trouble::Status(head.status);
+        let error = UpstreamError::Status(head.status);
         match (is_failure, tells_of_others(source, head)) {
             (false, _) => Self::None,
-            (true, true) => Self::Told(trouble),
-            (true, false) => Self::Own(trouble),
+            (true, true) => Self::Told(error),
+            (true, false) => Self::Own(error),
         }
     }
 }
@@ -259,13 +259,13 @@ impl Reply {
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, UpstreamError> {
         let passed = Self::place(&mut asking, source, ask).await?;
         Self::open_past(passed, asking, source, ask, interim).await
     }
 
     /// Waits for a place among the requests of `source`.
-    pub(crate) async fn place(asking: &mut Asking, source: &Source, ask: &Ask) -> Result<Passed, Trouble> {
+    pub(crate) async fn place(asking: &mut Asking, source: &Source, ask: &Ask) -> Result<Passed, UpstreamError> {
         source.pass(ask.patience.is_some()).await.inspect_err(|&full| asking.failed(full))
     }
 
@@ -276,7 +276,7 @@ impl Reply {
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, UpstreamError> {
         source.count_request();
         let mut tries = 0;
         loop {
@@ -284,14 +284,14 @@ impl Reply {
             match Self::once(source, ask, interim).await {
                 // The source closed an idle connection at the moment when it was used again: nothing was answered
                 // yet and the method is safe, so it is asked once more.
-                Err((Trouble::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
-                Err((trouble, _)) => {
+                Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
+                Err((error, _)) => {
                     // Who holds a request for too long may have nothing new to say of this one stream.
-                    if ask.patience.is_none() || trouble != Trouble::FirstByteTimeout {
-                        source.went_badly(trouble);
+                    if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
+                        source.went_badly(error);
                     }
-                    asking.failed(trouble);
-                    return Err(trouble);
+                    asking.failed(error);
+                    return Err(error);
                 }
                 Ok((exchange, head)) => {
                     return Ok(Exchange { passed: Some(passed), ..exchange }.reply(head, asking));
@@ -304,13 +304,13 @@ impl Reply {
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
-    ) -> Result<(Exchange, Head), (Trouble, bool)> {
+    ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
         let sent = Exchange::begin(source, ask, Rest::Nothing).await;
-        let mut exchange = sent.map_err(|trouble| (trouble, true))?;
+        let mut exchange = sent.map_err(|error| (error, true))?;
         let reused = exchange.reused;
-        exchange.finish().await.map_err(|trouble| (trouble, reused))?;
+        exchange.finish().await.map_err(|error| (error, reused))?;
         loop {
-            let head = exchange.head().await.map_err(|trouble| (trouble, reused))?;
+            let head = exchange.head().await.map_err(|error| (error, reused))?;
             if !head.status.is_informational() {
                 return Ok((exchange, head));
             }
@@ -332,7 +332,7 @@ impl Reply {
     }
 
     /// The next bytes of the body; `None` at its end, after which the connection is back in its pool.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         if let Some(bytes) = self.put_back.take() {
             return Ok(Some(bytes));
         }
@@ -344,21 +344,21 @@ impl Reply {
                 self.release();
                 Ok(None)
             }
-            Err(trouble) => Err(self.breaks(trouble)),
+            Err(error) => Err(self.breaks(error)),
         }
     }
 
     /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
-    pub(crate) fn refuse(&mut self, trouble: Trouble) {
-        self.asking.failed(trouble);
+    pub(crate) fn refuse(&mut self, error: UpstreamError) {
+        self.asking.failed(error);
         (self.session, self.passed) = (None, None);
     }
 
     /// The body ends here, before its end, and its source is to blame.
-    pub(crate) fn breaks(&mut self, trouble: Trouble) -> Trouble {
-        self.source.went_badly(trouble);
-        self.refuse(trouble);
-        trouble
+    pub(crate) fn breaks(&mut self, error: UpstreamError) -> UpstreamError {
+        self.source.went_badly(error);
+        self.refuse(error);
+        error
     }
 
     /// Makes `bytes` come next again.
@@ -367,13 +367,13 @@ impl Reply {
     }
 
     /// Reads the whole body, which must not be longer than `max`.
-    pub async fn collect(&mut self, max: u64) -> Result<Bytes, Trouble> {
+    pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
             if all.len() as u64 + bytes.len() as u64 > max {
-                let trouble = Trouble::Unusable("longer than it may be");
-                self.refuse(trouble);
-                return Err(trouble);
+                let error = UpstreamError::Unusable("longer than it may be");
+                self.refuse(error);
+                return Err(error);
             }
             all.extend_from_slice(&bytes);
         }

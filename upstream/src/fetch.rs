@@ -23,7 +23,7 @@ use crate::line::Line;
 use crate::pump::pump;
 use crate::rescue::Rescue;
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// What to do with an answer, judged by its head.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub enum Ruling {
         remember: Duration,
     },
     /// It is a failure: try the next candidate.
-    Refuse(Trouble),
+    Refuse(UpstreamError),
 }
 
 /// What to do with an answer that was read to its end first.
@@ -55,7 +55,7 @@ pub enum Inspection {
     /// Store it.
     Store(Box<Kept>),
     /// It is a failure: try the next candidate.
-    Refuse(Trouble),
+    Refuse(UpstreamError),
 }
 
 /// A collected answer as it is kept.
@@ -79,9 +79,9 @@ pub enum Event {
     /// That request is over.
     Over(Outcome),
     /// The next candidate is asked because of it.
-    FailedOver(Trouble),
+    FailedOver(UpstreamError),
     /// A body that broke went on at another source.
-    Rescued(Trouble),
+    Rescued(UpstreamError),
     /// A source was late, and another was asked as well.
     Hedged,
     /// That other one answered first.
@@ -119,17 +119,17 @@ pub trait Desk: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be given out all the same: try the next candidate.
-    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), Trouble>;
+    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError>;
     /// The head as it is kept: end-to-end fields only.
     fn kept(&self, head: &Head) -> Head;
     /// All candidates were asked `rounds` times in vain, the last one with this trouble, and were `waited` for between
     /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
     /// (full jitter).
-    fn again(&self, trouble: Trouble, rounds: usize, waited: Duration) -> Option<Duration>;
+    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
     /// What came from `source` is of no use, though nothing is wrong with the source itself.
-    fn refused(&self, source: &Source, trouble: Trouble);
+    fn refused(&self, source: &Source, error: UpstreamError);
     /// The failure that viewers are told of and that is remembered.
-    fn failure(&self, trouble: Trouble, source: Option<&Source>, head: Option<&Head>) -> Failure;
+    fn failure(&self, error: UpstreamError, source: Option<&Source>, head: Option<&Head>) -> Failure;
     /// Counts an event.
     fn note(&self, event: Event);
 }
@@ -177,8 +177,8 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
             line.again(job.tries_max);
             continue;
         };
-        if let Some((trouble, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *trouble, failed, source);
+        if let Some((error, Some(failed), _)) = &last {
+            fail_over(&**desk, &job.ask, *error, failed, source);
         }
         let ask = if line.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (source, attempt) =
@@ -201,15 +201,15 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
                 ended(&**desk, &fill_writer, Ending::Passed);
                 return hand_over(fill_writer, reply, asker.own, remember);
             }
-            Attempt::Failed(trouble, head) => {
+            Attempt::Failed(error, head) => {
                 line.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
-                last = Some((trouble, Some(source), head));
+                last = Some((error, Some(source), head));
             }
         }
     }
-    let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));
+    let (error, source, head) = last.unwrap_or_else(|| no_one(&line));
     ended(&**desk, &fill_writer, Ending::Failed);
-    fill_writer.fail(desk.failure(trouble, source.map(|source| &**source), head.as_ref()));
+    fill_writer.fail(desk.failure(error, source.map(|source| &**source), head.as_ref()));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
@@ -218,37 +218,37 @@ pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim)
     let mut line = Line::of(job);
     let mut last: Option<Last<'_>> = None;
     while let Some(source) = line.next(&**desk) {
-        if let Some((trouble, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *trouble, failed, source);
+        if let Some((error, Some(failed), _)) = &last {
+            fail_over(&**desk, &job.ask, *error, failed, source);
         }
         match Reply::open(Asking::begin(desk), source, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
-                Ruling::Refuse(trouble) => {
-                    reply.refuse(trouble);
-                    last = Some((trouble, Some(source), Some(reply.head)));
+                Ruling::Refuse(error) => {
+                    reply.refuse(error);
+                    last = Some((error, Some(source), Some(reply.head)));
                 }
                 _ => return Ok(reply),
             },
-            Err(trouble) => last = Some((trouble, Some(source), None)),
+            Err(error) => last = Some((error, Some(source), None)),
         }
     }
-    let (trouble, source, head) = last.unwrap_or_else(|| no_one(&line));
-    Err(desk.failure(trouble, source.map(|source| &**source), head.as_ref()))
+    let (error, source, head) = last.unwrap_or_else(|| no_one(&line));
+    Err(desk.failure(error, source.map(|source| &**source), head.as_ref()))
 }
 
 fn no_one<'a>(line: &Line<'a>) -> Last<'a> {
-    let (trouble, source) = line.nobody();
-    (trouble, source, None)
+    let (error, source) = line.nobody();
+    (error, source, None)
 }
 
 /// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
-type Last<'a> = (Trouble, Option<&'a Arc<Source>>, Option<Head>);
+type Last<'a> = (UpstreamError, Option<&'a Arc<Source>>, Option<Head>);
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
-pub fn fail_over(desk: &impl Desk, ask: &Ask, trouble: Trouble, failed: &Source, next: &Source) {
-    desk.note(Event::FailedOver(trouble));
+pub fn fail_over(desk: &impl Desk, ask: &Ask, error: UpstreamError, failed: &Source, next: &Source) {
+    desk.note(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
-    tracing::debug!(path = ask.path(), %upstream, %trouble, %next, "failed over");
+    tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
 }
 
 /// How asking one source ended.
@@ -262,7 +262,7 @@ enum Attempt {
     /// The answer belongs to the asker alone.
     Pass(Reply, Duration),
     /// Nothing was given out: the next candidate may be asked.
-    Failed(Trouble, Option<Head>),
+    Failed(UpstreamError, Option<Head>),
 }
 
 /// Asks `source`, or whoever in line answers in its place; tells whose answer it was.
@@ -278,7 +278,7 @@ async fn attempt<'a>(
     let (source, opened) = hedge::open(desk, line, source, ask, interim).await;
     let attempt = match opened {
         Ok(reply) => take(desk, job, source, reply, fill_writer).await,
-        Err(trouble) => Attempt::Failed(trouble, None),
+        Err(error) => Attempt::Failed(error, None),
     };
     (source, attempt)
 }
@@ -298,9 +298,9 @@ async fn take(
         let _nothing = reply.next().await;
         return match desk.renew(stale, &reply.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
-            Err(trouble) => {
-                desk.refused(source, trouble);
-                Attempt::Failed(trouble, None)
+            Err(error) => {
+                desk.refused(source, error);
+                Attempt::Failed(error, None)
             }
         };
     }
@@ -309,9 +309,9 @@ async fn take(
             Some((sent, _)) if sent == *span => true,
             // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
             Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
-                let trouble = Trouble::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return match desk.again(trouble, 1, Duration::ZERO) {
-                    Some(_) => refuse(reply, trouble),
+                let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
+                return match desk.again(error, 1, Duration::ZERO) {
+                    Some(_) => refuse(reply, error),
                     None => Attempt::Pass(reply, Duration::ZERO),
                 };
             }
@@ -321,13 +321,13 @@ async fn take(
         _ => true,
     };
     if !is_asked_for {
-        return refuse(reply, Trouble::Unusable("it answers a question that was not asked"));
+        return refuse(reply, UpstreamError::Unusable("it answers a question that was not asked"));
     }
     match desk.rule(&reply.head) {
-        Ruling::Refuse(trouble) => {
+        Ruling::Refuse(error) => {
             drain(&mut reply).await;
-            reply.refuse(trouble);
-            Attempt::Failed(trouble, Some(reply.head))
+            reply.refuse(error);
+            Attempt::Failed(error, Some(reply.head))
         }
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
@@ -353,12 +353,12 @@ async fn collect(
 ) -> Attempt {
     let body = match reply.collect(max).await {
         Ok(body) => body,
-        Err(trouble) => return Attempt::Failed(trouble, None),
+        Err(error) => return Attempt::Failed(error, None),
     };
     match desk.inspect(&reply.head, body) {
-        Inspection::Refuse(trouble) => {
-            desk.refused(source, trouble);
-            refuse(reply, trouble)
+        Inspection::Refuse(error) => {
+            desk.refused(source, error);
+            refuse(reply, error)
         }
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
@@ -366,16 +366,16 @@ async fn collect(
             let published = fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(source.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
-                Err(_no_room) => refuse(reply, Trouble::Unusable("there is no room for it")),
+                Err(_no_room) => refuse(reply, UpstreamError::Unusable("there is no room for it")),
             }
         }
     }
 }
 
 /// Counts an answer as failed that has come and is of no use.
-fn refuse(mut reply: Reply, trouble: Trouble) -> Attempt {
-    reply.refuse(trouble);
-    Attempt::Failed(trouble, None)
+fn refuse(mut reply: Reply, error: UpstreamError) -> Attempt {
+    reply.refuse(error);
+    Attempt::Failed(error, None)
 }
 
 /// A short error body is read, so that its connection can be used again; a long one is not worth it.

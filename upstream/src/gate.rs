@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// The limits of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Gate {
     }
 
     /// Waits for its turn. `is_held`: the request is one that waits by its nature, and is no load meanwhile.
-    pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
+    pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, UpstreamError> {
         let permits = if is_held { &self.held } else { &self.permits };
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => Ok(Passed(permit)),
@@ -50,16 +50,16 @@ impl Gate {
         }
     }
 
-    async fn queue(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Trouble> {
+    async fn queue(&self, permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, UpstreamError> {
         let place = Place(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.limits.queue_max {
-            return Err(Trouble::Full);
+            return Err(UpstreamError::Full);
         }
         let waited = timeout(self.limits.queue_timeout, Arc::clone(permits).acquire_owned()).await;
         drop(place);
         match waited {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Trouble::Full),
+            Ok(Err(_)) | Err(_) => Err(UpstreamError::Full),
         }
     }
 
@@ -105,8 +105,8 @@ mod tests {
         let _held = gate.pass(true).await.unwrap();
         assert_eq!((gate.in_flight(), gate.load()), (3, 2));
         let (third, fourth) = tokio::join!(gate.pass(false), gate.pass(false));
-        assert_eq!(third.unwrap_err(), Trouble::Full, "nobody left in time");
-        assert_eq!(fourth.unwrap_err(), Trouble::Full);
+        assert_eq!(third.unwrap_err(), UpstreamError::Full, "nobody left in time");
+        assert_eq!(fourth.unwrap_err(), UpstreamError::Full);
         let began = tokio::time::Instant::now();
         let (third, ()) = tokio::join!(gate.pass(false), async { drop(one) });
         third.unwrap();

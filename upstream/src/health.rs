@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 use crate::window::Window;
 
 /// The rules of one pool.
@@ -62,7 +62,7 @@ pub struct Change {
     /// Where it stands.
     pub to: State,
     /// What was wrong, where it left [`State::Up`] for it.
-    pub why: Option<Trouble>,
+    pub why: Option<UpstreamError>,
 }
 
 /// What is known of one source.
@@ -73,7 +73,7 @@ pub struct Health {
     since: Instant,
     /// When a time out is over; `None` where only probes can tell.
     until: Option<Instant>,
-    why: Option<Trouble>,
+    why: Option<UpstreamError>,
     failures: u32,
     /// Times out in a row.
     times: u32,
@@ -128,7 +128,7 @@ impl Health {
     }
 
     /// Where it stands, since when, and what was wrong with it.
-    pub fn state(&self) -> (State, Instant, Option<Trouble>) {
+    pub fn state(&self) -> (State, Instant, Option<UpstreamError>) {
         (self.state, self.since, self.why)
     }
 
@@ -165,7 +165,7 @@ impl Health {
     /// A request failed. `chance` is a number from 0 to 1 that no other node is likely to draw.
     pub fn went_badly(
         &mut self,
-        trouble: Trouble,
+        error: UpstreamError,
         others: Others,
         chance: f64,
         now: Instant,
@@ -175,21 +175,21 @@ impl Health {
             // It has not been good for as long as it must.
             self.since = now;
         }
-        if self.state.is_in() && trouble.is_unreachable() {
+        if self.state.is_in() && error.is_unreachable() {
             self.recent.at(now).0.bad += 1;
-            return Some(self.leaves(State::Down, trouble, chance, now));
+            return Some(self.leaves(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
         let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
-        self.is_ejected(is_out, trouble, others, chance, now)
+        self.is_ejected(is_out, error, others, chance, now)
     }
 
     /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
     /// than with the others. Where they are hardly asked, nobody knows whether they would do better.
-    pub fn told_of(&mut self, trouble: Trouble, others: Others, chance: f64, now: Instant) -> Option<Change> {
+    pub fn told_of(&mut self, error: UpstreamError, others: Others, chance: f64, now: Instant) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
         let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
-        self.is_ejected(is_out, trouble, others, chance, now)
+        self.is_ejected(is_out, error, others, chance, now)
     }
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
@@ -200,18 +200,18 @@ impl Health {
     fn is_ejected(
         &mut self,
         is_out: bool,
-        trouble: Trouble,
+        error: UpstreamError,
         others: Others,
         chance: f64,
         now: Instant,
     ) -> Option<Change> {
         let is_ejected = is_out && self.state.is_in() && others.can_spare;
-        is_ejected.then(|| self.leaves(State::Ejected, trouble, chance, now))
+        is_ejected.then(|| self.leaves(State::Ejected, error, chance, now))
     }
 
     /// A probe came back, or did not.
-    pub fn probed(&mut self, result: Result<(), Trouble>, chance: f64, now: Instant) -> Option<Change> {
-        let Err(trouble) = result else {
+    pub fn probed(&mut self, result: Result<(), UpstreamError>, chance: f64, now: Instant) -> Option<Change> {
+        let Err(error) = result else {
             self.failed_probes = 0;
             self.good_probes = self.good_probes.saturating_add(1);
             let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
@@ -220,7 +220,7 @@ impl Health {
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
         let is_out = self.state.is_in() && self.failed_probes >= self.rules.fall;
-        is_out.then(|| self.leaves(State::Down, trouble, chance, now))
+        is_out.then(|| self.leaves(State::Down, error, chance, now))
     }
 
     /// What came of the latest requests.
@@ -242,7 +242,7 @@ impl Health {
     }
 
     /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
-    fn leaves(&mut self, to: State, why: Trouble, chance: f64, now: Instant) -> Change {
+    fn leaves(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
         if self.state == State::Up && good_for >= self.rules.out_max {
             self.times = 0;
@@ -256,7 +256,7 @@ impl Health {
         left
     }
 
-    fn goes(&mut self, to: State, why: Option<Trouble>, now: Instant) -> Change {
+    fn goes(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
         let from = std::mem::replace(&mut self.state, to);
         (self.since, self.until) = (now, None);
         self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));

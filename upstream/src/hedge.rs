@@ -13,7 +13,7 @@ use crate::exchange::{Ask, Interim, Reply};
 use crate::fetch::{Desk, Event, Ruling};
 use crate::line::Line;
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// Asks `source`, and the next in line as well if it is late. Tells who has answered, or was wrong.
 pub(crate) async fn open<'a>(
@@ -22,7 +22,7 @@ pub(crate) async fn open<'a>(
     source: &'a Arc<Source>,
     ask: &Ask,
     interim: Option<&Interim>,
-) -> (&'a Arc<Source>, Result<Reply, Trouble>) {
+) -> (&'a Arc<Source>, Result<Reply, UpstreamError>) {
     let late_after = match ask.patience {
         // It is held by its nature; only whoever asks knows when it is late.
         Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
@@ -64,7 +64,7 @@ pub(crate) async fn open<'a>(
             }
             if !is_held {
                 // Who holds a request longer than another may be about to say the same.
-                source.went_badly(Trouble::Outpaced);
+                source.went_badly(UpstreamError::Outpaced);
             }
             desk.note(Event::HedgeWon);
             (second, answer)
@@ -73,7 +73,7 @@ pub(crate) async fn open<'a>(
 }
 
 /// An answer that says that nothing has changed is none to a request that is held until something does.
-fn is_good(desk: &dyn Desk, answer: &Result<Reply, Trouble>, is_held: bool) -> bool {
+fn is_good(desk: &dyn Desk, answer: &Result<Reply, UpstreamError>, is_held: bool) -> bool {
     let Ok(reply) = answer else { return false };
     if reply.head.status == StatusCode::NOT_MODIFIED {
         return !is_held;

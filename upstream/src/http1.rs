@@ -33,7 +33,7 @@ use tokio::time::timeout;
 
 use crate::exchange::Ask;
 use crate::source::{Deadlines, Spec};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 use answer::Answer;
 use chunks::{Decoder, Part};
 use framing::Framing;
@@ -77,40 +77,40 @@ impl Connection {
         spec: &Spec,
         ask: &Ask,
         patience: Duration,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, UpstreamError> {
         let head = question::head(spec, ask)?;
         let Deadlines { stall, .. } = spec.options.deadlines;
         let sent = async {
             wire.write_all(&head).await?;
             wire.flush().await
         };
-        within(stall, Trouble::Stalled, sent).await?;
+        within(stall, UpstreamError::Stalled, sent).await?;
         let upload = Upload::of(&ask.headers);
         let (method, intake) = (ask.method.clone(), Intake::new());
         Ok(Self { wire, key, method, upload, intake, body: Body::Unknown, persists: false, patience, stall })
     }
 
     /// Sends a piece of the request's body.
-    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), Trouble> {
-        within(self.stall, Trouble::Stalled, self.upload.write(&mut self.wire, bytes)).await
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), UpstreamError> {
+        within(self.stall, UpstreamError::Stalled, self.upload.write(&mut self.wire, bytes)).await
     }
 
     /// Ends the request.
-    pub(crate) async fn finish(&mut self) -> Result<(), Trouble> {
-        within(self.stall, Trouble::Stalled, self.upload.finish(&mut self.wire)).await
+    pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
+        within(self.stall, UpstreamError::Stalled, self.upload.finish(&mut self.wire)).await
     }
 
     /// Waits for the next head: the final one, or an informational one before it.
-    pub(crate) async fn head(&mut self) -> Result<Head, Trouble> {
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
         let patience = self.patience;
-        within(patience, Trouble::FirstByteTimeout, self.read_head()).await
+        within(patience, UpstreamError::FirstByteTimeout, self.read_head()).await
     }
 
-    async fn read_head(&mut self) -> Result<Head, Trouble> {
+    async fn read_head(&mut self) -> Result<Head, UpstreamError> {
         let mut looked = 0;
         loop {
             match Answer::read(self.intake.unread(), looked, &self.method) {
-                Err(answer::Malformed) => return Err(Trouble::Protocol),
+                Err(answer::Malformed) => return Err(UpstreamError::Protocol),
                 Ok(Some((answer, len))) => {
                     self.intake.skip(len);
                     self.persists = answer.persists;
@@ -122,26 +122,26 @@ impl Connection {
                 Ok(None) => looked = self.intake.unread().len(),
             }
             if !self.intake.head(&mut self.wire).await? {
-                return Err(Trouble::Closed);
+                return Err(UpstreamError::Closed);
             }
         }
     }
 
     /// The next bytes of the body, as soon as there are any; `None` at its end. Cancelling the wait loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         let stall = self.stall;
         match self.body {
-            Body::Length(left) => within(stall, Trouble::Stalled, self.next_of(left)).await.map(Some),
-            Body::Chunks(_) => within(stall, Trouble::Stalled, self.next_of_chunks()).await,
-            Body::UntilClose => within(stall, Trouble::Stalled, self.next_until_close()).await,
+            Body::Length(left) => within(stall, UpstreamError::Stalled, self.next_of(left)).await.map(Some),
+            Body::Chunks(_) => within(stall, UpstreamError::Stalled, self.next_of_chunks()).await,
+            Body::UntilClose => within(stall, UpstreamError::Stalled, self.next_until_close()).await,
             Body::Unknown | Body::Ended => Ok(None),
         }
     }
 
-    async fn next_of(&mut self, left: u64) -> Result<Bytes, Trouble> {
+    async fn next_of(&mut self, left: u64) -> Result<Bytes, UpstreamError> {
         let is_whole = self.intake.unread().len() as u64 >= left;
         if !is_whole && !self.intake.body(&mut self.wire, Some(left)).await? {
-            return Err(Trouble::Closed);
+            return Err(UpstreamError::Closed);
         }
         let there = self.intake.unread().len();
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(there);
@@ -151,12 +151,12 @@ impl Connection {
     }
 
     /// A large chunk goes on as it lies there; small ones that came together go on together.
-    async fn next_of_chunks(&mut self) -> Result<Option<Bytes>, Trouble> {
+    async fn next_of_chunks(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         let mut small = BytesMut::new();
         loop {
             let Body::Chunks(decoder) = &mut self.body else { return Ok(None) };
             let before = *decoder;
-            match decoder.next(self.intake.unread()).map_err(|answer::Malformed| Trouble::Protocol)? {
+            match decoder.next(self.intake.unread()).map_err(|answer::Malformed| UpstreamError::Protocol)? {
                 Part::Frame(len) => self.intake.skip(len),
                 Part::Data(len) if small.is_empty() && len > LARGE => return Ok(Some(self.intake.take(len))),
                 Part::Data(len) if len > LARGE || small.len() + len > BUFFER => {
@@ -176,14 +176,14 @@ impl Connection {
                 Part::More | Part::End => {
                     let left = Some(decoder.left()).filter(|left| *left > LARGE as u64);
                     if !self.intake.body(&mut self.wire, left).await? {
-                        return Err(Trouble::Closed);
+                        return Err(UpstreamError::Closed);
                     }
                 }
             }
         }
     }
 
-    async fn next_until_close(&mut self) -> Result<Option<Bytes>, Trouble> {
+    async fn next_until_close(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         if !self.intake.body(&mut self.wire, None).await? {
             self.body = Body::Ended;
             return Ok(None);
@@ -213,11 +213,11 @@ impl Body {
 }
 
 /// Does `work` within `limit`. What can be done at once needs no timer.
-async fn within<T, E: Into<Trouble>>(
+async fn within<T, E: Into<UpstreamError>>(
     limit: Duration,
-    late: Trouble,
+    late: UpstreamError,
     work: impl Future<Output = Result<T, E>>,
-) -> Result<T, Trouble> {
+) -> Result<T, UpstreamError> {
     let mut work = pin!(work);
     let at_once = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
     let done = match at_once {

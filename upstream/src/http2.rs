@@ -18,7 +18,7 @@ use crate::http1::Wire;
 use crate::http1::idle::IDLE;
 use crate::session::Rest;
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// A request on its way over a stream, and its answer.
 pub(crate) struct Stream {
@@ -38,11 +38,11 @@ pub(crate) enum Dialled {
 
 impl Stream {
     /// A stream to `source`, on a new connection if none has room.
-    pub(crate) async fn dial(source: &Source, address: SocketAddr) -> Result<Dialled, Trouble> {
+    pub(crate) async fn dial(source: &Source, address: SocketAddr) -> Result<Dialled, UpstreamError> {
         let connector = source.trust().connector();
         let peer = source.peer(address);
         let over = |session, peer| Box::new(Self { session, peer, patience: Duration::ZERO });
-        let failed = |error: Box<pingora_core::Error>| Trouble::of(&error, true);
+        let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
         if let Some(session) = connector.reused_http_session(&peer).await.map_err(failed)? {
             return Ok(Dialled::Http2(over(session, peer), true));
         }
@@ -53,7 +53,7 @@ impl Stream {
                 connector.prefer_h1(&peer);
                 Ok(Dialled::Http1(Wire::Secured(session.into_inner())))
             }
-            HttpSession::Custom(()) => Err(Trouble::Protocol),
+            HttpSession::Custom(()) => Err(UpstreamError::Protocol),
         }
     }
 
@@ -64,7 +64,7 @@ impl Stream {
         ask: &Ask,
         rest: Rest,
         patience: Duration,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), UpstreamError> {
         self.patience = patience;
         self.session.read_timeout = Some(patience);
         self.session.write_timeout = Some(source.spec().options.deadlines.stall);
@@ -72,32 +72,32 @@ impl Stream {
         // A request without a body says so in its head. An empty frame behind it looks like a body.
         let is_whole = matches!(rest, Rest::Nothing);
         let sent = self.session.write_request_header(Box::new(head), is_whole);
-        sent.map_err(|error| Trouble::of(&error, true))
+        sent.map_err(|error| UpstreamError::of(&error, true))
     }
 
-    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
         let written = self.session.write_request_body(bytes, end).await;
-        written.map_err(|error| Trouble::of(&error, true))
+        written.map_err(|error| UpstreamError::of(&error, true))
     }
 
-    pub(crate) fn finish(&mut self) -> Result<(), Trouble> {
-        self.session.finish_request_body().map_err(|error| Trouble::of(&error, true))
+    pub(crate) fn finish(&mut self) -> Result<(), UpstreamError> {
+        self.session.finish_request_body().map_err(|error| UpstreamError::of(&error, true))
     }
 
-    pub(crate) async fn head(&mut self) -> Result<Head, Trouble> {
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
         match timeout(self.patience, self.session.read_response_header()).await {
-            Ok(read) => read.map_err(|error| Trouble::of(&error, true))?,
-            Err(_late) => return Err(Trouble::FirstByteTimeout),
+            Ok(read) => read.map_err(|error| UpstreamError::of(&error, true))?,
+            Err(_late) => return Err(UpstreamError::FirstByteTimeout),
         }
-        let head = self.session.response_header().ok_or(Trouble::Protocol)?;
+        let head = self.session.response_header().ok_or(UpstreamError::Protocol)?;
         Ok(Head { status: head.status, headers: head.headers.clone() })
     }
 
     /// The next bytes of the body; `None` at its end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         // Between two pieces it may take as long as a write may.
         self.session.read_timeout = self.session.write_timeout;
-        self.session.read_response_body().await.map_err(|error| Trouble::of(&error, false))
+        self.session.read_response_body().await.map_err(|error| UpstreamError::of(&error, false))
     }
 
     pub(crate) fn release(self, source: &Source) {
@@ -111,17 +111,17 @@ impl fmt::Debug for Stream {
     }
 }
 
-fn request_head(source: &Source, ask: &Ask) -> Result<RequestHeader, Trouble> {
+fn request_head(source: &Source, ask: &Ask) -> Result<RequestHeader, UpstreamError> {
     let spec = source.spec();
     let (base, target) = ask.target_at(spec);
     let path = format!("{base}{target}");
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
-    let failed = |error: Box<pingora_core::Error>| Trouble::of(&error, true);
+    let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
     let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
         .map_err(failed)?;
     let scheme = if spec.address.is_tls() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
-    head.set_uri(uri.map_err(|_error| Trouble::Unusable("its address makes no URI"))?);
+    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("its address makes no URI"))?);
     head.set_version(http::Version::HTTP_2);
     for (name, value) in &ask.headers {
         // Chunks are how HTTP/1.1 frames a body of unknown length; HTTP/2 has frames of its own.

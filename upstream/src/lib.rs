@@ -46,7 +46,7 @@ mod session;
 pub mod source;
 mod told;
 mod trials;
-pub mod trouble;
+pub mod error;
 pub mod trust;
 mod window;
 
@@ -67,5 +67,5 @@ pub use pool::{Candidates, Order, Pool, stream_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;
 pub use source::{Deadlines, Options, Report, Source, Spec};
-pub use trouble::Trouble;
+pub use error::UpstreamError;
 pub use trust::Trust;

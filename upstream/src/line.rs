@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::budget::Budget;
 use crate::fetch::{Desk, Event, Job};
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// The candidates of one request that have not been asked in this round.
 #[derive(Debug)]
@@ -112,9 +112,9 @@ impl<'a> Line<'a> {
     }
 
     /// What is wrong when nobody could be asked: whatever put the first candidate out.
-    pub fn nobody(&self) -> (Trouble, Option<&'a Arc<Source>>) {
+    pub fn nobody(&self) -> (UpstreamError, Option<&'a Arc<Source>>) {
         let first = self.all.first();
-        (first.and_then(|source| source.why()).unwrap_or(Trouble::Nobody), first)
+        (first.and_then(|source| source.why()).unwrap_or(UpstreamError::Nobody), first)
     }
 
     /// Nobody else can be paid for in this round.

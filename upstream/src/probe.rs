@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{Ask, Exchange, STALE_CONNECTIONS_MAX};
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// How a server is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(crate) async fn keep_probing(source: Arc<Source>, stop: CancellationToken) {
 }
 
 /// A probe; the first one asks twice, so that the way there is known soon.
-async fn look(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, Trouble> {
+async fn look(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
     let first = once(source, probe).await?;
     if first.is_some() || !source.wants_round_trip() {
         return Ok(first);
@@ -77,22 +77,22 @@ async fn look(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, T
 }
 
 /// One question. Tells the round-trip time, where the answer shows it.
-async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, Trouble> {
+async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
     let asked = timeout(probe.timeout, async {
         match &probe.question {
             Question::Connect => connect(source).await,
             Question::Http { method, target, expected } => ask(source, method, target, expected).await,
         }
     });
-    asked.await.unwrap_or(Err(Trouble::FirstByteTimeout))
+    asked.await.unwrap_or(Err(UpstreamError::FirstByteTimeout))
 }
 
-async fn connect(source: &Source) -> Result<Option<Duration>, Trouble> {
+async fn connect(source: &Source) -> Result<Option<Duration>, UpstreamError> {
     let address = source.address().await?;
     let began = Instant::now();
     match TcpStream::connect(address).await {
         Ok(_closed_at_once) => Ok(Some(began.elapsed())),
-        Err(_) => Err(Trouble::Refused),
+        Err(_) => Err(UpstreamError::Refused),
     }
 }
 
@@ -101,7 +101,7 @@ async fn ask(
     method: &Method,
     target: &str,
     expected: &RangeInclusive<u16>,
-) -> Result<Option<Duration>, Trouble> {
+) -> Result<Option<Duration>, UpstreamError> {
     let ask = Ask {
         // It is about the server itself.
         stream: Arc::default(),
@@ -119,16 +119,16 @@ async fn ask(
         let mut exchange = Exchange::probe(source, &ask).await?;
         let is_reused = exchange.is_reused();
         let head = match exchange.head().await {
-            Err(Trouble::Closed) if is_reused => continue,
+            Err(UpstreamError::Closed) if is_reused => continue,
             head => head?,
         };
         let took = began.elapsed();
         exchange.end(BODY_MAX).await;
         if !expected.contains(&head.status.as_u16()) {
-            return Err(Trouble::Status(head.status));
+            return Err(UpstreamError::Status(head.status));
         }
         // A new connection costs a round trip or more of its own.
         return Ok(is_reused.then_some(took));
     }
-    Err(Trouble::Closed)
+    Err(UpstreamError::Closed)
 }

@@ -11,7 +11,7 @@ use crate::exchange::{Ask, Reply};
 use crate::fetch::{Desk, Ending, Event, Job, ended};
 use crate::pace::Meter;
 use crate::rescue::Rescue;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
@@ -51,7 +51,7 @@ pub(crate) async fn pump(
         };
         let Some(read) = read else {
             // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another = go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, Trouble::Slow).await;
+            let has_another = go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
             meter = has_another.then(|| rescue.meter(&reply)).flatten();
             continue;
         };
@@ -79,12 +79,12 @@ pub(crate) async fn pump(
                 ended(&**desk, &fill_writer, Ending::Stored);
                 return fill_writer.complete();
             }
-            Err(trouble) => {
-                if !go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, trouble).await {
+            Err(error) => {
+                if !go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
                     let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.source().name());
-                    tracing::debug!(path, from, %upstream, %trouble, "broke off, and nobody has the rest");
+                    tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
                     ended(&**desk, &fill_writer, Ending::Broken);
-                    return fill_writer.break_off(Broken(trouble.token()));
+                    return fill_writer.break_off(Broken(error.token()));
                 }
                 meter = rescue.meter(&reply);
             }
@@ -99,17 +99,17 @@ async fn go_on(
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
     reply: &mut Reply,
-    trouble: Trouble,
+    error: UpstreamError,
 ) -> bool {
     let from = written(fill_writer);
     let Some(next) = rescue.go_on(desk, from).await else { return false };
     let upstream = reply.source().name();
-    tracing::debug!(path = ask.path(), from, %upstream, %trouble, next = %next.source().name(), "rescued");
-    if trouble == Trouble::Slow {
+    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.source().name(), "rescued");
+    if error == UpstreamError::Slow {
         // What broke has told so by itself.
-        reply.breaks(trouble);
+        reply.breaks(error);
     }
-    desk.note(Event::Rescued(trouble));
+    desk.note(Event::Rescued(error));
     *reply = next;
     true
 }

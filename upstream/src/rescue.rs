@@ -15,7 +15,7 @@ use crate::fetch::{Desk, Job};
 use crate::line::Line;
 use crate::pace::Meter;
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// What the rest of a body must agree with, and who may still be asked for it.
 #[derive(Debug)]
@@ -113,23 +113,23 @@ impl<'a> Rescue<'a> {
         source: &Arc<Source>,
         ask: &Ask,
         from: u64,
-    ) -> Result<Reply, Trouble> {
+    ) -> Result<Reply, UpstreamError> {
         let mut reply = Reply::open(asking, source, ask, None).await?;
-        let trouble = match reply.head.status {
+        let error = match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);
             }
             StatusCode::OK if ask.span.is_none() && self.original.is(&reply) => {
                 match skip(&mut reply, from).await {
                     Ok(()) => return Ok(reply),
-                    Err(trouble) => trouble,
+                    Err(error) => error,
                 }
             }
-            status if status.is_client_error() || status.is_server_error() => Trouble::Status(status),
-            _ => Trouble::Unusable("it is another object"),
+            status if status.is_client_error() || status.is_server_error() => UpstreamError::Status(status),
+            _ => UpstreamError::Unusable("it is another object"),
         };
-        reply.refuse(trouble);
-        Err(trouble)
+        reply.refuse(error);
+        Err(error)
     }
 }
 
@@ -164,10 +164,10 @@ impl Original {
 }
 
 /// Reads the first `bytes` of a whole answer and throws them away: they have been given out.
-async fn skip(reply: &mut Reply, bytes: u64) -> Result<(), Trouble> {
+async fn skip(reply: &mut Reply, bytes: u64) -> Result<(), UpstreamError> {
     let mut left = bytes;
     while left > 0 {
-        let Some(mut piece) = reply.next().await? else { return Err(Trouble::Closed) };
+        let Some(mut piece) = reply.next().await? else { return Err(UpstreamError::Closed) };
         let cut = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
         left -= cut as u64;
         let rest = piece.split_off(cut);

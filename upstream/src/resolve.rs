@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
 use crate::dns::{Course, Discover, Dns, Found, LOOKUP, Member, dice};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// Tells where a host is.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ impl Resolver {
     }
 
     /// The address. Waits only where there has never been one, and for `deadline` at most.
-    pub(crate) async fn address(&self, deadline: Duration) -> Result<SocketAddr, Trouble> {
+    pub(crate) async fn address(&self, deadline: Duration) -> Result<SocketAddr, UpstreamError> {
         match self {
             Self::Literal(address) => Ok(*address),
             Self::Named(named) => match named.glance() {
                 Some(answer) => answer,
-                None => timeout(deadline, named.settled()).await.unwrap_or(Err(Trouble::DnsTimeout)),
+                None => timeout(deadline, named.settled()).await.unwrap_or(Err(UpstreamError::DnsTimeout)),
             },
         }
     }
@@ -85,7 +85,7 @@ impl Resolver {
 impl Named {
     /// What is known now, or `None` where the first answer is still to come. Sees to it that a question is under way
     /// when one is due.
-    fn glance(self: &Arc<Self>) -> Option<Result<SocketAddr, Trouble>> {
+    fn glance(self: &Arc<Self>) -> Option<Result<SocketAddr, UpstreamError>> {
         let mut state = self.state.lock();
         if !state.asking && state.course.due() <= Instant::now() {
             state.asking = true;
@@ -94,11 +94,11 @@ impl Named {
         match state.current {
             Some(address) => Some(Ok(address)),
             None if state.asking => None,
-            None => Some(Err(state.course.trouble().unwrap_or(Trouble::DnsError))),
+            None => Some(Err(state.course.error().unwrap_or(UpstreamError::DnsError))),
         }
     }
 
-    async fn settled(self: &Arc<Self>) -> Result<SocketAddr, Trouble> {
+    async fn settled(self: &Arc<Self>) -> Result<SocketAddr, UpstreamError> {
         loop {
             let settled = self.settled.notified();
             tokio::pin!(settled);
@@ -116,7 +116,7 @@ impl Named {
         reason = "it ends by its own deadline within seconds, and a drain that waited for it would gain nothing"
     )]
     fn ask(self: &Arc<Self>) {
-        let mut question = Question { named: Arc::clone(self), answer: Err(Trouble::DnsError) };
+        let mut question = Question { named: Arc::clone(self), answer: Err(UpstreamError::DnsError) };
         tokio::spawn(async move {
             let named = Arc::clone(&question.named);
             question.answered(named.dns.find(&named.what, LOOKUP).await);
@@ -127,23 +127,23 @@ impl Named {
 /// A question under way. However it ends, others may be put after it.
 struct Question {
     named: Arc<Named>,
-    answer: Result<Found, Trouble>,
+    answer: Result<Found, UpstreamError>,
 }
 
 impl Question {
-    fn answered(&mut self, answer: Result<Found, Trouble>) {
+    fn answered(&mut self, answer: Result<Found, UpstreamError>) {
         self.answer = answer;
     }
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        let answer = std::mem::replace(&mut self.answer, Err(Trouble::DnsError));
+        let answer = std::mem::replace(&mut self.answer, Err(UpstreamError::DnsError));
         let mut state = self.named.state.lock();
-        if let Err(trouble) = &answer
-            && state.course.trouble().is_none()
+        if let Err(error) = &answer
+            && state.course.error().is_none()
         {
-            tracing::warn!(name = %self.named.what, %trouble, "a name does not resolve");
+            tracing::warn!(name = %self.named.what, %error, "a name does not resolve");
         }
         if let Some(members) = state.course.heard(Instant::now(), answer, dice()) {
             state.current = chosen(&members, state.current, dice());
@@ -188,7 +188,7 @@ mod tests {
         Resolver::named(Discover::Addresses { host: "origin.test".to_owned(), port: 80 }, &script.dns())
     }
 
-    async fn asked(resolver: &Resolver) -> Result<SocketAddr, Trouble> {
+    async fn asked(resolver: &Resolver) -> Result<SocketAddr, UpstreamError> {
         resolver.address(PATIENCE).await
     }
 
@@ -248,7 +248,7 @@ mod tests {
         script.says(Duration::ZERO, Ok(found(&[A], 1)));
         let resolver = resolver(&script);
         assert_eq!(asked(&resolver).await, Ok(at(A)));
-        script.says(Duration::from_secs(5), Err(Trouble::DnsTimeout));
+        script.says(Duration::from_secs(5), Err(UpstreamError::DnsTimeout));
         for _ in 0..600 {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(asked(&resolver).await, Ok(at(A)));
@@ -261,8 +261,8 @@ mod tests {
         let script = Script::new();
         script.says(Duration::from_secs(4), Ok(found(&[A], 5)));
         let resolver = resolver(&script);
-        assert_eq!(asked(&resolver).await, Err(Trouble::DnsTimeout));
-        assert_eq!(asked(&resolver).await, Err(Trouble::DnsTimeout));
+        assert_eq!(asked(&resolver).await, Err(UpstreamError::DnsTimeout));
+        assert_eq!(asked(&resolver).await, Err(UpstreamError::DnsTimeout));
         assert_eq!(asked(&resolver).await, Ok(at(A)));
         assert_eq!(script.asked(), 1);
     }
@@ -270,10 +270,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_unknown_name_fails_at_once_and_is_found_within_two_seconds_of_being_there() {
         let script = Script::new();
-        script.says(Duration::ZERO, Err(Trouble::DnsError));
+        script.says(Duration::ZERO, Err(UpstreamError::DnsError));
         let resolver = resolver(&script);
         for _ in 0..1000 {
-            assert_eq!(asked(&resolver).await, Err(Trouble::DnsError));
+            assert_eq!(asked(&resolver).await, Err(UpstreamError::DnsError));
         }
         assert_eq!(script.asked(), 1, "the failure is remembered for a moment");
         script.says(Duration::ZERO, Ok(found(&[A], 5)));

@@ -10,7 +10,7 @@ use crate::exchange::Ask;
 use crate::http1::{Connection, Wire};
 use crate::http2::{Dialled, Stream};
 use crate::source::Source;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// What comes behind the head of a request.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ impl Session {
         ask: &Ask,
         rest: Rest,
         patience: Duration,
-    ) -> Result<(Self, bool), Trouble> {
+    ) -> Result<(Self, bool), UpstreamError> {
         let spec = source.spec();
         let address = source.address().await?;
         let key = source.key(address);
@@ -43,9 +43,9 @@ impl Session {
         if may_be_idle && let Some(wire) = source.trust().idle().take(&key) {
             return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
         }
-        let left = |trouble| {
+        let left = |error| {
             source.leave(address);
-            trouble
+            error
         };
         let wire = if spec.options.http2 {
             // Boxed, because most sources are spoken to in HTTP/1.1.
@@ -59,7 +59,7 @@ impl Session {
         } else if spec.address.is_tls() {
             let peer = source.peer(address);
             let connected = Box::pin(source.trust().connector().transport().new_stream(&peer)).await;
-            connected.map(Wire::Secured).map_err(|error| left(Trouble::of(&error, true)))?
+            connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
         } else {
             Wire::plain(address, spec.options.deadlines.connect).await.map_err(left)?
         };
@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// Sends a piece of the request's body; `end` with the last one.
-    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), Trouble> {
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
         match self {
             Self::Http1(connection) => {
                 connection.write(bytes).await?;
@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Ends the request.
-    pub(crate) async fn finish(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
         match self {
             Self::Http1(connection) => connection.finish().await,
             Self::Http2(stream) => stream.finish(),
@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Waits for the next head: the final one, or an informational one before it.
-    pub(crate) async fn head(&mut self) -> Result<Head, Trouble> {
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
         match self {
             Self::Http1(connection) => connection.head().await,
             Self::Http2(stream) => stream.head().await,
@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// The next bytes of the answer's body; `None` at its end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         match self {
             Self::Http1(connection) => connection.next().await,
             Self::Http2(stream) => stream.next().await,

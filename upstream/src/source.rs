@@ -21,7 +21,7 @@ use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
 use crate::told::{LATELY, Told};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 use crate::trust::Trust;
 
 /// How long a source may take over what.
@@ -162,7 +162,7 @@ pub struct Report {
     /// For how long.
     pub since: Duration,
     /// What was wrong with it.
-    pub why: Option<Trouble>,
+    pub why: Option<UpstreamError>,
     /// Requests in flight, those that are held included.
     pub in_flight: usize,
     /// Requests that wait for their turn.
@@ -274,7 +274,7 @@ impl Source {
     }
 
     /// What was wrong with it when it went out.
-    pub fn why(&self) -> Option<Trouble> {
+    pub fn why(&self) -> Option<UpstreamError> {
         self.health.lock().state().2
     }
 
@@ -287,7 +287,7 @@ impl Source {
     ///
     /// # Errors
     /// When its queue is full, or the wait takes too long.
-    pub async fn pass(&self, is_held: bool) -> Result<Passed, Trouble> {
+    pub async fn pass(&self, is_held: bool) -> Result<Passed, UpstreamError> {
         let passed = self.gate.pass(is_held).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -328,11 +328,11 @@ impl Source {
     }
 
     /// It answers that somebody behind it has failed.
-    pub(crate) fn tells_of(&self, trouble: Trouble, stream: &Arc<str>) {
+    pub(crate) fn tells_of(&self, error: UpstreamError, stream: &Arc<str>) {
         self.told.tells(stream, LATELY, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.peers.beside(self);
-        self.passes_on(|health, now| health.told_of(trouble, others, fastrand::f64(), now));
+        self.passes_on(|health, now| health.told_of(error, others, fastrand::f64(), now));
     }
 
     /// It has answered, to the last byte.
@@ -343,17 +343,17 @@ impl Source {
         });
     }
 
-    pub(crate) fn went_badly(&self, trouble: Trouble) {
-        if trouble == Trouble::Full {
+    pub(crate) fn went_badly(&self, error: UpstreamError) {
+        if error == UpstreamError::Full {
             // It is this tier that has sent too much.
             return;
         }
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        if trouble == Trouble::Outpaced {
+        if error == UpstreamError::Outpaced {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
         let others = self.peers.beside(self);
-        self.passes_on(|health, now| health.went_badly(trouble, others, fastrand::f64(), now));
+        self.passes_on(|health, now| health.went_badly(error, others, fastrand::f64(), now));
     }
 
     /// The way to it and back took so long.
@@ -368,7 +368,7 @@ impl Source {
     }
 
     /// A probe came back, with the round-trip time where the answer shows it, or failed.
-    pub fn probed(&self, result: Result<Option<Duration>, Trouble>) {
+    pub fn probed(&self, result: Result<Option<Duration>, UpstreamError>) {
         match result {
             Ok(took) => {
                 self.counts.good_probes.fetch_add(1, Ordering::Relaxed);
@@ -398,9 +398,9 @@ impl Source {
 
     fn log(&self, change: Change) {
         let (upstream, from, to) = (&*self.name, change.from.as_str(), change.to.as_str());
-        if let Some(trouble) = change.why.filter(|_| !change.to.is_in()) {
+        if let Some(error) = change.why.filter(|_| !change.to.is_in()) {
             self.counts.ejections.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(upstream, from, to, why = %trouble, "upstream changed");
+            tracing::warn!(upstream, from, to, why = %error, "upstream changed");
         } else {
             tracing::info!(upstream, from, to, "upstream changed");
         }
@@ -444,7 +444,7 @@ impl Source {
     }
 
     /// Where it is.
-    pub(crate) async fn address(&self) -> Result<SocketAddr, Trouble> {
+    pub(crate) async fn address(&self) -> Result<SocketAddr, UpstreamError> {
         self.resolver.address(self.spec.options.deadlines.connect).await
     }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use http::{StatusCode, header};
-use tidegate_upstream::Trouble;
+use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
 use super::ready::Selected;
@@ -24,7 +24,7 @@ pub(super) fn written(
     tier: &Tier,
     hit: &Hit,
     selected: &Selected,
-    trouble: Option<Trouble>,
+    error: Option<UpstreamError>,
     received: Instant,
 ) -> Vec<u8> {
     let shared = shared(tier, hit, selected);
@@ -38,8 +38,8 @@ pub(super) fn written(
     let ttl = answer::ttl(&hit.object, age);
     head.extend_from_slice(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
     decimal(&mut head, ttl.unsigned_abs());
-    if let Some(trouble) = trouble {
-        put(&mut head, format_args!("; detail={}", field::Name(trouble.token())));
+    if let Some(error) = error {
+        put(&mut head, format_args!("; detail={}", field::Name(error.token())));
     }
     head.extend_from_slice(b"\r\nAge: ");
     decimal(&mut head, age.as_secs());

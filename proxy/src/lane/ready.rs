@@ -67,9 +67,9 @@ impl Ready {
         let selected = Selected::of(tier, plain, hit)?;
         hit.object.is_asked();
         let mut account = Account::hit(hit.place.kind, hit.object.age(received));
-        let mut trouble = None;
+        let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
-            trouble = answer::count_live(tier, stream);
+            error = answer::count_live(tier, stream);
             account = account.live();
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(plain, viewer.peer)));
@@ -77,7 +77,7 @@ impl Ready {
             account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
-        let head = head::written(tier, hit, &selected, trouble, received);
+        let head = head::written(tier, hit, &selected, error, received);
         let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
         let len = if plain.method == Method::HEAD { 0 } else { len };
         let body = (!selected.is_gzip).then_some(&hit.object.body);

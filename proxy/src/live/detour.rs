@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_upstream::{Source, Trouble};
+use tidegate_upstream::{Source, UpstreamError};
 use tokio::time::Instant;
 
 /// The way round a source.
@@ -58,8 +58,8 @@ impl Detour {
 }
 
 /// Whether it is about this stream, and not about the whole source.
-pub(super) fn is_about_stream(trouble: Trouble) -> bool {
-    matches!(trouble, Trouble::Backward | Trouble::Frozen | Trouble::Unusable(_))
+pub(super) fn is_about_stream(error: UpstreamError) -> bool {
+    matches!(error, UpstreamError::Backward | UpstreamError::Frozen | UpstreamError::Unusable(_))
 }
 
 #[cfg(test)]

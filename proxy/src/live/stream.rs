@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
-use tidegate_upstream::{Source, Trouble};
+use tidegate_upstream::{Source, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,8 +24,8 @@ pub(crate) struct Stream {
     pub(super) given: Mutex<Given>,
     /// The version that has come and is not yet known to be stored, and how it is given out.
     arrived: Mutex<Option<(Arc<Media>, Bytes)>>,
-    /// See [`Stream::trouble`].
-    trouble: AtomicU8,
+    /// See [`Stream::error`].
+    error: AtomicU8,
     /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
     /// after the newest.
     known: AtomicU64,
@@ -66,7 +66,7 @@ impl Stream {
             memory: Memory::new(),
             given: Mutex::default(),
             arrived: Mutex::default(),
-            trouble: AtomicU8::new(0),
+            error: AtomicU8::new(0),
             known: AtomicU64::new(0),
             usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
@@ -195,27 +195,27 @@ impl Stream {
     }
 
     /// What keeps a newer version away: the source that was asked last is behind, or stands still.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        match self.trouble.load(Ordering::Relaxed) {
-            BACKWARD => Some(Trouble::Backward),
-            FROZEN => Some(Trouble::Frozen),
+    pub(crate) fn error(&self) -> Option<UpstreamError> {
+        match self.error.load(Ordering::Relaxed) {
+            BACKWARD => Some(UpstreamError::Backward),
+            FROZEN => Some(UpstreamError::Frozen),
             _ => None,
         }
     }
 
     /// A version has arrived, or nothing new.
     fn is_troubled_by(&self, arrival: Arrival) {
-        let trouble = match arrival {
+        let error = match arrival {
             Arrival::Welcome | Arrival::Restarted(_) => 0,
             Arrival::Backward => BACKWARD,
             Arrival::Frozen => FROZEN,
         };
-        self.trouble.store(trouble, Ordering::Relaxed);
+        self.error.store(error, Ordering::Relaxed);
     }
 
     /// What came from `source` was of no use.
-    pub(crate) fn goes_round(&self, source: &Arc<str>, trouble: Trouble) {
-        if detour::is_about_stream(trouble) {
+    pub(crate) fn goes_round(&self, source: &Arc<str>, error: UpstreamError) {
+        if detour::is_about_stream(error) {
             let mut detour = self.detour.lock();
             *detour = Some(Detour::round(source, detour.as_ref(), Instant::now()));
         }

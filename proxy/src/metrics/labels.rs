@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use tidegate_hls::Kind;
-use tidegate_upstream::{Outcome, State, Trouble};
+use tidegate_upstream::{Outcome, State, UpstreamError};
 
 use crate::label::{Label, label};
 
@@ -135,7 +135,7 @@ impl From<Outcome> for UpstreamEnd {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Answered(status) => Self::from(status),
-            Outcome::Failed(trouble) => Self::from(trouble),
+            Outcome::Failed(error) => Self::from(error),
             Outcome::Abandoned => Self::Abandoned,
         }
     }
@@ -153,10 +153,10 @@ impl From<StatusCode> for UpstreamEnd {
     }
 }
 
-impl From<Trouble> for UpstreamEnd {
-    fn from(trouble: Trouble) -> Self {
-        match (trouble, Failover::from(trouble)) {
-            (Trouble::Status(status), _) => Self::from(status),
+impl From<UpstreamError> for UpstreamEnd {
+    fn from(error: UpstreamError) -> Self {
+        match (error, Failover::from(error)) {
+            (UpstreamError::Status(status), _) => Self::from(status),
             (_, Failover::Connect) => Self::Connect,
             (_, Failover::Timeout) => Self::Timeout,
             (_, Failover::Full) => Self::Full,
@@ -168,26 +168,26 @@ impl From<Trouble> for UpstreamEnd {
     }
 }
 
-impl From<Trouble> for Failover {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::DnsError
-            | Trouble::Refused
-            | Trouble::Tls
-            | Trouble::Certificate
-            | Trouble::Alert
-            | Trouble::Nobody => Self::Connect,
-            Trouble::DnsTimeout
-            | Trouble::ConnectTimeout
-            | Trouble::FirstByteTimeout
-            | Trouble::Stalled
-            | Trouble::Slow
-            | Trouble::Outpaced => Self::Timeout,
-            Trouble::Full => Self::Full,
-            Trouble::Status(_) => Self::Status,
-            Trouble::Closed => Self::Broken,
-            Trouble::Backward => Self::Backward,
-            Trouble::Frozen => Self::Frozen,
+impl From<UpstreamError> for Failover {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::DnsError
+            | UpstreamError::Refused
+            | UpstreamError::Tls
+            | UpstreamError::Certificate
+            | UpstreamError::Alert
+            | UpstreamError::Nobody => Self::Connect,
+            UpstreamError::DnsTimeout
+            | UpstreamError::ConnectTimeout
+            | UpstreamError::FirstByteTimeout
+            | UpstreamError::Stalled
+            | UpstreamError::Slow
+            | UpstreamError::Outpaced => Self::Timeout,
+            UpstreamError::Full => Self::Full,
+            UpstreamError::Status(_) => Self::Status,
+            UpstreamError::Closed => Self::Broken,
+            UpstreamError::Backward => Self::Backward,
+            UpstreamError::Frozen => Self::Frozen,
             // Trouble may grow: what it says beyond these is about an answer that came.
             _ => Self::Unusable,
         }
@@ -233,16 +233,16 @@ mod tests {
         {
             assert_eq!(UpstreamEnd::from(status(code)).as_str(), word);
         }
-        for (trouble, end, reason) in [
-            (Trouble::Refused, "connect", "connect"),
-            (Trouble::Certificate, "connect", "connect"),
-            (Trouble::FirstByteTimeout, "timeout", "timeout"),
-            (Trouble::Closed, "broken", "broken"),
-            (Trouble::Status(status(503)), "server_error", "status"),
-            (Trouble::Unusable("too long"), "unusable", "unusable"),
+        for (error, end, reason) in [
+            (UpstreamError::Refused, "connect", "connect"),
+            (UpstreamError::Certificate, "connect", "connect"),
+            (UpstreamError::FirstByteTimeout, "timeout", "timeout"),
+            (UpstreamError::Closed, "broken", "broken"),
+            (UpstreamError::Status(status(503)), "server_error", "status"),
+            (UpstreamError::Unusable("too long"), "unusable", "unusable"),
         ] {
-            assert_eq!(UpstreamEnd::from(trouble).as_str(), end);
-            assert_eq!(Failover::from(trouble).as_str(), reason);
+            assert_eq!(UpstreamEnd::from(error).as_str(), end);
+            assert_eq!(Failover::from(error).as_str(), reason);
         }
     }
 }

@@ -8,7 +8,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RData};
 
 use super::Family;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// The addresses of a name.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub(super) enum Answer {
     /// There are none: no such name, or no such records.
     None,
     /// Nobody said so.
-    Unheard(Trouble),
+    Unheard(UpstreamError),
 }
 
 impl Answer {
@@ -51,7 +51,7 @@ impl Answer {
                 Self::Some(ips, lifetime(&lookup), lookup.query().name().clone())
             }
             Err(error) if error.is_no_records_found() => Self::None,
-            Err(error) => Self::Unheard(trouble(&error)),
+            Err(error) => Self::Unheard(error(&error)),
         }
     }
 
@@ -63,14 +63,14 @@ impl Answer {
 
 impl Addresses {
     /// What both kinds of addresses make together.
-    pub(super) fn together(v4: Answer, v6: Answer) -> Result<Self, Trouble> {
+    pub(super) fn together(v4: Answer, v6: Answer) -> Result<Self, UpstreamError> {
         // A search list may lead the two questions to two names; they are not one host then.
         let v6 = match (&v4, v6) {
             (Answer::Some(_, _, one), Answer::Some(_, _, other)) if *one != other => Answer::None,
             (_, v6) => v6,
         };
         let mut all = Self::default();
-        let mut last = Trouble::DnsError;
+        let mut last = UpstreamError::DnsError;
         for (family, answer) in [(Family::V4, v4), (Family::V6, v6)] {
             match answer {
                 Answer::Some(ips, lifetime, _) => {
@@ -78,8 +78,8 @@ impl Addresses {
                     all.lifetime = Some(all.lifetime.map_or(lifetime, |least| least.min(lifetime)));
                 }
                 Answer::None => {}
-                Answer::Unheard(trouble) => {
-                    last = trouble;
+                Answer::Unheard(error) => {
+                    last = error;
                     all.unheard.push(family);
                 }
             }
@@ -89,8 +89,8 @@ impl Addresses {
 }
 
 /// Nothing was found out about a target.
-impl From<Trouble> for Addresses {
-    fn from(_: Trouble) -> Self {
+impl From<UpstreamError> for Addresses {
+    fn from(_: UpstreamError) -> Self {
         Self { unheard: vec![Family::V4, Family::V6], ..Self::default() }
     }
 }
@@ -111,10 +111,10 @@ pub(super) fn services(lookup: &Lookup) -> (Vec<Service>, Duration) {
 }
 
 /// What a failed question counts as.
-pub(super) fn trouble(error: &NetError) -> Trouble {
+pub(super) fn error(error: &NetError) -> UpstreamError {
     match error {
-        NetError::Timeout => Trouble::DnsTimeout,
-        _ => Trouble::DnsError,
+        NetError::Timeout => UpstreamError::DnsTimeout,
+        _ => UpstreamError::DnsError,
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::answers::{self, Addresses, Answer, Service};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// The addresses of `host`, by the hosts file, or else by the resolvers.
-    pub(super) async fn addresses(&self, host: &str) -> Result<Addresses, Trouble> {
+    pub(super) async fn addresses(&self, host: &str) -> Result<Addresses, UpstreamError> {
         let name = name(host)?;
         let hosts = hosts().await;
         let in_file = |kind| hosts.lookup_static_host(&Query::query(name.clone(), kind));
@@ -82,12 +82,12 @@ impl Client {
     }
 
     /// The SRV records of `name`, and for how long they hold.
-    pub(super) async fn services(&self, service: &str) -> Result<(Vec<Service>, Duration), Trouble> {
+    pub(super) async fn services(&self, service: &str) -> Result<(Vec<Service>, Duration), UpstreamError> {
         let found = self.resolver().await?.lookup(name(service)?, RecordType::SRV).await;
-        found.map(|lookup| answers::services(&lookup)).map_err(|error| answers::trouble(&error))
+        found.map(|lookup| answers::services(&lookup)).map_err(|error| answers::error(&error))
     }
 
-    async fn resolver(&self) -> Result<TokioResolver, Trouble> {
+    async fn resolver(&self) -> Result<TokioResolver, UpstreamError> {
         let written = self.written().await;
         let mut made = self.made.lock();
         if let Some((of, resolver)) = made.as_ref()
@@ -97,7 +97,7 @@ impl Client {
         }
         let resolver = self.make().map_err(|error| {
             tracing::warn!(%error, "the resolvers cannot be asked");
-            Trouble::DnsError
+            UpstreamError::DnsError
         })?;
         *made = Some((written, resolver.clone()));
         Ok(resolver)
@@ -140,10 +140,10 @@ fn listed(servers: &[SocketAddr]) -> ResolverConfig {
     ResolverConfig::from_name_servers(servers.collect())
 }
 
-fn name(text: &str) -> Result<Name, Trouble> {
+fn name(text: &str) -> Result<Name, UpstreamError> {
     Name::from_str_relaxed(text).map_err(|error| {
         tracing::debug!(name = text, %error, "not a name");
-        Trouble::DnsError
+        UpstreamError::DnsError
     })
 }
 
@@ -175,7 +175,7 @@ async fn both(v4: impl Future<Output = Answer>, v6: impl Future<Output = Answer>
 
 async fn the_other(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
     if first.is_some() {
-        timeout(OTHER_FAMILY, second).await.unwrap_or(Answer::Unheard(Trouble::DnsTimeout))
+        timeout(OTHER_FAMILY, second).await.unwrap_or(Answer::Unheard(UpstreamError::DnsTimeout))
     } else {
         second.await
     }

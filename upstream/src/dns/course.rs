@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Found, Member, in_order};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// The longest wait between two questions that fail, while there is a last good answer.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -23,13 +23,13 @@ pub(crate) struct Course {
     members: Option<Arc<[Member]>>,
     due: Instant,
     failures: u32,
-    trouble: Option<Trouble>,
+    error: Option<UpstreamError>,
 }
 
 impl Course {
     /// Nothing is known, and the first question is due at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { members: None, due: now, failures: 0, trouble: None }
+        Self { members: None, due: now, failures: 0, error: None }
     }
 
     /// When to ask next.
@@ -43,28 +43,28 @@ impl Course {
     }
 
     /// What was wrong with the last answer, if it was not good.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.trouble
+    pub(crate) fn error(&self) -> Option<UpstreamError> {
+        self.error
     }
 
     /// Takes in an answer. Returns the members when they are others than before.
     pub(crate) fn heard(
         &mut self,
         now: Instant,
-        answer: Result<Found, Trouble>,
+        answer: Result<Found, UpstreamError>,
         dice: f64,
     ) -> Option<Arc<[Member]>> {
         match answer {
             Ok(found) => {
-                (self.failures, self.trouble) = (0, None);
+                (self.failures, self.error) = (0, None);
                 let soon =
                     if found.unheard.is_empty() { found.valid_for } else { found.valid_for.min(PAUSE_MAX) };
                 self.due = now + soon;
                 self.believe(found)
             }
-            Err(trouble) => {
+            Err(error) => {
                 self.failures = self.failures.saturating_add(1);
-                self.trouble = Some(trouble);
+                self.error = Some(error);
                 self.due = now + self.pause(dice);
                 None
             }
@@ -112,7 +112,7 @@ mod tests {
     fn the_first_question_is_due_at_once() {
         let now = Instant::now();
         let course = Course::new(now);
-        assert_eq!((course.due(), course.members(), course.trouble()), (now, None, None));
+        assert_eq!((course.due(), course.members(), course.error()), (now, None, None));
     }
 
     #[test]
@@ -134,17 +134,17 @@ mod tests {
         for (at_least, at_most) in
             [(1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (15.0, 30.0), (15.0, 30.0)]
         {
-            assert_eq!(course.heard(now, Err(Trouble::DnsTimeout), 0.0), None);
+            assert_eq!(course.heard(now, Err(UpstreamError::DnsTimeout), 0.0), None);
             assert!((seconds(now, &course) - at_least).abs() < 1e-9);
             course.failures -= 1;
-            course.heard(now, Err(Trouble::DnsTimeout), 1.0);
+            course.heard(now, Err(UpstreamError::DnsTimeout), 1.0);
             assert!((seconds(now, &course) - at_most).abs() < 1e-9);
             assert_eq!(course.members().unwrap()[..], [member(A)]);
         }
-        assert_eq!(course.trouble(), Some(Trouble::DnsTimeout));
+        assert_eq!(course.error(), Some(UpstreamError::DnsTimeout));
         course.heard(now, Ok(found(&[A], 60)), 0.0);
-        assert_eq!(course.trouble(), None);
-        course.heard(now, Err(Trouble::DnsError), 0.0);
+        assert_eq!(course.error(), None);
+        course.heard(now, Err(UpstreamError::DnsError), 0.0);
         assert!((seconds(now, &course) - 1.0).abs() < 1e-9, "a good answer forgives the failures before it");
     }
 
@@ -153,7 +153,7 @@ mod tests {
         let now = Instant::now();
         let mut course = Course::new(now);
         for _ in 0..20 {
-            course.heard(now, Err(Trouble::DnsError), 1.0);
+            course.heard(now, Err(UpstreamError::DnsError), 1.0);
             assert!((seconds(now, &course) - 2.0).abs() < 1e-9);
         }
     }
@@ -172,12 +172,12 @@ mod tests {
         assert!((seconds(now, &course) - 30.0).abs() < 1e-9, "what is missing is asked for soon");
     }
 
-    fn answers() -> impl Strategy<Value = Result<Found, Trouble>> {
+    fn answers() -> impl Strategy<Value = Result<Found, UpstreamError>> {
         prop_oneof![
             (proptest::sample::subsequence(vec![A, B, SIX], 1..=3), 1_u64..=300)
                 .prop_map(|(members, lifetime)| Ok(found(&members, lifetime))),
-            Just(Err(Trouble::DnsError)),
-            Just(Err(Trouble::DnsTimeout)),
+            Just(Err(UpstreamError::DnsError)),
+            Just(Err(UpstreamError::DnsTimeout)),
         ]
     }
 

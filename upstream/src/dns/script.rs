@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use super::client::{Client, Servers};
 use super::{Discover, Dns, Found, Member};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
-type Answer = (Duration, Result<Found, Trouble>);
+type Answer = (Duration, Result<Found, UpstreamError>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
@@ -20,7 +20,7 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new() -> Self {
-        let answer = Arc::new(Mutex::new((Duration::ZERO, Err(Trouble::DnsError))));
+        let answer = Arc::new(Mutex::new((Duration::ZERO, Err(UpstreamError::DnsError))));
         Self { answer, asked: Arc::default() }
     }
 
@@ -29,7 +29,7 @@ impl Script {
     }
 
     /// From now on it says this, after a while.
-    pub(crate) fn says(&self, after: Duration, answer: Result<Found, Trouble>) {
+    pub(crate) fn says(&self, after: Duration, answer: Result<Found, UpstreamError>) {
         *self.answer.lock() = (after, answer);
     }
 
@@ -38,7 +38,7 @@ impl Script {
         self.asked.load(Ordering::Relaxed)
     }
 
-    pub(super) async fn answer(&self, _what: &Discover) -> Result<Found, Trouble> {
+    pub(super) async fn answer(&self, _what: &Discover) -> Result<Found, UpstreamError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let (after, answer) = self.answer.lock().clone();
         tokio::time::sleep(after).await;

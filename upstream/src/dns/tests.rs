@@ -49,9 +49,9 @@ fn lifetimes_are_kept_between_a_second_and_five_minutes() {
 
 #[test]
 fn nobody_is_an_error_that_says_why() {
-    assert_eq!(Gathered::default().found(), Err(Trouble::DnsError));
-    let late = Gathered { trouble: Trouble::DnsTimeout, ..Gathered::default() };
-    assert_eq!(late.found(), Err(Trouble::DnsTimeout));
+    assert_eq!(Gathered::default().found(), Err(UpstreamError::DnsError));
+    let late = Gathered { error: UpstreamError::DnsTimeout, ..Gathered::default() };
+    assert_eq!(late.found(), Err(UpstreamError::DnsTimeout));
 }
 
 #[test]
@@ -93,15 +93,15 @@ async fn a_watch_keeps_its_members_while_nothing_good_is_answered() {
     script.says(Duration::ZERO, Ok(found(&[A, SIX], 10)));
     let mut watch = watch(&script);
     watch.changed().await;
-    script.says(Duration::from_secs(5), Err(Trouble::DnsTimeout));
+    script.says(Duration::from_secs(5), Err(UpstreamError::DnsTimeout));
     for _ in 0..10 {
         assert_eq!(watch.answer().await, None);
         assert_eq!(watch.members(), [member(A), member(SIX)]);
-        assert_eq!(watch.trouble(), Some(Trouble::DnsTimeout));
+        assert_eq!(watch.error(), Some(UpstreamError::DnsTimeout));
     }
     script.says(Duration::ZERO, Ok(found(&[B], 10)));
     assert_eq!(watch.changed().await[..], [member(B)]);
-    assert_eq!(watch.trouble(), None);
+    assert_eq!(watch.error(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Course, Discover, Dns, LOOKUP, Member, dice};
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// Keeps asking for the members behind a name, for as long as somebody waits for [`Watch::changed`].
 #[derive(Debug)]
@@ -27,8 +27,8 @@ impl Watch {
     }
 
     /// What was wrong with the last answer, if it was not good. [`Watch::members`] still stands then.
-    pub fn trouble(&self) -> Option<Trouble> {
-        self.course.trouble()
+    pub fn error(&self) -> Option<UpstreamError> {
+        self.course.error()
     }
 
     /// Waits for one more answer, good or not. Returns the members when they are others than before.
@@ -37,10 +37,10 @@ impl Watch {
     pub async fn answer(&mut self) -> Option<Arc<[Member]>> {
         sleep_until(self.course.due()).await;
         let answer = self.dns.find(&self.what, LOOKUP).await;
-        if let Err(trouble) = &answer
-            && self.course.trouble().is_none()
+        if let Err(error) = &answer
+            && self.course.error().is_none()
         {
-            tracing::warn!(name = %self.what, %trouble, "a name is not answered; its last good members stay");
+            tracing::warn!(name = %self.what, %error, "a name is not answered; its last good members stay");
         }
         let members = self.course.heard(Instant::now(), answer, dice())?;
         tracing::info!(name = %self.what, members = members.len(), "a name has other members");

@@ -30,11 +30,11 @@ impl Case {
         self
     }
 
-    fn fails(&mut self, trouble: Trouble) -> Option<Change> {
-        self.0.went_badly(trouble, spared(Tally::default()), 0.0, self.1)
+    fn fails(&mut self, error: UpstreamError) -> Option<Change> {
+        self.0.went_badly(error, spared(Tally::default()), 0.0, self.1)
     }
 
-    fn probe(&mut self, result: Result<(), Trouble>) -> Option<Change> {
+    fn probe(&mut self, result: Result<(), UpstreamError>) -> Option<Change> {
         self.0.probed(result, 0.0, self.1)
     }
 
@@ -58,20 +58,20 @@ impl Case {
 fn failures_in_a_row_eject_and_a_good_answer_begins_the_count_anew() {
     let mut case = Case::new(false);
     for _ in 0..4 {
-        assert_eq!(case.fails(Trouble::Closed), None);
+        assert_eq!(case.fails(UpstreamError::Closed), None);
     }
     case.0.went_well(case.1);
     for _ in 0..4 {
-        assert_eq!(case.fails(Trouble::Closed), None);
+        assert_eq!(case.fails(UpstreamError::Closed), None);
     }
-    let change = Change { from: State::Up, to: State::Ejected, why: Some(Trouble::Closed) };
-    assert_eq!(case.fails(Trouble::Closed), Some(change));
+    let change = Change { from: State::Up, to: State::Ejected, why: Some(UpstreamError::Closed) };
+    assert_eq!(case.fails(UpstreamError::Closed), Some(change));
 }
 
 #[test]
 fn whoever_is_out_of_reach_is_down_at_once() {
     let mut case = Case::new(false);
-    assert_eq!(case.fails(Trouble::Refused).map(|change| change.to), Some(State::Down));
+    assert_eq!(case.fails(UpstreamError::Refused).map(|change| change.to), Some(State::Down));
 }
 
 #[test]
@@ -79,22 +79,22 @@ fn each_time_out_is_twice_as_long_up_to_a_bound_and_short_again_after_a_good_whi
     let mut case = Case::new(false);
     let mut times = Vec::new();
     for _ in 0..5 {
-        case.fails(Trouble::Refused);
+        case.fails(UpstreamError::Refused);
         times.push(case.out());
     }
     assert_eq!(times, [2, 4, 8, 16, 16]);
     case.after(10_000).after(16_000);
-    case.fails(Trouble::Refused);
+    case.fails(UpstreamError::Refused);
     assert_eq!(case.out(), 2);
 }
 
 #[test]
 fn where_there_are_probes_they_alone_end_being_down() {
     let mut case = Case::new(true);
-    case.fails(Trouble::Refused);
+    case.fails(UpstreamError::Refused);
     assert_eq!(case.after(1_000_000).state(), State::Down);
     assert_eq!(case.probe(Ok(())), None);
-    assert_eq!(case.probe(Err(Trouble::Refused)), None);
+    assert_eq!(case.probe(Err(UpstreamError::Refused)), None);
     assert_eq!(case.probe(Ok(())), None);
     assert_eq!(case.probe(Ok(())).map(|change| change.to), Some(State::Returning));
     assert_eq!(case.after(9_000).state(), State::Returning);
@@ -105,7 +105,7 @@ fn where_there_are_probes_they_alone_end_being_down() {
 fn probes_do_not_end_an_ejection() {
     let mut case = Case::new(true);
     for _ in 0..5 {
-        case.fails(Trouble::Closed);
+        case.fails(UpstreamError::Closed);
     }
     for _ in 0..5 {
         assert_eq!(case.probe(Ok(())), None);
@@ -116,17 +116,17 @@ fn probes_do_not_end_an_ejection() {
 #[test]
 fn failed_probes_in_a_row_make_down() {
     let mut case = Case::new(true);
-    for result in [Err(Trouble::Refused), Err(Trouble::Refused), Ok(()), Err(Trouble::Refused)] {
+    for result in [Err(UpstreamError::Refused), Err(UpstreamError::Refused), Ok(()), Err(UpstreamError::Refused)] {
         assert_eq!(case.probe(result), None);
     }
-    assert_eq!(case.probe(Err(Trouble::Refused)), None);
-    assert_eq!(case.probe(Err(Trouble::Refused)).map(|change| change.to), Some(State::Down));
+    assert_eq!(case.probe(Err(UpstreamError::Refused)), None);
+    assert_eq!(case.probe(Err(UpstreamError::Refused)).map(|change| change.to), Some(State::Down));
 }
 
 #[test]
 fn an_answer_from_one_that_is_down_brings_it_back() {
     let mut case = Case::new(true);
-    case.fails(Trouble::Refused);
+    case.fails(UpstreamError::Refused);
     assert_eq!(case.0.answers(case.1, case.1).map(|change| change.to), Some(State::Returning));
 }
 
@@ -137,7 +137,7 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
         let mut ejected_after = None;
         for request in 0..100 {
             let change = if request % 3 == 0 {
-                case.0.went_badly(Trouble::Closed, spared(others), 0.0, case.1)
+                case.0.went_badly(UpstreamError::Closed, spared(others), 0.0, case.1)
             } else {
                 case.0.went_well(case.1);
                 None
@@ -156,7 +156,7 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
 fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
     let tells = |others: Tally| {
         let mut case = Case::new(false);
-        (0..100).find(|_| case.0.told_of(Trouble::Closed, spared(others), 0.0, case.1).is_some())
+        (0..100).find(|_| case.0.told_of(UpstreamError::Closed, spared(others), 0.0, case.1).is_some())
     };
     assert_eq!(tells(Tally { good: 0, bad: 100 }), None, "all tell the same");
     assert_eq!(tells(Tally { good: 19, bad: 0 }), None, "nobody knows whether the others would do better");
@@ -166,8 +166,8 @@ fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
 #[test]
 fn whoever_fails_while_it_returns_is_watched_anew() {
     let mut case = Case::new(false);
-    case.fails(Trouble::Refused);
-    case.after(2_000).after(9_000).fails(Trouble::Closed);
+    case.fails(UpstreamError::Refused);
+    case.after(2_000).after(9_000).fails(UpstreamError::Closed);
     assert_eq!(case.after(9_000).state(), State::Returning);
     assert_eq!(case.after(1_000).state(), State::Up);
 }
@@ -176,7 +176,7 @@ fn whoever_fails_while_it_returns_is_watched_anew() {
 fn old_failures_are_forgotten() {
     let mut case = Case::new(false);
     for _ in 0..4 {
-        case.fails(Trouble::Closed);
+        case.fails(UpstreamError::Closed);
     }
     assert_eq!(case.0.tally(case.1), Tally { good: 0, bad: 4 });
     case.after(11_000);
@@ -190,14 +190,14 @@ fn a_pool_that_cannot_do_without_it_keeps_it() {
     let mut case = Case::new(false);
     let needed = Others { tally: Tally::default(), can_spare: false };
     for _ in 0..50 {
-        assert_eq!(case.0.went_badly(Trouble::Closed, needed, 0.0, case.1), None);
+        assert_eq!(case.0.went_badly(UpstreamError::Closed, needed, 0.0, case.1), None);
     }
 }
 
 #[test]
 fn the_share_grows_while_it_returns() {
     let mut case = Case::new(false);
-    case.fails(Trouble::Refused);
+    case.fails(UpstreamError::Refused);
     assert!(case.0.share(case.1) < f64::EPSILON);
     case.after(2_000);
     let shares: Vec<_> = (0..3).map(|_| (case.0.share(case.1), case.after(4_000).1).0).collect();

@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 
 use super::wire::Wire;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// The buffer into which a head is read, and with it what comes right behind.
 const HEAD: usize = 8 * 1024;
@@ -34,7 +34,7 @@ pub(super) struct Intake {
     /// The size of the last buffer.
     size: usize,
     /// How the other side has ended.
-    ended: Option<Result<(), Trouble>>,
+    ended: Option<Result<(), UpstreamError>>,
 }
 
 impl Intake {
@@ -53,7 +53,7 @@ impl Intake {
     }
 
     /// Waits for bytes of a head behind those that are there; `false` if the other side ends before it brings any.
-    pub(super) async fn head(&mut self, wire: &mut Wire) -> Result<bool, Trouble> {
+    pub(super) async fn head(&mut self, wire: &mut Wire) -> Result<bool, UpstreamError> {
         let held = self.unread.len();
         if held == self.unread.capacity() {
             self.grow((2 * held).max(HEAD));
@@ -63,7 +63,7 @@ impl Intake {
 
     /// Waits until there are bytes of a body, and takes what more there is without waiting for it; `false` at the end.
     /// `left` bytes are still to come, if that is known.
-    pub(super) async fn body(&mut self, wire: &mut Wire, left: Option<u64>) -> Result<bool, Trouble> {
+    pub(super) async fn body(&mut self, wire: &mut Wire, left: Option<u64>) -> Result<bool, UpstreamError> {
         // One byte more than there can be: a read that does not fill its buffer tells the runtime that the socket is
         // empty, and the next look at it needs no system call.
         let left = left.map(|left| usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
@@ -103,7 +103,7 @@ impl Intake {
 
     /// Reads as long as there is something to read and room for it, and waits until more than `held` bytes are there.
     /// Cancelling the wait loses nothing.
-    async fn more(&mut self, wire: &mut Wire, held: usize) -> Result<bool, Trouble> {
+    async fn more(&mut self, wire: &mut Wire, held: usize) -> Result<bool, UpstreamError> {
         poll_fn(|context| {
             while self.ended.is_none() && self.unread.len() < self.unread.capacity() {
                 if self.poll_read(wire, context).is_pending() {

@@ -5,17 +5,17 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::exchange::{ASIDE, Ask};
 use crate::source::Spec;
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// Writes the head of `ask` for the one whom `spec` describes.
-pub(super) fn head(spec: &Spec, ask: &Ask) -> Result<Bytes, Trouble> {
+pub(super) fn head(spec: &Spec, ask: &Ask) -> Result<Bytes, UpstreamError> {
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
-        return Err(Trouble::Unusable("its address makes no URI"));
+        return Err(UpstreamError::Unusable("its address makes no URI"));
     }
     if !authority.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
-        return Err(Trouble::Unusable("its host makes no header"));
+        return Err(UpstreamError::Unusable("its host makes no header"));
     }
     let mut head = BytesMut::with_capacity(512);
     for part in [ask.method.as_str(), " ", base, &target, " HTTP/1.1\r\n"] {

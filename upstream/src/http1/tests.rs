@@ -48,7 +48,7 @@ async fn answered(ask: &Ask, answer: &'static [u8], piece: usize, closes: bool) 
     connect(&key, &spec(1), ask).await
 }
 
-async fn body(connection: &mut Connection) -> Result<Vec<u8>, Trouble> {
+async fn body(connection: &mut Connection) -> Result<Vec<u8>, UpstreamError> {
     let mut all = vec![];
     while let Some(bytes) = connection.next().await? {
         assert!(!bytes.is_empty());
@@ -65,7 +65,7 @@ async fn a_body_ends_where_its_framing_says_however_it_arrives() {
         (&get, &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde"[..], Ok("abcde"), true),
         (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok(""), true),
         (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde", Ok("abcde"), false),
-        (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", Err(Trouble::Closed), false),
+        (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", Err(UpstreamError::Closed), false),
         (&get, b"HTTP/1.1 200 OK\r\n\r\nabcde", Ok("abcde"), false),
         (&get, b"HTTP/1.0 200 OK\r\n\r\nabcde", Ok("abcde"), false),
         (
@@ -77,13 +77,13 @@ async fn a_body_ends_where_its_framing_says_however_it_arrives() {
         (
             &get,
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-            Err(Trouble::Closed),
+            Err(UpstreamError::Closed),
             false,
         ),
         (
             &get,
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcde",
-            Err(Trouble::Protocol),
+            Err(UpstreamError::Protocol),
             false,
         ),
         (&get, b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Ok(""), true),
@@ -135,12 +135,12 @@ async fn heads_come_one_after_the_other() {
 #[tokio::test]
 async fn who_is_silent_closes_or_speaks_something_else_is_told_apart() {
     for (answer, closes, expected) in [
-        (&b""[..], false, Trouble::FirstByteTimeout),
-        (b"HTTP/1.1 200 OK\r\nContent-", false, Trouble::FirstByteTimeout),
-        (b"", true, Trouble::Closed),
-        (b"HTTP/1.1 200 OK\r\nContent-", true, Trouble::Closed),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, Trouble::Protocol),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", false, Trouble::Protocol),
+        (&b""[..], false, UpstreamError::FirstByteTimeout),
+        (b"HTTP/1.1 200 OK\r\nContent-", false, UpstreamError::FirstByteTimeout),
+        (b"", true, UpstreamError::Closed),
+        (b"HTTP/1.1 200 OK\r\nContent-", true, UpstreamError::Closed),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, UpstreamError::Protocol),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", false, UpstreamError::Protocol),
     ] {
         let mut connection = answered(&ask("a"), answer, 1000, closes).await;
         assert_eq!(connection.head().await.unwrap_err(), expected, "{}", answer.escape_ascii());
@@ -148,7 +148,7 @@ async fn who_is_silent_closes_or_speaks_something_else_is_told_apart() {
     let mut stalls =
         answered(&ask("a"), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", 1000, false).await;
     stalls.head().await.unwrap();
-    assert_eq!(body(&mut stalls).await, Err(Trouble::Stalled));
+    assert_eq!(body(&mut stalls).await, Err(UpstreamError::Stalled));
 }
 
 #[tokio::test]

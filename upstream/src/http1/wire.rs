@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
-use crate::trouble::Trouble;
+use crate::error::UpstreamError;
 
 /// A connection to an upstream.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// Connects without TLS.
-    pub(crate) async fn plain(address: SocketAddr, deadline: Duration) -> std::result::Result<Self, Trouble> {
+    pub(crate) async fn plain(address: SocketAddr, deadline: Duration) -> std::result::Result<Self, UpstreamError> {
         let connected = timeout(deadline, TcpStream::connect(address)).await;
         let socket =
-            connected.map_err(|_late| Trouble::ConnectTimeout)?.map_err(|error| match error.kind() {
-                std::io::ErrorKind::TimedOut => Trouble::ConnectTimeout,
-                _ => Trouble::Refused,
+            connected.map_err(|_late| UpstreamError::ConnectTimeout)?.map_err(|error| match error.kind() {
+                std::io::ErrorKind::TimedOut => UpstreamError::ConnectTimeout,
+                _ => UpstreamError::Refused,
             })?;
         // A head is one write, and whatever follows it must not wait for an acknowledgement.
-        socket.set_nodelay(true).map_err(|_broken| Trouble::Refused)?;
+        socket.set_nodelay(true).map_err(|_broken| UpstreamError::Refused)?;
         Ok(Self::Plain(socket))
     }
 

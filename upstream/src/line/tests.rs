@@ -43,7 +43,7 @@ impl Desk for Nobody {
         panic!("nothing is answered")
     }
 
-    fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), Trouble> {
+    fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
         panic!("nothing is answered")
     }
 
@@ -51,13 +51,13 @@ impl Desk for Nobody {
         panic!("nothing is answered")
     }
 
-    fn again(&self, _trouble: Trouble, _rounds: usize, _waited: Duration) -> Option<Duration> {
+    fn again(&self, _trouble: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
         None
     }
 
-    fn refused(&self, _source: &Source, _trouble: Trouble) {}
+    fn refused(&self, _source: &Source, _trouble: UpstreamError) {}
 
-    fn failure(&self, _trouble: Trouble, _source: Option<&Source>, _head: Option<&Head>) -> Failure {
+    fn failure(&self, _trouble: UpstreamError, _source: Option<&Source>, _head: Option<&Head>) -> Failure {
         panic!("nothing is answered")
     }
 
@@ -80,7 +80,7 @@ async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only(
     let sources = sources(3);
     let (dead, well) = (job(&sources, "site/dead"), job(&sources, "site/well"));
     for source in &sources[..2] {
-        source.tells_of(Trouble::Closed, &dead.ask.stream);
+        source.tells_of(UpstreamError::Closed, &dead.ask.stream);
     }
 
     assert_eq!(asked(&dead, true), [1, 3], "the second would tell what the first does");
@@ -94,7 +94,7 @@ async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only(
 async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
     let sources = sources(3);
     for source in &sources {
-        source.went_badly(Trouble::Refused);
+        source.went_badly(UpstreamError::Refused);
     }
     assert!(sources.iter().all(|source| !source.state().is_in()));
 

@@ -8,7 +8,7 @@ use pingora_core::{Error, ErrorType};
 /// What went wrong with a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum UpstreamError {
     /// The name could not be resolved.
     #[error("its name does not resolve")]
     DnsError,
@@ -68,12 +68,12 @@ pub enum Trouble {
     Nobody,
 }
 
-impl Trouble {
+impl UpstreamError {
     /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
     /// such a status as `received-status`.
     pub const ANSWERED: &str = "received_status";
 
-    /// The token of RFC 9209 section 2.3 that says it best, or [`Trouble::ANSWERED`].
+    /// The token of RFC 9209 section 2.3 that says it best, or [`UpstreamError::ANSWERED`].
     pub fn token(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
@@ -152,7 +152,7 @@ impl Trouble {
 }
 
 /// What breaks a connection that is in use.
-impl From<io::Error> for Trouble {
+impl From<io::Error> for UpstreamError {
     fn from(error: io::Error) -> Self {
         // As above: an alert may come in place of the answer.
         match error.kind() {
