@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{Asking, Desk, INTERIM_MAX, Job, Line, Reply, Source, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, Job, Line, Reply, Source, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -45,12 +45,12 @@ async fn ask(
     job: &Job,
 ) -> Result<Result<Reply, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
-    let mut asking = std::pin::pin!(fetch::pass(rulings, job, &tell));
+    let mut in_flight = std::pin::pin!(fetch::pass(rulings, job, &tell));
     loop {
         let head = tokio::select! {
             biased;
             Some(head) = interim.recv() => head,
-            asked = &mut asking => {
+            asked = &mut in_flight => {
                 // They may all have come at once. Boxed, as it is rare.
                 while let Ok(head) = interim.try_recv() {
                     Box::pin(answer::informational(tier, client, &head)).await?;
@@ -136,18 +136,18 @@ async fn exchange(
         if let Some((error, failed)) = last {
             fetch::fail_over(&**rulings, &job.ask, error, failed, source);
         }
-        let mut asking = Asking::begin(rulings);
+        let mut in_flight = InFlight::begin(rulings);
         match Exchange::send(source, &job.ask).await {
             Ok(mut exchange) => {
                 let failed = |error| Ended::Failed(error, Some(Arc::clone(source)));
                 let carried = carry(tier, client, &mut exchange, failed).await;
                 if let Err(Ended::Failed(error, _)) = &carried {
-                    asking.failed(*error);
+                    in_flight.failed(*error);
                 }
-                return carried.map(|head| exchange.reply(head, asking));
+                return carried.map(|head| exchange.reply(head, in_flight));
             }
             Err(error) => {
-                asking.failed(error);
+                in_flight.failed(error);
                 last = Some((error, source));
             }
         }

@@ -148,14 +148,14 @@ impl Dns {
         targets.dedup();
         targets.truncate(TARGETS_MAX);
         services.retain(|service| targets.binary_search(&service.host).is_ok());
-        let mut asking = JoinSet::new();
+        let mut in_flight = JoinSet::new();
         for target in targets {
             let client = Arc::clone(&self.0);
             // The name in a record is whole: nothing is to be tried behind it (RFC 2782, "Target").
-            asking.spawn(async move { (client.addresses(&format!("{target}.")).await, target) });
+            in_flight.spawn(async move { (client.addresses(&format!("{target}.")).await, target) });
         }
         let mut gathered = Gathered { lifetime: Some(lifetime), ..Gathered::default() };
-        while let Some(answered) = asking.join_next().await {
+        while let Some(answered) = in_flight.join_next().await {
             let Ok((addresses, target)) = answered else { return Err(UpstreamError::DnsError) };
             let addresses = addresses.unwrap_or_else(|error| {
                 gathered.error = error;

@@ -11,7 +11,7 @@ use tidegate_cache::Head;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::asking::Asking;
+use crate::in_flight::InFlight;
 use crate::gate::Passed;
 use crate::session::{Rest, Session};
 use crate::source::{Source, Spec};
@@ -106,7 +106,7 @@ pub struct Reply {
     source: Arc<Source>,
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
-    asking: Asking,
+    in_flight: InFlight,
     passed: Option<Passed>,
 }
 
@@ -176,7 +176,7 @@ impl Exchange {
     }
 
     /// Goes over to the body that follows `head`.
-    pub fn reply(self, head: Head, asking: Asking) -> Reply {
+    pub fn reply(self, head: Head, in_flight: InFlight) -> Reply {
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(error) => self.source.went_badly(error),
             Blame::Told(error) => self.source.tells_of(error, &self.stream),
@@ -188,7 +188,7 @@ impl Exchange {
             session: Some(self.session),
             source: self.source,
             put_back: None,
-            asking,
+            in_flight,
             passed: self.passed,
         }
     }
@@ -255,24 +255,24 @@ impl Reply {
     /// Asks `source` and waits for the final head; informational ones before it go to `interim`, as far as there is
     /// room. A request without a body only.
     pub async fn open(
-        mut asking: Asking,
+        mut in_flight: InFlight,
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
-        let passed = Self::place(&mut asking, source, ask).await?;
-        Self::open_past(passed, asking, source, ask, interim).await
+        let passed = Self::place(&mut in_flight, source, ask).await?;
+        Self::open_past(passed, in_flight, source, ask, interim).await
     }
 
     /// Waits for a place among the requests of `source`.
-    pub(crate) async fn place(asking: &mut Asking, source: &Source, ask: &Ask) -> Result<Passed, UpstreamError> {
-        source.pass(ask.patience.is_some()).await.inspect_err(|&full| asking.failed(full))
+    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &Ask) -> Result<Passed, UpstreamError> {
+        source.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
     }
 
     /// The same for a request that has its place already.
     pub(crate) async fn open_past(
         passed: Passed,
-        mut asking: Asking,
+        mut in_flight: InFlight,
         source: &Arc<Source>,
         ask: &Ask,
         interim: Option<&Interim>,
@@ -290,11 +290,11 @@ impl Reply {
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
                         source.went_badly(error);
                     }
-                    asking.failed(error);
+                    in_flight.failed(error);
                     return Err(error);
                 }
                 Ok((exchange, head)) => {
-                    return Ok(Exchange { passed: Some(passed), ..exchange }.reply(head, asking));
+                    return Ok(Exchange { passed: Some(passed), ..exchange }.reply(head, in_flight));
                 }
             }
         }
@@ -340,7 +340,7 @@ impl Reply {
         match session.next().await {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => {
-                self.asking.answered(self.head.status);
+                self.in_flight.answered(self.head.status);
                 self.release();
                 Ok(None)
             }
@@ -350,7 +350,7 @@ impl Reply {
 
     /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
     pub(crate) fn refuse(&mut self, error: UpstreamError) {
-        self.asking.failed(error);
+        self.in_flight.failed(error);
         (self.session, self.passed) = (None, None);
     }
 

@@ -15,7 +15,7 @@ use http::StatusCode;
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
-use crate::asking::{Asking, Outcome};
+use crate::in_flight::{InFlight, Outcome};
 use crate::budget::Budget;
 use crate::exchange::{Ask, Interim, Reply, content_range, tells_of_others};
 use crate::hedge;
@@ -221,7 +221,7 @@ pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim)
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *error, failed, source);
         }
-        match Reply::open(Asking::begin(desk), source, &job.ask, Some(interim)).await {
+        match Reply::open(InFlight::begin(desk), source, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
                 Ruling::Refuse(error) => {
                     reply.refuse(error);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokio::time::timeout;
 
-use crate::asking::Asking;
+use crate::in_flight::InFlight;
 use crate::exchange::{Ask, Interim, Reply};
 use crate::fetch::{Desk, Event, Ruling};
 use crate::line::Line;
@@ -29,17 +29,17 @@ pub(crate) async fn open<'a>(
         None => source.hedge_after(),
     };
     let Some(late_after) = late_after.filter(|_| line.has_second(source)) else {
-        return (source, Reply::open(Asking::begin(desk), source, ask, interim).await);
+        return (source, Reply::open(InFlight::begin(desk), source, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
-    let mut asking = Asking::begin(desk);
+    let mut in_flight = InFlight::begin(desk);
     // Waiting for its turn here is not the source's fault.
-    let passed = match Reply::place(&mut asking, source, ask).await {
+    let passed = match Reply::place(&mut in_flight, source, ask).await {
         Ok(passed) => passed,
         Err(full) => return (source, Err(full)),
     };
     // Boxed, so that whoever is never late does not hold the room of two.
-    let mut first = Box::pin(Reply::open_past(passed, asking, source, ask, interim));
+    let mut first = Box::pin(Reply::open_past(passed, in_flight, source, ask, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (source, in_time);
     }
@@ -48,7 +48,7 @@ pub(crate) async fn open<'a>(
     let (upstream, other) = (source.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
     let aside = ask.aside();
-    let mut other = Box::pin(Reply::open(Asking::begin(desk), second, &aside, interim));
+    let mut other = Box::pin(Reply::open(InFlight::begin(desk), second, &aside, interim));
     tokio::select! {
         biased;
         answer = &mut first => {

@@ -15,7 +15,7 @@
 //! goes over that connection).
 
 pub mod address;
-pub mod asking;
+pub mod in_flight;
 pub mod bounded;
 pub mod budget;
 pub mod dns;
@@ -51,7 +51,7 @@ pub mod trust;
 mod window;
 
 pub use address::Address;
-pub use asking::{Asking, Outcome};
+pub use in_flight::{InFlight, Outcome};
 pub use bounded::Bound;
 pub use budget::Budget;
 pub use dns::{Discover, Dns, Found, Member, Watch};

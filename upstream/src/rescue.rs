@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
-use crate::asking::Asking;
+use crate::in_flight::InFlight;
 use crate::exchange::{Ask, Reply, content_range};
 use crate::fetch::{Desk, Job};
 use crate::line::Line;
@@ -101,7 +101,7 @@ impl<'a> Rescue<'a> {
         while found.is_none()
             && let Some(source) = line.next(&**desk)
         {
-            found = self.try_one(Asking::begin(desk), source, &ask, from).await.ok();
+            found = self.try_one(InFlight::begin(desk), source, &ask, from).await.ok();
         }
         self.tries_left = self.tries_left.saturating_sub(line.asked());
         found
@@ -109,12 +109,12 @@ impl<'a> Rescue<'a> {
 
     async fn try_one(
         &self,
-        asking: Asking,
+        in_flight: InFlight,
         source: &Arc<Source>,
         ask: &Ask,
         from: u64,
     ) -> Result<Reply, UpstreamError> {
-        let mut reply = Reply::open(asking, source, ask, None).await?;
+        let mut reply = Reply::open(in_flight, source, ask, None).await?;
         let error = match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);

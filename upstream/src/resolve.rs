@@ -37,7 +37,7 @@ struct State {
     /// The member in use, for as long as it is one.
     current: Option<SocketAddr>,
     /// Whether a question is under way.
-    asking: bool,
+    in_flight: bool,
 }
 
 impl Resolver {
@@ -51,7 +51,7 @@ impl Resolver {
     }
 
     fn named(what: Discover, dns: &Dns) -> Self {
-        let state = State { course: Course::new(Instant::now()), current: None, asking: false };
+        let state = State { course: Course::new(Instant::now()), current: None, in_flight: false };
         let settled = Notify::new();
         Self::Named(Arc::new(Named { dns: dns.clone(), what, state: Mutex::new(state), settled }))
     }
@@ -87,13 +87,13 @@ impl Named {
     /// when one is due.
     fn glance(self: &Arc<Self>) -> Option<Result<SocketAddr, UpstreamError>> {
         let mut state = self.state.lock();
-        if !state.asking && state.course.due() <= Instant::now() {
-            state.asking = true;
+        if !state.in_flight && state.course.due() <= Instant::now() {
+            state.in_flight = true;
             self.ask();
         }
         match state.current {
             Some(address) => Some(Ok(address)),
-            None if state.asking => None,
+            None if state.in_flight => None,
             None => Some(Err(state.course.error().unwrap_or(UpstreamError::DnsError))),
         }
     }
@@ -148,7 +148,7 @@ impl Drop for Question {
         if let Some(members) = state.course.heard(Instant::now(), answer, dice()) {
             state.current = chosen(&members, state.current, dice());
         }
-        state.asking = false;
+        state.in_flight = false;
         drop(state);
         self.named.settled.notify_waiters();
     }
@@ -214,12 +214,12 @@ mod tests {
         let script = Script::new();
         script.says(Duration::from_millis(300), Ok(found(&[A], 5)));
         let resolver = Arc::new(resolver(&script));
-        let mut asking = tokio::task::JoinSet::new();
+        let mut in_flight = tokio::task::JoinSet::new();
         for _ in 0..1000 {
             let resolver = Arc::clone(&resolver);
-            asking.spawn(async move { asked(&resolver).await });
+            in_flight.spawn(async move { asked(&resolver).await });
         }
-        assert!(asking.join_all().await.into_iter().all(|answer| answer == Ok(at(A))));
+        assert!(in_flight.join_all().await.into_iter().all(|answer| answer == Ok(at(A))));
         assert_eq!(script.asked(), 1);
     }
 

@@ -21,12 +21,12 @@ pub enum Outcome {
 
 /// A request to a source that is under way. Whichever way it ends, it is counted then: it goes with the answer that it
 /// brings, and tells its outcome when it is dropped.
-pub struct Asking {
+pub struct InFlight {
     desk: Arc<dyn Desk>,
     outcome: Outcome,
 }
 
-impl Asking {
+impl InFlight {
     /// Counts a request that is about to be made.
     pub fn begin<D: Desk + 'static>(desk: &Arc<D>) -> Self {
         desk.note(Event::Asked);
@@ -43,13 +43,13 @@ impl Asking {
     }
 }
 
-impl Drop for Asking {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.desk.note(Event::Over(self.outcome));
     }
 }
 
-impl fmt::Debug for Asking {
+impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asking").field("outcome", &self.outcome).finish_non_exhaustive()
     }
