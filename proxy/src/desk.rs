@@ -386,7 +386,7 @@ impl From<Ending> for FillEnd {
         match ending {
             Ending::Stored => Self::Stored,
             Ending::Renewed => Self::Renewed,
-            Ending::Passed => Self::Uncacheable,
+            Ending::Permit => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,
             Ending::Abandoned => Self::Abandoned,

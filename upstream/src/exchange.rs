@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::in_flight::InFlight;
-use crate::gate::Passed;
+use crate::limiter::Permit;
 use crate::session::{Rest, Session};
 use crate::source::{Source, Spec};
 use crate::error::UpstreamError;
@@ -87,7 +87,7 @@ pub struct Exchange {
     /// Informational heads (1xx) that came so far.
     interim: usize,
     /// The place among the source's requests; a probe has none.
-    passed: Option<Passed>,
+    passed: Option<Permit>,
     /// When it was sent; `None` where the time to its answer says nothing of the source.
     sent: Option<Instant>,
 }
@@ -107,7 +107,7 @@ pub struct Reply {
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
     in_flight: InFlight,
-    passed: Option<Passed>,
+    passed: Option<Permit>,
 }
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
@@ -265,13 +265,13 @@ impl Reply {
     }
 
     /// Waits for a place among the requests of `source`.
-    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &Ask) -> Result<Passed, UpstreamError> {
+    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &Ask) -> Result<Permit, UpstreamError> {
         source.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
     }
 
     /// The same for a request that has its place already.
     pub(crate) async fn open_past(
-        passed: Passed,
+        passed: Permit,
         mut in_flight: InFlight,
         source: &Arc<Source>,
         ask: &Ask,

@@ -100,7 +100,7 @@ pub enum Ending {
     /// The old object was found to be current.
     Renewed,
     /// The answer cannot be shared.
-    Passed,
+    Permit,
     /// No source could answer.
     Failed,
     /// The body broke, and no source could go on.
@@ -198,7 +198,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
                 return fill_writer.renew(head, lifetimes, Arc::clone(source.name()));
             }
             Attempt::Pass(reply, remember) => {
-                ended(&**desk, &fill_writer, Ending::Passed);
+                ended(&**desk, &fill_writer, Ending::Permit);
                 return hand_over(fill_writer, reply, asker.own, remember);
             }
             Attempt::Failed(error, head) => {

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use crate::address::Address;
 use crate::dns::Dns;
 use crate::exchange::Ask;
-use crate::gate::Limits;
+use crate::limiter::Limits;
 use crate::health::Rules;
 use crate::source::{Deadlines, Options, Spec};
 use crate::trust::{Config, Trust};

@@ -23,7 +23,7 @@ pub mod exchange;
 pub mod fetch;
 #[cfg(test)]
 mod fixture;
-pub mod gate;
+pub mod limiter;
 pub mod geo;
 pub mod geography;
 pub mod hash;
@@ -57,7 +57,7 @@ pub use budget::Budget;
 pub use dns::{Discover, Dns, Found, Member, Watch};
 pub use exchange::{ASIDE, Ask, INTERIM_MAX, Interim, Reply};
 pub use fetch::{Asker, Desk, Ending, Event, Inspection, Job, Kept, Ruling};
-pub use gate::Limits;
+pub use limiter::Limits;
 pub use geo::Coordinates;
 pub use geography::World;
 pub use health::{Rules, State};

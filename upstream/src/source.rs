@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::dns::{Dns, Member};
-use crate::gate::{Gate, Limits, Passed};
+use crate::limiter::{Limiter, Limits, Permit};
 use crate::health::{Change, Health, Rules, State, Tally};
 use crate::http1::idle::Key;
 use crate::latency::Latency;
@@ -122,7 +122,7 @@ pub struct Source {
     /// The name that its certificate must have, where there is TLS.
     tls_name: Option<Arc<str>>,
     resolver: Resolver,
-    gate: Gate,
+    limiter: Limiter,
     health: Mutex<Health>,
     latency: Mutex<Latency>,
     /// The smoothed round-trip time.
@@ -195,7 +195,7 @@ impl Source {
             name: spec.address.to_string().into(),
             tls_name: spec.address.is_tls().then(|| tls_name().into()),
             resolver: Resolver::new(&spec.address, &spec.options.dns),
-            gate: Gate::new(spec.options.limits),
+            limiter: Limiter::new(spec.options.limits),
             health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
@@ -232,7 +232,7 @@ impl Source {
 
     /// Requests in flight that are work.
     pub(crate) fn load(&self) -> usize {
-        self.gate.load()
+        self.limiter.load()
     }
 
     /// The smoothed round-trip time, as far as it is known.
@@ -287,8 +287,8 @@ impl Source {
     ///
     /// # Errors
     /// When its queue is full, or the wait takes too long.
-    pub async fn pass(&self, is_held: bool) -> Result<Passed, UpstreamError> {
-        let passed = self.gate.pass(is_held).await;
+    pub async fn pass(&self, is_held: bool) -> Result<Permit, UpstreamError> {
+        let passed = self.limiter.pass(is_held).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -424,8 +424,8 @@ impl Source {
             state,
             since: now.saturating_duration_since(since),
             why,
-            in_flight: self.gate.in_flight(),
-            waiting: self.gate.waiting(),
+            in_flight: self.limiter.in_flight(),
+            waiting: self.limiter.waiting(),
             requests: count(&self.counts.requests),
             failures: count(&self.counts.failures),
             failures_in_a_row,

@@ -22,7 +22,7 @@ pub struct Limits {
 
 /// Who may pass.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct Limiter {
     limits: Limits,
     permits: Arc<Semaphore>,
     /// For requests that are held, so that they leave the others their places.
@@ -32,9 +32,9 @@ pub(crate) struct Gate {
 
 /// A request that is in flight, until this goes.
 #[derive(Debug)]
-pub struct Passed(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
 
-impl Gate {
+impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
         let limits = Limits { requests_max: limits.requests_max.min(Semaphore::MAX_PERMITS), ..limits };
         let permits = || Arc::new(Semaphore::new(limits.requests_max));
@@ -42,11 +42,11 @@ impl Gate {
     }
 
     /// Waits for its turn. `is_held`: the request is one that waits by its nature, and is no load meanwhile.
-    pub(crate) async fn pass(&self, is_held: bool) -> Result<Passed, UpstreamError> {
+    pub(crate) async fn pass(&self, is_held: bool) -> Result<Permit, UpstreamError> {
         let permits = if is_held { &self.held } else { &self.permits };
         match Arc::clone(permits).try_acquire_owned() {
-            Ok(permit) => Ok(Passed(permit)),
-            Err(_none_left) => self.queue(permits).await.map(Passed),
+            Ok(permit) => Ok(Permit(permit)),
+            Err(_none_left) => self.queue(permits).await.map(Permit),
         }
     }
 
@@ -100,27 +100,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_finds_the_queue_full_is_refused_at_once() {
-        let gate = Gate::new(LIMITS);
-        let (one, _two) = (gate.pass(false).await.unwrap(), gate.pass(false).await.unwrap());
-        let _held = gate.pass(true).await.unwrap();
-        assert_eq!((gate.in_flight(), gate.load()), (3, 2));
-        let (third, fourth) = tokio::join!(gate.pass(false), gate.pass(false));
+        let limiter = Limiter::new(LIMITS);
+        let (one, _two) = (limiter.pass(false).await.unwrap(), limiter.pass(false).await.unwrap());
+        let _held = limiter.pass(true).await.unwrap();
+        assert_eq!((limiter.in_flight(), limiter.load()), (3, 2));
+        let (third, fourth) = tokio::join!(limiter.pass(false), limiter.pass(false));
         assert_eq!(third.unwrap_err(), UpstreamError::Full, "nobody left in time");
         assert_eq!(fourth.unwrap_err(), UpstreamError::Full);
         let began = tokio::time::Instant::now();
-        let (third, ()) = tokio::join!(gate.pass(false), async { drop(one) });
+        let (third, ()) = tokio::join!(limiter.pass(false), async { drop(one) });
         third.unwrap();
-        assert_eq!((began.elapsed(), gate.waiting(), gate.load()), (Duration::ZERO, 0, 1));
+        assert_eq!((began.elapsed(), limiter.waiting(), limiter.load()), (Duration::ZERO, 0, 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_the_queue_makes_room() {
-        let gate = Gate::new(LIMITS);
-        let (_one, _two) = (gate.pass(false).await.unwrap(), gate.pass(false).await.unwrap());
+        let limiter = Limiter::new(LIMITS);
+        let (_one, _two) = (limiter.pass(false).await.unwrap(), limiter.pass(false).await.unwrap());
         for _ in 0..3 {
-            let left = timeout(Duration::from_millis(10), gate.pass(false)).await;
+            let left = timeout(Duration::from_millis(10), limiter.pass(false)).await;
             assert!(left.is_err(), "it waited, and was not refused");
         }
-        assert_eq!(gate.waiting(), 0);
+        assert_eq!(limiter.waiting(), 0);
     }
 }
