@@ -179,7 +179,7 @@ impl Exchange {
     pub fn reply(self, head: Head, in_flight: InFlight) -> Reply {
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(error) => self.source.went_badly(error),
-            Blame::Told(error) => self.source.tells_of(error, &self.stream),
+            Blame::ReportedFailures(error) => self.source.tells_of(error, &self.stream),
             Blame::NothingNew => self.source.tells_nothing(&self.stream, self.patience),
             Blame::None => self.source.answers(self.sent),
         }
@@ -221,7 +221,7 @@ enum Blame {
     Own(UpstreamError),
     /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
     /// something is wrong with its own way there.
-    Told(UpstreamError),
+    ReportedFailures(UpstreamError),
     /// It held the request for as long as it may (section 6.2.5.2 of HLS), which says nothing against it.
     NothingNew,
 }
@@ -240,7 +240,7 @@ impl Blame {
         let error = UpstreamError::Status(head.status);
         match (is_failure, tells_of_others(source, head)) {
             (false, _) => Self::None,
-            (true, true) => Self::Told(error),
+            (true, true) => Self::ReportedFailures(error),
             (true, false) => Self::Own(error),
         }
     }

@@ -20,7 +20,7 @@ use crate::pace::Pace;
 use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
-use crate::told::{LATELY, Told};
+use crate::told::{LATELY, ReportedFailures};
 use crate::error::UpstreamError;
 use crate::trust::Trust;
 
@@ -129,7 +129,7 @@ pub struct Source {
     round_trip: Mutex<Option<Duration>>,
     /// When it was last asked though it was out.
     tried: Mutex<Option<Instant>>,
-    told: Told,
+    told: ReportedFailures,
     peers: Arc<Peers>,
     counts: Counts,
 }
@@ -200,7 +200,7 @@ impl Source {
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
             tried: Mutex::new(None),
-            told: Told::default(),
+            told: ReportedFailures::default(),
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
@@ -269,7 +269,7 @@ impl Source {
     }
 
     /// What it has told of those behind it.
-    pub(crate) fn told(&self) -> &Told {
+    pub(crate) fn told(&self) -> &ReportedFailures {
         &self.told
     }
 

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 /// Such a tier is well itself. But it is not asked in place of another one that tells the same of the same stream: all
 /// of them stand before the same origins.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<Vec<(Arc<str>, Instant)>>);
+pub(crate) struct ReportedFailures(Mutex<Vec<(Arc<str>, Instant)>>);
 
 /// What was told longer ago says nothing any more.
 pub(crate) const LATELY: Duration = Duration::from_secs(5);
 /// So many streams are remembered: those that were told of last.
 const STREAMS_MAX: usize = 256;
 
-impl Told {
+impl ReportedFailures {
     /// It tells so of `stream` now; that counts for a `period`.
     pub(crate) fn tells(&self, stream: &Arc<str>, period: Duration, now: Instant) {
         let mut told = self.0.lock();
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn what_is_told_counts_for_its_stream_and_for_a_while() {
-        let (told, began) = (Told::default(), Instant::now());
+        let (told, began) = (ReportedFailures::default(), Instant::now());
         let (one, two) = (Arc::from("site/one"), Arc::from("site/two"));
         told.tells(&one, LATELY, began);
         told.tells(&two, LATELY, began + LATELY / 2);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn so_many_streams_are_remembered() {
-        let (told, now) = (Told::default(), Instant::now());
+        let (told, now) = (ReportedFailures::default(), Instant::now());
         for number in 0..=STREAMS_MAX {
             told.tells(&Arc::from(format!("site/{number}")), LATELY, now);
         }
