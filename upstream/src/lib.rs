@@ -45,7 +45,7 @@ mod resolve;
 mod session;
 pub mod source;
 mod told;
-mod trials;
+mod half_open;
 pub mod error;
 pub mod trust;
 mod window;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::geography::Geography;
 use crate::health::{Others, State, Tally};
 use crate::source::Source;
-use crate::trials::Trials;
+use crate::half_open::HalfOpen;
 
 /// The sources of one pool.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub(crate) struct Peers {
     all: RwLock<Vec<Weak<Source>>>,
     /// Where in the world they are, where that decides who is asked.
     pub(crate) geography: Option<Geography>,
-    trials: Mutex<Trials>,
+    half_open: Mutex<HalfOpen>,
 }
 
 impl Peers {
     pub(crate) fn new(geography: Option<Geography>) -> Self {
-        Self { all: RwLock::default(), geography, trials: Mutex::default() }
+        Self { all: RwLock::default(), geography, half_open: Mutex::default() }
     }
 
     /// Takes in another one.
@@ -33,12 +33,12 @@ impl Peers {
 
     /// Whether one who is out may be tried.
     pub(crate) fn admit_trial(&self) -> bool {
-        self.trials.lock().admit(fastrand::f64(), Instant::now())
+        self.half_open.lock().admit(fastrand::f64(), Instant::now())
     }
 
     /// One of them went from one state to another: whoever is out now is tried soon.
     pub(crate) fn have_changed(&self) {
-        *self.trials.lock() = Trials::default();
+        *self.half_open.lock() = HalfOpen::default();
     }
 
     /// What came of the requests to the others, and whether the pool can do without `one`: another one must be there,

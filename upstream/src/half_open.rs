@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// The trials of one pool.
 #[derive(Debug, Default)]
-pub(crate) struct Trials {
+pub(crate) struct HalfOpen {
     next: Option<Instant>,
     pauses: u32,
 }
@@ -22,7 +22,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(8);
 /// No pause is shorter, whatever is drawn.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
-impl Trials {
+impl HalfOpen {
     /// Whether somebody may be tried now. `chance` is a number from 0 to 1 that no other node is likely to draw: of the
     /// longest pause, so much is waited (full jitter). Nodes that lost the same server do not try it together.
     pub(crate) fn admit(&mut self, chance: f64, now: Instant) -> bool {
@@ -41,8 +41,8 @@ mod tests {
     use super::*;
 
     fn moments(chance: f64) -> Vec<u64> {
-        let (mut trials, began) = (Trials::default(), Instant::now());
-        let tried = |step: &u64| trials.admit(chance, began + Duration::from_millis(*step));
+        let (mut half_open, began) = (HalfOpen::default(), Instant::now());
+        let tried = |step: &u64| half_open.admit(chance, began + Duration::from_millis(*step));
         (0..29_000).step_by(10).filter(tried).collect()
     }
 
