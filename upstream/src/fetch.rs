@@ -19,7 +19,7 @@ use crate::in_flight::{InFlight, Outcome};
 use crate::budget::Budget;
 use crate::exchange::{Ask, Interim, Reply, content_range, tells_of_others};
 use crate::hedge;
-use crate::line::Line;
+use crate::attempts::Attempts;
 use crate::pump::pump;
 use crate::rescue::Rescue;
 use crate::source::Source;
@@ -162,11 +162,11 @@ pub struct Asker {
 
 /// Makes one fill.
 pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: FillWriter, asker: Asker) {
-    let mut line = Line::of(&job);
+    let mut attempts = Attempts::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
-        let Some(source) = line.next(&**desk) else {
+        let Some(source) = attempts.next(&**desk) else {
             rounds += 1;
             let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds, waited)) else {
                 break;
@@ -174,19 +174,19 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
             let pause = pause.mul_f64(fastrand::f64());
             waited += pause;
             tokio::time::sleep(pause).await;
-            line.again(job.tries_max);
+            attempts.again(job.tries_max);
             continue;
         };
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *error, failed, source);
         }
-        let ask = if line.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
+        let ask = if attempts.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (source, attempt) =
-            attempt(desk, &job, &ask, &mut line, source, &mut fill_writer, asker.interim.as_ref()).await;
+            attempt(desk, &job, &ask, &mut attempts, source, &mut fill_writer, asker.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
-                let rescue = Rescue::of(&job, &reply, &line);
+                let rescue = Rescue::of(&job, &reply, &attempts);
                 return Box::pin(pump(desk, &job, fill_writer, reply, rescue)).await;
             }
             Attempt::Filled(body) => {
@@ -202,12 +202,12 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
                 return hand_over(fill_writer, reply, asker.own, remember);
             }
             Attempt::Failed(error, head) => {
-                line.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
+                attempts.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
                 last = Some((error, Some(source), head));
             }
         }
     }
-    let (error, source, head) = last.unwrap_or_else(|| no_one(&line));
+    let (error, source, head) = last.unwrap_or_else(|| no_one(&attempts));
     ended(&**desk, &fill_writer, Ending::Failed);
     fill_writer.fail(desk.failure(error, source.map(|source| &**source), head.as_ref()));
 }
@@ -215,9 +215,9 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
 pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
-    let mut line = Line::of(job);
+    let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
-    while let Some(source) = line.next(&**desk) {
+    while let Some(source) = attempts.next(&**desk) {
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *error, failed, source);
         }
@@ -232,12 +232,12 @@ pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim)
             Err(error) => last = Some((error, Some(source), None)),
         }
     }
-    let (error, source, head) = last.unwrap_or_else(|| no_one(&line));
+    let (error, source, head) = last.unwrap_or_else(|| no_one(&attempts));
     Err(desk.failure(error, source.map(|source| &**source), head.as_ref()))
 }
 
-fn no_one<'a>(line: &Line<'a>) -> Last<'a> {
-    let (error, source) = line.nobody();
+fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
+    let (error, source) = attempts.nobody();
     (error, source, None)
 }
 
@@ -270,12 +270,12 @@ async fn attempt<'a>(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
     ask: &Ask,
-    line: &mut Line<'a>,
+    attempts: &mut Attempts<'a>,
     source: &'a Arc<Source>,
     fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Source>, Attempt) {
-    let (source, opened) = hedge::open(desk, line, source, ask, interim).await;
+    let (source, opened) = hedge::open(desk, attempts, source, ask, interim).await;
     let attempt = match opened {
         Ok(reply) => take(desk, job, source, reply, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),

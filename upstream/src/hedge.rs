@@ -11,14 +11,14 @@ use tokio::time::timeout;
 use crate::in_flight::InFlight;
 use crate::exchange::{Ask, Interim, Reply};
 use crate::fetch::{Desk, Event, Ruling};
-use crate::line::Line;
+use crate::attempts::Attempts;
 use crate::source::Source;
 use crate::error::UpstreamError;
 
 /// Asks `source`, and the next in line as well if it is late. Tells who has answered, or was wrong.
 pub(crate) async fn open<'a>(
     desk: &Arc<impl Desk + 'static>,
-    line: &mut Line<'a>,
+    attempts: &mut Attempts<'a>,
     source: &'a Arc<Source>,
     ask: &Ask,
     interim: Option<&Interim>,
@@ -28,7 +28,7 @@ pub(crate) async fn open<'a>(
         Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
         None => source.hedge_after(),
     };
-    let Some(late_after) = late_after.filter(|_| line.has_second(source)) else {
+    let Some(late_after) = late_after.filter(|_| attempts.has_second(source)) else {
         return (source, Reply::open(InFlight::begin(desk), source, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
@@ -43,7 +43,7 @@ pub(crate) async fn open<'a>(
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (source, in_time);
     }
-    let Some(second) = line.second(source, &**desk) else { return (source, first.await) };
+    let Some(second) = attempts.second(source, &**desk) else { return (source, first.await) };
     desk.note(Event::Hedged);
     let (upstream, other) = (source.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::in_flight::InFlight;
 use crate::exchange::{Ask, Reply, content_range};
 use crate::fetch::{Desk, Job};
-use crate::line::Line;
+use crate::attempts::Attempts;
 use crate::pace::Meter;
 use crate::source::Source;
 use crate::error::UpstreamError;
@@ -39,7 +39,7 @@ struct Original {
 
 impl<'a> Rescue<'a> {
     /// For a fill that has asked along `line`, and was given `reply` by the last one.
-    pub(crate) fn of(job: &'a Job, reply: &Reply, line: &Line<'_>) -> Self {
+    pub(crate) fn of(job: &'a Job, reply: &Reply, attempts: &Attempts<'_>) -> Self {
         let headers = &reply.head.headers;
         Self {
             job,
@@ -50,8 +50,8 @@ impl<'a> Rescue<'a> {
                 length: reply.promised().filter(|_| job.ask.span.is_none()),
             },
             answered: Arc::clone(reply.source().name()),
-            passed: line.passed(),
-            tries_left: job.tries_max.saturating_sub(line.asked()),
+            passed: attempts.passed(),
+            tries_left: job.tries_max.saturating_sub(attempts.asked()),
         }
     }
 
@@ -96,14 +96,14 @@ impl<'a> Rescue<'a> {
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
-        let mut line = Line::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
+        let mut attempts = Attempts::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
         let mut found = None;
         while found.is_none()
-            && let Some(source) = line.next(&**desk)
+            && let Some(source) = attempts.next(&**desk)
         {
             found = self.try_one(InFlight::begin(desk), source, &ask, from).await.ok();
         }
-        self.tries_left = self.tries_left.saturating_sub(line.asked());
+        self.tries_left = self.tries_left.saturating_sub(attempts.asked());
         found
     }
 

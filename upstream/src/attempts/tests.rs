@@ -66,11 +66,11 @@ impl Desk for Nobody {
 
 /// The ports of those who are asked.
 fn asked(job: &Job, is_told: bool) -> Vec<u16> {
-    let mut line = Line::of(job);
+    let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
-    while let Some(source) = line.next(&Nobody) {
+    while let Some(source) = attempts.next(&Nobody) {
         asked.push(source.spec().address.port());
-        line.has_failed(is_told);
+        attempts.has_failed(is_told);
     }
     asked
 }

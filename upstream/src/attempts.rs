@@ -11,7 +11,7 @@ use crate::error::UpstreamError;
 
 /// The candidates of one request that have not been asked in this round.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct Attempts<'a> {
     all: &'a [Arc<Source>],
     next: usize,
     tries_left: usize,
@@ -25,12 +25,12 @@ pub struct Line<'a> {
     is_told: bool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Attempts<'a> {
     /// The candidates of `job`.
     pub fn of(job: &'a Job) -> Self {
         job.budget.deposit();
-        let line = Self::behind(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
-        Self { in_round: 0, ..line }
+        let attempts = Self::behind(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
+        Self { in_round: 0, ..attempts }
     }
 
     /// Those who may go on where another one has begun: that one was the first of the round.
@@ -93,7 +93,7 @@ impl<'a> Line<'a> {
         self.pay(desk).then_some(source)
     }
 
-    /// Whether there is one for [`Line::second`].
+    /// Whether there is one for [`Attempts::second`].
     pub(crate) fn has_second(&self, first: &Source) -> bool {
         let tell_the_same = |second: &Source| self.would_tell(first) && self.would_tell(second);
         let may_help = |second: &Arc<Source>| second.state().is_in() && !tell_the_same(second);
