@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, Job, Line, Reply, Source, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, Job, Line, UpstreamResponse, Source, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -43,7 +43,7 @@ async fn ask(
     client: &mut Client,
     rulings: &Arc<Rulings>,
     job: &Job,
-) -> Result<Result<Reply, Failure>, Gone> {
+) -> Result<Result<UpstreamResponse, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
     let mut in_flight = std::pin::pin!(fetch::pass(rulings, job, &tell));
     loop {
@@ -68,7 +68,7 @@ pub(crate) async fn reply(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,
-    mut reply: Reply,
+    mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
     let account = Account::of(request, fate).by_source(reply.source().name());
@@ -129,7 +129,7 @@ async fn exchange(
     client: &mut Client,
     rulings: &Arc<Rulings>,
     job: &Job,
-) -> Result<Reply, Ended> {
+) -> Result<UpstreamResponse, Ended> {
     let mut line = Line::of(job);
     let mut last: Option<(UpstreamError, &Arc<Source>)> = None;
     while let Some(source) = line.next(&**rulings) {
@@ -218,7 +218,7 @@ async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<by
 }
 
 /// Head, then the body at the viewer's pace: nothing is kept, so the source waits for the viewer.
-async fn give_on(client: &mut Client, reply: &mut Reply, headers: HeaderMap) -> Result<(), Gone> {
+async fn give_on(client: &mut Client, reply: &mut UpstreamResponse, headers: HeaderMap) -> Result<(), Gone> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // Read to its (empty) end, so that the connection goes back to its pool.

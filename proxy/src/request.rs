@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, FillReader};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{ASIDE, Ask, Asker, INTERIM_MAX, Job, Reply, fetch};
+use tidegate_upstream::{ASIDE, UpstreamRequest, Requester, INTERIM_MAX, Job, UpstreamResponse, fetch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -154,7 +154,7 @@ async fn decide(
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
                 let sent = fill_headers(sent, client.headers());
-                start(tier, request, fill_writer, sent, Asker::default());
+                start(tier, request, fill_writer, sent, Requester::default());
             }
             answer::object(tier, client, request, &object, Course::here(Fate::Stale)).await
         }
@@ -177,8 +177,8 @@ async fn decide(
             let (tell, interim) = mpsc::channel(INTERIM_MAX);
             let stale = fill_writer.stale().cloned();
             let sent = fill_headers(sent, client.headers());
-            let asker = Asker { interim: Some(tell), own: own.is_some().then_some(give) };
-            start(tier, request, fill_writer, sent, asker);
+            let requester = Requester { interim: Some(tell), own: own.is_some().then_some(give) };
+            start(tier, request, fill_writer, sent, requester);
             let waiting = Waiting { fill_reader, interim: Some(interim), own, stale, sent };
             return wait(tier, client, request, waiting).await;
         }
@@ -191,7 +191,7 @@ struct Waiting<'a> {
     /// Brings the informational answers (1xx) to the one who caused the fill.
     interim: Option<mpsc::Receiver<Head>>,
     /// Brings the answer if it is for this viewer alone.
-    own: Option<oneshot::Receiver<Reply>>,
+    own: Option<oneshot::Receiver<UpstreamResponse>>,
     stale: Option<Arc<Object>>,
     sent: &'a HeaderMap,
 }
@@ -307,7 +307,7 @@ fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a He
 #[derive(Debug, Default)]
 pub(crate) struct Errand {
     /// Who caused it.
-    pub(crate) asker: Asker,
+    pub(crate) requester: Requester,
     /// The version of a playlist that is asked for.
     pub(crate) directives: Directives,
     /// Time for the head of the answer, where it is not the upstream's usual one.
@@ -317,10 +317,10 @@ pub(crate) struct Errand {
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
-fn start(tier: &Arc<Tier>, request: &Request, fill_writer: FillWriter, sent: &HeaderMap, asker: Asker) {
+fn start(tier: &Arc<Tier>, request: &Request, fill_writer: FillWriter, sent: &HeaderMap, requester: Requester) {
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, sent) = (request.clone(), sent.clone());
-    let errand = Errand { asker, ..Errand::default() };
+    let errand = Errand { requester, ..Errand::default() };
     tasks.spawn(async move { fill(&tier, &request, fill_writer, &sent, errand).await });
 }
 
@@ -348,7 +348,7 @@ pub(crate) async fn fill(
     job.ask.patience = errand.patience;
     job.ask.overdue = errand.overdue;
     tier.metrics().origin_requests_needed.inc();
-    fetch::fill(&rulings, job, fill_writer, errand.asker).await;
+    fetch::fill(&rulings, job, fill_writer, errand.requester).await;
     rulings.conclude();
 }
 
@@ -364,7 +364,7 @@ pub(crate) fn job(
     hop::append_cdn_loop(&mut headers, tier.node());
     let settings = tier.settings();
     Job {
-        ask: Ask {
+        ask: UpstreamRequest {
             stream: tidegate_upstream::stream_of(request.key.as_str()).into(),
             method,
             path_and_query: request.target(directives),

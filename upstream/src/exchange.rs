@@ -19,7 +19,7 @@ use crate::error::UpstreamError;
 
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct UpstreamRequest {
     /// The stream that it belongs to: what a tier tells of those behind it concerns this one alone.
     pub stream: Arc<str>,
     /// The method.
@@ -52,7 +52,7 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>,
     Some((start.parse().ok()?..=end.parse().ok()?, total.parse().ok()))
 }
 
-impl Ask {
+impl UpstreamRequest {
     /// The same, for one who is asked in place of another or beside it.
     #[must_use]
     pub fn aside(&self) -> Self {
@@ -99,7 +99,7 @@ pub type Interim = mpsc::Sender<Head>;
 pub const INTERIM_MAX: usize = 8;
 
 /// An answer whose head has arrived and whose body is read as it comes.
-pub struct Reply {
+pub struct UpstreamResponse {
     /// Status and end-to-end header fields as sent.
     pub head: Head,
     session: Option<Session>,
@@ -115,7 +115,7 @@ pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 
 impl Exchange {
     /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
-    pub async fn send(source: &Arc<Source>, ask: &Ask) -> Result<Self, UpstreamError> {
+    pub async fn send(source: &Arc<Source>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let passed = source.pass(ask.patience.is_some()).await?;
         source.count_request();
         let sent = Self::begin(source, ask, Rest::Body).await;
@@ -124,13 +124,13 @@ impl Exchange {
     }
 
     /// Sends a probe, which needs no place among the source's requests and is not counted as one.
-    pub(crate) async fn probe(source: &Arc<Source>, ask: &Ask) -> Result<Self, UpstreamError> {
+    pub(crate) async fn probe(source: &Arc<Source>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let mut exchange = Self::begin(source, ask, Rest::Nothing).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
 
-    async fn begin(source: &Arc<Source>, ask: &Ask, rest: Rest) -> Result<Self, UpstreamError> {
+    async fn begin(source: &Arc<Source>, ask: &UpstreamRequest, rest: Rest) -> Result<Self, UpstreamError> {
         let deadlines = &source.spec().options.deadlines;
         let patience = ask.patience.unwrap_or(deadlines.first_byte);
         let (session, reused) = Session::begin(source, ask, rest, patience).await?;
@@ -176,14 +176,14 @@ impl Exchange {
     }
 
     /// Goes over to the body that follows `head`.
-    pub fn reply(self, head: Head, in_flight: InFlight) -> Reply {
+    pub fn reply(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.source, self.is_held()) {
             Blame::Own(error) => self.source.went_badly(error),
             Blame::ReportedFailures(error) => self.source.tells_of(error, &self.stream),
             Blame::NothingNew => self.source.tells_nothing(&self.stream, self.patience),
             Blame::None => self.source.answers(self.sent),
         }
-        Reply {
+        UpstreamResponse {
             head,
             session: Some(self.session),
             source: self.source,
@@ -251,13 +251,13 @@ pub(crate) fn tells_of_others(source: &Source, head: &Head) -> bool {
     source.spec().is_tier && head.headers.contains_key("proxy-status")
 }
 
-impl Reply {
+impl UpstreamResponse {
     /// Asks `source` and waits for the final head; informational ones before it go to `interim`, as far as there is
     /// room. A request without a body only.
     pub async fn open(
         mut in_flight: InFlight,
         source: &Arc<Source>,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
         let passed = Self::place(&mut in_flight, source, ask).await?;
@@ -265,7 +265,7 @@ impl Reply {
     }
 
     /// Waits for a place among the requests of `source`.
-    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &Ask) -> Result<Permit, UpstreamError> {
+    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &UpstreamRequest) -> Result<Permit, UpstreamError> {
         source.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
     }
 
@@ -274,7 +274,7 @@ impl Reply {
         passed: Permit,
         mut in_flight: InFlight,
         source: &Arc<Source>,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
         source.count_request();
@@ -302,7 +302,7 @@ impl Reply {
 
     async fn once(
         source: &Arc<Source>,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
         let sent = Exchange::begin(source, ask, Rest::Nothing).await;
@@ -397,7 +397,7 @@ impl std::fmt::Debug for Exchange {
     }
 }
 
-impl std::fmt::Debug for Reply {
+impl std::fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reply")
             .field("source", &self.source)

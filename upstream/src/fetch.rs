@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::in_flight::{InFlight, Outcome};
 use crate::budget::Budget;
-use crate::exchange::{Ask, Interim, Reply, content_range, tells_of_others};
+use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse, content_range, tells_of_others};
 use crate::hedge;
 use crate::attempts::Attempts;
 use crate::pump::pump;
@@ -138,7 +138,7 @@ pub trait Desk: Send + Sync {
 #[derive(Debug)]
 pub struct Job {
     /// The request, conditional where there is an old object.
-    pub ask: Ask,
+    pub ask: UpstreamRequest,
     /// Whom to ask, in order.
     pub candidates: Vec<Arc<Source>>,
     /// What pays for asking more than one of them.
@@ -153,15 +153,15 @@ pub struct Job {
 
 /// The one whose request caused a fill, for what is meant for nobody else.
 #[derive(Debug, Default)]
-pub struct Asker {
+pub struct Requester {
     /// Takes the informational answers (1xx).
     pub interim: Option<Interim>,
     /// Takes the answer when it cannot be shared; not there where the asker may not have it either.
-    pub own: Option<oneshot::Sender<Reply>>,
+    pub own: Option<oneshot::Sender<UpstreamResponse>>,
 }
 
 /// Makes one fill.
-pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: FillWriter, asker: Asker) {
+pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: FillWriter, requester: Requester) {
     let mut attempts = Attempts::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
@@ -182,7 +182,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
         }
         let ask = if attempts.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (source, attempt) =
-            attempt(desk, &job, &ask, &mut attempts, source, &mut fill_writer, asker.interim.as_ref()).await;
+            attempt(desk, &job, &ask, &mut attempts, source, &mut fill_writer, requester.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
@@ -199,7 +199,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
             }
             Attempt::Pass(reply, remember) => {
                 ended(&**desk, &fill_writer, Ending::Permit);
-                return hand_over(fill_writer, reply, asker.own, remember);
+                return hand_over(fill_writer, reply, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
                 attempts.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
@@ -214,14 +214,14 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<Reply, Failure> {
+pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
     while let Some(source) = attempts.next(&**desk) {
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**desk, &job.ask, *error, failed, source);
         }
-        match Reply::open(InFlight::begin(desk), source, &job.ask, Some(interim)).await {
+        match UpstreamResponse::open(InFlight::begin(desk), source, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
                 Ruling::Refuse(error) => {
                     reply.refuse(error);
@@ -245,7 +245,7 @@ fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
 type Last<'a> = (UpstreamError, Option<&'a Arc<Source>>, Option<Head>);
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
-pub fn fail_over(desk: &impl Desk, ask: &Ask, error: UpstreamError, failed: &Source, next: &Source) {
+pub fn fail_over(desk: &impl Desk, ask: &UpstreamRequest, error: UpstreamError, failed: &Source, next: &Source) {
     desk.note(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
     tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
@@ -254,13 +254,13 @@ pub fn fail_over(desk: &impl Desk, ask: &Ask, error: UpstreamError, failed: &Sou
 /// How asking one source ended.
 enum Attempt {
     /// The head is out, the body follows.
-    Streaming(Reply),
+    Streaming(UpstreamResponse),
     /// The head is out, and this is the whole body.
     Filled(Bytes),
     /// The old object is current.
     Renewed(Head, Lifetimes),
     /// The answer belongs to the asker alone.
-    Pass(Reply, Duration),
+    Pass(UpstreamResponse, Duration),
     /// Nothing was given out: the next candidate may be asked.
     Failed(UpstreamError, Option<Head>),
 }
@@ -269,7 +269,7 @@ enum Attempt {
 async fn attempt<'a>(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
-    ask: &Ask,
+    ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
     source: &'a Arc<Source>,
     fill_writer: &mut FillWriter,
@@ -288,7 +288,7 @@ async fn take(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
     source: &Arc<Source>,
-    mut reply: Reply,
+    mut reply: UpstreamResponse,
     fill_writer: &mut FillWriter,
 ) -> Attempt {
     if reply.head.status == StatusCode::NOT_MODIFIED
@@ -348,7 +348,7 @@ async fn collect(
     desk: &impl Desk,
     source: &Arc<Source>,
     fill_writer: &mut FillWriter,
-    mut reply: Reply,
+    mut reply: UpstreamResponse,
     max: u64,
 ) -> Attempt {
     let body = match reply.collect(max).await {
@@ -373,19 +373,19 @@ async fn collect(
 }
 
 /// Counts an answer as failed that has come and is of no use.
-fn refuse(mut reply: Reply, error: UpstreamError) -> Attempt {
+fn refuse(mut reply: UpstreamResponse, error: UpstreamError) -> Attempt {
     reply.refuse(error);
     Attempt::Failed(error, None)
 }
 
 /// A short error body is read, so that its connection can be used again; a long one is not worth it.
-async fn drain(reply: &mut Reply) {
+async fn drain(reply: &mut UpstreamResponse) {
     if reply.promised().is_some_and(|length| length <= 16 * 1024) {
         let _discarded = reply.collect(16 * 1024).await;
     }
 }
 
-fn hand_over(fill_writer: FillWriter, reply: Reply, own: Option<oneshot::Sender<Reply>>, remember: Duration) {
+fn hand_over(fill_writer: FillWriter, reply: UpstreamResponse, own: Option<oneshot::Sender<UpstreamResponse>>, remember: Duration) {
     if let Some(own) = own {
         // When the asker has left, the answer is dropped with the channel.
         let _left = own.send(reply);

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use crate::address::Address;
 use crate::dns::Dns;
-use crate::exchange::Ask;
+use crate::exchange::UpstreamRequest;
 use crate::limiter::Limits;
 use crate::health::Rules;
 use crate::source::{Deadlines, Options, Spec};
@@ -49,8 +49,8 @@ pub(crate) fn spec(port: u16) -> Spec {
     }
 }
 
-pub(crate) fn ask(stream: &str) -> Ask {
-    Ask {
+pub(crate) fn ask(stream: &str) -> UpstreamRequest {
+    UpstreamRequest {
         stream: stream.into(),
         method: Method::GET,
         path_and_query: String::from("/"),

@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use crate::in_flight::InFlight;
-use crate::exchange::{Ask, Interim, Reply};
+use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse};
 use crate::fetch::{Desk, Event, Ruling};
 use crate::attempts::Attempts;
 use crate::source::Source;
@@ -20,26 +20,26 @@ pub(crate) async fn open<'a>(
     desk: &Arc<impl Desk + 'static>,
     attempts: &mut Attempts<'a>,
     source: &'a Arc<Source>,
-    ask: &Ask,
+    ask: &UpstreamRequest,
     interim: Option<&Interim>,
-) -> (&'a Arc<Source>, Result<Reply, UpstreamError>) {
+) -> (&'a Arc<Source>, Result<UpstreamResponse, UpstreamError>) {
     let late_after = match ask.patience {
         // It is held by its nature; only whoever asks knows when it is late.
         Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
         None => source.hedge_after(),
     };
     let Some(late_after) = late_after.filter(|_| attempts.has_second(source)) else {
-        return (source, Reply::open(InFlight::begin(desk), source, ask, interim).await);
+        return (source, UpstreamResponse::open(InFlight::begin(desk), source, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
     let mut in_flight = InFlight::begin(desk);
     // Waiting for its turn here is not the source's fault.
-    let passed = match Reply::place(&mut in_flight, source, ask).await {
+    let passed = match UpstreamResponse::place(&mut in_flight, source, ask).await {
         Ok(passed) => passed,
         Err(full) => return (source, Err(full)),
     };
     // Boxed, so that whoever is never late does not hold the room of two.
-    let mut first = Box::pin(Reply::open_past(passed, in_flight, source, ask, interim));
+    let mut first = Box::pin(UpstreamResponse::open_past(passed, in_flight, source, ask, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (source, in_time);
     }
@@ -48,7 +48,7 @@ pub(crate) async fn open<'a>(
     let (upstream, other) = (source.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
     let aside = ask.aside();
-    let mut other = Box::pin(Reply::open(InFlight::begin(desk), second, &aside, interim));
+    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(desk), second, &aside, interim));
     tokio::select! {
         biased;
         answer = &mut first => {
@@ -73,7 +73,7 @@ pub(crate) async fn open<'a>(
 }
 
 /// An answer that says that nothing has changed is none to a request that is held until something does.
-fn is_good(desk: &dyn Desk, answer: &Result<Reply, UpstreamError>, is_held: bool) -> bool {
+fn is_good(desk: &dyn Desk, answer: &Result<UpstreamResponse, UpstreamError>, is_held: bool) -> bool {
     let Ok(reply) = answer else { return false };
     if reply.head.status == StatusCode::NOT_MODIFIED {
         return !is_held;

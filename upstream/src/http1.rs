@@ -31,7 +31,7 @@ use tidegate_cache::Head;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use crate::exchange::Ask;
+use crate::exchange::UpstreamRequest;
 use crate::source::{Deadlines, Spec};
 use crate::error::UpstreamError;
 use answer::Answer;
@@ -75,7 +75,7 @@ impl Connection {
         mut wire: Wire,
         key: Key,
         spec: &Spec,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         patience: Duration,
     ) -> Result<Self, UpstreamError> {
         let head = question::head(spec, ask)?;

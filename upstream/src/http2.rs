@@ -13,7 +13,7 @@ use pingora_http::RequestHeader;
 use tidegate_cache::Head;
 use tokio::time::timeout;
 
-use crate::exchange::{ASIDE, Ask};
+use crate::exchange::{ASIDE, UpstreamRequest};
 use crate::http1::Wire;
 use crate::http1::idle::IDLE;
 use crate::session::Rest;
@@ -61,7 +61,7 @@ impl Stream {
     pub(crate) fn ask(
         &mut self,
         source: &Source,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         rest: Rest,
         patience: Duration,
     ) -> Result<(), UpstreamError> {
@@ -111,7 +111,7 @@ impl fmt::Debug for Stream {
     }
 }
 
-fn request_head(source: &Source, ask: &Ask) -> Result<RequestHeader, UpstreamError> {
+fn request_head(source: &Source, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
     let spec = source.spec();
     let (base, target) = ask.target_at(spec);
     let path = format!("{base}{target}");

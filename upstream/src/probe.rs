@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{Ask, Exchange, STALE_CONNECTIONS_MAX};
+use crate::exchange::{UpstreamRequest, Exchange, STALE_CONNECTIONS_MAX};
 use crate::source::Source;
 use crate::error::UpstreamError;
 
@@ -102,7 +102,7 @@ async fn ask(
     target: &str,
     expected: &RangeInclusive<u16>,
 ) -> Result<Option<Duration>, UpstreamError> {
-    let ask = Ask {
+    let ask = UpstreamRequest {
         // It is about the server itself.
         stream: Arc::default(),
         method: method.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
-use crate::exchange::{Ask, Reply};
+use crate::exchange::{UpstreamRequest, UpstreamResponse};
 use crate::fetch::{Desk, Ending, Event, Job, ended};
 use crate::pace::Meter;
 use crate::rescue::Rescue;
@@ -18,7 +18,7 @@ pub(crate) async fn pump(
     desk: &Arc<impl Desk + 'static>,
     job: &Job,
     mut fill_writer: FillWriter,
-    mut reply: Reply,
+    mut reply: UpstreamResponse,
     mut rescue: Rescue<'_>,
 ) {
     let mut meter = rescue.meter(&reply);
@@ -95,10 +95,10 @@ pub(crate) async fn pump(
 /// Lets another source go on in the place of the one that gives `reply`; tells whether there is one that does.
 async fn go_on(
     desk: &Arc<impl Desk + 'static>,
-    ask: &Ask,
+    ask: &UpstreamRequest,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
-    reply: &mut Reply,
+    reply: &mut UpstreamResponse,
     error: UpstreamError,
 ) -> bool {
     let from = written(fill_writer);

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use crate::in_flight::InFlight;
-use crate::exchange::{Ask, Reply, content_range};
+use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
 use crate::fetch::{Desk, Job};
 use crate::attempts::Attempts;
 use crate::pace::Meter;
@@ -39,7 +39,7 @@ struct Original {
 
 impl<'a> Rescue<'a> {
     /// For a fill that has asked along `line`, and was given `reply` by the last one.
-    pub(crate) fn of(job: &'a Job, reply: &Reply, attempts: &Attempts<'_>) -> Self {
+    pub(crate) fn of(job: &'a Job, reply: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
         let headers = &reply.head.headers;
         Self {
             job,
@@ -66,7 +66,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
-    pub(crate) fn meter(&self, reply: &Reply) -> Option<Meter> {
+    pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
         let pace = reply.source().spec().options.deadlines.pace?;
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
@@ -79,7 +79,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Finds a source that goes on from byte `from`.
-    pub(crate) async fn go_on(&mut self, desk: &Arc<impl Desk + 'static>, from: u64) -> Option<Reply> {
+    pub(crate) async fn go_on(&mut self, desk: &Arc<impl Desk + 'static>, from: u64) -> Option<UpstreamResponse> {
         let condition = self.original.condition()?;
         let mut ask = self.job.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
@@ -111,10 +111,10 @@ impl<'a> Rescue<'a> {
         &self,
         in_flight: InFlight,
         source: &Arc<Source>,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         from: u64,
-    ) -> Result<Reply, UpstreamError> {
-        let mut reply = Reply::open(in_flight, source, ask, None).await?;
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let mut reply = UpstreamResponse::open(in_flight, source, ask, None).await?;
         let error = match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);
@@ -151,7 +151,7 @@ impl Original {
     }
 
     /// Whether a whole answer is this object.
-    fn is(&self, reply: &Reply) -> bool {
+    fn is(&self, reply: &UpstreamResponse) -> bool {
         self.length == reply.promised() && self.names_agree(&reply.head.headers)
     }
 
@@ -164,7 +164,7 @@ impl Original {
 }
 
 /// Reads the first `bytes` of a whole answer and throws them away: they have been given out.
-async fn skip(reply: &mut Reply, bytes: u64) -> Result<(), UpstreamError> {
+async fn skip(reply: &mut UpstreamResponse, bytes: u64) -> Result<(), UpstreamError> {
     let mut left = bytes;
     while left > 0 {
         let Some(mut piece) = reply.next().await? else { return Err(UpstreamError::Closed) };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_cache::Head;
 
-use crate::exchange::Ask;
+use crate::exchange::UpstreamRequest;
 use crate::http1::{Connection, Wire};
 use crate::http2::{Dialled, Stream};
 use crate::source::Source;
@@ -31,7 +31,7 @@ impl Session {
     /// as `patience`.
     pub(crate) async fn begin(
         source: &Arc<Source>,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         rest: Rest,
         patience: Duration,
     ) -> Result<(Self, bool), UpstreamError> {

@@ -3,12 +3,12 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::exchange::{ASIDE, Ask};
+use crate::exchange::{ASIDE, UpstreamRequest};
 use crate::source::Spec;
 use crate::error::UpstreamError;
 
 /// Writes the head of `ask` for the one whom `spec` describes.
-pub(super) fn head(spec: &Spec, ask: &Ask) -> Result<Bytes, UpstreamError> {
+pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, UpstreamError> {
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
@@ -53,7 +53,7 @@ struct Own<'a> {
 static TRUE: HeaderValue = HeaderValue::from_static("?1");
 
 impl<'a> Own<'a> {
-    fn of(spec: &'a Spec, ask: &Ask) -> Self {
+    fn of(spec: &'a Spec, ask: &UpstreamRequest) -> Self {
         Self { spec, tells_aside: ask.is_aside && spec.is_tier }
     }
 

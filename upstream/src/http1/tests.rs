@@ -27,13 +27,13 @@ where
     (key, served)
 }
 
-async fn connect(key: &Key, spec: &Spec, ask: &Ask) -> Connection {
+async fn connect(key: &Key, spec: &Spec, ask: &UpstreamRequest) -> Connection {
     let wire = Wire::plain(key.address, SECOND).await.unwrap();
     Connection::ask(wire, key.clone(), spec, ask, SECOND).await.unwrap()
 }
 
 /// Writes `answer` in pieces of that many bytes, and holds or closes the connection.
-async fn answered(ask: &Ask, answer: &'static [u8], piece: usize, closes: bool) -> Connection {
+async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, closes: bool) -> Connection {
     let (key, _served) = serve(async move |mut socket, _| {
         for piece in answer.chunks(piece) {
             socket.write_all(piece).await.unwrap();
@@ -59,7 +59,7 @@ async fn body(connection: &mut Connection) -> Result<Vec<u8>, UpstreamError> {
 
 #[tokio::test]
 async fn a_body_ends_where_its_framing_says_however_it_arrives() {
-    let head = Ask { method: Method::HEAD, ..ask("a") };
+    let head = UpstreamRequest { method: Method::HEAD, ..ask("a") };
     let get = ask("a");
     for (ask, answer, expected, is_kept) in [
         (&get, &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde"[..], Ok("abcde"), true),
