@@ -62,7 +62,7 @@ pub use geo::Coordinates;
 pub use geography::World;
 pub use health::{Rules, State};
 pub use attempts::Attempts;
-pub use pace::Pace;
+pub use pace::MinRate;
 pub use pool::{Candidates, Order, Pool, stream_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;

@@ -16,7 +16,7 @@ use crate::limiter::{Limiter, Limits, Permit};
 use crate::health::{Change, Health, Rules, State, Tally};
 use crate::http1::idle::Key;
 use crate::latency::Latency;
-use crate::pace::Pace;
+use crate::pace::MinRate;
 use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
@@ -34,7 +34,7 @@ pub struct Deadlines {
     /// Between two pieces of the body.
     pub stall: Duration,
     /// How slowly a body may come, if there is a limit.
-    pub pace: Option<Pace>,
+    pub pace: Option<MinRate>,
 }
 
 /// How a source is spoken to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Deadlines, Dns, Limits, Options, Pace, Probe, Question, Rules, Trust};
+use tidegate_upstream::{Budget, Deadlines, Dns, Limits, Options, MinRate, Probe, Question, Rules, Trust};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
@@ -232,12 +232,12 @@ impl Upstream {
         Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
     }
 
-    fn pace(&self) -> Option<Pace> {
+    fn pace(&self) -> Option<MinRate> {
         let window = self.rate_window.get();
         let bytes =
             self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
                 / 1000;
-        (bytes > 0).then_some(Pace { bytes, window })
+        (bytes > 0).then_some(MinRate { bytes, window })
     }
 
     /// The budget of a pool.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// How slowly a body of known length may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct MinRate {
     /// So many bytes in each `window`.
     pub bytes: u64,
     /// The time over which they are counted.
@@ -20,13 +20,13 @@ pub struct Pace {
 /// Counts the bytes of one body.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    pace: Pace,
+    pace: MinRate,
     began: Instant,
     bytes: u64,
 }
 
 impl Meter {
-    pub(crate) fn new(pace: Pace, now: Instant) -> Self {
+    pub(crate) fn new(pace: MinRate, now: Instant) -> Self {
         Self { pace, began: now, bytes: 0 }
     }
 
@@ -59,7 +59,7 @@ mod tests {
     fn each_window_must_bring_its_bytes() {
         let window = Duration::from_secs(1);
         let began = Instant::now();
-        let mut meter = Meter::new(Pace { bytes: 100, window }, began);
+        let mut meter = Meter::new(MinRate { bytes: 100, window }, began);
         meter.add(60);
         assert!(!meter.is_slow(began + window / 2));
         meter.add(40);
