@@ -131,8 +131,8 @@ impl Exchange {
     }
 
     async fn begin(source: &Arc<Source>, ask: &UpstreamRequest, rest: Rest) -> Result<Self, UpstreamError> {
-        let deadlines = &source.spec().options.deadlines;
-        let patience = ask.patience.unwrap_or(deadlines.first_byte);
+        let timeouts = &source.spec().options.timeouts;
+        let patience = ask.patience.unwrap_or(timeouts.first_byte);
         let (session, reused) = Session::begin(source, ask, rest, patience).await?;
         Ok(Self {
             stream: Arc::clone(&ask.stream),

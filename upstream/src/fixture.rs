@@ -10,7 +10,7 @@ use crate::dns::Dns;
 use crate::exchange::UpstreamRequest;
 use crate::limiter::Limits;
 use crate::health::Rules;
-use crate::source::{Deadlines, Options, Spec};
+use crate::source::{Timeouts, Options, Spec};
 use crate::trust::{Config, Trust};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
         trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
-        deadlines: Deadlines { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },

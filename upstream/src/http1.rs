@@ -32,7 +32,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::exchange::UpstreamRequest;
-use crate::source::{Deadlines, Spec};
+use crate::source::{Timeouts, Spec};
 use crate::error::UpstreamError;
 use answer::Answer;
 use chunks::{Decoder, Part};
@@ -79,7 +79,7 @@ impl Connection {
         patience: Duration,
     ) -> Result<Self, UpstreamError> {
         let head = question::head(spec, ask)?;
-        let Deadlines { stall, .. } = spec.options.deadlines;
+        let Timeouts { stall, .. } = spec.options.timeouts;
         let sent = async {
             wire.write_all(&head).await?;
             wire.flush().await

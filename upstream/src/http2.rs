@@ -67,7 +67,7 @@ impl Stream {
     ) -> Result<(), UpstreamError> {
         self.patience = patience;
         self.session.read_timeout = Some(patience);
-        self.session.write_timeout = Some(source.spec().options.deadlines.stall);
+        self.session.write_timeout = Some(source.spec().options.timeouts.stall);
         let head = request_head(source, ask)?;
         // A request without a body says so in its head. An empty frame behind it looks like a body.
         let is_whole = matches!(rest, Rest::Nothing);

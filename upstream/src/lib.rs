@@ -66,6 +66,6 @@ pub use pace::MinRate;
 pub use pool::{Candidates, Order, Pool, stream_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;
-pub use source::{Deadlines, Options, Report, Source, Spec};
+pub use source::{Timeouts, Options, Report, Source, Spec};
 pub use error::UpstreamError;
 pub use trust::Trust;

@@ -67,7 +67,7 @@ impl<'a> Rescue<'a> {
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
     pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
-        let pace = reply.source().spec().options.deadlines.pace?;
+        let pace = reply.source().spec().options.timeouts.pace?;
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
         let has_another = self

@@ -61,7 +61,7 @@ impl Session {
             let connected = Box::pin(source.trust().connector().transport().new_stream(&peer)).await;
             connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
         } else {
-            Wire::plain(address, spec.options.deadlines.connect).await.map_err(left)?
+            Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
         };
         Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), false))
     }

@@ -26,7 +26,7 @@ use crate::trust::Trust;
 
 /// How long a source may take over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadlines {
+pub struct Timeouts {
     /// To accept a connection, TLS included.
     pub connect: Duration,
     /// From the request to the head of the answer.
@@ -45,7 +45,7 @@ pub struct Options {
     /// By whose word it is believed to be who it says; it keeps the connections.
     pub trust: Arc<Trust>,
     /// Deadlines.
-    pub deadlines: Deadlines,
+    pub timeouts: Timeouts,
     /// HTTP/2 (with prior knowledge where there is no TLS) in place of HTTP/1.1.
     pub http2: bool,
     /// Streams on one HTTP/2 connection.
@@ -445,7 +445,7 @@ impl Source {
 
     /// Where it is.
     pub(crate) async fn address(&self) -> Result<SocketAddr, UpstreamError> {
-        self.resolver.address(self.spec.options.deadlines.connect).await
+        self.resolver.address(self.spec.options.timeouts.connect).await
     }
 
     /// What its connections are known by.
@@ -458,8 +458,8 @@ impl Source {
         let options = &self.spec.options;
         let name = self.tls_name.as_deref().unwrap_or_default().to_owned();
         let mut peer = HttpPeer::new(address, self.spec.address.is_tls(), name);
-        peer.options.connection_timeout = Some(options.deadlines.connect);
-        peer.options.total_connection_timeout = Some(options.deadlines.connect);
+        peer.options.connection_timeout = Some(options.timeouts.connect);
+        peer.options.total_connection_timeout = Some(options.timeouts.connect);
         peer.options.max_h2_streams = options.streams_max;
         if options.http2 {
             peer.options.set_http_version(2, 2);

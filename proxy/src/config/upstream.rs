@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Deadlines, Dns, Limits, Options, MinRate, Probe, Question, Rules, Trust};
+use tidegate_upstream::{Budget, Timeouts, Dns, Limits, Options, MinRate, Probe, Question, Rules, Trust};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
@@ -196,7 +196,7 @@ impl Upstream {
         Options {
             dns: Dns::at(&self.dns),
             trust: Arc::clone(trust),
-            deadlines: Deadlines {
+            timeouts: Timeouts {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
                 stall: self.stall_timeout.get(),

@@ -228,11 +228,11 @@ impl Config {
     /// The origins as a pool.
     pub fn pool(&self, upstream: &Upstream, trust: &Arc<Trust>) -> Arc<Pool> {
         let mut options = upstream.options(false, trust);
-        let deadlines = &mut options.deadlines;
+        let timeouts = &mut options.timeouts;
         for (deadline, own) in [
-            (&mut deadlines.connect, self.timeouts.connect),
-            (&mut deadlines.first_byte, self.timeouts.first_byte),
-            (&mut deadlines.stall, self.timeouts.stall),
+            (&mut timeouts.connect, self.timeouts.connect),
+            (&mut timeouts.first_byte, self.timeouts.first_byte),
+            (&mut timeouts.stall, self.timeouts.stall),
         ] {
             *deadline = own.map_or(*deadline, Period::get);
         }
