@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, Job, Line, UpstreamResponse, Source, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Line, UpstreamResponse, Source, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -42,7 +42,7 @@ async fn ask(
     tier: &Tier,
     client: &mut Client,
     rulings: &Arc<Rulings>,
-    job: &Job,
+    job: &FillRequest,
 ) -> Result<Result<UpstreamResponse, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
     let mut in_flight = std::pin::pin!(fetch::pass(rulings, job, &tell));
@@ -128,7 +128,7 @@ async fn exchange(
     tier: &Tier,
     client: &mut Client,
     rulings: &Arc<Rulings>,
-    job: &Job,
+    job: &FillRequest,
 ) -> Result<UpstreamResponse, Ended> {
     let mut line = Line::of(job);
     let mut last: Option<(UpstreamError, &Arc<Source>)> = None;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, FillReader};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{ASIDE, UpstreamRequest, Requester, INTERIM_MAX, Job, UpstreamResponse, fetch};
+use tidegate_upstream::{ASIDE, UpstreamRequest, Requester, INTERIM_MAX, FillRequest, UpstreamResponse, fetch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -305,7 +305,7 @@ fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a He
 
 /// What sets a fill apart that no request is waiting for, or only one.
 #[derive(Debug, Default)]
-pub(crate) struct Errand {
+pub(crate) struct FillOptions {
     /// Who caused it.
     pub(crate) requester: Requester,
     /// The version of a playlist that is asked for.
@@ -320,8 +320,8 @@ pub(crate) struct Errand {
 fn start(tier: &Arc<Tier>, request: &Request, fill_writer: FillWriter, sent: &HeaderMap, requester: Requester) {
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, sent) = (request.clone(), sent.clone());
-    let errand = Errand { requester, ..Errand::default() };
-    tasks.spawn(async move { fill(&tier, &request, fill_writer, &sent, errand).await });
+    let fill_options = FillOptions { requester, ..FillOptions::default() };
+    tasks.spawn(async move { fill(&tier, &request, fill_writer, &sent, fill_options).await });
 }
 
 /// Makes a fill, and does what follows from a new version of a live playlist.
@@ -330,10 +330,10 @@ pub(crate) async fn fill(
     request: &Request,
     fill_writer: FillWriter,
     sent: &HeaderMap,
-    errand: Errand,
+    fill_options: FillOptions,
 ) {
     let rulings = Rulings::new(tier, request, sent.clone())
-        .held(errand.directives.blocks())
+        .held(fill_options.directives.blocks())
         .over(fill_writer.stale().cloned());
     let rulings = Arc::new(rulings);
     let mut headers = sent.clone();
@@ -343,12 +343,12 @@ pub(crate) async fn fill(
     if let Some(slice) = request.slice {
         slice.ask(&mut headers, request.site.has_shields);
     }
-    let mut job = job(tier, request, &errand.directives, Method::GET, headers);
+    let mut job = job(tier, request, &fill_options.directives, Method::GET, headers);
     job.ask.span = request.slice.map(Slice::bytes);
-    job.ask.patience = errand.patience;
-    job.ask.overdue = errand.overdue;
+    job.ask.patience = fill_options.patience;
+    job.ask.overdue = fill_options.overdue;
     tier.metrics().origin_requests_needed.inc();
-    fetch::fill(&rulings, job, fill_writer, errand.requester).await;
+    fetch::fill(&rulings, job, fill_writer, fill_options.requester).await;
     rulings.conclude();
 }
 
@@ -359,11 +359,11 @@ pub(crate) fn job(
     directives: &Directives,
     method: Method,
     mut headers: HeaderMap,
-) -> Job {
+) -> FillRequest {
     hop::append_via(&mut headers, request.version, tier.node());
     hop::append_cdn_loop(&mut headers, tier.node());
     let settings = tier.settings();
-    Job {
+    FillRequest {
         ask: UpstreamRequest {
             stream: tidegate_upstream::stream_of(request.key.as_str()).into(),
             method,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::fetch::{Desk, Event, Job};
+use crate::fetch::{Desk, Event, FillRequest};
 use crate::source::Source;
 use crate::error::UpstreamError;
 
@@ -27,7 +27,7 @@ pub struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     /// The candidates of `job`.
-    pub fn of(job: &'a Job) -> Self {
+    pub fn of(job: &'a FillRequest) -> Self {
         job.budget.deposit();
         let attempts = Self::behind(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
         Self { in_round: 0, ..attempts }

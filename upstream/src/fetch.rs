@@ -136,7 +136,7 @@ pub trait Desk: Send + Sync {
 
 /// What a fill is to fetch.
 #[derive(Debug)]
-pub struct Job {
+pub struct FillRequest {
     /// The request, conditional where there is an old object.
     pub ask: UpstreamRequest,
     /// Whom to ask, in order.
@@ -161,7 +161,7 @@ pub struct Requester {
 }
 
 /// Makes one fill.
-pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: FillWriter, requester: Requester) {
+pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_writer: FillWriter, requester: Requester) {
     let mut attempts = Attempts::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
@@ -214,7 +214,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: Job, mut fill_writer: Fi
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &Job, interim: &Interim) -> Result<UpstreamResponse, Failure> {
+pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &FillRequest, interim: &Interim) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
     while let Some(source) = attempts.next(&**desk) {
@@ -268,7 +268,7 @@ enum Attempt {
 /// Asks `source`, or whoever in line answers in its place; tells whose answer it was.
 async fn attempt<'a>(
     desk: &Arc<impl Desk + 'static>,
-    job: &Job,
+    job: &FillRequest,
     ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
     source: &'a Arc<Source>,
@@ -286,7 +286,7 @@ async fn attempt<'a>(
 /// Makes of an answer what the desk rules.
 async fn take(
     desk: &Arc<impl Desk + 'static>,
-    job: &Job,
+    job: &FillRequest,
     source: &Arc<Source>,
     mut reply: UpstreamResponse,
     fill_writer: &mut FillWriter,

@@ -56,7 +56,7 @@ pub use bounded::Bound;
 pub use budget::Budget;
 pub use dns::{Discover, Dns, Found, Member, Watch};
 pub use exchange::{ASIDE, UpstreamRequest, INTERIM_MAX, Interim, UpstreamResponse};
-pub use fetch::{Requester, Desk, Ending, Event, Inspection, Job, Kept, Ruling};
+pub use fetch::{Requester, Desk, Ending, Event, Inspection, FillRequest, Kept, Ruling};
 pub use limiter::Limits;
 pub use geo::Coordinates;
 pub use geography::World;

@@ -8,7 +8,7 @@ use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
 use crate::exchange::{UpstreamRequest, UpstreamResponse};
-use crate::fetch::{Desk, Ending, Event, Job, ended};
+use crate::fetch::{Desk, Ending, Event, FillRequest, ended};
 use crate::pace::Meter;
 use crate::rescue::Rescue;
 use crate::error::UpstreamError;
@@ -16,7 +16,7 @@ use crate::error::UpstreamError;
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
     desk: &Arc<impl Desk + 'static>,
-    job: &Job,
+    job: &FillRequest,
     mut fill_writer: FillWriter,
     mut reply: UpstreamResponse,
     mut rescue: Rescue<'_>,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::in_flight::InFlight;
 use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
-use crate::fetch::{Desk, Job};
+use crate::fetch::{Desk, FillRequest};
 use crate::attempts::Attempts;
 use crate::pace::Meter;
 use crate::source::Source;
@@ -20,7 +20,7 @@ use crate::error::UpstreamError;
 /// What the rest of a body must agree with, and who may still be asked for it.
 #[derive(Debug)]
 pub(crate) struct Rescue<'a> {
-    job: &'a Job,
+    job: &'a FillRequest,
     original: Original,
     /// The name of the one that answered.
     answered: Arc<str>,
@@ -39,7 +39,7 @@ struct Original {
 
 impl<'a> Rescue<'a> {
     /// For a fill that has asked along `line`, and was given `reply` by the last one.
-    pub(crate) fn of(job: &'a Job, reply: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
+    pub(crate) fn of(job: &'a FillRequest, reply: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
         let headers = &reply.head.headers;
         Self {
             job,

@@ -8,7 +8,7 @@ use tidegate_hls::{Directives, Media};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Stream;
-use crate::request::{self, Errand, Request};
+use crate::request::{self, FillOptions, Request};
 use crate::tier::{Role, Tier};
 
 /// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
@@ -64,8 +64,8 @@ impl Follower {
         }
         if let Some(fill_writer) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
-            let errand = if is_held { self.held_until_next(media) } else { Errand::default() };
-            Box::pin(request::fill(&self.tier, &self.request, fill_writer, &self.sent, errand)).await;
+            let fill_options = if is_held { self.held_until_next(media) } else { FillOptions::default() };
+            Box::pin(request::fill(&self.tier, &self.request, fill_writer, &self.sent, fill_options)).await;
         } else {
             // Somebody else's fill is under way, and what it brings counts as well.
             let mut newest = self.stream.newest();
@@ -86,16 +86,16 @@ impl Follower {
 
     /// Asks for what comes after `media`, in the numbers of whoever is asked: the next part, where there are parts, else
     /// the next segment.
-    fn held_until_next(&self, media: &Media) -> Errand {
+    fn held_until_next(&self, media: &Media) -> FillOptions {
         let position = media.position();
         let part = media.part_target.map(|_| position.parts);
         let msn = position.sequence.saturating_add_signed(self.stream.shift().saturating_neg());
-        Errand {
+        FillOptions {
             directives: Directives { msn: Some(msn), part, skip: None },
             // Whoever holds it gives up after three target durations, and says so.
             patience: Some(media.hold_max() + ANSWER_WITHIN),
             overdue: Some(self.overdue(media)),
-            ..Errand::default()
+            ..FillOptions::default()
         }
     }
 

@@ -11,7 +11,7 @@ use tidegate_hls::{Announced, ByteRange, Media, What};
 use super::Stream;
 use super::follow::watching;
 use crate::metrics::Live;
-use crate::request::{self, Errand, Request};
+use crate::request::{self, FillOptions, Request};
 use crate::slice::Slice;
 use crate::tier::Tier;
 use crate::vary;
@@ -145,7 +145,7 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
         let (tier, stream, sent) = (Arc::clone(tier), Arc::clone(stream), sent.clone());
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
-            let fill = request::fill(&tier, &request, fill_writer, &sent, Errand::default());
+            let fill = request::fill(&tier, &request, fill_writer, &sent, FillOptions::default());
             tokio::join!(fill, witness(&fill_reader, &stream, unasked));
             drop((fill_reader, share));
         });

@@ -20,8 +20,8 @@ fn sources(count: u16) -> Vec<Arc<Source>> {
         .collect()
 }
 
-fn job(candidates: &[Arc<Source>], stream: &str) -> Job {
-    Job {
+fn job(candidates: &[Arc<Source>], stream: &str) -> FillRequest {
+    FillRequest {
         ask: ask(stream),
         candidates: candidates.to_vec(),
         budget: Arc::new(Budget::new(1.0, 100.0)),
@@ -65,7 +65,7 @@ impl Desk for Nobody {
 }
 
 /// The ports of those who are asked.
-fn asked(job: &Job, is_told: bool) -> Vec<u16> {
+fn asked(job: &FillRequest, is_told: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
     while let Some(source) = attempts.next(&Nobody) {
