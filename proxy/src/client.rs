@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::account::{Asked, Known, Served};
 use crate::answer;
-use crate::farewell;
+use crate::lingering_close;
 use crate::field;
 use crate::http1::Http1;
 use crate::target;
@@ -317,7 +317,7 @@ impl Client {
     pub(crate) async fn abort(self) {
         match self.speaks {
             // A head that waits for its body tells what has broken.
-            Speaks::Http1(mut http1) => _ = timeout(farewell::PATIENCE, http1.flush()).await,
+            Speaks::Http1(mut http1) => _ = timeout(lingering_close::PATIENCE, http1.flush()).await,
             Speaks::Session(mut session) if session.is_http2() => session.shutdown().await,
             Speaks::Session(_) => {}
         }
@@ -363,7 +363,7 @@ async fn finish(
         // Nobody wants the rest of the request.
         timeout(patience, h1.finish_body()).await.ok()?.ok()?;
         let ServerSession::H1(h1) = session else { return None };
-        farewell::part(h1.into_inner()).await;
+        lingering_close::part(h1.into_inner()).await;
         return None;
     }
     let again = timeout(patience, session.finish()).await.ok()?.ok().flatten();

@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::desk;
-use crate::farewell;
+use crate::lingering_close;
 use crate::field;
 use crate::head::FIELDS_MAX;
 use crate::lines::{self, date};
@@ -193,7 +193,7 @@ impl Http1 {
             let _gone = self.wire.shutdown().await;
         } else {
             // There may be more that is unread.
-            farewell::part(self.wire).await;
+            lingering_close::part(self.wire).await;
         }
         None
     }

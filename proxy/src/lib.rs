@@ -4,7 +4,7 @@
 //! is here. Read in this order:
 //!
 //! 1. `node.rs`: a node binds its listeners, serves, drains
-//! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`farewell.rs`)
+//! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`lingering_close.rs`)
 //!    `lane.rs`: plain hits over HTTP/1.1, answered where they are read
 //!    `client.rs`: the viewer's side of any other request; `http1.rs` where it comes over HTTP/1.1 without a body
 //! 3. `request.rs`: the request's fate; the only file that branches on it
@@ -29,7 +29,7 @@ pub mod config;
 pub mod cors;
 mod desk;
 mod expires;
-mod farewell;
+mod lingering_close;
 pub mod fate;
 mod field;
 mod head;

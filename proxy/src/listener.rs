@@ -27,7 +27,7 @@ use crate::acceptor::{Acceptor, Failed};
 use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
 use crate::client::{Client, Speaks};
-use crate::farewell;
+use crate::lingering_close;
 use crate::head;
 use crate::http1::Http1;
 use crate::lane::{self, Next};
@@ -39,7 +39,7 @@ use crate::wire::{Outlet, Wire};
 
 /// Where connections come in.
 #[derive(Debug)]
-pub(crate) struct Doors {
+pub(crate) struct Listeners {
     /// Without TLS.
     pub(crate) plain: TcpListener,
     /// With TLS.
@@ -47,14 +47,14 @@ pub(crate) struct Doors {
 }
 
 /// Accepts connections until the tier drains.
-pub(crate) async fn accept(tier: Shared, doors: Doors) {
+pub(crate) async fn accept(tier: Shared, listeners: Listeners) {
     let places = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
     let (closing, shutdown) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
             biased;
             () = tier.draining().given() => break,
-            accepted = admitted(&places, &doors) => accepted,
+            accepted = admitted(&places, &listeners) => accepted,
         };
         let Some((place, stream, peer, acceptor)) = accepted else { continue };
         let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
@@ -67,7 +67,7 @@ pub(crate) async fn accept(tier: Shared, doors: Doors) {
         });
     }
     // From here on nobody can connect; HTTP/2 connections are told that no new request is taken.
-    drop(doors);
+    drop(listeners);
     closing.send_replace(true);
     // The sender must live as long as connections look at the receiver.
     tier.tasks().close();
@@ -77,12 +77,12 @@ pub(crate) async fn accept(tier: Shared, doors: Doors) {
 type Accepted = (OwnedSemaphorePermit, TcpStream, SocketAddr, Option<Acceptor>);
 
 /// The next connection, once there is a place for it. Those with and without TLS share the places.
-async fn admitted(places: &Arc<Semaphore>, doors: &Doors) -> Option<Accepted> {
+async fn admitted(places: &Arc<Semaphore>, listeners: &Listeners) -> Option<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    let (accepted, acceptor) = match &doors.tls {
-        None => (doors.plain.accept().await, None),
+    let (accepted, acceptor) = match &listeners.tls {
+        None => (listeners.plain.accept().await, None),
         Some((listener, acceptor)) => tokio::select! {
-            accepted = doors.plain.accept() => (accepted, None),
+            accepted = listeners.plain.accept() => (accepted, None),
             accepted = listener.accept() => (accepted, Some(acceptor.clone())),
         },
     };
@@ -156,7 +156,7 @@ async fn secured(
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshakes_failed.inc();
             tracing::debug!(%peer, %error, "a TLS handshake failed");
-            farewell::part(Box::new(Wire::Plain(stream))).await;
+            lingering_close::part(Box::new(Wire::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshakes_failed.inc();
@@ -196,7 +196,7 @@ async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
             Next::LongWay(bytes) => bytes,
             Next::Over => {
                 // TLS says that it ends, so that nobody has to guess whether something was cut away.
-                let _over = timeout(farewell::PATIENCE, wire.shutdown()).await;
+                let _over = timeout(lingering_close::PATIENCE, wire.shutdown()).await;
                 return;
             }
             Next::Broken => return,
@@ -291,7 +291,7 @@ async fn turn_away(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &
     };
     account.close_unread(tier, &TurnedAway { at, peer, status: refusal.status(), body_bytes });
     if account.is_whole() {
-        farewell::part(stream).await;
+        lingering_close::part(stream).await;
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptor;
 use crate::access_log::{self, AccessLog, Output, Writer};
 use crate::admin::{self, Readiness};
-use crate::listener::{self, Doors};
+use crate::listener::{self, Listeners};
 use crate::metrics::Metrics;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
@@ -24,7 +24,7 @@ use crate::upstreams;
 #[derive(Debug)]
 pub struct Node {
     tier: Arc<Tier>,
-    viewers: Doors,
+    viewers: Listeners,
     operators: TcpListener,
     log: Writer,
 }
@@ -57,7 +57,7 @@ impl Node {
     /// # Errors
     /// When an address cannot be bound or a certificate cannot be used (the field is named), or the log cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
-        let viewers = doors(&settings.listen).await?;
+        let viewers = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let word = match role {
             Role::Edge => "edge",
@@ -189,13 +189,13 @@ async fn keep_tidy(tier: Arc<Tier>) {
 }
 
 /// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.
-async fn doors(listen: &crate::config::Listen) -> anyhow::Result<Doors> {
+async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
     let Some(tls) = &listen.tls else {
-        return Ok(Doors { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
+        return Ok(Listeners { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
     };
     let acceptor = acceptor::load(tls).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
-    Ok(Doors { plain, tls: Some((bind("listen.tls.address", tls.address).await?, acceptor)) })
+    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", tls.address).await?, acceptor)) })
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
