@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::tls::Listen;
-use crate::wire::Wire;
+use crate::transport::Transport;
 
 /// Makes handshakes with those who connect.
 #[derive(Clone)]
@@ -76,9 +76,9 @@ pub(crate) fn load(listen: &Listen) -> Result<Acceptor, Fault> {
 }
 
 impl Acceptor {
-    pub(crate) async fn handshake(&self, stream: TcpStream) -> Result<Wire, Failed> {
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> Result<Transport, Failed> {
         let shaken = self.0.accept(stream).into_fallible().await;
-        shaken.map(Wire::secured).map_err(|(error, stream)| Failed { error, stream })
+        shaken.map(Transport::secured).map_err(|(error, stream)| Failed { error, stream })
     }
 }
 

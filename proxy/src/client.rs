@@ -21,7 +21,7 @@ use crate::field;
 use crate::http1::Http1;
 use crate::target;
 use crate::tier::Tier;
-use crate::wire::Wire;
+use crate::transport::Transport;
 
 /// A request that is being answered.
 pub(crate) struct Client {
@@ -324,7 +324,7 @@ impl Client {
     }
 
     /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
-    pub(crate) async fn finish(self, keep_alive: bool) -> Option<(Box<Wire>, BytesMut)> {
+    pub(crate) async fn finish(self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
         if self.cut_off {
             return None;
         }
@@ -353,7 +353,7 @@ async fn finish(
     mut session: ServerSession,
     keep_alive: bool,
     patience: Duration,
-) -> Option<(Box<Wire>, BytesMut)> {
+) -> Option<(Box<Transport>, BytesMut)> {
     if !keep_alive {
         session.set_keepalive(None);
     }
@@ -368,7 +368,7 @@ async fn finish(
     }
     let again = timeout(patience, session.finish()).await.ok()?.ok().flatten();
     let (stream, behind) = again.map(ReusableHttpStream::into_parts)?;
-    Some((Wire::of(stream)?, behind.unwrap_or_default()))
+    Some((Transport::of(stream)?, behind.unwrap_or_default()))
 }
 
 fn response_head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {

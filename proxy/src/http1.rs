@@ -25,12 +25,12 @@ use crate::field;
 use crate::head::FIELDS_MAX;
 use crate::lines::{self, date};
 use crate::target::is_plain;
-use crate::wire::Wire;
+use crate::transport::Transport;
 use pieces::Pieces;
 
 /// A request, and the connection on which it is answered.
 pub(crate) struct Http1 {
-    wire: Box<Wire>,
+    transport: Box<Transport>,
     method: Method,
     target: Bytes,
     headers: HeaderMap,
@@ -64,18 +64,18 @@ impl Http1 {
     /// The request with which `bytes` begin; they have been checked (`head.rs`). Gives back both where it is to be read
     /// by somebody who knows more.
     pub(crate) fn begin(
-        wire: Box<Wire>,
+        transport: Box<Transport>,
         bytes: BytesMut,
-    ) -> std::result::Result<Self, (Box<Wire>, BytesMut)> {
+    ) -> std::result::Result<Self, (Box<Transport>, BytesMut)> {
         let bytes = bytes.freeze();
         let Some(Head { method, target, headers, len }) = Head::read(&bytes) else {
-            return Err((wire, bytes.into()));
+            return Err((transport, bytes.into()));
         };
         let stays = !field::members_of(&headers, header::CONNECTION)
             .any(|option| option.eq_ignore_ascii_case("close"));
         let behind = bytes.slice(len..).into();
         let (unsent, framing) = (Bytes::new(), Framing::Left(0));
-        Ok(Self { wire, method, target, headers, stays, unsent, framing, behind })
+        Ok(Self { transport, method, target, headers, stays, unsent, framing, behind })
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -136,8 +136,8 @@ impl Http1 {
             }
         }
         let mut out = (&mut self.unsent).chain(&before[..]).chain(pieces).chain(behind);
-        self.wire.write_all_buf(&mut out).await?;
-        self.wire.flush().await
+        self.transport.write_all_buf(&mut out).await?;
+        self.transport.flush().await
     }
 
     /// Resolves when the viewer has left. What has been written leaves first: nothing follows it for a while.
@@ -154,7 +154,7 @@ impl Http1 {
         let mut room = [MaybeUninit::uninit(); READ];
         while self.behind.len() < BEHIND_MAX {
             let mut read = ReadBuf::uninit(&mut room);
-            let result = ready!(Pin::new(&mut *self.wire).poll_read(cx, &mut read));
+            let result = ready!(Pin::new(&mut *self.transport).poll_read(cx, &mut read));
             if result.is_err() || read.filled().is_empty() {
                 return Poll::Ready(());
             }
@@ -167,33 +167,33 @@ impl Http1 {
     pub(crate) async fn flush(&mut self) -> Result<()> {
         while self.unsent.has_remaining() {
             // Safe to be given up and begun again: what has been taken is gone from it.
-            if self.wire.write_buf(&mut self.unsent).await? == 0 {
+            if self.transport.write_buf(&mut self.unsent).await? == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
         }
-        self.wire.flush().await
+        self.transport.flush().await
     }
 
     /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
-    pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Wire>, BytesMut)> {
+    pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
         let is_whole = match self.framing {
             Framing::Left(left) => left == 0,
             Framing::Chunks => {
                 let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
-                self.wire.write_all_buf(&mut out).await.ok()?;
+                self.transport.write_all_buf(&mut out).await.ok()?;
                 true
             }
         };
         self.flush().await.ok()?;
         if is_whole && self.stays && keep_alive {
-            return Some((self.wire, self.behind));
+            return Some((self.transport, self.behind));
         }
         if self.behind.is_empty() {
             // Whoever does not wait for the end has what it came for.
-            let _gone = self.wire.shutdown().await;
+            let _gone = self.transport.shutdown().await;
         } else {
             // There may be more that is unread.
-            lingering_close::part(self.wire).await;
+            lingering_close::part(self.transport).await;
         }
         None
     }

@@ -27,7 +27,7 @@ use crate::client::Gone;
 use crate::request;
 use crate::signal::Given;
 use crate::tier::Tier;
-use crate::wire::Wire;
+use crate::transport::Transport;
 
 pub(crate) use copies::Copies;
 pub(crate) use plain::Plain;
@@ -55,8 +55,8 @@ pub(crate) enum Next {
 }
 
 /// Answers what can be answered at once. `ahead` has been read already.
-pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ahead: BytesMut) -> Next {
-    let viewer = Viewer { peer, takes_files: wire.takes_files() };
+pub(crate) async fn serve(tier: &Tier, transport: &mut Transport, peer: SocketAddr, mut ahead: BytesMut) -> Next {
+    let viewer = Viewer { peer, takes_files: transport.takes_files() };
     // Both are set up once for all requests that follow: their locks are shared by all connections.
     let mut draining = tier.draining().given();
     let mut idle = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
@@ -64,7 +64,7 @@ pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ah
     loop {
         let ready = if ahead.is_empty() {
             let mut waiting = Waiting { draining: &mut draining, idle: idle.as_mut(), since: active };
-            match poll_fn(|cx| waiting.poll(tier, wire, viewer, cx)).await {
+            match poll_fn(|cx| waiting.poll(tier, transport, viewer, cx)).await {
                 Some(Read::Answer(ready, behind)) => {
                     ahead = behind;
                     ready
@@ -81,7 +81,7 @@ pub(crate) async fn serve(tier: &Tier, wire: &mut Wire, peer: SocketAddr, mut ah
                 None => return Next::LongWay(ahead),
             }
         };
-        match answer(tier, wire, ready).await {
+        match answer(tier, transport, ready).await {
             Ok(over) => active = over,
             Err(Gone) => return Next::Broken,
         }
@@ -107,11 +107,11 @@ impl Waiting<'_, '_> {
     fn poll(
         &mut self,
         tier: &Tier,
-        wire: &mut Wire,
+        transport: &mut Transport,
         viewer: Viewer,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Read>> {
-        if let Poll::Ready(read) = read(tier, wire, viewer, cx) {
+        if let Poll::Ready(read) = read(tier, transport, viewer, cx) {
             return Poll::Ready(read.ok().flatten());
         }
         if Pin::new(&mut *self.draining).poll(cx).is_ready() {
@@ -130,10 +130,10 @@ impl Waiting<'_, '_> {
 }
 
 /// Reads what is there into the thread's buffer and looks at it there; `None` at the end of the connection.
-fn read(tier: &Tier, wire: &mut Wire, viewer: Viewer, cx: &mut Context<'_>) -> Poll<Result<Option<Read>>> {
+fn read(tier: &Tier, transport: &mut Transport, viewer: Viewer, cx: &mut Context<'_>) -> Poll<Result<Option<Read>>> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(wire).poll_read(cx, &mut buffer))?;
+        ready!(Pin::new(transport).poll_read(cx, &mut buffer))?;
         let bytes = buffer.filled();
         if bytes.is_empty() {
             return Poll::Ready(Ok(None));
@@ -161,17 +161,17 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
 
 /// Writes an answer and closes its account; tells since when nothing has been under way. If it went out at once, that is
 /// since its request was read: the clock need not be asked again.
-async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::result::Result<Instant, Gone> {
+async fn answer(tier: &Tier, transport: &mut Transport, mut ready: Box<Ready>) -> std::result::Result<Instant, Gone> {
     let received = ready.received();
     // Taken by a slow answer until its account is closed: the end of the node waits for that.
     let mut open = None;
-    let at_once = poll_fn(|cx| Poll::Ready(ready.outgoing.write(wire, cx))).await;
+    let at_once = poll_fn(|cx| Poll::Ready(ready.outgoing.write(transport, cx))).await;
     let written = match at_once {
         Poll::Ready(written) => written.map_err(|_error| Gone),
         Poll::Pending => {
             open = Some(tier.requests().token());
             // Boxed, so that a connection that waits for a request does not hold the room for a slow answer.
-            Box::pin(patiently(tier, wire, &mut ready.outgoing)).await
+            Box::pin(patiently(tier, transport, &mut ready.outgoing)).await
         }
     };
     ready.close(tier, written);
@@ -179,12 +179,12 @@ async fn answer(tier: &Tier, wire: &mut Wire, mut ready: Box<Ready>) -> std::res
 }
 
 /// Writes the rest of an answer as the viewer takes it, with time for each piece, until the time to drain is over.
-async fn patiently(tier: &Tier, wire: &mut Wire, outgoing: &mut Outgoing) -> std::result::Result<(), Gone> {
+async fn patiently(tier: &Tier, transport: &mut Transport, outgoing: &mut Outgoing) -> std::result::Result<(), Gone> {
     let patience = tier.settings().viewers.write_timeout.get();
     let mut clock = pin!(sleep(patience));
     let mut mark = outgoing.sent();
     let writing = pin!(poll_fn(|cx| {
-        if let Poll::Ready(written) = outgoing.write(wire, cx) {
+        if let Poll::Ready(written) = outgoing.write(transport, cx) {
             return Poll::Ready(written.map_err(|_error| Gone));
         }
         if outgoing.sent() - mark >= PIECE {

@@ -56,7 +56,7 @@ mod target;
 pub mod tier;
 mod upstreams;
 pub mod vary;
-mod wire;
+mod transport;
 
 pub use node::Node;
 pub use refusal::Refusal;

@@ -35,7 +35,7 @@ use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
-use crate::wire::{Outlet, Wire};
+use crate::transport::{Flusher, Transport};
 
 /// Where connections come in.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
     if peeked == start.len() && start == *b"PRI" {
         http2(tier, Box::new(l4::stream::Stream::from(stream)), None, peer, shutdown).await;
     } else {
-        http1(tier, Box::new(Wire::Plain(stream)), peer).await;
+        http1(tier, Box::new(Transport::Plain(stream)), peer).await;
     }
 }
 
@@ -148,15 +148,15 @@ async fn secured(
         () = tier.draining().given() => return,
     };
     match shaken {
-        Ok(Ok(wire)) if wire.speaks_http2() => {
-            let (wire, outlet) = wire.gathering();
-            http2(tier, Box::new(wire), outlet, peer, shutdown).await;
+        Ok(Ok(transport)) if transport.speaks_http2() => {
+            let (transport, flusher) = transport.record_writer();
+            http2(tier, Box::new(transport), flusher, peer, shutdown).await;
         }
-        Ok(Ok(wire)) => http1(tier, Box::new(wire), peer).await,
+        Ok(Ok(transport)) => http1(tier, Box::new(transport), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshakes_failed.inc();
             tracing::debug!(%peer, %error, "a TLS handshake failed");
-            lingering_close::part(Box::new(Wire::Plain(stream))).await;
+            lingering_close::part(Box::new(Transport::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshakes_failed.inc();
@@ -170,7 +170,7 @@ async fn secured(
 async fn http2(
     tier: &Shared,
     stream: Stream,
-    outlet: Option<Outlet>,
+    flusher: Option<Flusher>,
     peer: SocketAddr,
     shutdown: ShutdownWatch,
 ) {
@@ -179,7 +179,7 @@ async fn http2(
     poll_fn(|cx| {
         // Nothing comes back from HTTP/2: its connection is over.
         let spoken = speaking.as_mut().poll(cx).map(drop);
-        match outlet.as_ref().map(|outlet| outlet.poll_send(cx)) {
+        match flusher.as_ref().map(|flusher| flusher.poll_send(cx)) {
             Some(Poll::Ready(Err(_gone))) => Poll::Ready(()),
             _ => spoken,
         }
@@ -188,44 +188,44 @@ async fn http2(
 }
 
 /// Serves requests one after the other: on the fast lane, and those that it does not take on the long way.
-async fn http1(tier: &Shared, mut wire: Box<Wire>, peer: SocketAddr) {
+async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     let mut ahead = BytesMut::new();
     loop {
-        let begun = match lane::serve(tier, &mut wire, peer, ahead).await {
+        let begun = match lane::serve(tier, &mut transport, peer, ahead).await {
             Next::LongWay(bytes) => bytes,
             Next::Over => {
                 // TLS says that it ends, so that nobody has to guess whether something was cut away.
-                let _over = timeout(lingering_close::PATIENCE, wire.shutdown()).await;
+                let _over = timeout(lingering_close::PATIENCE, transport.shutdown()).await;
                 return;
             }
             Next::Broken => return,
         };
-        let head = head::read(&mut wire, begun, viewers.head_max.bytes());
+        let head = head::read(&mut transport, begun, viewers.head_max.bytes());
         let head = match timeout(viewers.head_timeout.get(), head).await {
             Ok(Ok(Some(head))) => head,
             Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return turn_away(tier, wire, peer, &refusal).await,
-            Err(_) => return turn_away(tier, wire, peer, &Refusal::Slow).await,
+            Ok(Err(refusal)) => return turn_away(tier, transport, peer, &refusal).await,
+            Err(_) => return turn_away(tier, transport, peer, &Refusal::Slow).await,
         };
         // Boxed, so that an idle connection does not hold the room that a request takes, nor a request that is held that of
         // the steps before and after.
-        let speaks = match Http1::begin(wire, head) {
+        let speaks = match Http1::begin(transport, head) {
             Ok(http1) => Speaks::Http1(http1),
-            Err((wire, head)) => match Box::pin(session(tier, wire, head, peer)).await {
+            Err((transport, head)) => match Box::pin(session(tier, transport, head, peer)).await {
                 Some(session) => Speaks::Session(Box::new(session)),
                 None => return,
             },
         };
         let client = Box::new(Client::new(tier, speaks, peer));
         let Some(again) = Box::pin(serve(tier, client)).await else { return };
-        (wire, ahead) = again;
+        (transport, ahead) = again;
     }
 }
 
 /// Has pingora read a request that begins with these bytes.
-async fn session(tier: &Shared, wire: Box<Wire>, head: BytesMut, peer: SocketAddr) -> Option<ServerSession> {
-    let mut session = ServerSession::new_http1(wire);
+async fn session(tier: &Shared, transport: Box<Transport>, head: BytesMut, peer: SocketAddr) -> Option<ServerSession> {
+    let mut session = ServerSession::new_http1(transport);
     session.set_pipelining_enabled(true);
     session.set_pipelined_prefix(head);
     read(tier, session, peer).await
@@ -247,7 +247,7 @@ async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Op
 }
 
 /// Answers one request. Gives the connection back where it can be used again.
-async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Wire>, BytesMut)> {
+async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
     let _open = tier.requests().token();
     let account = answered(tier, &mut client).await;
     account.close(tier, &client.served());

@@ -9,16 +9,16 @@ use super::*;
 use crate::lane::plain;
 
 /// A connection: the wire of the node, and the viewer's end.
-async fn connection() -> (Box<Wire>, TcpStream) {
+async fn connection() -> (Box<Transport>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    (Box::new(Wire::Plain(stream)), viewer)
+    (Box::new(Transport::Plain(stream)), viewer)
 }
 
 async fn begun_with(request: &str) -> (Http1, TcpStream) {
-    let (wire, viewer) = connection().await;
-    (Http1::begin(wire, request.into()).ok().unwrap(), viewer)
+    let (transport, viewer) = connection().await;
+    (Http1::begin(transport, request.into()).ok().unwrap(), viewer)
 }
 
 /// What the viewer is sent, up to this.
@@ -64,8 +64,8 @@ async fn a_request_without_a_body_is_begun_and_any_other_left_to_pingora() {
         "GET /a HTTP/1.1\r\nHost: d\r\nA b: c\r\n\r\n",
         "GET /a HTTP/1.1\r\nHost: d\r\n",
     ] {
-        let (wire, _viewer) = connection().await;
-        let (_wire, bytes) = Http1::begin(wire, other.into()).err().unwrap();
+        let (transport, _viewer) = connection().await;
+        let (_wire, bytes) = Http1::begin(transport, other.into()).err().unwrap();
         assert_eq!(bytes, other, "it is given back as it came");
     }
 }

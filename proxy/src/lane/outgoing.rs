@@ -10,7 +10,7 @@ use tidegate_cache::Body;
 use tokio::time::Instant;
 
 use super::copies::FileCopy;
-use crate::wire::TakesFiles;
+use crate::transport::TakesFiles;
 
 /// A head and a part of a body.
 #[derive(Debug)]
@@ -83,20 +83,20 @@ impl Outgoing {
     }
 
     /// Writes until all is written, or no more is taken now.
-    pub(super) fn write(&mut self, wire: &mut impl TakesFiles, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn write(&mut self, transport: &mut impl TakesFiles, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.head_sent < self.head.len() || self.body_left > 0 {
             let file = self.copy.as_deref().map(FileCopy::file).filter(|_| self.body_left > 0);
             let taken = match (file, self.head.get(self.head_sent..)) {
-                (Some(_), Some(head)) if !head.is_empty() => ready!(wire.poll_send_ahead(cx, head))?,
+                (Some(_), Some(head)) if !head.is_empty() => ready!(transport.poll_send_ahead(cx, head))?,
                 (Some(file), _) => {
                     let part = self.start + self.body_sent()..self.start + self.body_len;
-                    ready!(wire.poll_send_file(cx, file, part))?
+                    ready!(transport.poll_send_file(cx, file, part))?
                 }
                 (None, _) => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
                     let count = self.fill(&mut slices);
                     let slices = slices.get(..count).unwrap_or_default();
-                    ready!(Pin::new(&mut *wire).poll_write_vectored(cx, slices))?
+                    ready!(Pin::new(&mut *transport).poll_write_vectored(cx, slices))?
                 }
             };
             if taken == 0 {
@@ -105,7 +105,7 @@ impl Outgoing {
             self.first_sent.get_or_insert_with(Instant::now);
             self.advance(taken);
         }
-        Pin::new(wire).poll_flush(cx)
+        Pin::new(transport).poll_flush(cx)
     }
 
     /// Lays out what is to be written next; tells how many slices that are.
@@ -241,15 +241,15 @@ mod tests {
             } else {
                 Outgoing::new(head, pieces.into(), None, from, len)
             };
-            let mut wire = Slow { at_once, is_full: false, taken: Vec::new() };
+            let mut transport = Slow { at_once, is_full: false, taken: Vec::new() };
             let mut cx = Context::from_waker(Waker::noop());
             for _ in 0..10_000 {
-                if outgoing.write(&mut wire, &mut cx).is_ready() {
+                if outgoing.write(&mut transport, &mut cx).is_ready() {
                     break;
                 }
             }
-            prop_assert_eq!(&wire.taken[..4], b"head");
-            prop_assert_eq!(&wire.taken[4..], &body[start..end]);
+            prop_assert_eq!(&transport.taken[..4], b"head");
+            prop_assert_eq!(&transport.taken[4..], &body[start..end]);
             prop_assert_eq!(outgoing.body_sent(), (end - start) as u64);
         }
     }

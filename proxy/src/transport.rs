@@ -4,7 +4,7 @@
 //! handshake that failed, and with it the alert that says why; its TCP stream keeps times and buffers that nobody here
 //! reads. This one can be had back from a session, so that the fast lane (`lane.rs`) goes on with what is beneath.
 
-mod gathering;
+mod record_writer;
 
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Result};
@@ -26,42 +26,42 @@ use tokio_rustls::server::TlsStream;
 
 use crate::sendfile;
 
-use gathering::Gathering;
-pub(crate) use gathering::Outlet;
+use record_writer::RecordWriter;
+pub(crate) use record_writer::Flusher;
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) enum Transport {
     /// Without TLS, and without HTTP/2, which pingora's own stream is for there.
     Plain(TcpStream),
     /// With TLS: the handshake is done.
     Secured(Box<TlsStream<TcpStream>>),
     /// With TLS, and HTTP/2 on it.
-    Gathering(Gathering),
+    RecordWriter(RecordWriter),
 }
 
 /// Does the same with whichever stream it is.
 macro_rules! either {
-    ($wire:expr, $stream:ident => $does:expr) => {
-        match $wire {
-            Wire::Plain($stream) => $does,
-            Wire::Secured($stream) => $does,
-            Wire::Gathering($stream) => $does,
+    ($transport:expr, $stream:ident => $does:expr) => {
+        match $transport {
+            Transport::Plain($stream) => $does,
+            Transport::Secured($stream) => $does,
+            Transport::RecordWriter($stream) => $does,
         }
     };
 }
 
-impl Wire {
+impl Transport {
     pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Self {
         Self::Secured(Box::new(stream))
     }
 
     /// For HTTP/2 under TLS: what is written is sent by the outlet, which whoever speaks asks for it at the end of each turn.
-    pub(crate) fn gathering(self) -> (Self, Option<Outlet>) {
+    pub(crate) fn record_writer(self) -> (Self, Option<Flusher>) {
         match self {
             Self::Secured(stream) => {
-                let (gathering, outlet) = Gathering::new(*stream);
-                (Self::Gathering(gathering), Some(outlet))
+                let (record_writer, flusher) = RecordWriter::new(*stream);
+                (Self::RecordWriter(record_writer), Some(flusher))
             }
             other => (other, None),
         }
@@ -98,7 +98,7 @@ impl Wire {
         match self {
             Self::Plain(_) => false,
             Self::Secured(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-            Self::Gathering(_) => true,
+            Self::RecordWriter(_) => true,
         }
     }
 }
@@ -112,7 +112,7 @@ pub(crate) trait TakesFiles: AsyncWrite + Unpin {
     fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, part: Range<u64>) -> Poll<Result<usize>>;
 }
 
-impl TakesFiles for Wire {
+impl TakesFiles for Transport {
     fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         self.poll_plain(cx, |stream| sendfile::send_ahead(stream, bytes))
     }
@@ -122,13 +122,13 @@ impl TakesFiles for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         either!(&mut *self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         either!(&mut *self, stream => Pin::new(stream).poll_write(cx, buf))
     }
@@ -155,50 +155,50 @@ impl AsyncWrite for Wire {
 }
 
 /// Nobody asks: which protocol is spoken is told before a session has the connection.
-impl Peek for Wire {}
+impl Peek for Transport {}
 
 #[async_trait]
-impl Shutdown for Wire {
+impl Shutdown for Transport {
     async fn shutdown(&mut self) {
         // Whoever does not wait for the end has what it came for.
         let _gone = either!(self, stream => AsyncWriteExt::shutdown(stream).await);
     }
 }
 
-impl UniqueID for Wire {
+impl UniqueID for Transport {
     fn id(&self) -> UniqueIDType {
         match self {
             Self::Plain(stream) => stream.as_raw_fd(),
             Self::Secured(stream) => stream.get_ref().0.as_raw_fd(),
-            Self::Gathering(stream) => stream.fd(),
+            Self::RecordWriter(stream) => stream.fd(),
         }
     }
 }
 
-impl Ssl for Wire {
+impl Ssl for Transport {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         match self {
             Self::Plain(_) => None,
-            Self::Secured(_) | Self::Gathering(_) => {
+            Self::Secured(_) | Self::RecordWriter(_) => {
                 Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 })
             }
         }
     }
 }
 
-impl GetTimingDigest for Wire {
+impl GetTimingDigest for Transport {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         Vec::new()
     }
 }
 
-impl GetProxyDigest for Wire {
+impl GetProxyDigest for Transport {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
         None
     }
 }
 
-impl GetSocketDigest for Wire {
+impl GetSocketDigest for Transport {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         None
     }

@@ -2,7 +2,7 @@
 //!
 //! h2 writes frame by frame, and flushes behind each. A frame of 16 KiB and its nine bytes of head make two records, and
 //! a system call. So what is written is sealed and kept; it is sent when there is a good deal of it ([`KEPT_MAX`]), or
-//! when the task that speaks has nothing more to say for the moment, which whoever runs that task tells ([`Outlet`]).
+//! when the task that speaks has nothing more to say for the moment, which whoever runs that task tells ([`Flusher`]).
 
 use std::io::{Error, IoSlice, Result, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -15,13 +15,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection of HTTP/2 under TLS. What is flushed is sent by its [`Outlet`].
+/// A connection of HTTP/2 under TLS. What is flushed is sent by its [`Flusher`].
 #[derive(Debug)]
-pub(crate) struct Gathering(Arc<Mutex<Kept>>);
+pub(crate) struct RecordWriter(Arc<Mutex<Kept>>);
 
-/// Sends what its [`Gathering`] has kept.
+/// Sends what its [`RecordWriter`] has kept.
 #[derive(Debug)]
-pub(crate) struct Outlet(Arc<Mutex<Kept>>);
+pub(crate) struct Flusher(Arc<Mutex<Kept>>);
 
 /// Only one task uses it, so that its lock is free whenever it is asked for.
 #[derive(Debug)]
@@ -33,12 +33,12 @@ struct Kept {
     open: Vec<u8>,
 }
 
-impl Gathering {
-    pub(super) fn new(mut stream: TlsStream<TcpStream>) -> (Self, Outlet) {
+impl RecordWriter {
+    pub(super) fn new(mut stream: TlsStream<TcpStream>) -> (Self, Flusher) {
         // What may be kept is bounded here, and not in the middle of a record.
         stream.get_mut().1.set_buffer_limit(None);
         let kept = Arc::new(Mutex::new(Kept { stream, sealed: 0, open: Vec::new() }));
-        (Self(Arc::clone(&kept)), Outlet(kept))
+        (Self(Arc::clone(&kept)), Flusher(kept))
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -46,7 +46,7 @@ impl Gathering {
     }
 }
 
-impl Outlet {
+impl Flusher {
     /// Sends all that has been written.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.0.lock().poll_send(cx)
@@ -100,13 +100,13 @@ fn stays_open(all: usize) -> usize {
     if over <= OPEN_MAX { over } else { 0 }
 }
 
-impl AsyncRead for Gathering {
+impl AsyncRead for RecordWriter {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.0.lock().stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Gathering {
+impl AsyncWrite for RecordWriter {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
