@@ -1,7 +1,7 @@
 //! The viewer's side of one request: what was asked, and the writing of what is answered.
 //!
 //! Everything that is written to viewers goes through here, whichever protocol they speak, but for what the fast lane
-//! (`lane.rs`) answers.
+//! (`fast_path.rs`) answers.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

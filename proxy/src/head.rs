@@ -130,7 +130,7 @@ mod tests {
         read(&mut Bytewise(request), BytesMut::new(), max).await
     }
 
-    async fn at_once(request: &[u8]) -> Result<Option<BytesMut>, Refusal> {
+    async fn try_hit(request: &[u8]) -> Result<Option<BytesMut>, Refusal> {
         read(&mut tokio::io::empty(), BytesMut::from(request), 100).await
     }
 
@@ -142,7 +142,7 @@ mod tests {
             let read = bytewise(format!("\r\n{head}").as_bytes(), 100).await.unwrap().unwrap();
             assert_eq!(read, head.as_bytes());
             let whole = format!("{head}GET /next");
-            let read = at_once(whole.as_bytes()).await.unwrap().unwrap();
+            let read = try_hit(whole.as_bytes()).await.unwrap().unwrap();
             assert_eq!(read, whole.as_bytes());
         }
         assert_eq!(bytewise(b"GET / HTTP/1.1\r\nhost: a\r\n", 100).await, Ok(None));

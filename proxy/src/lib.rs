@@ -5,7 +5,7 @@
 //!
 //! 1. `node.rs`: a node binds its listeners, serves, drains
 //! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`lingering_close.rs`)
-//!    `lane.rs`: plain hits over HTTP/1.1, answered where they are read
+//!    `fast_path.rs`: plain hits over HTTP/1.1, answered where they are read
 //!    `client.rs`: the viewer's side of any other request; `http1.rs` where it comes over HTTP/1.1 without a body
 //! 3. `request.rs`: the request's fate; the only file that branches on it
 //! 4. `desk.rs`: what an upstream's answer means to the site
@@ -36,7 +36,7 @@ mod head;
 pub mod hop;
 mod http1;
 pub mod label;
-mod lane;
+mod fast_path;
 mod lines;
 mod listener;
 mod live;

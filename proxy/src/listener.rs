@@ -1,7 +1,7 @@
 //! Connections: accepting them within a limit, speaking HTTP/1.1 or HTTP/2 on them, and ending them politely.
 //!
 //! The accept loop is ours, so that connections can be counted, bounded and waited for. HTTP/2 is pingora's, and so is
-//! HTTP/1.1 where a request has a body or anything unusual; plain hits (`lane.rs`) and all other requests (`http1.rs`) are
+//! HTTP/1.1 where a request has a body or anything unusual; plain hits (`fast_path.rs`) and all other requests (`http1.rs`) are
 //! answered here. An idle HTTP/1.1 connection waits for its next request without a buffer.
 
 use std::future::poll_fn;
@@ -30,7 +30,7 @@ use crate::client::{Client, Speaks};
 use crate::lingering_close;
 use crate::head;
 use crate::http1::Http1;
-use crate::lane::{self, Next};
+use crate::fast_path::{self, Next};
 use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
@@ -129,7 +129,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
     if peeked == start.len() && start == *b"PRI" {
         http2(tier, Box::new(l4::stream::Stream::from(stream)), None, peer, shutdown).await;
     } else {
-        http1(tier, Box::new(Transport::Plain(stream)), peer).await;
+        http1(tier, Box::new(Transport::SimpleHead(stream)), peer).await;
     }
 }
 
@@ -156,7 +156,7 @@ async fn secured(
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshakes_failed.inc();
             tracing::debug!(%peer, %error, "a TLS handshake failed");
-            lingering_close::part(Box::new(Transport::Plain(stream))).await;
+            lingering_close::part(Box::new(Transport::SimpleHead(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshakes_failed.inc();
@@ -192,7 +192,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     let mut ahead = BytesMut::new();
     loop {
-        let begun = match lane::serve(tier, &mut transport, peer, ahead).await {
+        let begun = match fast_path::serve(tier, &mut transport, peer, ahead).await {
             Next::LongWay(bytes) => bytes,
             Next::Over => {
                 // TLS says that it ends, so that nobody has to guess whether something was cut away.

@@ -8,7 +8,7 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
 //! 7. account: one counter, one line (`account.rs`)
 
-mod at_once;
+mod try_hit;
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -37,7 +37,7 @@ use crate::target::{self, Target};
 use crate::tier::{Role, Tier};
 use crate::vary;
 
-pub(crate) use at_once::{Hit, at_once};
+pub(crate) use try_hit::{Hit, try_hit};
 
 /// What is asked for, and where.
 #[derive(Debug, Clone)]

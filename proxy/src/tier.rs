@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::config;
-use crate::lane::Copies;
+use crate::fast_path::Copies;
 use crate::live::Streams;
 use crate::metrics::Metrics;
 use crate::signal::Signal;

@@ -2,7 +2,7 @@
 //!
 //! pingora has such types of its own. Its TLS stream is made only by its own acceptor, which drops the connection of a
 //! handshake that failed, and with it the alert that says why; its TCP stream keeps times and buffers that nobody here
-//! reads. This one can be had back from a session, so that the fast lane (`lane.rs`) goes on with what is beneath.
+//! reads. This one can be had back from a session, so that the fast lane (`fast_path.rs`) goes on with what is beneath.
 
 mod record_writer;
 
@@ -33,7 +33,7 @@ pub(crate) use record_writer::Flusher;
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// Without TLS, and without HTTP/2, which pingora's own stream is for there.
-    Plain(TcpStream),
+    SimpleHead(TcpStream),
     /// With TLS: the handshake is done.
     Secured(Box<TlsStream<TcpStream>>),
     /// With TLS, and HTTP/2 on it.
@@ -44,7 +44,7 @@ pub(crate) enum Transport {
 macro_rules! either {
     ($transport:expr, $stream:ident => $does:expr) => {
         match $transport {
-            Transport::Plain($stream) => $does,
+            Transport::SimpleHead($stream) => $does,
             Transport::Secured($stream) => $does,
             Transport::RecordWriter($stream) => $does,
         }
@@ -74,7 +74,7 @@ impl Transport {
 
     /// Whether files may be sent on it: not where bytes must be changed on their way.
     pub(crate) fn takes_files(&self) -> bool {
-        matches!(self, Self::Plain(_))
+        matches!(self, Self::SimpleHead(_))
     }
 
     /// Does something with the socket once that takes bytes.
@@ -83,7 +83,7 @@ impl Transport {
         cx: &mut Context<'_>,
         act: impl Fn(&TcpStream) -> Result<usize>,
     ) -> Poll<Result<usize>> {
-        let Self::Plain(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
+        let Self::SimpleHead(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
         loop {
             ready!(stream.poll_write_ready(cx))?;
             match stream.try_io(Interest::WRITABLE, || act(stream)) {
@@ -96,7 +96,7 @@ impl Transport {
     /// Whether HTTP/2 was chosen in the handshake (RFC 9113 section 3.2).
     pub(crate) fn speaks_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::SimpleHead(_) => false,
             Self::Secured(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             Self::RecordWriter(_) => true,
         }
@@ -168,7 +168,7 @@ impl Shutdown for Transport {
 impl UniqueID for Transport {
     fn id(&self) -> UniqueIDType {
         match self {
-            Self::Plain(stream) => stream.as_raw_fd(),
+            Self::SimpleHead(stream) => stream.as_raw_fd(),
             Self::Secured(stream) => stream.get_ref().0.as_raw_fd(),
             Self::RecordWriter(stream) => stream.fd(),
         }
@@ -178,7 +178,7 @@ impl UniqueID for Transport {
 impl Ssl for Transport {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         match self {
-            Self::Plain(_) => None,
+            Self::SimpleHead(_) => None,
             Self::Secured(_) | Self::RecordWriter(_) => {
                 Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 })
             }

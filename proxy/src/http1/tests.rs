@@ -6,14 +6,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::lane::plain;
+use crate::fast_path::simple_head;
 
 /// A connection: the wire of the node, and the viewer's end.
 async fn connection() -> (Box<Transport>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    (Box::new(Transport::Plain(stream)), viewer)
+    (Box::new(Transport::SimpleHead(stream)), viewer)
 }
 
 async fn begun_with(request: &str) -> (Http1, TcpStream) {
@@ -189,9 +189,9 @@ proptest! {
     /// Two that read one request differently are what smuggling is made of: what the fast lane takes is here the same.
     #[test]
     fn a_request_is_the_same_on_the_fast_lane_and_here(bytes in heads()) {
-        let fast = plain::read(&bytes, u64::MAX, |plain, len| {
-            let (method, target) = (plain.method.clone(), plain.target.to_owned());
-            Some((method, target, plain.host.to_owned(), plain.deciding.clone(), len))
+        let fast = simple_head::read(&bytes, u64::MAX, |simple_head, len| {
+            let (method, target) = (simple_head.method.clone(), simple_head.target.to_owned());
+            Some((method, target, simple_head.host.to_owned(), simple_head.deciding.clone(), len))
         });
         let read = Head::read(&bytes.clone().into());
         if let Some((method, target, host, deciding, len)) = fast {

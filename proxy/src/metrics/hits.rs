@@ -17,7 +17,7 @@ use crate::label::Label;
 /// Counts hits that were answered well, for the instruments that count all requests.
 pub(super) struct Hits {
     shards: Box<[Shard]>,
-    at_once: IntCounter,
+    try_hit: IntCounter,
     from_files: IntCounter,
 }
 
@@ -31,7 +31,7 @@ struct Counted {
     by_kind: [Option<LocalIntCounter>; Kind::ALL.len()],
     body_bytes: Option<LocalIntCounter>,
     first_byte: Option<LocalHistogram>,
-    at_once: Option<LocalIntCounter>,
+    try_hit: Option<LocalIntCounter>,
     from_files: Option<LocalIntCounter>,
 }
 
@@ -45,7 +45,7 @@ pub(super) trait Instruments {
 
 impl Hits {
     pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
-        let at_once = book.counter(
+        let try_hit = book.counter(
             "tidegate_requests_at_once_total",
             "Requests that were answered on the fast lane: plain hits over HTTP/1.1.",
         )?;
@@ -54,7 +54,7 @@ impl Hits {
             "Those among them whose bodies the system sent from a copy in a file.",
         )?;
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
-        Ok(Self { shards, at_once, from_files })
+        Ok(Self { shards, try_hit, from_files })
     }
 
     /// Counts a hit.
@@ -86,7 +86,7 @@ impl Hits {
     pub(super) fn count_at_once(&self, is_from_file: bool) {
         let Some(shard) = self.shards.get(MINE.with(|mine| *mine)) else { return };
         let mut counted = shard.0.lock();
-        with(&mut counted.at_once, || Some(self.at_once.local()), LocalIntCounter::inc);
+        with(&mut counted.try_hit, || Some(self.try_hit.local()), LocalIntCounter::inc);
         if is_from_file {
             with(&mut counted.from_files, || Some(self.from_files.local()), LocalIntCounter::inc);
         }
@@ -96,7 +96,7 @@ impl Hits {
     pub(super) fn add_up(&self) {
         for shard in &self.shards {
             let counted = shard.0.lock();
-            let others = [&counted.body_bytes, &counted.at_once, &counted.from_files];
+            let others = [&counted.body_bytes, &counted.try_hit, &counted.from_files];
             counted.by_kind.iter().chain(others).flatten().for_each(flush);
             if let Some(waits) = &counted.first_byte {
                 waits.flush();

@@ -9,7 +9,7 @@ use crate::target;
 
 /// A request in which nothing is unusual. All text is borrowed from the bytes that came.
 #[derive(Debug)]
-pub(crate) struct Plain<'a> {
+pub(crate) struct SimpleHead<'a> {
     pub(crate) method: Method,
     /// Path and query, in visible ASCII.
     pub(crate) target: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct Plain<'a> {
 pub(crate) fn read<T>(
     bytes: &[u8],
     max: u64,
-    then: impl FnOnce(&Plain<'_>, usize) -> Option<T>,
+    then: impl FnOnce(&SimpleHead<'_>, usize) -> Option<T>,
 ) -> Option<T> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut head = httparse::Request::new(&mut []);
@@ -51,10 +51,10 @@ pub(crate) fn read<T>(
         }
     }
     let host = host.filter(|host| !host.is_empty())?;
-    then(&Plain { method, target, host, deciding, fields: head.headers }, len)
+    then(&SimpleHead { method, target, host, deciding, fields: head.headers }, len)
 }
 
-impl Plain<'_> {
+impl SimpleHead<'_> {
     /// All its header fields, for the access log.
     pub(super) fn headers(&self) -> HeaderMap {
         let field = |field: &httparse::Header<'_>| {
@@ -111,10 +111,10 @@ mod tests {
     use super::*;
 
     fn deciding(request: &str) -> Option<String> {
-        read(request.as_bytes(), 200, |plain, len| {
+        read(request.as_bytes(), 200, |simple_head, len| {
             assert!(len <= request.len());
-            let names: Vec<_> = plain.deciding.keys().map(HeaderName::as_str).collect();
-            Some(format!("{} {} {} {}", plain.method, plain.host, plain.target, names.join(",")))
+            let names: Vec<_> = simple_head.deciding.keys().map(HeaderName::as_str).collect();
+            Some(format!("{} {} {} {}", simple_head.method, simple_head.host, simple_head.target, names.join(",")))
         })
     }
 

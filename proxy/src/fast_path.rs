@@ -8,7 +8,7 @@
 mod copies;
 mod head;
 mod outgoing;
-pub(crate) mod plain;
+pub(crate) mod simple_head;
 mod ready;
 
 use std::cell::RefCell;
@@ -30,7 +30,7 @@ use crate::tier::Tier;
 use crate::transport::Transport;
 
 pub(crate) use copies::Copies;
-pub(crate) use plain::Plain;
+pub(crate) use simple_head::SimpleHead;
 
 use outgoing::Outgoing;
 use ready::Ready;
@@ -152,10 +152,10 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
     if tier.draining().is_given() {
         return None;
     }
-    plain::read(bytes, tier.settings().viewers.head_max.bytes(), |plain, len| {
+    simple_head::read(bytes, tier.settings().viewers.head_max.bytes(), |simple_head, len| {
         let received = Instant::now();
-        let hit = request::at_once(tier, plain, received)?;
-        Some((Ready::make(tier, viewer, plain, &hit, received)?, len))
+        let hit = request::try_hit(tier, simple_head, received)?;
+        Some((Ready::make(tier, viewer, simple_head, &hit, received)?, len))
     })
 }
 
@@ -165,8 +165,8 @@ async fn answer(tier: &Tier, transport: &mut Transport, mut ready: Box<Ready>) -
     let received = ready.received();
     // Taken by a slow answer until its account is closed: the end of the node waits for that.
     let mut open = None;
-    let at_once = poll_fn(|cx| Poll::Ready(ready.outgoing.write(transport, cx))).await;
-    let written = match at_once {
+    let try_hit = poll_fn(|cx| Poll::Ready(ready.outgoing.write(transport, cx))).await;
+    let written = match try_hit {
         Poll::Ready(written) => written.map_err(|_error| Gone),
         Poll::Pending => {
             open = Some(tier.requests().token());

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{site, stream_at};
 use crate::hop;
-use crate::lane::Plain;
+use crate::fast_path::SimpleHead;
 use crate::live::Stream;
 use crate::site::Site;
 use crate::slice::Slice;
@@ -37,12 +37,12 @@ pub(crate) struct Place {
 
 /// The hit that a request is, if nothing has to be waited for, filled or refused. It goes through the same steps as
 /// `serve`, and wherever one of them would do more than look, the request is none of these.
-pub(crate) fn at_once(tier: &Tier, plain: &Plain<'_>, now: Instant) -> Option<Hit> {
-    if hop::loops(&plain.deciding, tier.node()) {
+pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -> Option<Hit> {
+    if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
-    let (place, cmcd) = place(tier, plain)?;
-    let is_slice = Slice::asked(&plain.method, &plain.deciding).is_some();
+    let (place, cmcd) = place(tier, simple_head)?;
+    let is_slice = Slice::asked(&simple_head.method, &simple_head.deciding).is_some();
     if is_slice && tier.streams().lists_pieces_of(&place.key) {
         return None;
     }
@@ -56,19 +56,19 @@ pub(crate) fn at_once(tier: &Tier, plain: &Plain<'_>, now: Instant) -> Option<Hi
 
 /// Where a target leads, and what it says of its player. Reading a target takes longer than finding what it names, and
 /// players ask for the same few again and again.
-fn place(tier: &Tier, plain: &Plain<'_>) -> Option<(Arc<Place>, Option<String>)> {
-    if let Some(place) = PLACES.with_borrow(|places| places.find(tier, plain)) {
+fn place(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<Place>, Option<String>)> {
+    if let Some(place) = PLACES.with_borrow(|places| places.find(tier, simple_head)) {
         return Some((place, None));
     }
-    let site = site(tier, &target::host_name(plain.host), plain.host, plain.target)?;
-    let resource = Resource::parse(plain.host, plain.target, &site.query).ok()?;
+    let site = site(tier, &target::host_name(simple_head.host), simple_head.host, simple_head.target)?;
+    let resource = Resource::parse(simple_head.host, simple_head.target, &site.query).ok()?;
     if resource.directives != Directives::default() {
         return None;
     }
     let key = Key::new(&site.name, &resource.path_and_query());
     let place = Arc::new(Place { site: Arc::clone(site), kind: resource.kind, key });
     if resource.cmcd.is_none() {
-        PLACES.with_borrow_mut(|places| places.keep(tier, plain, &place));
+        PLACES.with_borrow_mut(|places| places.keep(tier, simple_head, &place));
     }
     Some((place, resource.cmcd))
 }
@@ -88,28 +88,28 @@ struct Kept {
 }
 
 impl Places {
-    fn find(&self, tier: &Tier, plain: &Plain<'_>) -> Option<Arc<Place>> {
-        let kept = self.kept.get(self.index(plain))?.as_ref()?;
+    fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<Place>> {
+        let kept = self.kept.get(self.index(simple_head))?.as_ref()?;
         let is_same =
-            *kept.target == *plain.target && *kept.host == *plain.host && kept.tier == tier.number();
+            *kept.target == *simple_head.target && *kept.host == *simple_head.host && kept.tier == tier.number();
         is_same.then(|| Arc::clone(&kept.place))
     }
 
     /// Two targets that fall on one index take it from each other.
-    fn keep(&mut self, tier: &Tier, plain: &Plain<'_>, place: &Arc<Place>) {
-        let index = self.index(plain);
-        if plain.host.len() + plain.target.len() > TARGET_MAX {
+    fn keep(&mut self, tier: &Tier, simple_head: &SimpleHead<'_>, place: &Arc<Place>) {
+        let index = self.index(simple_head);
+        if simple_head.host.len() + simple_head.target.len() > TARGET_MAX {
             return;
         }
         self.kept.resize_with(PLACES_MAX, || None);
         if let Some(kept) = self.kept.get_mut(index) {
-            let (host, target) = (plain.host.into(), plain.target.into());
+            let (host, target) = (simple_head.host.into(), simple_head.target.into());
             *kept = Some(Kept { tier: tier.number(), host, target, place: Arc::clone(place) });
         }
     }
 
-    fn index(&self, plain: &Plain<'_>) -> usize {
-        let hash = self.hasher.hash_one((plain.host, plain.target));
+    fn index(&self, simple_head: &SimpleHead<'_>) -> usize {
+        let hash = self.hasher.hash_one((simple_head.host, simple_head.target));
         usize::try_from(hash % PLACES_MAX as u64).unwrap_or_default()
     }
 }

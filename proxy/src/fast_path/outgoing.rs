@@ -169,7 +169,7 @@ mod tests {
 
     /// Takes so many bytes at once, and every second time none.
     struct Slow {
-        at_once: usize,
+        try_hit: usize,
         is_full: bool,
         taken: Vec<u8>,
     }
@@ -189,7 +189,7 @@ mod tests {
                 return Poll::Pending;
             }
             let all = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
-            let taken = all.len().min(self.at_once);
+            let taken = all.len().min(self.try_hit);
             self.taken.extend_from_slice(&all[..taken]);
             Poll::Ready(Ok(taken))
         }
@@ -226,7 +226,7 @@ mod tests {
             lens in prop::collection::vec(1_usize..9, 0..150),
             from in any::<prop::sample::Index>(),
             to in any::<prop::sample::Index>(),
-            at_once in 1_usize..200,
+            try_hit in 1_usize..200,
             is_copied in any::<bool>(),
         ) {
             let mut bytes = 0..=u8::MAX;
@@ -241,7 +241,7 @@ mod tests {
             } else {
                 Outgoing::new(head, pieces.into(), None, from, len)
             };
-            let mut transport = Slow { at_once, is_full: false, taken: Vec::new() };
+            let mut transport = Slow { try_hit, is_full: false, taken: Vec::new() };
             let mut cx = Context::from_waker(Waker::noop());
             for _ in 0..10_000 {
                 if outgoing.write(&mut transport, &mut cx).is_ready() {

@@ -9,7 +9,7 @@ use tidegate_cache::Object;
 use tokio::time::Instant;
 
 use super::outgoing::Outgoing;
-use super::{Plain, Viewer, head};
+use super::{SimpleHead, Viewer, head};
 use crate::account::{Account, Asked, Served};
 use crate::answer;
 use crate::client::Gone;
@@ -57,14 +57,14 @@ impl Ready {
     pub(super) fn make(
         tier: &Tier,
         viewer: Viewer,
-        plain: &Plain<'_>,
+        simple_head: &SimpleHead<'_>,
         hit: &Hit,
         received: Instant,
     ) -> Option<Box<Self>> {
-        if !proceeds(plain, &hit.object) {
+        if !proceeds(simple_head, &hit.object) {
             return None;
         }
-        let selected = Selected::of(tier, plain, hit)?;
+        let selected = Selected::of(tier, simple_head, hit)?;
         hit.object.is_asked();
         let mut account = Account::hit(hit.place.kind, hit.object.age(received));
         let mut error = None;
@@ -72,14 +72,14 @@ impl Ready {
             error = answer::count_live(tier, stream);
             account = account.live();
         }
-        let logged = tier.log().is_on().then(|| Box::new(Logged::of(plain, viewer.peer)));
+        let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
         if logged.is_some() {
             account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
         let head = head::written(tier, hit, &selected, error, received);
         let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
-        let len = if plain.method == Method::HEAD { 0 } else { len };
+        let len = if simple_head.method == Method::HEAD { 0 } else { len };
         let body = (!selected.is_gzip).then_some(&hit.object.body);
         let may_copy = body.filter(|_| viewer.takes_files);
         let copy = may_copy.and_then(|body| tier.copies().of(tier.tasks(), body, len));
@@ -112,10 +112,10 @@ impl Ready {
 }
 
 impl Selected {
-    fn of(tier: &Tier, plain: &Plain<'_>, hit: &Hit) -> Option<Self> {
+    fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
         let object = &hit.object;
         let coded = answer::has_codings(tier, &hit.place.site, hit.place.kind, object)
-            .then(|| answer::gzip(tier, &plain.deciding, &hit.place.key, object))
+            .then(|| answer::gzip(tier, &simple_head.deciding, &hit.place.key, object))
             .flatten();
         if let Some(gzip) = coded {
             let full_len = gzip.len() as u64;
@@ -123,7 +123,7 @@ impl Selected {
         }
         let pieces = Arc::clone(object.body.whole()?);
         let full_len = object.body.full_len()?;
-        let ranges = plain.deciding.get(header::RANGE).filter(|_| plain.method == Method::GET);
+        let ranges = simple_head.deciding.get(header::RANGE).filter(|_| simple_head.method == Method::GET);
         let ranges =
             ranges.and_then(|range| range::parse(range.to_str().ok()?, tier.settings().viewers.ranges_max));
         let span = match ranges.map(|ranges| ranges.resolve(full_len)) {
@@ -140,8 +140,8 @@ impl Selected {
 }
 
 impl Logged {
-    fn of(plain: &Plain<'_>, peer: SocketAddr) -> Self {
-        Self { method: plain.method.clone(), target: plain.target.to_owned(), headers: plain.headers(), peer }
+    fn of(simple_head: &SimpleHead<'_>, peer: SocketAddr) -> Self {
+        Self { method: simple_head.method.clone(), target: simple_head.target.to_owned(), headers: simple_head.headers(), peer }
     }
 
     fn asked(&self) -> Asked<'_> {
@@ -160,7 +160,7 @@ impl Logged {
 
 /// Whether no condition stands in the way. The two that are plain say the same of a body and of its gzip: the one
 /// compares tags weakly, and the date of both is the same.
-fn proceeds(plain: &Plain<'_>, object: &Object) -> bool {
+fn proceeds(simple_head: &SimpleHead<'_>, object: &Object) -> bool {
     let validators = Validators::of(&object.head.headers);
-    conditional::evaluate(&plain.deciding, &plain.method, &validators) == Outcome::Proceed
+    conditional::evaluate(&simple_head.deciding, &simple_head.method, &validators) == Outcome::Proceed
 }
