@@ -34,15 +34,15 @@ pub(crate) async fn object(
     client: &mut Client,
     request: &Request,
     object: &Arc<Object>,
-    mut course: Course<'_>,
+    mut handling: Handling<'_>,
 ) -> Account {
-    let mut account = Account::of(request, course.fate).with_object(object);
+    let mut account = Account::of(request, handling.fate).with_object(object);
     object.is_asked();
     if let Some(stream) = live_stream(tier, request, object) {
-        course.error = count_live(tier, &stream);
+        handling.error = count_live(tier, &stream);
         account = account.live();
     }
-    client.known().fate = Some(course.fate);
+    client.known().fate = Some(handling.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
         // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
         // one (HTTP/1.0 without a length) is given none before it is known to be whole.
@@ -50,7 +50,7 @@ pub(crate) async fn object(
             return account.broken();
         }
     }
-    let mut headers = head_of(tier, request, object, course);
+    let mut headers = head_of(tier, request, object, handling);
     let mut coded = delta(tier, request, object);
     if let Some(delta) = &coded {
         // It is another representation, and gone with the next version: no validator is worth its while.
@@ -102,7 +102,7 @@ pub(crate) async fn refuse(
     if let Some(site) = site {
         allow_reading(tier, site, &mut headers);
     }
-    mark(tier, &mut headers, Course::here(refusal.fate()), None);
+    mark(tier, &mut headers, Handling::here(refusal.fate()), None);
     account.sent(send(client, refusal.status(), headers, body.into()).await)
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier, "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    mark(tier, &mut headers, Course::here(Fate::Refused), None);
+    mark(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = lines::begun(refusal.status(), headers.iter());
     head.extend_from_slice(b"\r\n");
     (head, body)
@@ -137,8 +137,8 @@ pub(crate) async fn failed(
 ) -> Account {
     let (mut headers, body) = refusal::failed(tier, failure);
     allow_reading(tier, &request.site, &mut headers);
-    let course = Course { fate: Fate::Failed, reason, failure: Some(failure), error: None };
-    mark(tier, &mut headers, course, None);
+    let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
+    mark(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).because(failure);
     account.sent(send(client, failure.status, headers, body.into()).await)
 }
@@ -150,7 +150,7 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
         headers.insert(header::ALLOW, allow);
     }
-    mark(tier, &mut headers, Course::here(Fate::Options), None);
+    mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
     account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
@@ -159,14 +159,14 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
 pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    mark(tier, &mut headers, Course::here(Fate::Options), None);
+    mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::before(Fate::Options, client.known());
     account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// The course that a request took, as the marks of its answer tell it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Course<'a> {
+pub(crate) struct Handling<'a> {
     pub(crate) fate: Fate,
     /// Why it went forward, if it did.
     pub(crate) reason: Option<Reason>,
@@ -176,7 +176,7 @@ pub(crate) struct Course<'a> {
     pub(crate) error: Option<UpstreamError>,
 }
 
-impl Course<'_> {
+impl Handling<'_> {
     /// It went no further than this node.
     pub(crate) const fn here(fate: Fate) -> Self {
         Self { fate, reason: None, failure: None, error: None }
@@ -189,20 +189,20 @@ impl Course<'_> {
 }
 
 /// The marks that every answer carries: Cache-Status, X-Cache, Via.
-pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, course: Course<'_>, object: Option<&Object>) {
+pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
     let now = Instant::now();
     let ttl = object.map(|object| ttl(object, object.age(now)));
-    let received = course.failure.and_then(refusal::received_status);
-    let status = match (course.fate, course.failure) {
+    let received = handling.failure.and_then(refusal::received_status);
+    let status = match (handling.fate, handling.failure) {
         (Fate::Renewed, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
         (_, Some(_)) => received,
         (_, None) => object.map(|object| object.head.status.as_u16()),
     };
-    let failed = course.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
-    let detail = failed.or_else(|| course.error.map(UpstreamError::token));
-    let outcome = course.fate.outcome(course.reason, status, object.is_some());
+    let failed = handling.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
+    let detail = failed.or_else(|| handling.error.map(UpstreamError::token));
+    let outcome = handling.fate.outcome(handling.reason, status, object.is_some());
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
-    cache_status::append_x_cache(headers, course.fate);
+    cache_status::append_x_cache(headers, handling.fate);
     hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
 }
 
@@ -214,10 +214,10 @@ pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
 }
 
 /// The head for an object: its own fields, its age, and the marks.
-fn head_of(tier: &Tier, request: &Request, object: &Object, course: Course<'_>) -> HeaderMap {
+fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
     let mut headers = shared_head(tier, &request.site, object);
     headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
-    mark(tier, &mut headers, course, Some(object));
+    mark(tier, &mut headers, handling, Some(object));
     headers
 }
 

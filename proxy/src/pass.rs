@@ -10,7 +10,7 @@ use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Line, Upstream
 use tokio::sync::mpsc;
 
 use crate::account::Account;
-use crate::answer::{self, Course};
+use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
 use crate::desk::{self, Rulings};
@@ -255,7 +255,7 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
         headers.remove(header::CONTENT_LENGTH);
     }
     answer::allow_reading(tier, &request.site, &mut headers);
-    answer::mark(tier, &mut headers, Course::forward(fate, reason), None);
+    answer::mark(tier, &mut headers, Handling::forward(fate, reason), None);
     headers
 }
 

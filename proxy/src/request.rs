@@ -21,7 +21,7 @@ use tidegate_upstream::{ASIDE, UpstreamRequest, Requester, INTERIM_MAX, FillRequ
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
-use crate::answer::{self, Course};
+use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
 use crate::conditional;
@@ -150,21 +150,21 @@ async fn decide(
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
-        Lookup::Hit(object) => answer::object(tier, client, request, &object, Course::here(Fate::Hit)).await,
+        Lookup::Hit(object) => answer::object(tier, client, request, &object, Handling::here(Fate::Hit)).await,
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
                 let sent = fill_headers(sent, client.headers());
                 start(tier, request, fill_writer, sent, Requester::default());
             }
-            answer::object(tier, client, request, &object, Course::here(Fate::Stale)).await
+            answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
         }
         Lookup::Pass => pass::get(tier, client, request, Fate::HitForMiss).await,
         Lookup::Failed { failure, stand_in: None } => {
             answer::failed(tier, client, request, &failure, None).await
         }
         Lookup::Failed { failure, stand_in: Some(object) } => {
-            let course = Course { failure: Some(&failure), ..Course::here(Fate::StaleIfError) };
-            answer::object(tier, client, request, &object, course).await
+            let handling = Handling { failure: Some(&failure), ..Handling::here(Fate::StaleIfError) };
+            answer::object(tier, client, request, &object, handling).await
         }
         Lookup::Join(fill_reader) => {
             let sent = fill_headers(sent, client.headers());
@@ -219,7 +219,7 @@ async fn wait(
                 Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
                 _ => Fate::Miss,
             };
-            let account = answer::object(tier, client, request, &object, Course::forward(fate, reason)).await;
+            let account = answer::object(tier, client, request, &object, Handling::forward(fate, reason)).await;
             drop(fill_reader);
             account
         }
@@ -234,9 +234,9 @@ async fn wait(
             answer::failed(tier, client, request, &failure, Some(reason)).await
         }
         Ok(Answer::Failed { failure, stand_in: Some(object) }) => {
-            let course = Course::forward(Fate::StaleIfError, Reason::Stale);
-            let course = Course { failure: Some(&failure), ..course };
-            answer::object(tier, client, request, &object, course).await
+            let handling = Handling::forward(Fate::StaleIfError, Reason::Stale);
+            let handling = Handling { failure: Some(&failure), ..handling };
+            answer::object(tier, client, request, &object, handling).await
         }
         Err(None) => Account::gone(request),
         Err(Some(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,

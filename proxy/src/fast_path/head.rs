@@ -9,7 +9,7 @@ use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
 use super::ready::Selected;
-use crate::answer::{self, Course};
+use crate::answer::{self, Handling};
 use crate::cache_status::CACHE_STATUS;
 use crate::compress;
 use crate::desk;
@@ -94,7 +94,7 @@ fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     if selected.is_gzip {
         headers = compress::coded_headers(&headers, 0);
     }
-    answer::mark(tier, &mut headers, Course::here(Fate::Hit), None);
+    answer::mark(tier, &mut headers, Handling::here(Fate::Hit), None);
     // What is written for each answer anew.
     for name in [header::CONTENT_LENGTH, header::DATE, header::CONNECTION] {
         headers.remove(name);
