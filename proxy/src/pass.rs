@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Line, UpstreamResponse, Source, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Source, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -130,9 +130,9 @@ async fn exchange(
     rulings: &Arc<Rulings>,
     job: &FillRequest,
 ) -> Result<UpstreamResponse, Ended> {
-    let mut line = Line::of(job);
+    let mut attempts = Attempts::of(job);
     let mut last: Option<(UpstreamError, &Arc<Source>)> = None;
-    while let Some(source) = line.next(&**rulings) {
+    while let Some(source) = attempts.next(&**rulings) {
         if let Some((error, failed)) = last {
             fetch::fail_over(&**rulings, &job.ask, error, failed, source);
         }
@@ -152,7 +152,7 @@ async fn exchange(
             }
         }
     }
-    let (error, source) = last.map_or_else(|| line.nobody(), |(error, source)| (error, Some(source)));
+    let (error, source) = last.map_or_else(|| attempts.nobody(), |(error, source)| (error, Some(source)));
     Err(Ended::Failed(error, source.map(Arc::clone)))
 }
 

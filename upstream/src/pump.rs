@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::exchange::{UpstreamRequest, UpstreamResponse};
 use crate::fetch::{Desk, Ending, Event, FillRequest, ended};
-use crate::pace::Meter;
+use crate::min_rate::Meter;
 use crate::rescue::Rescue;
 use crate::error::UpstreamError;
 

@@ -13,7 +13,7 @@ use crate::in_flight::InFlight;
 use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
 use crate::fetch::{Desk, FillRequest};
 use crate::attempts::Attempts;
-use crate::pace::Meter;
+use crate::min_rate::Meter;
 use crate::source::Source;
 use crate::error::UpstreamError;
 

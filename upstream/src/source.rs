@@ -16,11 +16,11 @@ use crate::limiter::{Limiter, Limits, Permit};
 use crate::health::{Change, Health, Rules, State, Tally};
 use crate::http1::idle::Key;
 use crate::latency::Latency;
-use crate::pace::MinRate;
+use crate::min_rate::MinRate;
 use crate::peers::Peers;
 use crate::probe::Probe;
 use crate::resolve::Resolver;
-use crate::told::{LATELY, ReportedFailures};
+use crate::reported_failures::{LATELY, ReportedFailures};
 use crate::error::UpstreamError;
 use crate::trust::Trust;
 

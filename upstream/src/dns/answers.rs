@@ -51,7 +51,7 @@ impl Answer {
                 Self::Some(ips, lifetime(&lookup), lookup.query().name().clone())
             }
             Err(error) if error.is_no_records_found() => Self::None,
-            Err(error) => Self::Unheard(error(&error)),
+            Err(error) => Self::Unheard(classify(&error)),
         }
     }
 
@@ -111,7 +111,7 @@ pub(super) fn services(lookup: &Lookup) -> (Vec<Service>, Duration) {
 }
 
 /// What a failed question counts as.
-pub(super) fn error(error: &NetError) -> UpstreamError {
+pub(super) fn classify(error: &NetError) -> UpstreamError {
     match error {
         NetError::Timeout => UpstreamError::DnsTimeout,
         _ => UpstreamError::DnsError,

@@ -84,7 +84,7 @@ impl Client {
     /// The SRV records of `name`, and for how long they hold.
     pub(super) async fn services(&self, service: &str) -> Result<(Vec<Service>, Duration), UpstreamError> {
         let found = self.resolver().await?.lookup(name(service)?, RecordType::SRV).await;
-        found.map(|lookup| answers::services(&lookup)).map_err(|error| answers::error(&error))
+        found.map(|lookup| answers::services(&lookup)).map_err(|error| answers::classify(&error))
     }
 
     async fn resolver(&self) -> Result<TokioResolver, UpstreamError> {
