@@ -23,7 +23,7 @@ pub struct Failure {
     /// A token for logs, metrics and Proxy-Status.
     pub reason: &'static str,
     /// Which source it was, where one can be named.
-    pub source: Option<Arc<str>>,
+    pub upstream: Option<Arc<str>>,
     /// When the source says it may be asked again.
     pub retry_after: Option<Duration>,
     /// How long the failure is remembered, so that a thousand askers make one request.
@@ -34,7 +34,7 @@ impl Failure {
     /// A failure that is not remembered.
     pub(crate) fn passing(reason: &'static str) -> Self {
         let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
-        Self { status, reason, source: None, retry_after: None, lifetime }
+        Self { status, reason, upstream: None, retry_after: None, lifetime }
     }
 }
 

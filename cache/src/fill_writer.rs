@@ -60,9 +60,9 @@ impl FillWriter {
         lifetimes: Lifetimes,
         variant: Option<Variant>,
         promised: Option<u64>,
-        source: Arc<str>,
+        upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, promised, source)?;
+        self.give_out(head, lifetimes, variant, promised, upstream)?;
         self.charge();
         Ok(())
     }
@@ -78,9 +78,9 @@ impl FillWriter {
         lifetimes: Lifetimes,
         variant: Option<Variant>,
         len: u64,
-        source: Arc<str>,
+        upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, Some(len), source)
+        self.give_out(head, lifetimes, variant, Some(len), upstream)
     }
 
     fn give_out(
@@ -89,7 +89,7 @@ impl FillWriter {
         lifetimes: Lifetimes,
         variant: Option<Variant>,
         promised: Option<u64>,
-        source: Arc<str>,
+        upstream: Arc<str>,
     ) -> Result<(), Refused> {
         self.reserve(promised.unwrap_or_default())?;
         if let Some(first) = &self.object {
@@ -98,7 +98,7 @@ impl FillWriter {
         }
         self.cache.move_home(&self.fill, variant.as_ref());
         let body = Arc::new(Body::new(promised, self.cache.ledger()));
-        let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, source) });
+        let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, upstream) });
         self.object = Some(Arc::clone(&object));
         self.fill.settle(Answer::Object(object));
         Ok(())
@@ -186,9 +186,9 @@ impl FillWriter {
     }
 
     /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
-    pub fn renew(mut self, head: Head, lifetimes: Lifetimes, source: Arc<str>) {
+    pub fn renew(mut self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
-        let renewed = Arc::new(stale.again(head, lifetimes, source));
+        let renewed = Arc::new(stale.again(head, lifetimes, upstream));
         self.fill.settle(Answer::Object(Arc::clone(&renewed)));
         self.end(|held| {
             held.failure = None;

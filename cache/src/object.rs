@@ -66,7 +66,7 @@ pub struct Object {
     /// Set where the answer varies.
     pub variant: Option<Variant>,
     /// Who sent it, for logs and headers.
-    pub source: Arc<str>,
+    pub upstream: Arc<str>,
     /// The body in gzip, made by the first who needs it; `None` inside where it is not worth it.
     pub gzip: OnceLock<Option<Bytes>>,
     /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
@@ -88,14 +88,14 @@ pub trait Witness: fmt::Debug + Send + Sync {
 }
 
 impl Object {
-    pub(crate) fn new(head: Head, body: Arc<Body>, lifetimes: Lifetimes, source: Arc<str>) -> Self {
+    pub(crate) fn new(head: Head, body: Arc<Body>, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
         Self {
             head,
             body,
             lifetimes,
             received: Instant::now(),
             variant: None,
-            source,
+            upstream,
             gzip: OnceLock::new(),
             delta: OnceLock::new(),
             rendered: OnceLock::new(),
@@ -112,16 +112,16 @@ impl Object {
         let ttl = self.lifetimes.ttl.min(age);
         let lifetimes =
             Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
-        Self { received: self.received, ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.source)) }
+        Self { received: self.received, ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.upstream)) }
     }
 
     /// The same body from now on under another head: what was derived from it goes along.
-    pub(crate) fn again(&self, head: Head, lifetimes: Lifetimes, source: Arc<str>) -> Self {
+    pub(crate) fn again(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
         Self {
             variant: self.variant.clone(),
             gzip: self.gzip.clone(),
             delta: self.delta.clone(),
-            ..Self::new(head, Arc::clone(&self.body), lifetimes, source)
+            ..Self::new(head, Arc::clone(&self.body), lifetimes, upstream)
         }
     }
 

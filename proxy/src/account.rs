@@ -94,7 +94,7 @@ impl Account {
 
     /// What the log tells of a hit.
     pub(crate) fn told(self, site: &Arc<Site>, cmcd: Option<String>, object: &Object) -> Self {
-        Self { site: Some(Arc::clone(site)), cmcd, upstream: Some(Arc::clone(&object.source)), ..self }
+        Self { site: Some(Arc::clone(site)), cmcd, upstream: Some(Arc::clone(&object.upstream)), ..self }
     }
 
     fn bare(kind: Kind, fate: Fate) -> Self {
@@ -136,7 +136,7 @@ impl Account {
     }
 
     pub(crate) fn with_object(mut self, object: &Object) -> Self {
-        self.upstream = Some(Arc::clone(&object.source));
+        self.upstream = Some(Arc::clone(&object.upstream));
         self.age = Some(object.age(Instant::now()));
         self
     }
@@ -147,14 +147,14 @@ impl Account {
         self
     }
 
-    pub(crate) fn by_source(mut self, source: &Arc<str>) -> Self {
-        self.upstream = Some(Arc::clone(source));
+    pub(crate) fn by_source(mut self, upstream: &Arc<str>) -> Self {
+        self.upstream = Some(Arc::clone(upstream));
         self
     }
 
     pub(crate) fn because(mut self, failure: &Failure) -> Self {
         self.error = Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason);
-        self.upstream.clone_from(&failure.source);
+        self.upstream.clone_from(&failure.upstream);
         self
     }
 

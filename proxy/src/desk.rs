@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Source, UpstreamError};
+use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Upstream, UpstreamError};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -116,10 +116,10 @@ impl Rulings {
         let arrival = stream.arrives(version.media.clone(), &version.body, self.asked.lock().1, age);
         self.admit(arrival)?;
         if arrival != Arrival::Frozen
-            && let Some((source, error)) = self.refused.lock().take()
+            && let Some((upstream, error)) = self.refused.lock().take()
         {
             // Somebody else does better.
-            stream.goes_round(&source, error);
+            stream.goes_round(&upstream, error);
         }
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
@@ -340,7 +340,7 @@ impl Desk for Rulings {
         may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
     }
 
-    fn failure(&self, error: UpstreamError, source: Option<&Source>, head: Option<&Head>) -> Failure {
+    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure {
         let retry_after = head
             .and_then(|head| head.headers.get(header::RETRY_AFTER))
             .and_then(|value| value.to_str().ok()?.parse().ok())
@@ -349,14 +349,14 @@ impl Desk for Rulings {
         Failure {
             status: error.status(),
             reason: error.token(),
-            source: source.map(|source| Arc::clone(source.name())),
+            upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
         }
     }
 
-    fn refused(&self, source: &Source, error: UpstreamError) {
-        *self.refused.lock() = Some((Arc::clone(source.name()), error));
+    fn refused(&self, upstream: &Upstream, error: UpstreamError) {
+        *self.refused.lock() = Some((Arc::clone(upstream.name()), error));
     }
 
     fn note(&self, event: Event) {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use tidegate_cache::Key;
 use tidegate_hls::{Directives, Reload, ReloadError};
-use tidegate_upstream::Source;
+use tidegate_upstream::Upstream;
 use tokio::time::Instant;
 
 use crate::config;
@@ -121,7 +121,7 @@ impl Streams {
 const UNASKED_FOR: Duration = Duration::from_mins(1);
 
 /// The candidates for a request, with the one behind the others that its stream goes round.
-pub(crate) fn detoured(tier: &Tier, request: &Request, mut candidates: Vec<Arc<Source>>) -> Vec<Arc<Source>> {
+pub(crate) fn detoured(tier: &Tier, request: &Request, mut candidates: Vec<Arc<Upstream>>) -> Vec<Arc<Upstream>> {
     let streams = tier.streams();
     if candidates.len() > 1
         && let Some(stream) = streams.of(&request.key).or_else(|| streams.announced.by(&request.key))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Source, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Upstream, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
@@ -71,7 +71,7 @@ pub(crate) async fn reply(
     mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
-    let account = Account::of(request, fate).by_source(reply.source().name());
+    let account = Account::of(request, fate).by_source(reply.upstream().name());
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
@@ -100,8 +100,8 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
             }
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
-        Err(Ended::Failed(error, source)) => {
-            let failure = rulings.failure(error, source.as_deref(), None);
+        Err(Ended::Failed(error, upstream)) => {
+            let failure = rulings.failure(error, upstream.as_deref(), None);
             answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
         }
         Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
@@ -111,7 +111,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
 
 /// Why there is no answer to give on.
 enum Ended {
-    Failed(UpstreamError, Option<Arc<Source>>),
+    Failed(UpstreamError, Option<Arc<Upstream>>),
     Refused(Refusal),
     Gone,
 }
@@ -131,15 +131,15 @@ async fn exchange(
     job: &FillRequest,
 ) -> Result<UpstreamResponse, Ended> {
     let mut attempts = Attempts::of(job);
-    let mut last: Option<(UpstreamError, &Arc<Source>)> = None;
-    while let Some(source) = attempts.next(&**rulings) {
+    let mut last: Option<(UpstreamError, &Arc<Upstream>)> = None;
+    while let Some(upstream) = attempts.next(&**rulings) {
         if let Some((error, failed)) = last {
-            fetch::fail_over(&**rulings, &job.ask, error, failed, source);
+            fetch::fail_over(&**rulings, &job.ask, error, failed, upstream);
         }
         let mut in_flight = InFlight::begin(rulings);
-        match Exchange::send(source, &job.ask).await {
+        match Exchange::send(upstream, &job.ask).await {
             Ok(mut exchange) => {
-                let failed = |error| Ended::Failed(error, Some(Arc::clone(source)));
+                let failed = |error| Ended::Failed(error, Some(Arc::clone(upstream)));
                 let carried = carry(tier, client, &mut exchange, failed).await;
                 if let Err(Ended::Failed(error, _)) = &carried {
                     in_flight.failed(*error);
@@ -148,12 +148,12 @@ async fn exchange(
             }
             Err(error) => {
                 in_flight.failed(error);
-                last = Some((error, source));
+                last = Some((error, upstream));
             }
         }
     }
-    let (error, source) = last.map_or_else(|| attempts.nobody(), |(error, source)| (error, Some(source)));
-    Err(Ended::Failed(error, source.map(Arc::clone)))
+    let (error, upstream) = last.map_or_else(|| attempts.nobody(), |(error, upstream)| (error, Some(upstream)));
+    Err(Ended::Failed(error, upstream.map(Arc::clone)))
 }
 
 /// Carries the request's body up, and the heads of the answer down as far as the final one.

@@ -148,7 +148,7 @@ pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
     let member = proxy_status::Member {
         node: tier.node(),
         error: error.or_else(|| is_own.then_some(Error::ProxyInternalError)),
-        next_hop: failure.source.as_deref(),
+        next_hop: failure.upstream.as_deref(),
         received_status,
         details: is_own.then_some(failure.reason),
     };

@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::fetch::{Desk, Event, FillRequest};
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// The candidates of one request that have not been asked in this round.
 #[derive(Debug)]
 pub struct Attempts<'a> {
-    all: &'a [Arc<Source>],
+    all: &'a [Arc<Upstream>],
     next: usize,
     tries_left: usize,
     budget: &'a Budget,
@@ -35,7 +35,7 @@ impl<'a> Attempts<'a> {
 
     /// Those who may go on where another one has begun: that one was the first of the round.
     pub(crate) fn behind(
-        all: &'a [Arc<Source>],
+        all: &'a [Arc<Upstream>],
         tries_left: usize,
         budget: &'a Budget,
         stream: &'a str,
@@ -44,9 +44,9 @@ impl<'a> Attempts<'a> {
     }
 
     /// The next one to ask.
-    pub fn next(&mut self, desk: &dyn Desk) -> Option<&'a Arc<Source>> {
+    pub fn next(&mut self, desk: &dyn Desk) -> Option<&'a Arc<Upstream>> {
         loop {
-            let source = self.all.get(self.next)?;
+            let upstream = self.all.get(self.next)?;
             if self.tries_left == 0 {
                 return None;
             }
@@ -57,11 +57,11 @@ impl<'a> Attempts<'a> {
             }
             self.next += 1;
             let rest = self.all.get(self.next..).unwrap_or_default();
-            if self.is_told && self.would_tell(source) {
+            if self.is_told && self.would_tell(upstream) {
                 continue;
             }
-            if source.admits(rest) {
-                return self.pay(desk).then_some(source);
+            if upstream.admits(rest) {
+                return self.pay(desk).then_some(upstream);
             }
         }
     }
@@ -72,8 +72,8 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whether this one has told of late that those behind it fail with this stream.
-    fn would_tell(&self, source: &Source) -> bool {
-        source.told().lately(self.stream, Instant::now())
+    fn would_tell(&self, upstream: &Upstream) -> bool {
+        upstream.told().lately(self.stream, Instant::now())
     }
 
     /// Whether the one that is asked now is asked in place of another, or beside it.
@@ -87,16 +87,16 @@ impl<'a> Attempts<'a> {
     }
 
     /// One to ask beside the one that is late: only if it is believed to be well.
-    pub(crate) fn second(&mut self, first: &Source, desk: &dyn Desk) -> Option<&'a Arc<Source>> {
-        let source = self.all.get(self.next).filter(|_| self.has_second(first))?;
+    pub(crate) fn second(&mut self, first: &Upstream, desk: &dyn Desk) -> Option<&'a Arc<Upstream>> {
+        let upstream = self.all.get(self.next).filter(|_| self.has_second(first))?;
         self.next += 1;
-        self.pay(desk).then_some(source)
+        self.pay(desk).then_some(upstream)
     }
 
     /// Whether there is one for [`Attempts::second`].
-    pub(crate) fn has_second(&self, first: &Source) -> bool {
-        let tell_the_same = |second: &Source| self.would_tell(first) && self.would_tell(second);
-        let may_help = |second: &Arc<Source>| second.state().is_in() && !tell_the_same(second);
+    pub(crate) fn has_second(&self, first: &Upstream) -> bool {
+        let tell_the_same = |second: &Upstream| self.would_tell(first) && self.would_tell(second);
+        let may_help = |second: &Arc<Upstream>| second.state().is_in() && !tell_the_same(second);
         self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
@@ -112,9 +112,9 @@ impl<'a> Attempts<'a> {
     }
 
     /// What is wrong when nobody could be asked: whatever put the first candidate out.
-    pub fn nobody(&self) -> (UpstreamError, Option<&'a Arc<Source>>) {
+    pub fn nobody(&self) -> (UpstreamError, Option<&'a Arc<Upstream>>) {
         let first = self.all.first();
-        (first.and_then(|source| source.why()).unwrap_or(UpstreamError::Nobody), first)
+        (first.and_then(|upstream| upstream.why()).unwrap_or(UpstreamError::Nobody), first)
     }
 
     /// Nobody else can be paid for in this round.

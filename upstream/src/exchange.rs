@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::in_flight::InFlight;
 use crate::limiter::Permit;
 use crate::session::{Rest, Session};
-use crate::source::{Source, Spec};
+use crate::upstream::{Upstream, Spec};
 use crate::error::UpstreamError;
 
 /// What is asked, of whichever source.
@@ -80,7 +80,7 @@ impl UpstreamRequest {
 pub struct Exchange {
     stream: Arc<str>,
     session: Session,
-    source: Arc<Source>,
+    upstream: Arc<Upstream>,
     /// Time for the next head.
     patience: Duration,
     reused: bool,
@@ -103,7 +103,7 @@ pub struct UpstreamResponse {
     /// Status and end-to-end header fields as sent.
     pub head: Head,
     session: Option<Session>,
-    source: Arc<Source>,
+    upstream: Arc<Upstream>,
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
     in_flight: InFlight,
@@ -114,30 +114,30 @@ pub struct UpstreamResponse {
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 
 impl Exchange {
-    /// Sends the head of `ask` to `source`; its body may follow, and [`Exchange::finish`] ends it.
-    pub async fn send(source: &Arc<Source>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let passed = source.pass(ask.patience.is_some()).await?;
-        source.count_request();
-        let sent = Self::begin(source, ask, Rest::Body).await;
+    /// Sends the head of `ask` to `upstream`; its body may follow, and [`Exchange::finish`] ends it.
+    pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
+        let passed = upstream.pass(ask.patience.is_some()).await?;
+        upstream.count_request();
+        let sent = Self::begin(upstream, ask, Rest::Body).await;
         sent.map(|exchange| Self { passed: Some(passed), ..exchange })
-            .inspect_err(|&error| source.went_badly(error))
+            .inspect_err(|&error| upstream.went_badly(error))
     }
 
     /// Sends a probe, which needs no place among the source's requests and is not counted as one.
-    pub(crate) async fn probe(source: &Arc<Source>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let mut exchange = Self::begin(source, ask, Rest::Nothing).await?;
+    pub(crate) async fn probe(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
+        let mut exchange = Self::begin(upstream, ask, Rest::Nothing).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
 
-    async fn begin(source: &Arc<Source>, ask: &UpstreamRequest, rest: Rest) -> Result<Self, UpstreamError> {
-        let timeouts = &source.spec().options.timeouts;
+    async fn begin(upstream: &Arc<Upstream>, ask: &UpstreamRequest, rest: Rest) -> Result<Self, UpstreamError> {
+        let timeouts = &upstream.spec().options.timeouts;
         let patience = ask.patience.unwrap_or(timeouts.first_byte);
-        let (session, reused) = Session::begin(source, ask, rest, patience).await?;
+        let (session, reused) = Session::begin(upstream, ask, rest, patience).await?;
         Ok(Self {
             stream: Arc::clone(&ask.stream),
             session,
-            source: Arc::clone(source),
+            upstream: Arc::clone(upstream),
             patience,
             reused,
             interim: 0,
@@ -177,16 +177,16 @@ impl Exchange {
 
     /// Goes over to the body that follows `head`.
     pub fn reply(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
-        match Blame::of(&head, &self.source, self.is_held()) {
-            Blame::Own(error) => self.source.went_badly(error),
-            Blame::ReportedFailures(error) => self.source.tells_of(error, &self.stream),
-            Blame::NothingNew => self.source.tells_nothing(&self.stream, self.patience),
-            Blame::None => self.source.answers(self.sent),
+        match Blame::of(&head, &self.upstream, self.is_held()) {
+            Blame::Own(error) => self.upstream.went_badly(error),
+            Blame::ReportedFailures(error) => self.upstream.tells_of(error, &self.stream),
+            Blame::NothingNew => self.upstream.tells_nothing(&self.stream, self.patience),
+            Blame::None => self.upstream.answers(self.sent),
         }
         UpstreamResponse {
             head,
             session: Some(self.session),
-            source: self.source,
+            upstream: self.upstream,
             put_back: None,
             in_flight,
             passed: self.passed,
@@ -210,7 +210,7 @@ impl Exchange {
             let Some(rest) = left.checked_sub(bytes.len() as u64) else { return };
             left = rest;
         }
-        self.session.release(&self.source);
+        self.session.release(&self.upstream);
     }
 }
 
@@ -227,18 +227,18 @@ enum Blame {
 }
 
 impl Blame {
-    fn of(head: &Head, source: &Source, is_held: bool) -> Self {
+    fn of(head: &Head, upstream: &Upstream, is_held: bool) -> Self {
         let is_failure = match head.status {
             // They are about the request.
             StatusCode::NOT_IMPLEMENTED
             | StatusCode::HTTP_VERSION_NOT_SUPPORTED
             | StatusCode::LOOP_DETECTED => false,
-            StatusCode::SERVICE_UNAVAILABLE if is_held && source.spec().is_tier => return Self::NothingNew,
+            StatusCode::SERVICE_UNAVAILABLE if is_held && upstream.spec().is_tier => return Self::NothingNew,
             StatusCode::SERVICE_UNAVAILABLE if is_held => false,
             status => status.is_server_error(),
         };
         let error = UpstreamError::Status(head.status);
-        match (is_failure, tells_of_others(source, head)) {
+        match (is_failure, tells_of_others(upstream, head)) {
             (false, _) => Self::None,
             (true, true) => Self::ReportedFailures(error),
             (true, false) => Self::Own(error),
@@ -247,48 +247,48 @@ impl Blame {
 }
 
 /// Whether this is the answer of a tier that tells of somebody behind it (RFC 9209).
-pub(crate) fn tells_of_others(source: &Source, head: &Head) -> bool {
-    source.spec().is_tier && head.headers.contains_key("proxy-status")
+pub(crate) fn tells_of_others(upstream: &Upstream, head: &Head) -> bool {
+    upstream.spec().is_tier && head.headers.contains_key("proxy-status")
 }
 
 impl UpstreamResponse {
-    /// Asks `source` and waits for the final head; informational ones before it go to `interim`, as far as there is
+    /// Asks `upstream` and waits for the final head; informational ones before it go to `interim`, as far as there is
     /// room. A request without a body only.
     pub async fn open(
         mut in_flight: InFlight,
-        source: &Arc<Source>,
+        upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
-        let passed = Self::place(&mut in_flight, source, ask).await?;
-        Self::open_past(passed, in_flight, source, ask, interim).await
+        let passed = Self::place(&mut in_flight, upstream, ask).await?;
+        Self::open_past(passed, in_flight, upstream, ask, interim).await
     }
 
-    /// Waits for a place among the requests of `source`.
-    pub(crate) async fn place(in_flight: &mut InFlight, source: &Source, ask: &UpstreamRequest) -> Result<Permit, UpstreamError> {
-        source.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
+    /// Waits for a place among the requests of `upstream`.
+    pub(crate) async fn place(in_flight: &mut InFlight, upstream: &Upstream, ask: &UpstreamRequest) -> Result<Permit, UpstreamError> {
+        upstream.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
     }
 
     /// The same for a request that has its place already.
     pub(crate) async fn open_past(
         passed: Permit,
         mut in_flight: InFlight,
-        source: &Arc<Source>,
+        upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
-        source.count_request();
+        upstream.count_request();
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::once(source, ask, interim).await {
+            match Self::once(upstream, ask, interim).await {
                 // The source closed an idle connection at the moment when it was used again: nothing was answered
                 // yet and the method is safe, so it is asked once more.
                 Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
                 Err((error, _)) => {
                     // Who holds a request for too long may have nothing new to say of this one stream.
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
-                        source.went_badly(error);
+                        upstream.went_badly(error);
                     }
                     in_flight.failed(error);
                     return Err(error);
@@ -301,11 +301,11 @@ impl UpstreamResponse {
     }
 
     async fn once(
-        source: &Arc<Source>,
+        upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
-        let sent = Exchange::begin(source, ask, Rest::Nothing).await;
+        let sent = Exchange::begin(upstream, ask, Rest::Nothing).await;
         let mut exchange = sent.map_err(|error| (error, true))?;
         let reused = exchange.reused;
         exchange.finish().await.map_err(|error| (error, reused))?;
@@ -322,8 +322,8 @@ impl UpstreamResponse {
     }
 
     /// Who answers.
-    pub fn source(&self) -> &Arc<Source> {
-        &self.source
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
     }
 
     /// The length that the head promises.
@@ -356,7 +356,7 @@ impl UpstreamResponse {
 
     /// The body ends here, before its end, and its source is to blame.
     pub(crate) fn breaks(&mut self, error: UpstreamError) -> UpstreamError {
-        self.source.went_badly(error);
+        self.upstream.went_badly(error);
         self.refuse(error);
         error
     }
@@ -382,10 +382,10 @@ impl UpstreamResponse {
 
     fn release(&mut self) {
         if !self.head.status.is_server_error() {
-            self.source.went_well();
+            self.upstream.went_well();
         }
         if let Some(session) = self.session.take() {
-            session.release(&self.source);
+            session.release(&self.upstream);
         }
         self.passed = None;
     }
@@ -393,14 +393,14 @@ impl UpstreamResponse {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Exchange").field("source", &self.upstream).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reply")
-            .field("source", &self.source)
+            .field("source", &self.upstream)
             .field("head", &self.head)
             .finish_non_exhaustive()
     }

@@ -22,7 +22,7 @@ use crate::hedge;
 use crate::attempts::Attempts;
 use crate::pump::pump;
 use crate::rescue::Rescue;
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// What to do with an answer, judged by its head.
@@ -126,10 +126,10 @@ pub trait Desk: Send + Sync {
     /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
     /// (full jitter).
     fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
-    /// What came from `source` is of no use, though nothing is wrong with the source itself.
-    fn refused(&self, source: &Source, error: UpstreamError);
+    /// What came from `upstream` is of no use, though nothing is wrong with the source itself.
+    fn refused(&self, upstream: &Upstream, error: UpstreamError);
     /// The failure that viewers are told of and that is remembered.
-    fn failure(&self, error: UpstreamError, source: Option<&Source>, head: Option<&Head>) -> Failure;
+    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
     /// Counts an event.
     fn note(&self, event: Event);
 }
@@ -140,7 +140,7 @@ pub struct FillRequest {
     /// The request, conditional where there is an old object.
     pub ask: UpstreamRequest,
     /// Whom to ask, in order.
-    pub candidates: Vec<Arc<Source>>,
+    pub candidates: Vec<Arc<Upstream>>,
     /// What pays for asking more than one of them.
     pub budget: Arc<Budget>,
     /// How many of them are asked at most, rescues included, unless the desk has them asked again.
@@ -166,7 +166,7 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
-        let Some(source) = attempts.next(&**desk) else {
+        let Some(upstream) = attempts.next(&**desk) else {
             rounds += 1;
             let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds, waited)) else {
                 break;
@@ -178,11 +178,11 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
             continue;
         };
         if let Some((error, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *error, failed, source);
+            fail_over(&**desk, &job.ask, *error, failed, upstream);
         }
         let ask = if attempts.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
-        let (source, attempt) =
-            attempt(desk, &job, &ask, &mut attempts, source, &mut fill_writer, requester.interim.as_ref()).await;
+        let (upstream, attempt) =
+            attempt(desk, &job, &ask, &mut attempts, upstream, &mut fill_writer, requester.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
@@ -195,21 +195,21 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
             }
             Attempt::Renewed(head, lifetimes) => {
                 ended(&**desk, &fill_writer, Ending::Renewed);
-                return fill_writer.renew(head, lifetimes, Arc::clone(source.name()));
+                return fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
             }
             Attempt::Pass(reply, remember) => {
                 ended(&**desk, &fill_writer, Ending::Permit);
                 return hand_over(fill_writer, reply, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
-                attempts.has_failed(head.as_ref().is_some_and(|head| tells_of_others(source, head)));
-                last = Some((error, Some(source), head));
+                attempts.has_failed(head.as_ref().is_some_and(|head| tells_of_others(upstream, head)));
+                last = Some((error, Some(upstream), head));
             }
         }
     }
-    let (error, source, head) = last.unwrap_or_else(|| no_one(&attempts));
+    let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
     ended(&**desk, &fill_writer, Ending::Failed);
-    fill_writer.fail(desk.failure(error, source.map(|source| &**source), head.as_ref()));
+    fill_writer.fail(desk.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
@@ -217,35 +217,35 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
 pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &FillRequest, interim: &Interim) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
-    while let Some(source) = attempts.next(&**desk) {
+    while let Some(upstream) = attempts.next(&**desk) {
         if let Some((error, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *error, failed, source);
+            fail_over(&**desk, &job.ask, *error, failed, upstream);
         }
-        match UpstreamResponse::open(InFlight::begin(desk), source, &job.ask, Some(interim)).await {
+        match UpstreamResponse::open(InFlight::begin(desk), upstream, &job.ask, Some(interim)).await {
             Ok(mut reply) => match desk.rule(&reply.head) {
                 Ruling::Refuse(error) => {
                     reply.refuse(error);
-                    last = Some((error, Some(source), Some(reply.head)));
+                    last = Some((error, Some(upstream), Some(reply.head)));
                 }
                 _ => return Ok(reply),
             },
-            Err(error) => last = Some((error, Some(source), None)),
+            Err(error) => last = Some((error, Some(upstream), None)),
         }
     }
-    let (error, source, head) = last.unwrap_or_else(|| no_one(&attempts));
-    Err(desk.failure(error, source.map(|source| &**source), head.as_ref()))
+    let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
+    Err(desk.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()))
 }
 
 fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
-    let (error, source) = attempts.nobody();
-    (error, source, None)
+    let (error, upstream) = attempts.nobody();
+    (error, upstream, None)
 }
 
 /// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
-type Last<'a> = (UpstreamError, Option<&'a Arc<Source>>, Option<Head>);
+type Last<'a> = (UpstreamError, Option<&'a Arc<Upstream>>, Option<Head>);
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
-pub fn fail_over(desk: &impl Desk, ask: &UpstreamRequest, error: UpstreamError, failed: &Source, next: &Source) {
+pub fn fail_over(desk: &impl Desk, ask: &UpstreamRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
     desk.note(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
     tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
@@ -265,29 +265,29 @@ enum Attempt {
     Failed(UpstreamError, Option<Head>),
 }
 
-/// Asks `source`, or whoever in line answers in its place; tells whose answer it was.
+/// Asks `upstream`, or whoever in line answers in its place; tells whose answer it was.
 async fn attempt<'a>(
     desk: &Arc<impl Desk + 'static>,
     job: &FillRequest,
     ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
-    source: &'a Arc<Source>,
+    upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
-) -> (&'a Arc<Source>, Attempt) {
-    let (source, opened) = hedge::open(desk, attempts, source, ask, interim).await;
+) -> (&'a Arc<Upstream>, Attempt) {
+    let (upstream, opened) = hedge::open(desk, attempts, upstream, ask, interim).await;
     let attempt = match opened {
-        Ok(reply) => take(desk, job, source, reply, fill_writer).await,
+        Ok(reply) => take(desk, job, upstream, reply, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     };
-    (source, attempt)
+    (upstream, attempt)
 }
 
 /// Makes of an answer what the desk rules.
 async fn take(
     desk: &Arc<impl Desk + 'static>,
     job: &FillRequest,
-    source: &Arc<Source>,
+    upstream: &Arc<Upstream>,
     mut reply: UpstreamResponse,
     fill_writer: &mut FillWriter,
 ) -> Attempt {
@@ -299,7 +299,7 @@ async fn take(
         return match desk.renew(stale, &reply.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
             Err(error) => {
-                desk.refused(source, error);
+                desk.refused(upstream, error);
                 Attempt::Failed(error, None)
             }
         };
@@ -332,13 +332,13 @@ async fn take(
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
             let head = desk.kept(&reply.head);
-            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(source.name())) {
+            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(upstream.name())) {
                 Ok(()) => Attempt::Streaming(reply),
                 Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(&**desk, source, fill_writer, reply, max).await,
+        Ruling::Collect { max } => collect(&**desk, upstream, fill_writer, reply, max).await,
     }
 }
 
@@ -346,7 +346,7 @@ async fn take(
 /// anything.
 async fn collect(
     desk: &impl Desk,
-    source: &Arc<Source>,
+    upstream: &Arc<Upstream>,
     fill_writer: &mut FillWriter,
     mut reply: UpstreamResponse,
     max: u64,
@@ -357,13 +357,13 @@ async fn collect(
     };
     match desk.inspect(&reply.head, body) {
         Inspection::Refuse(error) => {
-            desk.refused(source, error);
+            desk.refused(upstream, error);
             refuse(reply, error)
         }
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
-            let published = fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(source.name()));
+            let published = fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
                 Err(_no_room) => refuse(reply, UpstreamError::Unusable("there is no room for it")),

@@ -10,7 +10,7 @@ use crate::dns::Dns;
 use crate::exchange::UpstreamRequest;
 use crate::limiter::Limits;
 use crate::health::Rules;
-use crate::source::{Timeouts, Options, Spec};
+use crate::upstream::{Timeouts, Options, Spec};
 use crate::trust::{Config, Trust};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -12,40 +12,40 @@ use crate::in_flight::InFlight;
 use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse};
 use crate::fetch::{Desk, Event, Ruling};
 use crate::attempts::Attempts;
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
-/// Asks `source`, and the next in line as well if it is late. Tells who has answered, or was wrong.
+/// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.
 pub(crate) async fn open<'a>(
     desk: &Arc<impl Desk + 'static>,
     attempts: &mut Attempts<'a>,
-    source: &'a Arc<Source>,
+    upstream: &'a Arc<Upstream>,
     ask: &UpstreamRequest,
     interim: Option<&Interim>,
-) -> (&'a Arc<Source>, Result<UpstreamResponse, UpstreamError>) {
+) -> (&'a Arc<Upstream>, Result<UpstreamResponse, UpstreamError>) {
     let late_after = match ask.patience {
         // It is held by its nature; only whoever asks knows when it is late.
-        Some(_) => ask.overdue.filter(|_| source.spec().options.hedge_after.is_some()),
-        None => source.hedge_after(),
+        Some(_) => ask.overdue.filter(|_| upstream.spec().options.hedge_after.is_some()),
+        None => upstream.hedge_after(),
     };
-    let Some(late_after) = late_after.filter(|_| attempts.has_second(source)) else {
-        return (source, UpstreamResponse::open(InFlight::begin(desk), source, ask, interim).await);
+    let Some(late_after) = late_after.filter(|_| attempts.has_second(upstream)) else {
+        return (upstream, UpstreamResponse::open(InFlight::begin(desk), upstream, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
     let mut in_flight = InFlight::begin(desk);
     // Waiting for its turn here is not the source's fault.
-    let passed = match UpstreamResponse::place(&mut in_flight, source, ask).await {
+    let passed = match UpstreamResponse::place(&mut in_flight, upstream, ask).await {
         Ok(passed) => passed,
-        Err(full) => return (source, Err(full)),
+        Err(full) => return (upstream, Err(full)),
     };
     // Boxed, so that whoever is never late does not hold the room of two.
-    let mut first = Box::pin(UpstreamResponse::open_past(passed, in_flight, source, ask, interim));
+    let mut first = Box::pin(UpstreamResponse::open_past(passed, in_flight, upstream, ask, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
-        return (source, in_time);
+        return (upstream, in_time);
     }
-    let Some(second) = attempts.second(source, &**desk) else { return (source, first.await) };
+    let Some(second) = attempts.second(upstream, &**desk) else { return (upstream, first.await) };
     desk.note(Event::Hedged);
-    let (upstream, other) = (source.name(), second.name());
+    let (upstream, other) = (upstream.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
     let aside = ask.aside();
     let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(desk), second, &aside, interim));
@@ -53,18 +53,18 @@ pub(crate) async fn open<'a>(
         biased;
         answer = &mut first => {
             if is_good(&**desk, &answer, is_held) {
-                return (source, answer);
+                return (upstream, answer);
             }
             let last = other.await;
-            if is_good(&**desk, &last, is_held) { (second, last) } else { (source, answer) }
+            if is_good(&**desk, &last, is_held) { (second, last) } else { (upstream, answer) }
         }
         answer = &mut other => {
             if !is_good(&**desk, &answer, is_held) {
-                return (source, first.await);
+                return (upstream, first.await);
             }
             if !is_held {
                 // Who holds a request longer than another may be about to say the same.
-                source.went_badly(UpstreamError::Outpaced);
+                upstream.went_badly(UpstreamError::Outpaced);
             }
             desk.note(Event::HedgeWon);
             (second, answer)

@@ -32,7 +32,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::exchange::UpstreamRequest;
-use crate::source::{Timeouts, Spec};
+use crate::upstream::{Timeouts, Spec};
 use crate::error::UpstreamError;
 use answer::Answer;
 use chunks::{Decoder, Part};

@@ -17,7 +17,7 @@ use crate::exchange::{ASIDE, UpstreamRequest};
 use crate::http1::Wire;
 use crate::http1::idle::IDLE;
 use crate::session::Rest;
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// A request on its way over a stream, and its answer.
@@ -37,10 +37,10 @@ pub(crate) enum Dialled {
 }
 
 impl Stream {
-    /// A stream to `source`, on a new connection if none has room.
-    pub(crate) async fn dial(source: &Source, address: SocketAddr) -> Result<Dialled, UpstreamError> {
-        let connector = source.trust().connector();
-        let peer = source.peer(address);
+    /// A stream to `upstream`, on a new connection if none has room.
+    pub(crate) async fn dial(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
+        let connector = upstream.trust().connector();
+        let peer = upstream.peer(address);
         let over = |session, peer| Box::new(Self { session, peer, patience: Duration::ZERO });
         let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
         if let Some(session) = connector.reused_http_session(&peer).await.map_err(failed)? {
@@ -60,15 +60,15 @@ impl Stream {
     /// Sends the head of `ask`. The head of the answer may take as long as `patience`.
     pub(crate) fn ask(
         &mut self,
-        source: &Source,
+        upstream: &Upstream,
         ask: &UpstreamRequest,
         rest: Rest,
         patience: Duration,
     ) -> Result<(), UpstreamError> {
         self.patience = patience;
         self.session.read_timeout = Some(patience);
-        self.session.write_timeout = Some(source.spec().options.timeouts.stall);
-        let head = request_head(source, ask)?;
+        self.session.write_timeout = Some(upstream.spec().options.timeouts.stall);
+        let head = request_head(upstream, ask)?;
         // A request without a body says so in its head. An empty frame behind it looks like a body.
         let is_whole = matches!(rest, Rest::Nothing);
         let sent = self.session.write_request_header(Box::new(head), is_whole);
@@ -100,8 +100,8 @@ impl Stream {
         self.session.read_response_body().await.map_err(|error| UpstreamError::of(&error, false))
     }
 
-    pub(crate) fn release(self, source: &Source) {
-        source.trust().connector().release_http_session(self.session, &self.peer, Some(IDLE));
+    pub(crate) fn release(self, upstream: &Upstream) {
+        upstream.trust().connector().release_http_session(self.session, &self.peer, Some(IDLE));
     }
 }
 
@@ -111,8 +111,8 @@ impl fmt::Debug for Stream {
     }
 }
 
-fn request_head(source: &Source, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
-    let spec = source.spec();
+fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
+    let spec = upstream.spec();
     let (base, target) = ask.target_at(spec);
     let path = format!("{base}{target}");
     let authority = spec.host.as_deref().unwrap_or(&ask.host);

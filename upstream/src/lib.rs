@@ -1,6 +1,6 @@
 //! Whom to ask, and the asking itself.
 //!
-//! A [`Source`] is one server that can be asked: a shield for an edge, an origin for a shield. Its [`health`] is what
+//! A [`Upstream`] is one server that can be asked: a shield for an edge, an origin for a shield. Its [`health`] is what
 //! requests and probes ([`probe`]) tell of it. A [`Pool`] puts sources in the order in which they are to be tried for a
 //! key. [`fetch::fill`] makes one fill out of them: it tries the candidates in order, writes the answer into a `cache::FillWriter`, and when a source breaks in
 //! the middle of a body goes on at the next one, from the same byte (`rescue.rs`). [`fetch::pass`] asks for one
@@ -43,7 +43,7 @@ pub mod regions;
 mod rescue;
 mod resolve;
 mod session;
-pub mod source;
+pub mod upstream;
 mod reported_failures;
 mod half_open;
 pub mod error;
@@ -66,6 +66,6 @@ pub use min_rate::MinRate;
 pub use pool::{Candidates, Order, Pool, stream_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;
-pub use source::{Timeouts, Options, Report, Source, Spec};
+pub use upstream::{Timeouts, Options, Report, Upstream, Spec};
 pub use error::UpstreamError;
 pub use trust::Trust;

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use crate::geography::Geography;
 use crate::health::{Others, State, Tally};
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::half_open::HalfOpen;
 
 /// The sources of one pool.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    all: RwLock<Vec<Weak<Source>>>,
+    all: RwLock<Vec<Weak<Upstream>>>,
     /// Where in the world they are, where that decides who is asked.
     pub(crate) geography: Option<Geography>,
     half_open: Mutex<HalfOpen>,
@@ -25,10 +25,10 @@ impl Peers {
     }
 
     /// Takes in another one.
-    pub(crate) fn join(&self, source: &Arc<Source>) {
+    pub(crate) fn join(&self, upstream: &Arc<Upstream>) {
         let mut known = self.all.write();
         known.retain(|peer| peer.strong_count() > 0);
-        known.push(Arc::downgrade(source));
+        known.push(Arc::downgrade(upstream));
     }
 
     /// Whether one who is out may be tried.
@@ -49,7 +49,7 @@ impl Peers {
         clippy::cast_sign_loss,
         reason = "a pool has far fewer members than an f64 can count"
     )]
-    pub(crate) fn beside(&self, one: &Source) -> Others {
+    pub(crate) fn beside(&self, one: &Upstream) -> Others {
         let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
         let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
         for other in all.iter().filter(|other| !std::ptr::eq(&raw const ***other, one)) {

@@ -20,7 +20,7 @@ use crate::health::State;
 use crate::peers::Peers;
 use crate::probe;
 use crate::regions::{RoundTrip, healthy_share};
-use crate::source::{Report, Source, Spec};
+use crate::upstream::{Report, Upstream, Spec};
 
 /// How the members of a pool are put in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +54,7 @@ pub struct Candidates(Vec<Arc<Pool>>);
 
 #[derive(Debug, Clone)]
 struct Member {
-    source: Arc<Source>,
+    upstream: Arc<Upstream>,
     seed: u64,
     /// Ends its probes when it leaves.
     _probes: Arc<DropGuard>,
@@ -63,8 +63,8 @@ struct Member {
 /// The members for one key: those to ask, and those to ask when there is nobody else.
 #[derive(Debug, Default)]
 struct Ranked {
-    inside: Vec<Arc<Source>>,
-    outside: Vec<Arc<Source>>,
+    inside: Vec<Arc<Upstream>>,
+    outside: Vec<Arc<Upstream>>,
 }
 
 impl Pool {
@@ -95,7 +95,7 @@ impl Pool {
     /// Begins to probe its members, until `stop`.
     pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
         *self.runs.lock() = Some((tasks.clone(), stop.clone()));
-        let members = self.members.load().iter().map(|member| self.probed(&member.source)).collect();
+        let members = self.members.load().iter().map(|member| self.probed(&member.upstream)).collect();
         self.members.store(Arc::new(members));
         for spec in &self.specs {
             if let Some(name) = spec.address.discover() {
@@ -137,10 +137,10 @@ impl Pool {
         let _one_at_a_time = self.replacing.lock();
         let before = self.members.load();
         let (ours, mut members): (Vec<Member>, Vec<Member>) =
-            before.iter().cloned().partition(|member| old.contains(member.source.name()));
+            before.iter().cloned().partition(|member| old.contains(member.upstream.name()));
         for spec in specs {
             let is_same = |member: &&Member| {
-                let known = member.source.spec();
+                let known = member.upstream.spec();
                 known.address == spec.address && known.weight == spec.weight && known.group == spec.group
             };
             let member = ours.iter().find(is_same).cloned();
@@ -152,7 +152,7 @@ impl Pool {
 
     /// What its members tell of themselves.
     pub fn reports(&self) -> Vec<Report> {
-        self.members.load().iter().map(|member| member.source.report()).collect()
+        self.members.load().iter().map(|member| member.upstream.report()).collect()
     }
 
     /// The regions in the order in which they are asked, and what is known of the way to each.
@@ -166,21 +166,21 @@ impl Pool {
     }
 
     fn member(&self, spec: Spec) -> Member {
-        self.probed(&Source::new(spec, &self.peers))
+        self.probed(&Upstream::new(spec, &self.peers))
     }
 
-    fn probed(&self, source: &Arc<Source>) -> Member {
+    fn probed(&self, upstream: &Arc<Upstream>) -> Member {
         let ends = match &*self.runs.lock() {
             Some((tasks, stop)) => {
                 let ends = stop.child_token();
-                tasks.spawn(probe::keep_probing(Arc::clone(source), ends.clone()));
+                tasks.spawn(probe::keep_probing(Arc::clone(upstream), ends.clone()));
                 ends
             }
             None => CancellationToken::new(),
         };
         Member {
-            source: Arc::clone(source),
-            seed: hash::seed(source.name()),
+            upstream: Arc::clone(upstream),
+            seed: hash::seed(upstream.name()),
             _probes: Arc::new(ends.drop_guard()),
         }
     }
@@ -200,7 +200,7 @@ fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geogr
     let mut regions: Vec<Vec<Standing>> = Vec::new();
     regions.resize_with(geography.count(), Vec::new);
     for member in members {
-        let region = geography.id(member.source.spec().region.as_ref());
+        let region = geography.id(member.upstream.spec().region.as_ref());
         if let Some(region) = region.and_then(|region| regions.get_mut(region)) {
             region.push(member);
         }
@@ -215,15 +215,15 @@ fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geogr
         let (inside, outside): (Vec<_>, Vec<_>) =
             members.into_iter().partition(|member| member.state.is_in());
         let loads =
-            inside.iter().map(|member| Load { in_flight: member.source.load(), weight: member.trusted });
+            inside.iter().map(|member| Load { in_flight: member.upstream.load(), weight: member.trusted });
         let order = bounded::arrange(
             hash::order(key, inside.iter().map(|member| (member.seed, member.trusted))),
             &loads.collect::<Vec<_>>(),
             bound,
         );
-        ranked.inside.extend(order.iter().filter_map(|&index| inside.get(index)).map(Standing::source));
+        ranked.inside.extend(order.iter().filter_map(|&index| inside.get(index)).map(Standing::upstream));
         let order = hash::order(key, outside.iter().map(|member| (member.seed, member.weight())));
-        ranked.outside.extend(order.iter().filter_map(|&index| outside.get(index)).map(Standing::source));
+        ranked.outside.extend(order.iter().filter_map(|&index| outside.get(index)).map(Standing::upstream));
     }
     ranked
 }
@@ -233,20 +233,20 @@ fn by_group(key: &str, members: &[Standing]) -> Ranked {
     let mut order = hash::order(stream_of(key), members.iter().map(|member| (member.seed, member.weight())));
     order.sort_by_key(|&index| {
         // Whoever returns is not asked before it has been good for a while, unless there is nobody else.
-        let place = |member: &Standing| (member.state != State::Up, member.source.spec().group);
+        let place = |member: &Standing| (member.state != State::Up, member.upstream.spec().group);
         members.get(index).map(place)
     });
     let mut ranked = Ranked::default();
     for member in order.into_iter().filter_map(|index| members.get(index)) {
         let side = if member.state.is_in() { &mut ranked.inside } else { &mut ranked.outside };
-        side.push(member.source());
+        side.push(member.upstream());
     }
     ranked
 }
 
 /// A member and where it stands, looked at once for each ranking.
 struct Standing {
-    source: Arc<Source>,
+    upstream: Arc<Upstream>,
     seed: u64,
     state: State,
     /// The weight with which it is trusted now.
@@ -255,18 +255,18 @@ struct Standing {
 
 impl Standing {
     fn of(member: &Member) -> Self {
-        let source = Arc::clone(&member.source);
-        let state = source.state();
-        let trusted = f64::from(source.spec().weight) * source.share();
-        Self { source, seed: member.seed, state, trusted }
+        let upstream = Arc::clone(&member.upstream);
+        let state = upstream.state();
+        let trusted = f64::from(upstream.spec().weight) * upstream.share();
+        Self { upstream, seed: member.seed, state, trusted }
     }
 
     fn weight(&self) -> f64 {
-        f64::from(self.source.spec().weight)
+        f64::from(self.upstream.spec().weight)
     }
 
-    fn source(&self) -> Arc<Source> {
-        Arc::clone(&self.source)
+    fn upstream(&self) -> Arc<Upstream> {
+        Arc::clone(&self.upstream)
     }
 }
 
@@ -285,7 +285,7 @@ impl Candidates {
     }
 
     /// The sources to try for `key`; empty where there is nobody.
-    pub fn for_key(&self, key: &str) -> Vec<Arc<Source>> {
+    pub fn for_key(&self, key: &str) -> Vec<Arc<Upstream>> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for pool in &self.0 {
             let Ranked { inside, outside } = pool.rank(key);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::exchange::{UpstreamRequest, Exchange, STALE_CONNECTIONS_MAX};
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// How a server is probed.
@@ -47,9 +47,9 @@ pub enum Question {
 /// A body that is longer is not read: its connection is closed instead.
 const BODY_MAX: u64 = 64 * 1024;
 
-/// Probes `source` until `stop`.
-pub(crate) async fn keep_probing(source: Arc<Source>, stop: CancellationToken) {
-    let Some(probe) = source.spec().options.probe.clone() else { return };
+/// Probes `upstream` until `stop`.
+pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToken) {
+    let Some(probe) = upstream.spec().options.probe.clone() else { return };
     // All members are not probed at once, nor by all edges at once.
     let mut pause = probe.interval.mul_f64(fastrand::f64() / 2.0);
     loop {
@@ -59,36 +59,36 @@ pub(crate) async fn keep_probing(source: Arc<Source>, stop: CancellationToken) {
         }
         let result = tokio::select! {
             () = stop.cancelled() => return,
-            result = look(&source, &probe) => result,
+            result = look(&upstream, &probe) => result,
         };
-        source.probed(result);
+        upstream.probed(result);
         pause = probe.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
     }
 }
 
 /// A probe; the first one asks twice, so that the way there is known soon.
-async fn look(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
-    let first = once(source, probe).await?;
-    if first.is_some() || !source.wants_round_trip() {
+async fn look(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
+    let first = once(upstream, probe).await?;
+    if first.is_some() || !upstream.wants_round_trip() {
         return Ok(first);
     }
     // Whatever becomes of the second question, the first one was answered.
-    Ok(once(source, probe).await.unwrap_or_default())
+    Ok(once(upstream, probe).await.unwrap_or_default())
 }
 
 /// One question. Tells the round-trip time, where the answer shows it.
-async fn once(source: &Arc<Source>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
+async fn once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
     let asked = timeout(probe.timeout, async {
         match &probe.question {
-            Question::Connect => connect(source).await,
-            Question::Http { method, target, expected } => ask(source, method, target, expected).await,
+            Question::Connect => connect(upstream).await,
+            Question::Http { method, target, expected } => ask(upstream, method, target, expected).await,
         }
     });
     asked.await.unwrap_or(Err(UpstreamError::FirstByteTimeout))
 }
 
-async fn connect(source: &Source) -> Result<Option<Duration>, UpstreamError> {
-    let address = source.address().await?;
+async fn connect(upstream: &Upstream) -> Result<Option<Duration>, UpstreamError> {
+    let address = upstream.address().await?;
     let began = Instant::now();
     match TcpStream::connect(address).await {
         Ok(_closed_at_once) => Ok(Some(began.elapsed())),
@@ -97,7 +97,7 @@ async fn connect(source: &Source) -> Result<Option<Duration>, UpstreamError> {
 }
 
 async fn ask(
-    source: &Arc<Source>,
+    upstream: &Arc<Upstream>,
     method: &Method,
     target: &str,
     expected: &RangeInclusive<u16>,
@@ -107,7 +107,7 @@ async fn ask(
         stream: Arc::default(),
         method: method.clone(),
         path_and_query: target.to_owned(),
-        host: source.spec().address.authority(),
+        host: upstream.spec().address.authority(),
         headers: HeaderMap::new(),
         span: None,
         patience: None,
@@ -116,7 +116,7 @@ async fn ask(
     };
     for _ in 0..STALE_CONNECTIONS_MAX {
         let began = Instant::now();
-        let mut exchange = Exchange::probe(source, &ask).await?;
+        let mut exchange = Exchange::probe(upstream, &ask).await?;
         let is_reused = exchange.is_reused();
         let head = match exchange.head().await {
             Err(UpstreamError::Closed) if is_reused => continue,

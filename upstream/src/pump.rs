@@ -81,7 +81,7 @@ pub(crate) async fn pump(
             }
             Err(error) => {
                 if !go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
-                    let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.source().name());
+                    let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
                     ended(&**desk, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));
@@ -103,8 +103,8 @@ async fn go_on(
 ) -> bool {
     let from = written(fill_writer);
     let Some(next) = rescue.go_on(desk, from).await else { return false };
-    let upstream = reply.source().name();
-    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.source().name(), "rescued");
+    let upstream = reply.upstream().name();
+    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
         // What broke has told so by itself.
         reply.breaks(error);

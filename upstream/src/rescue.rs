@@ -14,7 +14,7 @@ use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
 use crate::fetch::{Desk, FillRequest};
 use crate::attempts::Attempts;
 use crate::min_rate::Meter;
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// What the rest of a body must agree with, and who may still be asked for it.
@@ -49,32 +49,32 @@ impl<'a> Rescue<'a> {
                 // The length of a piece is not the object's.
                 length: reply.promised().filter(|_| job.ask.span.is_none()),
             },
-            answered: Arc::clone(reply.source().name()),
+            answered: Arc::clone(reply.upstream().name()),
             passed: attempts.passed(),
             tries_left: job.tries_max.saturating_sub(attempts.asked()),
         }
     }
 
     /// First those that were not asked yet. The one that broke may have recovered; it is asked last.
-    fn candidates(&self) -> Vec<Arc<Source>> {
+    fn candidates(&self) -> Vec<Arc<Upstream>> {
         let all = self.job.candidates.iter();
         let turned = all.clone().cycle().skip(self.passed).take(all.len()).map(Arc::clone);
         let (mut candidates, itself): (Vec<_>, Vec<_>) =
-            turned.partition(|source| *source.name() != self.answered);
+            turned.partition(|upstream| *upstream.name() != self.answered);
         candidates.extend(itself);
         candidates
     }
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
     pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
-        let pace = reply.source().spec().options.timeouts.pace?;
+        let pace = reply.upstream().spec().options.timeouts.pace?;
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
         let has_another = self
             .job
             .candidates
             .iter()
-            .any(|other| other.name() != reply.source().name() && other.state().is_in());
+            .any(|other| other.name() != reply.upstream().name() && other.state().is_in());
         (is_rescuable && has_another).then(|| Meter::new(pace, Instant::now()))
     }
 
@@ -99,9 +99,9 @@ impl<'a> Rescue<'a> {
         let mut attempts = Attempts::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
         let mut found = None;
         while found.is_none()
-            && let Some(source) = attempts.next(&**desk)
+            && let Some(upstream) = attempts.next(&**desk)
         {
-            found = self.try_one(InFlight::begin(desk), source, &ask, from).await.ok();
+            found = self.try_one(InFlight::begin(desk), upstream, &ask, from).await.ok();
         }
         self.tries_left = self.tries_left.saturating_sub(attempts.asked());
         found
@@ -110,11 +110,11 @@ impl<'a> Rescue<'a> {
     async fn try_one(
         &self,
         in_flight: InFlight,
-        source: &Arc<Source>,
+        upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         from: u64,
     ) -> Result<UpstreamResponse, UpstreamError> {
-        let mut reply = UpstreamResponse::open(in_flight, source, ask, None).await?;
+        let mut reply = UpstreamResponse::open(in_flight, upstream, ask, None).await?;
         let error = match reply.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
                 return Ok(reply);

@@ -9,7 +9,7 @@ use tidegate_cache::Head;
 use crate::exchange::UpstreamRequest;
 use crate::http1::{Connection, Wire};
 use crate::http2::{Dialled, Stream};
-use crate::source::Source;
+use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// What comes behind the head of a request.
@@ -30,35 +30,35 @@ impl Session {
     /// Sends the head of `ask`; tells whether the connection had been used before. The head of the answer may take as long
     /// as `patience`.
     pub(crate) async fn begin(
-        source: &Arc<Source>,
+        upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         rest: Rest,
         patience: Duration,
     ) -> Result<(Self, bool), UpstreamError> {
-        let spec = source.spec();
-        let address = source.address().await?;
-        let key = source.key(address);
+        let spec = upstream.spec();
+        let address = upstream.address().await?;
+        let key = upstream.key(address);
         // A source without TLS is spoken to in the protocol that it has by the configuration.
         let may_be_idle = !spec.options.http2 || spec.address.is_tls();
-        if may_be_idle && let Some(wire) = source.trust().idle().take(&key) {
+        if may_be_idle && let Some(wire) = upstream.trust().idle().take(&key) {
             return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
         }
         let left = |error| {
-            source.leave(address);
+            upstream.leave(address);
             error
         };
         let wire = if spec.options.http2 {
             // Boxed, because most sources are spoken to in HTTP/1.1.
-            match Box::pin(Stream::dial(source, address)).await.map_err(left)? {
+            match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
                 Dialled::Http1(wire) => wire,
                 Dialled::Http2(mut stream, reused) => {
-                    stream.ask(source, ask, rest, patience)?;
+                    stream.ask(upstream, ask, rest, patience)?;
                     return Ok((Self::Http2(stream), reused));
                 }
             }
         } else if spec.address.is_tls() {
-            let peer = source.peer(address);
-            let connected = Box::pin(source.trust().connector().transport().new_stream(&peer)).await;
+            let peer = upstream.peer(address);
+            let connected = Box::pin(upstream.trust().connector().transport().new_stream(&peer)).await;
             connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
         } else {
             Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
@@ -102,10 +102,10 @@ impl Session {
     }
 
     /// Gives the connection back.
-    pub(crate) fn release(self, source: &Source) {
+    pub(crate) fn release(self, upstream: &Upstream) {
         match self {
-            Self::Http1(connection) => connection.release(source.trust().idle()),
-            Self::Http2(stream) => stream.release(source),
+            Self::Http1(connection) => connection.release(upstream.trust().idle()),
+            Self::Http2(stream) => stream.release(upstream),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn head() -> Head {
 
 pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
     let lifetime = seconds(lifetime);
-    Failure { status: StatusCode::BAD_GATEWAY, reason, source: None, retry_after: None, lifetime }
+    Failure { status: StatusCode::BAD_GATEWAY, reason, upstream: None, retry_after: None, lifetime }
 }
 
 /// Asks for a key whose answers are not expected to vary.

@@ -23,7 +23,7 @@ async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
         assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
     }
     let hit = ask(&cache, &key).hit();
-    assert_eq!((bytes(&hit), &*hit.source), (b"playlist".to_vec(), "backup"));
+    assert_eq!((bytes(&hit), &*hit.upstream), (b"playlist".to_vec(), "backup"));
     assert_eq!(hit.head.headers["etag"], "\"2\"");
     advance(seconds(3)).await;
     ask(&cache, &key).hit();

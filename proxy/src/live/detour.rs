@@ -8,13 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_upstream::{Source, UpstreamError};
+use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::time::Instant;
 
 /// The way round a source.
 #[derive(Debug, Clone)]
 pub(super) struct Detour {
-    source: Arc<str>,
+    upstream: Arc<str>,
     until: Instant,
     times: u32,
 }
@@ -26,34 +26,34 @@ const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(2);
 
 impl Detour {
-    /// Goes round `source`, `before` having been the way before.
-    pub(super) fn round(source: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
-        let same = before.filter(|before| before.source == *source);
+    /// Goes round `upstream`, `before` having been the way before.
+    pub(super) fn round(upstream: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
+        let same = before.filter(|before| before.upstream == *upstream);
         match same {
             // It is still avoided, and was asked for want of anybody else.
             Some(before) if before.until > now => before.clone(),
             // It was good for long.
-            Some(before) if now.saturating_duration_since(before.until) > LONGEST => Self::first(source, now),
+            Some(before) if now.saturating_duration_since(before.until) > LONGEST => Self::first(upstream, now),
             Some(before) => {
                 let times = before.times.saturating_add(1);
                 let lasts = FIRST.saturating_mul(1 << times.min(8)).min(LONGEST);
-                Self { source: Arc::clone(source), until: now + lasts, times }
+                Self { upstream: Arc::clone(upstream), until: now + lasts, times }
             }
-            None => Self::first(source, now),
+            None => Self::first(upstream, now),
         }
     }
 
-    fn first(source: &Arc<str>, now: Instant) -> Self {
-        Self { source: Arc::clone(source), until: now + FIRST, times: 0 }
+    fn first(upstream: &Arc<str>, now: Instant) -> Self {
+        Self { upstream: Arc::clone(upstream), until: now + FIRST, times: 0 }
     }
 
     /// Puts the source that is gone round behind those that are well.
-    pub(super) fn lead(&self, candidates: &mut [Arc<Source>], now: Instant) {
+    pub(super) fn lead(&self, candidates: &mut [Arc<Upstream>], now: Instant) {
         if self.until <= now {
             return;
         }
-        let is_avoided = |source: &Arc<Source>| *source.name() == self.source;
-        candidates.sort_by_cached_key(|source| (!source.state().is_in(), is_avoided(source)));
+        let is_avoided = |upstream: &Arc<Upstream>| *upstream.name() == self.upstream;
+        candidates.sort_by_cached_key(|upstream| (!upstream.state().is_in(), is_avoided(upstream)));
     }
 }
 
@@ -68,18 +68,18 @@ mod tests {
 
     #[test]
     fn the_way_round_gets_longer_as_long_as_it_is_no_good() {
-        let (source, mut now) = (Arc::from("http://a"), Instant::now());
-        let mut way = Detour::round(&source, None, now);
+        let (upstream, mut now) = (Arc::from("http://a"), Instant::now());
+        let mut way = Detour::round(&upstream, None, now);
         let mut lasted = Vec::new();
         for _ in 0..5 {
             lasted.push(way.until.duration_since(now).as_secs());
-            assert_eq!(Detour::round(&source, Some(&way), now).until, way.until, "it is gone round already");
+            assert_eq!(Detour::round(&upstream, Some(&way), now).until, way.until, "it is gone round already");
             now = way.until + Duration::from_secs(1);
-            way = Detour::round(&source, Some(&way), now);
+            way = Detour::round(&upstream, Some(&way), now);
         }
         assert_eq!(lasted, [10, 20, 40, 80, 120]);
         now = way.until + LONGEST + Duration::from_secs(1);
-        assert_eq!(Detour::round(&source, Some(&way), now).until, now + FIRST);
+        assert_eq!(Detour::round(&upstream, Some(&way), now).until, now + FIRST);
         let other = Arc::from("http://b");
         assert_eq!(Detour::round(&other, Some(&way), now).until, now + FIRST);
     }

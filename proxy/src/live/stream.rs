@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
 use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
-use tidegate_upstream::{Source, UpstreamError};
+use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -213,16 +213,16 @@ impl Stream {
         self.error.store(error, Ordering::Relaxed);
     }
 
-    /// What came from `source` was of no use.
-    pub(crate) fn goes_round(&self, source: &Arc<str>, error: UpstreamError) {
+    /// What came from `upstream` was of no use.
+    pub(crate) fn goes_round(&self, upstream: &Arc<str>, error: UpstreamError) {
         if detour::is_about_stream(error) {
             let mut detour = self.detour.lock();
-            *detour = Some(Detour::round(source, detour.as_ref(), Instant::now()));
+            *detour = Some(Detour::round(upstream, detour.as_ref(), Instant::now()));
         }
     }
 
     /// Puts the candidates in the order in which they are asked for this stream.
-    pub(super) fn leads(&self, candidates: &mut [Arc<Source>]) {
+    pub(super) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
         if let Some(detour) = &*self.detour.lock() {
             detour.lead(candidates, Instant::now());
         }

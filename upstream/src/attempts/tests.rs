@@ -5,22 +5,22 @@ use crate::address::Address;
 use crate::fetch::{Inspection, Ruling};
 use crate::fixture::{SECOND, ask, spec};
 use crate::peers::Peers;
-use crate::source::Spec;
+use crate::upstream::Spec;
 use bytes::Bytes;
 use std::time::Duration;
 
 /// Sources of one pool, of which nothing is known.
-fn sources(count: u16) -> Vec<Arc<Source>> {
+fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
     let peers = Arc::new(Peers::new(None));
     let spec = spec(1);
     (1..=count)
         .map(|port| {
-            Source::new(Spec { address: Address::literal("127.0.0.1", port), ..spec.clone() }, &peers)
+            Upstream::new(Spec { address: Address::literal("127.0.0.1", port), ..spec.clone() }, &peers)
         })
         .collect()
 }
 
-fn job(candidates: &[Arc<Source>], stream: &str) -> FillRequest {
+fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     FillRequest {
         ask: ask(stream),
         candidates: candidates.to_vec(),
@@ -55,9 +55,9 @@ impl Desk for Nobody {
         None
     }
 
-    fn refused(&self, _source: &Source, _trouble: UpstreamError) {}
+    fn refused(&self, _source: &Upstream, _trouble: UpstreamError) {}
 
-    fn failure(&self, _trouble: UpstreamError, _source: Option<&Source>, _head: Option<&Head>) -> Failure {
+    fn failure(&self, _trouble: UpstreamError, _source: Option<&Upstream>, _head: Option<&Head>) -> Failure {
         panic!("nothing is answered")
     }
 
@@ -68,8 +68,8 @@ impl Desk for Nobody {
 fn asked(job: &FillRequest, is_told: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
-    while let Some(source) = attempts.next(&Nobody) {
-        asked.push(source.spec().address.port());
+    while let Some(upstream) = attempts.next(&Nobody) {
+        asked.push(upstream.spec().address.port());
         attempts.has_failed(is_told);
     }
     asked
@@ -77,10 +77,10 @@ fn asked(job: &FillRequest, is_told: bool) -> Vec<u16> {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only() {
-    let sources = sources(3);
-    let (dead, well) = (job(&sources, "site/dead"), job(&sources, "site/well"));
-    for source in &sources[..2] {
-        source.tells_of(UpstreamError::Closed, &dead.ask.stream);
+    let upstreams = upstreams(3);
+    let (dead, well) = (job(&upstreams, "site/dead"), job(&upstreams, "site/well"));
+    for upstream in &upstreams[..2] {
+        upstream.tells_of(UpstreamError::Closed, &dead.ask.stream);
     }
 
     assert_eq!(asked(&dead, true), [1, 3], "the second would tell what the first does");
@@ -92,13 +92,13 @@ async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only(
 
 #[tokio::test(start_paused = true)]
 async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
-    let sources = sources(3);
-    for source in &sources {
-        source.went_badly(UpstreamError::Refused);
+    let upstreams = upstreams(3);
+    for upstream in &upstreams {
+        upstream.went_badly(UpstreamError::Refused);
     }
-    assert!(sources.iter().all(|source| !source.state().is_in()));
+    assert!(upstreams.iter().all(|upstream| !upstream.state().is_in()));
 
-    let job = job(&sources, "site/one");
+    let job = job(&upstreams, "site/one");
     let mut turns = Vec::new();
     for _ in 0..6 {
         turns.extend(asked(&job, false));

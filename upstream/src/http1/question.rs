@@ -4,7 +4,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 
 use crate::exchange::{ASIDE, UpstreamRequest};
-use crate::source::Spec;
+use crate::upstream::Spec;
 use crate::error::UpstreamError;
 
 /// Writes the head of `ask` for the one whom `spec` describes.

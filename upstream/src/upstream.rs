@@ -116,7 +116,7 @@ const ANSWERS_MIN: u64 = 20;
 const HEDGE_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// One server that can be asked.
-pub struct Source {
+pub struct Upstream {
     name: Arc<str>,
     spec: Spec,
     /// The name that its certificate must have, where there is TLS.
@@ -187,11 +187,11 @@ pub struct Report {
     pub round_trip: Option<Duration>,
 }
 
-impl Source {
+impl Upstream {
     pub(crate) fn new(spec: Spec, peers: &Arc<Peers>) -> Arc<Self> {
         let now = Instant::now();
         let tls_name = || spec.options.trust.server_name().unwrap_or_else(|| spec.address.host());
-        let source = Arc::new(Self {
+        let upstream = Arc::new(Self {
             name: spec.address.to_string().into(),
             tls_name: spec.address.is_tls().then(|| tls_name().into()),
             resolver: Resolver::new(&spec.address, &spec.options.dns),
@@ -205,8 +205,8 @@ impl Source {
             counts: Counts::default(),
             spec,
         });
-        peers.join(&source);
-        source
+        peers.join(&upstream);
+        upstream
     }
 
     /// Its name in logs and on the status page: its address.
@@ -474,7 +474,7 @@ impl Source {
     }
 }
 
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.health.lock().state().0;
         f.debug_struct("Source").field("name", &self.name).field("state", &state).finish_non_exhaustive()
