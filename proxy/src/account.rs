@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::access_log::{Cmcd, Entry};
 use crate::client::Gone;
-use crate::desk;
+use crate::policy;
 use crate::fate::Fate;
 use crate::proxy_status::Error;
 use crate::refusal::Refusal;
@@ -237,7 +237,7 @@ impl Account {
     /// What a line says without the request itself.
     fn entry<'a>(&'a self, tier: &'a Tier, begun: Instant) -> Entry<'a> {
         Entry {
-            time: desk::now() - begun.elapsed(),
+            time: policy::now() - begun.elapsed(),
             duration: begun.elapsed(),
             first_byte: None,
             method: None,

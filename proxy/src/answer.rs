@@ -16,7 +16,7 @@ use crate::cache_status::{self, Member, Reason};
 use crate::client::{Client, Gone, PIECE};
 use crate::compress;
 use crate::conditional::{self, Validators};
-use crate::desk;
+use crate::policy;
 use crate::fate::Fate;
 use crate::field;
 use crate::hop;
@@ -109,7 +109,7 @@ pub(crate) async fn refuse(
 /// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
 pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier, "");
-    headers.insert(header::DATE, field::value(httpdate::fmt_http_date(desk::now())));
+    headers.insert(header::DATE, field::value(httpdate::fmt_http_date(policy::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     mark(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = lines::begun(refusal.status(), headers.iter());

@@ -19,7 +19,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
-use crate::desk;
+use crate::policy;
 use crate::lingering_close;
 use crate::field;
 use crate::head::FIELDS_MAX;
@@ -108,7 +108,7 @@ impl Http1 {
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
         let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
-        date::append(&mut head, desk::now());
+        date::append(&mut head, policy::now());
         head.extend_from_slice(if self.stays {
             b"\r\nConnection: keep-alive\r\n\r\n"
         } else {

@@ -8,7 +8,7 @@
 //!    `fast_path.rs`: plain hits over HTTP/1.1, answered where they are read
 //!    `client.rs`: the viewer's side of any other request; `http1.rs` where it comes over HTTP/1.1 without a body
 //! 3. `request.rs`: the request's fate; the only file that branches on it
-//! 4. `desk.rs`: what an upstream's answer means to the site
+//! 4. `policy.rs`: what an upstream's answer means to the site
 //! 5. `live.rs`: what is known of live streams, and how the next version comes in time
 //! 6. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
 //! 7. `account.rs`: what is counted and logged
@@ -27,7 +27,7 @@ pub mod compress;
 pub mod conditional;
 pub mod config;
 pub mod cors;
-mod desk;
+mod policy;
 mod expires;
 mod lingering_close;
 pub mod fate;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, Desk, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Upstream, UpstreamError, fetch};
+use tidegate_upstream::{InFlight, FillPolicy, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Upstream, UpstreamError, fetch};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
 use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
-use crate::desk::{self, Rulings};
+use crate::policy::{self, SitePolicy};
 use crate::expires;
 use crate::fate::Fate;
 use crate::hop;
@@ -27,10 +27,10 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
     if let Some(slice) = request.slice {
         slice.ask(&mut headers, request.site.has_shields);
     }
-    let rulings = Arc::new(Rulings::new(tier, request, headers.clone()));
+    let policy = Arc::new(SitePolicy::new(tier, request, headers.clone()));
     let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
-    match ask(tier, client, &rulings, &job).await {
+    match ask(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
         Ok(Err(failure)) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
         Err(Gone) => Account::gone(request),
@@ -41,11 +41,11 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
 async fn ask(
     tier: &Tier,
     client: &mut Client,
-    rulings: &Arc<Rulings>,
+    policy: &Arc<SitePolicy>,
     job: &FillRequest,
 ) -> Result<Result<UpstreamResponse, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
-    let mut in_flight = std::pin::pin!(fetch::pass(rulings, job, &tell));
+    let mut in_flight = std::pin::pin!(fetch::pass(policy, job, &tell));
     loop {
         let head = tokio::select! {
             biased;
@@ -89,10 +89,10 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         // The framing ends with the hop, so a body of unknown length needs a new one.
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let rulings = Arc::new(Rulings::new(tier, request, headers.clone()));
+    let policy = Arc::new(SitePolicy::new(tier, request, headers.clone()));
     let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
     tier.metrics().origin_requests_needed.inc();
-    match exchange(tier, client, &rulings, &job).await {
+    match exchange(tier, client, &policy, &job).await {
         Ok(reply) => {
             // RFC 9111 section 4.4: a non-error answer to an unsafe method invalidates the target.
             if reply.head.status.is_success() || reply.head.status.is_redirection() {
@@ -101,7 +101,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
         Err(Ended::Failed(error, upstream)) => {
-            let failure = rulings.failure(error, upstream.as_deref(), None);
+            let failure = policy.failure(error, upstream.as_deref(), None);
             answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
         }
         Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
@@ -127,16 +127,16 @@ impl From<Gone> for Ended {
 async fn exchange(
     tier: &Tier,
     client: &mut Client,
-    rulings: &Arc<Rulings>,
+    policy: &Arc<SitePolicy>,
     job: &FillRequest,
 ) -> Result<UpstreamResponse, Ended> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<(UpstreamError, &Arc<Upstream>)> = None;
-    while let Some(upstream) = attempts.next(&**rulings) {
+    while let Some(upstream) = attempts.next(&**policy) {
         if let Some((error, failed)) = last {
-            fetch::fail_over(&**rulings, &job.ask, error, failed, upstream);
+            fetch::fail_over(&**policy, &job.ask, error, failed, upstream);
         }
-        let mut in_flight = InFlight::begin(rulings);
+        let mut in_flight = InFlight::begin(policy);
         match Exchange::send(upstream, &job.ask).await {
             Ok(mut exchange) => {
                 let failed = |error| Ended::Failed(error, Some(Arc::clone(upstream)));
@@ -247,7 +247,7 @@ async fn give_on(client: &mut Client, reply: &mut UpstreamResponse, headers: Hea
 
 fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
     let mut headers = hop::end_to_end(&head.headers);
-    expires::tell_in_seconds(&mut headers, desk::now());
+    expires::tell_in_seconds(&mut headers, policy::now());
     if let Some(age) = head.headers.get(header::AGE) {
         headers.insert(header::AGE, age.clone());
     }

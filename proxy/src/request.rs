@@ -25,7 +25,7 @@ use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
 use crate::conditional;
-use crate::desk::Rulings;
+use crate::policy::SitePolicy;
 use crate::fate::Fate;
 use crate::hop::{self, SLICE};
 use crate::live::{self, Held, Stream};
@@ -332,10 +332,10 @@ pub(crate) async fn fill(
     sent: &HeaderMap,
     fill_options: FillOptions,
 ) {
-    let rulings = Rulings::new(tier, request, sent.clone())
+    let policy = SitePolicy::new(tier, request, sent.clone())
         .held(fill_options.directives.blocks())
         .over(fill_writer.stale().cloned());
-    let rulings = Arc::new(rulings);
+    let policy = Arc::new(policy);
     let mut headers = sent.clone();
     if let Some(stale) = fill_writer.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
@@ -348,8 +348,8 @@ pub(crate) async fn fill(
     job.ask.patience = fill_options.patience;
     job.ask.overdue = fill_options.overdue;
     tier.metrics().origin_requests_needed.inc();
-    fetch::fill(&rulings, job, fill_writer, fill_options.requester).await;
-    rulings.conclude();
+    fetch::fill(&policy, job, fill_writer, fill_options.requester).await;
+    policy.conclude();
 }
 
 /// What upstreams are asked for `request`, with the marks of this node.

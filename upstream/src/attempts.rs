@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::fetch::{Desk, Event, FillRequest};
+use crate::fetch::{FillPolicy, Event, FillRequest};
 use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
@@ -44,7 +44,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// The next one to ask.
-    pub fn next(&mut self, desk: &dyn Desk) -> Option<&'a Arc<Upstream>> {
+    pub fn next(&mut self, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
             if self.tries_left == 0 {
@@ -52,7 +52,7 @@ impl<'a> Attempts<'a> {
             }
             // Before anybody's trial is used up.
             if self.in_round > 0 && !self.budget.affords() {
-                self.gives_up(desk);
+                self.gives_up(policy);
                 return None;
             }
             self.next += 1;
@@ -61,7 +61,7 @@ impl<'a> Attempts<'a> {
                 continue;
             }
             if upstream.admits(rest) {
-                return self.pay(desk).then_some(upstream);
+                return self.pay(policy).then_some(upstream);
             }
         }
     }
@@ -87,10 +87,10 @@ impl<'a> Attempts<'a> {
     }
 
     /// One to ask beside the one that is late: only if it is believed to be well.
-    pub(crate) fn second(&mut self, first: &Upstream, desk: &dyn Desk) -> Option<&'a Arc<Upstream>> {
+    pub(crate) fn second(&mut self, first: &Upstream, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
         let upstream = self.all.get(self.next).filter(|_| self.has_second(first))?;
         self.next += 1;
-        self.pay(desk).then_some(upstream)
+        self.pay(policy).then_some(upstream)
     }
 
     /// Whether there is one for [`Attempts::second`].
@@ -118,14 +118,14 @@ impl<'a> Attempts<'a> {
     }
 
     /// Nobody else can be paid for in this round.
-    fn gives_up(&mut self, desk: &dyn Desk) {
+    fn gives_up(&mut self, policy: &dyn FillPolicy) {
         self.tries_left = 0;
-        desk.note(Event::Unaffordable);
+        policy.note(Event::Unaffordable);
     }
 
-    fn pay(&mut self, desk: &dyn Desk) -> bool {
+    fn pay(&mut self, policy: &dyn FillPolicy) -> bool {
         if self.in_round > 0 && !self.budget.withdraw() {
-            self.gives_up(desk);
+            self.gives_up(policy);
             return false;
         }
         self.tries_left -= 1;

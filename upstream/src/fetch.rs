@@ -1,6 +1,6 @@
 //! One fill, from the first candidate asked to the last byte stored.
 //!
-//! 1. Ask the candidates in order (`line.rs`) until one gives an answer that the [`Desk`] takes; when one is late, the
+//! 1. Ask the candidates in order (`line.rs`) until one gives an answer that the [`FillPolicy`] takes; when one is late, the
 //!    next is asked as well (`hedge.rs`). What is known to come any moment is asked for again after a pause.
 //! 2. Give out its head, then every byte as it comes.
 //! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
@@ -35,7 +35,7 @@ pub enum Ruling {
         /// What it varies by.
         variant: Option<Variant>,
     },
-    /// Read all of it first, then ask [`Desk::inspect`]: a playlist tells its lifetime inside.
+    /// Read all of it first, then ask [`FillPolicy::inspect`]: a playlist tells its lifetime inside.
     Collect {
         /// Bytes that it may have.
         max: u64,
@@ -110,7 +110,7 @@ pub enum Ending {
 }
 
 /// Who knows what answers mean. The proxy implements it for one request's site.
-pub trait Desk: Send + Sync {
+pub trait FillPolicy: Send + Sync {
     /// Rules on an answer by its head.
     fn rule(&self, head: &Head) -> Ruling;
     /// Rules on an answer that was collected.
@@ -161,14 +161,14 @@ pub struct Requester {
 }
 
 /// Makes one fill.
-pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_writer: FillWriter, requester: Requester) {
+pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut fill_writer: FillWriter, requester: Requester) {
     let mut attempts = Attempts::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
-        let Some(upstream) = attempts.next(&**desk) else {
+        let Some(upstream) = attempts.next(&**policy) else {
             rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| desk.again(last.0, rounds, waited)) else {
+            let Some(pause) = last.as_ref().and_then(|last| policy.again(last.0, rounds, waited)) else {
                 break;
             };
             let pause = pause.mul_f64(fastrand::f64());
@@ -178,27 +178,27 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
             continue;
         };
         if let Some((error, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *error, failed, upstream);
+            fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
         let ask = if attempts.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
         let (upstream, attempt) =
-            attempt(desk, &job, &ask, &mut attempts, upstream, &mut fill_writer, requester.interim.as_ref()).await;
+            attempt(policy, &job, &ask, &mut attempts, upstream, &mut fill_writer, requester.interim.as_ref()).await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
                 let rescue = Rescue::of(&job, &reply, &attempts);
-                return Box::pin(pump(desk, &job, fill_writer, reply, rescue)).await;
+                return Box::pin(pump(policy, &job, fill_writer, reply, rescue)).await;
             }
             Attempt::Filled(body) => {
-                ended(&**desk, &fill_writer, Ending::Stored);
+                ended(&**policy, &fill_writer, Ending::Stored);
                 return fill_writer.complete_with(body);
             }
             Attempt::Renewed(head, lifetimes) => {
-                ended(&**desk, &fill_writer, Ending::Renewed);
+                ended(&**policy, &fill_writer, Ending::Renewed);
                 return fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
             }
             Attempt::Pass(reply, remember) => {
-                ended(&**desk, &fill_writer, Ending::Permit);
+                ended(&**policy, &fill_writer, Ending::Permit);
                 return hand_over(fill_writer, reply, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
@@ -208,21 +208,21 @@ pub async fn fill(desk: &Arc<impl Desk + 'static>, job: FillRequest, mut fill_wr
         }
     }
     let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
-    ended(&**desk, &fill_writer, Ending::Failed);
-    fill_writer.fail(desk.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()));
+    ended(&**policy, &fill_writer, Ending::Failed);
+    fill_writer.fail(policy.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &FillRequest, interim: &Interim) -> Result<UpstreamResponse, Failure> {
+pub async fn pass(policy: &Arc<impl FillPolicy + 'static>, job: &FillRequest, interim: &Interim) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
-    while let Some(upstream) = attempts.next(&**desk) {
+    while let Some(upstream) = attempts.next(&**policy) {
         if let Some((error, Some(failed), _)) = &last {
-            fail_over(&**desk, &job.ask, *error, failed, upstream);
+            fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
-        match UpstreamResponse::open(InFlight::begin(desk), upstream, &job.ask, Some(interim)).await {
-            Ok(mut reply) => match desk.rule(&reply.head) {
+        match UpstreamResponse::open(InFlight::begin(policy), upstream, &job.ask, Some(interim)).await {
+            Ok(mut reply) => match policy.rule(&reply.head) {
                 Ruling::Refuse(error) => {
                     reply.refuse(error);
                     last = Some((error, Some(upstream), Some(reply.head)));
@@ -233,7 +233,7 @@ pub async fn pass(desk: &Arc<impl Desk + 'static>, job: &FillRequest, interim: &
         }
     }
     let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
-    Err(desk.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()))
+    Err(policy.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()))
 }
 
 fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
@@ -245,8 +245,8 @@ fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
 type Last<'a> = (UpstreamError, Option<&'a Arc<Upstream>>, Option<Head>);
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
-pub fn fail_over(desk: &impl Desk, ask: &UpstreamRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
-    desk.note(Event::FailedOver(error));
+pub fn fail_over(policy: &impl FillPolicy, ask: &UpstreamRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
+    policy.note(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
     tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
 }
@@ -267,7 +267,7 @@ enum Attempt {
 
 /// Asks `upstream`, or whoever in line answers in its place; tells whose answer it was.
 async fn attempt<'a>(
-    desk: &Arc<impl Desk + 'static>,
+    policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
@@ -275,9 +275,9 @@ async fn attempt<'a>(
     fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Upstream>, Attempt) {
-    let (upstream, opened) = hedge::open(desk, attempts, upstream, ask, interim).await;
+    let (upstream, opened) = hedge::open(policy, attempts, upstream, ask, interim).await;
     let attempt = match opened {
-        Ok(reply) => take(desk, job, upstream, reply, fill_writer).await,
+        Ok(reply) => take(policy, job, upstream, reply, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     };
     (upstream, attempt)
@@ -285,7 +285,7 @@ async fn attempt<'a>(
 
 /// Makes of an answer what the desk rules.
 async fn take(
-    desk: &Arc<impl Desk + 'static>,
+    policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     upstream: &Arc<Upstream>,
     mut reply: UpstreamResponse,
@@ -296,10 +296,10 @@ async fn take(
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
         let _nothing = reply.next().await;
-        return match desk.renew(stale, &reply.head) {
+        return match policy.renew(stale, &reply.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
             Err(error) => {
-                desk.refused(upstream, error);
+                policy.refused(upstream, error);
                 Attempt::Failed(error, None)
             }
         };
@@ -310,7 +310,7 @@ async fn take(
             // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
             Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
                 let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return match desk.again(error, 1, Duration::ZERO) {
+                return match policy.again(error, 1, Duration::ZERO) {
                     Some(_) => refuse(reply, error),
                     None => Attempt::Pass(reply, Duration::ZERO),
                 };
@@ -323,7 +323,7 @@ async fn take(
     if !is_asked_for {
         return refuse(reply, UpstreamError::Unusable("it answers a question that was not asked"));
     }
-    match desk.rule(&reply.head) {
+    match policy.rule(&reply.head) {
         Ruling::Refuse(error) => {
             drain(&mut reply).await;
             reply.refuse(error);
@@ -331,21 +331,21 @@ async fn take(
         }
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
-            let head = desk.kept(&reply.head);
+            let head = policy.kept(&reply.head);
             match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(upstream.name())) {
                 Ok(()) => Attempt::Streaming(reply),
                 Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(&**desk, upstream, fill_writer, reply, max).await,
+        Ruling::Collect { max } => collect(&**policy, upstream, fill_writer, reply, max).await,
     }
 }
 
 /// Reads an answer to its end before anything of it is given out, so that a broken or wrong one costs no viewer
 /// anything.
 async fn collect(
-    desk: &impl Desk,
+    policy: &impl FillPolicy,
     upstream: &Arc<Upstream>,
     fill_writer: &mut FillWriter,
     mut reply: UpstreamResponse,
@@ -355,9 +355,9 @@ async fn collect(
         Ok(body) => body,
         Err(error) => return Attempt::Failed(error, None),
     };
-    match desk.inspect(&reply.head, body) {
+    match policy.inspect(&reply.head, body) {
         Inspection::Refuse(error) => {
-            desk.refused(upstream, error);
+            policy.refused(upstream, error);
             refuse(reply, error)
         }
         Inspection::Store(kept) => {
@@ -394,6 +394,6 @@ fn hand_over(fill_writer: FillWriter, reply: UpstreamResponse, own: Option<onesh
 }
 
 /// Counts how a fill ends, and how many it has served.
-pub(crate) fn ended(desk: &impl Desk, fill_writer: &FillWriter, ending: Ending) {
-    desk.note(Event::Ended(ending, fill_writer.served()));
+pub(crate) fn ended(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
+    policy.note(Event::Ended(ending, fill_writer.served()));
 }

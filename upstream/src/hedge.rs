@@ -10,14 +10,14 @@ use tokio::time::timeout;
 
 use crate::in_flight::InFlight;
 use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse};
-use crate::fetch::{Desk, Event, Ruling};
+use crate::fetch::{FillPolicy, Event, Ruling};
 use crate::attempts::Attempts;
 use crate::upstream::Upstream;
 use crate::error::UpstreamError;
 
 /// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.
 pub(crate) async fn open<'a>(
-    desk: &Arc<impl Desk + 'static>,
+    policy: &Arc<impl FillPolicy + 'static>,
     attempts: &mut Attempts<'a>,
     upstream: &'a Arc<Upstream>,
     ask: &UpstreamRequest,
@@ -29,10 +29,10 @@ pub(crate) async fn open<'a>(
         None => upstream.hedge_after(),
     };
     let Some(late_after) = late_after.filter(|_| attempts.has_second(upstream)) else {
-        return (upstream, UpstreamResponse::open(InFlight::begin(desk), upstream, ask, interim).await);
+        return (upstream, UpstreamResponse::open(InFlight::begin(policy), upstream, ask, interim).await);
     };
     let is_held = ask.patience.is_some();
-    let mut in_flight = InFlight::begin(desk);
+    let mut in_flight = InFlight::begin(policy);
     // Waiting for its turn here is not the source's fault.
     let passed = match UpstreamResponse::place(&mut in_flight, upstream, ask).await {
         Ok(passed) => passed,
@@ -43,40 +43,40 @@ pub(crate) async fn open<'a>(
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (upstream, in_time);
     }
-    let Some(second) = attempts.second(upstream, &**desk) else { return (upstream, first.await) };
-    desk.note(Event::Hedged);
+    let Some(second) = attempts.second(upstream, &**policy) else { return (upstream, first.await) };
+    policy.note(Event::Hedged);
     let (upstream, other) = (upstream.name(), second.name());
     tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
     let aside = ask.aside();
-    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(desk), second, &aside, interim));
+    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &aside, interim));
     tokio::select! {
         biased;
         answer = &mut first => {
-            if is_good(&**desk, &answer, is_held) {
+            if is_good(&**policy, &answer, is_held) {
                 return (upstream, answer);
             }
             let last = other.await;
-            if is_good(&**desk, &last, is_held) { (second, last) } else { (upstream, answer) }
+            if is_good(&**policy, &last, is_held) { (second, last) } else { (upstream, answer) }
         }
         answer = &mut other => {
-            if !is_good(&**desk, &answer, is_held) {
+            if !is_good(&**policy, &answer, is_held) {
                 return (upstream, first.await);
             }
             if !is_held {
                 // Who holds a request longer than another may be about to say the same.
                 upstream.went_badly(UpstreamError::Outpaced);
             }
-            desk.note(Event::HedgeWon);
+            policy.note(Event::HedgeWon);
             (second, answer)
         }
     }
 }
 
 /// An answer that says that nothing has changed is none to a request that is held until something does.
-fn is_good(desk: &dyn Desk, answer: &Result<UpstreamResponse, UpstreamError>, is_held: bool) -> bool {
+fn is_good(policy: &dyn FillPolicy, answer: &Result<UpstreamResponse, UpstreamError>, is_held: bool) -> bool {
     let Ok(reply) = answer else { return false };
     if reply.head.status == StatusCode::NOT_MODIFIED {
         return !is_held;
     }
-    !matches!(desk.rule(&reply.head), Ruling::Refuse(_))
+    !matches!(policy.rule(&reply.head), Ruling::Refuse(_))
 }

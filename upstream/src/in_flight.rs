@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::fetch::{Desk, Event};
+use crate::fetch::{FillPolicy, Event};
 use crate::error::UpstreamError;
 
 /// What came of a request to a source.
@@ -22,15 +22,15 @@ pub enum Outcome {
 /// A request to a source that is under way. Whichever way it ends, it is counted then: it goes with the answer that it
 /// brings, and tells its outcome when it is dropped.
 pub struct InFlight {
-    desk: Arc<dyn Desk>,
+    policy: Arc<dyn FillPolicy>,
     outcome: Outcome,
 }
 
 impl InFlight {
     /// Counts a request that is about to be made.
-    pub fn begin<D: Desk + 'static>(desk: &Arc<D>) -> Self {
-        desk.note(Event::Asked);
-        Self { desk: Arc::<D>::clone(desk), outcome: Outcome::Abandoned }
+    pub fn begin<D: FillPolicy + 'static>(policy: &Arc<D>) -> Self {
+        policy.note(Event::Asked);
+        Self { policy: Arc::<D>::clone(policy), outcome: Outcome::Abandoned }
     }
 
     /// It failed. What is told last counts: an answer may be whole and then found to be of no use.
@@ -45,7 +45,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.desk.note(Event::Over(self.outcome));
+        self.policy.note(Event::Over(self.outcome));
     }
 }
 

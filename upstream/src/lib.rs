@@ -8,7 +8,7 @@
 //!
 //! Whom TLS trusts, and how this node shows itself, is a [`Trust`] that the sources of a configuration share.
 //!
-//! What the answers mean is not decided here: a [`Desk`] rules on each head (store, collect first, pass) and is told
+//! What the answers mean is not decided here: a [`FillPolicy`] rules on each head (store, collect first, pass) and is told
 //! of every event that is worth counting.
 //!
 //! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection), then `http1.rs` (what
@@ -56,7 +56,7 @@ pub use bounded::Bound;
 pub use budget::Budget;
 pub use dns::{Discover, Dns, Found, Member, Watch};
 pub use exchange::{ASIDE, UpstreamRequest, INTERIM_MAX, Interim, UpstreamResponse};
-pub use fetch::{Requester, Desk, Ending, Event, Inspection, FillRequest, Kept, Ruling};
+pub use fetch::{Requester, FillPolicy, Ending, Event, Inspection, FillRequest, Kept, Ruling};
 pub use limiter::Limits;
 pub use geo::Coordinates;
 pub use geography::World;

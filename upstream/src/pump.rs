@@ -8,14 +8,14 @@ use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
 use crate::exchange::{UpstreamRequest, UpstreamResponse};
-use crate::fetch::{Desk, Ending, Event, FillRequest, ended};
+use crate::fetch::{FillPolicy, Ending, Event, FillRequest, ended};
 use crate::min_rate::Meter;
 use crate::rescue::Rescue;
 use crate::error::UpstreamError;
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
-    desk: &Arc<impl Desk + 'static>,
+    policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     mut fill_writer: FillWriter,
     mut reply: UpstreamResponse,
@@ -41,7 +41,7 @@ pub(crate) async fn pump(
                         if !keep {
                             let served = fill_writer.served();
                             match fill_writer.abandon() {
-                                Ok(()) => return desk.note(Event::Ended(Ending::Abandoned, served)),
+                                Ok(()) => return policy.note(Event::Ended(Ending::Abandoned, served)),
                                 Err(joined) => fill_writer = joined,
                             }
                         }
@@ -51,7 +51,7 @@ pub(crate) async fn pump(
         };
         let Some(read) = read else {
             // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another = go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
+            let has_another = go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
             meter = has_another.then(|| rescue.meter(&reply)).flatten();
             continue;
         };
@@ -60,7 +60,7 @@ pub(crate) async fn pump(
         }
         match read {
             Ok(Some(bytes)) if fill_writer.is_last(&bytes) => {
-                ended(&**desk, &fill_writer, Ending::Stored);
+                ended(&**policy, &fill_writer, Ending::Stored);
                 fill_writer.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
                 let _end = reply.next().await;
@@ -68,7 +68,7 @@ pub(crate) async fn pump(
             }
             Ok(Some(bytes)) => {
                 if let Err(refused) = fill_writer.append(bytes) {
-                    ended(&**desk, &fill_writer, Ending::Broken);
+                    ended(&**policy, &fill_writer, Ending::Broken);
                     return match refused {
                         Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
                         Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
@@ -76,14 +76,14 @@ pub(crate) async fn pump(
                 }
             }
             Ok(None) => {
-                ended(&**desk, &fill_writer, Ending::Stored);
+                ended(&**policy, &fill_writer, Ending::Stored);
                 return fill_writer.complete();
             }
             Err(error) => {
-                if !go_on(desk, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
+                if !go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
                     let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
-                    ended(&**desk, &fill_writer, Ending::Broken);
+                    ended(&**policy, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));
                 }
                 meter = rescue.meter(&reply);
@@ -94,7 +94,7 @@ pub(crate) async fn pump(
 
 /// Lets another source go on in the place of the one that gives `reply`; tells whether there is one that does.
 async fn go_on(
-    desk: &Arc<impl Desk + 'static>,
+    policy: &Arc<impl FillPolicy + 'static>,
     ask: &UpstreamRequest,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
@@ -102,14 +102,14 @@ async fn go_on(
     error: UpstreamError,
 ) -> bool {
     let from = written(fill_writer);
-    let Some(next) = rescue.go_on(desk, from).await else { return false };
+    let Some(next) = rescue.go_on(policy, from).await else { return false };
     let upstream = reply.upstream().name();
     tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
         // What broke has told so by itself.
         reply.breaks(error);
     }
-    desk.note(Event::Rescued(error));
+    policy.note(Event::Rescued(error));
     *reply = next;
     true
 }

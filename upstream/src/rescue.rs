@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::in_flight::InFlight;
 use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
-use crate::fetch::{Desk, FillRequest};
+use crate::fetch::{FillPolicy, FillRequest};
 use crate::attempts::Attempts;
 use crate::min_rate::Meter;
 use crate::upstream::Upstream;
@@ -79,7 +79,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Finds a source that goes on from byte `from`.
-    pub(crate) async fn go_on(&mut self, desk: &Arc<impl Desk + 'static>, from: u64) -> Option<UpstreamResponse> {
+    pub(crate) async fn go_on(&mut self, policy: &Arc<impl FillPolicy + 'static>, from: u64) -> Option<UpstreamResponse> {
         let condition = self.original.condition()?;
         let mut ask = self.job.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
@@ -99,9 +99,9 @@ impl<'a> Rescue<'a> {
         let mut attempts = Attempts::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
         let mut found = None;
         while found.is_none()
-            && let Some(upstream) = attempts.next(&**desk)
+            && let Some(upstream) = attempts.next(&**policy)
         {
-            found = self.try_one(InFlight::begin(desk), upstream, &ask, from).await.ok();
+            found = self.try_one(InFlight::begin(policy), upstream, &ask, from).await.ok();
         }
         self.tries_left = self.tries_left.saturating_sub(attempts.asked());
         found

@@ -12,7 +12,7 @@ use super::ready::Selected;
 use crate::answer::{self, Handling};
 use crate::cache_status::CACHE_STATUS;
 use crate::compress;
-use crate::desk;
+use crate::policy;
 use crate::fate::Fate;
 use crate::field;
 use crate::lines::{date, decimal, line};
@@ -44,7 +44,7 @@ pub(super) fn written(
     head.extend_from_slice(b"\r\nAge: ");
     decimal(&mut head, age.as_secs());
     head.extend_from_slice(b"\r\nDate: ");
-    date::append(&mut head, desk::now());
+    date::append(&mut head, policy::now());
     if let Some(span) = &selected.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
         head.extend_from_slice(span.content_range(Some(selected.full_len)).as_bytes());

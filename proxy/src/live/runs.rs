@@ -13,7 +13,7 @@ use tidegate_hls::{Joint, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, 
 
 use super::Stream;
 use crate::conditional;
-use crate::desk;
+use crate::policy;
 use crate::request::Request;
 use crate::tier::Tier;
 
@@ -189,7 +189,7 @@ fn listed(media: &Media) -> Duration {
 }
 
 fn seconds() -> u64 {
-    desk::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    policy::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Stream {

@@ -34,7 +34,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
 /// Nobody whom a line asks anything but to be noted.
 struct Nobody;
 
-impl Desk for Nobody {
+impl FillPolicy for Nobody {
     fn rule(&self, _head: &Head) -> Ruling {
         panic!("nothing is answered")
     }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{Desk, Ending, Event, Inspection, Kept, Ruling, Upstream, UpstreamError};
+use tidegate_upstream::{FillPolicy, Ending, Event, Inspection, Kept, Ruling, Upstream, UpstreamError};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -25,7 +25,7 @@ use crate::vary::{self, Selection};
 
 /// Rules on the answers to one request.
 #[derive(Debug)]
-pub(crate) struct Rulings {
+pub(crate) struct SitePolicy {
     tier: Arc<Tier>,
     request: Request,
     /// What is known of the live playlist that is asked for; set when it turns out to be one.
@@ -48,7 +48,7 @@ pub(crate) struct Rulings {
     refused: Mutex<Option<(Arc<str>, UpstreamError)>>,
 }
 
-impl Rulings {
+impl SitePolicy {
     pub(crate) fn new(tier: &Arc<Tier>, request: &Request, sent: HeaderMap) -> Self {
         Self {
             tier: Arc::clone(tier),
@@ -234,7 +234,7 @@ impl Rulings {
     }
 }
 
-impl Desk for Rulings {
+impl FillPolicy for SitePolicy {
     fn rule(&self, head: &Head) -> Ruling {
         // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
         let is_too_far = self.is_held && head.status == StatusCode::BAD_REQUEST;
