@@ -1,12 +1,12 @@
 //! `tidegate demo`: a whole Tidegate in one process, with a page to watch it.
 //!
 //! Two origins, one shield and two edges on loopback ports; a page with a player, a live map of the tiers, a swarm of
-//! synthetic viewers and a switch for the primary origin. Begin reading at [`run`]; then `house.rs` (what is
+//! synthetic viewers and a switch for the primary origin. Begin reading at [`run`]; then `cluster.rs` (what is
 //! started), `observer.rs` (what the page is told), `page.rs` (its server) and `viewers.rs` (the swarm).
 
 mod addresses;
 mod guard;
-mod house;
+mod cluster;
 mod metrics;
 mod observer;
 mod own_origin;
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use house::House;
+use cluster::Cluster;
 use page::Stage;
 use snapshot::Snapshot;
 use viewers::Swarm;
@@ -81,19 +81,19 @@ async fn play(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut house = House::start(&options, tasks, stop).await?;
-    let addresses = house.addresses(&page)?;
+    let mut cluster = Cluster::start(&options, tasks, stop).await?;
+    let addresses = cluster.addresses(&page)?;
     let (publish, snapshots) = watch::channel(Snapshot::default());
-    let swarm = Swarm::new(house.edges(), addresses.stream.clone());
-    let stage = Arc::new(Stage { snapshots, swarm, primary: house.primary() });
+    let swarm = Swarm::new(cluster.edges(), addresses.stream.clone());
+    let stage = Arc::new(Stage { snapshots, swarm, primary: cluster.primary() });
 
     let counting = Arc::clone(&stage);
-    let observing = house.observer().run(publish, move || counting.swarm.counts());
+    let observing = cluster.observer().run(publish, move || counting.swarm.counts());
     let serving = axum::serve(page, page::router(Arc::clone(&stage)));
     tasks.spawn(stop.clone().run_until_cancelled_owned(observing));
     tasks.spawn(stop.clone().run_until_cancelled_owned(serving.into_future()));
 
-    let entrances = house.entrances();
+    let entrances = cluster.entrances();
     let living = async {
         if let Some(stream) = &addresses.stream {
             let origins = addresses.origins.join(", ");
@@ -108,11 +108,11 @@ async fn play(
     let ended = tokio::select! {
         ended = living => ended,
         ended = signalled() => ended,
-        broken = house.broken() => broken,
+        broken = cluster.broken() => broken,
     };
     stage.swarm.remove_all().await;
     stop.cancel();
-    let drained = tokio::time::timeout(END_MAX, house.ended()).await;
+    let drained = tokio::time::timeout(END_MAX, cluster.ended()).await;
     ended.and(drained.unwrap_or(Ok(())))
 }
 

@@ -7,7 +7,7 @@ use tidegate_tests::chromium::{Playing, Seen, Watch};
 use tidegate_tests::swarm::Report;
 use tokio::time::{Instant, sleep_until};
 
-use crate::house::House;
+use crate::cluster::Cluster;
 
 /// The two streams, in a small rendition, so that two hundred viewers are no load.
 pub(crate) const STREAMS: [&str; 2] = ["/live/one/ts/144p/index.m3u8", "/live/two/ts/144p/index.m3u8"];
@@ -30,22 +30,22 @@ pub(crate) struct Audience {
 
 impl Audience {
     /// Lets everybody in for the usual time, and waits until everybody watches.
-    pub(crate) async fn of(house: &House) -> Self {
-        Self::enters(house, &STREAMS, PERIOD, TARGET).await
+    pub(crate) async fn of(cluster: &Cluster) -> Self {
+        Self::enters(cluster, &STREAMS, PERIOD, TARGET).await
     }
 
     /// The same for other renditions.
-    pub(crate) async fn watching(house: &House, paths: &[&str; 2]) -> Self {
-        Self::enters(house, paths, PERIOD, TARGET).await
+    pub(crate) async fn watching(cluster: &Cluster, paths: &[&str; 2]) -> Self {
+        Self::enters(cluster, paths, PERIOD, TARGET).await
     }
 
     /// The same for a time, and with pictures that may stand still for so long.
-    pub(crate) async fn staying(house: &House, period: Duration, stall_max: Duration) -> Self {
-        Self::enters(house, &STREAMS, period, stall_max).await
+    pub(crate) async fn staying(cluster: &Cluster, period: Duration, stall_max: Duration) -> Self {
+        Self::enters(cluster, &STREAMS, period, stall_max).await
     }
 
-    async fn enters(house: &House, paths: &[&str; 2], period: Duration, stall_max: Duration) -> Self {
-        let edges = house.edges.each_ref().map(|edge| edge.addr());
+    async fn enters(cluster: &Cluster, paths: &[&str; 2], period: Duration, stall_max: Duration) -> Self {
+        let edges = cluster.edges.each_ref().map(|edge| edge.addr());
         let url = format!("http://{}{}", edges[0], paths[0]);
         let mut browser = Playing::begin(&url, Watch { stall_max, ..Watch::lasting(period) });
         let swarm = Swarm::enter(VIEWERS, &edges, paths);

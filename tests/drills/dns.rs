@@ -6,7 +6,7 @@ use tidegate_tests::{APART, OriginProcess, resolver};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
-use crate::house::{House, edges, shield_before};
+use crate::cluster::{Cluster, edges, shield_before};
 
 const SERVICE: &str = "_hls._tcp.drill.test";
 const HOST: &str = "origin.drill.test";
@@ -26,16 +26,16 @@ async fn an_origin_that_moves_is_followed_by_its_name() {
     let shield = async |number| shield_before(APART, &[], number, &site).await;
     let shields = [shield(0).await, shield(1).await, shield(2).await];
     let edges = edges(&shields.each_ref().map(|shield| shield.addr())).await;
-    let mut house = House { primary: old, backup: new, shields, edges };
-    let audience = Audience::of(&house).await;
+    let mut cluster = Cluster { primary: old, backup: new, shields, edges };
+    let audience = Audience::of(&cluster).await;
 
     audience.watches_until(Duration::from_secs(5)).await;
-    means(&house.backup);
+    means(&cluster.backup);
     audience.watches_until(Duration::from_secs(10)).await;
-    let before = house.backup.asked("/live/", ".ts").await;
-    house.primary.dies().await;
+    let before = cluster.backup.asked("/live/", ".ts").await;
+    cluster.primary.dies().await;
     audience.stays_content().await;
 
     assert!(before > 0, "the new one was asked before the old one went away");
-    assert_eq!(house.at_shields("tidegate_failovers_total", "reason=\"connect\"").await, 0);
+    assert_eq!(cluster.at_shields("tidegate_failovers_total", "reason=\"connect\"").await, 0);
 }

@@ -1,7 +1,7 @@
 //! Drills: something breaks behind the edges while two hundred viewers and a browser watch, and none of them notices.
 //!
 //! Everything is a process of its own, as in operation: two origins that serve what one encoder makes, three shields in
-//! two regions, two edges (`house.rs`). So a kill is a kill, and a process that is stopped hangs with its sockets open. The
+//! two regions, two edges (`cluster.rs`). So a kill is a kill, and a process that is stopped hangs with its sockets open. The
 //! viewers are a swarm that plays in real time and Chromium with hls.js (`audience.rs`). Unless a drill says otherwise, no
 //! viewer meets an error status or a broken body, and no picture stands still for longer than a target duration.
 //!
@@ -21,7 +21,7 @@
 
 mod audience;
 mod dns;
-mod house;
+mod cluster;
 mod meter;
 mod network;
 mod origins;

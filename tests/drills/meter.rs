@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::house::House;
+use crate::cluster::Cluster;
 
 /// How often it is read.
 const EACH: Duration = Duration::from_millis(250);
@@ -19,8 +19,8 @@ pub(crate) struct Meter {
 
 impl Meter {
     /// Begins to read the requests that both origins have seen.
-    pub(crate) fn at_origins_of(house: &House) -> Self {
-        let admins = [house.primary.admin(), house.backup.admin()];
+    pub(crate) fn at_origins_of(cluster: &Cluster) -> Self {
+        let admins = [cluster.primary.admin(), cluster.backup.admin()];
         let readings: Arc<Mutex<Vec<_>>> = Arc::default();
         let (kept, mut reading) = (Arc::clone(&readings), JoinSet::new());
         reading.spawn(async move {

@@ -6,7 +6,7 @@ use tidegate_tests::{Netns, OriginProcess, Relay, Road};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
-use crate::house::{House, edges, shield, with_a_rack_in};
+use crate::cluster::{Cluster, edges, shield, with_a_rack_in};
 
 /// Times that the next upstream was asked.
 const FAILED_OVER: &str = "tidegate_failovers_total";
@@ -21,9 +21,9 @@ async fn connections_that_are_refused_cost_no_viewer_anything() {
     let [first, second, third] = shields.each_ref().map(|shield| shield.addr());
     let to_shields = [Relay::to(first).await, Relay::to(second).await, Relay::to(third).await];
     let edges = edges(&to_shields.each_ref().map(Relay::addr)).await;
-    let house = House { primary, backup, shields, edges };
-    let audience = Audience::of(&house).await;
-    let to_busiest = &to_shields[house.busiest_shield().await];
+    let cluster = Cluster { primary, backup, shields, edges };
+    let audience = Audience::of(&cluster).await;
+    let to_busiest = &to_shields[cluster.busiest_shield().await];
 
     audience.watches_until(Duration::from_secs(2)).await;
     to_busiest.is_now(Road::Refused).await;
@@ -34,8 +34,8 @@ async fn connections_that_are_refused_cost_no_viewer_anything() {
     audience.watches_until(Duration::from_secs(16)).await;
     to_primary.is_now(Road::Open).await;
     audience.stays_content().await;
-    assert!(house.at_shields(FAILED_OVER, "").await > 0, "no shield has met the refusal");
-    let [one, two] = &house.edges;
+    assert!(cluster.at_shields(FAILED_OVER, "").await > 0, "no shield has met the refusal");
+    let [one, two] = &cluster.edges;
     let at_edges = one.count(FAILED_OVER, "").await + two.count(FAILED_OVER, "").await;
     assert!(at_edges > 0, "no edge has met the refusal");
 }
@@ -44,8 +44,8 @@ async fn connections_that_are_refused_cost_no_viewer_anything() {
 async fn a_rack_that_is_cut_off_without_a_word_takes_no_viewer_with_it() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let netns = Netns::new();
-    let house = with_a_rack_in(&netns).await;
-    let audience = Audience::of(&house).await;
+    let cluster = with_a_rack_in(&netns).await;
+    let audience = Audience::of(&cluster).await;
 
     audience.watches_until(Duration::from_secs(3)).await;
     netns.cut();

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::{Audience, STREAMS};
-use crate::house::House;
+use crate::cluster::Cluster;
 
 /// A segment has just been taken when the origins go: in the middle between two of them.
 const INTO_SEGMENT: std::ops::Range<u128> = 900..1100;
@@ -20,27 +20,27 @@ const LATECOMERS: usize = 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_afterwards() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let mut house = House::plain().await;
-    let audience = Audience::staying(&house, PERIOD, OUTAGE + Duration::from_secs(6)).await;
-    let edges = house.edges.each_ref().map(|edge| edge.addr());
+    let mut cluster = Cluster::plain().await;
+    let audience = Audience::staying(&cluster, PERIOD, OUTAGE + Duration::from_secs(6)).await;
+    let edges = cluster.edges.each_ref().map(|edge| edge.addr());
 
     between_segments().await;
     let begin = Instant::now();
-    let before = house.at_shields(UPSTREAM, "").await;
+    let before = cluster.at_shields(UPSTREAM, "").await;
     audience.watches_until(Duration::from_secs(6)).await;
     // Whole segments are counted, or the rate would depend on where in one the count begins.
     between_segments().await;
-    let (down, at_down) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
-    tokio::join!(house.primary.dies(), house.backup.dies());
+    let (down, at_down) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
+    tokio::join!(cluster.primary.dies(), cluster.backup.dies());
     audience.watches_until(Duration::from_secs(13)).await;
     let latecomers = Swarm::enter(LATECOMERS, &edges, &STREAMS);
     audience.watches_until(down - begin + OUTAGE).await;
     let versions = audience.so_far().versions;
-    let (up, at_up) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
-    tokio::join!(house.primary.returns(), house.backup.returns());
+    let (up, at_up) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
+    tokio::join!(cluster.primary.returns(), cluster.backup.returns());
     audience.watches_until(LAST_LOOK).await;
     between_segments().await;
-    let (end, at_end) = (Instant::now(), house.at_shields(UPSTREAM, "").await);
+    let (end, at_end) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
 
     for (path, seen) in audience.so_far().versions {
         assert!(seen.len() > versions[&path].len() + 2, "{path} moves again: {seen:?}");

@@ -8,7 +8,7 @@ use tidegate_tests::{OriginProcess, Relay, Road};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::{Audience, TARGET};
-use crate::house::{House, edges, shield};
+use crate::cluster::{Cluster, edges, shield};
 
 /// One way to the shields of the first region, which are two, and to that of the second.
 const FAR: Duration = Duration::from_millis(80);
@@ -27,18 +27,18 @@ async fn an_edge_asks_the_region_that_is_near_spills_when_it_is_hurt_and_comes_b
         Relay::of_length(third, NEAR).await,
     ];
     let edges = edges(&to_shields.each_ref().map(Relay::addr)).await;
-    let house = House { primary, backup, shields, edges };
-    let audience = Audience::staying(&house, Duration::from_secs(39), TARGET).await;
+    let cluster = Cluster { primary, backup, shields, edges };
+    let audience = Audience::staying(&cluster, Duration::from_secs(39), TARGET).await;
 
     // Three probes of each, and a difference that lasts five seconds.
     audience.watches_until(Duration::from_secs(13)).await;
-    let chosen = near_share(&house, &audience, 18).await;
+    let chosen = near_share(&cluster, &audience, 18).await;
     to_shields[2].is_now(Road::Refused).await;
     audience.watches_until(Duration::from_secs(20)).await;
-    let hurt = near_share(&house, &audience, 25).await;
+    let hurt = near_share(&cluster, &audience, 25).await;
     to_shields[2].is_now(Road::Open).await;
     audience.watches_until(Duration::from_secs(33)).await;
-    let back = near_share(&house, &audience, 38).await;
+    let back = near_share(&cluster, &audience, 38).await;
     audience.stays_content().await;
 
     // What is late is asked for at another one as well.
@@ -49,10 +49,10 @@ async fn an_edge_asks_the_region_that_is_near_spills_when_it_is_hurt_and_comes_b
 
 /// The near region's share of what the shields are asked from now until a second of the drill.
 #[expect(clippy::cast_precision_loss, reason = "counts of a drill are small")]
-async fn near_share(house: &House, audience: &Audience, until: u64) -> f64 {
+async fn near_share(cluster: &Cluster, audience: &Audience, until: u64) -> f64 {
     let asked = async || {
         let mut asked = [0; 3];
-        for (count, shield) in asked.iter_mut().zip(&house.shields) {
+        for (count, shield) in asked.iter_mut().zip(&cluster.shields) {
             // Probes come to all of them alike.
             let probes = shield.count("tidegate_requests_total", "fate=\"options\"").await;
             *count = shield.count("tidegate_requests_total", "").await - probes;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::{Audience, TARGET};
-use crate::house::House;
+use crate::cluster::Cluster;
 use crate::meter::Meter;
 
 /// What is a moment, where requests come in the rhythm of segments.
@@ -15,18 +15,18 @@ const MOMENT: Duration = TARGET.saturating_mul(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_much_by_the_origin() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let mut house = House::plain().await;
-    let audience = Audience::staying(&house, Duration::from_secs(26), TARGET).await;
-    let meter = Meter::at_origins_of(&house);
-    let busiest = house.busiest_shield().await;
+    let mut cluster = Cluster::plain().await;
+    let audience = Audience::staying(&cluster, Duration::from_secs(26), TARGET).await;
+    let meter = Meter::at_origins_of(&cluster);
+    let busiest = cluster.busiest_shield().await;
     let begin = Instant::now();
 
     audience.watches_until(Duration::from_secs(8)).await;
     let killed = Instant::now();
-    house.shields[busiest].dies().await;
+    cluster.shields[busiest].dies().await;
     audience.watches_until(Duration::from_secs(15)).await;
     let returned = Instant::now();
-    house.shields[busiest].returns().await;
+    cluster.shields[busiest].returns().await;
     audience.stays_content().await;
 
     let normal = meter.rate(begin, killed);
@@ -44,13 +44,13 @@ async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_m
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shield_that_hangs_is_left_alone() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let house = House::plain().await;
-    let audience = Audience::of(&house).await;
-    let busiest = house.busiest_shield().await;
+    let cluster = Cluster::plain().await;
+    let audience = Audience::of(&cluster).await;
+    let busiest = cluster.busiest_shield().await;
 
     audience.watches_until(Duration::from_secs(3)).await;
-    house.shields[busiest].hangs().await;
+    cluster.shields[busiest].hangs().await;
     audience.watches_until(Duration::from_secs(17)).await;
-    house.shields[busiest].goes_on().await;
+    cluster.shields[busiest].goes_on().await;
     audience.stays_content().await;
 }

@@ -6,7 +6,7 @@ use tidegate_origin_stub::Fault;
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
-use crate::house::House;
+use crate::cluster::Cluster;
 
 /// By then the shields have left what had frozen: it takes them one and a half target durations, and a poll.
 const LEFT_BY: Duration = Duration::from_secs(10);
@@ -14,19 +14,19 @@ const LEFT_BY: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_freezes_moves_to_the_backup_alone() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let house = House::plain().await;
-    let audience = Audience::of(&house).await;
+    let cluster = Cluster::plain().await;
+    let audience = Audience::of(&cluster).await;
 
     audience.watches_until(Duration::from_secs(3)).await;
-    house.primary.is_told(Fault::on("/live/one/*").frozen()).await;
+    cluster.primary.is_told(Fault::on("/live/one/*").frozen()).await;
     audience.watches_until(LEFT_BY).await;
     let segments = async |stream: &str| {
-        (house.primary.asked(stream, ".ts").await, house.backup.asked(stream, ".ts").await)
+        (cluster.primary.asked(stream, ".ts").await, cluster.backup.asked(stream, ".ts").await)
     };
     let (one, two) = (segments("/live/one/").await, segments("/live/two/").await);
     audience.watches_until(Duration::from_secs(18)).await;
     let (one_later, two_later) = (segments("/live/one/").await, segments("/live/two/").await);
-    let moved_along = house.backup.asked("/live/two/", "").await;
+    let moved_along = cluster.backup.asked("/live/two/", "").await;
     audience.stays_content().await;
 
     assert_eq!(one_later.0, one.0, "segments of the frozen one that the primary is still asked for");
@@ -38,13 +38,13 @@ async fn a_stream_that_freezes_moves_to_the_backup_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn playlists_that_are_garbage_are_shown_to_nobody() {
     let _alone = ONE_AT_A_TIME.lock().await;
-    let house = House::plain().await;
-    let audience = Audience::of(&house).await;
+    let cluster = Cluster::plain().await;
+    let audience = Audience::of(&cluster).await;
 
     audience.watches_until(Duration::from_secs(3)).await;
-    house.primary.is_told(Fault::on("*").garbage()).await;
+    cluster.primary.is_told(Fault::on("*").garbage()).await;
     audience.watches_until(Duration::from_secs(14)).await;
-    house.primary.behaves().await;
+    cluster.primary.behaves().await;
     audience.stays_content().await;
-    assert!(house.backup.total().await > 0, "nobody has met the garbage");
+    assert!(cluster.backup.total().await > 0, "nobody has met the garbage");
 }

@@ -5,7 +5,7 @@ use tidegate_tests::{APART, OriginProcess, authority};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
-use crate::house::{House, edges, shield_before};
+use crate::cluster::{Cluster, edges, shield_before};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_whose_certificate_has_expired_is_refused_and_the_next_one_taken() {
@@ -23,11 +23,11 @@ async fn an_origin_whose_certificate_has_expired_is_refused_and_the_next_one_tak
     let shield = async |number| shield_before(APART, &[], number, &site).await;
     let shields = [shield(0).await, shield(1).await, shield(2).await];
     let edges = edges(&shields.each_ref().map(|shield| shield.addr())).await;
-    let house = House { primary, backup, shields, edges };
+    let cluster = Cluster { primary, backup, shields, edges };
 
-    Audience::of(&house).await.stays_content().await;
+    Audience::of(&cluster).await.stays_content().await;
 
     let (full, resumed, failed) = expired.handshakes();
     assert!(failed > 0, "nobody tried: {full} full, {resumed} resumed handshakes");
-    assert_eq!(house.primary.total().await, 0, "not a single request goes to whom nobody trusts");
+    assert_eq!(cluster.primary.total().await, 0, "not a single request goes to whom nobody trusts");
 }

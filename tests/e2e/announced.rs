@@ -4,7 +4,7 @@ use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Period;
 use tidegate_tests::{edge, origin, shield, until, viewer};
 
-use crate::house::{FOLDER, House, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
+use crate::cluster::{FOLDER, Cluster, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_other() {
@@ -25,17 +25,17 @@ async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_othe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_segment_that_is_not_there_yet_is_waited_for() {
-    let house = House::standing_still().await;
+    let cluster = Cluster::standing_still().await;
     let (early, never) = ("/ingest/ch1/12.ts", "/ingest/ch1/13.ts");
-    put(&house.origin, early, b"twelve").await;
-    push(&house.origin, &playlist(600, 10..16, "")).await;
-    house.get(PUSHED).await;
+    put(&cluster.origin, early, b"twelve").await;
+    push(&cluster.origin, &playlist(600, 10..16, "")).await;
+    cluster.get(PUSHED).await;
 
-    house.origin.fault(Fault::on(early).status(404).times(4)).unwrap();
-    house.get(early).await.is(200, b"twelve");
-    assert_eq!(house.origin.requests(early), 5);
+    cluster.origin.fault(Fault::on(early).status(404).times(4)).unwrap();
+    cluster.get(early).await.is(200, b"twelve");
+    assert_eq!(cluster.origin.requests(early), 5);
     // That has an end.
-    assert_eq!(house.get(never).await.status, 404);
+    assert_eq!(cluster.get(never).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,20 +97,20 @@ async fn what_is_fetched_ahead_is_bounded_and_its_use_is_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_viewer_of_a_new_segment_is_answered_from_what_is_held() {
-    let house = House::standing_still().await;
-    let first = house.get(PLAYLIST).await;
-    house.origin.advance(TARGET);
-    house.reaches(PLAYLIST, sequence(&first) + 1).await;
+    let cluster = Cluster::standing_still().await;
+    let first = cluster.get(PLAYLIST).await;
+    cluster.origin.advance(TARGET);
+    cluster.reaches(PLAYLIST, sequence(&first) + 1).await;
     let newest = format!("{FOLDER}/{}.ts", sequence(&first) + segments(&first));
-    for edge in [&house.edges[0], &house.shield] {
+    for edge in [&cluster.edges[0], &cluster.shield] {
         until("it is held", async || {
             let held = edge.status().await["objects"].as_array().cloned().unwrap_or_default();
             held.iter().any(|object| object["path"] == newest.as_str())
         })
         .await;
     }
-    let segment = house.get(&newest).await;
+    let segment = cluster.get(&newest).await;
     assert_eq!((segment.status, segment.header("x-cache").ends_with("HIT")), (200, true));
-    assert_eq!(house.origin.requests(&newest), 1);
-    assert!(house.edges[0].count("tidegate_prefetches_total", "").await > 0);
+    assert_eq!(cluster.origin.requests(&newest), 1);
+    assert!(cluster.edges[0].count("tidegate_prefetches_total", "").await > 0);
 }

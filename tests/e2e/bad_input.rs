@@ -23,13 +23,13 @@ enum Then {
 use Then::{Closes, Stays};
 
 /// An edge that serves one host and is impatient, in front of a shield and an origin.
-struct House {
+struct Cluster {
     origin: Origin,
     _shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     async fn new() -> Self {
         count_panics();
         let origin = origin().run().await;
@@ -96,24 +96,24 @@ async fn what_is_not_http_is_a_400_and_the_end_of_the_connection() {
         b"GET /bytes/10\t HTTP/1.1\r\nhost: live.example\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ];
-    House::new().await.refuses_all(&requests, 400, Closes).await;
+    Cluster::new().await.refuses_all(&requests, 400, Closes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_a_431() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let head = |fields: &str| format!("GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\n{fields}\r\n");
     let long = head(&format!("x: {}\r\n", "a".repeat(100 * 1024)));
     let endless = format!("GET /bytes/10 HTTP/1.1\r\nx: {}", "a".repeat(2 << 20));
     let many = head(&(0..400).fold(String::new(), |fields, n| fields + &format!("x-{n}: a\r\n")));
     for request in [long, endless, many] {
-        house.refuses(request.as_bytes(), 431, Closes).await;
+        cluster.refuses(request.as_bytes(), 431, Closes).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_servers_could_read_differently_is_a_400() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let targets: [&[u8]; 18] = [
         b"/bytes/../bytes/10",
         b"/bytes/%2e%2e/bytes/10",
@@ -136,16 +136,16 @@ async fn a_target_that_servers_could_read_differently_is_a_400() {
     ];
     for target in targets {
         let request = [b"GET ", target, b" HTTP/1.1\r\nhost: live.example\r\n\r\n"].concat();
-        let answer = house.answer(&request).await;
+        let answer = cluster.answer(&request).await;
         assert_eq!((answer.status, answer.whole), (400, true), "{}", shown(&request));
     }
-    house.refuses(GOOD.as_bytes(), 200, Stays).await;
-    assert_eq!(house.origin.total(), 1, "only the good one went upstream");
+    cluster.refuses(GOOD.as_bytes(), 200, Stays).await;
+    assert_eq!(cluster.origin.total(), 1, "only the good one went upstream");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_in_another_form_is_served_or_refused_as_its_form_wants() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for (line, host, status) in [
         ("GET http://live.example/bytes/1000 HTTP/1.1", "live.example", 200),
         ("GET HTTP://live.example/bytes/1000 HTTP/1.1", "live.example", 200),
@@ -162,13 +162,13 @@ async fn a_target_in_another_form_is_served_or_refused_as_its_form_wants() {
         ("CONNECT live.example:80 HTTP/1.1", "live.example:80", 405),
     ] {
         let request = format!("{line}\r\nhost: {host}\r\n\r\n");
-        let answer = house.answer(request.as_bytes()).await;
+        let answer = cluster.answer(request.as_bytes()).await;
         assert_eq!((answer.status, answer.whole), (status, true), "{request}");
         if status == 405 {
             assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
         }
     }
-    house.refuses(GOOD.as_bytes(), 200, Stays).await;
+    cluster.refuses(GOOD.as_bytes(), 200, Stays).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,15 +185,15 @@ async fn a_request_names_one_host() {
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example:port\r\n\r\n",
         b"GET /bytes/10 HTTP/1.0\r\n\r\n",
     ];
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for request in requests {
-        let answer = house.answer(request).await;
+        let answer = cluster.answer(request).await;
         assert_eq!((answer.status, answer.whole), (400, true), "{}", shown(request));
     }
     let unknown = b"GET /bytes/10 HTTP/1.1\r\nhost: other.example\r\n\r\n";
-    house.refuses(unknown, 421, Stays).await;
+    cluster.refuses(unknown, 421, Stays).await;
     let cased = b"GET /bytes/1000 HTTP/1.1\r\nhost: LIVE.example.:8080\r\n\r\n";
-    house.refuses(cased, 200, Stays).await;
+    cluster.refuses(cased, 200, Stays).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,17 +208,17 @@ async fn a_body_whose_length_is_in_doubt_is_a_400_and_the_end_of_the_connection(
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 5\r\n\r\nhello",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     ];
-    House::new().await.refuses_all(&requests, 400, Closes).await;
+    Cluster::new().await.refuses_all(&requests, 400, Closes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_is_not_served_is_a_405_that_says_what_is() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for method in ["POST", "PUT", "DELETE", "TRACE", "BREW"] {
         let request =
             format!("{method} /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 0\r\n\r\n");
-        house.refuses(request.as_bytes(), 405, Stays).await;
-        let answer = house.answer(request.as_bytes()).await;
+        cluster.refuses(request.as_bytes(), 405, Stays).await;
+        let answer = cluster.answer(request.as_bytes()).await;
         assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
     }
     // A body that nobody reads: the answer says so, and the connection ends.
@@ -226,23 +226,23 @@ async fn a_method_that_is_not_served_is_a_405_that_says_what_is() {
         "POST /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 500000\r\n\r\n{}",
         "a".repeat(500_000)
     );
-    house.refuses(body.as_bytes(), 405, Closes).await;
+    cluster.refuses(body.as_bytes(), 405, Closes).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_too_long_is_a_414() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for target in [format!("/bytes/{}", "1".repeat(5000)), format!("/bytes/10?a={}", "1".repeat(5000))] {
         let request = format!("GET {target} HTTP/1.1\r\nhost: live.example\r\n\r\n");
-        house.refuses(request.as_bytes(), 414, Stays).await;
+        cluster.refuses(request.as_bytes(), 414, Stays).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_request_and_then_silence_is_a_408() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for half in ["G", "GET /bytes/10 HT", "GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\n"] {
-        house.refuses(half.as_bytes(), 408, Closes).await;
+        cluster.refuses(half.as_bytes(), 408, Closes).await;
     }
 }
 
@@ -262,44 +262,44 @@ async fn a_connection_that_never_asks_is_closed_without_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_behind_a_request_is_a_bad_request_of_its_own() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let request = [GOOD.as_bytes(), b"\x00\x01garbage\r\n\r\n"].concat();
-    let mut bad = Connection::open(house.edge.addr(), &request).await;
+    let mut bad = Connection::open(cluster.edge.addr(), &request).await;
     next(&mut bad).await.is(200, &synthetic_bytes("/bytes/1000", 0..1000));
     assert_eq!(next(&mut bad).await.status, 400);
     assert!(bad.some().await.is_empty());
-    house.refuses(GOOD.as_bytes(), 200, Stays).await;
+    cluster.refuses(GOOD.as_bytes(), 200, Stays).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_are_answered_in_their_order() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let sizes = [3000, 1, 2000, 0, 1000];
     let ask = |size: &u64| format!("GET /bytes/{size} HTTP/1.1\r\nhost: live.example\r\n\r\n");
     let requests: String = sizes.iter().map(ask).collect();
     for _cold_then_warm in 0..2 {
-        let mut pipe = Connection::open(house.edge.addr(), requests.as_bytes()).await;
+        let mut pipe = Connection::open(cluster.edge.addr(), requests.as_bytes()).await;
         for size in sizes {
             next(&mut pipe).await.is(200, &synthetic_bytes(&format!("/bytes/{size}"), 0..size));
         }
     }
-    assert_eq!(house.origin.total(), 5);
+    assert_eq!(cluster.origin.total(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_of_http_1_0_gets_one_answer_unless_it_asks_to_keep_the_connection() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let ask = |fields: &str| format!("GET /bytes/1000 HTTP/1.0\r\nhost: live.example\r\n{fields}\r\n");
     let expected = synthetic_bytes("/bytes/1000", 0..1000);
 
-    let mut once = Connection::open(house.edge.addr(), ask("").as_bytes()).await;
+    let mut once = Connection::open(cluster.edge.addr(), ask("").as_bytes()).await;
     let answer = next(&mut once).await;
     answer.is(200, &expected);
     assert_eq!((answer.header("transfer-encoding"), answer.header("connection")), ("", "close"));
     assert!(once.some().await.is_empty());
 
     let kept = ask("connection: keep-alive\r\n");
-    let mut kept_open = Connection::open(house.edge.addr(), kept.as_bytes()).await;
+    let mut kept_open = Connection::open(cluster.edge.addr(), kept.as_bytes()).await;
     next(&mut kept_open).await.is(200, &expected);
     kept_open.send(kept.as_bytes()).await;
     next(&mut kept_open).await.is(200, &expected);

@@ -23,7 +23,7 @@ const LIVE: &str = "/ingest/ch1/index.m3u8";
 const SLOW_LIVE: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:600\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:600,\n7.ts\n";
 const AT_ONCE: &str = "tidegate_requests_at_once_total";
 
-struct House {
+struct Cluster {
     _origin: Origin,
     shield: Running,
     edge: Running,
@@ -54,7 +54,7 @@ struct Asked {
     fields: Vec<(&'static str, String)>,
 }
 
-impl House {
+impl Cluster {
     async fn new() -> Self {
         let (origin, authority) = (origin().run().await, authority());
         viewer(origin.addr()).body(SLOW_LIVE.as_bytes()).ask("PUT", LIVE).await;
@@ -203,10 +203,10 @@ fn one_of(
 #[test]
 fn all_ways_give_the_same_answer() {
     let runtime = Runtime::new().unwrap();
-    let house = runtime.block_on(House::new());
+    let cluster = runtime.block_on(Cluster::new());
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&requests(), |asked| {
-        let [fast, long, session] = runtime.block_on(house.each(&asked));
+        let [fast, long, session] = runtime.block_on(cluster.each(&asked));
         for other in [long, session] {
             prop_assert_eq!(said(&fast), said(&other));
             for (one, other) in seconds(&fast).into_iter().zip(seconds(&other)) {
@@ -219,13 +219,13 @@ fn all_ways_give_the_same_answer() {
         panic!("{failure}");
     }
     // A comparison of the long way with itself would show nothing.
-    let taken = runtime.block_on(house.at_once());
+    let taken = runtime.block_on(cluster.at_once());
     assert!(taken > u64::from(CASES) / 8, "{taken} of {CASES} requests were answered at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_plain_is_answered_at_once_and_what_is_not_takes_the_long_way() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let ask = |at, path, name: &'static str, value: &str| {
         let fields = vec![(name, value.to_owned())];
         Asked { at, method: "GET", path, query: "", fields }
@@ -238,20 +238,20 @@ async fn what_is_plain_is_answered_at_once_and_what_is_not_takes_the_long_way() 
         ask(At::EdgeByTls, LIVE, "accept-encoding", "gzip"),
         ask(At::Shield, LIVE, "user-agent", "player/1"),
     ] {
-        let before = house.at_once().await;
-        let [fast, long, session] = house.each(&asked).await;
+        let before = cluster.at_once().await;
+        let [fast, long, session] = cluster.each(&asked).await;
         assert_eq!(said(&fast), said(&long), "{asked:?}");
         assert_eq!(said(&fast), said(&session), "{asked:?}");
-        assert_eq!(house.at_once().await, before + 1, "{asked:?}");
+        assert_eq!(cluster.at_once().await, before + 1, "{asked:?}");
     }
     for asked in [
         ask(At::Edge, OBJECT, "authorization", "x"),
         ask(At::Edge, OBJECT, "range", "bytes=0-1,5-6"),
         ask(At::EdgeByTls, OBJECT, "connection", "close"),
     ] {
-        let before = house.at_once().await;
-        house.each(&asked).await;
-        assert_eq!(house.at_once().await, before, "{asked:?}");
+        let before = cluster.at_once().await;
+        cluster.each(&asked).await;
+        assert_eq!(cluster.at_once().await, before, "{asked:?}");
     }
 }
 
@@ -306,12 +306,12 @@ async fn what_passes_is_given_on_the_same_with_a_length_and_in_chunks() {
 /// Of several lines of Connection, pingora looks at the first, and what is not pingora's at all: so it shows who answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_long_way_is_pingoras_only_where_a_body_is_announced() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for ((name, value), stays) in [(LONG_WAY, "close"), (SESSION, "keep-alive")] {
         let request = format!(
             "GET {PLAYLIST} HTTP/1.1\r\nhost: live.example\r\n{name}: {value}\r\nconnection: keep-alive\r\nconnection: close\r\n\r\n"
         );
-        let mut connection = Connection::open(house.edge.addr(), request.as_bytes()).await;
+        let mut connection = Connection::open(cluster.edge.addr(), request.as_bytes()).await;
         assert_eq!(connection.answer("GET").await.header("connection"), stays);
     }
 }
@@ -319,26 +319,26 @@ async fn the_long_way_is_pingoras_only_where_a_body_is_announced() {
 /// Under TLS bytes are changed on their way, and a file is of no use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
-    let house = House::new().await;
-    let from_file = async || house.edge.count("tidegate_requests_sendfile_total", "").await;
-    let whole = viewer(house.edge.addr()).get(OBJECT).await;
+    let cluster = Cluster::new().await;
+    let from_file = async || cluster.edge.count("tidegate_requests_sendfile_total", "").await;
+    let whole = viewer(cluster.edge.addr()).get(OBJECT).await;
     until("it is sent from a file", async || {
-        viewer(house.edge.addr()).get(OBJECT).await.is(200, &whole.body);
+        viewer(cluster.edge.addr()).get(OBJECT).await.is(200, &whole.body);
         from_file().await > 0
     })
     .await;
-    assert_eq!(house.edge.count("tidegate_sendfile_bytes", "").await, 200_000);
+    assert_eq!(cluster.edge.count("tidegate_sendfile_bytes", "").await, 200_000);
 
     let before = from_file().await;
-    let range = viewer(house.edge.addr()).header("range", "bytes=70000-199999").get(OBJECT).await;
+    let range = viewer(cluster.edge.addr()).header("range", "bytes=70000-199999").get(OBJECT).await;
     range.is(206, &whole.body[70_000..]);
     assert_eq!(from_file().await, before + 1);
-    viewer(house.edge.addr()).header("range", "bytes=70000-80000").get(OBJECT).await;
-    assert!(viewer(house.edge.addr()).ask("HEAD", OBJECT).await.body.is_empty());
-    viewer(house.edge.addr()).get(OTHER).await;
+    viewer(cluster.edge.addr()).header("range", "bytes=70000-80000").get(OBJECT).await;
+    assert!(viewer(cluster.edge.addr()).ask("HEAD", OBJECT).await.body.is_empty());
+    viewer(cluster.edge.addr()).get(OTHER).await;
     assert_eq!(from_file().await, before + 1, "what is small goes from memory");
     // Who takes it slowly is sent all of it, too.
-    viewer(house.edge.addr()).narrow().get(OBJECT).await.is(200, &whole.body);
+    viewer(cluster.edge.addr()).narrow().get(OBJECT).await.is(200, &whole.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,14 +360,14 @@ async fn what_is_shorter_than_the_least_that_is_sent_from_files_has_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_they_take() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let plain = format!("GET {OBJECT} HTTP/1.1\r\nhost: live.example\r\nrange: bytes=0-9\r\n\r\n");
     let long = format!(
         "GET {OBJECT} HTTP/1.1\r\nhost: live.example\r\nrange: bytes=5-9\r\ncontent-length: 0\r\n\r\n"
     );
     let last = format!("HEAD {PLAYLIST} HTTP/1.1\r\nhost: live.example\r\nconnection: close\r\n\r\n");
     let all = [&plain, &plain, &long, &plain, &long, &long, &plain, &last].map(String::as_str).concat();
-    let answers = viewer(house.edge.addr()).raw(all.as_bytes()).await;
+    let answers = viewer(cluster.edge.addr()).raw(all.as_bytes()).await;
     let answers = String::from_utf8_lossy(&answers);
     let ranges: Vec<_> = answers
         .lines()

@@ -8,13 +8,13 @@ const OBJECT: &str = "/bytes/5000";
 /// The same with nothing that says how long it lives.
 const UNDATED: &str = "/bytes/5000?cc=";
 
-struct House {
+struct Cluster {
     origin: Origin,
     shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     async fn new() -> Self {
         let origin = origin().run().await;
         let shield = shield().origin(&origin).run().await;
@@ -33,8 +33,8 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
-    let house = House::new().await;
-    let whole = house.get(OBJECT).await;
+    let cluster = Cluster::new().await;
+    let whole = cluster.get(OBJECT).await;
     let etag = whole.header("etag").to_owned();
     let weak = format!("W/{etag}");
     let several = format!("\"x\", {weak}");
@@ -63,7 +63,7 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
         (&[("range", "bytes=0-9"), ("if-none-match", &etag)], 304),
     ] {
         for method in ["GET", "HEAD"] {
-            let mut asking = viewer(house.edge.addr());
+            let mut asking = viewer(cluster.edge.addr());
             for (name, value) in fields {
                 asking = asking.header(name, value);
             }
@@ -77,19 +77,19 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
             }
         }
     }
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_not_sent_again() {
-    let house = House::new().await;
-    let first = house.get(UNDATED).await;
-    let second = house.get(UNDATED).await;
+    let cluster = Cluster::new().await;
+    let first = cluster.get(UNDATED).await;
+    let second = cluster.get(UNDATED).await;
 
     for answer in [&first, &second] {
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
-    let seen = house.origin.seen(OBJECT);
+    let seen = cluster.origin.seen(OBJECT);
     let statuses: Vec<_> = seen.iter().map(|seen| seen.status).collect();
     assert_eq!(statuses, [Some(200), Some(304)]);
     assert_eq!(seen[1].header("if-none-match"), first.header("etag"));
@@ -99,55 +99,55 @@ async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_
     for (mark, node) in marks.iter().zip(["shield-1", "edge-1"]) {
         assert!(mark.starts_with(&format!("{node}; fwd=stale; fwd-status=304; stored")), "{mark}");
     }
-    for tier in [&house.shield, &house.edge] {
+    for tier in [&cluster.shield, &cluster.edge] {
         assert_eq!(tier.count("tidegate_fills_total", "renewed").await, 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_viewers_at_once_make_one_conditional_request() {
-    let house = House::new().await;
-    house.get(UNDATED).await;
-    house.origin.fault(Fault::on(OBJECT).hold("renewal")).unwrap();
+    let cluster = Cluster::new().await;
+    cluster.get(UNDATED).await;
+    cluster.origin.fault(Fault::on(OBJECT).hold("renewal")).unwrap();
 
-    let crowd = viewers(50, &[&house.edge]);
+    let crowd = viewers(50, &[&cluster.edge]);
     let answers = tokio::spawn(async move { crowd.get(UNDATED).await });
-    house.origin.waiting("renewal", 1).await;
-    until("all wait", async || house.edge.status().await["fills"]["viewers"] == 50).await;
-    house.origin.release("renewal");
+    cluster.origin.waiting("renewal", 1).await;
+    until("all wait", async || cluster.edge.status().await["fills"]["viewers"] == 50).await;
+    cluster.origin.release("renewal");
 
     for answer in answers.await.unwrap() {
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
-    assert_eq!(house.origin.requests(OBJECT), 2);
-    assert_eq!(house.origin.seen(OBJECT)[1].status, Some(304));
+    assert_eq!(cluster.origin.requests(OBJECT), 2);
+    assert_eq!(cluster.origin.seen(OBJECT)[1].status, Some(304));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_has_changed_replaces_the_one_that_is_held() {
-    let house = House::new().await;
-    house.get(UNDATED).await;
-    let changed = house.origin.fault(Fault::on(OBJECT).variant(1)).unwrap();
-    let second = house.get(UNDATED).await;
-    let third = house.get(UNDATED).await;
+    let cluster = Cluster::new().await;
+    cluster.get(UNDATED).await;
+    let changed = cluster.origin.fault(Fault::on(OBJECT).variant(1)).unwrap();
+    let second = cluster.get(UNDATED).await;
+    let third = cluster.get(UNDATED).await;
 
     for answer in [second, third] {
         answer.is(200, &synthetic_variant(OBJECT, 1, 0..SIZE));
     }
-    let statuses: Vec<_> = house.origin.seen(OBJECT).iter().map(|seen| seen.status).collect();
+    let statuses: Vec<_> = cluster.origin.seen(OBJECT).iter().map(|seen| seen.status).collect();
     assert_eq!(statuses, [Some(200), Some(200), Some(304)]);
-    assert!(house.origin.remove(changed));
-    house.get(UNDATED).await.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+    assert!(cluster.origin.remove(changed));
+    cluster.get(UNDATED).await.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_without_validators_is_fetched_again() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for _ in 0..2 {
-        let answer = house.get("/bytes/5000?cc=&etag=&lm=0").await;
+        let answer = cluster.get("/bytes/5000?cc=&etag=&lm=0").await;
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
-    let seen = house.origin.seen(OBJECT);
+    let seen = cluster.origin.seen(OBJECT);
     assert_eq!(seen.len(), 2);
     for seen in seen {
         assert_eq!((seen.header("if-none-match"), seen.header("if-modified-since")), ("", ""));
@@ -156,27 +156,27 @@ async fn an_object_without_validators_is_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_304_says_is_told_from_then_on() {
-    let house = House::new().await;
-    house.get(UNDATED).await;
+    let cluster = Cluster::new().await;
+    cluster.get(UNDATED).await;
     let said = Fault::on(OBJECT).header("cache-control", "max-age=600").header("x-note", "renewed");
-    house.origin.fault(said).unwrap();
+    cluster.origin.fault(said).unwrap();
     for _renewed_then_hit in 0..2 {
-        let answer = house.get(UNDATED).await;
+        let answer = cluster.get(UNDATED).await;
         answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
         assert_eq!((answer.header("cache-control"), answer.header("x-note")), ("max-age=600", "renewed"));
     }
-    assert_eq!(house.origin.requests(OBJECT), 2, "a lifetime from the 304 counts");
+    assert_eq!(cluster.origin.requests(OBJECT), 2, "a lifetime from the 304 counts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewers_condition_is_never_a_fills() {
-    let house = House::new().await;
-    let conditional = viewer(house.edge.addr())
+    let cluster = Cluster::new().await;
+    let conditional = viewer(cluster.edge.addr())
         .header("if-none-match", "\"viewer\"")
         .header("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT")
         .header("range", "bytes=0-9");
     conditional.get(OBJECT).await.is(206, &synthetic_bytes(OBJECT, 0..10));
-    let seen = &house.origin.seen(OBJECT)[0];
+    let seen = &cluster.origin.seen(OBJECT)[0];
     for name in ["if-none-match", "if-modified-since", "range", "if-range"] {
         assert_eq!(seen.header(name), "", "{name}");
     }

@@ -8,13 +8,13 @@ use tidegate_tests::{Origin, Running, edge, origin, shield, viewer, viewers};
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 
-struct House {
+struct Cluster {
     origin: Origin,
     shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     async fn new() -> Self {
         let origin = origin().run().await;
         let shield = shield().origin(&origin).run().await;
@@ -36,10 +36,10 @@ fn decoded(answer: &Answer) -> String {
 /// Appendix B.1 of HLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
-    let house = House::new().await;
-    let coded = house.gzip().await;
-    let plain = viewer(house.edge.addr()).get(PLAYLIST).await;
-    let declined = viewer(house.edge.addr()).header("accept-encoding", "gzip;q=0").get(PLAYLIST).await;
+    let cluster = Cluster::new().await;
+    let coded = cluster.gzip().await;
+    let plain = viewer(cluster.edge.addr()).get(PLAYLIST).await;
+    let declined = viewer(cluster.edge.addr()).header("accept-encoding", "gzip;q=0").get(PLAYLIST).await;
 
     assert_eq!((coded.status, coded.whole, coded.header("content-encoding")), (200, true, "gzip"));
     assert_eq!(coded.length(), Some(coded.body.len()));
@@ -55,48 +55,48 @@ async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
         assert_eq!(answer.header("content-type"), "application/vnd.apple.mpegurl");
     }
     assert_eq!(coded.header("etag"), format!("W/{}", plain.header("etag")));
-    assert_eq!(house.origin.requests(PLAYLIST), 1);
-    assert_eq!(house.origin.seen(PLAYLIST)[0].header("accept-encoding"), "identity");
+    assert_eq!(cluster.origin.requests(PLAYLIST), 1);
+    assert_eq!(cluster.origin.seen(PLAYLIST)[0].header("accept-encoding"), "identity");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_ask_at_once_get_the_same_bytes() {
-    let house = House::new().await;
-    let answers = viewers(50, &[&house.edge]).header("accept-encoding", "gzip").get(PLAYLIST).await;
+    let cluster = Cluster::new().await;
+    let answers = viewers(50, &[&cluster.edge]).header("accept-encoding", "gzip").get(PLAYLIST).await;
     for answer in &answers {
         answer.is(200, &answers[0].body);
     }
-    assert_eq!(house.origin.requests(PLAYLIST), 1);
+    assert_eq!(cluster.origin.requests(PLAYLIST), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn either_tag_is_known_again_and_a_head_is_of_the_same_form() {
-    let house = House::new().await;
-    let coded = house.gzip().await;
-    let plain = viewer(house.edge.addr()).get(PLAYLIST).await;
+    let cluster = Cluster::new().await;
+    let coded = cluster.gzip().await;
+    let plain = viewer(cluster.edge.addr()).get(PLAYLIST).await;
     for (accepts, tag) in
         [("gzip", plain.header("etag")), ("gzip", coded.header("etag")), ("br", coded.header("etag"))]
     {
         let asking =
-            viewer(house.edge.addr()).header("accept-encoding", accepts).header("if-none-match", tag);
+            viewer(cluster.edge.addr()).header("accept-encoding", accepts).header("if-none-match", tag);
         let answer = asking.get(PLAYLIST).await;
         assert_eq!((answer.status, answer.header("vary")), (304, "Accept-Encoding"));
     }
-    let head = viewer(house.edge.addr()).header("accept-encoding", "gzip").ask("HEAD", PLAYLIST).await;
+    let head = viewer(cluster.edge.addr()).header("accept-encoding", "gzip").ask("HEAD", PLAYLIST).await;
     assert_eq!((head.header("content-encoding"), head.length()), ("gzip", Some(coded.body.len())));
-    let range = viewer(house.edge.addr()).header("accept-encoding", "gzip").header("range", "bytes=0-6");
+    let range = viewer(cluster.edge.addr()).header("accept-encoding", "gzip").header("range", "bytes=0-6");
     range.get(PLAYLIST).await.is(206, b"#EXTM3U");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_playlists_and_nobody_but_the_edge() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let segment =
-        viewer(house.edge.addr()).header("accept-encoding", "gzip").get("/vod/film/ts/240p/0.ts").await;
+        viewer(cluster.edge.addr()).header("accept-encoding", "gzip").get("/vod/film/ts/240p/0.ts").await;
     assert_eq!((segment.status, segment.header("content-encoding"), segment.header("vary")), (200, "", ""));
-    let shield = viewer(house.shield.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
+    let shield = viewer(cluster.shield.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
     assert_eq!((shield.status, shield.header("content-encoding")), (200, ""));
-    let off = edge().shield(&house.shield).with(|config| config.site[0].gzip = false).run().await;
+    let off = edge().shield(&cluster.shield).with(|config| config.site[0].gzip = false).run().await;
     let answer = viewer(off.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
     assert_eq!((answer.status, answer.header("content-encoding")), (200, ""));
 }

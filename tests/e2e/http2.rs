@@ -110,7 +110,7 @@ impl Answer {
     }
 }
 
-async fn house() -> (Origin, Running, Running) {
+async fn cluster() -> (Origin, Running, Running) {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -119,7 +119,7 @@ async fn house() -> (Origin, Running, Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     let connection = Connection::to(edge.addr()).await;
     let whole = connection.get(SMALL, &[]).await;
     let etag = whole.header("etag").to_owned();
@@ -142,7 +142,7 @@ async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_refused_on_their_own_streams() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     let connection = Connection::to(edge.addr()).await;
     for (method, path, body, status) in [
         (Method::POST, SMALL, &b""[..], 405),
@@ -167,7 +167,7 @@ async fn bad_requests_are_refused_on_their_own_streams() {
 /// Some clients end every request with a frame of its own, even one that has no body.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
-    let (_origin, _shield, edge) = house().await;
+    let (_origin, _shield, edge) = cluster().await;
     let socket = TcpStream::connect(edge.addr()).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(socket).await.unwrap();
     let driving = tokio::spawn(connection);
@@ -192,7 +192,7 @@ async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
 /// Appendix B.1 of HLS: HTTP/2, and duplicate requests wait for the one that is under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn d5_a_hundred_streams_of_one_connection_join_one_fill() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let connection = Connection::to(edge.addr()).await;
     let mut streams = JoinSet::new();
@@ -217,7 +217,7 @@ async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
         Fault::on(COLD).close_at(20 * 1024),
         Fault::on(COLD).truncated_chunked(20 * 1024),
     ] {
-        let (origin, _shield, edge) = house().await;
+        let (origin, _shield, edge) = cluster().await;
         origin.fault(fault.clone()).unwrap();
         // A reset also takes back a head that has not left yet: the body breaks when the head has come.
         origin.fault(Fault::on(COLD).hold_at("rest", 10 * 1024).times(1)).unwrap();
@@ -240,7 +240,7 @@ async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_given_up_ends_its_request_and_nothing_else() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let connection = Connection::to(edge.addr()).await;
     let given_up = connection.ask(Method::GET, COLD, &[], b"").head().await;

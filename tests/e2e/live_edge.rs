@@ -4,48 +4,48 @@
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{until, viewer, viewers};
 
-use crate::house::{House, PLAYLIST, PUSHED, TARGET, playlist, push, segments, sequence};
+use crate::cluster::{Cluster, PLAYLIST, PUSHED, TARGET, playlist, push, segments, sequence};
 
 /// Sections 6.2.5.2 and B.1.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_who_asks_for_the_next_segment_waits_for_it_and_the_origin_knows_nothing_of_it() {
-    let house = House::standing_still().await;
-    let first = house.get(PLAYLIST).await;
+    let cluster = Cluster::standing_still().await;
+    let first = cluster.get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
     let ahead = format!("{PLAYLIST}?_HLS_msn={next}");
 
-    let waiting = viewers(100, &[&house.edges[0], &house.edges[1]]).start(&ahead).await;
+    let waiting = viewers(100, &[&cluster.edges[0], &cluster.edges[1]]).start(&ahead).await;
     until("all are held", async || {
         let mut held = 0;
-        for edge in &house.edges {
+        for edge in &cluster.edges {
             held += edge.count("tidegate_blocked_requests", "").await;
         }
         held == 100
     })
     .await;
-    house.origin.advance(TARGET);
+    cluster.origin.advance(TARGET);
     for mut viewer in waiting {
         let answer = viewer.rest().await;
         assert_eq!((answer.status, sequence(&answer)), (200, sequence(&first) + 1));
     }
     // Whoever asks for what is there already, or was there before, is answered at once (MUST).
     for old in [0, next - 1, next] {
-        let answer = house.get(&format!("{PLAYLIST}?_HLS_msn={old}")).await;
+        let answer = cluster.get(&format!("{PLAYLIST}?_HLS_msn={old}")).await;
         assert_eq!((answer.status, sequence(&answer)), (200, sequence(&first) + 1));
     }
-    let seen = house.origin.seen(PLAYLIST);
+    let seen = cluster.origin.seen(PLAYLIST);
     assert!(seen.iter().all(|request| request.query.is_none()), "{seen:?}");
 }
 
 /// Section 6.2.5.2.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_what_is_too_far_ahead_is_a_bad_request_at_once() {
-    let house = House::standing_still().await;
-    let first = house.get(PLAYLIST).await;
+    let cluster = Cluster::standing_still().await;
+    let first = cluster.get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
     for far in [format!("_HLS_msn={}", next + 2), format!("_HLS_msn={}", u64::MAX), "_HLS_part=0".to_owned()]
     {
-        let refused = house.get(&format!("{PLAYLIST}?{far}")).await;
+        let refused = cluster.get(&format!("{PLAYLIST}?{far}")).await;
         assert_eq!(refused.status, 400, "{far}");
         assert!(refused.header("proxy-status").contains("error=http_request_error"), "{far}");
     }
@@ -54,69 +54,69 @@ async fn d2_what_is_too_far_ahead_is_a_bad_request_at_once() {
 /// Section 6.2.5.2: held for three target durations.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_what_does_not_come_is_told_so_after_three_target_durations() {
-    let house = House::standing_still().await;
+    let cluster = Cluster::standing_still().await;
     // A target duration of 0 stands for segments of less than half a second.
-    push(&house.origin, &playlist(0, 7..10, "")).await;
-    house.get(PUSHED).await.is(200, playlist(0, 7..10, "").as_bytes());
-    let held = house.get(&format!("{PUSHED}?_HLS_msn=10")).await;
+    push(&cluster.origin, &playlist(0, 7..10, "")).await;
+    cluster.get(PUSHED).await.is(200, playlist(0, 7..10, "").as_bytes());
+    let held = cluster.get(&format!("{PUSHED}?_HLS_msn=10")).await;
     assert_eq!(held.status, 503);
 }
 
 /// Section 6.2.5.2: with EXT-X-ENDLIST, directives are ignored.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_playlist_that_has_ended_answers_at_once() {
-    let house = House::standing_still().await;
+    let cluster = Cluster::standing_still().await;
     let ended = playlist(600, 7..10, "#EXT-X-ENDLIST\n");
-    push(&house.origin, &ended).await;
+    push(&cluster.origin, &ended).await;
     for directives in ["", "?_HLS_msn=10", "?_HLS_msn=99&_HLS_part=7"] {
-        house.get(&format!("{PUSHED}{directives}")).await.is(200, ended.as_bytes());
+        cluster.get(&format!("{PUSHED}{directives}")).await.is(200, ended.as_bytes());
     }
-    assert_eq!(house.origin.requests(PUSHED), 1);
+    assert_eq!(cluster.origin.requests(PUSHED), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_that_has_never_heard_of_a_stream_holds_requests_for_it_too() {
-    let house = House::standing_still().await;
-    let first = viewer(house.origin.addr()).get(PLAYLIST).await;
+    let cluster = Cluster::standing_still().await;
+    let first = viewer(cluster.origin.addr()).get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
     let ahead = format!("{PLAYLIST}?_HLS_msn={next}");
-    let mut waiting = viewer(house.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || house.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
-    house.origin.advance(TARGET);
+    let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
+    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shield_that_is_asked_aside_brings_the_next_version_and_fetches_nothing_ahead() {
-    let house = House::standing_still().await;
-    let first = viewer(house.origin.addr()).get(PLAYLIST).await;
+    let cluster = Cluster::standing_still().await;
+    let first = viewer(cluster.origin.addr()).get(PLAYLIST).await;
     let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
-    let aside = viewer(house.shield.addr()).header("tidegate-aside", "?1");
+    let aside = viewer(cluster.shield.addr()).header("tidegate-aside", "?1");
     let mut waiting = aside.start("GET", &ahead).await;
-    until("it is held", async || house.shield.count("tidegate_blocked_requests", "").await == 1).await;
-    house.origin.advance(TARGET);
+    until("it is held", async || cluster.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);
-    assert_eq!(house.shield.count("tidegate_prefetches_total", "").await, 0);
+    assert_eq!(cluster.shield.count("tidegate_prefetches_total", "").await, 0);
 
-    let mut waiting = viewer(house.shield.addr())
+    let mut waiting = viewer(cluster.shield.addr())
         .start("GET", &format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first) + 1))
         .await;
-    until("it is held", async || house.shield.count("tidegate_blocked_requests", "").await == 1).await;
-    house.origin.advance(TARGET);
+    until("it is held", async || cluster.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 2);
     until("the new segment is fetched ahead", async || {
-        house.shield.count("tidegate_prefetches_total", "").await == 1
+        cluster.shield.count("tidegate_prefetches_total", "").await == 1
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_stops_waiting_is_forgotten_at_once() {
-    let house = House::standing_still().await;
-    let first = house.get(PLAYLIST).await;
+    let cluster = Cluster::standing_still().await;
+    let first = cluster.get(PLAYLIST).await;
     let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
-    let waiting = viewers(20, &[&house.edges[0]]).start(&ahead).await;
-    let blocked = async || house.edges[0].count("tidegate_blocked_requests", "").await;
+    let waiting = viewers(20, &[&cluster.edges[0]]).start(&ahead).await;
+    let blocked = async || cluster.edges[0].count("tidegate_blocked_requests", "").await;
     until("all are held", async || blocked().await == 20).await;
     drop(waiting);
     until("nobody is held", async || blocked().await == 0).await;
@@ -124,47 +124,47 @@ async fn a_viewer_who_stops_waiting_is_forgotten_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_without_viewers_stops_asking() {
-    let house = House::standing_still().await;
-    push(&house.origin, &playlist(0, 7..10, "")).await;
-    house.get(PUSHED).await;
-    for tier in [&house.edges[0], &house.shield] {
+    let cluster = Cluster::standing_still().await;
+    push(&cluster.origin, &playlist(0, 7..10, "")).await;
+    cluster.get(PUSHED).await;
+    for tier in [&cluster.edges[0], &cluster.shield] {
         until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0).await;
     }
     // What it was left with is not given to the next one who asks.
-    push(&house.origin, &playlist(0, 20..23, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 20);
+    push(&cluster.origin, &playlist(0, 20..23, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_version_of_a_playlist_that_nobody_follows_is_given_it() {
-    let house = House::standing_still().await;
-    push(&house.origin, &playlist(0, 7..10, "")).await;
-    house.get(PUSHED).await;
+    let cluster = Cluster::standing_still().await;
+    push(&cluster.origin, &playlist(0, 7..10, "")).await;
+    cluster.get(PUSHED).await;
     // The next version, and one that would be too far ahead if the edge had kept up.
     for (window, wanted) in [(8..11, 10), (20..23, 22)] {
-        for tier in [&house.edges[0], &house.shield] {
+        for tier in [&cluster.edges[0], &cluster.shield] {
             until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0)
                 .await;
         }
         let first = window.start;
-        push(&house.origin, &playlist(0, window, "")).await;
-        let answer = house.get(&format!("{PUSHED}?_HLS_msn={wanted}")).await;
+        push(&cluster.origin, &playlist(0, window, "")).await;
+        let answer = cluster.get(&format!("{PUSHED}?_HLS_msn={wanted}")).await;
         assert_eq!((answer.status, sequence(&answer)), (200, first));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_playlist_that_varies_is_not_followed_and_still_moves() {
-    let house = House::standing_still().await;
-    push(&house.origin, &playlist(1, 10..16, "")).await;
-    house.origin.fault(Fault::on(PUSHED).header("vary", "x-player")).unwrap();
+    let cluster = Cluster::standing_still().await;
+    push(&cluster.origin, &playlist(1, 10..16, "")).await;
+    cluster.origin.fault(Fault::on(PUSHED).header("vary", "x-player")).unwrap();
     let get = async |player: &str| {
-        sequence(&viewer(house.edges[0].addr()).header("x-player", player).get(PUSHED).await)
+        sequence(&viewer(cluster.edges[0].addr()).header("x-player", player).get(PUSHED).await)
     };
     assert_eq!((get("a").await, get("b").await), (10, 10));
-    push(&house.origin, &playlist(1, 11..17, "")).await;
+    push(&cluster.origin, &playlist(1, 11..17, "")).await;
     for player in ["a", "b"] {
         until("the new version is there", async || get(player).await == 11).await;
     }
-    assert_eq!(house.shield.count("tidegate_followed_playlists", "").await, 0);
+    assert_eq!(cluster.shield.count("tidegate_followed_playlists", "").await, 0);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{Answer, Origin, Running, until, viewer, viewers};
 
-use crate::house::{House, PLAYLIST, TARGET, segments};
+use crate::cluster::{Cluster, PLAYLIST, TARGET, segments};
 
 pub(crate) const LOW_LATENCY: &str = "/ll/ch1/cmaf/360p/index.m3u8";
 const PARTS: &str = "/ll/ch1/cmaf/360p";
@@ -24,26 +24,26 @@ pub(crate) fn begin_segment(origin: &Origin) -> u64 {
 /// Section 6.2.5.2, with an origin that can hold requests itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_who_asks_for_the_next_part_waits_for_it_and_the_origin_is_asked_once() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
-    assert!(!house.get(LOW_LATENCY).await.text().contains(&format!("{growing}.0.m4s\",INDEPENDENT")));
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
+    assert!(!cluster.get(LOW_LATENCY).await.text().contains(&format!("{growing}.0.m4s\",INDEPENDENT")));
     for part in 0..3 {
         let ahead = format!("{LOW_LATENCY}?_HLS_msn={growing}&_HLS_part={part}");
-        let waiting = viewers(20, &[&house.edges[0], &house.edges[1]]).start(&ahead).await;
+        let waiting = viewers(20, &[&cluster.edges[0], &cluster.edges[1]]).start(&ahead).await;
         until("all are held", async || {
             let blocked = async |edge: &Running| edge.count("tidegate_blocked_requests", "").await;
-            blocked(&house.edges[0]).await + blocked(&house.edges[1]).await == 20
+            blocked(&cluster.edges[0]).await + blocked(&cluster.edges[1]).await == 20
         })
         .await;
-        house.origin.held(1).await;
-        house.origin.advance(PART);
+        cluster.origin.held(1).await;
+        cluster.origin.advance(PART);
         for mut viewer in waiting {
             let answer = viewer.rest().await;
             assert_eq!(answer.status, 200);
             assert!(answer.text().contains(&format!("URI=\"{growing}.{part}.m4s\"")), "{}", answer.text());
         }
         let query = format!("_HLS_msn={growing}&_HLS_part={part}");
-        let seen = house.origin.seen(LOW_LATENCY);
+        let seen = cluster.origin.seen(LOW_LATENCY);
         let same = seen.iter().filter(|request| request.query.as_deref() == Some(&query)).count();
         assert_eq!(same, 1, "{query}");
     }
@@ -52,10 +52,10 @@ async fn d2_who_asks_for_the_next_part_waits_for_it_and_the_origin_is_asked_once
 /// Section 6.2.5.1.
 #[tokio::test(flavor = "multi_thread")]
 async fn d3_a_delta_update_is_made_at_the_edge() {
-    let house = House::standing_still().await;
-    begin_segment(&house.origin);
-    let full = house.get(LOW_LATENCY).await;
-    let delta = house.get(&format!("{LOW_LATENCY}?_HLS_skip=YES")).await;
+    let cluster = Cluster::standing_still().await;
+    begin_segment(&cluster.origin);
+    let full = cluster.get(LOW_LATENCY).await;
+    let delta = cluster.get(&format!("{LOW_LATENCY}?_HLS_skip=YES")).await;
 
     assert_eq!(delta.status, 200);
     let text = delta.text();
@@ -64,31 +64,31 @@ async fn d3_a_delta_update_is_made_at_the_edge() {
     assert_eq!(skipped + segments(&delta), segments(&full));
     assert!(skipped > 0 && delta.body.len() < full.body.len());
     assert_eq!(delta.header("etag"), "", "it is another representation");
-    let seen = house.origin.seen(LOW_LATENCY);
+    let seen = cluster.origin.seen(LOW_LATENCY);
     assert!(
         seen.iter().all(|request| !request.query.as_deref().unwrap_or_default().contains("skip")),
         "{seen:?}"
     );
     // A playlist that offers none is sent in full.
-    let plain = house.get(&format!("{PLAYLIST}?_HLS_skip=YES")).await;
+    let plain = cluster.get(&format!("{PLAYLIST}?_HLS_skip=YES")).await;
     assert!(!plain.text().contains("EXT-X-SKIP"));
 }
 
 /// Appendix C: the time that a request was held, and the age of the version before, are no part of `Age`.
 #[tokio::test(flavor = "multi_thread")]
 async fn d7_a_version_that_was_waited_for_is_a_fresh_one() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
-    house.origin.fault(Fault::on(LOW_LATENCY).header("age", "4").times(1)).unwrap();
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
+    cluster.origin.fault(Fault::on(LOW_LATENCY).header("age", "4").times(1)).unwrap();
     let age = |answer: &Answer| -> u64 { answer.header("age").parse().expect("an age") };
-    let first = house.get(LOW_LATENCY).await;
+    let first = cluster.get(LOW_LATENCY).await;
     assert!(age(&first) >= 4, "{}", age(&first));
 
     let ahead = format!("{LOW_LATENCY}?_HLS_msn={growing}&_HLS_part=0");
-    let mut waiting = viewer(house.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || house.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
-    house.origin.held(1).await;
-    house.origin.advance(PART);
+    let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
+    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.origin.held(1).await;
+    cluster.origin.advance(PART);
     let held = waiting.rest().await;
     assert!(held.text().contains(&format!("URI=\"{growing}.0.m4s\"")), "{}", held.text());
     assert!(age(&held) < 4, "{}", age(&held));
@@ -97,46 +97,46 @@ async fn d7_a_version_that_was_waited_for_is_a_fresh_one() {
 /// Section 4.4.5.4: reports come as the origin made them, in delta updates too, and tell how far the others are.
 #[tokio::test(flavor = "multi_thread")]
 async fn d8_rendition_reports_are_passed_on() {
-    let house = House::standing_still().await;
-    begin_segment(&house.origin);
+    let cluster = Cluster::standing_still().await;
+    begin_segment(&cluster.origin);
     let reports = |text: &str| -> Vec<String> {
         text.lines().filter(|line| line.starts_with("#EXT-X-RENDITION-REPORT:")).map(str::to_owned).collect()
     };
-    let at_origin = reports(&viewer(house.origin.addr()).get(LOW_LATENCY).await.text());
+    let at_origin = reports(&viewer(cluster.origin.addr()).get(LOW_LATENCY).await.text());
     assert!(!at_origin.is_empty());
-    assert_eq!(reports(&house.get(LOW_LATENCY).await.text()), at_origin);
-    assert_eq!(reports(&house.get(&format!("{LOW_LATENCY}?_HLS_skip=YES")).await.text()), at_origin);
+    assert_eq!(reports(&cluster.get(LOW_LATENCY).await.text()), at_origin);
+    assert_eq!(reports(&cluster.get(&format!("{LOW_LATENCY}?_HLS_skip=YES")).await.text()), at_origin);
 }
 
 /// Section 6.2.2: a hinted part may be asked for before it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn d4_a_hinted_part_is_asked_for_once_and_waited_for() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
     let hinted = format!("{PARTS}/{growing}.0.m4s");
-    assert!(house.get(LOW_LATENCY).await.text().contains("#EXT-X-PRELOAD-HINT:TYPE=PART"));
-    let waiting = viewers(20, &[&house.edges[0], &house.edges[1]]).start(&hinted).await;
-    until("all wait", async || house.edges[0].joined().await + house.edges[1].joined().await >= 20).await;
-    house.origin.advance(PART);
+    assert!(cluster.get(LOW_LATENCY).await.text().contains("#EXT-X-PRELOAD-HINT:TYPE=PART"));
+    let waiting = viewers(20, &[&cluster.edges[0], &cluster.edges[1]]).start(&hinted).await;
+    until("all wait", async || cluster.edges[0].joined().await + cluster.edges[1].joined().await >= 20).await;
+    cluster.origin.advance(PART);
 
-    let expected = viewer(house.origin.addr()).get(&hinted).await;
+    let expected = viewer(cluster.origin.addr()).get(&hinted).await;
     for mut viewer in waiting {
         viewer.rest().await.is(200, &expected.body);
     }
-    assert_eq!(house.origin.requests(&hinted), 2, "once by the tiers, once by this test");
+    assert_eq!(cluster.origin.requests(&hinted), 2, "once by the tiers, once by this test");
 }
 
 /// In front of an origin whose parts appear but that cannot hold requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_cannot_block_is_polled_for_its_parts() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
     let playlist = LOW_LATENCY.replace("/cmaf/", "/cmaf-unblocked/");
-    house.get(&playlist).await;
+    cluster.get(&playlist).await;
     let ahead = format!("{playlist}?_HLS_msn={growing}&_HLS_part=0");
-    let mut waiting = viewer(house.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || house.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
-    house.origin.advance(PART);
+    let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
+    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.origin.advance(PART);
     assert!(waiting.rest().await.text().contains(&format!("URI=\"{growing}.0.m4s\"")));
-    assert!(house.origin.seen(&playlist).iter().all(|request| request.query.is_none()));
+    assert!(cluster.origin.seen(&playlist).iter().all(|request| request.query.is_none()));
 }

@@ -22,7 +22,7 @@ mod drain;
 mod freshness;
 mod gathered;
 mod gzip;
-mod house;
+mod cluster;
 mod http2;
 mod http2_upstream;
 mod live;

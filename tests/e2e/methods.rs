@@ -11,13 +11,13 @@ const PATH: &str = "/bytes/5000";
 const SIZE: u64 = 5000;
 const PUSHED: &str = "/ingest/channel/1.ts";
 
-struct House {
+struct Cluster {
     origin: Origin,
     _shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     /// Tiers whose site takes these methods besides the reading ones.
     async fn allowing(methods: &[Method]) -> Self {
         let verbs: Vec<_> = methods.iter().cloned().map(site::config::Verb).collect();
@@ -37,8 +37,8 @@ fn noise(path: &str, size: u64) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_is_answered_at_the_edge() {
-    let house = House::allowing(&[]).await;
-    let preflight = viewer(house.edge.addr())
+    let cluster = Cluster::allowing(&[]).await;
+    let preflight = viewer(cluster.edge.addr())
         .header("origin", "https://player.example")
         .header("access-control-request-method", "GET")
         .header("access-control-request-headers", "range, x-player");
@@ -55,9 +55,9 @@ async fn a_preflight_is_answered_at_the_edge() {
     ] {
         assert_eq!(answer.header(name), value, "{name}");
     }
-    assert_eq!(house.origin.total(), 0);
+    assert_eq!(cluster.origin.total(), 0);
 
-    let read = viewer(house.edge.addr()).header("origin", "https://player.example").get(PATH).await;
+    let read = viewer(cluster.edge.addr()).header("origin", "https://player.example").get(PATH).await;
     read.is(200, &noise(PATH, SIZE));
     assert_eq!(read.header("access-control-allow-origin"), "*");
     assert!(read.header("access-control-expose-headers").contains("Content-Range"));
@@ -65,9 +65,9 @@ async fn a_preflight_is_answered_at_the_edge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_to_head_is_the_head_of_the_answer_to_get() {
-    let house = House::allowing(&[]).await;
-    let head = viewer(house.edge.addr()).ask("HEAD", PATH).await;
-    let get = viewer(house.edge.addr()).get(PATH).await;
+    let cluster = Cluster::allowing(&[]).await;
+    let head = viewer(cluster.edge.addr()).ask("HEAD", PATH).await;
+    let get = viewer(cluster.edge.addr()).get(PATH).await;
 
     head.is(200, b"");
     get.is(200, &noise(PATH, SIZE));
@@ -77,26 +77,26 @@ async fn an_answer_to_head_is_the_head_of_the_answer_to_get() {
         assert_eq!(head.header(name), get.header(name), "{name}");
     }
     // What a HEAD brings in is there for a GET.
-    assert_eq!(house.origin.requests(PATH), 1);
-    assert_eq!(house.origin.seen(PATH)[0].method, Method::GET);
+    assert_eq!(cluster.origin.requests(PATH), 1);
+    assert_eq!(cluster.origin.seen(PATH)[0].method, Method::GET);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_leaves_its_connection_in_step() {
-    let house = House::allowing(&[]).await;
+    let cluster = Cluster::allowing(&[]).await;
     let request = |method: &str| format!("{method} {PATH} HTTP/1.1\r\nhost: live.example\r\n\r\n");
     let both = request("HEAD") + &request("GET");
-    let mut pipe = tidegate_tests::Connection::open(house.edge.addr(), both.as_bytes()).await;
+    let mut pipe = tidegate_tests::Connection::open(cluster.edge.addr(), both.as_bytes()).await;
     pipe.answer("HEAD").await.is(200, b"");
     pipe.answer("GET").await.is(200, &noise(PATH, SIZE));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_method_that_a_site_allows_is_passed_with_its_body_and_its_answer() {
-    let house = House::allowing(&[Method::POST]).await;
+    let cluster = Cluster::allowing(&[Method::POST]).await;
     let body = noise("/body", 1 << 20);
     for _never_kept in 0..2 {
-        let echo = viewer(house.edge.addr()).header("content-type", "video/mp2t").body(&body);
+        let echo = viewer(cluster.edge.addr()).header("content-type", "video/mp2t").body(&body);
         let answer = echo.ask("POST", "/echo").await;
 
         answer.is(200, &body);
@@ -104,16 +104,16 @@ async fn a_method_that_a_site_allows_is_passed_with_its_body_and_its_answer() {
         assert_eq!(answer.header("x-cache"), "PASS, PASS");
         assert!(answer.header("cache-status").starts_with("shield-1; fwd=method, edge-1; fwd=method"));
     }
-    assert_eq!(house.origin.requests("/echo"), 2);
-    let other = viewer(house.edge.addr()).body(b"x").ask("PUT", "/echo").await;
+    assert_eq!(cluster.origin.requests("/echo"), 2);
+    let other = viewer(cluster.edge.addr()).body(b"x").ask("PUT", "/echo").await;
     assert_eq!((other.status, other.header("allow")), (405, "GET, HEAD, OPTIONS, POST"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_unknown_length_is_passed_in_chunks() {
-    let house = House::allowing(&[Method::POST]).await;
+    let cluster = Cluster::allowing(&[Method::POST]).await;
     let head = "POST /echo HTTP/1.1\r\nhost: live.example\r\ntransfer-encoding: chunked\r\n\r\n";
-    let mut posting = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    let mut posting = tidegate_tests::Connection::open(cluster.edge.addr(), head.as_bytes()).await;
     let pieces: Vec<Bytes> = (0..20).map(|n| noise(&format!("/{n}"), 10_000 + n)).collect();
     for piece in &pieces {
         posting.send(format!("{:x}\r\n", piece.len()).as_bytes()).await;
@@ -130,14 +130,14 @@ async fn a_body_of_unknown_length_is_passed_in_chunks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_goes_up_while_it_arrives() {
-    let house = House::allowing(&[Method::POST]).await;
+    let cluster = Cluster::allowing(&[Method::POST]).await;
     let head = "POST /echo HTTP/1.1\r\nhost: live.example\r\ncontent-length: 200000\r\n\r\n";
     let body = noise("/body", 200_000);
-    let mut posting = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    let mut posting = tidegate_tests::Connection::open(cluster.edge.addr(), head.as_bytes()).await;
     posting.send(&body[..100_000]).await;
 
     // The origin has the request while half of the body is still to come.
-    house.origin.arrived("/echo", 1).await;
+    cluster.origin.arrived("/echo", 1).await;
     posting.send(&body[100_000..]).await;
 
     posting.rest().await.is(200, &body);
@@ -145,25 +145,25 @@ async fn a_body_goes_up_while_it_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_went_well_makes_what_is_held_obsolete() {
-    let house = House::allowing(&[Method::PUT, Method::DELETE]).await;
-    let viewer = || viewer(house.edge.addr());
+    let cluster = Cluster::allowing(&[Method::PUT, Method::DELETE]).await;
+    let viewer = || viewer(cluster.edge.addr());
     let (first, second) = (noise("/first", 3000), noise("/second", 4000));
     assert_eq!(viewer().body(&first).ask("PUT", PUSHED).await.status, 201);
     for _ in 0..2 {
         viewer().get(PUSHED).await.is(200, &first);
     }
-    let read = house.origin.requests(PUSHED);
+    let read = cluster.origin.requests(PUSHED);
     assert_eq!(read, 2, "one PUT, one GET");
 
     assert_eq!(viewer().body(&second).ask("PUT", PUSHED).await.status, 204);
     viewer().get(PUSHED).await.is(200, &second);
 
     // RFC 9111 section 4.4: an error changes nothing.
-    house.origin.fault(Fault::on(PUSHED).status(403).times(1)).unwrap();
+    cluster.origin.fault(Fault::on(PUSHED).status(403).times(1)).unwrap();
     assert_eq!(viewer().body(&first).ask("PUT", PUSHED).await.status, 403);
-    let before = house.origin.requests(PUSHED);
+    let before = cluster.origin.requests(PUSHED);
     viewer().get(PUSHED).await.is(200, &second);
-    assert_eq!(house.origin.requests(PUSHED), before);
+    assert_eq!(cluster.origin.requests(PUSHED), before);
 
     assert_eq!(viewer().ask("DELETE", PUSHED).await.status, 204);
     assert_eq!(viewer().get(PUSHED).await.status, 404);
@@ -188,51 +188,51 @@ async fn a_body_that_is_too_large_is_a_413() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn early_hints_reach_the_viewer_before_the_answer() {
-    let house = House::allowing(&[Method::PUT]).await;
-    house.origin.fault(Fault::on(PUSHED).early_hints()).unwrap();
-    let answer = viewer(house.edge.addr()).body(b"segment").ask("PUT", PUSHED).await;
+    let cluster = Cluster::allowing(&[Method::PUT]).await;
+    cluster.origin.fault(Fault::on(PUSHED).early_hints()).unwrap();
+    let answer = viewer(cluster.edge.addr()).body(b"segment").ask("PUT", PUSHED).await;
     assert_eq!((answer.informational, answer.status), (vec![103], 201));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn early_hints_before_an_object_reach_the_viewer_who_caused_its_fill() {
-    let house = House::allowing(&[]).await;
-    house.origin.fault(Fault::on(PATH).early_hints()).unwrap();
-    let first = viewer(house.edge.addr()).get(PATH).await;
+    let cluster = Cluster::allowing(&[]).await;
+    cluster.origin.fault(Fault::on(PATH).early_hints()).unwrap();
+    let first = viewer(cluster.edge.addr()).get(PATH).await;
     first.is(200, &noise(PATH, SIZE));
     assert_eq!(first.informational, vec![103]);
 
-    let hit = viewer(house.edge.addr()).get(PATH).await;
+    let hit = viewer(cluster.edge.addr()).get(PATH).await;
     hit.is(200, &noise(PATH, SIZE));
     assert_eq!(hit.informational, Vec::<u16>::new(), "what is held comes without hints");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn early_hints_before_an_answer_for_one_viewer_reach_that_viewer() {
-    let house = House::allowing(&[]).await;
-    house.origin.fault(Fault::on(PATH).early_hints()).unwrap();
-    let answer = viewer(house.edge.addr()).header("authorization", "Basic eDp5").get(PATH).await;
+    let cluster = Cluster::allowing(&[]).await;
+    cluster.origin.fault(Fault::on(PATH).early_hints()).unwrap();
+    let answer = viewer(cluster.edge.addr()).header("authorization", "Basic eDp5").get(PATH).await;
     answer.is(200, &noise(PATH, SIZE));
     assert_eq!(answer.informational, vec![103]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_waits_for_leave_is_told_to_go_on() {
-    let house = House::allowing(&[Method::PUT]).await;
+    let cluster = Cluster::allowing(&[Method::PUT]).await;
     let head = format!(
         "PUT {PUSHED} HTTP/1.1\r\nhost: live.example\r\ncontent-length: 7\r\nexpect: 100-continue\r\n\r\n"
     );
-    let mut careful = tidegate_tests::Connection::open(house.edge.addr(), head.as_bytes()).await;
+    let mut careful = tidegate_tests::Connection::open(cluster.edge.addr(), head.as_bytes()).await;
     let (status, _) = careful.head().await.expect("a head");
     assert_eq!(status, 100);
     careful.send(b"segment").await;
     assert_eq!(careful.rest().await.status, 201);
-    assert_eq!(house.origin.seen(PUSHED)[0].header("expect"), "", "leave was given by the edge");
-    viewer(house.edge.addr()).get(PUSHED).await.is(200, b"segment");
+    assert_eq!(cluster.origin.seen(PUSHED)[0].header("expect"), "", "leave was given by the edge");
+    viewer(cluster.edge.addr()).get(PUSHED).await.is(200, b"segment");
 
     // RFC 9110 section 10.1.1: one who is refused is told so at once, and sends no body.
     let refused = head.replacen("PUT", "POST", 1);
-    let mut refused = tidegate_tests::Connection::open(house.edge.addr(), refused.as_bytes()).await;
+    let mut refused = tidegate_tests::Connection::open(cluster.edge.addr(), refused.as_bytes()).await;
     let answer = refused.rest().await;
     assert_eq!((answer.status, answer.informational), (405, Vec::new()));
 }

@@ -4,7 +4,7 @@
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
 
-use crate::house::{House, PUSHED, playlist, push, segments, sequence};
+use crate::cluster::{Cluster, PUSHED, playlist, push, segments, sequence};
 use crate::low_latency::{LOW_LATENCY, PART, begin_segment};
 
 /// An edge and a shield in front of two origins.
@@ -28,37 +28,37 @@ impl Pair {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d9_a_playlist_never_goes_back() {
-    let house = House::standing_still().await;
-    push(&house.origin, &playlist(1, 10..16, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 10);
+    let cluster = Cluster::standing_still().await;
+    push(&cluster.origin, &playlist(1, 10..16, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
     // A source that lags three segments behind, as a backup may after a failover.
-    push(&house.origin, &playlist(1, 7..13, "")).await;
+    push(&cluster.origin, &playlist(1, 7..13, "")).await;
     until("it was stopped", async || {
-        assert_eq!(sequence(&house.get(PUSHED).await), 10);
-        house.shield.count("tidegate_backward_playlists_total", "").await > 0
+        assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
+        cluster.shield.count("tidegate_backward_playlists_total", "").await > 0
     })
     .await;
-    let at_shield = viewer(house.shield.addr()).get(PUSHED).await;
+    let at_shield = viewer(cluster.shield.addr()).get(PUSHED).await;
     assert!(at_shield.header("cache-status").contains("detail=playlist_backward"), "and viewers are told");
-    push(&house.origin, &playlist(1, 11..17, "")).await;
-    house.reaches(PUSHED, 11).await;
+    push(&cluster.origin, &playlist(1, 11..17, "")).await;
+    cluster.reaches(PUSHED, 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_playlist_that_nobody_has_watched_for_a_while_does_not_go_back_either() {
-    let house = House::standing_still().await;
-    push(&house.origin, &playlist(1, 10..16, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 10);
-    for tier in [&house.edges[0], &house.shield] {
+    let cluster = Cluster::standing_still().await;
+    push(&cluster.origin, &playlist(1, 10..16, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
+    for tier in [&cluster.edges[0], &cluster.shield] {
         until("it sleeps", async || tier.count("tidegate_sleeping_playlists", "").await == 1).await;
         assert_eq!(tier.count("tidegate_known_playlists", "").await, 1);
     }
-    push(&house.origin, &playlist(1, 7..13, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 10);
-    assert_eq!(house.shield.count("tidegate_sleeping_playlists", "").await, 0);
-    assert!(house.shield.count("tidegate_backward_playlists_total", "").await > 0);
-    push(&house.origin, &playlist(1, 11..17, "")).await;
-    house.reaches(PUSHED, 11).await;
+    push(&cluster.origin, &playlist(1, 7..13, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
+    assert_eq!(cluster.shield.count("tidegate_sleeping_playlists", "").await, 0);
+    assert!(cluster.shield.count("tidegate_backward_playlists_total", "").await > 0);
+    push(&cluster.origin, &playlist(1, 11..17, "")).await;
+    cluster.reaches(PUSHED, 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,15 +91,15 @@ async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
 /// Section 6.2.5.2: an origin that has begun anew finds what it is asked for too far ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_latency_stream_that_begins_anew_is_taken_up() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
-    assert!(sequence(&house.get(LOW_LATENCY).await) < growing);
-    house.origin.fault(Fault::on(LOW_LATENCY).sequence_reset()).unwrap();
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
+    assert!(sequence(&cluster.get(LOW_LATENCY).await) < growing);
+    cluster.origin.fault(Fault::on(LOW_LATENCY).sequence_reset()).unwrap();
     for _ in 0..4 {
-        house.origin.advance(PART);
+        cluster.origin.advance(PART);
     }
     until("the new stream is there", async || {
-        let answer = house.get(LOW_LATENCY).await;
+        let answer = cluster.get(LOW_LATENCY).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         sequence(&answer) + segments(&answer) < growing
     })

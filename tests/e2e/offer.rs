@@ -6,13 +6,13 @@ use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
 
 const PUSHED: &str = "/ingest/ch1/index.m3u8";
 
-struct House {
+struct Cluster {
     origin: Origin,
     shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     async fn offering() -> Self {
         let origin = origin().run().await;
         let shield = shield().origin(&origin).run().await;
@@ -39,52 +39,52 @@ const OFFER: &str = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=1
 /// Sections 4.4.3.8 and 6.2.5.2.
 #[tokio::test(flavor = "multi_thread")]
 async fn players_block_at_the_edge_and_the_origin_sees_no_directive() {
-    let house = House::offering().await;
-    house.push(&playlist(7, "")).await;
-    let edge = viewer(house.edge.addr());
+    let cluster = Cluster::offering().await;
+    cluster.push(&playlist(7, "")).await;
+    let edge = viewer(cluster.edge.addr());
     edge.get(PUSHED).await.is(200, playlist(7, OFFER).as_bytes());
-    viewer(house.shield.addr()).get(PUSHED).await.is(200, playlist(7, "").as_bytes());
+    viewer(cluster.shield.addr()).get(PUSHED).await.is(200, playlist(7, "").as_bytes());
 
     let mut waiting = edge.start("GET", &format!("{PUSHED}?_HLS_msn=19")).await;
-    until("it is held", async || house.edge.count("tidegate_blocked_requests", "").await == 1).await;
-    house.push(&playlist(8, "")).await;
+    until("it is held", async || cluster.edge.count("tidegate_blocked_requests", "").await == 1).await;
+    cluster.push(&playlist(8, "")).await;
     waiting.rest().await.is(200, playlist(8, OFFER).as_bytes());
-    let seen = house.origin.seen(PUSHED);
+    let seen = cluster.origin.seen(PUSHED);
     assert!(seen.iter().all(|request| request.query.is_none()), "{seen:?}");
 }
 
 /// Section 6.2.5.1.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_update_is_to_be_had_as_well() {
-    let house = House::offering().await;
-    house.push(&playlist(7, "")).await;
-    let delta = viewer(house.edge.addr()).get(&format!("{PUSHED}?_HLS_skip=YES")).await.text();
+    let cluster = Cluster::offering().await;
+    cluster.push(&playlist(7, "")).await;
+    let delta = viewer(cluster.edge.addr()).get(&format!("{PUSHED}?_HLS_skip=YES")).await.text();
     assert!(delta.contains("#EXT-X-SKIP:SKIPPED-SEGMENTS=6\n") && !delta.contains("12.ts"), "{delta}");
     assert!(delta.contains(OFFER) && delta.contains("13.ts"), "{delta}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_origin_says_itself_stays() {
-    let house = House::offering().await;
-    house.push(&playlist(7, "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0\n")).await;
+    let cluster = Cluster::offering().await;
+    cluster.push(&playlist(7, "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0\n")).await;
     let control = "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0,CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0\n";
-    viewer(house.edge.addr()).get(PUSHED).await.is(200, playlist(7, control).as_bytes());
+    viewer(cluster.edge.addr()).get(PUSHED).await.is(200, playlist(7, control).as_bytes());
     // Nothing is reloaded of what has ended.
     let ended = playlist(8, "") + "#EXT-X-ENDLIST\n";
-    house.push(&ended).await;
-    until("the end is there", async || viewer(house.edge.addr()).get(PUSHED).await.body == ended.as_bytes())
+    cluster.push(&ended).await;
+    until("the end is there", async || viewer(cluster.edge.addr()).get(PUSHED).await.body == ended.as_bytes())
         .await;
 }
 
 /// RFC 9110 section 8.8.1: the edge's form of the playlist is not the origin's, byte for byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn its_entity_tag_is_a_weak_one_and_still_good_for_a_304() {
-    let house = House::offering().await;
-    house.push(&playlist(7, "")).await;
-    let at_shield = viewer(house.shield.addr()).get(PUSHED).await.header("etag").to_owned();
-    let at_edge = viewer(house.edge.addr()).get(PUSHED).await.header("etag").to_owned();
+    let cluster = Cluster::offering().await;
+    cluster.push(&playlist(7, "")).await;
+    let at_shield = viewer(cluster.shield.addr()).get(PUSHED).await.header("etag").to_owned();
+    let at_edge = viewer(cluster.edge.addr()).get(PUSHED).await.header("etag").to_owned();
     assert!(at_shield.starts_with('"'), "{at_shield}");
     assert_eq!(at_edge, format!("W/{at_shield}"));
-    let again = viewer(house.edge.addr()).header("if-none-match", &at_edge).get(PUSHED).await;
+    let again = viewer(cluster.edge.addr()).header("if-none-match", &at_edge).get(PUSHED).await;
     assert_eq!(again.status, 304);
 }

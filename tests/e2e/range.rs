@@ -12,13 +12,13 @@ const OBJECT: &str = "/bytes/100000";
 /// The last position of one who follows a growing object (RFC 8673 section 2.2).
 const EVER: u64 = (1 << 53) - 1;
 
-struct House {
+struct Cluster {
     origin: Origin,
     _shield: Running,
     edge: Running,
 }
 
-impl House {
+impl Cluster {
     async fn new() -> Self {
         let origin = origin().run().await;
         let shield = shield().origin(&origin).run().await;
@@ -37,7 +37,7 @@ fn bytes(range: Range<u64>) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_is_cut_out_of_one_object_that_the_origin_sends_once() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for (range, expected, content_range) in [
         ("bytes=500-999", 500..1000, "bytes 500-999/100000"),
         ("bytes=0-0", 0..1, "bytes 0-0/100000"),
@@ -51,19 +51,19 @@ async fn a_range_is_cut_out_of_one_object_that_the_origin_sends_once() {
         // Two ranges that touch are one.
         ("bytes=10-19,20-29", 10..30, "bytes 10-29/100000"),
     ] {
-        let answer = house.range(range).await;
+        let answer = cluster.range(range).await;
         answer.is(206, &bytes(expected.clone()));
         assert_eq!(answer.header("content-range"), content_range, "{range}");
         assert_eq!(answer.header("content-length"), (expected.end - expected.start).to_string(), "{range}");
         assert!(!answer.header("etag").is_empty());
     }
-    assert_eq!(house.origin.requests(OBJECT), 1);
-    assert_eq!(house.origin.seen(OBJECT)[0].header("range"), "", "a fill is whole");
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.seen(OBJECT)[0].header("range"), "", "a fill is whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_that_says_nothing_is_passed_over_and_one_behind_the_end_is_a_416() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     let many = format!(
         "bytes={}",
         (0..20).map(|n| format!("{}-{}", n * 100, n * 100 + 9)).collect::<Vec<_>>().join(",")
@@ -79,7 +79,7 @@ async fn a_range_that_says_nothing_is_passed_over_and_one_behind_the_end_is_a_41
         "bytes=--5",
         &many,
     ] {
-        let answer = house.range(range).await;
+        let answer = cluster.range(range).await;
         answer.is(200, &bytes(0..SIZE));
         assert_eq!(
             (answer.header("content-range"), answer.header("accept-ranges")),
@@ -88,21 +88,21 @@ async fn a_range_that_says_nothing_is_passed_over_and_one_behind_the_end_is_a_41
         );
     }
     for range in ["bytes=100000-", "bytes=100000-100001", "bytes=-0", "bytes=100000-,200000-"] {
-        let answer = house.range(range).await;
+        let answer = cluster.range(range).await;
         answer.is(416, b"");
         assert_eq!(answer.header("content-range"), "bytes */100000", "{range}");
     }
-    let head = viewer(house.edge.addr()).header("range", "bytes=0-9").ask("HEAD", OBJECT).await;
+    let head = viewer(cluster.edge.addr()).header("range", "bytes=0-9").ask("HEAD", OBJECT).await;
     // RFC 9110 section 14.2: a range is for GET.
     assert_eq!((head.status, head.header("content-length")), (200, "100000"));
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_ranges_come_as_the_parts_of_one_body() {
-    let house = House::new().await;
+    let cluster = Cluster::new().await;
     for _cold_then_warm in 0..2 {
-        let answer = house.range("bytes=0-9,500-1499,-5").await;
+        let answer = cluster.range("bytes=0-9,500-1499,-5").await;
 
         assert_eq!((answer.status, answer.whole, answer.header("content-range")), (206, true, ""));
         assert_eq!(answer.length(), Some(answer.body.len()));
@@ -119,7 +119,7 @@ async fn several_ranges_come_as_the_parts_of_one_body() {
             assert!(head.contains("content-type: application/octet-stream\r\n"), "{head}");
         }
     }
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 /// Takes a multipart/byteranges body apart as RFC 2046 section 5.1.1 reads it: heads and bytes.
@@ -148,8 +148,8 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn if_range_holds_for_the_very_same_object_only() {
-    let house = House::new().await;
-    let whole = viewer(house.edge.addr()).get(OBJECT).await;
+    let cluster = Cluster::new().await;
+    let whole = viewer(cluster.edge.addr()).get(OBJECT).await;
     let (etag, modified) = (whole.header("etag"), whole.header("last-modified"));
     for (condition, status) in [
         (etag, 206),
@@ -159,58 +159,58 @@ async fn if_range_holds_for_the_very_same_object_only() {
         ("Sun, 06 Nov 1994 08:49:37 GMT", 200),
         ("neither", 200),
     ] {
-        let ranged = viewer(house.edge.addr()).header("range", "bytes=10-19").header("if-range", condition);
+        let ranged = viewer(cluster.edge.addr()).header("range", "bytes=10-19").header("if-range", condition);
         let expected = if status == 206 { 10..20 } else { 0..SIZE };
         ranged.get(OBJECT).await.is(status, &bytes(expected));
     }
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_of_a_growing_object_of_unknown_length_is_served_when_its_bytes_are_there() {
-    let house = House::new().await;
-    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
-    let _first = viewer(house.edge.addr()).start("GET", OBJECT).await;
-    house.origin.waiting("rest", 1).await;
+    let cluster = Cluster::new().await;
+    cluster.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let _first = viewer(cluster.edge.addr()).start("GET", OBJECT).await;
+    cluster.origin.waiting("rest", 1).await;
 
-    let early = house.range("bytes=100-199").await;
+    let early = cluster.range("bytes=100-199").await;
 
     early.is(206, &bytes(100..200));
     assert_eq!(early.header("content-range"), "bytes 100-199/*");
-    house.origin.release("rest");
-    let late = house.range("bytes=50000-50009").await;
+    cluster.origin.release("rest");
+    let late = cluster.range("bytes=50000-50009").await;
     late.is(206, &bytes(50_000..50_010));
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_follows_a_growing_object_from_any_byte_on() {
-    let house = House::new().await;
-    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let cluster = Cluster::new().await;
+    cluster.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
     let range = format!("bytes=1000-{EVER}");
-    let following = viewer(house.edge.addr()).header("range", &range);
+    let following = viewer(cluster.edge.addr()).header("range", &range);
 
     let mut first = following.start("GET", OBJECT).await;
     assert!(first.begins(4000).await, "what is there comes at once");
-    house.origin.waiting("rest", 1).await;
-    house.origin.release("rest");
+    cluster.origin.waiting("rest", 1).await;
+    cluster.origin.release("rest");
     let answer = first.rest().await;
 
     answer.is(206, &bytes(1000..SIZE));
     assert_eq!(answer.header("content-range"), format!("bytes 1000-{EVER}/*"));
-    let behind = house.range(&format!("bytes=100000-{EVER}")).await;
+    let behind = cluster.range(&format!("bytes=100000-{EVER}")).await;
     assert_eq!((behind.status, behind.header("content-range")), (416, "bytes */100000"));
-    assert_eq!(house.origin.requests(OBJECT), 1);
+    assert_eq!(cluster.origin.requests(OBJECT), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_follows_from_behind_the_end_learns_it_when_the_end_is_there() {
-    let house = House::new().await;
-    house.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
-    let following = viewer(house.edge.addr()).header("range", &format!("bytes=200000-{EVER}"));
+    let cluster = Cluster::new().await;
+    cluster.origin.fault(Fault::on(OBJECT).chunked().hold_at("rest", 5000)).unwrap();
+    let following = viewer(cluster.edge.addr()).header("range", &format!("bytes=200000-{EVER}"));
     let mut early = following.start("GET", OBJECT).await;
-    house.origin.waiting("rest", 1).await;
-    house.origin.release("rest");
+    cluster.origin.waiting("rest", 1).await;
+    cluster.origin.release("rest");
 
     let answer = early.rest().await;
 

@@ -5,7 +5,7 @@ use tidegate_origin_stub::Fault;
 use tidegate_proxy::site::config::Restarts;
 use tidegate_tests::{Answer, Running, edge, origin, shield, until, viewer};
 
-use crate::house::{House, PUSHED, playlist, push, put, segments, sequence};
+use crate::cluster::{Cluster, PUSHED, playlist, push, put, segments, sequence};
 
 /// What the first segment of the second run is called, by encoder and by tiers.
 const FIRST: &str = "/ingest/ch1/0.ts";
@@ -28,70 +28,70 @@ fn unmarked(list: &Answer) -> String {
 }
 
 /// An edge and a shield that leave restarts to the origin.
-async fn passing() -> House {
+async fn passing() -> Cluster {
     let origin = origin().run().await;
     origin.stop_clock();
     let shield = shield().origin(&origin).with(|shield| shield.site[0].restarts = Restarts::Pass).run().await;
     let passing =
         |name| edge().named(name).shield(&shield).with(|edge| edge.site[0].restarts = Restarts::Pass);
     let edges = [passing("edge-1").run().await, passing("edge-2").run().await];
-    House { origin, shield, edges }
+    Cluster { origin, shield, edges }
 }
 
 /// The edge has had segments 40 to 45; then the encoder begins anew.
-async fn restarted() -> House {
-    let house = House::standing_still().await;
-    put(&house.origin, FIRST, b"old").await;
-    push(&house.origin, &playlist(1, 40..46, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 40);
-    house.get(FIRST).await.is(200, b"old");
-    put(&house.origin, FIRST, b"new").await;
-    push(&house.origin, &playlist(1, 0..1, "")).await;
-    house.reaches(PUSHED, 41).await;
-    house
+async fn restarted() -> Cluster {
+    let cluster = Cluster::standing_still().await;
+    put(&cluster.origin, FIRST, b"old").await;
+    push(&cluster.origin, &playlist(1, 40..46, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 40);
+    cluster.get(FIRST).await.is(200, b"old");
+    put(&cluster.origin, FIRST, b"new").await;
+    push(&cluster.origin, &playlist(1, 0..1, "")).await;
+    cluster.reaches(PUSHED, 41).await;
+    cluster
 }
 
 /// Section 6.2.2: numbers grow by one with each segment that is removed, and a break is marked.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_that_begins_anew_is_told_on_in_the_same_numbers() {
-    let house = restarted().await;
-    let answer = house.get(PUSHED).await;
+    let cluster = restarted().await;
+    let answer = cluster.get(PUSHED).await;
     let list = unmarked(&answer);
     assert!(list.contains("#EXT-X-TIDEGATE-RUN:ID=run-1,ADDED=46\n#EXT-X-MEDIA-SEQUENCE:41\n"), "{list}");
     assert!(list.ends_with("45.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-1\n"), "{list}");
     assert_eq!(answer.header("etag").get(..2), Some("W/"));
-    house.get(&marked(&answer, "0.ts")).await.is(200, b"new");
-    assert!(house.origin.seen(FIRST).iter().all(|request| request.query.is_none()));
-    assert_eq!(house.origin.requests(FIRST), 1);
+    cluster.get(&marked(&answer, "0.ts")).await.is(200, b"new");
+    assert!(cluster.origin.seen(FIRST).iter().all(|request| request.query.is_none()));
+    assert_eq!(cluster.origin.requests(FIRST), 1);
 
     // Who waits for a number waits for that number.
-    push(&house.origin, &playlist(1, 0..2, "")).await;
-    house.reaches(PUSHED, 42).await;
-    let mut waiting = viewer(house.edges[0].addr()).start("GET", &format!("{PUSHED}?_HLS_msn=48")).await;
-    push(&house.origin, &playlist(1, 0..3, "")).await;
+    push(&cluster.origin, &playlist(1, 0..2, "")).await;
+    cluster.reaches(PUSHED, 42).await;
+    let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &format!("{PUSHED}?_HLS_msn=48")).await;
+    push(&cluster.origin, &playlist(1, 0..3, "")).await;
     let waited = waiting.rest().await;
     assert_eq!((sequence(&waited), segments(&waited)), (43, 6));
 
-    push(&house.origin, &playlist(1, 1..7, "")).await;
-    house.reaches(PUSHED, 47).await;
-    let list = house.get(PUSHED).await.text();
+    push(&cluster.origin, &playlist(1, 1..7, "")).await;
+    cluster.reaches(PUSHED, 47).await;
+    let list = cluster.get(PUSHED).await.text();
     assert!(list.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:1.0,\n1.ts?tide"), "{list}");
-    assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 1);
-    assert_eq!(house.edges[0].count("tidegate_stream_restarts_total", "").await, 0);
-    assert_eq!(house.edges[0].count("tidegate_backward_playlists_total", "").await, 0);
+    assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 1);
+    assert_eq!(cluster.edges[0].count("tidegate_stream_restarts_total", "").await, 0);
+    assert_eq!(cluster.edges[0].count("tidegate_backward_playlists_total", "").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_that_begins_anew_twice_is_told_on_twice() {
-    let house = restarted().await;
-    push(&house.origin, &playlist(1, 4..10, "")).await;
-    house.reaches(PUSHED, 50).await;
-    push(&house.origin, &playlist(1, 0..1, "")).await;
-    house.reaches(PUSHED, 51).await;
-    let list = unmarked(&house.get(PUSHED).await);
+    let cluster = restarted().await;
+    push(&cluster.origin, &playlist(1, 4..10, "")).await;
+    cluster.reaches(PUSHED, 50).await;
+    push(&cluster.origin, &playlist(1, 0..1, "")).await;
+    cluster.reaches(PUSHED, 51).await;
+    let list = unmarked(&cluster.get(PUSHED).await);
     let end = "9.ts?tidegate_run=run-1\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-2\n";
     assert!(list.contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n") && list.ends_with(end), "{list}");
-    assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 2);
+    assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 2);
 }
 
 /// A backup that has not seen the restart yet has what was there before it, and numbers that would fit.
@@ -168,48 +168,48 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
 /// Section 6.2.4: the renditions of a stream have the same numbers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rendition_that_nobody_had_asked_for_has_the_numbers_of_the_others() {
-    let house = House::standing_still().await;
+    let cluster = Cluster::standing_still().await;
     let [low, high] = ["/ingest/ch1/low.m3u8", "/ingest/ch1/high.m3u8"];
     let variants =
         "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nhigh.m3u8\n";
-    put(&house.origin, PUSHED, variants.as_bytes()).await;
-    assert_eq!(house.get(PUSHED).await.status, 200);
+    put(&cluster.origin, PUSHED, variants.as_bytes()).await;
+    assert_eq!(cluster.get(PUSHED).await.status, 200);
     let both = async |list: String| {
-        put(&house.origin, low, list.as_bytes()).await;
-        put(&house.origin, high, list.as_bytes()).await;
+        put(&cluster.origin, low, list.as_bytes()).await;
+        put(&cluster.origin, high, list.as_bytes()).await;
     };
     both(playlist(1, 40..46, "")).await;
-    house.get(low).await;
+    cluster.get(low).await;
     both(playlist(1, 0..1, "")).await;
-    house.reaches(low, 41).await;
+    cluster.reaches(low, 41).await;
     both(playlist(1, 2..8, "")).await;
-    house.reaches(low, 48).await;
-    assert_eq!(house.get(high).await.text(), house.get(low).await.text());
+    cluster.reaches(low, 48).await;
+    assert_eq!(cluster.get(high).await.text(), cluster.get(low).await.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_that_is_passed_on_is_not_mixed_with_what_was_before() {
-    let house = passing().await;
+    let cluster = passing().await;
     let segment = "/ingest/ch1/1.ts";
-    put(&house.origin, segment, b"old").await;
-    push(&house.origin, &playlist(1, 0..40, "")).await;
-    assert_eq!(sequence(&house.get(PUSHED).await), 0);
-    house.get(segment).await.is(200, b"old");
+    put(&cluster.origin, segment, b"old").await;
+    push(&cluster.origin, &playlist(1, 0..40, "")).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 0);
+    cluster.get(segment).await.is(200, b"old");
     // It is listed no more, and still held.
-    push(&house.origin, &playlist(1, 10..50, "")).await;
-    house.reaches(PUSHED, 10).await;
+    push(&cluster.origin, &playlist(1, 10..50, "")).await;
+    cluster.reaches(PUSHED, 10).await;
 
-    put(&house.origin, segment, b"new").await;
+    put(&cluster.origin, segment, b"new").await;
     // Nothing to play yet (section 6.3.3): viewers go on with what there was.
-    push(&house.origin, &playlist(1, 0..2, "")).await;
-    until("it was seen", async || house.shield.count("tidegate_backward_playlists_total", "").await > 0)
+    push(&cluster.origin, &playlist(1, 0..2, "")).await;
+    until("it was seen", async || cluster.shield.count("tidegate_backward_playlists_total", "").await > 0)
         .await;
-    assert_eq!(segments(&house.get(PUSHED).await), 40);
-    house.get(segment).await.is(200, b"old");
+    assert_eq!(segments(&cluster.get(PUSHED).await), 40);
+    cluster.get(segment).await.is(200, b"old");
 
-    push(&house.origin, &playlist(1, 0..3, "")).await;
-    until("the new list is there", async || segments(&house.get(PUSHED).await) == 3).await;
-    house.get(segment).await.is(200, b"new");
-    assert!(!house.get(PUSHED).await.text().contains("tidegate"));
-    assert_eq!(house.shield.count("tidegate_stream_restarts_total", "").await, 1);
+    push(&cluster.origin, &playlist(1, 0..3, "")).await;
+    until("the new list is there", async || segments(&cluster.get(PUSHED).await) == 3).await;
+    cluster.get(segment).await.is(200, b"new");
+    assert!(!cluster.get(PUSHED).await.text().contains("tidegate"));
+    assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 1);
 }

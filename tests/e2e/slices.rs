@@ -4,7 +4,7 @@
 use tidegate_origin_stub::{Fault, Seen, synthetic_bytes};
 use tidegate_tests::{Answer, edge, origin, shield, viewer, viewers};
 
-use crate::house::{House, PUSHED, push, put};
+use crate::cluster::{Cluster, PUSHED, push, put};
 use crate::low_latency::{PART, begin_segment};
 
 const FILE: &str = "/ingest/ch1/all.ts";
@@ -27,8 +27,8 @@ fn bytes(segment: u64) -> String {
     format!("bytes={}-{}", segment * BYTES, (segment + 1) * BYTES - 1)
 }
 
-async fn get(house: &House, segment: u64) -> Answer {
-    viewer(house.edges[0].addr()).header("range", &bytes(segment)).get(FILE).await
+async fn get(cluster: &Cluster, segment: u64) -> Answer {
+    viewer(cluster.edges[0].addr()).header("range", &bytes(segment)).get(FILE).await
 }
 
 fn assert_is(answer: &Answer, segment: u64, total: u64) {
@@ -39,29 +39,29 @@ fn assert_is(answer: &Answer, segment: u64, total: u64) {
 }
 
 /// A file of four segments, and a live playlist of them that the first edge has.
-async fn live() -> House {
-    let house = House::standing_still().await;
-    put(&house.origin, FILE, &file(4)).await;
-    push(&house.origin, &playlist(0, 4, "")).await;
-    house.get(PUSHED).await;
-    house
+async fn live() -> Cluster {
+    let cluster = Cluster::standing_still().await;
+    put(&cluster.origin, FILE, &file(4)).await;
+    push(&cluster.origin, &playlist(0, 4, "")).await;
+    cluster.get(PUSHED).await;
+    cluster
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
-    let house = live().await;
+    let cluster = live().await;
     for segment in 0..4 {
         for _ in 0..2 {
-            assert_is(&get(&house, segment).await, segment, 4 * BYTES);
+            assert_is(&get(&cluster, segment).await, segment, 4 * BYTES);
         }
     }
-    let file_before = house.origin.seen(FILE);
-    put(&house.origin, FILE, &file(5)).await;
-    push(&house.origin, &playlist(1, 4, "")).await;
-    house.reaches(PUSHED, 1).await;
-    assert_is(&get(&house, 4).await, 4, 5 * BYTES);
+    let file_before = cluster.origin.seen(FILE);
+    put(&cluster.origin, FILE, &file(5)).await;
+    push(&cluster.origin, &playlist(1, 4, "")).await;
+    cluster.reaches(PUSHED, 1).await;
+    assert_is(&get(&cluster, 4).await, 4, 5 * BYTES);
 
-    let mut ranges: Vec<_> = file_before.iter().chain(&house.origin.seen(FILE)).map(range_of).collect();
+    let mut ranges: Vec<_> = file_before.iter().chain(&cluster.origin.seen(FILE)).map(range_of).collect();
     ranges.sort();
     let expected: Vec<_> = (0..5).map(bytes).collect();
     assert_eq!(ranges, expected, "each piece once, and never the whole");
@@ -122,38 +122,38 @@ async fn a_piece_that_breaks_off_goes_on_at_the_other_origin() {
 /// A piece that is listed and not yet there (416) is asked for again, and what the origin sends in full is no piece.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_the_piece_is_never_given_for_it() {
-    let house = live().await;
-    house.origin.fault(Fault::on(FILE).status(416).times(1)).unwrap();
-    assert_is(&get(&house, 1).await, 1, 4 * BYTES);
+    let cluster = live().await;
+    cluster.origin.fault(Fault::on(FILE).status(416).times(1)).unwrap();
+    assert_is(&get(&cluster, 1).await, 1, 4 * BYTES);
     // The same where a part of it is there.
-    put(&house.origin, FILE, &file(4)[..2500]).await;
-    let mut waiting = viewer(house.edges[0].addr()).header("range", &bytes(2)).start("GET", FILE).await;
-    house.origin.answered(FILE, 1).await;
-    put(&house.origin, FILE, &file(4)).await;
+    put(&cluster.origin, FILE, &file(4)[..2500]).await;
+    let mut waiting = viewer(cluster.edges[0].addr()).header("range", &bytes(2)).start("GET", FILE).await;
+    cluster.origin.answered(FILE, 1).await;
+    put(&cluster.origin, FILE, &file(4)).await;
     assert_is(&waiting.rest().await, 2, 4 * BYTES);
     // Who asks for more than there is, of what nobody has listed, gets what there is.
-    let more = viewer(house.edges[0].addr()).header("range", "bytes=3500-9999").get(FILE).await;
+    let more = viewer(cluster.edges[0].addr()).header("range", "bytes=3500-9999").get(FILE).await;
     assert_eq!(
         (more.status, more.body.len(), more.header("content-range")),
         (206, 500, "bytes 3500-3999/4000")
     );
 
-    house.origin.fault(Fault::on(FILE).header("content-range", "bytes 1-1000/4000")).unwrap();
-    let wrong = get(&house, 0).await;
+    cluster.origin.fault(Fault::on(FILE).header("content-range", "bytes 1-1000/4000")).unwrap();
+    let wrong = get(&cluster, 0).await;
     assert_eq!(wrong.status, 502, "{}", wrong.header("cache-status"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_piece_that_is_for_one_viewer_alone_is_passed_on_as_a_piece() {
-    let house = House::standing_still().await;
-    house.origin.fault(Fault::on(FILE).header("cache-control", "private")).unwrap();
-    put(&house.origin, FILE, &file(4)).await;
-    push(&house.origin, &playlist(0, 4, "#EXT-X-ENDLIST\n")).await;
-    house.get(PUSHED).await;
+    let cluster = Cluster::standing_still().await;
+    cluster.origin.fault(Fault::on(FILE).header("cache-control", "private")).unwrap();
+    put(&cluster.origin, FILE, &file(4)).await;
+    push(&cluster.origin, &playlist(0, 4, "#EXT-X-ENDLIST\n")).await;
+    cluster.get(PUSHED).await;
     for _ in 0..2 {
-        assert_is(&get(&house, 1).await, 1, 4 * BYTES);
+        assert_is(&get(&cluster, 1).await, 1, 4 * BYTES);
     }
-    let seen = house.origin.seen(FILE);
+    let seen = cluster.origin.seen(FILE);
     assert!(seen.iter().all(|seen| range_of(seen) == bytes(1)), "never the whole");
     assert!(seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()), "it is between tiers only");
 }
@@ -163,10 +163,10 @@ const RANGES: &str = "/ll/ch1/cmaf-ranges/360p";
 /// Sections 4.4.5.3 and 6.2.2: a part that is a byte range of a segment that grows may be asked for before it is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_is_fetched_once() {
-    let house = House::standing_still().await;
-    let growing = begin_segment(&house.origin);
+    let cluster = Cluster::standing_still().await;
+    let growing = begin_segment(&cluster.origin);
     let (playlist, segment) = (format!("{RANGES}/index.m3u8"), format!("{RANGES}/{growing}.m4s"));
-    let hint = house.get(&playlist).await.text();
+    let hint = cluster.get(&playlist).await.text();
     let hint =
         hint.lines().find(|line| line.starts_with("#EXT-X-PRELOAD-HINT:TYPE=PART")).unwrap().to_owned();
     assert!(hint.contains(&format!("{growing}.m4s")) && hint.contains("BYTERANGE-START=0"), "{hint}");
@@ -175,11 +175,11 @@ async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_
     let (mut start, mut following) = (0, Vec::new());
     for part in 0..PARTS {
         let open_end = format!("bytes={start}-9007199254740991");
-        let viewers = viewers(4, &[&house.edges[0], &house.edges[1]]).header("range", &open_end);
+        let viewers = viewers(4, &[&cluster.edges[0], &cluster.edges[1]]).header("range", &open_end);
         let mut waiting = viewers.start(&segment).await;
-        house.origin.advance(PART);
+        cluster.origin.advance(PART);
         let ahead = format!("{playlist}?_HLS_msn={growing}&_HLS_part={part}");
-        let text = house.get(&ahead).await.text();
+        let text = cluster.get(&ahead).await.text();
         let (length, at) = ranges_of(&text, growing).last().copied().expect("a part");
         assert_eq!(at, start, "{text}");
         for viewer in &mut waiting {
@@ -188,8 +188,8 @@ async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_
         following.push((start, waiting));
         start += length;
     }
-    assert_eq!(house.origin.requests(&segment), 1);
-    let whole = viewer(house.origin.addr()).get(&segment).await.body;
+    assert_eq!(cluster.origin.requests(&segment), 1);
+    let whole = viewer(cluster.origin.addr()).get(&segment).await.body;
     for (start, waiting) in following {
         for mut viewer in waiting {
             viewer.rest().await.is(206, &whole[usize::try_from(start).expect("a position")..]);

@@ -8,7 +8,7 @@ use tidegate_proxy::config::units::{Period, Share};
 use tidegate_proxy::config::upstream::ProbeKind;
 use tidegate_tests::{Origin, Tier, edge, origin, shield, until, viewer, viewers};
 
-use crate::house::{PUSHED, playlist, push, put, sequence};
+use crate::cluster::{PUSHED, playlist, push, put, sequence};
 
 /// What a tier says of its upstreams, the first pool's first.
 async fn upstreams(tier: &Tier) -> Value {

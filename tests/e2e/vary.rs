@@ -8,7 +8,7 @@ use tidegate_tests::{Origin, Running, edge, origin, shield, viewer, viewers};
 const PATH: &str = "/bytes/5000";
 const SIZE: u64 = 5000;
 
-async fn house() -> (Origin, Running, Running) {
+async fn cluster() -> (Origin, Running, Running) {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -18,7 +18,7 @@ async fn house() -> (Origin, Running, Running) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
     for name in ["user-agent", "x-device", "accept-language"] {
-        let (origin, _shield, edge) = house().await;
+        let (origin, _shield, edge) = cluster().await;
         origin.fault(Fault::on(PATH).header("vary", name)).unwrap();
         // Whoever asks first gets variant 1, all others variant 0.
         origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
@@ -41,7 +41,7 @@ async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(PATH).header("vary", "x-device").hold("head")).unwrap();
     origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
     let ask = |device: &str| {
@@ -71,7 +71,7 @@ async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_varies_by_everything_is_nobody_elses() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(PATH).header("vary", "*")).unwrap();
     for _ in 0..3 {
         viewer(edge.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
@@ -81,7 +81,7 @@ async fn an_answer_that_varies_by_everything_is_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_fields_that_no_fill_carries_make_no_variants() {
-    let (origin, _shield, edge) = house().await;
+    let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(PATH).header("vary", "Origin, Accept-Encoding, Cookie")).unwrap();
     for (name, value) in [
         ("origin", "https://one.example"),

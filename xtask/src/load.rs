@@ -3,7 +3,7 @@
 //! [`run`] is `cargo xtask load SCENARIO`; [`spike`] is the flash crowd that every test run sees. The scenarios are in
 //! `load-tests/`; what they need to know of the house is told to them as k6's settings.
 
-mod house;
+mod cluster;
 mod node;
 mod players;
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-use self::house::House;
+use self::cluster::Cluster;
 use self::players::Players;
 use crate::repository::Repository;
 use crate::tally::Tally;
@@ -65,16 +65,16 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     ensure!(built, "tidegate does not build");
 
     let spare = settings.scenario == Scenario::Failover;
-    let mut house = if spare { House::with_spares(repository)? } else { House::start(repository)? };
-    let mut players = house.visited_by(k6(repository, settings.scenario.name()));
+    let mut cluster = if spare { Cluster::with_spares(repository)? } else { Cluster::start(repository)? };
+    let mut players = cluster.visited_by(k6(repository, settings.scenario.name()));
     if settings.scenario == Scenario::Spike {
-        players = players.set("BASELINE", &alone(repository, &house)?);
+        players = players.set("BASELINE", &alone(repository, &cluster)?);
     }
     for (name, value) in &settings.assignments {
         players = players.set(name, value);
     }
     let passed = if settings.end_shield {
-        players.set("LOSE", "hands").heard_by(|word| house.loses_a_shield(word))?
+        players.set("LOSE", "hands").heard_by(|word| cluster.loses_a_shield(word))?
     } else {
         shell::succeeds(&mut players.command())?
     };
@@ -95,16 +95,16 @@ pub(crate) fn spike(repository: &Repository) -> Tally {
 }
 
 fn crowd(repository: &Repository) -> Result<bool> {
-    let house = House::start(repository)?;
-    let baseline = alone(repository, &house)?;
-    let crowd = house.visited_by(k6(repository, "spike")).set("BASELINE", &baseline);
+    let cluster = Cluster::start(repository)?;
+    let baseline = alone(repository, &cluster)?;
+    let crowd = cluster.visited_by(k6(repository, "spike")).set("BASELINE", &baseline);
     shell::succeeds(&mut crowd.set("DURATION", "25s").command())
 }
 
 /// Ten players on the origin, without any tier and before anybody else is there; the JSON of their report. The same ten
 /// come five times, so that their p95 is of fifty starts.
-fn alone(repository: &Repository, house: &House) -> Result<String> {
-    let ten = k6(repository, "steady").set("BASE_URL", &house.origin()).reported_as("alone");
+fn alone(repository: &Repository, cluster: &Cluster) -> Result<String> {
+    let ten = k6(repository, "steady").set("BASE_URL", &cluster.origin()).reported_as("alone");
     let ten = ten.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
     let served = shell::succeeds(&mut ten.command())?;
     ensure!(served, "ten players on the origin alone are not served as they should be");

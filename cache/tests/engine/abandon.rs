@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 use tidegate_cache::{Answer, Broken};
 use tokio::task::JoinSet;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_fill_is_abandoned_only_when_nobody_holds_a_ticket() {

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use tidegate_cache::{Answer, Cache, Limits, Refused};
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 fn small() -> Cache {
     Cache::new(Limits { bytes: MIB, object_max: 300_000 })

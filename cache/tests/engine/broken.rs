@@ -3,7 +3,7 @@
 use tidegate_cache::{Answer, Broken};
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn breaking_off_stores_nothing_and_the_old_object_stays() {

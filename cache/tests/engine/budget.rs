@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tidegate_cache::{Cache, FillWriter, Limits, Lookup, FillReader};
 
-use crate::house::*;
+use crate::harness::*;
 
 const BUDGET: u64 = 4 * MIB;
 

@@ -1,6 +1,6 @@
 //! Fills that bring the next version while the present one is still fresh.
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn the_present_version_serves_until_the_next_one_is_complete() {

@@ -2,7 +2,7 @@
 
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {

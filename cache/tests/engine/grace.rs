@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn grace_serves_stale_and_elects_exactly_one_refresher() {

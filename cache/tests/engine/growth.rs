@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_joiner_reads_from_the_first_byte_while_it_grows() {

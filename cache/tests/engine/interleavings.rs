@@ -15,7 +15,7 @@ use tidegate_cache::{Answer, Broken, Cache, FillWriter, Key, Limits, Lookup, Rea
 use tokio::time::{Instant, advance};
 
 use self::model::{Expected, Model, Outcome};
-use crate::house::*;
+use crate::harness::*;
 
 #[derive(Debug, Clone, Copy)]
 enum Event {

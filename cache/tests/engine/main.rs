@@ -21,7 +21,7 @@ mod grace;
 #[cfg(test)]
 mod growth;
 #[cfg(test)]
-mod house;
+mod harness;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_cache::Lookup;
 use tokio::task::JoinSet;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_askers_make_one_fill() {

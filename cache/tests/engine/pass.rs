@@ -4,7 +4,7 @@ use tokio::time::advance;
 
 use tidegate_cache::Answer;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn hit_for_miss_passes_in_parallel_for_its_lifetime_and_ends() {

@@ -2,7 +2,7 @@
 
 use tidegate_cache::Answer;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {

@@ -5,7 +5,7 @@ use std::thread;
 
 use tidegate_cache::{Broken, Cache, FillWriter, Key, Lookup, FillReader};
 
-use crate::house::*;
+use crate::harness::*;
 
 const THREADS: usize = 4;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
 async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {

@@ -13,7 +13,7 @@ use tidegate_cache::{
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
-use crate::house::*;
+use crate::harness::*;
 
 const TASKS: usize = 200;
 const ROUNDS: usize = 60;

@@ -3,7 +3,7 @@
 use tidegate_cache::{Cache, FillWriter, Key, Lookup, Object};
 use tokio::time::advance;
 
-use crate::house::*;
+use crate::harness::*;
 
 const LANGUAGE: &[&str] = &["accept-language"];
 

@@ -8,14 +8,14 @@ use tidegate_tests::{APART, Member, Netns, OriginProcess};
 pub(crate) const REGIONS: [&str; 3] = ["eu", "eu", "us"];
 
 /// Everything between the encoder and the viewers.
-pub(crate) struct House {
+pub(crate) struct Cluster {
     pub(crate) primary: OriginProcess,
     pub(crate) backup: OriginProcess,
     pub(crate) shields: [Member; 3],
     pub(crate) edges: [Member; 2],
 }
 
-impl House {
+impl Cluster {
     /// One without bad roads.
     pub(crate) async fn plain() -> Self {
         let (primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
@@ -106,7 +106,7 @@ fn url(addr: SocketAddr) -> String {
 }
 
 /// A house of which one rack, with a shield and the primary, can be cut off.
-pub(crate) async fn with_a_rack_in(netns: &Netns) -> House {
+pub(crate) async fn with_a_rack_in(netns: &Netns) -> Cluster {
     let primary = OriginProcess::start_at(netns.inside(), &netns.entrance()).await;
     let backup = OriginProcess::start_at(netns.here(), &[]).await;
     let roads = [primary.addr(), backup.addr()];
@@ -114,5 +114,5 @@ pub(crate) async fn with_a_rack_in(netns: &Netns) -> House {
     let shields = [inside, shield(1, &roads).await, shield(2, &roads).await];
     let shields_at = shields.each_ref().map(|shield| shield.addr());
     let edges = edges(&shields_at).await;
-    House { primary, backup, shields, edges }
+    Cluster { primary, backup, shields, edges }
 }

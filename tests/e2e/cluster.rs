@@ -11,13 +11,13 @@ pub(crate) const PUSHED: &str = "/ingest/ch1/index.m3u8";
 pub(crate) const TARGET: Duration = Duration::from_secs(2);
 
 /// Two edges, a shield and an origin.
-pub(crate) struct House {
+pub(crate) struct Cluster {
     pub(crate) origin: Origin,
     pub(crate) shield: Running,
     pub(crate) edges: [Running; 2],
 }
 
-impl House {
+impl Cluster {
     /// Two edges in front of an origin that cannot hold requests, and whose time stands still.
     pub(crate) async fn standing_still() -> Self {
         let origin = origin().run().await;

@@ -11,7 +11,7 @@ use crate::bench::wire;
 use crate::repository::Repository;
 
 /// What runs; it ends with this value, the edges first.
-pub(super) struct House {
+pub(super) struct Cluster {
     edges: Vec<Node>,
     shields: Vec<Node>,
     origins: Vec<Node>,
@@ -19,7 +19,7 @@ pub(super) struct House {
     lost: Option<usize>,
 }
 
-impl House {
+impl Cluster {
     /// An origin, a shield, two edges.
     pub(super) fn start(repository: &Repository) -> Result<Self> {
         Self::of(repository, 1)

@@ -20,7 +20,7 @@ use super::viewers::fetch::Client;
 
 /// All tiers of a running demo.
 #[derive(Debug)]
-pub(crate) struct House {
+pub(crate) struct Cluster {
     origins: Vec<Site>,
     shields: Vec<Node>,
     edges: Vec<Node>,
@@ -45,7 +45,7 @@ struct Site {
     own: Option<Arc<OwnOrigin>>,
 }
 
-impl House {
+impl Cluster {
     /// Starts origins (unless the user brings some), a shield, and two edges, in this order.
     pub(crate) async fn start(
         options: &Options,
@@ -54,21 +54,21 @@ impl House {
     ) -> anyhow::Result<Self> {
         let origins = origins(&options.origin, tasks, stop).await?;
         let stream = if options.origin.is_empty() { Some(STREAM.to_owned()) } else { options.stream.clone() };
-        let mut house =
+        let mut cluster =
             Self { origins, shields: Vec::new(), edges: Vec::new(), stream, lives: JoinSet::new() };
 
-        let urls: Vec<String> = house.origins.iter().map(|origin| origin.url.clone()).collect();
+        let urls: Vec<String> = cluster.origins.iter().map(|origin| origin.url.clone()).collect();
         let shield = tiers::shield("shield-1", &urls).await.context("the shield cannot start")?;
-        house.shields.push(Node::of("shield-1", shield.addr()?, shield.admin_addr()?));
-        house.lives.spawn(shield.run(stop.clone()));
+        cluster.shields.push(Node::of("shield-1", shield.addr()?, shield.admin_addr()?));
+        cluster.lives.spawn(shield.run(stop.clone()));
 
-        let shields: Vec<String> = house.shields.iter().map(Node::url).collect();
+        let shields: Vec<String> = cluster.shields.iter().map(Node::url).collect();
         for name in ["edge-1", "edge-2"] {
             let edge = tiers::edge(name, &shields).await.with_context(|| format!("{name} cannot start"))?;
-            house.edges.push(Node::of(name, edge.addr()?, edge.admin_addr()?));
-            house.lives.spawn(edge.run(stop.clone()));
+            cluster.edges.push(Node::of(name, edge.addr()?, edge.admin_addr()?));
+            cluster.lives.spawn(edge.run(stop.clone()));
         }
-        Ok(house)
+        Ok(cluster)
     }
 
     /// Where the edges serve viewers.
@@ -189,21 +189,21 @@ mod tests {
     #[tokio::test]
     async fn an_object_is_fetched_once_for_both_edges_and_still_comes_when_the_primary_is_gone() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let mut house = House::start(&options(&[]), &tasks, &stop).await.unwrap();
-        crate::demo::ready::wait(&house.entrances(), STREAM, |_| {}).await.unwrap();
-        let primary = house.primary().unwrap();
+        let mut cluster = Cluster::start(&options(&[]), &tasks, &stop).await.unwrap();
+        crate::demo::ready::wait(&cluster.entrances(), STREAM, |_| {}).await.unwrap();
+        let primary = cluster.primary().unwrap();
         let asked = primary.requests();
-        for edge in house.edges() {
+        for edge in cluster.edges() {
             assert_eq!(Client::new(edge).drain("/bytes/100000/before").await.unwrap(), 100_000);
         }
         assert_eq!(primary.requests(), asked + 1);
 
         primary.switch(false).await.unwrap();
-        for edge in house.edges() {
+        for edge in cluster.edges() {
             assert_eq!(Client::new(edge).drain("/bytes/100000/after").await.unwrap(), 100_000);
         }
         stop.cancel();
-        house.ended().await.unwrap();
+        cluster.ended().await.unwrap();
         tasks.close();
         tasks.wait().await;
     }
@@ -213,14 +213,14 @@ mod tests {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let own = OwnOrigin::start(&tasks, &stop).await.unwrap();
         let url = format!("http://{}", own.addr());
-        let house = House::start(&options(&[&url]), &tasks, &stop).await.unwrap();
-        assert!(house.primary().is_none());
-        for edge in house.edges() {
+        let cluster = Cluster::start(&options(&[&url]), &tasks, &stop).await.unwrap();
+        assert!(cluster.primary().is_none());
+        for edge in cluster.edges() {
             assert_eq!(Client::new(edge).drain("/bytes/1000/x").await.unwrap(), 1000);
         }
         assert_eq!(own.requests(), 1);
         let page = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addresses = house.addresses(&page).unwrap();
+        let addresses = cluster.addresses(&page).unwrap();
         assert_eq!((addresses.origins, addresses.stream), (vec![url], None));
         assert_eq!(addresses.admin.keys().collect::<Vec<_>>(), ["edge-1", "edge-2", "shield-1"]);
     }
@@ -229,7 +229,7 @@ mod tests {
     async fn a_third_origin_is_refused() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let three = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"];
-        let error = House::start(&options(&three), &tasks, &stop).await.unwrap_err();
+        let error = Cluster::start(&options(&three), &tasks, &stop).await.unwrap_err();
         assert!(error.to_string().contains("at most twice"), "{error}");
     }
 }
