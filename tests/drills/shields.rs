@@ -37,7 +37,7 @@ async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_m
         "the origins were asked {lost:.1} times per second when it was lost, {back:.1} times when it was back, and \
          {normal:.1} times before"
     );
-    let asked = house.shields[busiest].count("tidegate_requests_total", "").await;
+    let asked = cluster.shields[busiest].count("tidegate_requests_total", "").await;
     assert!(asked > 0, "the shield that came back is asked again");
 }
 

@@ -11,7 +11,7 @@ use tidegate_tests::{
     Kind, Origin, Resolver, Running, edge, origin, resolver, shield, until, viewer, viewers,
 };
 use tidegate_upstream::dns::Family;
-use tidegate_upstream::{Discover, Dns, Trouble, Watch};
+use tidegate_upstream::{Discover, Dns, UpstreamError, Watch};
 use tokio::time::{Instant, timeout};
 
 const NAME: &str = "origin.test";
@@ -189,14 +189,14 @@ async fn what_is_not_there_fails_at_once_and_a_failing_target_is_told_apart() {
     let asking = asking(&dns);
     let find = async |what: &Discover| asking.find(what, PATIENCE).await;
     let begun = Instant::now();
-    assert_eq!(find(&addresses(NAME)).await, Err(Trouble::DnsError), "no such name");
+    assert_eq!(find(&addresses(NAME)).await, Err(UpstreamError::DnsError), "no such name");
     dns.service(NAME, 60, &[]);
-    assert_eq!(find(&addresses(NAME)).await, Err(Trouble::DnsError), "no such records");
-    assert_eq!(find(&addresses("not..a name")).await, Err(Trouble::DnsError));
+    assert_eq!(find(&addresses(NAME)).await, Err(UpstreamError::DnsError), "no such records");
+    assert_eq!(find(&addresses("not..a name")).await, Err(UpstreamError::DnsError));
     dns.service(SERVICE, 60, &[(0, 0, 0, ".")]);
-    assert_eq!(find(&services()).await, Err(Trouble::DnsError), "decidedly not offered");
+    assert_eq!(find(&services()).await, Err(UpstreamError::DnsError), "decidedly not offered");
     dns.fails(NAME);
-    assert_eq!(find(&addresses(NAME)).await, Err(Trouble::DnsError));
+    assert_eq!(find(&addresses(NAME)).await, Err(UpstreamError::DnsError));
     assert!(begun.elapsed() < PATIENCE);
 
     dns.service(SERVICE, 60, &[(1, 1, 80, NAME), (1, 1, 80, "a.test")]);
@@ -228,7 +228,7 @@ async fn a_watch_tells_who_comes_and_who_goes() {
     }
     dns.forgets(NAME);
     assert_eq!(timeout(PATIENCE, watch.answer()).await.unwrap(), None);
-    assert_eq!((watch.members().len(), watch.trouble()), (1, Some(Trouble::DnsError)));
+    assert_eq!((watch.members().len(), watch.error()), (1, Some(UpstreamError::DnsError)));
 }
 
 /// A shield whose only origin is found by name. Connecting may take long, so that whoever waits for a name shows.

@@ -45,8 +45,8 @@ pub(crate) async fn open<'a>(
     }
     let Some(second) = attempts.second(upstream, &**policy) else { return (upstream, first.await) };
     policy.note(Event::Hedged);
-    let (upstream, other) = (upstream.name(), second.name());
-    tracing::debug!(path = ask.path(), %upstream, %other, "late: asked another as well");
+    let (name, other) = (upstream.name(), second.name());
+    tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
     let aside = ask.aside();
     let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &aside, interim));
     tokio::select! {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
-use tidegate_upstream::gate::Passed;
+use tidegate_upstream::limiter::Permit;
 use tidegate_upstream::{
-    Address, Bound, Candidates, Coordinates, Order, Pool, Source, Trouble, Trust, Viewpoint, World,
+    Address, Bound, Candidates, Coordinates, Order, Pool, Upstream, UpstreamError, Trust, Viewpoint, World,
 };
 
 /// Regions with their places: Frankfurt, Virginia, Singapore.
@@ -40,7 +40,7 @@ pub(crate) struct Network {
 struct View {
     candidates: Candidates,
     ids: HashMap<Arc<str>, ShieldId>,
-    sources: Vec<Arc<Source>>,
+    sources: Vec<Arc<Upstream>>,
 }
 
 impl Size {
@@ -78,7 +78,7 @@ impl Network {
             for shield in lost {
                 let source = view.sources.get(*shield).context("a shield of that number")?;
                 for _ in 0..fall {
-                    source.probed(Err(Trouble::Refused));
+                    source.probed(Err(UpstreamError::Refused));
                 }
                 ensure!(!source.state().is_in(), "{} is down", source.name());
             }
@@ -97,7 +97,7 @@ impl Network {
         region: usize,
         key: &str,
         is_held: bool,
-    ) -> Result<Option<(ShieldId, Passed)>> {
+    ) -> Result<Option<(ShieldId, Permit)>> {
         let view = self.views.get(region).context("a region of that number")?;
         let candidates = view.candidates.for_key(key);
         let Some(source) = candidates.first().filter(|source| source.state().is_in()) else {
@@ -108,7 +108,7 @@ impl Network {
     }
 
     /// A request of an edge of `region` that was under way before, to a shield that is still there.
-    pub(crate) async fn goes_on(&self, region: usize, shield: ShieldId, is_held: bool) -> Result<Passed> {
+    pub(crate) async fn goes_on(&self, region: usize, shield: ShieldId, is_held: bool) -> Result<Permit> {
         let view = self.views.get(region).context("a region of that number")?;
         let source = view.sources.get(shield).context("a shield of that number")?;
         Ok(source.pass(is_held).await?)

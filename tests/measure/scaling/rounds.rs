@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use tidegate_upstream::gate::Passed;
+use tidegate_upstream::limiter::Permit;
 
 use crate::catalogue::{self, Rendition};
 use crate::network::{Network, ShieldId, Size};
@@ -129,7 +129,7 @@ impl Scene {
         edge: usize,
         rendition: usize,
         object: Object,
-    ) -> Result<Option<(ShieldId, Passed)>> {
+    ) -> Result<Option<(ShieldId, Permit)>> {
         let Some(Rendition { playlist, segment, .. }) = self.renditions.get(rendition) else {
             return Ok(None);
         };

@@ -212,9 +212,9 @@ async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
     assert!(head.starts_with(b"GET * HTTP/1.1\r\nHost: own.example\r\nrange:"), "{}", head.escape_ascii());
     assert!(!head.windows(5).any(|window| window == b"aside"), "it is no tier");
     for (target, host) in [("/a b", "live.example"), ("/a\r\nb", "live.example"), ("/a", "a\r\nb: c")] {
-        let ask = Ask { path_and_query: target.to_owned(), host: host.to_owned(), ..ask.clone() };
+        let ask = UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..ask.clone() };
         spec.headers.clear();
-        assert!(matches!(question::head(&spec, &ask), Err(Trouble::Unusable(_))), "{target:?} {host:?}");
+        assert!(matches!(question::head(&spec, &ask), Err(UpstreamError::Unusable(_))), "{target:?} {host:?}");
     }
 }
 
