@@ -126,7 +126,7 @@ impl Object {
     }
 
     /// Somebody is given it.
-    pub fn is_asked(&self) {
+    pub fn mark_requested(&self) {
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::SeqCst);
             if let Some(witness) = self.witness.get() {
@@ -136,7 +136,7 @@ impl Object {
     }
 
     /// Has `witness` told when somebody is given the object, or that somebody was. There is one at most.
-    pub fn witnessed_by(&self, witness: Box<dyn Witness>) {
+    pub fn observe_by(&self, witness: Box<dyn Witness>) {
         let _another = self.witness.set(witness);
         if self.asked.load(Ordering::SeqCst)
             && let Some(witness) = self.witness.get()

@@ -37,7 +37,7 @@ pub(crate) async fn object(
     mut handling: Handling<'_>,
 ) -> Account {
     let mut account = Account::of(request, handling.fate).with_object(object);
-    object.is_asked();
+    object.mark_requested();
     if let Some(stream) = live_stream(tier, request, object) {
         handling.error = count_live(tier, &stream);
         account = account.live();

@@ -148,19 +148,19 @@ pub(crate) enum Held {
 pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Held {
     let mut newest = stream.newest();
     let began = Instant::now();
-    let mut has_waited = false;
+    let mut record_wait = false;
     loop {
         let max = match &*newest.borrow_and_update() {
             None => FIRST_WITHIN,
             Some(media) => match media.reload(directives) {
                 Reload::Hold { max } => max,
                 // Who waits when a stream begins anew did nothing wrong.
-                Reload::Refused(error) if may_refuse && !has_waited => return Held::Refused(error),
+                Reload::Refused(error) if may_refuse && !record_wait => return Held::Refused(error),
                 Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Held::Over,
             },
         };
         match tokio::time::timeout_at(began + max, newest.changed()).await {
-            Ok(Ok(())) => has_waited = true,
+            Ok(Ok(())) => record_wait = true,
             Ok(Err(_forgotten)) => return Held::Over,
             Err(_) if newest.borrow().is_none() => return Held::Over,
             Err(_) => return Held::TooLong,

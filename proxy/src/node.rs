@@ -119,7 +119,7 @@ impl Node {
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
-                pool.is_found().await;
+                pool.until_found().await;
             }
         });
         tokio::select! {

@@ -119,23 +119,23 @@ impl SitePolicy {
             && let Some((upstream, error)) = self.refused.lock().take()
         {
             // Somebody else does better.
-            stream.goes_round(&upstream, error);
+            stream.set_detour(&upstream, error);
         }
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
-                self.has_restarted(why.as_str(), false);
+                self.record_restart(why.as_str(), false);
                 // What has slid out of the old list is known by the new one, which uses its names again.
                 live::fence_off(&self.tier, &self.request, &old);
                 live::fence_off(&self.tier, &self.request, raw);
             }
-            _ if version.begins => self.has_restarted(Restart::SequenceReset.as_str(), true),
+            _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}
         }
-        stream.is_given_as(&version);
+        stream.set_published(&version);
         Ok(Some(version))
     }
 
-    fn has_restarted(&self, why: &str, joined: bool) {
+    fn record_restart(&self, why: &str, joined: bool) {
         tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream began anew");
         self.tier.metrics().live.restarts.inc();
     }
@@ -177,7 +177,7 @@ impl SitePolicy {
     }
 
     /// Remembers what a playlist lists in pieces.
-    fn takes_apart(&self, playlist: Option<&Media>) {
+    fn remember_slices(&self, playlist: Option<&Media>) {
         if let Some(media) = playlist {
             live::pieces(&self.tier, &self.request, media);
         }
@@ -273,7 +273,7 @@ impl FillPolicy for SitePolicy {
                     Err(error) => return Inspection::Refuse(error),
                 };
                 let media = version.as_ref().map(|version| &version.media).or(raw);
-                self.takes_apart(media);
+                self.remember_slices(media);
                 let live = media.filter(|_| variant.is_none());
                 let (head, body) = match &version {
                     Some(version) => (version.head(self.kept(head)), version.body.clone()),
@@ -304,13 +304,13 @@ impl FillPolicy for SitePolicy {
             judged.headers.insert(header::AGE, age.clone());
         }
         let media = playlist.as_ref().and_then(Playlist::as_media);
-        self.takes_apart(media);
+        self.remember_slices(media);
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let live = media.filter(|_| stale.variant.is_none());
                 if let Some(stream) = self.stream.get().filter(|_| live.is_some()) {
                     let asked = self.asked.lock().1;
-                    self.admit(stream.is_unchanged(asked, lifetimes.age))?;
+                    self.admit(stream.confirm_unchanged(asked, lifetimes.age))?;
                 }
                 Ok((renewed, self.lifetimes(lifetimes, live)))
             }

@@ -61,8 +61,8 @@ impl Future for Given<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let is_asked = self.woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if is_asked && !self.signal.is_given() {
+        let mark_requested = self.woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if mark_requested && !self.signal.is_given() {
             return Poll::Pending;
         }
         self.woken = Some(cx.waker().clone());

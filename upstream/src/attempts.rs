@@ -67,7 +67,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whoever was asked last has failed; `is_told`: it tells that the fault is behind it.
-    pub(crate) fn has_failed(&mut self, is_told: bool) {
+    pub(crate) fn note_failure(&mut self, is_told: bool) {
         self.is_told = is_told;
     }
 

@@ -179,8 +179,8 @@ impl Exchange {
     pub fn reply(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.upstream, self.is_held()) {
             Blame::Own(error) => self.upstream.went_badly(error),
-            Blame::ReportedFailures(error) => self.upstream.tells_of(error, &self.stream),
-            Blame::NothingNew => self.upstream.tells_nothing(&self.stream, self.patience),
+            Blame::ReportedFailures(error) => self.upstream.record_reported_failure(error, &self.stream),
+            Blame::NothingNew => self.upstream.record_idle_hold(&self.stream, self.patience),
             Blame::None => self.upstream.answers(self.sent),
         }
         UpstreamResponse {

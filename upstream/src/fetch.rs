@@ -202,7 +202,7 @@ pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut
                 return hand_over(fill_writer, reply, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
-                attempts.has_failed(head.as_ref().is_some_and(|head| tells_of_others(upstream, head)));
+                attempts.note_failure(head.as_ref().is_some_and(|head| tells_of_others(upstream, head)));
                 last = Some((error, Some(upstream), head));
             }
         }

@@ -181,15 +181,15 @@ impl Health {
         }
         self.recent.at(now).0.bad += 1;
         let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
-        self.is_ejected(is_out, error, others, chance, now)
+        self.eject(is_out, error, others, chance, now)
     }
 
     /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
     /// than with the others. Where they are hardly asked, nobody knows whether they would do better.
-    pub fn told_of(&mut self, error: UpstreamError, others: Others, chance: f64, now: Instant) -> Option<Change> {
+    pub fn record_reported_failure(&mut self, error: UpstreamError, others: Others, chance: f64, now: Instant) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
         let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
-        self.is_ejected(is_out, error, others, chance, now)
+        self.eject(is_out, error, others, chance, now)
     }
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
@@ -197,7 +197,7 @@ impl Health {
         mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
     }
 
-    fn is_ejected(
+    fn eject(
         &mut self,
         is_out: bool,
         error: UpstreamError,
@@ -205,8 +205,8 @@ impl Health {
         chance: f64,
         now: Instant,
     ) -> Option<Change> {
-        let is_ejected = is_out && self.state.is_in() && others.can_spare;
-        is_ejected.then(|| self.leaves(State::Ejected, error, chance, now))
+        let eject = is_out && self.state.is_in() && others.can_spare;
+        eject.then(|| self.leaves(State::Ejected, error, chance, now))
     }
 
     /// A probe came back, or did not.

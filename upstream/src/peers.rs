@@ -37,7 +37,7 @@ impl Peers {
     }
 
     /// One of them went from one state to another: whoever is out now is tried soon.
-    pub(crate) fn have_changed(&self) {
+    pub(crate) fn reset_half_open(&self) {
         *self.half_open.lock() = HalfOpen::default();
     }
 

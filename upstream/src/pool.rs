@@ -106,7 +106,7 @@ impl Pool {
     }
 
     /// Waits until somebody is found where all members are behind names.
-    pub async fn is_found(&self) {
+    pub async fn until_found(&self) {
         loop {
             let changed = self.changed.notified();
             if self.specs.is_empty() || !self.members.load().is_empty() {

@@ -221,7 +221,7 @@ impl Upstream {
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        self.passes_on(|_, _| None);
+        self.update(|_, _| None);
         self.health.lock().state().0
     }
 
@@ -315,29 +315,29 @@ impl Upstream {
             self.latency.lock().observe(took, Instant::now());
             // An answer takes a round trip and what the server needs besides: it can only show that the way is shorter.
             if self.round_trip().is_some_and(|known| took < known) {
-                self.is_away(took);
+                self.observe_round_trip(took);
             }
         }
-        self.passes_on(|health, now| health.answers(sent.unwrap_or(now), now));
+        self.update(|health, now| health.answers(sent.unwrap_or(now), now));
     }
 
     /// It has held a request for as long as it may and has nothing new to say.
-    pub(crate) fn tells_nothing(&self, stream: &Arc<str>, held: Duration) {
+    pub(crate) fn record_idle_hold(&self, stream: &Arc<str>, held: Duration) {
         // Another one would hold the next request for as long.
         self.told.tells(stream, LATELY + held, Instant::now());
     }
 
     /// It answers that somebody behind it has failed.
-    pub(crate) fn tells_of(&self, error: UpstreamError, stream: &Arc<str>) {
+    pub(crate) fn record_reported_failure(&self, error: UpstreamError, stream: &Arc<str>) {
         self.told.tells(stream, LATELY, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.peers.beside(self);
-        self.passes_on(|health, now| health.told_of(error, others, fastrand::f64(), now));
+        self.update(|health, now| health.record_reported_failure(error, others, fastrand::f64(), now));
     }
 
     /// It has answered, to the last byte.
     pub(crate) fn went_well(&self) {
-        self.passes_on(|health, now| {
+        self.update(|health, now| {
             health.went_well(now);
             None
         });
@@ -353,11 +353,11 @@ impl Upstream {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
         let others = self.peers.beside(self);
-        self.passes_on(|health, now| health.went_badly(error, others, fastrand::f64(), now));
+        self.update(|health, now| health.went_badly(error, others, fastrand::f64(), now));
     }
 
     /// The way to it and back took so long.
-    pub(crate) fn is_away(&self, round_trip: Duration) {
+    pub(crate) fn observe_round_trip(&self, round_trip: Duration) {
         let mut known = self.round_trip.lock();
         // The smoothing of RFC 6298 section 2.
         *known = Some(known.map_or(round_trip, |known| known.mul_f64(0.875) + round_trip.mul_f64(0.125)));
@@ -373,25 +373,25 @@ impl Upstream {
             Ok(took) => {
                 self.counts.good_probes.fetch_add(1, Ordering::Relaxed);
                 if let Some(took) = took {
-                    self.is_away(took);
+                    self.observe_round_trip(took);
                 }
             }
             Err(_) => {
                 self.counts.failed_probes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.passes_on(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
+        self.update(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
     }
 
     /// Tells its health something, if only that time has passed. One line is logged for each change.
-    fn passes_on(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
+    fn update(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
         let now = Instant::now();
         let changes = {
             let mut health = self.health.lock();
             [health.passes(now), tell(&mut health, now)]
         };
         for change in changes.into_iter().flatten() {
-            self.peers.have_changed();
+            self.peers.reset_half_open();
             self.log(change);
         }
     }
@@ -408,7 +408,7 @@ impl Upstream {
 
     /// What it tells of itself.
     pub fn report(&self) -> Report {
-        self.passes_on(|_, _| None);
+        self.update(|_, _| None);
         let now = Instant::now();
         let ((state, since, why), failures_in_a_row) = {
             let health = self.health.lock();

@@ -65,7 +65,7 @@ impl Ready {
             return None;
         }
         let selected = Selected::of(tier, simple_head, hit)?;
-        hit.object.is_asked();
+        hit.object.mark_requested();
         let mut account = Account::hit(hit.place.kind, hit.object.age(received));
         let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {

@@ -73,7 +73,7 @@ impl Follower {
         }
         let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
         if !has_moved {
-            self.stream.has_waited();
+            self.stream.record_wait();
         }
         has_moved
     }

@@ -159,7 +159,7 @@ mod tests {
             |stream| assert_eq!(*stream.newest().borrow().clone().unwrap(), media(&text(10))),
             |stream| assert_eq!(arrives(stream, &text(9)), Arrival::Backward),
             |stream| assert_eq!(arrives(stream, &text(11)), Arrival::Welcome),
-            |stream| assert_eq!(stream.is_unchanged(Instant::now(), Duration::ZERO), Arrival::Welcome),
+            |stream| assert_eq!(stream.confirm_unchanged(Instant::now(), Duration::ZERO), Arrival::Welcome),
         ] {
             let stream = left_with(&newest);
             assert!(stream.is_asleep() && stream.memory.newest.borrow().is_none());

@@ -74,7 +74,7 @@ pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
         if let Some(other) = of.and_then(|request| tier.streams().of(&request.key)) {
             // With parts, the last segment may be one that is being made.
             let made = u64::from(report.last_part.is_none());
-            other.is_known_to_be_at(report.last_sequence.saturating_add(made));
+            other.note_known_position(report.last_sequence.saturating_add(made));
         }
     }
 }
@@ -155,9 +155,9 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
 /// Sees what becomes of an object that nobody has asked for.
 async fn witness(fill_reader: &FillReader, stream: &Stream, unasked: Box<Unasked>) {
     if let Answer::Object(object) = fill_reader.answer().await {
-        object.witnessed_by(unasked);
+        object.observe_by(unasked);
         if object.body.ended().await.is_ok() {
-            stream.has_brought(object.body.len());
+            stream.record_size(object.body.len());
         }
     }
 }
@@ -165,7 +165,7 @@ async fn witness(fill_reader: &FillReader, stream: &Stream, unasked: Box<Unasked
 /// Counts whether an object that was fetched ahead is asked for after all.
 #[derive(Debug)]
 struct Unasked {
-    is_asked: AtomicBool,
+    mark_requested: AtomicBool,
     hits: IntCounter,
     waste: IntCounter,
 }
@@ -173,13 +173,13 @@ struct Unasked {
 impl Unasked {
     fn new(live: &Live) -> Self {
         let (hits, waste) = (live.prefetch_hits.clone(), live.prefetch_waste.clone());
-        Self { is_asked: AtomicBool::new(false), hits, waste }
+        Self { mark_requested: AtomicBool::new(false), hits, waste }
     }
 }
 
 impl Witness for Unasked {
     fn asked(&self) {
-        if !self.is_asked.swap(true, Ordering::AcqRel) {
+        if !self.mark_requested.swap(true, Ordering::AcqRel) {
             self.hits.inc();
         }
     }
@@ -187,7 +187,7 @@ impl Witness for Unasked {
 
 impl Drop for Unasked {
     fn drop(&mut self) {
-        if !*self.is_asked.get_mut() {
+        if !*self.mark_requested.get_mut() {
             self.waste.inc();
         }
     }

@@ -199,7 +199,7 @@ impl Stream {
     }
 
     /// From now on it is given out in these numbers.
-    pub(crate) fn is_given_as(&self, version: &Version) {
+    pub(crate) fn set_published(&self, version: &Version) {
         self.timeline().counts_from(version.given.numbering.added);
         *self.given.lock() = version.given.clone();
     }

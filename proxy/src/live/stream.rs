@@ -82,7 +82,7 @@ impl Stream {
     /// ago.
     pub(crate) fn arrives(&self, media: Media, text: &Bytes, asked: Instant, age: Duration) -> Arrival {
         let arrival = self.judge(media, text, asked, age);
-        self.is_troubled_by(arrival);
+        self.update_error(arrival);
         arrival
     }
 
@@ -103,7 +103,7 @@ impl Stream {
         match step {
             Step::Restarted(_) => self.known.store(media.next_sequence(), Ordering::Relaxed),
             Step::Restarting => {}
-            _ => self.is_known_to_be_at(media.next_sequence()),
+            _ => self.note_known_position(media.next_sequence()),
         }
         let arrival = match step {
             Step::Backward { .. } | Step::Restarting => return Arrival::Backward,
@@ -116,7 +116,7 @@ impl Stream {
     }
 
     /// The version that is held was found to be current. It was asked for at `asked`; the answer is `age` old.
-    pub(crate) fn is_unchanged(&self, asked: Instant, age: Duration) -> Arrival {
+    pub(crate) fn confirm_unchanged(&self, asked: Instant, age: Duration) -> Arrival {
         let Some(media) = self.media() else { return Arrival::Welcome };
         let now = self.now();
         let mut timeline = self.timeline();
@@ -126,7 +126,7 @@ impl Stream {
             _ => Arrival::Welcome,
         };
         drop(timeline);
-        self.is_troubled_by(arrival);
+        self.update_error(arrival);
         arrival
     }
 
@@ -174,7 +174,7 @@ impl Stream {
     }
 
     /// Somebody knows that the stream is as far as this: the number of the segment after the newest.
-    pub(super) fn is_known_to_be_at(&self, next: u64) {
+    pub(super) fn note_known_position(&self, next: u64) {
         self.known.fetch_max(next, Ordering::Relaxed);
     }
 
@@ -190,7 +190,7 @@ impl Stream {
     }
 
     /// Something that it announced has so many bytes.
-    pub(super) fn has_brought(&self, bytes: u64) {
+    pub(super) fn record_size(&self, bytes: u64) {
         self.usual_bytes.store(bytes, Ordering::Relaxed);
     }
 
@@ -204,7 +204,7 @@ impl Stream {
     }
 
     /// A version has arrived, or nothing new.
-    fn is_troubled_by(&self, arrival: Arrival) {
+    fn update_error(&self, arrival: Arrival) {
         let error = match arrival {
             Arrival::Welcome | Arrival::Restarted(_) => 0,
             Arrival::Backward => BACKWARD,
@@ -214,7 +214,7 @@ impl Stream {
     }
 
     /// What came from `upstream` was of no use.
-    pub(crate) fn goes_round(&self, upstream: &Arc<str>, error: UpstreamError) {
+    pub(crate) fn set_detour(&self, upstream: &Arc<str>, error: UpstreamError) {
         if detour::is_about_stream(error) {
             let mut detour = self.detour.lock();
             *detour = Some(Detour::round(upstream, detour.as_ref(), Instant::now()));
@@ -229,9 +229,9 @@ impl Stream {
     }
 
     /// Nothing has come: the source may hold its answer, or give none.
-    pub(super) fn has_waited(&self) {
+    pub(super) fn record_wait(&self) {
         if self.timeline().is_frozen(self.now()) {
-            self.is_troubled_by(Arrival::Frozen);
+            self.update_error(Arrival::Frozen);
         }
     }
 

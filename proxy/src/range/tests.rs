@@ -181,13 +181,13 @@ fn rendered(specs: &[Spec]) -> String {
 
 /// What the specs ask for, byte by byte, by the words of RFC 9110 14.1.2.
 fn asked(specs: &[Spec], len: u64) -> Vec<u64> {
-    let is_asked = |at: &u64| {
+    let mark_requested = |at: &u64| {
         specs.iter().any(|spec| match *spec {
             Spec::From(first, last) => *at >= first && last.is_none_or(|last| *at <= last),
             Spec::Suffix(count) => at.saturating_add(count) >= len,
         })
     };
-    (0..len).filter(is_asked).collect()
+    (0..len).filter(mark_requested).collect()
 }
 
 proptest! {

@@ -70,7 +70,7 @@ fn asked(job: &FillRequest, is_told: bool) -> Vec<u16> {
     let mut asked = Vec::new();
     while let Some(upstream) = attempts.next(&Nobody) {
         asked.push(upstream.spec().address.port());
-        attempts.has_failed(is_told);
+        attempts.note_failure(is_told);
     }
     asked
 }
@@ -80,7 +80,7 @@ async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only(
     let upstreams = upstreams(3);
     let (dead, well) = (job(&upstreams, "site/dead"), job(&upstreams, "site/well"));
     for upstream in &upstreams[..2] {
-        upstream.tells_of(UpstreamError::Closed, &dead.ask.stream);
+        upstream.record_reported_failure(UpstreamError::Closed, &dead.ask.stream);
     }
 
     assert_eq!(asked(&dead, true), [1, 3], "the second would tell what the first does");
