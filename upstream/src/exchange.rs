@@ -120,7 +120,7 @@ impl Exchange {
         upstream.count_request();
         let sent = Self::begin(upstream, ask, Rest::Body).await;
         sent.map(|exchange| Self { passed: Some(passed), ..exchange })
-            .inspect_err(|&error| upstream.went_badly(error))
+            .inspect_err(|&error| upstream.record_failure(error))
     }
 
     /// Sends a probe, which needs no place among the source's requests and is not counted as one.
@@ -178,7 +178,7 @@ impl Exchange {
     /// Goes over to the body that follows `head`.
     pub fn reply(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.upstream, self.is_held()) {
-            Blame::Own(error) => self.upstream.went_badly(error),
+            Blame::Own(error) => self.upstream.record_failure(error),
             Blame::ReportedFailures(error) => self.upstream.record_reported_failure(error, &self.stream),
             Blame::NothingNew => self.upstream.record_idle_hold(&self.stream, self.patience),
             Blame::None => self.upstream.answers(self.sent),
@@ -288,7 +288,7 @@ impl UpstreamResponse {
                 Err((error, _)) => {
                     // Who holds a request for too long may have nothing new to say of this one stream.
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
-                        upstream.went_badly(error);
+                        upstream.record_failure(error);
                     }
                     in_flight.failed(error);
                     return Err(error);
@@ -356,7 +356,7 @@ impl UpstreamResponse {
 
     /// The body ends here, before its end, and its source is to blame.
     pub(crate) fn breaks(&mut self, error: UpstreamError) -> UpstreamError {
-        self.upstream.went_badly(error);
+        self.upstream.record_failure(error);
         self.refuse(error);
         error
     }
@@ -382,7 +382,7 @@ impl UpstreamResponse {
 
     fn release(&mut self) {
         if !self.head.status.is_server_error() {
-            self.upstream.went_well();
+            self.upstream.record_success();
         }
         if let Some(session) = self.session.take() {
             session.release(&self.upstream);

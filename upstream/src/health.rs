@@ -157,13 +157,13 @@ impl Health {
     }
 
     /// A request was answered, to its last byte.
-    pub fn went_well(&mut self, now: Instant) {
+    pub fn record_success(&mut self, now: Instant) {
         self.failures = 0;
         self.recent.at(now).0.good += 1;
     }
 
     /// A request failed. `chance` is a number from 0 to 1 that no other node is likely to draw.
-    pub fn went_badly(
+    pub fn record_failure(
         &mut self,
         error: UpstreamError,
         others: Others,

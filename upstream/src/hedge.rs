@@ -64,7 +64,7 @@ pub(crate) async fn open<'a>(
             }
             if !is_held {
                 // Who holds a request longer than another may be about to say the same.
-                upstream.went_badly(UpstreamError::Outpaced);
+                upstream.record_failure(UpstreamError::Outpaced);
             }
             policy.note(Event::HedgeWon);
             (second, answer)

@@ -336,14 +336,14 @@ impl Upstream {
     }
 
     /// It has answered, to the last byte.
-    pub(crate) fn went_well(&self) {
+    pub(crate) fn record_success(&self) {
         self.update(|health, now| {
-            health.went_well(now);
+            health.record_success(now);
             None
         });
     }
 
-    pub(crate) fn went_badly(&self, error: UpstreamError) {
+    pub(crate) fn record_failure(&self, error: UpstreamError) {
         if error == UpstreamError::Full {
             // It is this tier that has sent too much.
             return;
@@ -353,7 +353,7 @@ impl Upstream {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
         let others = self.peers.beside(self);
-        self.update(|health, now| health.went_badly(error, others, fastrand::f64(), now));
+        self.update(|health, now| health.record_failure(error, others, fastrand::f64(), now));
     }
 
     /// The way to it and back took so long.

@@ -94,7 +94,7 @@ async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only(
 async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
     let upstreams = upstreams(3);
     for upstream in &upstreams {
-        upstream.went_badly(UpstreamError::Refused);
+        upstream.record_failure(UpstreamError::Refused);
     }
     assert!(upstreams.iter().all(|upstream| !upstream.state().is_in()));
 

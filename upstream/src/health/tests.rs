@@ -31,7 +31,7 @@ impl Case {
     }
 
     fn fails(&mut self, error: UpstreamError) -> Option<Change> {
-        self.0.went_badly(error, spared(Tally::default()), 0.0, self.1)
+        self.0.record_failure(error, spared(Tally::default()), 0.0, self.1)
     }
 
     fn probe(&mut self, result: Result<(), UpstreamError>) -> Option<Change> {
@@ -60,7 +60,7 @@ fn failures_in_a_row_eject_and_a_good_answer_begins_the_count_anew() {
     for _ in 0..4 {
         assert_eq!(case.fails(UpstreamError::Closed), None);
     }
-    case.0.went_well(case.1);
+    case.0.record_success(case.1);
     for _ in 0..4 {
         assert_eq!(case.fails(UpstreamError::Closed), None);
     }
@@ -137,9 +137,9 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
         let mut ejected_after = None;
         for request in 0..100 {
             let change = if request % 3 == 0 {
-                case.0.went_badly(UpstreamError::Closed, spared(others), 0.0, case.1)
+                case.0.record_failure(UpstreamError::Closed, spared(others), 0.0, case.1)
             } else {
-                case.0.went_well(case.1);
+                case.0.record_success(case.1);
                 None
             };
             if change.is_some() {
@@ -190,7 +190,7 @@ fn a_pool_that_cannot_do_without_it_keeps_it() {
     let mut case = Case::new(false);
     let needed = Others { tally: Tally::default(), can_spare: false };
     for _ in 0..50 {
-        assert_eq!(case.0.went_badly(UpstreamError::Closed, needed, 0.0, case.1), None);
+        assert_eq!(case.0.record_failure(UpstreamError::Closed, needed, 0.0, case.1), None);
     }
 }
 
