@@ -34,7 +34,7 @@ use crate::request::Request;
 use crate::tier::Tier;
 
 pub(crate) use follow::follow;
-pub(crate) use prefetch::{announced, fence_off, listed, pieces, reported};
+pub(crate) use prefetch::{announced, purge_listed, listed, pieces, reported};
 pub(crate) use renditions::renditions;
 pub(crate) use runs::{Version, version};
 pub(crate) use stream::{Arrival, Attending, Stream};

@@ -125,8 +125,8 @@ impl SitePolicy {
             (Arrival::Restarted(why), Some(old)) => {
                 self.record_restart(why.as_str(), false);
                 // What has slid out of the old list is known by the new one, which uses its names again.
-                live::fence_off(&self.tier, &self.request, &old);
-                live::fence_off(&self.tier, &self.request, raw);
+                live::purge_listed(&self.tier, &self.request, &old);
+                live::purge_listed(&self.tier, &self.request, raw);
             }
             _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}

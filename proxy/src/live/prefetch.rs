@@ -80,7 +80,7 @@ pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
 }
 
 /// Forgets everything that a playlist of an earlier incarnation lists: the same names stand for other objects now.
-pub(crate) fn fence_off(tier: &Tier, playlist: &Request, old: &Media) {
+pub(crate) fn purge_listed(tier: &Tier, playlist: &Request, old: &Media) {
     let segments = old.segments.iter().rev().take(SEGMENTS_MAX);
     let parts = segments.clone().flat_map(|segment| &segment.parts).chain(&old.next_parts);
     let maps = segments.clone().filter_map(|segment| segment.map.as_ref()).chain(&old.map);
