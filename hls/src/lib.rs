@@ -40,4 +40,4 @@ pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
 };
 pub use rewrite::{Joint, Mark, Numbering, Offer, Run, delta, offer};
-pub use timeline::{Announced, LAG_PACES_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};
+pub use timeline::{Announced, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

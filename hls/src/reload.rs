@@ -59,7 +59,7 @@ impl Media {
 
     /// How long a blocking request is held: three target durations (section 6.2.5.2).
     pub fn hold_max(&self) -> Duration {
-        self.pace() * 3
+        self.clamped_target_duration() * 3
     }
 
     fn too_far(&self, msn: u64, part: Option<u64>) -> Option<ReloadError> {

@@ -29,11 +29,11 @@ use window::{Shared, Window};
 /// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags behind.
 ///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its encoder's 0 or 1
 ///    where the known one does not, or is less than half as long, or lies further back than what is remembered.
-/// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_PACES_MAX`] target
+/// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_TARGETS_MAX`] target
 ///    durations, is the stream from then on.
 /// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
 /// 6. A new beginning is put off until its list is long enough for players to [start](Media::is_startable), has lost
-///    its first segment, has ended, or has been seen for [`LAG_PACES_MAX`] target durations.
+///    its first segment, has ended, or has been seen for [`LAG_TARGETS_MAX`] target durations.
 #[derive(Debug, Default)]
 pub struct Timeline {
     latest: Option<Latest>,
@@ -53,7 +53,7 @@ struct Latest {
     is_ended: bool,
     target_duration: Duration,
     /// The longest time between two versions that is still in order.
-    pace: Duration,
+    clamped_target_duration: Duration,
 }
 
 /// A source that lags behind.
@@ -158,7 +158,7 @@ impl Timeline {
             is_ended: media.is_ended(),
             target_duration: media.target_duration,
             // Some encoders exceed the target duration that they announce.
-            pace: media.pace().max(newest.min(media.pace() * 2)),
+            clamped_target_duration: media.clamped_target_duration().max(newest.min(media.clamped_target_duration() * 2)),
         });
     }
 
@@ -191,7 +191,7 @@ impl Timeline {
         }
         let is_lagging = self.behind.is_some_and(|behind| {
             media.position() > behind.position
-                && now.saturating_sub(behind.since) > latest.pace * LAG_PACES_MAX
+                && now.saturating_sub(behind.since) > latest.clamped_target_duration * LAG_TARGETS_MAX
         });
         if is_lagging { Step::Restarted(Restart::Lagged) } else { Step::Backward { by } }
     }
@@ -200,13 +200,13 @@ impl Timeline {
     fn is_put_off(&self, media: &Media, now: Duration) -> bool {
         let is_young = self.restarting.is_none_or(|restarting| {
             media.media_sequence == restarting.media_sequence
-                && now.saturating_sub(restarting.since) <= media.pace() * LAG_PACES_MAX
+                && now.saturating_sub(restarting.since) <= media.clamped_target_duration() * LAG_TARGETS_MAX
         });
         // Whoever watched the old one has long come to its end.
         let is_over = self.moved_at().is_none_or(|moved| {
             let listed =
-                u32::try_from(self.window.listed()).unwrap_or(u32::MAX).saturating_add(LAG_PACES_MAX);
-            now.saturating_sub(moved) > self.pace().saturating_mul(listed)
+                u32::try_from(self.window.listed()).unwrap_or(u32::MAX).saturating_add(LAG_TARGETS_MAX);
+            now.saturating_sub(moved) > self.clamped_target_duration().saturating_mul(listed)
         });
         is_young && !is_over && !media.is_ended() && !media.is_startable()
     }
@@ -264,7 +264,7 @@ impl Timeline {
     /// The moment after which it counts as frozen if it does not move; `None` if it has ended.
     pub fn frozen_after(&self) -> Option<Duration> {
         let latest = self.latest.as_ref().filter(|latest| !latest.is_ended)?;
-        Some(self.moved_at()?.saturating_add(latest.pace * 3 / 2))
+        Some(self.moved_at()?.saturating_add(latest.clamped_target_duration * 3 / 2))
     }
 
     /// When to look for the next version, for those who have to poll and have done so `in_vain` times since the last
@@ -274,7 +274,7 @@ impl Timeline {
     /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
     /// duration.
     pub fn next_look(&self, in_vain: u32) -> Option<Duration> {
-        let frozen = self.frozen_after()?.saturating_add(self.pace() / 64);
+        let frozen = self.frozen_after()?.saturating_add(self.clamped_target_duration() / 64);
         let is_early =
             |in_vain| in_vain < LOOKS_MAX || self.rhythm.look(in_vain).is_some_and(|look| look < frozen);
         if is_early(in_vain) {
@@ -282,7 +282,7 @@ impl Timeline {
         }
         let late = (LOOKS_MAX..in_vain).filter(|&earlier| !is_early(earlier)).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
-        Some(frozen.saturating_add(self.pace().saturating_mul(late) / 2))
+        Some(frozen.saturating_add(self.clamped_target_duration().saturating_mul(late) / 2))
     }
 
     /// When the next version is expected to be there, as far as that is known; `None` if there will be none. Those who
@@ -291,8 +291,8 @@ impl Timeline {
         self.latest.as_ref().filter(|latest| !latest.is_ended).and_then(|_| self.rhythm.due())
     }
 
-    fn pace(&self) -> Duration {
-        self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.pace)
+    fn clamped_target_duration(&self) -> Duration {
+        self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.clamped_target_duration)
     }
 
     /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a
@@ -334,7 +334,7 @@ pub const RESET_SEGMENTS_MIN: u64 = 4;
 /// So often a version is looked for before it counts as late.
 const LOOKS_MAX: u32 = 3;
 /// After so many target durations without anything new a player has nothing left to play.
-pub const LAG_PACES_MAX: u32 = 4;
+pub const LAG_TARGETS_MAX: u32 = 4;
 
 #[cfg(test)]
 mod tests;

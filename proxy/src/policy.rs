@@ -169,7 +169,7 @@ impl SitePolicy {
     fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
         match (self.stream.get(), live) {
             (Some(_), Some(media)) if !media.is_ended() => {
-                let ttl = lifetimes.ttl.max(lifetimes.age + media.pace() * FOLLOWED_PACES);
+                let ttl = lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
                 Lifetimes { ttl, ..lifetimes }
             }
             _ => lifetimes,
@@ -408,7 +408,7 @@ const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
 /// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
 /// new for as long has given up.
-const FOLLOWED_PACES: u32 = 10;
+const FOLLOWED_TARGETS: u32 = 10;
 
 /// Statuses that another source may do better at. 501 and 505 are about the request and would be the same anywhere.
 fn is_failure(status: StatusCode) -> bool {

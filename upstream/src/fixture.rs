@@ -20,7 +20,7 @@ pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
         trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
-        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, pace: None },
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, clamped_target_duration: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },

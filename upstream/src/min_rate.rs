@@ -20,19 +20,19 @@ pub struct MinRate {
 /// Counts the bytes of one body.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    pace: MinRate,
+    clamped_target_duration: MinRate,
     began: Instant,
     bytes: u64,
 }
 
 impl Meter {
-    pub(crate) fn new(pace: MinRate, now: Instant) -> Self {
-        Self { pace, began: now, bytes: 0 }
+    pub(crate) fn new(clamped_target_duration: MinRate, now: Instant) -> Self {
+        Self { clamped_target_duration, began: now, bytes: 0 }
     }
 
     /// The moment at which [`Meter::is_slow`] can tell next.
     pub(crate) fn due(&self) -> Instant {
-        self.began + self.pace.window
+        self.began + self.clamped_target_duration.window
     }
 
     /// So many bytes have come.
@@ -45,7 +45,7 @@ impl Meter {
         if now < self.due() {
             return false;
         }
-        let is_slow = self.bytes < self.pace.bytes;
+        let is_slow = self.bytes < self.clamped_target_duration.bytes;
         (self.began, self.bytes) = (now, 0);
         is_slow
     }

@@ -67,7 +67,7 @@ impl<'a> Rescue<'a> {
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
     pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
-        let pace = reply.upstream().spec().options.timeouts.pace?;
+        let clamped_target_duration = reply.upstream().spec().options.timeouts.clamped_target_duration?;
         let is_rescuable =
             self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
         let has_another = self
@@ -75,7 +75,7 @@ impl<'a> Rescue<'a> {
             .candidates
             .iter()
             .any(|other| other.name() != reply.upstream().name() && other.state().is_in());
-        (is_rescuable && has_another).then(|| Meter::new(pace, Instant::now()))
+        (is_rescuable && has_another).then(|| Meter::new(clamped_target_duration, Instant::now()))
     }
 
     /// Finds a source that goes on from byte `from`.

@@ -34,7 +34,7 @@ pub struct Timeouts {
     /// Between two pieces of the body.
     pub stall: Duration,
     /// How slowly a body may come, if there is a limit.
-    pub pace: Option<MinRate>,
+    pub clamped_target_duration: Option<MinRate>,
 }
 
 /// How a source is spoken to.

@@ -112,7 +112,7 @@ impl Media {
 
     /// A target duration that can be multiplied: section 4.4.3.1 rounds it to whole seconds, so that 0 stands for
     /// segments of less than half a second.
-    pub fn pace(&self) -> Duration {
+    pub fn clamped_target_duration(&self) -> Duration {
         self.target_duration.max(PACE_MIN)
     }
 

@@ -53,7 +53,7 @@ fn wanted(media: &Media, offer: Offer) -> Vec<Attribute> {
     }
     if matches!(offer, Offer::DeltaUpdates | Offer::Both) && control.can_skip_until.is_none() {
         // At least six target durations.
-        wanted.push(("CAN-SKIP-UNTIL", seconds(media.pace() * 6)));
+        wanted.push(("CAN-SKIP-UNTIL", seconds(media.clamped_target_duration() * 6)));
     }
     if wanted.is_empty() {
         return wanted;

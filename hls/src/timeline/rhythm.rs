@@ -187,7 +187,7 @@ fn announced(media: &Media) -> Duration {
         (None, None) => media.target_duration,
     };
     // A segment that claims to be much longer than any may be is not waited for.
-    interval.clamp(INTERVAL_MIN, media.pace() * 2)
+    interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2)
 }
 
 /// How long the encoder took over what a list has that the one before had not; `None` for one that is not newer.
@@ -208,7 +208,7 @@ fn took(media: &Media, before: Position) -> Option<Duration> {
 fn longest(media: &Media, before: Option<Position>) -> Duration {
     let segments = before.map_or(0, |before| media.next_sequence().saturating_sub(before.sequence));
     let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
-    media.pace().saturating_mul(segments) * 3 / 2
+    media.clamped_target_duration().saturating_mul(segments) * 3 / 2
 }
 
 /// Versions that were missed would make the time between moves look long.

@@ -200,7 +200,7 @@ impl Upstream {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
                 stall: self.stall_timeout.get(),
-                pace: self.pace(),
+                clamped_target_duration: self.clamped_target_duration(),
             },
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
@@ -232,7 +232,7 @@ impl Upstream {
         Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
     }
 
-    fn pace(&self) -> Option<MinRate> {
+    fn clamped_target_duration(&self) -> Option<MinRate> {
         let window = self.rate_window.get();
         let bytes =
             self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))

@@ -34,7 +34,7 @@ struct Follower {
 
 /// Nobody who watches lets so much time pass without asking.
 pub(super) fn watching(media: &Media) -> Duration {
-    media.pace() * 2
+    media.clamped_target_duration() * 2
 }
 
 impl Follower {
@@ -57,7 +57,7 @@ impl Follower {
         let is_held = self.is_held_upstream(media) && in_vain.is_multiple_of(2);
         if is_held && in_vain > 0 {
             // Whoever holds requests and has nothing to say is not asked again at once.
-            sleep(media.pace() / 2).await;
+            sleep(media.clamped_target_duration() / 2).await;
         }
         if !is_held {
             sleep_until(self.moment(media, in_vain)).await;
@@ -69,7 +69,7 @@ impl Follower {
         } else {
             // Somebody else's fill is under way, and what it brings counts as well.
             let mut newest = self.stream.newest();
-            let _in_time = timeout(media.pace() / 4, newest.changed()).await;
+            let _in_time = timeout(media.clamped_target_duration() / 4, newest.changed()).await;
         }
         let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
         if !has_moved {
@@ -103,7 +103,7 @@ impl Follower {
     /// next version is due, players still have enough to play.
     fn overdue(&self, media: &Media) -> Duration {
         let due = self.stream.due().map(|due| due.saturating_duration_since(Instant::now()));
-        due.unwrap_or_else(|| media.pace()) + media.pace() / 2
+        due.unwrap_or_else(|| media.clamped_target_duration()) + media.clamped_target_duration() / 2
     }
 
     /// When an origin that cannot hold requests is asked.
@@ -111,9 +111,9 @@ impl Follower {
         let now = Instant::now();
         match self.stream.next_look(in_vain) {
             // Nobody looked for a long time: that is not made up for.
-            Some(look) if in_vain > 0 && look + media.pace() < now => now + media.pace() / 2,
+            Some(look) if in_vain > 0 && look + media.clamped_target_duration() < now => now + media.clamped_target_duration() / 2,
             Some(look) => look.max(now),
-            None => now + media.pace() / 2,
+            None => now + media.clamped_target_duration() / 2,
         }
     }
 }

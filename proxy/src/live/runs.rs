@@ -210,14 +210,14 @@ impl Stream {
         let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
         let ahead = u32::try_from(media.next_sequence().saturating_sub(known.next_sequence()));
         let count = u32::try_from(known.segments.len()).unwrap_or(u32::MAX).max(1);
-        let takes = (known.pace().min(listed(known) / count) / 2).saturating_mul(ahead.unwrap_or(u32::MAX));
-        let is_explained = leap == Leap::Explained && takes <= self.stood_still_for() + known.pace() * 2;
+        let takes = (known.clamped_target_duration().min(listed(known) / count) / 2).saturating_mul(ahead.unwrap_or(u32::MAX));
+        let is_explained = leap == Leap::Explained && takes <= self.stood_still_for() + known.clamped_target_duration() * 2;
         is_one && (connects(known, media) || is_explained)
     }
 
     /// Has whoever watched what is known come to its end?
     fn is_over(&self, known: &Media) -> bool {
-        self.stood_still_for() > listed(known).saturating_add(known.pace() * 2)
+        self.stood_still_for() > listed(known).saturating_add(known.clamped_target_duration() * 2)
     }
 
     fn stood_still_for(&self) -> Duration {
