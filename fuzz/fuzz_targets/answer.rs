@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((method, bytes)) = bytes.split_first() else { return };
     let method = if method % 2 == 0 { Method::GET } else { Method::HEAD };
     let read = Answer::read(bytes, 0, &method);
-    assert_eq!(told(&read), told(&dripped(bytes, &method)));
+    assert_eq!(received(&read), received(&dripped(bytes, &method)));
     let Ok(Some((answer, len))) = read else { return };
     assert!(len <= HEAD_MAX && answer.headers.len() <= FIELDS_MAX);
     check(&answer, &method);
@@ -43,7 +43,7 @@ fn dripped(bytes: &[u8], method: &Method) -> Read {
     Answer::read(bytes, bytes.len().saturating_sub(1), method)
 }
 
-fn told(read: &Read) -> Option<Option<(StatusCode, Framing, bool, usize)>> {
+fn received(read: &Read) -> Option<Option<(StatusCode, Framing, bool, usize)>> {
     let answer = read.as_ref().ok()?.as_ref();
     Some(answer.map(|(answer, len)| (answer.status, answer.framing, answer.persists, *len)))
 }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tidegate_hls::{Directives, Kind, Lifetimes, Mark, Media, Numbering, Playlist, Run};
+use tidegate_hls::{Directives, Kind, Lifetimes, Mark, Media, Numbering, Playlist, Epoch};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(playlist) = Playlist::parse(bytes) else { return };
@@ -26,15 +26,15 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// An encoder that writes the same again is told on: as another list that is sound.
 fn begin_anew(bytes: &[u8], media: &Media) {
-    if !Run::can_write(bytes) || media.segments.is_empty() {
+    if !Epoch::can_write(bytes) || media.segments.is_empty() {
         return;
     }
-    let run = Run::after(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
+    let run = Epoch::after(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
     let written = run.write(bytes, media, |uri| !uri.is_empty());
-    let Ok(Playlist::Media(told)) = Playlist::parse(&written) else {
+    let Ok(Playlist::Media(received)) = Playlist::parse(&written) else {
         panic!("not a media playlist: {}", String::from_utf8_lossy(&written));
     };
-    assert_eq!(told.next_sequence(), media.next_sequence().saturating_add_signed(run.shift()));
+    assert_eq!(received.next_sequence(), media.next_sequence().saturating_add_signed(run.shift()));
     assert_eq!(Numbering::of(&written), run.numbering());
-    assert!(run.shift() == 0 || told.segments.iter().any(|segment| segment.is_discontinuity));
+    assert!(run.shift() == 0 || received.segments.iter().any(|segment| segment.is_discontinuity));
 }

@@ -11,7 +11,7 @@
 //! - [`Timeline`] is what is remembered of a media playlist from version to version: whether it moves, goes back
 //!   or has begun anew, when the next version is due, what it announces.
 //! - [`Media::reload`] decides what becomes of a blocking request.
-//! - [`delta`], [`offer`] and [`Run`] make the changes that a node makes to a playlist that passes: all other bytes
+//! - [`delta`], [`offer`] and [`Epoch`] make the changes that a node makes to a playlist that passes: all other bytes
 //!   stay.
 //! - [`Lifetimes`] says how long an answer may be reused, from what HLS itself promises about it.
 //!
@@ -39,5 +39,5 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
 };
-pub use rewrite::{Joint, Mark, Numbering, Offer, Run, delta, offer};
+pub use rewrite::{Splice, Mark, Numbering, Offer, Epoch, delta, offer};
 pub use timeline::{Announced, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

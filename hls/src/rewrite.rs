@@ -2,18 +2,18 @@
 
 mod attributes;
 mod delta;
-mod joint;
+mod splice;
 mod lines;
 mod mark;
 mod offer;
-mod run;
+mod epoch;
 mod state;
 
 pub use delta::delta;
-pub use joint::Joint;
+pub use splice::Splice;
 pub use mark::Mark;
 pub use offer::{Offer, offer};
-pub use run::{Numbering, Run};
+pub use epoch::{Numbering, Epoch};
 
 #[cfg(test)]
 mod tests;

@@ -31,8 +31,8 @@ impl Mark {
     pub(super) fn put_on(self, uri: &str) -> String {
         let end = uri.find('#').unwrap_or(uri.len());
         let (place, fragment) = uri.split_at_checked(end).unwrap_or((uri, ""));
-        let joint = if place.contains('?') { '&' } else { '?' };
-        format!("{place}{joint}{self}{fragment}")
+        let splice = if place.contains('?') { '&' } else { '?' };
+        format!("{place}{splice}{self}{fragment}")
     }
 
     /// The URI with this mark in the place of `other`.

@@ -4,7 +4,7 @@ use crate::{Media, Playlist};
 
 mod delta;
 mod offer;
-mod run;
+mod epoch;
 
 pub(super) fn parse(text: &[u8]) -> Media {
     match Playlist::parse(text) {

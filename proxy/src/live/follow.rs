@@ -22,7 +22,7 @@ pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, 
         stream: Arc::clone(stream),
         sent: sent.clone(),
     };
-    tier.tasks().spawn(follower.run());
+    tier.tasks().spawn(follower.epoch());
 }
 
 struct Follower {
@@ -38,7 +38,7 @@ pub(super) fn watching(media: &Media) -> Duration {
 }
 
 impl Follower {
-    async fn run(self) {
+    async fn epoch(self) {
         let draining = self.tier.draining().token().clone();
         let _followed = self.tier.metrics().live.follow();
         let mut in_vain = 0;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::detour::{self, Detour};
 use super::memory::Memory;
-use super::runs::Given;
+use super::epochs::Published;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct Stream {
     began: Instant,
     pub(super) memory: Memory,
     /// In which numbers it is given out.
-    pub(super) given: Mutex<Given>,
+    pub(super) published: Mutex<Published>,
     /// The version that has come and is not yet known to be stored, and how it is given out.
     arrived: Mutex<Option<(Arc<Media>, Bytes)>>,
     /// See [`Stream::error`].
@@ -64,7 +64,7 @@ impl Stream {
         Self {
             began,
             memory: Memory::new(),
-            given: Mutex::default(),
+            published: Mutex::default(),
             arrived: Mutex::default(),
             error: AtomicU8::new(0),
             known: AtomicU64::new(0),

@@ -1,6 +1,6 @@
 //! Streams that begin anew: told on in the numbers that viewers know.
 //!
-//! Whoever sees an encoder begin anew goes on in the numbers of what it gave out last (`tidegate_hls::Run`). Its lists say
+//! Whoever sees an encoder begin anew goes on in the numbers of what it gave out last (`tidegate_hls::Epoch`). Its lists say
 //! what was added to the encoder's own numbers, so that whoever asks it, and asks another one later that was started
 //! since or has seen less, knows what is the same segment in both, and goes on in the numbers that it has given out.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tidegate_cache::Head;
-use tidegate_hls::{Joint, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Run, Step};
+use tidegate_hls::{Splice, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Epoch, Step};
 
 use super::Stream;
 use crate::conditional;
@@ -22,7 +22,7 @@ use crate::tier::Tier;
 pub(crate) struct Version {
     pub(crate) media: Media,
     pub(crate) body: Bytes,
-    given: Given,
+    published: Published,
     is_altered: bool,
     /// A run begins with it.
     pub(crate) begins: bool,
@@ -32,23 +32,23 @@ pub(crate) struct Version {
 
 /// In which numbers a stream is given out.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Given {
+pub(super) struct Published {
     numbering: Numbering,
     /// How whoever was asked last numbers it itself.
-    told: Numbering,
+    received: Numbering,
     /// What is added to that.
     shift: i64,
-    joint: Option<Arc<Joint>>,
+    splice: Option<Arc<Splice>>,
     /// The mark of what comes without one.
     unmarked: Option<Mark>,
 }
 
-impl Given {
+impl Published {
     /// How it is given out if whoever was asked last says this now.
-    fn continued(&self, told: Numbering) -> Numbering {
-        let run =
-            if told.run == self.told.run { self.numbering.run } else { told.run.or(self.numbering.run) };
-        Numbering { run, added: told.added.saturating_add_signed(self.shift) }
+    fn continued(&self, received: Numbering) -> Numbering {
+        let epoch =
+            if received.epoch == self.received.epoch { self.numbering.epoch } else { received.epoch.or(self.numbering.epoch) };
+        Numbering { epoch, added: received.added.saturating_add_signed(self.shift) }
     }
 }
 
@@ -68,48 +68,48 @@ impl Version {
     }
 }
 
-/// Makes of a version what is given out of it. `published` is what was given out last, if it is held.
+/// Makes of a version what is given out of it. `last_body` is what was given out last, if it is held.
 pub(crate) fn version(
     tier: &Tier,
     request: &Request,
     stream: &Stream,
     raw: &Media,
     body: &Bytes,
-    published: impl FnOnce() -> Option<Bytes>,
+    last_body: impl FnOnce() -> Option<Bytes>,
 ) -> Version {
-    let told = Numbering::of(body);
-    let as_it_came = || as_it_came(raw, body, told);
-    if !request.site.query.marks || !Run::can_write(body) {
+    let received = Numbering::of(body);
+    let as_it_came = || as_it_came(raw, body, received);
+    if !request.site.query.marks || !Epoch::can_write(body) {
         return as_it_came();
     }
-    let told_on = |run: &Run| written(request, raw, body, run).unwrap_or_else(as_it_came);
+    let told_on = |epoch: &Epoch| written(request, raw, body, epoch).unwrap_or_else(as_it_came);
     let Some(known) = stream.media() else {
-        return of_siblings(tier, request, raw, told).map_or_else(as_it_came, |run| told_on(&run));
+        return of_siblings(tier, request, raw, received).map_or_else(as_it_came, |epoch| told_on(&epoch));
     };
-    let given = stream.given.lock().clone();
+    let published = stream.published.lock().clone();
     // Whoever was asked last goes on in its own row of numbers ...
-    let row = Run::on(&known, given.continued(told), given.joint.clone(), raw, told);
-    let row = row.after_unmarked(given.unmarked.filter(|_| told.run.is_some()));
+    let row = Epoch::on(&known, published.continued(received), published.splice.clone(), raw, received);
+    let row = row.after_unmarked(published.unmarked.filter(|_| received.epoch.is_some()));
     // ... or another one has the same run in numbers of its own.
-    let same = Run::on(&known, given.numbering, given.joint.clone(), raw, told);
-    let is_same_run = told.run.is_some() && told.run == given.numbering.run;
+    let same = Epoch::on(&known, published.numbering, published.splice.clone(), raw, received);
+    let is_same_run = received.epoch.is_some() && received.epoch == published.numbering.epoch;
     let (first, second) = if is_same_run { (&same, &row) } else { (&row, &same) };
-    let goes_on = |run: &Run, leap| stream.goes_on_with(&known, &run.numbered(raw), leap);
-    if let Some(run) = [first, second].into_iter().find(|run| goes_on(run, Leap::None)) {
-        return told_on(run);
+    let goes_on = |epoch: &Epoch, leap| stream.goes_on_with(&known, &epoch.numbered(raw), leap);
+    if let Some(epoch) = [first, second].into_iter().find(|epoch| goes_on(epoch, Leap::None)) {
+        return told_on(epoch);
     }
     if stream.goes_on_with(&known, raw, Leap::None) {
         return as_it_came();
     }
     let is_over = stream.is_over(&known);
-    if is_over && let Some(run) = of_siblings(tier, request, raw, told) {
-        return told_on(&run);
+    if is_over && let Some(epoch) = of_siblings(tier, request, raw, received) {
+        return told_on(&epoch);
     }
     if goes_on(first, Leap::Explained) {
         return told_on(first);
     }
     // A later run may only look like the one that is known.
-    let is_another = told.run.is_some() && !is_same_run;
+    let is_another = received.epoch.is_some() && !is_same_run;
     if !is_another && goes_on(second, Leap::Explained) {
         return told_on(second);
     }
@@ -117,61 +117,61 @@ pub(crate) fn version(
         return as_it_came();
     }
     // Who knows nothing of any run is not the one that was asked last.
-    let judged = if told.run.is_none() && given.told.run.is_some() { &same } else { &row };
+    let judged = if received.epoch.is_none() && published.received.epoch.is_some() { &same } else { &row };
     let numbered = judged.numbered(raw);
-    let is_earlier = is_another && told.run < given.numbering.run && !is_over;
+    let is_earlier = is_another && received.epoch < published.numbering.epoch && !is_over;
     if !is_same_run && !is_earlier && stream.begins_anew(&numbered, is_over) {
-        let published = published().filter(|_| !is_over);
-        let now = Mark(seconds().max(given.numbering.run.map_or(0, |mark| mark.0.saturating_add(1))));
+        let last_body = last_body().filter(|_| !is_over);
+        let now = Mark(seconds().max(published.numbering.epoch.map_or(0, |mark| mark.0.saturating_add(1))));
         // A run that others have marked already keeps its mark.
-        let mark = told.run.filter(|mark| Some(*mark) > given.numbering.run).unwrap_or(now);
-        let run = Run::after(mark, &known, published.as_deref(), raw, told);
-        return Version { begins: true, ..told_on(&run) };
+        let mark = received.epoch.filter(|mark| Some(*mark) > published.numbering.epoch).unwrap_or(now);
+        let epoch = Epoch::after(mark, &known, last_body.as_deref(), raw, received);
+        return Version { begins: true, ..told_on(&epoch) };
     }
     // What the run before had would be a leap in this one.
     let is_leap = !is_over && numbered.media_sequence > known.next_sequence();
-    let is_of_before = raw.next_sequence() <= given.numbering.added.saturating_sub(told.added);
+    let is_of_before = raw.next_sequence() <= published.numbering.added.saturating_sub(received.added);
     let version = if is_another { as_it_came() } else { told_on(judged) };
     Version { is_old: is_earlier || (is_leap && is_of_before), ..version }
 }
 
-fn as_it_came(raw: &Media, body: &Bytes, told: Numbering) -> Version {
-    let given = Given { numbering: told, told, ..Given::default() };
-    Version { media: raw.clone(), body: body.clone(), given, is_altered: false, begins: false, is_old: false }
+fn as_it_came(raw: &Media, body: &Bytes, received: Numbering) -> Version {
+    let published = Published { numbering: received, received, ..Published::default() };
+    Version { media: raw.clone(), body: body.clone(), published, is_altered: false, begins: false, is_old: false }
 }
 
 /// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
-fn written(request: &Request, raw: &Media, body: &Bytes, run: &Run) -> Option<Version> {
-    if run.is_as_it_came() {
+fn written(request: &Request, raw: &Media, body: &Bytes, epoch: &Epoch) -> Option<Version> {
+    if epoch.is_as_it_came() {
         return None;
     }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
-    let body = Bytes::from(run.write(body, raw, is_ours));
-    let given = Given {
-        numbering: run.numbering(),
-        told: run.told(),
-        shift: run.shift(),
-        joint: run.joint(),
-        unmarked: run.unmarked(),
+    let body = Bytes::from(epoch.write(body, raw, is_ours));
+    let published = Published {
+        numbering: epoch.numbering(),
+        received: epoch.received(),
+        shift: epoch.shift(),
+        splice: epoch.splice(),
+        unmarked: epoch.unmarked(),
     };
     match Playlist::parse(&body) {
         Ok(Playlist::Media(media)) => {
-            Some(Version { media, body, given, is_altered: true, begins: false, is_old: false })
+            Some(Version { media, body, published, is_altered: true, begins: false, is_old: false })
         }
         Ok(Playlist::Multivariant(_)) | Err(_) => None,
     }
 }
 
 /// The run of the other renditions, if they are about as far as this would be in it.
-fn of_siblings(tier: &Tier, request: &Request, raw: &Media, told: Numbering) -> Option<Run> {
+fn of_siblings(tier: &Tier, request: &Request, raw: &Media, received: Numbering) -> Option<Epoch> {
     let siblings = tier.streams().renditions.of(&request.key)?;
     let others = siblings.iter().filter(|sibling| **sibling != request.key);
     others.filter_map(|sibling| tier.streams().of(sibling)).find_map(|sibling| {
         let known = sibling.media().filter(|known| !sibling.is_over(known))?;
-        let given = sibling.given.lock().clone();
-        let run = Run::on(&known, given.numbering, None, raw, told);
-        let next = raw.next_sequence().saturating_add_signed(run.shift());
-        (next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(run)
+        let published = sibling.published.lock().clone();
+        let epoch = Epoch::on(&known, published.numbering, None, raw, received);
+        let next = raw.next_sequence().saturating_add_signed(epoch.shift());
+        (next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(epoch)
     })
 }
 
@@ -195,13 +195,13 @@ fn seconds() -> u64 {
 impl Stream {
     /// What is added to the numbers of whoever is asked.
     pub(super) fn shift(&self) -> i64 {
-        self.given.lock().shift
+        self.published.lock().shift
     }
 
     /// From now on it is given out in these numbers.
     pub(crate) fn set_published(&self, version: &Version) {
-        self.timeline().counts_from(version.given.numbering.added);
-        *self.given.lock() = version.given.clone();
+        self.timeline().counts_from(version.published.numbering.added);
+        *self.published.lock() = version.published.clone();
     }
 
     /// Is this the stream that is known, as far as it can be by now?

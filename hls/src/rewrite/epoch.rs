@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attributes;
-use super::joint::{Joint, Old, discontinuities};
+use super::splice::{Splice, Old, discontinuities};
 use super::lines::{Line, Sort, line_break, lines};
 use super::mark::Mark;
 use super::state::State;
@@ -13,7 +13,7 @@ use crate::Media;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbering {
     /// The run of the stream, if it is not the first that is known of.
-    pub run: Option<Mark>,
+    pub epoch: Option<Mark>,
     /// What was added to the origin's media sequence numbers.
     pub added: u64,
 }
@@ -21,20 +21,20 @@ pub struct Numbering {
 impl Numbering {
     /// What a list says itself. Players do not know the tag, and pass over it.
     pub fn of(playlist: &[u8]) -> Self {
-        let told =
+        let received =
             lines(playlist).take_while(|line| line.sort() != Sort::Uri).find(|line| line.name() == TAG);
-        told.and_then(Self::parse).unwrap_or_default()
+        received.and_then(Self::parse).unwrap_or_default()
     }
 
     fn parse(line: Line<'_>) -> Option<Self> {
         let (_, list) = line.value()?;
         let text = |name| std::str::from_utf8(attributes::value(list, name)?).ok();
         let added = text(b"ADDED")?.parse().ok().filter(|added| *added <= ADDED_MAX)?;
-        Some(Self { run: Some(Mark::parse(text(b"ID")?)?), added })
+        Some(Self { epoch: Some(Mark::parse(text(b"ID")?)?), added })
     }
 
     fn tag(self) -> Option<String> {
-        Some(format!("#EXT-X-TIDEGATE-RUN:ID={},ADDED={}", self.run?.0, self.added))
+        Some(format!("#EXT-X-TIDEGATE-RUN:ID={},ADDED={}", self.epoch?.0, self.added))
     }
 }
 
@@ -49,34 +49,34 @@ const TAG: &[u8] = b"#EXT-X-TIDEGATE-RUN";
 /// only grow, and a [`Mark`] on its URIs, because the same names stand for other objects now, here and in players' own
 /// caches.
 #[derive(Debug)]
-pub struct Run {
+pub struct Epoch {
     /// As the list comes.
-    told: Numbering,
+    received: Numbering,
     /// As it is given out.
     numbering: Numbering,
     /// What makes one of the other.
     shift: i64,
     discontinuities: i64,
-    joint: Option<Arc<Joint>>,
+    splice: Option<Arc<Splice>>,
     /// The mark for URIs that come without one.
     unmarked: Option<Mark>,
 }
 
-impl Run {
+impl Epoch {
     /// Whether a list can be written at all: what its variables stand for may be anything.
     pub fn can_write(playlist: &[u8]) -> bool {
         !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
     }
 
-    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `told`.
+    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `received`.
     pub fn on(
         known: &Media,
         numbering: Numbering,
-        joint: Option<Arc<Joint>>,
+        splice: Option<Arc<Splice>>,
         raw: &Media,
-        told: Numbering,
+        received: Numbering,
     ) -> Self {
-        let shift = difference(numbering.added, told.added);
+        let shift = difference(numbering.added, received.added);
         let place = raw.media_sequence.saturating_add_signed(shift);
         // The same segment has the same discontinuity number; if they share none, the one goes on where the other ends.
         let shared = known.segments.iter().find(|segment| segment.sequence >= place);
@@ -86,9 +86,9 @@ impl Run {
             (count(known.first_listed()).saturating_add(1), count(place).saturating_add(1))
         });
         let discontinuities = difference(discontinuities(known, counts.0), discontinuities(raw, counts.1));
-        let joint = joint.filter(|joint| joint.is_listed(raw, shift));
-        let unmarked = numbering.run.filter(|_| told.run.is_none());
-        Self { told, numbering, shift, discontinuities, joint, unmarked }
+        let splice = splice.filter(|splice| splice.is_listed(raw, shift));
+        let unmarked = numbering.epoch.filter(|_| received.epoch.is_none());
+        Self { received, numbering, shift, discontinuities, splice, unmarked }
     }
 
     /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
@@ -102,29 +102,29 @@ impl Run {
     /// segments are still worth listing.
     ///
     /// Where the two cannot be joined the numbers stay as they are told.
-    pub fn after(mark: Mark, known: &Media, published: Option<&[u8]>, raw: &Media, told: Numbering) -> Self {
+    pub fn after(mark: Mark, known: &Media, published: Option<&[u8]>, raw: &Media, received: Numbering) -> Self {
         let shift = difference(known.next_sequence(), raw.media_sequence);
-        let joint = Joint::between(published, known, raw).filter(|_| shift >= 0);
-        let Some(joint) = joint else {
-            let numbering = Numbering { run: Some(mark), ..told };
-            let unmarked = told.run.is_none().then_some(mark);
-            return Self { told, numbering, shift: 0, discontinuities: 0, joint: None, unmarked };
+        let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
+        let Some(splice) = splice else {
+            let numbering = Numbering { epoch: Some(mark), ..received };
+            let unmarked = received.epoch.is_none().then_some(mark);
+            return Self { received, numbering, shift: 0, discontinuities: 0, splice: None, unmarked };
         };
         let begins_apart = raw.segments.first().is_some_and(|first| first.is_discontinuity);
-        let next = joint.discontinuity.saturating_add(u64::from(!begins_apart));
+        let next = splice.discontinuity.saturating_add(u64::from(!begins_apart));
         Self {
-            told,
-            numbering: Numbering { run: Some(mark), added: told.added.saturating_add_signed(shift) },
+            received,
+            numbering: Numbering { epoch: Some(mark), added: received.added.saturating_add_signed(shift) },
             shift,
             discontinuities: difference(next, raw.discontinuity_sequence),
-            joint: Some(Arc::new(joint)),
-            unmarked: told.run.is_none().then_some(mark),
+            splice: Some(Arc::new(splice)),
+            unmarked: received.epoch.is_none().then_some(mark),
         }
     }
 
     /// Is nothing to be written?
     pub fn is_as_it_came(&self) -> bool {
-        self.told == self.numbering && self.unmarked.is_none()
+        self.received == self.numbering && self.unmarked.is_none()
     }
 
     /// The mark for URIs that come without one.
@@ -133,8 +133,8 @@ impl Run {
     }
 
     /// How the list came.
-    pub const fn told(&self) -> Numbering {
-        self.told
+    pub const fn received(&self) -> Numbering {
+        self.received
     }
 
     /// How it is given out.
@@ -143,8 +143,8 @@ impl Run {
     }
 
     /// What has to be known as long as the run's first segment is listed.
-    pub fn joint(&self) -> Option<Arc<Joint>> {
-        self.joint.clone()
+    pub fn splice(&self) -> Option<Arc<Splice>> {
+        self.splice.clone()
     }
 
     /// What is added to the numbers of whoever was asked.
@@ -172,7 +172,7 @@ impl Run {
             return playlist.to_vec();
         }
         let mut writer = Writer {
-            run: self,
+            epoch: self,
             raw,
             is_ours,
             out: Vec::with_capacity(playlist.len() * 2),
@@ -190,16 +190,16 @@ impl Run {
 
     /// What is left of the run before it.
     fn before(&self, raw: &Media) -> &[Old] {
-        self.joint.as_ref().map_or(&[], |joint| joint.before(raw, self.shift))
+        self.splice.as_ref().map_or(&[], |splice| splice.before(raw, self.shift))
     }
 
     /// The URI as it is given out, if that is not as it came.
     fn marked(&self, uri: &str) -> Option<String> {
-        let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.run) else {
+        let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.epoch) else {
             return Mark::of(uri).is_none().then_some(self.unmarked?.put_on(uri));
         };
         // What bears another mark is of another run, which whoever sent the list knows.
-        (self.told.run == Some(found) && found != mark).then(|| mark.replace(found, uri))
+        (self.received.epoch == Some(found) && found != mark).then(|| mark.replace(found, uri))
     }
 }
 
@@ -214,7 +214,7 @@ fn starts_in_clear(playlist: &[u8]) -> bool {
 }
 
 struct Writer<'a, F> {
-    run: &'a Run,
+    epoch: &'a Epoch,
     raw: &'a Media,
     is_ours: F,
     out: Vec<u8>,
@@ -254,35 +254,35 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// What stands before the segments.
     fn begin(&mut self) {
-        let (run, before) = (self.run, self.run.before(self.raw));
-        let joint = run.joint.as_ref().filter(|joint| joint.is_listed(self.raw, run.shift));
-        if let Some(tag) = run.numbering.tag() {
+        let (epoch, before) = (self.epoch, self.epoch.before(self.raw));
+        let splice = epoch.splice.as_ref().filter(|splice| splice.is_listed(self.raw, epoch.shift));
+        if let Some(tag) = epoch.numbering.tag() {
             self.tag(&tag);
         }
-        let first = self.number.saturating_add_signed(run.shift).saturating_sub(before.len() as u64);
+        let first = self.number.saturating_add_signed(epoch.shift).saturating_sub(before.len() as u64);
         self.tag(&format!("#EXT-X-MEDIA-SEQUENCE:{first}"));
-        let discontinuity = match (before.first(), joint) {
+        let discontinuity = match (before.first(), splice) {
             (Some(old), _) => old.discontinuity_before,
-            (None, Some(joint)) => joint.discontinuity,
-            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(run.discontinuities),
+            (None, Some(splice)) => splice.discontinuity,
+            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(epoch.discontinuities),
         };
         if discontinuity > 0 {
             self.tag(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}"));
         }
         for (index, old) in before.iter().enumerate() {
             // The first one that is listed may rely on what was said before it.
-            let state = match (index, joint) {
-                (0, Some(joint)) => joint.state_of(before),
+            let state = match (index, splice) {
+                (0, Some(splice)) => splice.state_of(before),
                 _ => old.state.as_deref(),
             };
             self.lines(state.unwrap_or_default());
             self.lines(&old.lines);
         }
-        if let Some(joint) = joint {
+        if let Some(splice) = splice {
             if !self.raw.segments.first().is_some_and(|first| first.is_discontinuity) {
                 self.tag("#EXT-X-DISCONTINUITY");
             }
-            if joint.is_encrypted && self.starts_in_clear && !before.is_empty() {
+            if splice.is_encrypted && self.starts_in_clear && !before.is_empty() {
                 self.tag("#EXT-X-KEY:METHOD=NONE");
             }
         }
@@ -290,10 +290,10 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// A list must not say less than its longest segment.
     fn target(&mut self, line: Line<'a>) {
-        let before = self.run.before(self.raw);
-        let joint = self.run.joint.as_ref().filter(|_| !before.is_empty());
-        match joint.filter(|joint| joint.target > self.raw.target_duration) {
-            Some(joint) => self.tag(&format!("#EXT-X-TARGETDURATION:{}", joint.target.as_secs())),
+        let before = self.epoch.before(self.raw);
+        let splice = self.epoch.splice.as_ref().filter(|_| !before.is_empty());
+        match splice.filter(|splice| splice.target > self.raw.target_duration) {
+            Some(splice) => self.tag(&format!("#EXT-X-TARGETDURATION:{}", splice.target.as_secs())),
             None => self.out.extend_from_slice(line.raw),
         }
     }
@@ -301,7 +301,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     /// A segment whose number is its initialisation vector keeps the encoder's number as that.
     fn number_key(&mut self) {
         // Whoever has added something before has written those of that run already.
-        let key = self.state.key_by_number().filter(|_| self.run.shift != 0);
+        let key = self.state.key_by_number().filter(|_| self.epoch.shift != 0);
         if let Some(mut key) = key.map(|key| self.with_mark(key)) {
             key.truncate(key.trim_ascii_end().len());
             self.out.append(&mut key);
@@ -311,7 +311,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     fn uri(&mut self, line: Line<'a>) {
         let uri = std::str::from_utf8(line.text()).ok().map(str::trim).filter(|uri| (self.is_ours)(uri));
-        match uri.and_then(|uri| self.run.marked(uri)) {
+        match uri.and_then(|uri| self.epoch.marked(uri)) {
             Some(marked) => {
                 self.out.extend_from_slice(marked.as_bytes());
                 self.out.extend_from_slice(line.raw.get(line.text().len()..).unwrap_or_default());
@@ -333,7 +333,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             let quoted = std::str::from_utf8(list.get(found.clone())?).ok()?;
             // What is not a quoted string is wrong, and stays so.
             let uri = quoted.trim().strip_prefix('"')?.strip_suffix('"').filter(|uri| !uri.contains('"'))?;
-            let marked = self.run.marked(uri).filter(|_| (self.is_ours)(uri))?;
+            let marked = self.epoch.marked(uri).filter(|_| (self.is_ours)(uri))?;
             Some((start + found.start..start + found.end, marked))
         });
         if let Some((place, marked)) = marked {

@@ -8,7 +8,7 @@ use crate::Media;
 
 /// The end of a run, and what of it is listed before the next one's segments.
 #[derive(Debug)]
-pub struct Joint {
+pub struct Splice {
     /// The segments that the old run listed at its end.
     tail: Vec<Old>,
     /// The discontinuity number of the last of them.
@@ -34,7 +34,7 @@ pub(super) struct Old {
 /// Of a longer list only the newest segments are listed on: nobody is further back and plays live.
 const TAIL_MAX: usize = 64;
 
-impl Joint {
+impl Splice {
     /// Between a list as it was last given out, and the first one of a run that can be told on in its numbers.
     /// `published` are the bytes of `old`, where its segments are still worth listing.
     ///

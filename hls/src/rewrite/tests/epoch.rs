@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Joint, Mark, Numbering, Run};
+use crate::{Splice, Mark, Numbering, Epoch};
 
 /// A list of these segments, each with these lines before its URI.
 fn list(head: &str, numbers: std::ops::Range<u64>, each: impl Fn(u64) -> String) -> String {
@@ -18,39 +18,39 @@ fn plain(numbers: std::ops::Range<u64>) -> String {
     list("", numbers, |_| "#EXTINF:2,\n".to_owned())
 }
 
-const FIRST: Numbering = Numbering { run: None, added: 0 };
+const FIRST: Numbering = Numbering { epoch: None, added: 0 };
 
 /// Runs 1, 2 and so on, each after a list that was given out.
-fn run_after(old: &str, new: &str) -> Run {
+fn run_after(old: &str, new: &str) -> Epoch {
     let known = Numbering::of(old.as_bytes());
-    let mark = Mark(known.run.map_or(1, |mark| mark.0 + 1));
-    let told = Numbering::of(new.as_bytes());
-    Run::after(mark, &parse(old.as_bytes()), Some(old.as_bytes()), &parse(new.as_bytes()), told)
+    let mark = Mark(known.epoch.map_or(1, |mark| mark.0 + 1));
+    let received = Numbering::of(new.as_bytes());
+    Epoch::after(mark, &parse(old.as_bytes()), Some(old.as_bytes()), &parse(new.as_bytes()), received)
 }
 
 /// The run of which a list was given out, as another list of it is told.
-fn run_on(published: &str, joint: Option<Arc<Joint>>, raw: &str) -> Run {
-    let (numbering, told) = (Numbering::of(published.as_bytes()), Numbering::of(raw.as_bytes()));
-    Run::on(&parse(published.as_bytes()), numbering, joint, &parse(raw.as_bytes()), told)
+fn run_on(published: &str, splice: Option<Arc<Splice>>, raw: &str) -> Epoch {
+    let (numbering, received) = (Numbering::of(published.as_bytes()), Numbering::of(raw.as_bytes()));
+    Epoch::on(&parse(published.as_bytes()), numbering, splice, &parse(raw.as_bytes()), received)
 }
 
-fn is_joined(run: &Run) -> bool {
-    run.numbering().added > 0
+fn is_joined(epoch: &Epoch) -> bool {
+    epoch.numbering().added > 0
 }
 
-fn write(run: &Run, raw: &str) -> String {
-    text(run.write(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
+fn write(epoch: &Epoch, raw: &str) -> String {
+    text(epoch.write(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
 }
 
 /// What is given out of each of these lists, one after the other.
 fn told_on(old: &str, lists: &[String]) -> Vec<String> {
-    let mut run = run_after(old, &lists[0]);
+    let mut epoch = run_after(old, &lists[0]);
     let mut given: Vec<String> = Vec::new();
     for raw in lists {
         if let Some(last) = given.last() {
-            run = run_on(last, run.joint(), raw);
+            epoch = run_on(last, epoch.splice(), raw);
         }
-        given.push(write(&run, raw));
+        given.push(write(&epoch, raw));
     }
     given
 }
@@ -87,13 +87,13 @@ fn a_third_run_follows_the_second() {
 #[test]
 fn what_is_not_held_any_more_is_not_listed_on() {
     let (old, new) = (plain(50..56), plain(0..1));
-    let run = Run::after(Mark(1), &parse(old.as_bytes()), None, &parse(new.as_bytes()), FIRST);
+    let epoch = Epoch::after(Mark(1), &parse(old.as_bytes()), None, &parse(new.as_bytes()), FIRST);
     assert!(
-        write(&run, &new).contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1\n")
+        write(&epoch, &new).contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1\n")
     );
     // Of a long list, the newest segments are.
-    let run = run_after(&plain(0..1_000), &new);
-    assert!(write(&run, &new).contains("SEQUENCE:937\n#EXTINF:2,\n937.ts\n"), "{}", write(&run, &new));
+    let epoch = run_after(&plain(0..1_000), &new);
+    assert!(write(&epoch, &new).contains("SEQUENCE:937\n#EXTINF:2,\n937.ts\n"), "{}", write(&epoch, &new));
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn a_discontinuity_of_the_encoders_own_is_enough() {
             }
         })
     };
-    let run = run_after(&plain(50..56), &new(0..1));
-    assert_eq!(write(&run, &new(0..1)).matches("DISCONTINUITY").count(), 1);
+    let epoch = run_after(&plain(50..56), &new(0..1));
+    assert_eq!(write(&epoch, &new(0..1)).matches("DISCONTINUITY").count(), 1);
     let slid = new(1..7).replace("SEQUENCE:1\n", "SEQUENCE:1\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n");
     let given = told_on(&plain(50..56), &[new(0..6), slid]);
     assert!(given[1].contains("DISCONTINUITY-SEQUENCE:1\n"), "{}", given[1]);
@@ -121,8 +121,8 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
     let first_with_key =
         |number| if number == 0 { format!("{key}#EXTINF:2,\n") } else { "#EXTINF:2,\n".to_owned() };
     let new = list("", 0..2, first_with_key);
-    let run = run_after(&plain(50..56), &new);
-    let written = write(&run, &new);
+    let epoch = run_after(&plain(50..56), &new);
+    let written = write(&epoch, &new);
     for number in 0..2 {
         let expected = format!(
             "#EXT-X-KEY:METHOD=AES-128,URI=\"k?tidegate_run=1\",IV=0x{number:032x}\n{number}.ts?tidegate_run=1\n"
@@ -130,13 +130,13 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
         assert!(written.contains(&expected), "{written}");
     }
     let with_iv = new.replace("\"k\"", "\"k\",IV=0x1");
-    assert_eq!(write(&run, &with_iv).matches("IV=").count(), 1);
+    assert_eq!(write(&epoch, &with_iv).matches("IV=").count(), 1);
 
     // After an encrypted run, one in the clear.
     let old = list(key, 50..52, |_| "#EXTINF:2,\n".to_owned());
     let written = write(&run_after(&old, &plain(0..1)), &plain(0..1));
-    let joint = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:2,\n51.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n";
-    assert!(written.contains(joint), "{written}");
+    let splice = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:2,\n51.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n";
+    assert!(written.contains(splice), "{written}");
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
         "{}#EXT-X-PART:DURATION=1,URI=\"3.0.ts\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"3.1.ts\"\n",
         list("#EXT-X-PART-INF:PART-TARGET=1\n", 1..3, |_| "#EXTINF:2,\n".to_owned())
     );
-    let run = run_after(&plain(50..56), &low_latency);
-    assert!(!is_joined(&run));
-    let written = write(&run, &low_latency);
+    let epoch = run_after(&plain(50..56), &low_latency);
+    assert!(!is_joined(&epoch));
+    let written = write(&epoch, &low_latency);
     assert_eq!(
         written.replace("?tidegate_run=1", ""),
         low_latency.replace(
@@ -181,14 +181,14 @@ fn what_is_elsewhere_bears_no_mark() {
     // What a variable stands for may be elsewhere.
     let with_variable =
         list("#EXT-X-DEFINE:NAME=\"base\",VALUE=\"/a\"\n", 0..1, |_| "#EXTINF:2,\n".to_owned());
-    assert!(!Run::can_write(with_variable.as_bytes()) && Run::can_write(plain(0..1).as_bytes()));
+    assert!(!Epoch::can_write(with_variable.as_bytes()) && Epoch::can_write(plain(0..1).as_bytes()));
 }
 
 #[test]
 fn what_no_encoder_can_count_to_is_not_ours() {
-    let told = |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
-    assert_eq!(Numbering::of(told(7).as_bytes()).added, 7);
-    assert_eq!(Numbering::of(told(u64::MAX).as_bytes()), FIRST);
+    let received = |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
+    assert_eq!(Numbering::of(received(7).as_bytes()).added, 7);
+    assert_eq!(Numbering::of(received(u64::MAX).as_bytes()), FIRST);
 }
 
 #[test]
@@ -199,17 +199,17 @@ fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
     assert_eq!(write(&run_on(&given, None, &plain(3..9)), &plain(3..9)), next);
     // It has seen the restart, at another number.
     let other = told_on(&plain(15..21), &[plain(0..1), plain(3..9)]).remove(1).replace("=1", "=7");
-    assert_eq!(Numbering::of(other.as_bytes()), Numbering { run: Some(Mark(7)), added: 21 });
-    let run = run_on(&given, None, &other);
-    assert_eq!((run.shift(), write(&run, &other)), (35, next.clone()));
+    assert_eq!(Numbering::of(other.as_bytes()), Numbering { epoch: Some(Mark(7)), added: 21 });
+    let epoch = run_on(&given, None, &other);
+    assert_eq!((epoch.shift(), write(&epoch, &other)), (35, next.clone()));
     // It begins anew as well, and knows no marks of what was before.
     let again =
         told_on(&plain(3..9), &[plain(0..1)]).remove(0).replace("ID=1", "ID=9").replace("run=1", "run=9");
-    let numbering = Numbering { run: Some(Mark(9)), added: 65 };
+    let numbering = Numbering { epoch: Some(Mark(9)), added: 65 };
     let known = parse(next.as_bytes());
-    let told = Numbering::of(again.as_bytes());
-    let run = Run::on(&known, numbering, None, &parse(again.as_bytes()), told).after_unmarked(Some(Mark(1)));
-    let written = write(&run, &again);
+    let received = Numbering::of(again.as_bytes());
+    let epoch = Epoch::on(&known, numbering, None, &parse(again.as_bytes()), received).after_unmarked(Some(Mark(1)));
+    let written = write(&epoch, &again);
     let end = "\n8.ts?tidegate_run=1\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=9\n";
     assert!(written.contains("ADDED=65\n#EXT-X-MEDIA-SEQUENCE:60\n") && written.ends_with(end), "{written}");
     // It says the same.
@@ -248,21 +248,21 @@ proptest! {
     /// However often an encoder begins anew, players see one stream.
     #[test]
     fn nothing_that_was_told_is_taken_back(
-        runs in prop::collection::vec((1_u64..30, 1_u64..8), 1..6),
+        epochs in prop::collection::vec((1_u64..30, 1_u64..8), 1..6),
         breaks in prop::collection::btree_set(0_u64..12, 0..3),
     ) {
         let mut published = window(6, &breaks);
-        let mut told = Told::default();
-        let mut next = told.take(&published);
-        for (first, more) in runs {
-            let mut run = run_after(&published, &window(first.min(6), &breaks));
+        let mut received = Told::default();
+        let mut next = received.take(&published);
+        for (first, more) in epochs {
+            let mut epoch = run_after(&published, &window(first.min(6), &breaks));
             for (count, end) in (first.min(6)..first + more).enumerate() {
                 let raw = window(end, &breaks);
                 if count > 0 {
-                    run = run_on(&published, run.joint(), &raw);
+                    epoch = run_on(&published, epoch.splice(), &raw);
                 }
-                published = write(&run, &raw);
-                let now = told.take(&published);
+                published = write(&epoch, &raw);
+                let now = received.take(&published);
                 prop_assert_eq!(now, next + if count == 0 { first.min(6) } else { 1 });
                 next = now;
             }
