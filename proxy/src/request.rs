@@ -365,7 +365,7 @@ pub(crate) fn job(
     let settings = tier.settings();
     FillRequest {
         ask: UpstreamRequest {
-            stream: tidegate_upstream::stream_of(request.key.as_str()).into(),
+            stream: tidegate_upstream::folder_of(request.key.as_str()).into(),
             method,
             path_and_query: request.target(directives),
             host: request.authority.clone(),

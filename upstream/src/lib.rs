@@ -63,7 +63,7 @@ pub use geography::World;
 pub use health::{Rules, State};
 pub use attempts::Attempts;
 pub use min_rate::MinRate;
-pub use pool::{Candidates, Order, Pool, stream_of};
+pub use pool::{Candidates, Order, Pool, folder_of};
 pub use probe::{Probe, Question};
 pub use regions::Viewpoint;
 pub use upstream::{Timeouts, Options, Report, Upstream, Spec};

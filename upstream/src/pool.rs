@@ -196,7 +196,7 @@ impl Pool {
 
 /// The nearest region first, unless it is hurt; in each, the key's owner and its successors.
 fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geography) -> Ranked {
-    let key = stream_of(key);
+    let key = folder_of(key);
     let mut regions: Vec<Vec<Standing>> = Vec::new();
     regions.resize_with(geography.count(), Vec::new);
     for member in members {
@@ -230,7 +230,7 @@ fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geogr
 
 /// The first group first; in each, the members share the streams by weight.
 fn by_group(key: &str, members: &[Standing]) -> Ranked {
-    let mut order = hash::order(stream_of(key), members.iter().map(|member| (member.seed, member.weight())));
+    let mut order = hash::order(folder_of(key), members.iter().map(|member| (member.seed, member.weight())));
     order.sort_by_key(|&index| {
         // Whoever returns is not asked before it has been good for a while, unless there is nobody else.
         let place = |member: &Standing| (member.state != State::Up, member.upstream.spec().group);
@@ -273,7 +273,7 @@ impl Standing {
 /// What is asked of one upstream together: a playlist and the segments beside it. Two origins of a group may be a segment
 /// apart; and a shield that follows a playlist fetches ahead what others would fetch again, and knows which origin to go
 /// round.
-pub fn stream_of(key: &str) -> &str {
+pub fn folder_of(key: &str) -> &str {
     let path = key.split('?').next().unwrap_or(key);
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }
@@ -325,7 +325,7 @@ mod tests {
             ("live/ch1/seg7.ts", "live/ch1"),
             ("live", "live"),
         ] {
-            assert_eq!(stream_of(key), stream);
+            assert_eq!(folder_of(key), stream);
         }
     }
 }
