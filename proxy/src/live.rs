@@ -18,7 +18,7 @@ mod follow;
 mod memory;
 mod prefetch;
 mod renditions;
-mod runs;
+mod epochs;
 mod stream;
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::tier::Tier;
 pub(crate) use follow::follow;
 pub(crate) use prefetch::{announced, purge_listed, listed, pieces, reported};
 pub(crate) use renditions::renditions;
-pub(crate) use runs::{Version, version};
+pub(crate) use epochs::{Version, version};
 pub(crate) use stream::{Arrival, Attending, Stream};
 
 use announced::Announced;
@@ -82,8 +82,8 @@ impl Streams {
     }
 
     /// The same; from now on something is known of it.
-    pub(crate) fn begin(&self, playlist: &Key, is_aside: bool) -> Arc<Stream> {
-        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began, is_aside)))
+    pub(crate) fn begin(&self, playlist: &Key, is_backup: bool) -> Arc<Stream> {
+        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began, is_backup)))
     }
 
     /// Weighs a stream again that was weighed before anything was known of it.

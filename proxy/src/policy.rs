@@ -106,7 +106,7 @@ impl SitePolicy {
             return Ok(None);
         }
         let stream =
-            self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key, self.request.is_aside));
+            self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key, self.request.is_backup));
         let old = stream.media();
         let published = || Some(crate::answer::joined(self.stale.as_ref()?.body.whole()?));
         let version = live::version(&self.tier, &self.request, stream, raw, body, published);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, FillReader};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{ASIDE, UpstreamRequest, Requester, INTERIM_MAX, FillRequest, UpstreamResponse, fetch};
+use tidegate_upstream::{BACKUP, UpstreamRequest, Requester, INTERIM_MAX, FillRequest, UpstreamResponse, fetch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -56,7 +56,7 @@ pub(crate) struct Request {
     pub(crate) version: http::Version,
     pub(crate) is_authorized: bool,
     /// Whether it comes from a tier that asks others first.
-    pub(crate) is_aside: bool,
+    pub(crate) is_backup: bool,
 }
 
 /// How often a request may look up again because an answer turned out to be another variant's.
@@ -90,7 +90,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     for _ in 0..LOOKUPS_MAX {
         // The stream may have become known only by the fill that was waited for.
         attending =
-            attending.or_else(|| stream(tier, &request).map(|stream| stream.attend(request.is_aside)));
+            attending.or_else(|| stream(tier, &request).map(|stream| stream.attend(request.is_backup)));
         if request.directives.blocks()
             && let Some(account) = hold(tier, client, &request, &sent).await
         {
@@ -373,7 +373,7 @@ pub(crate) fn job(
             span: None,
             patience: None,
             overdue: None,
-            is_aside: false,
+            is_backup: false,
         },
         candidates: live::detoured(tier, request, request.site.candidates.for_key(request.key.as_str())),
         budget: request.site.candidates.budget(),
@@ -420,7 +420,7 @@ async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
         authority: target.authority,
         version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
-        is_aside: tier.role() == Role::Shield && client.headers().contains_key(&ASIDE),
+        is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
     })
 }
 

@@ -42,7 +42,7 @@ enum At {
 
 /// A field that changes nothing but the way that a request takes; without one, the fast lane, if it takes such a request.
 const WAYS: [Option<(&str, &str)>; 3] = [None, Some(LONG_WAY), Some(SESSION)];
-const LONG_WAY: (&str, &str) = ("tidegate-aside", "?1");
+const LONG_WAY: (&str, &str) = ("tidegate-backup", "?1");
 const SESSION: (&str, &str) = ("content-length", "0");
 
 #[derive(Debug, Clone)]

@@ -91,8 +91,8 @@ async fn a_shield_that_is_asked_aside_brings_the_next_version_and_fetches_nothin
     let cluster = Cluster::standing_still().await;
     let first = viewer(cluster.origin.addr()).get(PLAYLIST).await;
     let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
-    let aside = viewer(cluster.shield.addr()).header("tidegate-aside", "?1");
-    let mut waiting = aside.start("GET", &ahead).await;
+    let as_backup = viewer(cluster.shield.addr()).header("tidegate-backup", "?1");
+    let mut waiting = as_backup.start("GET", &ahead).await;
     until("it is held", async || cluster.shield.count("tidegate_blocked_requests", "").await == 1).await;
     cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);

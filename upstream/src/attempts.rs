@@ -77,7 +77,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Whether the one that is asked now is asked in place of another, or beside it.
-    pub(crate) fn is_aside(&self) -> bool {
+    pub(crate) fn is_backup(&self) -> bool {
         self.in_round > 1
     }
 

@@ -36,13 +36,13 @@ pub struct UpstreamRequest {
     pub patience: Option<Duration>,
     /// When an answer that is held by its nature is late, so that another source is asked as well.
     pub overdue: Option<Duration>,
-    /// Whether it is asked in place of another one or beside it. A tier is told so ([`ASIDE`]).
-    pub is_aside: bool,
+    /// Whether it is asked in place of another one or beside it. A tier is told so ([`BACKUP`]).
+    pub is_backup: bool,
 }
 
 /// Tells a tier that it is asked in place of another, or beside it: it answers, and need not get ready for what its
 /// viewers will want next, since they are not its viewers.
-pub static ASIDE: HeaderName = HeaderName::from_static("tidegate-aside");
+pub static BACKUP: HeaderName = HeaderName::from_static("tidegate-backup");
 
 /// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
 pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
@@ -55,8 +55,8 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>,
 impl UpstreamRequest {
     /// The same, for one who is asked in place of another or beside it.
     #[must_use]
-    pub fn aside(&self) -> Self {
-        Self { is_aside: true, ..self.clone() }
+    pub fn as_backup(&self) -> Self {
+        Self { is_backup: true, ..self.clone() }
     }
 
     /// The path without the query, which may hold tokens: for what is logged.

@@ -180,7 +180,7 @@ pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
-        let ask = if attempts.is_aside() { Cow::Owned(job.ask.aside()) } else { Cow::Borrowed(&job.ask) };
+        let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
         let (upstream, attempt) =
             attempt(policy, &job, &ask, &mut attempts, upstream, &mut fill_writer, requester.interim.as_ref()).await;
         match attempt {

@@ -59,6 +59,6 @@ pub(crate) fn ask(stream: &str) -> UpstreamRequest {
         span: None,
         patience: None,
         overdue: None,
-        is_aside: false,
+        is_backup: false,
     }
 }

@@ -47,8 +47,8 @@ pub(crate) async fn open<'a>(
     policy.note(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
     tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
-    let aside = ask.aside();
-    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &aside, interim));
+    let as_backup = ask.as_backup();
+    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &as_backup, interim));
     tokio::select! {
         biased;
         answer = &mut first => {

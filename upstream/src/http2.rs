@@ -13,7 +13,7 @@ use pingora_http::RequestHeader;
 use tidegate_cache::Head;
 use tokio::time::timeout;
 
-use crate::exchange::{ASIDE, UpstreamRequest};
+use crate::exchange::{BACKUP, UpstreamRequest};
 use crate::http1::Wire;
 use crate::http1::idle::IDLE;
 use crate::session::Rest;
@@ -129,8 +129,8 @@ fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHea
             head.append_header(name.clone(), value.clone()).map_err(failed)?;
         }
     }
-    if ask.is_aside && spec.is_tier {
-        head.insert_header(ASIDE.clone(), "?1").map_err(failed)?;
+    if ask.is_backup && spec.is_tier {
+        head.insert_header(BACKUP.clone(), "?1").map_err(failed)?;
     }
     for (name, value) in &spec.headers {
         head.insert_header(name.clone(), value.clone()).map_err(failed)?;

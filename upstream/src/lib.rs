@@ -55,7 +55,7 @@ pub use in_flight::{InFlight, Outcome};
 pub use bounded::Bound;
 pub use budget::Budget;
 pub use dns::{Discover, Dns, Found, Member, Watch};
-pub use exchange::{ASIDE, UpstreamRequest, INTERIM_MAX, Interim, UpstreamResponse};
+pub use exchange::{BACKUP, UpstreamRequest, INTERIM_MAX, Interim, UpstreamResponse};
 pub use fetch::{Requester, FillPolicy, Ending, Event, Inspection, FillRequest, Kept, Ruling};
 pub use limiter::Limits;
 pub use geo::Coordinates;

@@ -112,7 +112,7 @@ async fn ask(
         span: None,
         patience: None,
         overdue: None,
-        is_aside: false,
+        is_backup: false,
     };
     for _ in 0..STALE_CONNECTIONS_MAX {
         let began = Instant::now();

@@ -93,7 +93,7 @@ impl Bearing {
             13 if is("if-none-match") => Self::Decides(header::IF_NONE_MATCH),
             13 if is("authorization") => Self::LongWay,
             14 if is("content-length") || is("http2-settings") => Self::LongWay,
-            14 if is("tidegate-slice") || is("tidegate-aside") => Self::LongWay,
+            14 if is("tidegate-slice") || is("tidegate-backup") => Self::LongWay,
             15 if is("accept-encoding") => Self::Decides(header::ACCEPT_ENCODING),
             17 if is("if-modified-since") => Self::Decides(header::IF_MODIFIED_SINCE),
             17 if is("transfer-encoding") => Self::LongWay,
@@ -158,7 +158,7 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: b\r\nIf-Range: \"a\"\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: b\r\nIf-Match: *\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: b\r\nUpgrade: h2c\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: b\r\nTidegate-Aside: ?1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: b\r\nTidegate-Backup: ?1\r\n\r\n",
         ] {
             assert_eq!(deciding(request), None, "{request:?}");
         }

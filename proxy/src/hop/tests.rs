@@ -65,7 +65,7 @@ fn a_fill_carries_nothing_of_the_viewer() {
         ("pragma", "no-cache"),
         ("cmcd-session", "sid=\"x\""),
         ("tidegate-slice", "?1"),
-        ("tidegate-aside", "?1"),
+        ("tidegate-backup", "?1"),
         ("x-forwarded-for", "192.0.2.1"),
         ("x-forwarded-host", "other.example"),
         ("x-original-url", "/admin"),
@@ -105,7 +105,7 @@ fn a_pass_carries_all_of_the_viewer_but_the_connection() {
         ("if-none-match", "\"a\""),
         ("content-length", "3"),
         ("tidegate-slice", "?1"),
-        ("tidegate-aside", "?1"),
+        ("tidegate-backup", "?1"),
     ]);
     let expected = headers(&[
         ("cookie", "a=b"),

@@ -59,8 +59,8 @@ pub(crate) enum Arrival {
 }
 
 impl Stream {
-    /// Not known yet; `is_aside`: whoever asks for it asks others first.
-    pub(super) fn new(began: Instant, is_aside: bool) -> Self {
+    /// Not known yet; `is_backup`: whoever asks for it asks others first.
+    pub(super) fn new(began: Instant, is_backup: bool) -> Self {
         Self {
             began,
             memory: Memory::new(),
@@ -71,7 +71,7 @@ impl Stream {
             usual_bytes: AtomicU64::new(USUAL_BYTES),
             attending: AtomicUsize::new(0),
             watching: AtomicUsize::new(0),
-            asked: Mutex::new((Instant::now(), (!is_aside).then(Instant::now))),
+            asked: Mutex::new((Instant::now(), (!is_backup).then(Instant::now))),
             followed: AtomicBool::new(false),
             weighed: AtomicU32::new(0),
             detour: Mutex::new(None),
@@ -246,12 +246,12 @@ impl Stream {
     }
 
     /// Somebody asks for it; the guard is kept until the answer is out.
-    pub(crate) fn attend(self: &Arc<Self>, is_aside: bool) -> Attending {
+    pub(crate) fn attend(self: &Arc<Self>, is_backup: bool) -> Attending {
         self.attending.fetch_add(1, Ordering::AcqRel);
-        if !is_aside {
+        if !is_backup {
             self.watching.fetch_add(1, Ordering::AcqRel);
         }
-        Attending { stream: Arc::clone(self), is_aside }
+        Attending { stream: Arc::clone(self), is_backup }
     }
 
     /// Waits until nobody has asked for `period`.
@@ -332,13 +332,13 @@ const ITSELF: u32 = 50;
 #[derive(Debug)]
 pub(crate) struct Attending {
     stream: Arc<Stream>,
-    is_aside: bool,
+    is_backup: bool,
 }
 
 impl Drop for Attending {
     fn drop(&mut self) {
         // Nobody is followed for who asks others first ([`Stream::deserted`]).
-        if !self.is_aside {
+        if !self.is_backup {
             let now = Instant::now();
             *self.stream.asked.lock() = (now, Some(now));
             self.stream.watching.fetch_sub(1, Ordering::AcqRel);

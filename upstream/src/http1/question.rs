@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::exchange::{ASIDE, UpstreamRequest};
+use crate::exchange::{BACKUP, UpstreamRequest};
 use crate::upstream::Spec;
 use crate::error::UpstreamError;
 
@@ -54,7 +54,7 @@ static TRUE: HeaderValue = HeaderValue::from_static("?1");
 
 impl<'a> Own<'a> {
     fn of(spec: &'a Spec, ask: &UpstreamRequest) -> Self {
-        Self { spec, tells_aside: ask.is_aside && spec.is_tier }
+        Self { spec, tells_aside: ask.is_backup && spec.is_tier }
     }
 
     fn value(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -63,12 +63,12 @@ impl<'a> Own<'a> {
         {
             return Some(value);
         }
-        (self.tells_aside && *name == ASIDE).then_some(&TRUE)
+        (self.tells_aside && *name == BACKUP).then_some(&TRUE)
     }
 
     fn names(&self) -> impl Iterator<Item = &'a HeaderName> {
-        let aside = Some(&ASIDE).filter(|aside| self.tells_aside && !self.spec.headers.contains_key(*aside));
-        aside.into_iter().chain(self.spec.headers.keys())
+        let as_backup = Some(&BACKUP).filter(|as_backup| self.tells_aside && !self.spec.headers.contains_key(*as_backup));
+        as_backup.into_iter().chain(self.spec.headers.keys())
     }
 }
 

@@ -194,7 +194,7 @@ async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
     spec.address = "http://127.0.0.1:1/base".parse().unwrap();
     spec.headers.insert("x-token", HeaderValue::from_static("own"));
     spec.headers.insert("accept", HeaderValue::from_static("all"));
-    let mut ask = ask("a").aside();
+    let mut ask = ask("a").as_backup();
     ask.path_and_query = "/live/a?_HLS_msn=1".to_owned();
     for (name, value) in
         [("range", "bytes=0-1"), ("x-token", "viewer"), ("x-token", "again"), ("via", "a"), ("via", "b")]
@@ -203,7 +203,7 @@ async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
     }
     let head = question::head(&spec, &ask).unwrap();
     let expected = "GET /base/live/a?_HLS_msn=1 HTTP/1.1\r\nHost: live.example\r\nrange: bytes=0-1\r\nx-token: own\r\n\
-                    via: a\r\nvia: b\r\ntidegate-aside: ?1\r\naccept: all\r\n\r\n";
+                    via: a\r\nvia: b\r\ntidegate-backup: ?1\r\naccept: all\r\n\r\n";
     assert_eq!(std::str::from_utf8(&head).unwrap(), expected);
 
     spec.headers.insert("host", HeaderValue::from_static("own.example"));
