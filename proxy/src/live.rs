@@ -34,8 +34,8 @@ use crate::request::Request;
 use crate::tier::Tier;
 
 pub(crate) use follow::follow;
-pub(crate) use prefetch::{announced, purge_listed, listed, pieces, reported};
-pub(crate) use renditions::renditions;
+pub(crate) use prefetch::{prefetch_announced, purge_listed, remember_listed, remember_slices, share_reports};
+pub(crate) use renditions::remember_renditions;
 pub(crate) use epochs::{Version, version};
 pub(crate) use stream::{Arrival, Attending, Stream};
 

@@ -91,11 +91,11 @@ impl SitePolicy {
                     tier.streams().weigh_again(&request.key, stream);
                 }
                 if is_first {
-                    live::listed(tier, request, stream, &media);
+                    live::remember_listed(tier, request, stream, &media);
                 }
             }
-            live::announced(tier, request, stream, &news, sent);
-            live::reported(tier, request, stream);
+            live::prefetch_announced(tier, request, stream, &news, sent);
+            live::share_reports(tier, request, stream);
         }
         live::follow(tier, request, stream, sent);
     }
@@ -179,7 +179,7 @@ impl SitePolicy {
     /// Remembers what a playlist lists in pieces.
     fn remember_slices(&self, playlist: Option<&Media>) {
         if let Some(media) = playlist {
-            live::pieces(&self.tier, &self.request, media);
+            live::remember_slices(&self.tier, &self.request, media);
         }
     }
 
@@ -261,7 +261,7 @@ impl FillPolicy for SitePolicy {
             Err(_error) => None,
         };
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
-            live::renditions(&self.tier, &self.request, multivariant);
+            live::remember_renditions(&self.tier, &self.request, multivariant);
         }
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {

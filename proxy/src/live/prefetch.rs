@@ -17,7 +17,7 @@ use crate::tier::Tier;
 use crate::vary;
 
 /// Remembers what a new version announces, and fetches it. `sent` are the header fields of a fill.
-pub(crate) fn announced(
+pub(crate) fn prefetch_announced(
     tier: &Arc<Tier>,
     playlist: &Request,
     stream: &Arc<Stream>,
@@ -43,7 +43,7 @@ pub(crate) fn announced(
 }
 
 /// Remembers everything that a first version lists: nobody knows what else was announced before.
-pub(crate) fn listed(tier: &Tier, playlist: &Request, stream: &Arc<Stream>, media: &Media) {
+pub(crate) fn remember_listed(tier: &Tier, playlist: &Request, stream: &Arc<Stream>, media: &Media) {
     for segment in media.segments.iter().rev().take(SEGMENTS_MAX) {
         let request = segment.uri.as_ref().and_then(|uri| refers(playlist, uri));
         if let Some(request) = request.map(|request| request.piece(segment.range)) {
@@ -53,7 +53,7 @@ pub(crate) fn listed(tier: &Tier, playlist: &Request, stream: &Arc<Stream>, medi
 }
 
 /// Remembers the resources that a playlist lists in pieces (section 4.4.4.2): each piece is held by itself.
-pub(crate) fn pieces(tier: &Tier, playlist: &Request, media: &Media) {
+pub(crate) fn remember_slices(tier: &Tier, playlist: &Request, media: &Media) {
     let segments = media.segments.iter().filter_map(|segment| segment.range.and(segment.uri.as_ref()));
     let maps = media.segments.iter().filter_map(|segment| segment.map.as_ref()).chain(&media.map);
     let maps = maps.filter_map(|map| map.range.and(map.uri.as_ref()));
@@ -67,7 +67,7 @@ pub(crate) fn pieces(tier: &Tier, playlist: &Request, media: &Media) {
 }
 
 /// Tells the other renditions of a stream how far they are, which a playlist reports (section 4.4.5.4).
-pub(crate) fn reported(tier: &Tier, playlist: &Request, stream: &Stream) {
+pub(crate) fn share_reports(tier: &Tier, playlist: &Request, stream: &Stream) {
     let Some(media) = stream.media() else { return };
     for report in &media.reports {
         let of = report.uri.as_ref().and_then(|uri| refers(playlist, uri));

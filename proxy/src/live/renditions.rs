@@ -34,7 +34,7 @@ impl Renditions {
 }
 
 /// Remembers what a multivariant playlist tells.
-pub(crate) fn renditions(tier: &Tier, request: &Request, playlist: &Multivariant) {
+pub(crate) fn remember_renditions(tier: &Tier, request: &Request, playlist: &Multivariant) {
     let named = playlist.variants.iter().chain(&playlist.renditions).take(OF_ONE_MAX);
     let keys: Arc<[Key]> = named.filter_map(|uri| Some(refers(request, uri)?.key)).collect();
     for key in keys.iter() {
