@@ -23,7 +23,7 @@ pub mod store;
 mod variants;
 
 pub use body::{Body, Broken, Reader};
-pub use fill::{Answer, Failure, Refused, FillReader};
+pub use fill::{Answer, Failure, FillReader, Refused};
 pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;

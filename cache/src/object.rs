@@ -112,7 +112,10 @@ impl Object {
         let ttl = self.lifetimes.ttl.min(age);
         let lifetimes =
             Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
-        Self { received: self.received, ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.upstream)) }
+        Self {
+            received: self.received,
+            ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
+        }
     }
 
     /// The same body from now on under another head: what was derived from it goes along.

@@ -5,8 +5,8 @@
 //! started), `observer.rs` (what the page is told), `page.rs` (its server) and `viewers.rs` (the swarm).
 
 mod addresses;
-mod guard;
 mod cluster;
+mod guard;
 mod metrics;
 mod observer;
 mod own_origin;

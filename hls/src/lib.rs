@@ -39,5 +39,5 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
 };
-pub use rewrite::{Splice, Mark, Numbering, Offer, Epoch, delta, offer};
+pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer};
 pub use timeline::{Announced, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};

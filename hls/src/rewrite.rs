@@ -2,18 +2,18 @@
 
 mod attributes;
 mod delta;
-mod splice;
+mod epoch;
 mod lines;
 mod mark;
 mod offer;
-mod epoch;
+mod splice;
 mod state;
 
 pub use delta::delta;
-pub use splice::Splice;
+pub use epoch::{Epoch, Numbering};
 pub use mark::Mark;
 pub use offer::{Offer, offer};
-pub use epoch::{Numbering, Epoch};
+pub use splice::Splice;
 
 #[cfg(test)]
 mod tests;

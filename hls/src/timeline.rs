@@ -158,7 +158,9 @@ impl Timeline {
             is_ended: media.is_ended(),
             target_duration: media.target_duration,
             // Some encoders exceed the target duration that they announce.
-            clamped_target_duration: media.clamped_target_duration().max(newest.min(media.clamped_target_duration() * 2)),
+            clamped_target_duration: media
+                .clamped_target_duration()
+                .max(newest.min(media.clamped_target_duration() * 2)),
         });
     }
 

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::access_log::{Cmcd, Entry};
 use crate::client::Gone;
-use crate::policy;
 use crate::fate::Fate;
+use crate::policy;
 use crate::proxy_status::Error;
 use crate::refusal::Refusal;
 use crate::request::Request;

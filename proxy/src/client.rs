@@ -16,9 +16,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::account::{Asked, Known, Served};
 use crate::answer;
-use crate::lingering_close;
 use crate::field;
 use crate::http1::Http1;
+use crate::lingering_close;
 use crate::target;
 use crate::tier::Tier;
 use crate::transport::Transport;

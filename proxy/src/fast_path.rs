@@ -8,8 +8,8 @@
 mod copies;
 mod head;
 mod outgoing;
-pub(crate) mod simple_head;
 mod ready;
+pub(crate) mod simple_head;
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
@@ -55,7 +55,12 @@ pub(crate) enum Next {
 }
 
 /// Answers what can be answered at once. `ahead` has been read already.
-pub(crate) async fn serve(tier: &Tier, transport: &mut Transport, peer: SocketAddr, mut ahead: BytesMut) -> Next {
+pub(crate) async fn serve(
+    tier: &Tier,
+    transport: &mut Transport,
+    peer: SocketAddr,
+    mut ahead: BytesMut,
+) -> Next {
     let viewer = Viewer { peer, takes_files: transport.takes_files() };
     // Both are set up once for all requests that follow: their locks are shared by all connections.
     let mut draining = tier.draining().given();
@@ -130,7 +135,12 @@ impl Waiting<'_, '_> {
 }
 
 /// Reads what is there into the thread's buffer and looks at it there; `None` at the end of the connection.
-fn read(tier: &Tier, transport: &mut Transport, viewer: Viewer, cx: &mut Context<'_>) -> Poll<Result<Option<Read>>> {
+fn read(
+    tier: &Tier,
+    transport: &mut Transport,
+    viewer: Viewer,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Read>>> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut buffer = ReadBuf::new(buffer);
         ready!(Pin::new(transport).poll_read(cx, &mut buffer))?;
@@ -161,7 +171,11 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
 
 /// Writes an answer and closes its account; tells since when nothing has been under way. If it went out at once, that is
 /// since its request was read: the clock need not be asked again.
-async fn answer(tier: &Tier, transport: &mut Transport, mut ready: Box<Ready>) -> std::result::Result<Instant, Gone> {
+async fn answer(
+    tier: &Tier,
+    transport: &mut Transport,
+    mut ready: Box<Ready>,
+) -> std::result::Result<Instant, Gone> {
     let received = ready.received();
     // Taken by a slow answer until its account is closed: the end of the node waits for that.
     let mut open = None;
@@ -179,7 +193,11 @@ async fn answer(tier: &Tier, transport: &mut Transport, mut ready: Box<Ready>) -
 }
 
 /// Writes the rest of an answer as the viewer takes it, with time for each piece, until the time to drain is over.
-async fn patiently(tier: &Tier, transport: &mut Transport, outgoing: &mut Outgoing) -> std::result::Result<(), Gone> {
+async fn patiently(
+    tier: &Tier,
+    transport: &mut Transport,
+    outgoing: &mut Outgoing,
+) -> std::result::Result<(), Gone> {
     let patience = tier.settings().viewers.write_timeout.get();
     let mut clock = pin!(sleep(patience));
     let mut mark = outgoing.sent();

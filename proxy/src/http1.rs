@@ -19,11 +19,11 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
-use crate::policy;
-use crate::lingering_close;
 use crate::field;
 use crate::head::FIELDS_MAX;
 use crate::lines::{self, date};
+use crate::lingering_close;
+use crate::policy;
 use crate::target::is_plain;
 use crate::transport::Transport;
 use pieces::Pieces;

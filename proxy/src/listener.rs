@@ -27,10 +27,10 @@ use crate::acceptor::{Acceptor, Failed};
 use crate::account::{Account, Known, TurnedAway};
 use crate::answer;
 use crate::client::{Client, Speaks};
-use crate::lingering_close;
+use crate::fast_path::{self, Next};
 use crate::head;
 use crate::http1::Http1;
-use crate::fast_path::{self, Next};
+use crate::lingering_close;
 use crate::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
@@ -224,7 +224,12 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
 }
 
 /// Has pingora read a request that begins with these bytes.
-async fn session(tier: &Shared, transport: Box<Transport>, head: BytesMut, peer: SocketAddr) -> Option<ServerSession> {
+async fn session(
+    tier: &Shared,
+    transport: Box<Transport>,
+    head: BytesMut,
+    peer: SocketAddr,
+) -> Option<ServerSession> {
     let mut session = ServerSession::new_http1(transport);
     session.set_pipelining_enabled(true);
     session.set_pipelined_prefix(head);

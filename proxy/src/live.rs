@@ -14,11 +14,11 @@
 mod announced;
 mod budget;
 mod detour;
+mod epochs;
 mod follow;
 mod memory;
 mod prefetch;
 mod renditions;
-mod epochs;
 mod stream;
 
 use std::sync::Arc;
@@ -33,10 +33,12 @@ use crate::config;
 use crate::request::Request;
 use crate::tier::Tier;
 
-pub(crate) use follow::follow;
-pub(crate) use prefetch::{prefetch_announced, purge_listed, remember_listed, remember_slices, share_reports};
-pub(crate) use renditions::remember_renditions;
 pub(crate) use epochs::{Version, version};
+pub(crate) use follow::follow;
+pub(crate) use prefetch::{
+    prefetch_announced, purge_listed, remember_listed, remember_slices, share_reports,
+};
+pub(crate) use renditions::remember_renditions;
 pub(crate) use stream::{Arrival, Attending, Stream};
 
 use announced::Announced;
@@ -121,7 +123,11 @@ impl Streams {
 const UNASKED_FOR: Duration = Duration::from_mins(1);
 
 /// The candidates for a request, with the one behind the others that its stream goes round.
-pub(crate) fn detoured(tier: &Tier, request: &Request, mut candidates: Vec<Arc<Upstream>>) -> Vec<Arc<Upstream>> {
+pub(crate) fn detoured(
+    tier: &Tier,
+    request: &Request,
+    mut candidates: Vec<Arc<Upstream>>,
+) -> Vec<Arc<Upstream>> {
     let streams = tier.streams();
     if candidates.len() > 1
         && let Some(stream) = streams.of(&request.key).or_else(|| streams.announced.by(&request.key))

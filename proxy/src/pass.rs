@@ -6,17 +6,20 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_upstream::exchange::Exchange;
-use tidegate_upstream::{InFlight, FillPolicy, INTERIM_MAX, FillRequest, Attempts, UpstreamResponse, Upstream, UpstreamError, fetch};
+use tidegate_upstream::{
+    Attempts, FillPolicy, FillRequest, INTERIM_MAX, InFlight, Upstream, UpstreamError, UpstreamResponse,
+    fetch,
+};
 use tokio::sync::mpsc;
 
 use crate::account::Account;
 use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
-use crate::policy::{self, SitePolicy};
 use crate::expires;
 use crate::fate::Fate;
 use crate::hop;
+use crate::policy::{self, SitePolicy};
 use crate::refusal::Refusal;
 use crate::request::{Request, job};
 use crate::tier::Tier;
@@ -152,7 +155,8 @@ async fn exchange(
             }
         }
     }
-    let (error, upstream) = last.map_or_else(|| attempts.nobody(), |(error, upstream)| (error, Some(upstream)));
+    let (error, upstream) =
+        last.map_or_else(|| attempts.nobody(), |(error, upstream)| (error, Some(upstream)));
     Err(Ended::Failed(error, upstream.map(Arc::clone)))
 }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{FillPolicy, Ending, Event, Inspection, Kept, Ruling, Upstream, UpstreamError};
+use tidegate_upstream::{Ending, Event, FillPolicy, Inspection, Kept, Ruling, Upstream, UpstreamError};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -169,7 +169,8 @@ impl SitePolicy {
     fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
         match (self.stream.get(), live) {
             (Some(_), Some(media)) if !media.is_ended() => {
-                let ttl = lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
+                let ttl =
+                    lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
                 Lifetimes { ttl, ..lifetimes }
             }
             _ => lifetimes,

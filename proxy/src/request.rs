@@ -15,9 +15,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
-use tidegate_cache::{Answer, FillWriter, Head, Key, Lookup, Object, FillReader};
+use tidegate_cache::{Answer, FillReader, FillWriter, Head, Key, Lookup, Object};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
-use tidegate_upstream::{BACKUP, UpstreamRequest, Requester, INTERIM_MAX, FillRequest, UpstreamResponse, fetch};
+use tidegate_upstream::{
+    BACKUP, FillRequest, INTERIM_MAX, Requester, UpstreamRequest, UpstreamResponse, fetch,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::account::Account;
@@ -25,11 +27,11 @@ use crate::answer::{self, Handling};
 use crate::cache_status::Reason;
 use crate::client::{Client, Gone};
 use crate::conditional;
-use crate::policy::SitePolicy;
 use crate::fate::Fate;
 use crate::hop::{self, SLICE};
 use crate::live::{self, Held, Stream};
 use crate::pass;
+use crate::policy::SitePolicy;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::slice::Slice;
@@ -150,7 +152,9 @@ async fn decide(
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
-        Lookup::Hit(object) => answer::object(tier, client, request, &object, Handling::here(Fate::Hit)).await,
+        Lookup::Hit(object) => {
+            answer::object(tier, client, request, &object, Handling::here(Fate::Hit)).await
+        }
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
                 let sent = fill_headers(sent, client.headers());
@@ -219,7 +223,8 @@ async fn wait(
                 Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
                 _ => Fate::Miss,
             };
-            let account = answer::object(tier, client, request, &object, Handling::forward(fate, reason)).await;
+            let account =
+                answer::object(tier, client, request, &object, Handling::forward(fate, reason)).await;
             drop(fill_reader);
             account
         }
@@ -317,7 +322,13 @@ pub(crate) struct FillOptions {
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
-fn start(tier: &Arc<Tier>, request: &Request, fill_writer: FillWriter, sent: &HeaderMap, requester: Requester) {
+fn start(
+    tier: &Arc<Tier>,
+    request: &Request,
+    fill_writer: FillWriter,
+    sent: &HeaderMap,
+    requester: Requester,
+) {
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, sent) = (request.clone(), sent.clone());
     let fill_options = FillOptions { requester, ..FillOptions::default() };

@@ -26,8 +26,8 @@ use tokio_rustls::server::TlsStream;
 
 use crate::sendfile;
 
-use record_writer::RecordWriter;
 pub(crate) use record_writer::Flusher;
+use record_writer::RecordWriter;
 
 /// A connection.
 #[derive(Debug)]

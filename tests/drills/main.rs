@@ -20,8 +20,8 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests assert, too")]
 
 mod audience;
-mod dns;
 mod cluster;
+mod dns;
 mod meter;
 mod network;
 mod origins;

@@ -4,7 +4,7 @@ use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Period;
 use tidegate_tests::{edge, origin, shield, until, viewer};
 
-use crate::cluster::{FOLDER, Cluster, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
+use crate::cluster::{Cluster, FOLDER, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_other() {

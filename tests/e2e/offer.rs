@@ -72,8 +72,10 @@ async fn what_the_origin_says_itself_stays() {
     // Nothing is reloaded of what has ended.
     let ended = playlist(8, "") + "#EXT-X-ENDLIST\n";
     cluster.push(&ended).await;
-    until("the end is there", async || viewer(cluster.edge.addr()).get(PUSHED).await.body == ended.as_bytes())
-        .await;
+    until("the end is there", async || {
+        viewer(cluster.edge.addr()).get(PUSHED).await.body == ended.as_bytes()
+    })
+    .await;
 }
 
 /// RFC 9110 section 8.8.1: the edge's form of the playlist is not the origin's, byte for byte.

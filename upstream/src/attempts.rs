@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::fetch::{FillPolicy, Event, FillRequest};
-use crate::upstream::Upstream;
 use crate::error::UpstreamError;
+use crate::fetch::{Event, FillPolicy, FillRequest};
+use crate::upstream::Upstream;
 
 /// The candidates of one request that have not been asked in this round.
 #[derive(Debug)]

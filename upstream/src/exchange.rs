@@ -11,11 +11,11 @@ use tidegate_cache::Head;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::error::UpstreamError;
 use crate::in_flight::InFlight;
 use crate::limiter::Permit;
 use crate::session::{Rest, Session};
-use crate::upstream::{Upstream, Spec};
-use crate::error::UpstreamError;
+use crate::upstream::{Spec, Upstream};
 
 /// What is asked, of whichever source.
 #[derive(Debug, Clone)]
@@ -124,13 +124,20 @@ impl Exchange {
     }
 
     /// Sends a probe, which needs no place among the source's requests and is not counted as one.
-    pub(crate) async fn probe(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
+    pub(crate) async fn probe(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+    ) -> Result<Self, UpstreamError> {
         let mut exchange = Self::begin(upstream, ask, Rest::Nothing).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
 
-    async fn begin(upstream: &Arc<Upstream>, ask: &UpstreamRequest, rest: Rest) -> Result<Self, UpstreamError> {
+    async fn begin(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        rest: Rest,
+    ) -> Result<Self, UpstreamError> {
         let timeouts = &upstream.spec().options.timeouts;
         let patience = ask.patience.unwrap_or(timeouts.first_byte);
         let (session, reused) = Session::begin(upstream, ask, rest, patience).await?;
@@ -265,7 +272,11 @@ impl UpstreamResponse {
     }
 
     /// Waits for a place among the requests of `upstream`.
-    pub(crate) async fn place(in_flight: &mut InFlight, upstream: &Upstream, ask: &UpstreamRequest) -> Result<Permit, UpstreamError> {
+    pub(crate) async fn place(
+        in_flight: &mut InFlight,
+        upstream: &Upstream,
+        ask: &UpstreamRequest,
+    ) -> Result<Permit, UpstreamError> {
         upstream.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
     }
 

@@ -15,15 +15,15 @@ use http::StatusCode;
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
-use crate::in_flight::{InFlight, Outcome};
-use crate::budget::Budget;
-use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse, content_range, tells_of_others};
-use crate::hedge;
 use crate::attempts::Attempts;
+use crate::budget::Budget;
+use crate::error::UpstreamError;
+use crate::exchange::{Interim, UpstreamRequest, UpstreamResponse, content_range, tells_of_others};
+use crate::hedge;
+use crate::in_flight::{InFlight, Outcome};
 use crate::pump::pump;
 use crate::rescue::Rescue;
 use crate::upstream::Upstream;
-use crate::error::UpstreamError;
 
 /// What to do with an answer, judged by its head.
 #[derive(Debug, Clone)]
@@ -161,7 +161,12 @@ pub struct Requester {
 }
 
 /// Makes one fill.
-pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut fill_writer: FillWriter, requester: Requester) {
+pub async fn fill(
+    policy: &Arc<impl FillPolicy + 'static>,
+    job: FillRequest,
+    mut fill_writer: FillWriter,
+    requester: Requester,
+) {
     let mut attempts = Attempts::of(&job);
     let mut last: Option<Last<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
@@ -180,9 +185,18 @@ pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut
         if let Some((error, Some(failed), _)) = &last {
             fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
-        let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
-        let (upstream, attempt) =
-            attempt(policy, &job, &ask, &mut attempts, upstream, &mut fill_writer, requester.interim.as_ref()).await;
+        let ask =
+            if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
+        let (upstream, attempt) = attempt(
+            policy,
+            &job,
+            &ask,
+            &mut attempts,
+            upstream,
+            &mut fill_writer,
+            requester.interim.as_ref(),
+        )
+        .await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
             Attempt::Streaming(reply) => {
@@ -214,7 +228,11 @@ pub async fn fill(policy: &Arc<impl FillPolicy + 'static>, job: FillRequest, mut
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
 /// when one fails.
-pub async fn pass(policy: &Arc<impl FillPolicy + 'static>, job: &FillRequest, interim: &Interim) -> Result<UpstreamResponse, Failure> {
+pub async fn pass(
+    policy: &Arc<impl FillPolicy + 'static>,
+    job: &FillRequest,
+    interim: &Interim,
+) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<Last<'_>> = None;
     while let Some(upstream) = attempts.next(&**policy) {
@@ -245,7 +263,13 @@ fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
 type Last<'a> = (UpstreamError, Option<&'a Arc<Upstream>>, Option<Head>);
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
-pub fn fail_over(policy: &impl FillPolicy, ask: &UpstreamRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
+pub fn fail_over(
+    policy: &impl FillPolicy,
+    ask: &UpstreamRequest,
+    error: UpstreamError,
+    failed: &Upstream,
+    next: &Upstream,
+) {
     policy.note(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
     tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
@@ -332,7 +356,8 @@ async fn take(
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
             let head = policy.kept(&reply.head);
-            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(upstream.name())) {
+            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(upstream.name()))
+            {
                 Ok(()) => Attempt::Streaming(reply),
                 Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
@@ -363,7 +388,8 @@ async fn collect(
         Inspection::Store(kept) => {
             let Kept { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
-            let published = fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
+            let published =
+                fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
                 Err(_no_room) => refuse(reply, UpstreamError::Unusable("there is no room for it")),
@@ -385,7 +411,12 @@ async fn drain(reply: &mut UpstreamResponse) {
     }
 }
 
-fn hand_over(fill_writer: FillWriter, reply: UpstreamResponse, own: Option<oneshot::Sender<UpstreamResponse>>, remember: Duration) {
+fn hand_over(
+    fill_writer: FillWriter,
+    reply: UpstreamResponse,
+    own: Option<oneshot::Sender<UpstreamResponse>>,
+    remember: Duration,
+) {
     if let Some(own) = own {
         // When the asker has left, the answer is dropped with the channel.
         let _left = own.send(reply);

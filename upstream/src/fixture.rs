@@ -8,10 +8,10 @@ use http::{HeaderMap, Method};
 use crate::address::Address;
 use crate::dns::Dns;
 use crate::exchange::UpstreamRequest;
-use crate::limiter::Limits;
 use crate::health::Rules;
-use crate::upstream::{Timeouts, Options, Spec};
+use crate::limiter::Limits;
 use crate::trust::{Config, Trust};
+use crate::upstream::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,7 +20,12 @@ pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
         trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
-        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, clamped_target_duration: None },
+        timeouts: Timeouts {
+            connect: SECOND,
+            first_byte: SECOND,
+            stall: SECOND,
+            clamped_target_duration: None,
+        },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },

@@ -186,7 +186,13 @@ impl Health {
 
     /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
     /// than with the others. Where they are hardly asked, nobody knows whether they would do better.
-    pub fn record_reported_failure(&mut self, error: UpstreamError, others: Others, chance: f64, now: Instant) -> Option<Change> {
+    pub fn record_reported_failure(
+        &mut self,
+        error: UpstreamError,
+        others: Others,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
         let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
         self.eject(is_out, error, others, chance, now)

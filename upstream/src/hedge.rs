@@ -8,12 +8,12 @@ use std::sync::Arc;
 use http::StatusCode;
 use tokio::time::timeout;
 
-use crate::in_flight::InFlight;
-use crate::exchange::{UpstreamRequest, Interim, UpstreamResponse};
-use crate::fetch::{FillPolicy, Event, Ruling};
 use crate::attempts::Attempts;
-use crate::upstream::Upstream;
 use crate::error::UpstreamError;
+use crate::exchange::{Interim, UpstreamRequest, UpstreamResponse};
+use crate::fetch::{Event, FillPolicy, Ruling};
+use crate::in_flight::InFlight;
+use crate::upstream::Upstream;
 
 /// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.
 pub(crate) async fn open<'a>(

@@ -31,9 +31,9 @@ use tidegate_cache::Head;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use crate::exchange::UpstreamRequest;
-use crate::upstream::{Timeouts, Spec};
 use crate::error::UpstreamError;
+use crate::exchange::UpstreamRequest;
+use crate::upstream::{Spec, Timeouts};
 use answer::Answer;
 use chunks::{Decoder, Part};
 use framing::Framing;

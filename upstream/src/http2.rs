@@ -13,12 +13,12 @@ use pingora_http::RequestHeader;
 use tidegate_cache::Head;
 use tokio::time::timeout;
 
+use crate::error::UpstreamError;
 use crate::exchange::{BACKUP, UpstreamRequest};
 use crate::http1::Wire;
 use crate::http1::idle::IDLE;
 use crate::session::Rest;
 use crate::upstream::Upstream;
-use crate::error::UpstreamError;
 
 /// A request on its way over a stream, and its answer.
 pub(crate) struct Stream {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::fetch::{FillPolicy, Event};
 use crate::error::UpstreamError;
+use crate::fetch::{Event, FillPolicy};
 
 /// What came of a request to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::geography::Geography;
+use crate::half_open::HalfOpen;
 use crate::health::{Others, State, Tally};
 use crate::upstream::Upstream;
-use crate::half_open::HalfOpen;
 
 /// The sources of one pool.
 #[derive(Debug)]

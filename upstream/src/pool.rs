@@ -20,7 +20,7 @@ use crate::health::State;
 use crate::peers::Peers;
 use crate::probe;
 use crate::regions::{RoundTrip, healthy_share};
-use crate::upstream::{Report, Upstream, Spec};
+use crate::upstream::{Report, Spec, Upstream};
 
 /// How the members of a pool are put in order.
 #[derive(Debug, Clone, PartialEq)]

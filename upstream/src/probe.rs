@@ -13,9 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{UpstreamRequest, Exchange, STALE_CONNECTIONS_MAX};
-use crate::upstream::Upstream;
 use crate::error::UpstreamError;
+use crate::exchange::{Exchange, STALE_CONNECTIONS_MAX, UpstreamRequest};
+use crate::upstream::Upstream;
 
 /// How a server is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
+use crate::error::UpstreamError;
 use crate::exchange::{UpstreamRequest, UpstreamResponse};
-use crate::fetch::{FillPolicy, Ending, Event, FillRequest, ended};
+use crate::fetch::{Ending, Event, FillPolicy, FillRequest, ended};
 use crate::min_rate::Meter;
 use crate::rescue::Rescue;
-use crate::error::UpstreamError;
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
@@ -51,7 +51,8 @@ pub(crate) async fn pump(
         };
         let Some(read) = read else {
             // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another = go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
+            let has_another =
+                go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
             meter = has_another.then(|| rescue.meter(&reply)).flatten();
             continue;
         };
@@ -81,7 +82,8 @@ pub(crate) async fn pump(
             }
             Err(error) => {
                 if !go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
-                    let (path, from, upstream) = (job.ask.path(), written(&fill_writer), reply.upstream().name());
+                    let (path, from, upstream) =
+                        (job.ask.path(), written(&fill_writer), reply.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
                     ended(&**policy, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));

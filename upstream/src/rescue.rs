@@ -9,13 +9,13 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
-use crate::in_flight::InFlight;
+use crate::attempts::Attempts;
+use crate::error::UpstreamError;
 use crate::exchange::{UpstreamRequest, UpstreamResponse, content_range};
 use crate::fetch::{FillPolicy, FillRequest};
-use crate::attempts::Attempts;
+use crate::in_flight::InFlight;
 use crate::min_rate::Meter;
 use crate::upstream::Upstream;
-use crate::error::UpstreamError;
 
 /// What the rest of a body must agree with, and who may still be asked for it.
 #[derive(Debug)]
@@ -79,7 +79,11 @@ impl<'a> Rescue<'a> {
     }
 
     /// Finds a source that goes on from byte `from`.
-    pub(crate) async fn go_on(&mut self, policy: &Arc<impl FillPolicy + 'static>, from: u64) -> Option<UpstreamResponse> {
+    pub(crate) async fn go_on(
+        &mut self,
+        policy: &Arc<impl FillPolicy + 'static>,
+        from: u64,
+    ) -> Option<UpstreamResponse> {
         let condition = self.original.condition()?;
         let mut ask = self.job.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_cache::Head;
 
+use crate::error::UpstreamError;
 use crate::exchange::UpstreamRequest;
 use crate::http1::{Connection, Wire};
 use crate::http2::{Dialled, Stream};
 use crate::upstream::Upstream;
-use crate::error::UpstreamError;
 
 /// What comes behind the head of a request.
 #[derive(Debug, Clone, Copy)]

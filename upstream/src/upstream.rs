@@ -12,16 +12,16 @@ use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::dns::{Dns, Member};
-use crate::limiter::{Limiter, Limits, Permit};
+use crate::error::UpstreamError;
 use crate::health::{Change, Health, Rules, State, Tally};
 use crate::http1::idle::Key;
 use crate::latency::Latency;
+use crate::limiter::{Limiter, Limits, Permit};
 use crate::min_rate::MinRate;
 use crate::peers::Peers;
 use crate::probe::Probe;
-use crate::resolve::Resolver;
 use crate::reported_failures::{LATELY, ReportedFailures};
-use crate::error::UpstreamError;
+use crate::resolve::Resolver;
 use crate::trust::Trust;
 
 /// How long a source may take over what.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tidegate_cache::{Cache, FillWriter, Limits, Lookup, FillReader};
+use tidegate_cache::{Cache, FillReader, FillWriter, Limits, Lookup};
 
 use crate::harness::*;
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_cache::{
-    Answer, Body, Broken, Cache, Failure, FillWriter, Head, Key, Lifetimes, Limits, Lookup, Object, FillReader,
-    Variant,
+    Answer, Body, Broken, Cache, Failure, FillReader, FillWriter, Head, Key, Lifetimes, Limits, Lookup,
+    Object, Variant,
 };
 use tokio::time::timeout;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use proptest::prelude::*;
-use tidegate_cache::{Answer, Broken, Cache, FillWriter, Key, Limits, Lookup, Reader, FillReader};
+use tidegate_cache::{Answer, Broken, Cache, FillReader, FillWriter, Key, Limits, Lookup, Reader};
 use tokio::time::{Instant, advance};
 
 use self::model::{Expected, Model, Outcome};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tidegate_cache::{Broken, Cache, FillWriter, Key, Lookup, FillReader};
+use tidegate_cache::{Broken, Cache, FillReader, FillWriter, Key, Lookup};
 
 use crate::harness::*;
 

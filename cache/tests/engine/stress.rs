@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_cache::{
-    Answer, Broken, Cache, FillWriter, Key, Lifetimes, Limits, Lookup, Object, FillReader, Variant,
+    Answer, Broken, Cache, FillReader, FillWriter, Key, Lifetimes, Limits, Lookup, Object, Variant,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::attributes;
-use super::splice::{Splice, Old, discontinuities};
 use super::lines::{Line, Sort, line_break, lines};
 use super::mark::Mark;
+use super::splice::{Old, Splice, discontinuities};
 use super::state::State;
 use crate::Media;
 
@@ -102,7 +102,13 @@ impl Epoch {
     /// segments are still worth listing.
     ///
     /// Where the two cannot be joined the numbers stay as they are told.
-    pub fn after(mark: Mark, known: &Media, published: Option<&[u8]>, raw: &Media, received: Numbering) -> Self {
+    pub fn after(
+        mark: Mark,
+        known: &Media,
+        published: Option<&[u8]>,
+        raw: &Media,
+        received: Numbering,
+    ) -> Self {
         let shift = difference(known.next_sequence(), raw.media_sequence);
         let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
         let Some(splice) = splice else {

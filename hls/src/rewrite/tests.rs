@@ -3,8 +3,8 @@ use std::time::Duration;
 use crate::{Media, Playlist};
 
 mod delta;
-mod offer;
 mod epoch;
+mod offer;
 
 pub(super) fn parse(text: &[u8]) -> Media {
     match Playlist::parse(text) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Timeouts, Dns, Limits, Options, MinRate, Probe, Question, Rules, Trust};
+use tidegate_upstream::{Budget, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};

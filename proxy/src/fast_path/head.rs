@@ -12,10 +12,10 @@ use super::ready::Selected;
 use crate::answer::{self, Handling};
 use crate::cache_status::CACHE_STATUS;
 use crate::compress;
-use crate::policy;
 use crate::fate::Fate;
 use crate::field;
 use crate::lines::{date, decimal, line};
+use crate::policy;
 use crate::request::Hit;
 use crate::tier::Tier;
 

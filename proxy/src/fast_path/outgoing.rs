@@ -83,7 +83,11 @@ impl Outgoing {
     }
 
     /// Writes until all is written, or no more is taken now.
-    pub(super) fn write(&mut self, transport: &mut impl TakesFiles, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn write(
+        &mut self,
+        transport: &mut impl TakesFiles,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
         while self.head_sent < self.head.len() || self.body_left > 0 {
             let file = self.copy.as_deref().map(FileCopy::file).filter(|_| self.body_left > 0);
             let taken = match (file, self.head.get(self.head_sent..)) {

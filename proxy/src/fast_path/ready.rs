@@ -141,7 +141,12 @@ impl Selected {
 
 impl Logged {
     fn of(simple_head: &SimpleHead<'_>, peer: SocketAddr) -> Self {
-        Self { method: simple_head.method.clone(), target: simple_head.target.to_owned(), headers: simple_head.headers(), peer }
+        Self {
+            method: simple_head.method.clone(),
+            target: simple_head.target.to_owned(),
+            headers: simple_head.headers(),
+            peer,
+        }
     }
 
     fn asked(&self) -> Asked<'_> {

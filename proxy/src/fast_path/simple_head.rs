@@ -114,7 +114,13 @@ mod tests {
         read(request.as_bytes(), 200, |simple_head, len| {
             assert!(len <= request.len());
             let names: Vec<_> = simple_head.deciding.keys().map(HeaderName::as_str).collect();
-            Some(format!("{} {} {} {}", simple_head.method, simple_head.host, simple_head.target, names.join(",")))
+            Some(format!(
+                "{} {} {} {}",
+                simple_head.method,
+                simple_head.host,
+                simple_head.target,
+                names.join(",")
+            ))
         })
     }
 

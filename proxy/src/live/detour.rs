@@ -33,7 +33,9 @@ impl Detour {
             // It is still avoided, and was asked for want of anybody else.
             Some(before) if before.until > now => before.clone(),
             // It was good for long.
-            Some(before) if now.saturating_duration_since(before.until) > LONGEST => Self::first(upstream, now),
+            Some(before) if now.saturating_duration_since(before.until) > LONGEST => {
+                Self::first(upstream, now)
+            }
             Some(before) => {
                 let times = before.times.saturating_add(1);
                 let lasts = FIRST.saturating_mul(1 << times.min(8)).min(LONGEST);
@@ -73,7 +75,11 @@ mod tests {
         let mut lasted = Vec::new();
         for _ in 0..5 {
             lasted.push(way.until.duration_since(now).as_secs());
-            assert_eq!(Detour::round(&upstream, Some(&way), now).until, way.until, "it is gone round already");
+            assert_eq!(
+                Detour::round(&upstream, Some(&way), now).until,
+                way.until,
+                "it is gone round already"
+            );
             now = way.until + Duration::from_secs(1);
             way = Detour::round(&upstream, Some(&way), now);
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tidegate_cache::Head;
-use tidegate_hls::{Splice, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Epoch, Step};
+use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Splice, Step};
 
 use super::Stream;
 use crate::conditional;
@@ -46,8 +46,11 @@ pub(super) struct Published {
 impl Published {
     /// How it is given out if whoever was asked last says this now.
     fn continued(&self, received: Numbering) -> Numbering {
-        let epoch =
-            if received.epoch == self.received.epoch { self.numbering.epoch } else { received.epoch.or(self.numbering.epoch) };
+        let epoch = if received.epoch == self.received.epoch {
+            self.numbering.epoch
+        } else {
+            received.epoch.or(self.numbering.epoch)
+        };
         Numbering { epoch, added: received.added.saturating_add_signed(self.shift) }
     }
 }
@@ -137,7 +140,14 @@ pub(crate) fn version(
 
 fn as_it_came(raw: &Media, body: &Bytes, received: Numbering) -> Version {
     let published = Published { numbering: received, received, ..Published::default() };
-    Version { media: raw.clone(), body: body.clone(), published, is_altered: false, begins: false, is_old: false }
+    Version {
+        media: raw.clone(),
+        body: body.clone(),
+        published,
+        is_altered: false,
+        begins: false,
+        is_old: false,
+    }
 }
 
 /// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
@@ -210,8 +220,10 @@ impl Stream {
         let is_one = matches!(step, Step::Forward | Step::Unchanged | Step::Ended);
         let ahead = u32::try_from(media.next_sequence().saturating_sub(known.next_sequence()));
         let count = u32::try_from(known.segments.len()).unwrap_or(u32::MAX).max(1);
-        let takes = (known.clamped_target_duration().min(listed(known) / count) / 2).saturating_mul(ahead.unwrap_or(u32::MAX));
-        let is_explained = leap == Leap::Explained && takes <= self.stood_still_for() + known.clamped_target_duration() * 2;
+        let takes = (known.clamped_target_duration().min(listed(known) / count) / 2)
+            .saturating_mul(ahead.unwrap_or(u32::MAX));
+        let is_explained =
+            leap == Leap::Explained && takes <= self.stood_still_for() + known.clamped_target_duration() * 2;
         is_one && (connects(known, media) || is_explained)
     }
 

@@ -111,7 +111,9 @@ impl Follower {
         let now = Instant::now();
         match self.stream.next_look(in_vain) {
             // Nobody looked for a long time: that is not made up for.
-            Some(look) if in_vain > 0 && look + media.clamped_target_duration() < now => now + media.clamped_target_duration() / 2,
+            Some(look) if in_vain > 0 && look + media.clamped_target_duration() < now => {
+                now + media.clamped_target_duration() / 2
+            }
             Some(look) => look.max(now),
             None => now + media.clamped_target_duration() / 2,
         }

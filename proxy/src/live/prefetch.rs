@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use prometheus::IntCounter;
-use tidegate_cache::{Answer, Key, Lookup, FillReader, Witness};
+use tidegate_cache::{Answer, FillReader, Key, Lookup, Witness};
 use tidegate_hls::{Announced, ByteRange, Media, What};
 
 use super::Stream;

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::detour::{self, Detour};
-use super::memory::Memory;
 use super::epochs::Published;
+use super::memory::Memory;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]

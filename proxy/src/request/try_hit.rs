@@ -9,8 +9,8 @@ use tidegate_hls::{Directives, Kind, Resource};
 use tokio::time::Instant;
 
 use super::{site, stream_at};
-use crate::hop;
 use crate::fast_path::SimpleHead;
+use crate::hop;
 use crate::live::Stream;
 use crate::site::Site;
 use crate::slice::Slice;
@@ -90,8 +90,9 @@ struct Kept {
 impl Places {
     fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<Place>> {
         let kept = self.kept.get(self.index(simple_head))?.as_ref()?;
-        let is_same =
-            *kept.target == *simple_head.target && *kept.host == *simple_head.host && kept.tier == tier.number();
+        let is_same = *kept.target == *simple_head.target
+            && *kept.host == *simple_head.host
+            && kept.tier == tier.number();
         is_same.then(|| Arc::clone(&kept.place))
     }
 

@@ -12,7 +12,7 @@ use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
 use tidegate_upstream::limiter::Permit;
 use tidegate_upstream::{
-    Address, Bound, Candidates, Coordinates, Order, Pool, Upstream, UpstreamError, Trust, Viewpoint, World,
+    Address, Bound, Candidates, Coordinates, Order, Pool, Trust, Upstream, UpstreamError, Viewpoint, World,
 };
 
 /// Regions with their places: Frankfurt, Virginia, Singapore.

@@ -116,7 +116,9 @@ fn probes_do_not_end_an_ejection() {
 #[test]
 fn failed_probes_in_a_row_make_down() {
     let mut case = Case::new(true);
-    for result in [Err(UpstreamError::Refused), Err(UpstreamError::Refused), Ok(()), Err(UpstreamError::Refused)] {
+    for result in
+        [Err(UpstreamError::Refused), Err(UpstreamError::Refused), Ok(()), Err(UpstreamError::Refused)]
+    {
         assert_eq!(case.probe(result), None);
     }
     assert_eq!(case.probe(Err(UpstreamError::Refused)), None);
@@ -156,7 +158,9 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
 fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
     let tells = |others: Tally| {
         let mut case = Case::new(false);
-        (0..100).find(|_| case.0.record_reported_failure(UpstreamError::Closed, spared(others), 0.0, case.1).is_some())
+        (0..100).find(|_| {
+            case.0.record_reported_failure(UpstreamError::Closed, spared(others), 0.0, case.1).is_some()
+        })
     };
     assert_eq!(tells(Tally { good: 0, bad: 100 }), None, "all tell the same");
     assert_eq!(tells(Tally { good: 19, bad: 0 }), None, "nobody knows whether the others would do better");

@@ -3,9 +3,9 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 
+use crate::error::UpstreamError;
 use crate::exchange::{BACKUP, UpstreamRequest};
 use crate::upstream::Spec;
-use crate::error::UpstreamError;
 
 /// Writes the head of `ask` for the one whom `spec` describes.
 pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, UpstreamError> {
@@ -67,7 +67,8 @@ impl<'a> Own<'a> {
     }
 
     fn names(&self) -> impl Iterator<Item = &'a HeaderName> {
-        let as_backup = Some(&BACKUP).filter(|as_backup| self.tells_aside && !self.spec.headers.contains_key(*as_backup));
+        let as_backup =
+            Some(&BACKUP).filter(|as_backup| self.tells_aside && !self.spec.headers.contains_key(*as_backup));
         as_backup.into_iter().chain(self.spec.headers.keys())
     }
 }

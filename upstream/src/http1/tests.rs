@@ -140,7 +140,11 @@ async fn who_is_silent_closes_or_speaks_something_else_is_told_apart() {
         (b"", true, UpstreamError::Closed),
         (b"HTTP/1.1 200 OK\r\nContent-", true, UpstreamError::Closed),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", true, UpstreamError::Protocol),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", false, UpstreamError::Protocol),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            false,
+            UpstreamError::Protocol,
+        ),
     ] {
         let mut connection = answered(&ask("a"), answer, 1000, closes).await;
         assert_eq!(connection.head().await.unwrap_err(), expected, "{}", answer.escape_ascii());
@@ -214,7 +218,10 @@ async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
     for (target, host) in [("/a b", "live.example"), ("/a\r\nb", "live.example"), ("/a", "a\r\nb: c")] {
         let ask = UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..ask.clone() };
         spec.headers.clear();
-        assert!(matches!(question::head(&spec, &ask), Err(UpstreamError::Unusable(_))), "{target:?} {host:?}");
+        assert!(
+            matches!(question::head(&spec, &ask), Err(UpstreamError::Unusable(_))),
+            "{target:?} {host:?}"
+        );
     }
 }
 

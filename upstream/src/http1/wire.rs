@@ -25,12 +25,17 @@ pub(crate) enum Wire {
 
 impl Wire {
     /// Connects without TLS.
-    pub(crate) async fn plain(address: SocketAddr, deadline: Duration) -> std::result::Result<Self, UpstreamError> {
+    pub(crate) async fn plain(
+        address: SocketAddr,
+        deadline: Duration,
+    ) -> std::result::Result<Self, UpstreamError> {
         let connected = timeout(deadline, TcpStream::connect(address)).await;
         let socket =
-            connected.map_err(|_late| UpstreamError::ConnectTimeout)?.map_err(|error| match error.kind() {
-                std::io::ErrorKind::TimedOut => UpstreamError::ConnectTimeout,
-                _ => UpstreamError::Refused,
+            connected.map_err(|_late| UpstreamError::ConnectTimeout)?.map_err(|error| {
+                match error.kind() {
+                    std::io::ErrorKind::TimedOut => UpstreamError::ConnectTimeout,
+                    _ => UpstreamError::Refused,
+                }
             })?;
         // A head is one write, and whatever follows it must not wait for an acknowledgement.
         socket.set_nodelay(true).map_err(|_broken| UpstreamError::Refused)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Splice, Mark, Numbering, Epoch};
+use crate::{Epoch, Mark, Numbering, Splice};
 
 /// A list of these segments, each with these lines before its URI.
 fn list(head: &str, numbers: std::ops::Range<u64>, each: impl Fn(u64) -> String) -> String {
@@ -186,7 +186,8 @@ fn what_is_elsewhere_bears_no_mark() {
 
 #[test]
 fn what_no_encoder_can_count_to_is_not_ours() {
-    let received = |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
+    let received =
+        |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
     assert_eq!(Numbering::of(received(7).as_bytes()).added, 7);
     assert_eq!(Numbering::of(received(u64::MAX).as_bytes()), FIRST);
 }
@@ -208,7 +209,8 @@ fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
     let numbering = Numbering { epoch: Some(Mark(9)), added: 65 };
     let known = parse(next.as_bytes());
     let received = Numbering::of(again.as_bytes());
-    let epoch = Epoch::on(&known, numbering, None, &parse(again.as_bytes()), received).after_unmarked(Some(Mark(1)));
+    let epoch =
+        Epoch::on(&known, numbering, None, &parse(again.as_bytes()), received).after_unmarked(Some(Mark(1)));
     let written = write(&epoch, &again);
     let end = "\n8.ts?tidegate_run=1\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=9\n";
     assert!(written.contains("ADDED=65\n#EXT-X-MEDIA-SEQUENCE:60\n") && written.ends_with(end), "{written}");
