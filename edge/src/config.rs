@@ -94,7 +94,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
-        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
+        tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         for shield in &self.shields {
             shield.check(&["shields"])?;

@@ -4,8 +4,10 @@
 //! errors. What TOML and serde can check is reported with line and column; so are the rules between fields, through
 //! [`check::Problem`].
 
+pub mod certificates;
 pub mod check;
 pub mod location;
+mod name;
 pub mod server;
 pub mod shown;
 pub mod tls;
@@ -16,9 +18,11 @@ mod words;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+
 use units::{Period, Size};
 
 pub use location::Location;
+pub use name::{NodeName, NodeNameError};
 pub use server::Server;
 pub use upstream::{Upstream, Version};
 
@@ -159,7 +163,7 @@ impl Default for Log {
         Self {
             access: "stdout".to_owned(),
             queue_max: 8192,
-            redact: crate::access_log::Config::default().redact,
+            redact: crate::observe::access_log::Config::default().redact,
         }
     }
 }
@@ -167,48 +171,6 @@ impl Default for Log {
 impl Default for Drain {
     fn default() -> Self {
         Self { timeout: Period::secs(30) }
-    }
-}
-
-/// A node's name in Via, Cache-Status and CDN-Loop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NodeName(String);
-
-/// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 63 letters, digits, '-', '_' or '.', and begins with a letter; {0:?} is none")]
-pub struct NodeNameError(String);
-
-impl NodeName {
-    /// A name that is known to be one.
-    pub fn literal(name: &'static str) -> Self {
-        Self(name.to_owned())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for NodeName {
-    type Error = NodeNameError;
-
-    fn try_from(name: String) -> Result<Self, NodeNameError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let begins_well = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-        if begins_well && name.len() <= 63 && name.chars().all(fits) {
-            Ok(Self(name))
-        } else {
-            Err(NodeNameError(name))
-        }
-    }
-}
-
-impl From<NodeName> for String {
-    fn from(name: NodeName) -> Self {
-        name.0
     }
 }
 

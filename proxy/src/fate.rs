@@ -1,7 +1,8 @@
 //! What became of a viewer's request: one word for the access log, the metrics, `Cache-Status` and `X-Cache`.
 
-use crate::cache_status::{Outcome, Reason};
-use crate::label::label;
+use tidegate_headers::cache_status::{Outcome, Reason};
+
+use crate::observe::label::label;
 
 label! {
     /// What became of one request. Decided once, in `request.rs`; everything that reports reads it from here.
@@ -69,7 +70,7 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::observe::label::Label;
 
     #[test]
     fn every_fate_has_its_own_word_and_its_own_index() {

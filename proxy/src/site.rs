@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use http::Method;
 use tidegate_cache::freshness::Policy;
+use tidegate_headers::cors::Cors;
 use tidegate_hls::{Kind, QueryRules};
 use tidegate_upstream::Candidates;
-
-use crate::cors::Cors;
 
 pub use config::Config;
 

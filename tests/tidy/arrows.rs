@@ -7,9 +7,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["edge", "shield", "origin-stub"]),
     ("edge", &["proxy", "upstream"]),
     ("shield", &["proxy", "upstream"]),
-    ("proxy", &["upstream", "cache", "hls"]),
+    ("proxy", &["upstream", "cache", "headers", "hls"]),
     ("upstream", &["cache", "hls"]),
     ("cache", &[]),
+    ("headers", &[]),
     ("hls", &[]),
     ("origin-stub", &[]),
 ];

@@ -10,9 +10,10 @@ use tidegate_upstream::{Order, Pool, Spec, Trust};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
+use tidegate_headers::cors::{self, Cors};
+
 use crate::config::units::Period;
 use crate::config::{NodeName, Server, Upstream, server};
-use crate::cors::{self, Cors};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
