@@ -1,5 +1,6 @@
-//! One process of a house.
+//! One part of Tidegate that runs as a process.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +13,8 @@ use crate::{output, shell};
 const APART: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A running `tidegate` part; it ends with this value.
-pub(super) struct Node {
-    program: PathBuf,
+pub(crate) struct Node {
+    command: Vec<OsString>,
     part: &'static str,
     file: PathBuf,
     process: Child,
@@ -23,9 +24,10 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts one on free ports; `write` makes its configuration of the addresses for viewers and for operators.
-    pub(super) fn start(
-        program: &Path,
+    /// Starts one on free ports. `command` ends with the program; a word before it may be one that runs it, such as `valgrind`.
+    /// `write` makes the configuration of the addresses for viewers and for operators.
+    pub(crate) fn start(
+        command: &[OsString],
         folder: &Path,
         part: &'static str,
         name: &str,
@@ -34,30 +36,45 @@ impl Node {
         let file = folder.join(format!("{name}.toml"));
         let free = SocketAddr::from((APART, 0));
         save(&file, &write(free, free))?;
-        let (process, serving, operators) = start(program, part, &file).with_context(|| name.to_owned())?;
+        let (process, serving, operators) = start(command, part, &file).with_context(|| name.to_owned())?;
         // Whoever starts it again does so where it was.
         save(&file, &write(serving, operators))?;
-        Ok(Self { program: program.to_owned(), part, file, process, serving, operators })
+        Ok(Self { command: command.to_vec(), part, file, process, serving, operators })
     }
 
-    pub(super) fn url(&self) -> String {
+    /// Its process, which is the program's where those before it replace themselves by it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where players or tiers connect.
+    pub(crate) fn serving(&self) -> SocketAddr {
+        self.serving
+    }
+
+    /// Where operators connect.
+    pub(crate) fn operators_address(&self) -> SocketAddr {
+        self.operators
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.serving)
     }
 
-    pub(super) fn operators(&self) -> String {
+    pub(crate) fn operators(&self) -> String {
         format!("http://{}", self.operators)
     }
 
     /// Ends at once, as the power does.
-    pub(super) fn dies(&mut self) -> Result<()> {
+    pub(crate) fn dies(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
     }
 
     /// Starts again, where it was.
-    pub(super) fn returns(&mut self) -> Result<()> {
-        (self.process, self.serving, self.operators) = start(&self.program, self.part, &self.file)?;
+    pub(crate) fn returns(&mut self) -> Result<()> {
+        (self.process, self.serving, self.operators) = start(&self.command, self.part, &self.file)?;
         Ok(())
     }
 }
@@ -70,9 +87,10 @@ impl Drop for Node {
     }
 }
 
-fn start(program: &Path, part: &str, file: &Path) -> Result<(Child, SocketAddr, SocketAddr)> {
+fn start(words: &[OsString], part: &str, file: &Path) -> Result<(Child, SocketAddr, SocketAddr)> {
+    let (program, arguments) = words.split_first().context("no program")?;
     let mut command = Command::new(program);
-    command.arg(part).arg("--config").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(arguments).arg(part).arg("--config").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
     let mut process = command.stderr(Stdio::piped()).spawn().with_context(|| shell::describe(&command))?;
     let said = process.stderr.take().context("it has no standard error")?;
     match output::first(said, listening) {
