@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::repository::{assert_none, dependencies, manifest, members, read};
+use crate::repository::{assert_none, dependencies, members, read};
 
 /// The tests and xtask stand outside the house: they may use any crate, and no crate uses them.
 const OUTSIDE: &[&str] = &["tests", "xtask"];
@@ -67,23 +67,6 @@ fn the_pure_libraries_know_neither_sockets_nor_clocks() {
         );
     }
     assert_none(&findings, "knowledge in the wrong place");
-}
-
-#[test]
-fn packages_are_named_after_their_folders() {
-    let named =
-        |member: &String| manifest(member)["package"]["name"].as_str() == Some(&format!("tidegate-{member}"));
-    let misnamed: Vec<_> = members().into_iter().filter(|member| !named(member)).collect();
-    assert_none(&misnamed, "packages not named tidegate-<folder>");
-}
-
-#[test]
-fn every_member_takes_the_lint_table() {
-    let lints = |member: &String| {
-        manifest(member).get("lints").and_then(|lints| lints.get("workspace")?.as_bool()) == Some(true)
-    };
-    let without: Vec<_> = members().into_iter().filter(|member| !lints(member)).collect();
-    assert_none(&without, "members without `[lints] workspace = true`");
 }
 
 /// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four arrows.

@@ -18,6 +18,8 @@ mod files;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod packages;
+#[cfg(test)]
 mod repository;
 #[cfg(test)]
 mod words;
