@@ -15,6 +15,8 @@
 //!
 //! Everything else is a leaf: header fields (`range`, `conditional`, `vary`, `hop`, `cors`, `compress`,
 //! `cache_status`, `proxy_status`), configuration (`config`, `site`) and telemetry (`metrics`, `access_log`, `admin`).
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 mod acceptor;
 pub mod access_log;
