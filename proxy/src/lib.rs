@@ -13,6 +13,8 @@
 //!
 //! [`tier`] is what all requests of a node share, [`site`] the rules of one `[[site]]`, [`config`] the file they come
 //! from. The rules of header fields are a crate of their own, `tidegate_headers`.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 mod answer;
 mod clock;
