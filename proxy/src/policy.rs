@@ -160,7 +160,7 @@ impl SitePolicy {
 
     /// Whether there is nobody left to ask who might do better.
     fn is_last_asked(&self) -> bool {
-        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.tries_max);
+        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.attempts_max);
         self.takes_frozen.load(Ordering::Relaxed) || self.asked.lock().0 >= all
     }
 

@@ -270,7 +270,7 @@ async fn answer_to(
     fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
-    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_max.get()));
+    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
     loop {
         let head = tokio::select! {
             biased;
@@ -388,7 +388,7 @@ pub(crate) fn job(
         },
         candidates: live::detoured(tier, request, request.site.candidates.for_key(request.key.as_str())),
         budget: request.site.candidates.budget(),
-        tries_max: settings.upstream.tries_max,
+        tries_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
         remember_large: settings.cache.hit_for_miss.get(),
     }

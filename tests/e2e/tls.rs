@@ -300,7 +300,7 @@ async fn large_bodies_reach_a_viewer_who_reads_slowly_and_hold_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_off_does_not_end_well() {
-    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.tries_max = 1).await;
+    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.attempts_max = 1).await;
     origin.fault(Fault::on(COLD).cut_at(300_000)).unwrap();
     let mut open = viewer(edge.tls_addr()).tls(&tls).start("GET", COLD).await;
     assert!(open.begins(1000).await);
