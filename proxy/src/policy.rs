@@ -373,7 +373,7 @@ impl FillPolicy for SitePolicy {
             Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
             Event::Hedged => metrics.upstreams.hedges.inc(),
             Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
-            Event::Unaffordable => metrics.upstreams.unaffordable.inc(),
+            Event::Unaffordable => metrics.upstreams.retry_budget_exhausted.inc(),
             Event::Ended(ending, viewers) => {
                 self.is_stored.store(ending == Ending::Stored, Ordering::Release);
                 metrics.fill_ended(ending.into(), viewers);

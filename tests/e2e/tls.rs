@@ -64,7 +64,7 @@ async fn who_shows_no_certificate_or_a_strangers_is_refused_and_the_shield_lives
     drop(TcpStream::connect(shield.tls_addr()).await.unwrap());
     assert_eq!(origin.counted().total, 0);
     assert_eq!(shield.count("tidegate_requests_total", "").await, 0);
-    until("each is counted", async || shield.count("tidegate_tls_handshakes_failed_total", "").await >= 6)
+    until("each is counted", async || shield.count("tidegate_tls_handshake_failures_total", "").await >= 6)
         .await;
 
     let member = authority.issue(HERE);

@@ -77,7 +77,7 @@ async fn retries_are_paid_from_a_share_of_the_traffic() {
     }
 
     assert_eq!((primary.total(), backup.total()), (100, 20), "one in five was made again");
-    assert_eq!(shield.count("tidegate_retries_refused_total", "").await, 80);
+    assert_eq!(shield.count("tidegate_retry_budget_exhausted_total", "").await, 80);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +168,7 @@ async fn probes_find_out_by_themselves_and_the_primary_is_asked_again_when_it_wa
     assert_eq!(viewer(shield.addr()).get("/bytes/3").await.status, 200);
     assert_eq!((primary.requests("/bytes/3"), backup.requests("/bytes/3")), (1, 0));
     assert!(primary.seen("/").iter().all(|seen| seen.method == "HEAD"), "probes have a path of their own");
-    assert!(shield.count("tidegate_upstream_probes_failed_total", "").await >= 2);
+    assert!(shield.count("tidegate_upstream_probe_failures_total", "").await >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
