@@ -386,7 +386,7 @@ impl From<Ending> for FillEnd {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Stored => Self::Stored,
-            Ending::Renewed => Self::Renewed,
+            Ending::Renewed => Self::Revalidated,
             Ending::Permit => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,

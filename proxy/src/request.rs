@@ -220,7 +220,7 @@ async fn wait(
             }
             let fate = match &stale {
                 _ if !fill_reader.is_elected() => Fate::Join,
-                Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
+                Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Revalidated,
                 _ => Fate::Miss,
             };
             let account =

@@ -30,7 +30,7 @@ label! {
         /// The object is in the cache.
         Stored = "stored",
         /// The cached object was still current (304).
-        Renewed = "renewed",
+        Revalidated = "revalidated",
         /// The response cannot be shared.
         Uncacheable = "uncacheable",
         /// No upstream had a usable response.

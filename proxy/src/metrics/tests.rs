@@ -21,7 +21,7 @@ fn requests_are_counted_by_fate_class_and_kind() {
     let metrics = metrics();
     metrics.request(Fate::Hit, Some(StatusCode::PARTIAL_CONTENT), Kind::Segment);
     metrics.request(Fate::Hit, Some(StatusCode::OK), Kind::Segment);
-    metrics.request(Fate::Gone, None, Kind::Other);
+    metrics.request(Fate::ClientClosed, None, Kind::Other);
     let text = metrics.render();
     let hits =
         [("fate", "hit"), ("kind", "segment"), ("status_class", "2xx"), ("tier", "edge"), ("node", "edge-1")];
@@ -29,7 +29,7 @@ fn requests_are_counted_by_fate_class_and_kind() {
     check(
         &text,
         "tidegate_requests_total",
-        &[("fate", "gone"), ("status_class", "none"), ("kind", "other")],
+        &[("fate", "client-closed"), ("status_class", "none"), ("kind", "other")],
         1,
     );
 }
@@ -99,7 +99,7 @@ fn fills_and_failovers_are_counted_by_their_words() {
     }
     metrics.playlist_served(Duration::from_secs(1));
     let text = metrics.render();
-    check(&text, "tidegate_fills_total", &[("outcome", "renewed")], 1);
+    check(&text, "tidegate_fills_total", &[("outcome", "revalidated")], 1);
     check(&text, "tidegate_upstream_requests_total", &[("outcome", "not_modified")], 1);
     check(&text, "tidegate_failovers_total", &[("reason", "timeout")], 1);
     check(&text, "tidegate_requests_per_fill_sum", &[], 18);
