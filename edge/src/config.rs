@@ -72,7 +72,7 @@ impl Default for Config {
             // A shield that goes over to another origin may take its own deadlines for it.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
-                stall_timeout: Period::secs(20),
+                between_bytes_timeout: Period::secs(20),
                 rate_window: Period::secs(3),
                 ..Upstream::default()
             },

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod check;
 pub mod location;
 mod name;
+mod renamed;
 pub mod server;
 pub mod shown;
 pub mod tls;
@@ -64,7 +65,7 @@ pub struct Cache {
     /// Objects that live playlists announce and that are fetched ahead at once.
     pub prefetch_max: usize,
     /// Bytes that are expected of them, all together.
-    pub prefetch_bytes: Size,
+    pub prefetch_bytes_max: Size,
 }
 
 /// What one viewer may do.
@@ -80,7 +81,7 @@ pub struct Viewers {
     /// Time for the viewer to take a piece of 64 KiB.
     pub write_timeout: Period,
     /// Time that a viewer waits for the head of an answer.
-    pub wait_max: Period,
+    pub wait_timeout: Period,
     /// Ranges in one request; with more, the whole object is sent.
     pub ranges_max: usize,
     /// Bytes of a request's body, where a site allows methods that have one.
@@ -139,7 +140,7 @@ impl Default for Cache {
             hit_for_miss: Period::secs(120),
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
-            prefetch_bytes: Size::mib(64),
+            prefetch_bytes_max: Size::mib(64),
         }
     }
 }
@@ -151,7 +152,7 @@ impl Default for Viewers {
             head_timeout: Period::secs(10),
             idle_timeout: Period::secs(60),
             write_timeout: Period::secs(60),
-            wait_max: Period::secs(30),
+            wait_timeout: Period::secs(30),
             ranges_max: 16,
             body_max: Size::mib(64),
         }
@@ -202,7 +203,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
         ("head_timeout", viewers.head_timeout),
         ("idle_timeout", viewers.idle_timeout),
         ("write_timeout", viewers.write_timeout),
-        ("wait_max", viewers.wait_max),
+        ("wait_timeout", viewers.wait_timeout),
     ] {
         if period.get().is_zero() {
             return breach(&["viewers", name], "must not be zero");

@@ -80,7 +80,7 @@ pub(crate) fn job(
         },
         candidates: candidates(tier, request),
         budget: request.site.candidates.budget(),
-        tries_max: settings.upstream.tries_max,
+        tries_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
         remember_large: settings.cache.hit_for_miss.get(),
     }

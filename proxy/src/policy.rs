@@ -152,7 +152,7 @@ impl SitePolicy {
 
     /// Whether there is nobody left to ask who might do better.
     fn is_last_asked(&self) -> bool {
-        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.tries_max);
+        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.attempts_max);
         self.takes_frozen.load(Ordering::Relaxed) || self.asked.lock().0 >= all
     }
 
@@ -365,7 +365,7 @@ impl FillPolicy for SitePolicy {
             Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
             Event::Hedged => metrics.upstreams.hedges.inc(),
             Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
-            Event::Unaffordable => metrics.upstreams.unaffordable.inc(),
+            Event::Unaffordable => metrics.upstreams.retry_budget_exhausted.inc(),
             Event::Ended(ending, viewers) => {
                 self.is_stored.store(ending == Ending::Stored, Ordering::Release);
                 metrics.fill_ended(ending.into(), viewers);
@@ -378,7 +378,7 @@ impl From<Ending> for FillEnd {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Stored => Self::Stored,
-            Ending::Renewed => Self::Renewed,
+            Ending::Renewed => Self::Revalidated,
             Ending::Permit => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,

@@ -196,7 +196,7 @@ async fn wait(
             }
             let fate = match &stale {
                 _ if !fill_reader.is_elected() => Fate::Join,
-                Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Renewed,
+                Some(stale) if Arc::ptr_eq(&stale.body, &object.body) => Fate::Revalidated,
                 _ => Fate::Miss,
             };
             let account =
@@ -236,7 +236,7 @@ async fn answer_to(
     fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
-    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_max.get()));
+    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
     loop {
         let head = tokio::select! {
             biased;

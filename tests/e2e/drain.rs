@@ -80,8 +80,12 @@ async fn what_is_cut_off_has_its_line_in_the_access_log() {
         })
         .collect();
     told.sort();
-    let expected =
-        [("gone", None, 0), ("join", Some(206), 500), ("miss", Some(200), 1000), ("pass", Some(200), 1000)];
+    let expected = [
+        ("client-closed", None, 0),
+        ("join", Some(206), 500),
+        ("miss", Some(200), 1000),
+        ("pass", Some(200), 1000),
+    ];
     assert_eq!(told, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>,
     let ttl = object.map(|object| ttl(object, object.age(now)));
     let received = handling.failure.and_then(refusal::received_status);
     let status = match (handling.fate, handling.failure) {
-        (Fate::Renewed, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
+        (Fate::Revalidated, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
         (_, Some(_)) => received,
         (_, None) => object.map(|object| object.head.status.as_u16()),
     };

@@ -42,7 +42,7 @@ impl Streams {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
             renditions: Renditions::new(),
-            budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes.bytes()),
+            budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
             began: Instant::now(),
         }
     }

@@ -73,7 +73,7 @@ impl Account {
 
     /// A request whose answer was cut off by this node's own end.
     pub(crate) fn cut_off(known: &Known) -> Self {
-        Self::before(known.fate.unwrap_or(Fate::Gone), known).broken()
+        Self::before(known.fate.unwrap_or(Fate::ClientClosed), known).broken()
     }
 
     /// A request of which no more is known than this.
@@ -87,7 +87,7 @@ impl Account {
 
     /// The viewer left before there was an answer.
     pub(crate) fn gone(request: &Request) -> Self {
-        Self::of(request, Fate::Gone)
+        Self::of(request, Fate::ClientClosed)
     }
 
     pub(crate) fn with_object(mut self, object: &Object) -> Self {
@@ -128,7 +128,7 @@ impl Account {
 
     /// Whether the connection may be used again.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.broken && self.fate != Fate::Gone
+        !self.broken && self.fate != Fate::ClientClosed
     }
 
     /// Counts the request and writes its line.

@@ -41,7 +41,7 @@ pub struct Metrics {
     response_body_bytes: CounterTable,
     time_to_first_byte: HistogramTable,
     fills: CounterTable,
-    viewers_per_fill: Histogram,
+    requests_per_fill: Histogram,
     hits: Hits,
     upstream_requests: CounterTable,
     failovers: CounterTable,
@@ -49,19 +49,19 @@ pub struct Metrics {
     cache: Holdings,
     /// Live streams.
     pub live: Live,
-    /// Those whom the tier asks.
+    /// Upstreams.
     pub upstreams: Upstreams,
-    /// Requests sent to origins or, at an edge, to shields: retries, rescues and passes included.
+    /// Requests sent upstream, retries, rescues and passes included.
     pub origin_requests: IntCounter,
-    /// How many of them a perfect tier would have sent: one per fill and one per pass.
+    /// The least number of upstream requests that would have done: one per fill and one per pass.
     pub origin_requests_needed: IntCounter,
-    /// Viewers' connections that are open.
+    /// Open connections from viewers.
     pub connections: IntGauge,
-    /// TLS handshakes with viewers that failed or took too long.
-    pub tls_handshakes_failed: IntCounter,
-    /// Access-log lines that were lost.
+    /// TLS handshakes with viewers that failed or timed out.
+    pub tls_handshake_failures: IntCounter,
+    /// Access-log lines dropped.
     pub access_log_dropped: IntCounter,
-    /// 1 while the tier finishes what is open and takes nothing new.
+    /// 1 while the tier drains.
     pub draining: IntGauge,
 }
 
@@ -74,7 +74,7 @@ impl Metrics {
         let book = Book::new(&registry);
         book.constant(
             "tidegate_build_info",
-            "The build that runs; always 1.",
+            "Always 1; version and commit of the running build are in the labels.",
             &[("version", env!("CARGO_PKG_VERSION")), ("commit", commit)],
         )?;
         book.process()?;
@@ -87,50 +87,50 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    /// A request is over. `None` for the status means that the viewer left before there was one.
+    /// Counts a finished request. `status` is `None` when the viewer left before the response began.
     pub fn request(&self, fate: Fate, status: Option<StatusCode>, kind: Kind) {
         let class = StatusClass::of(status);
         self.requests.with([&fate, &class, &kind], IntCounter::inc);
     }
 
-    /// A hit was answered well: the same as [`Metrics::request`], [`Metrics::body_bytes`] and [`Metrics::first_byte`].
+    /// Counts a complete hit: the same as [`Metrics::request`], [`Metrics::body_bytes`] and [`Metrics::first_byte`].
     pub fn hit(&self, kind: Kind, body_bytes: u64, first_byte: Option<Duration>) {
         self.hits.count(self, kind, body_bytes, first_byte);
     }
 
-    /// A request is answered on the fast lane, with its body from a file or from memory.
-    pub fn answered_at_once(&self, is_from_file: bool) {
-        self.hits.count_at_once(is_from_file);
+    /// Counts a hit on the fast path, with its body from a file or from memory.
+    pub fn fast_path_hit(&self, is_from_file: bool) {
+        self.hits.count_fast_path(is_from_file);
     }
 
-    /// Body bytes went to a viewer.
+    /// Counts body bytes sent to a viewer.
     pub fn body_bytes(&self, fate: Fate, bytes: u64) {
         self.response_body_bytes.with([&fate], |sent| sent.inc_by(bytes));
     }
 
-    /// The first byte of an answer went to a viewer, so long after the request had been read.
+    /// Records the time from the request that was read to the first byte of its response.
     pub fn first_byte(&self, fate: Fate, after: Duration) {
         self.time_to_first_byte.with([&fate], |waits| waits.observe(after.as_secs_f64()));
     }
 
-    /// A fill ended; so many viewers were served by it.
-    pub fn fill_ended(&self, end: FillEnd, viewers: usize) {
+    /// Counts a fill that ended, and the requests that it served.
+    pub fn fill_ended(&self, end: FillEnd, requests: usize) {
         self.fills.with([&end], IntCounter::inc);
-        // The count is exact up to four thousand million viewers.
-        self.viewers_per_fill.observe(f64::from(u32::try_from(viewers).unwrap_or(u32::MAX)));
+        // The count is exact up to four thousand million requests.
+        self.requests_per_fill.observe(f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
     }
 
-    /// A request to a source ended.
+    /// Counts an upstream request that ended.
     pub fn upstream_request(&self, end: UpstreamEnd) {
         self.upstream_requests.with([&end], IntCounter::inc);
     }
 
-    /// The next candidate is asked because of this.
+    /// Counts a failover to the next upstream.
     pub fn failover(&self, reason: Failover) {
         self.failovers.with([&reason], IntCounter::inc);
     }
 
-    /// How often the next candidate was asked, by reason; what never happened is left out.
+    /// Failovers by reason; a reason without any is left out.
     pub fn failovers_by_reason(&self) -> BTreeMap<&'static str, u64> {
         let mut times = BTreeMap::new();
         for reason in Failover::ALL {
@@ -140,18 +140,17 @@ impl Metrics {
         times
     }
 
-    /// A live playlist was answered that is so old.
+    /// Records the age of a served live playlist.
     pub fn playlist_served(&self, age: Duration) {
         self.playlist_age.observe(age.as_secs_f64());
     }
 
-    /// Takes over what the cache says of itself, and the bytes of copies that are held beside it. To be called before
-    /// [`Metrics::render`].
+    /// Copies the cache's own counts, and the bytes of sendfile copies. Call it before [`Metrics::render`].
     pub fn cache(&self, totals: &Totals, sendfile_bytes: u64) {
         self.cache.observe(totals, sendfile_bytes);
     }
 
-    /// Takes over what the pools say of themselves. To be called before [`Metrics::render`].
+    /// Copies the pools' own counts. Call it before [`Metrics::render`].
     pub fn upstreams(&self, pools: &[Arc<Pool>]) {
         self.upstreams.observe(pools);
     }
@@ -161,7 +160,7 @@ impl Metrics {
             registry,
             requests: book.counters(
                 "tidegate_requests_total",
-                "Requests from viewers, by what became of them.",
+                "Finished requests from viewers (at a shield: from edges), by fate, status class and kind of object.",
                 &[
                     ("fate", words(Fate::ALL)),
                     ("status_class", words(StatusClass::ALL)),
@@ -170,38 +169,38 @@ impl Metrics {
             )?,
             response_body_bytes: book.counters(
                 "tidegate_response_body_bytes_total",
-                "Body bytes sent to viewers.",
+                "Body bytes sent to viewers (at a shield: to edges).",
                 &[("fate", words(Fate::ALL))],
             )?,
             time_to_first_byte: book.histograms(
                 "tidegate_time_to_first_byte_seconds",
-                "From a request that was read to the first byte of its answer.",
+                "Time from the request that was read to the first byte of its response.",
                 &[("fate", words(Fate::ALL))],
                 &WAITS,
             )?,
             fills: book.counters(
                 "tidegate_fills_total",
-                "Fills, by how they ended.",
+                "Finished fills of the cache, by outcome.",
                 &[("outcome", words(FillEnd::ALL))],
             )?,
-            viewers_per_fill: book.histogram(
-                "tidegate_viewers_per_fill",
-                "Viewers that one fill served.",
+            requests_per_fill: book.histogram(
+                "tidegate_requests_per_fill",
+                "Requests that one fill served.",
                 &CROWDS,
             )?,
             upstream_requests: book.counters(
                 "tidegate_upstream_requests_total",
-                "Requests to sources that are over, by what came of them.",
+                "Finished upstream requests, by outcome. Each is counted once.",
                 &[("outcome", words(UpstreamEnd::ALL))],
             )?,
             failovers: book.counters(
                 "tidegate_failovers_total",
-                "Times that the next candidate was asked, by what was wrong with the one before.",
+                "Failovers to the next upstream, by the failure of the one before.",
                 &[("reason", words(Failover::ALL))],
             )?,
             playlist_age: book.histogram(
                 "tidegate_playlist_age_at_serve_seconds",
-                "How old a live playlist was when a viewer got it.",
+                "Age of live playlists at the moment they were served.",
                 &AGES,
             )?,
             cache: Holdings::new(book)?,
@@ -209,21 +208,21 @@ impl Metrics {
             upstreams: Upstreams::new(book)?,
             origin_requests: book.counter(
                 "tidegate_origin_requests_total",
-                "Requests sent upstream, retries, rescues and passes included.",
+                "Upstream requests sent, retries, rescues and passes included.",
             )?,
             origin_requests_needed: book.counter(
                 "tidegate_origin_requests_needed_total",
-                "Requests that a perfect tier would have sent upstream: one per fill and one per pass.",
+                "Upstream requests that would have done: one per fill and one per pass. The ratio to tidegate_origin_requests_total is the amplification.",
             )?,
             hits: Hits::new(book)?,
-            connections: book.gauge("tidegate_connections", "Viewers' connections that are open.")?,
-            tls_handshakes_failed: book.counter(
-                "tidegate_tls_handshakes_failed_total",
-                "TLS handshakes with viewers that failed or took too long.",
+            connections: book.gauge("tidegate_connections", "Open connections from viewers.")?,
+            tls_handshake_failures: book.counter(
+                "tidegate_tls_handshake_failures_total",
+                "TLS handshakes with viewers that failed or timed out.",
             )?,
             access_log_dropped: book
-                .counter("tidegate_access_log_dropped_total", "Access-log lines lost.")?,
-            draining: book.gauge("tidegate_draining", "1 while the tier drains.")?,
+                .counter("tidegate_access_log_dropped_total", "Access-log lines dropped because the queue was full or a write failed.")?,
+            draining: book.gauge("tidegate_draining", "1 while the node drains, else 0.")?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/upstreams`: how those fare whom a tier asks.
+//! `/v1/upstreams`: the upstreams of a tier, pool by pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tidegate_upstream::{Candidates, Pool, Report};
 use crate::config::NodeName;
 use crate::tier::Tier;
 
-/// Everything that is known of them, pool by pool.
+/// The page as JSON.
 pub(crate) fn page(tier: &Tier) -> Value {
     let metrics = tier.metrics();
     json!({
@@ -19,13 +19,13 @@ pub(crate) fn page(tier: &Tier) -> Value {
         "hedges": metrics.upstreams.hedges.get(),
         "hedges_won": metrics.upstreams.hedges_won.get(),
         "rescued_bodies": metrics.upstreams.rescued_bodies.get(),
-        "retries_refused": metrics.upstreams.unaffordable.get(),
+        "retry_budget_exhausted": metrics.upstreams.retry_budget_exhausted.get(),
         "failovers": metrics.failovers_by_reason(),
         "pools": tier.pools().iter().map(|pool| of_pool(pool)).collect::<Vec<_>>(),
     })
 }
 
-/// The names of those whom a site may ask, and where they stand.
+/// The upstreams of a site, with their states.
 pub(crate) fn names(candidates: &Candidates) -> Vec<Value> {
     let reports = candidates.pools().iter().flat_map(|pool| pool.reports());
     let named = reports.map(|report| {
@@ -34,7 +34,7 @@ pub(crate) fn names(candidates: &Candidates) -> Vec<Value> {
             "state": report.state.as_str(),
             "up": report.state.is_in(),
             "requests": report.requests,
-            "failures_in_a_row": report.failures_in_a_row,
+            "consecutive_failures": report.failures_in_a_row,
         })
     });
     named.collect()
@@ -71,10 +71,10 @@ fn of_one(report: &Report) -> Value {
         "waiting": report.waiting,
         "requests": report.requests,
         "failures": report.failures,
-        "failures_in_a_row": report.failures_in_a_row,
-        "times_out": report.ejections,
+        "consecutive_failures": report.failures_in_a_row,
+        "ejections": report.ejections,
         "outpaced": report.outpaced,
-        "refused_full": report.refused,
+        "queue_overflows": report.refused,
         "probes": { "good": good, "failed": failed },
         "latency_seconds": { "p50": p50, "p95": p95, "p99": p99 },
         "round_trip_seconds": report.round_trip.as_ref().map(Duration::as_secs_f64),

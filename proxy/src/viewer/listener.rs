@@ -155,12 +155,12 @@ async fn secured(
         }
         Ok(Ok(transport)) => http1(tier, Box::new(transport), peer).await,
         Ok(Err(Failed { error, stream })) => {
-            tier.metrics().tls_handshakes_failed.inc();
+            tier.metrics().tls_handshake_failures.inc();
             tracing::debug!(%peer, %error, "a TLS handshake failed");
             lingering_close::part(Box::new(Transport::SimpleHead(stream))).await;
         }
         Err(_) => {
-            tier.metrics().tls_handshakes_failed.inc();
+            tier.metrics().tls_handshake_failures.inc();
             tracing::debug!(%peer, "a TLS handshake took too long");
         }
     }

@@ -1,8 +1,8 @@
-//! A gauge that is up by one as long as something lives.
+//! A gauge that is raised by one for as long as a guard lives.
 
 use prometheus::IntGauge;
 
-/// Holds a gauge up by one until it is dropped, whatever way that comes about.
+/// Raises a gauge by one until the guard is dropped.
 #[derive(Debug)]
 pub struct Held(IntGauge);
 

@@ -1,5 +1,5 @@
-//! What counts hits. They are the many, and come on all cores at once: each thread counts in a shard of its own, and the
-//! shards are added up when somebody looks.
+//! Counts hits. Most requests are hits, on all cores in parallel: each thread counts in its own shard, and a scrape adds
+//! the shards up.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use tidegate_hls::Kind;
 use super::table::Book;
 use crate::observe::label::Label;
 
-/// Counts hits that were answered well, for the instruments that count all requests.
+/// Counts complete hits, for the instruments that count all requests.
 pub(super) struct Hits {
     shards: Box<[Shard]>,
-    try_hit: IntCounter,
-    from_files: IntCounter,
+    fast_path: IntCounter,
+    sendfile: IntCounter,
 }
 
-/// Nobody else's counters are on its cache lines.
+/// One thread's counters. No other shard shares its cache lines.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard(Mutex<Counted>);
@@ -31,12 +31,12 @@ struct Counted {
     by_kind: [Option<LocalIntCounter>; Kind::ALL.len()],
     body_bytes: Option<LocalIntCounter>,
     first_byte: Option<LocalHistogram>,
-    try_hit: Option<LocalIntCounter>,
-    from_files: Option<LocalIntCounter>,
+    fast_path: Option<LocalIntCounter>,
+    sendfile: Option<LocalIntCounter>,
 }
 
-/// The instruments to which the shards are added. They are asked for when a shard first needs them, so that a series
-/// appears with its first use.
+/// The instruments to which the shards are added. A shard resolves each when it first needs it, so that a series appears
+/// with its first use.
 pub(super) trait Instruments {
     fn hits(&self, kind: Kind) -> Option<IntCounter>;
     fn body_bytes(&self) -> Option<IntCounter>;
@@ -45,16 +45,16 @@ pub(super) trait Instruments {
 
 impl Hits {
     pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
-        let try_hit = book.counter(
-            "tidegate_requests_at_once_total",
-            "Requests that were answered on the fast lane: plain hits over HTTP/1.1.",
+        let fast_path = book.counter(
+            "tidegate_fast_path_hits_total",
+            "Hits served on the fast path: simple requests over HTTP/1.1.",
         )?;
-        let from_files = book.counter(
-            "tidegate_requests_sendfile_total",
-            "Those among them whose bodies the system sent from a copy in a file.",
+        let sendfile = book.counter(
+            "tidegate_sendfile_responses_total",
+            "Fast-path hits whose body the kernel sent from a file (sendfile).",
         )?;
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
-        Ok(Self { shards, try_hit, from_files })
+        Ok(Self { shards, fast_path, sendfile })
     }
 
     /// Counts a hit.
@@ -82,13 +82,13 @@ impl Hits {
         }
     }
 
-    /// Counts an answer on the fast lane, with its body from a file or from memory.
-    pub(super) fn count_at_once(&self, is_from_file: bool) {
+    /// Counts a hit on the fast path, with its body from a file or from memory.
+    pub(super) fn count_fast_path(&self, is_from_file: bool) {
         let Some(shard) = self.shards.get(MINE.with(|mine| *mine)) else { return };
         let mut counted = shard.0.lock();
-        with(&mut counted.try_hit, || Some(self.try_hit.local()), LocalIntCounter::inc);
+        with(&mut counted.fast_path, || Some(self.fast_path.local()), LocalIntCounter::inc);
         if is_from_file {
-            with(&mut counted.from_files, || Some(self.from_files.local()), LocalIntCounter::inc);
+            with(&mut counted.sendfile, || Some(self.sendfile.local()), LocalIntCounter::inc);
         }
     }
 
@@ -96,7 +96,7 @@ impl Hits {
     pub(super) fn add_up(&self) {
         for shard in &self.shards {
             let counted = shard.0.lock();
-            let others = [&counted.body_bytes, &counted.try_hit, &counted.from_files];
+            let others = [&counted.body_bytes, &counted.fast_path, &counted.sendfile];
             counted.by_kind.iter().chain(others).flatten().for_each(flush);
             if let Some(waits) = &counted.first_byte {
                 waits.flush();
@@ -115,7 +115,7 @@ fn flush(counter: &LocalIntCounter) {
     GenericLocalCounter::flush(counter);
 }
 
-/// Uses an instrument, which is made if there is none yet.
+/// Uses an instrument, and makes it first where there is none yet.
 fn with<I>(place: &mut Option<I>, make: impl FnOnce() -> Option<I>, use_it: impl FnOnce(&I)) {
     if place.is_none() {
         *place = make();
@@ -125,7 +125,7 @@ fn with<I>(place: &mut Option<I>, make: impl FnOnce() -> Option<I>, use_it: impl
     }
 }
 
-/// More threads than that share.
+/// With more threads than this, some share a shard.
 const SHARDS: usize = 64;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -1,4 +1,4 @@
-//! What the cache says of itself, taken over when somebody asks.
+//! The cache's own counts, copied for each scrape.
 
 use prometheus::{IntCounter, IntGauge, Result};
 use tidegate_cache::Totals;
@@ -21,18 +21,20 @@ pub(super) struct Holdings {
 impl Holdings {
     pub(super) fn new(book: &Book<'_>) -> Result<Self> {
         Ok(Self {
-            fills_in_flight: book.gauge("tidegate_fills_in_flight", "Fills under way.")?,
-            waiters: book.gauge("tidegate_waiters", "Viewers attached to fills under way.")?,
-            bytes: book.gauge("tidegate_cache_bytes", "What is charged to the memory budget.")?,
+            fills_in_flight: book.gauge("tidegate_fills_in_flight", "Fills in progress.")?,
+            waiters: book.gauge("tidegate_waiters", "Requests that read from a fill in progress.")?,
+            bytes: book
+                .gauge("tidegate_cache_bytes", "Bytes charged to the memory budget (cache.memory).")?,
             body_bytes: book.gauge(
                 "tidegate_cache_body_bytes",
-                "Body bytes in memory, also those that only a reader still holds.",
+                "Body bytes in memory, evicted bodies that are still being sent included.",
             )?,
-            objects: book.gauge("tidegate_cache_objects", "Keys that are held.")?,
-            budget_bytes: book.gauge("tidegate_cache_budget_bytes", "The memory budget.")?,
+            objects: book.gauge("tidegate_cache_objects", "Keys in the cache.")?,
+            budget_bytes: book
+                .gauge("tidegate_cache_budget_bytes", "The memory budget (cache.memory) in bytes.")?,
             sendfile_bytes: book.gauge(
                 "tidegate_sendfile_bytes",
-                "Bytes in copies for the system to send, beside the memory budget.",
+                "Bytes in sendfile copies, which are outside the memory budget.",
             )?,
             evictions: book.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
         })
@@ -50,7 +52,7 @@ impl Holdings {
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
-        // The cache gives a running total, a counter takes what came since.
+        // The cache reports a running total; a counter takes the increase since the last scrape.
         self.evictions.inc_by(totals.evictions.saturating_sub(self.evictions.get()));
     }
 }

@@ -1,4 +1,4 @@
-//! The words that label metrics, beside [`crate::fate::Fate`].
+//! The values of metric labels, beside [`crate::fate::Fate`].
 
 use http::StatusCode;
 use tidegate_hls::Kind;
@@ -9,7 +9,7 @@ use crate::observe::label::{Label, label};
 label! {
     /// The first digit of a status.
     StatusClass {
-        /// The viewer left before there was an answer.
+        /// The viewer left before the response began.
         None = "none",
         /// 1xx.
         Informational = "1xx",
@@ -19,7 +19,7 @@ label! {
         Redirection = "3xx",
         /// 4xx.
         ClientError = "4xx",
-        /// 5xx and what is beyond.
+        /// 5xx and above.
         ServerError = "5xx",
     }
 }
@@ -27,23 +27,23 @@ label! {
 label! {
     /// How a fill ended.
     FillEnd {
-        /// The object is held.
+        /// The object is in the cache.
         Stored = "stored",
-        /// What is held was found to be current.
-        Renewed = "renewed",
-        /// The answer cannot be shared.
+        /// The cached object was still current (304).
+        Revalidated = "revalidated",
+        /// The response cannot be shared.
         Uncacheable = "uncacheable",
-        /// No source could answer.
+        /// No upstream had a usable response.
         Failed = "failed",
-        /// The body broke, and no source could go on.
+        /// The body broke, and no upstream could continue it.
         Broken = "broken",
-        /// Nobody wanted it any more.
+        /// Every reader left before its end.
         Abandoned = "abandoned",
     }
 }
 
 label! {
-    /// How a request to a source ended.
+    /// How an upstream request ended.
     UpstreamEnd {
         /// 2xx.
         Success = "success",
@@ -57,51 +57,51 @@ label! {
         ServerError = "server_error",
         /// No connection.
         Connect = "connect",
-        /// Nothing came in time.
+        /// A timeout.
         Timeout = "timeout",
         /// The connection broke.
         Broken = "broken",
-        /// The answer is not HTTP, or not what was asked for.
+        /// The response is not HTTP, or not the requested object.
         Unusable = "unusable",
-        /// Not sent: the source had as many requests as it may have.
+        /// Not sent: the upstream was at its limit of requests.
         Full = "full",
-        /// Given up before its end: nobody wanted the rest any more, or there was no room for it.
+        /// Given up before its end: every reader had left, or the object did not fit.
         Abandoned = "abandoned",
     }
 }
 
 label! {
-    /// Why the next candidate is asked.
+    /// Why a request fails over to the next upstream.
     Failover {
-        /// There is no connection to be had.
+        /// No connection.
         Connect = "connect",
-        /// Nothing came in time.
+        /// A timeout.
         Timeout = "timeout",
         /// A status that counts as a failure.
         Status = "status",
         /// The connection broke.
         Broken = "broken",
-        /// The answer is not HTTP, or not what was asked for.
+        /// The response is not HTTP, or not the requested object.
         Unusable = "unusable",
-        /// It had as many requests as it may have.
+        /// The upstream was at its limit of requests.
         Full = "full",
-        /// Its live playlist goes back.
+        /// Its live playlist is older than one already served.
         Backward = "backward",
-        /// Its live playlist stands still.
+        /// Its live playlist does not advance.
         Frozen = "frozen",
     }
 }
 
 label! {
-    /// Where an upstream stands.
+    /// The state of an upstream.
     Standing {
-        /// It is asked.
+        /// It receives requests.
         Up = "up",
-        /// It was out and is asked again, little by little.
+        /// It was down or ejected and receives a growing share of requests.
         Returning = "returning",
-        /// It answers badly: asked last.
+        /// Its responses fail: the last choice.
         Ejected = "ejected",
-        /// It cannot be reached: asked last.
+        /// It cannot be reached: the last choice.
         Down = "down",
     }
 }
@@ -188,7 +188,7 @@ impl From<UpstreamError> for Failover {
             UpstreamError::Closed => Self::Broken,
             UpstreamError::Backward => Self::Backward,
             UpstreamError::Frozen => Self::Frozen,
-            // Trouble may grow: what it says beyond these is about an answer that came.
+            // `UpstreamError` may grow; a new variant is about a response that arrived.
             _ => Self::Unusable,
         }
     }

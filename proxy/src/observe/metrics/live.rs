@@ -1,4 +1,4 @@
-//! What is counted of live streams.
+//! Counts of live streams.
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
@@ -8,25 +8,25 @@ use super::table::Book;
 /// The instruments of the live streams of one tier.
 #[derive(Debug)]
 pub struct Live {
-    /// Versions of live playlists that came and were new.
+    /// New versions of live playlists received.
     pub versions: IntCounter,
     /// Requests for the next version of a live playlist.
     pub polls: IntCounter,
-    /// By how many segments a playlist that is served is behind the newest version that is known of.
+    /// Segments by which a served playlist is behind the newest known version.
     pub lag: Histogram,
-    /// Playlists that were older than one that had been given out.
+    /// Playlists rejected because they were older than one already served.
     pub backward: IntCounter,
-    /// Playlists that stood still while another source could be asked.
+    /// Playlists that did not advance in time while another upstream was available.
     pub frozen: IntCounter,
-    /// Streams that began anew under their old names.
+    /// Streams whose encoder restarted.
     pub restarts: IntCounter,
-    /// Objects that were fetched before anybody asked.
+    /// Announced objects that were prefetched.
     pub prefetches: IntCounter,
-    /// Those of them that were asked for afterwards.
+    /// Prefetched objects that a viewer requested later.
     pub prefetch_hits: IntCounter,
-    /// Those that were forgotten before anybody asked.
+    /// Prefetched objects that left the cache without a request.
     pub prefetch_waste: IntCounter,
-    /// Announced objects that were not fetched because the budget was used up.
+    /// Announced objects that were not prefetched because the budget was used up.
     pub prefetch_skips: IntCounter,
     blocked: IntGauge,
     followed: IntGauge,
@@ -37,74 +37,72 @@ pub struct Live {
 impl Live {
     pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            versions: book.counter("tidegate_playlist_versions_total", "New versions of live playlists.")?,
+            versions: book.counter(
+                "tidegate_playlist_versions_total",
+                "New versions of live playlists received from upstreams.",
+            )?,
             polls: book.counter(
                 "tidegate_playlist_polls_total",
-                "Requests to upstreams for the next version of a live playlist.",
+                "Upstream requests for the next version of a live playlist.",
             )?,
             lag: book.histogram(
                 "tidegate_playlist_lag_segments",
-                "Segments by which a live playlist that is served is behind the newest version known of.",
+                "Segments by which a served live playlist is behind the newest known version.",
                 &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0],
             )?,
             backward: book.counter(
                 "tidegate_backward_playlists_total",
-                "Live playlists that were not given out because they went back.",
+                "Live playlists rejected because they were older than one already served.",
             )?,
             frozen: book.counter(
                 "tidegate_frozen_playlists_total",
-                "Live playlists that stood still and were asked for at another source.",
+                "Live playlists that did not advance in time and were requested from another upstream.",
             )?,
-            restarts: book.counter(
-                "tidegate_stream_restarts_total",
-                "Streams that began anew under their old names.",
-            )?,
+            restarts: book.counter("tidegate_stream_restarts_total", "Streams whose encoder restarted.")?,
             prefetches: book
-                .counter("tidegate_prefetches_total", "Objects fetched before anybody asked for them.")?,
+                .counter("tidegate_prefetches_total", "Announced objects that were prefetched.")?,
             prefetch_hits: book.counter(
                 "tidegate_prefetch_hits_total",
-                "Objects fetched before anybody asked that were asked for afterwards.",
+                "Prefetched objects that a viewer requested later.",
             )?,
             prefetch_waste: book.counter(
                 "tidegate_prefetch_waste_total",
-                "Objects fetched before anybody asked that were forgotten before anybody did.",
+                "Prefetched objects that left the cache without a request.",
             )?,
             prefetch_skips: book.counter(
                 "tidegate_prefetch_skips_total",
-                "Announced objects not fetched ahead because the budget was used up.",
+                "Announced objects not prefetched because prefetch_max or prefetch_bytes_max was reached.",
             )?,
-            blocked: book.gauge(
-                "tidegate_blocked_requests",
-                "Requests that are held until a live playlist has moved.",
-            )?,
+            blocked: book
+                .gauge("tidegate_blocked_requests", "Requests blocked until a live playlist advances.")?,
             followed: book.gauge(
                 "tidegate_followed_playlists",
-                "Live playlists whose next version is asked for before any viewer does.",
+                "Live playlists whose next version is requested ahead of viewers.",
             )?,
             known: book.gauge(
                 "tidegate_known_playlists",
-                "Live playlists that are known: no older version of them is given out.",
+                "Live playlists remembered so that no older version is served.",
             )?,
             asleep: book.gauge(
                 "tidegate_sleeping_playlists",
-                "Those of them that nobody watches, and that are kept in little memory.",
+                "Known live playlists without viewers, kept in a compact form.",
             )?,
         })
     }
 
-    /// So many playlists are known, and so many of them sleep.
+    /// Sets how many playlists are known and how many of them sleep.
     pub(crate) fn known(&self, (known, asleep): (usize, usize)) {
-        let told = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.known.set(told(known));
-        self.asleep.set(told(asleep));
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.known.set(gauge(known));
+        self.asleep.set(gauge(asleep));
     }
 
-    /// A request is held as long as what is returned.
+    /// Counts a blocked request for as long as the guard lives.
     pub fn block(&self) -> Held {
         Held::new(&self.blocked)
     }
 
-    /// A playlist is followed as long as what is returned.
+    /// Counts a followed playlist for as long as the guard lives.
     pub fn follow(&self) -> Held {
         Held::new(&self.followed)
     }

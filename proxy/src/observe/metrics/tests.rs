@@ -21,7 +21,7 @@ fn requests_are_counted_by_fate_class_and_kind() {
     let metrics = metrics();
     metrics.request(Fate::Hit, Some(StatusCode::PARTIAL_CONTENT), Kind::Segment);
     metrics.request(Fate::Hit, Some(StatusCode::OK), Kind::Segment);
-    metrics.request(Fate::Gone, None, Kind::Other);
+    metrics.request(Fate::ClientClosed, None, Kind::Other);
     let text = metrics.render();
     let hits =
         [("fate", "hit"), ("kind", "segment"), ("status_class", "2xx"), ("tier", "edge"), ("node", "edge-1")];
@@ -29,13 +29,13 @@ fn requests_are_counted_by_fate_class_and_kind() {
     check(
         &text,
         "tidegate_requests_total",
-        &[("fate", "gone"), ("status_class", "none"), ("kind", "other")],
+        &[("fate", "client-closed"), ("status_class", "none"), ("kind", "other")],
         1,
     );
 }
 
 #[test]
-fn hits_of_all_threads_are_added_up_when_somebody_looks() {
+fn hits_of_all_threads_are_added_up_for_a_scrape() {
     let metrics = metrics();
     assert!(!metrics.render().contains("fate=\"hit\""), "a series appears with its first use");
     std::thread::scope(|scope| {
@@ -44,7 +44,7 @@ fn hits_of_all_threads_are_added_up_when_somebody_looks() {
             scope.spawn(move || {
                 for _ in 0..100 {
                     metrics.hit(Kind::Segment, 1000, Some(Duration::from_micros(50)));
-                    metrics.answered_at_once(thread == 0);
+                    metrics.fast_path_hit(thread == 0);
                 }
             });
         }
@@ -58,8 +58,8 @@ fn hits_of_all_threads_are_added_up_when_somebody_looks() {
         check(&text, "tidegate_requests_total", &[("fate", "hit"), ("kind", "playlist")], 1);
         check(&text, "tidegate_response_body_bytes_total", &[("fate", "hit")], 800_000);
         check(&text, "tidegate_time_to_first_byte_seconds_count", &[("fate", "hit")], 800);
-        check(&text, "tidegate_requests_at_once_total", &[], 800);
-        check(&text, "tidegate_requests_sendfile_total", &[], 100);
+        check(&text, "tidegate_fast_path_hits_total", &[], 800);
+        check(&text, "tidegate_sendfile_responses_total", &[], 100);
     }
 }
 
@@ -99,10 +99,10 @@ fn fills_and_failovers_are_counted_by_their_words() {
     }
     metrics.playlist_served(Duration::from_secs(1));
     let text = metrics.render();
-    check(&text, "tidegate_fills_total", &[("outcome", "renewed")], 1);
+    check(&text, "tidegate_fills_total", &[("outcome", "revalidated")], 1);
     check(&text, "tidegate_upstream_requests_total", &[("outcome", "not_modified")], 1);
     check(&text, "tidegate_failovers_total", &[("reason", "timeout")], 1);
-    check(&text, "tidegate_viewers_per_fill_sum", &[], 18);
+    check(&text, "tidegate_requests_per_fill_sum", &[], 18);
     check(&text, "tidegate_playlist_age_at_serve_seconds_bucket", &[("le", "0.5")], 0);
     check(&text, "tidegate_playlist_age_at_serve_seconds_bucket", &[("le", "1")], 1);
 }

@@ -1,4 +1,4 @@
-//! What the pools say of themselves, taken over when somebody looks.
+//! The pools' own counts, copied for each scrape.
 
 use std::sync::Arc;
 
@@ -8,25 +8,25 @@ use tidegate_upstream::{Pool, Report};
 use super::labels::Standing;
 use super::table::{Book, GaugeTable};
 
-/// The instruments of all upstreams together. The upstreams count for themselves.
+/// The instruments of all upstreams together. Each upstream counts its own.
 #[derive(Debug)]
 pub struct Upstreams {
-    /// Bodies that broke at one source and went on at another.
+    /// Bodies that broke at one upstream and continued from another.
     pub rescued_bodies: IntCounter,
-    /// Times that another source was asked because the first was late.
+    /// Hedged requests: a second request because the first was late.
     pub hedges: IntCounter,
-    /// Times that this other one answered first.
+    /// Hedged requests whose second request won.
     pub hedges_won: IntCounter,
-    /// Times that nobody else was asked because the budget for it was spent.
-    pub unaffordable: IntCounter,
+    /// Retries, hedges and rescues not sent because the retry budget was spent.
+    pub retry_budget_exhausted: IntCounter,
     standing: GaugeTable,
     in_flight: IntGauge,
     waiting: IntGauge,
     budget: IntGauge,
-    times_out: IntCounter,
-    refused: IntCounter,
+    ejections: IntCounter,
+    queue_overflows: IntCounter,
     probes: IntCounter,
-    failed_probes: IntCounter,
+    probe_failures: IntCounter,
 }
 
 impl Upstreams {
@@ -34,46 +34,46 @@ impl Upstreams {
         Ok(Self {
             rescued_bodies: book.counter(
                 "tidegate_rescued_bodies_total",
-                "Bodies that broke at one source and went on at another.",
+                "Bodies that broke at one upstream and continued from another.",
             )?,
             hedges: book.counter(
                 "tidegate_hedges_total",
-                "Times that another source was asked as well, because the first was late.",
+                "Hedged requests: a second upstream was tried because the first was late.",
             )?,
             hedges_won: book
-                .counter("tidegate_hedges_won_total", "Times that the source asked later answered first.")?,
-            unaffordable: book.counter(
-                "tidegate_retries_refused_total",
-                "Times that no further source was asked because the retry budget was spent.",
+                .counter("tidegate_hedges_won_total", "Hedged requests that the second upstream won.")?,
+            retry_budget_exhausted: book.counter(
+                "tidegate_retry_budget_exhausted_total",
+                "Retries, hedges and rescues not sent because the retry budget was spent.",
             )?,
             standing: book.gauges(
                 "tidegate_upstreams",
-                "Upstreams, by where they stand.",
+                "Upstreams, by state (up, returning, ejected, down).",
                 &[("state", Standing::ALL.len())],
             )?,
             in_flight: book.gauge(
                 "tidegate_upstream_requests_in_flight",
-                "Requests to upstreams under way, those that are held until there is something new included.",
+                "Upstream requests in flight, blocking playlist requests included.",
             )?,
             waiting: book.gauge(
                 "tidegate_upstream_requests_waiting",
-                "Requests that wait until an upstream may be sent one more.",
+                "Requests queued because an upstream is at requests_max.",
             )?,
             budget: book.gauge(
                 "tidegate_retry_budget_requests",
-                "Requests beyond the first for the same thing that may be sent now.",
+                "Retries, hedges and rescues that the retry budget allows now.",
             )?,
-            times_out: book.counter(
-                "tidegate_upstream_times_out_total",
-                "Times that an upstream went out, for its answers or because it could not be reached.",
+            ejections: book.counter(
+                "tidegate_upstream_ejections_total",
+                "Times that an upstream was ejected for its responses or went down.",
             )?,
-            refused: book.counter(
+            queue_overflows: book.counter(
                 "tidegate_upstream_queue_overflows_total",
-                "Requests that were not sent, because too many were under way to an upstream.",
+                "Requests not sent because an upstream was at requests_max and its queue was full or timed out.",
             )?,
-            probes: book.counter("tidegate_upstream_probes_total", "Probes that came back or did not.")?,
-            failed_probes: book
-                .counter("tidegate_upstream_probes_failed_total", "Probes that did not come back well.")?,
+            probes: book.counter("tidegate_upstream_probes_total", "Health probes finished, good and failed.")?,
+            probe_failures: book
+                .counter("tidegate_upstream_probe_failures_total", "Health probes that failed.")?,
         })
     }
 
@@ -93,12 +93,13 @@ impl Upstreams {
         self.waiting.set(whole(reports.iter().map(|report| report.waiting).sum()));
         let probes = |report: &Report| report.probes.0 + report.probes.1;
         for (counter, total) in [
-            (&self.times_out, reports.iter().map(|report| report.ejections).sum::<u64>()),
-            (&self.refused, reports.iter().map(|report| report.refused).sum()),
+            (&self.ejections, reports.iter().map(|report| report.ejections).sum::<u64>()),
+            (&self.queue_overflows, reports.iter().map(|report| report.refused).sum()),
             (&self.probes, reports.iter().map(probes).sum()),
-            (&self.failed_probes, reports.iter().map(|report| report.probes.1).sum()),
+            (&self.probe_failures, reports.iter().map(|report| report.probes.1).sum()),
         ] {
-            // They give running totals, a counter takes what came since. Whoever leaves takes what it counted along.
+            // Upstreams report running totals; a counter takes the increase since the last scrape. An upstream that leaves a
+            // pool takes its counts with it.
             counter.inc_by(total.saturating_sub(counter.get()));
         }
     }

@@ -81,7 +81,7 @@ impl Ready {
         let body = (!selected.is_gzip).then_some(&hit.object.body);
         let may_copy = body.filter(|_| viewer.takes_files);
         let copy = may_copy.and_then(|body| tier.copies().of(tier.tasks(), body, len));
-        tier.metrics().answered_at_once(copy.is_some());
+        tier.metrics().fast_path_hit(copy.is_some());
         let outgoing = match copy {
             Some(copy) => Outgoing::from_file(head, copy, start, len),
             None => Outgoing::new(head, selected.pieces, body.map(Arc::clone), start, len),
