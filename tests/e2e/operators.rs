@@ -167,10 +167,10 @@ async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
     let (upstream, next) = (primary.url(), backup.url());
     for line in [
         format!(
-            "failed over path=\"/bytes/1000\" upstream={upstream} trouble=it answered 503 Service Unavailable next={next}"
+            "failed over path=\"/bytes/1000\" upstream={upstream} error=it answered 503 Service Unavailable next={next}"
         ),
         format!(
-            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} trouble=it closed the connection next={next}"
+            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} error=it closed the connection next={next}"
         ),
     ] {
         let said = shield.complaints();
