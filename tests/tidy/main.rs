@@ -16,6 +16,8 @@ mod dependencies;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod integration;
+#[cfg(test)]
 mod links;
 #[cfg(test)]
 mod packages;
