@@ -178,7 +178,7 @@ pub struct NodeName(String);
 
 /// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 63 letters, digits, '-', '_' or '.', and begins with a letter; {0:?} is none")]
+#[error("{0:?} is not a name; write 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter")]
 pub struct NodeNameError(String);
 
 impl NodeName {
@@ -231,7 +231,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.sendfile_min < Size::kib(16) {
         return breach(
             &["cache", "sendfile_min"],
-            "must be at least 16KiB: what is shorter is sent as fast from memory",
+            "must be at least 16KiB: shorter bodies are sent as fast from memory",
         );
     }
     if viewers.head_max < Size::kib(1) {
