@@ -64,7 +64,7 @@ pub enum Refused {
         max: u64,
     },
     /// The fills under way already hold their share of the memory.
-    #[error("the fills under way hold all the memory that they may")]
+    #[error("fills in progress use all the memory that they may")]
     NoRoom,
 }
 

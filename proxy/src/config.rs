@@ -193,7 +193,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.sendfile_min < Size::kib(16) {
         return breach(
             &["cache", "sendfile_min"],
-            "must be at least 16KiB: what is shorter is sent as fast from memory",
+            "must be at least 16KiB: shorter bodies are sent as fast from memory",
         );
     }
     if viewers.head_max < Size::kib(1) {

@@ -128,7 +128,7 @@ impl SitePolicy {
     }
 
     fn record_restart(&self, why: &str, joined: bool) {
-        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream began anew");
+        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream restarted");
         self.tier.metrics().live.restarts.inc();
     }
 

@@ -36,7 +36,7 @@ async fn a_body_that_takes_too_long_is_cut_off_visibly_and_the_end_is_still_a_go
     let answer = open.rest().await;
     assert!(!answer.whole, "nobody may take a part for the whole");
     assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
-    let told = "cut off: the time to drain was over node=\"edge-1\" requests=1 fills=1";
+    let told = "drain timeout reached node=\"edge-1\" requests=1 fills=1";
     until("it is told", async || edge.complaints().contains(told)).await;
 }
 

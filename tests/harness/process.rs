@@ -193,7 +193,7 @@ fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
 
 /// Where viewers and operators connect, once the program has said so.
 fn listening(said: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let line = said.lines().find(|line| line.contains(" listens "))?;
+    let line = said.lines().find(|line| line.contains(" listening "))?;
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
     Some((field("serving=")?, field("operators=")?))
 }

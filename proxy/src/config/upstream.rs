@@ -270,7 +270,7 @@ impl Upstream {
             return Err(Breach::new(&["upstream", "health", "consecutive_failures"], "must be at least 1"));
         }
         if health.ejection_time.get().is_zero() || health.ejection_time_max < health.ejection_time {
-            let message = "must not be zero, nor longer than ejection_time_max";
+            let message = "must be more than 0s and at most ejection_time_max";
             return Err(Breach::new(&["upstream", "health", "ejection_time"], message));
         }
         for (name, period) in [("interval", probe.interval), ("timeout", probe.timeout)] {
@@ -287,7 +287,7 @@ impl Upstream {
             return Err(Breach::new(&["upstream", "probe", "path"], "must begin with a slash"));
         }
         if probe.expected.0 > probe.expected.1 {
-            let message = "is the least and the greatest status, in this order";
+            let message = "must be [lowest, highest] status";
             return Err(Breach::new(&["upstream", "probe", "expected"], message));
         }
         Ok(())

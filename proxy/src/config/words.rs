@@ -66,7 +66,7 @@ fn plain(message: &str, key: &str, written: &str) -> String {
     }
     if let Some((found, choices)) = parts(message, "unknown variant ") {
         let [found, choices] = [found, choices].map(|text| text.replace('`', "\""));
-        return format!("{found} is none of the choices; write {choices}");
+        return format!("{found} is not allowed; write {choices}");
     }
     message.to_owned()
 }
@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn what_is_no_choice_no_field_or_no_toml_is_told_as_such() {
         for (text, words) in [
-            (
-                "[upstream]\nhttp = \"3\"",
-                "upstream.http: \"3\" is none of the choices; write \"1.1\" or \"2\"",
-            ),
+            ("[upstream]\nhttp = \"3\"", "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\""),
             ("[drain]\ntimeuot = \"2s\"", "unknown field `timeuot`, expected `timeout`"),
             ("[[site]]\nhosts = [", "hosts: unclosed array, expected `]`"),
         ] {

@@ -286,18 +286,18 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
     for site in sites {
         if let Some(path) = site.paths.iter().find(|path| !path.starts_with('/') || path.contains(['?', '#']))
         {
-            let message = format!("{path:?} is not the beginning of a path, such as \"/live/\"");
+            let message = format!("{path:?} is not a path prefix; write one such as \"/live/\"");
             return Err(Breach::new(&["site", "paths"], message));
         }
         for host in &site.hosts {
             if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
-                let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
+                let message =
+                    format!("{host:?} is not a host; write \"live.example\", \"*.example\" or \"*\"");
                 return Err(Breach::new(&["site", "hosts"], message));
             }
             for path in &site.paths {
                 if !seen.insert((host.to_ascii_lowercase(), path)) {
-                    let message =
-                        format!("{host:?} stands in two places, for paths that begin with {path:?}");
+                    let message = format!("{host:?} is listed twice for paths that begin with {path:?}");
                     return Err(Breach::new(&["site", "hosts"], message));
                 }
             }
@@ -308,7 +308,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if !names.insert(site.name.as_str()) {
             return Err(Breach::new(
                 &["site", "name"],
-                format!("{:?} is the name of two sites", site.name.as_str()),
+                format!("two sites are named {:?}", site.name.as_str()),
             ));
         }
         let has_word = site.lifetimes.playlist == PlaylistLifetime::Origin;
@@ -323,7 +323,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
         if site.direct && site.origins.is_empty() {
-            return Err(Breach::new(&["site", "direct"], "there are no origins that could be asked"));
+            return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
