@@ -157,7 +157,7 @@ impl Body {
 
     /// Reads from `start` up to `end` (exclusive), or to the end of the body.
     pub fn reader(self: &Arc<Self>, start: u64, end: Option<u64>) -> Reader {
-        Reader { body: Self::clone_of(self), position: start, end: end.unwrap_or(u64::MAX) }
+        Reader { body: Arc::clone(self), position: start, end: end.unwrap_or(u64::MAX) }
     }
 
     /// Waits until at least `len` bytes are there or the body has ended.
@@ -173,10 +173,6 @@ impl Body {
     /// Waits for the end, good or bad.
     pub async fn ended(&self) -> Result<(), Broken> {
         self.until(|grown| grown.end).await
-    }
-
-    fn clone_of(body: &Arc<Self>) -> Arc<Self> {
-        Arc::clone(body)
     }
 
     /// Waits until `ready` finds what it looks for. The check runs again after every change; a change between check
