@@ -32,7 +32,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is not remembered.
-    pub(crate) fn passing(reason: &'static str) -> Self {
+    pub(crate) fn transient(reason: &'static str) -> Self {
         let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
         Self { status, reason, upstream: None, retry_after: None, lifetime }
     }
@@ -82,48 +82,48 @@ pub(crate) struct Fill {
     progress: Mutex<Progress>,
     changed: Notify,
     /// Tickets that are out.
-    interest: AtomicUsize,
+    readers_now: AtomicUsize,
     /// Tickets that were ever out.
     served: AtomicUsize,
     deserted: Notify,
     /// Wanted for its own sake, whoever asks: a refresh in the background.
-    wanted: bool,
+    is_background: bool,
     /// There is an old object that the answer may find to be current.
-    renews: bool,
+    revalidates: bool,
     /// The slot that the answer goes to; changes when the answer turns out to vary.
-    pub(crate) home: Mutex<Arc<Slot>>,
+    pub(crate) slot: Mutex<Arc<Slot>>,
 }
 
 #[derive(Debug, Clone)]
 enum Progress {
-    Asked,
-    Over(Answer),
+    Pending,
+    Answered(Answer),
 }
 
 impl Fill {
-    pub(crate) fn new(home: Arc<Slot>, wanted: bool, renews: bool) -> Self {
+    pub(crate) fn new(slot: Arc<Slot>, is_background: bool, revalidates: bool) -> Self {
         Self {
-            progress: Mutex::new(Progress::Asked),
+            progress: Mutex::new(Progress::Pending),
             changed: Notify::new(),
-            interest: AtomicUsize::new(0),
+            readers_now: AtomicUsize::new(0),
             served: AtomicUsize::new(0),
             deserted: Notify::new(),
-            wanted,
-            renews,
-            home: Mutex::new(home),
+            is_background,
+            revalidates,
+            slot: Mutex::new(slot),
         }
     }
 
     /// Whether the head of an answer that can be shared has arrived.
     pub(crate) fn has_answer(&self) -> bool {
-        matches!(&*self.progress.lock(), Progress::Over(Answer::Object(_)))
+        matches!(&*self.progress.lock(), Progress::Answered(Answer::Object(_)))
     }
 
-    pub(crate) fn settle(&self, answer: Answer) {
+    pub(crate) fn publish(&self, answer: Answer) {
         {
             let mut progress = self.progress.lock();
-            if matches!(&*progress, Progress::Asked) {
-                *progress = Progress::Over(answer);
+            if matches!(&*progress, Progress::Pending) {
+                *progress = Progress::Answered(answer);
             }
         }
         self.changed.notify_waiters();
@@ -131,13 +131,13 @@ impl Fill {
 
     fn answer(&self) -> Option<Answer> {
         match &*self.progress.lock() {
-            Progress::Asked => None,
-            Progress::Over(answer) => Some(answer.clone()),
+            Progress::Pending => None,
+            Progress::Answered(answer) => Some(answer.clone()),
         }
     }
 
     pub(crate) fn viewers(&self) -> usize {
-        self.interest.load(Ordering::Acquire)
+        self.readers_now.load(Ordering::Acquire)
     }
 
     /// How many tickets were ever given out.
@@ -147,7 +147,7 @@ impl Fill {
 
     /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
     pub(crate) async fn deserted(&self) {
-        if self.wanted {
+        if self.is_background {
             std::future::pending::<()>().await;
         }
         while self.viewers() > 0 {
@@ -174,7 +174,7 @@ pub struct FillReader {
 impl FillReader {
     /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
-        fill.interest.fetch_add(1, Ordering::AcqRel);
+        fill.readers_now.fetch_add(1, Ordering::AcqRel);
         fill.served.fetch_add(1, Ordering::Relaxed);
         Self { fill: Arc::clone(fill), elected }
     }
@@ -197,14 +197,14 @@ impl FillReader {
     }
 
     /// Whether an old object was held when the fill began.
-    pub fn renews(&self) -> bool {
-        self.fill.renews
+    pub fn revalidates(&self) -> bool {
+        self.fill.revalidates
     }
 }
 
 impl Drop for FillReader {
     fn drop(&mut self) {
-        if self.fill.interest.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.fill.readers_now.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.fill.deserted.notify_one();
         }
     }

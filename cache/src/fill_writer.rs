@@ -15,7 +15,7 @@ use crate::body::{Body, Broken};
 use crate::fill::{Answer, Failure, Fill, Refused};
 use crate::key::Key;
 use crate::object::{Head, Object, Variant};
-use crate::slot::{Held, Slot};
+use crate::slot::{Slot, SlotState};
 use crate::store::Inner;
 
 /// The pen of a fill: there is one, and what it writes everybody reads.
@@ -36,7 +36,7 @@ impl FillWriter {
 
     /// The key that is filled.
     pub fn key(&self) -> Key {
-        self.fill.home.lock().key.clone()
+        self.fill.slot.lock().key.clone()
     }
 
     /// The old object, for a conditional request.
@@ -49,7 +49,7 @@ impl FillWriter {
         self.object.as_ref()
     }
 
-    /// Gives out the head, once: from now on readers follow the body as it grows. `promised` is the length that the
+    /// Gives out the head, once: from now on readers follow the body as it grows. `content_length` is the length that the
     /// source announced.
     ///
     /// # Errors
@@ -59,10 +59,10 @@ impl FillWriter {
         head: Head,
         lifetimes: Lifetimes,
         variant: Option<Variant>,
-        promised: Option<u64>,
+        content_length: Option<u64>,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, promised, upstream)?;
+        self.publish_head(head, lifetimes, variant, content_length, upstream)?;
         self.charge();
         Ok(())
     }
@@ -80,27 +80,27 @@ impl FillWriter {
         len: u64,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, Some(len), upstream)
+        self.publish_head(head, lifetimes, variant, Some(len), upstream)
     }
 
-    fn give_out(
+    fn publish_head(
         &mut self,
         head: Head,
         lifetimes: Lifetimes,
         variant: Option<Variant>,
-        promised: Option<u64>,
+        content_length: Option<u64>,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.reserve(promised.unwrap_or_default())?;
+        self.reserve(content_length.unwrap_or_default())?;
         if let Some(first) = &self.object {
             // Its readers have another source's head.
             first.body.break_off(Broken("head_twice"));
         }
-        self.cache.move_home(&self.fill, variant.as_ref());
-        let body = Arc::new(Body::new(promised, self.cache.ledger()));
+        self.cache.move_to_variant(&self.fill, variant.as_ref());
+        let body = Arc::new(Body::new(content_length, self.cache.ledger()));
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, upstream) });
         self.object = Some(Arc::clone(&object));
-        self.fill.settle(Answer::Object(object));
+        self.fill.publish(Answer::Object(object));
         Ok(())
     }
 
@@ -112,14 +112,14 @@ impl FillWriter {
         let Some(object) = self.object.clone() else { return Ok(()) };
         let len = object.body.len() + bytes.len() as u64;
         if len > self.reserved {
-            if let Err(refused) = self.grow(len) {
+            if let Err(refused) = self.reserve_ahead(len) {
                 object.body.break_off(refused.broken());
                 return Err(refused);
             }
             self.charge();
         }
         object.body.append(bytes);
-        self.stay_charged();
+        self.keep_charged();
         Ok(())
     }
 
@@ -151,14 +151,14 @@ impl FillWriter {
     /// Stores the object before its body shows that it is whole: a viewer who has everything and asks again must not
     /// find the fill still under way.
     fn store(&mut self, object: &Arc<Object>) {
-        let well = !object.body.has_ended();
+        let is_intact = !object.body.has_ended();
         // It goes on without the pen: what closes the fill must not break it off.
         self.object = None;
-        self.end(|held| {
-            if well {
-                held.failure = None;
-                held.pass_until = None;
-                held.object = Some(Arc::clone(object));
+        self.end(|state| {
+            if is_intact {
+                state.failure = None;
+                state.pass_until = None;
+                state.object = Some(Arc::clone(object));
             }
         });
     }
@@ -170,7 +170,7 @@ impl FillWriter {
                 object.body.break_off(why);
                 self.end(|_| {});
             }
-            None => self.fail_with(Arc::new(Failure::passing(why.0))),
+            None => self.fail_with(Arc::new(Failure::transient(why.0))),
         }
     }
 
@@ -180,30 +180,30 @@ impl FillWriter {
         if let Some(object) = &self.object {
             object.body.break_off(TOO_LARGE);
         }
-        self.fill.settle(Answer::Pass);
+        self.fill.publish(Answer::Pass);
         let until = Instant::now() + lifetime;
-        self.end(|held| held.pass_until = Some(until));
+        self.end(|state| state.pass_until = Some(until));
     }
 
     /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
     pub fn renew(mut self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
-        let renewed = Arc::new(stale.again(head, lifetimes, upstream));
-        self.fill.settle(Answer::Object(Arc::clone(&renewed)));
-        self.end(|held| {
-            held.failure = None;
-            held.pass_until = None;
-            held.object = Some(renewed);
+        let renewed = Arc::new(stale.with_head(head, lifetimes, upstream));
+        self.fill.publish(Answer::Object(Arc::clone(&renewed)));
+        self.end(|state| {
+            state.failure = None;
+            state.pass_until = None;
+            state.object = Some(renewed);
         });
     }
 
     /// Ends the fill because its answer cannot be shared. For `lifetime` everybody who asks passes at once.
     pub fn pass(mut self, lifetime: Duration) {
         let until = Instant::now() + lifetime;
-        self.fill.settle(Answer::Pass);
-        self.end(|held| {
-            held.object = None;
-            held.pass_until = Some(until);
+        self.fill.publish(Answer::Pass);
+        self.end(|state| {
+            state.object = None;
+            state.pass_until = Some(until);
         });
     }
 
@@ -215,12 +215,12 @@ impl FillWriter {
     fn fail_with(&mut self, failure: Arc<Failure>) {
         let now = Instant::now();
         let stand_in = self.stale.clone().filter(|object| object.stands_in(now));
-        self.fill.settle(Answer::Failed { failure: Arc::clone(&failure), stand_in });
+        self.fill.publish(Answer::Failed { failure: Arc::clone(&failure), stand_in });
         if let Some(object) = &self.object {
             object.body.break_off(Broken(failure.reason));
         }
         let until = now + failure.lifetime;
-        self.end(|held| held.failure = Some((failure, until)));
+        self.end(|state| state.failure = Some((failure, until)));
     }
 
     /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
@@ -238,28 +238,28 @@ impl FillWriter {
     /// # Errors
     /// Gives the pen back when somebody has joined in the meantime.
     pub fn abandon(mut self) -> Result<(), Self> {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = {
-            let mut held = home.held.lock();
+        let slot = Arc::clone(&self.fill.slot.lock());
+        let detached = {
+            let mut state = slot.state.lock();
             if self.fill.viewers() > 0 {
-                drop(held);
+                drop(state);
                 return Err(self);
             }
-            held.settle(&self.fill, |_| {})
+            state.detach(&self.fill, |_| {})
         };
         // Nobody is left to see this; it keeps the promise that every fill ends in an answer.
-        self.fill.settle(Answer::Pass);
+        self.fill.publish(Answer::Pass);
         if let Some(object) = &self.object {
             object.body.break_off(ABANDONED);
         }
-        self.close(&home, settled);
+        self.close(&slot, detached);
         Ok(())
     }
 
     /// Sets memory aside for `len` bytes and, where there is room, for as many again.
-    fn grow(&mut self, len: u64) -> Result<(), Refused> {
-        let ample = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
-        if ample > len && self.reserve(ample).is_ok() {
+    fn reserve_ahead(&mut self, len: u64) -> Result<(), Refused> {
+        let ahead = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
+        if ahead > len && self.reserve(ahead).is_ok() {
             return Ok(());
         }
         self.reserve(len)
@@ -275,42 +275,42 @@ impl FillWriter {
 
     /// Charges the cache for what is set aside, so that something older makes room now and not when it is too late.
     fn charge(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
+        let slot = Arc::clone(&self.fill.slot.lock());
         let mine = {
-            let mut held = home.held.lock();
-            let mine = held.is_filled_by(&self.fill);
+            let mut state = slot.state.lock();
+            let mine = state.is_filled_by(&self.fill);
             if mine {
-                held.reserved = self.reserved;
+                state.reserved = self.reserved;
             }
             mine
         };
         if mine && self.reserved > 0 {
-            self.cache.hold(&home);
+            self.cache.insert(&slot);
         }
     }
 
     /// What grows is in use, and must not be evicted by what does not: its bytes would stay, uncharged.
-    fn stay_charged(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
-        if !self.cache.touch(&home) {
+    fn keep_charged(&self) {
+        let slot = Arc::clone(&self.fill.slot.lock());
+        if !self.cache.touch(&slot) {
             self.charge();
         }
     }
 
-    fn end(&mut self, leave: impl FnOnce(&mut Held)) {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = home.held.lock().settle(&self.fill, leave);
-        self.close(&home, settled);
+    fn end(&mut self, update: impl FnOnce(&mut SlotState)) {
+        let slot = Arc::clone(&self.fill.slot.lock());
+        let detached = slot.state.lock().detach(&self.fill, update);
+        self.close(&slot, detached);
     }
 
-    fn close(&mut self, home: &Arc<Slot>, settled: bool) {
+    fn close(&mut self, slot: &Arc<Slot>, detached: bool) {
         self.ended = true;
         if let Some(object) = &self.object {
             // Changes nothing for a body that has ended, and lets no reader wait for one that has not.
             object.body.break_off(DROPPED);
         }
         self.cache.release(std::mem::take(&mut self.reserved));
-        self.cache.settle(home, settled);
+        self.cache.finish_fill(slot, detached);
     }
 }
 
@@ -319,7 +319,7 @@ impl Drop for FillWriter {
         if self.ended {
             return;
         }
-        self.fail_with(Arc::new(Failure::passing(DROPPED.0)));
+        self.fail_with(Arc::new(Failure::transient(DROPPED.0)));
     }
 }
 

@@ -30,7 +30,7 @@ impl Key {
     }
 
     /// For the key of a variant: the key without its variant, and the generation that the variant belongs to.
-    pub(crate) fn variant_of(&self) -> Option<(Self, u64)> {
+    pub(crate) fn split_variant(&self) -> Option<(Self, u64)> {
         let (end, _) = self.0.match_indices('\n').nth(1)?;
         let (primary, variant) = self.0.split_at(end);
         let generation = variant.split('\n').nth(1)?.parse().ok()?;
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(key.path_and_query(), "/live/1.ts?x=1");
         assert_eq!(key.variant(3, "fr").path_and_query(), "/live/1.ts?x=1");
         assert_ne!(key.variant(3, "fr"), key.variant(4, "fr"));
-        assert_eq!(key.variant(3, "fr\nde").variant_of(), Some((key.clone(), 3)));
-        assert_eq!(key.variant_of(), None);
+        assert_eq!(key.variant(3, "fr\nde").split_variant(), Some((key.clone(), 3)));
+        assert_eq!(key.split_variant(), None);
     }
 }

@@ -114,12 +114,12 @@ impl Object {
             Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
         Self {
             received: self.received,
-            ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
+            ..self.with_head(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
         }
     }
 
     /// The same body from now on under another head: what was derived from it goes along.
-    pub(crate) fn again(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
+    pub(crate) fn with_head(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
         Self {
             variant: self.variant.clone(),
             gzip: self.gzip.clone(),

@@ -22,7 +22,7 @@ use crate::fill::{Fill, Refused};
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::Object;
-use crate::slot::{Decision, Held, Lookup, Slot};
+use crate::slot::{Decision, Lookup, Slot, SlotState};
 
 /// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,11 @@ pub struct Cache(Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     slots: moka::sync::Cache<Key, Entry, ahash::RandomState>,
-    fill_writer: [Mutex<Shard>; SHARDS],
+    registry: [Mutex<Shard>; SHARDS],
     hasher: ahash::RandomState,
     filling_bytes: AtomicU64,
     /// Taken while a fill moves to the slot of its variant.
-    pub(crate) moving: Mutex<()>,
+    pub(crate) move_lock: Mutex<()>,
     pub(crate) generations: AtomicU64,
     evictions: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
@@ -106,16 +106,16 @@ impl Cache {
             .eviction_listener(move |_, entry: Entry, cause| {
                 if cause.was_evicted() {
                     counted.fetch_add(1, Ordering::Relaxed);
-                    entry.slot.vacate();
+                    entry.slot.drop_object();
                 }
             })
             .build_with_hasher(ahash::RandomState::new());
         Self(Arc::new(Inner {
             slots,
-            fill_writer: std::array::from_fn(|_| Mutex::default()),
+            registry: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             filling_bytes: AtomicU64::new(0),
-            moving: Mutex::default(),
+            move_lock: Mutex::default(),
             generations: AtomicU64::new(0),
             evictions,
             ledger: Arc::default(),
@@ -140,7 +140,7 @@ impl Cache {
                 decision => decision,
             };
             match decision {
-                Decision::Settled(lookup) => return lookup,
+                Decision::Final(lookup) => return lookup,
                 Decision::Varies(vary) => {
                     slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
                 }
@@ -173,7 +173,7 @@ impl Cache {
     pub fn forgive(&self, key: &Key) {
         let slot = self.0.slot(key);
         if slot.forgive() {
-            self.0.hold(&slot);
+            self.0.insert(&slot);
         }
     }
 
@@ -186,7 +186,7 @@ impl Cache {
     /// Weighs a slot again after something was derived from its object.
     pub fn weigh_again(&self, key: &Key) {
         if let Some(entry) = self.0.slots.get(key.as_str()) {
-            self.0.hold(&entry.slot);
+            self.0.insert(&entry.slot);
         }
     }
 
@@ -202,18 +202,18 @@ impl Cache {
 
     /// A body that is complete from the start, on this cache's account.
     pub fn body(&self, bytes: bytes::Bytes) -> Arc<crate::Body> {
-        Arc::new(crate::Body::complete_with(bytes, self.0.ledger()))
+        Arc::new(crate::Body::from_bytes(bytes, self.0.ledger()))
     }
 
     /// The fills under way, at most `max`: key, bytes so far, tickets out.
     pub fn fills(&self, max: usize) -> Vec<(Key, u64, usize)> {
         let mut fills = Vec::new();
-        for shard in &self.0.fill_writer {
+        for shard in &self.0.registry {
             for slot in shard.lock().values() {
                 if fills.len() == max {
                     return fills;
                 }
-                if let Some(fill) = &slot.held.lock().fill {
+                if let Some(fill) = &slot.state.lock().fill {
                     fills.push((slot.key.clone(), fill.bytes(), fill.viewers()));
                 }
             }
@@ -223,11 +223,11 @@ impl Cache {
 
     /// Objects that are held, at most `max`: key and object.
     pub fn objects(&self, max: usize) -> Vec<(Key, Arc<Object>)> {
-        let held = self.0.slots.iter().filter_map(|(key, entry)| {
-            let object = entry.slot.held.lock().object.clone()?;
+        let objects = self.0.slots.iter().filter_map(|(key, entry)| {
+            let object = entry.slot.state.lock().object.clone()?;
             Some((Key::clone(&key), object))
         });
-        held.take(max).collect()
+        objects.take(max).collect()
     }
 }
 
@@ -245,18 +245,18 @@ impl Inner {
         if let Some(entry) = self.slots.get(key.as_str()) {
             return entry.slot;
         }
-        let fill_writer = self.shard(key).lock().get(key).map(Arc::clone);
-        fill_writer.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
+        let filling = self.shard(key).lock().get(key).map(Arc::clone);
+        filling.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
         let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
-        let [first, ..] = &self.fill_writer;
-        self.fill_writer.get(index).unwrap_or(first)
+        let [first, ..] = &self.registry;
+        self.registry.get(index).unwrap_or(first)
     }
 
     /// The slot that stands for the key of `slot`, if it is another one.
-    fn other(&self, shard: &Shard, slot: &Arc<Slot>) -> Option<Arc<Slot>> {
+    fn other_slot(&self, shard: &Shard, slot: &Arc<Slot>) -> Option<Arc<Slot>> {
         let current = shard.get(&slot.key).map(Arc::clone);
         let current = current.or_else(|| self.slots.get(slot.key.as_str()).map(|entry| entry.slot));
         current.filter(|current| !Arc::ptr_eq(current, slot))
@@ -266,11 +266,11 @@ impl Inner {
     /// them a fill of this key could end and leave an elected one without a claim.
     fn elect(self: &Arc<Self>, slot: &Arc<Slot>, now: Instant) -> Result<Decision, Arc<Slot>> {
         let mut shard = self.shard(&slot.key).lock();
-        if let Some(other) = self.other(&shard, slot) {
+        if let Some(other) = self.other_slot(&shard, slot) {
             return Err(other);
         }
         let decision = slot.elect(now, |fill, stale| FillWriter::new(Arc::clone(self), fill, stale));
-        if matches!(decision, Decision::Settled(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
+        if matches!(decision, Decision::Final(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         Ok(decision)
@@ -278,7 +278,7 @@ impl Inner {
 
     fn elect_early(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<FillWriter> {
         let mut shard = self.shard(&slot.key).lock();
-        if self.other(&shard, slot).is_some() {
+        if self.other_slot(&shard, slot).is_some() {
             return None;
         }
         let fill_writer = slot.elect_early(|fill, stale| FillWriter::new(Arc::clone(self), fill, stale))?;
@@ -292,16 +292,16 @@ impl Inner {
         &self,
         slot: &Arc<Slot>,
         fill: &Arc<Fill>,
-        admits: impl FnOnce(&mut Held) -> bool,
+        admits: impl FnOnce(&mut SlotState) -> bool,
     ) -> bool {
         let mut shard = self.shard(&slot.key).lock();
-        if self.other(&shard, slot).is_some() {
+        if self.other_slot(&shard, slot).is_some() {
             return false;
         }
-        let mut held = slot.held.lock();
-        let attached = held.fill.is_none() && admits(&mut held);
+        let mut state = slot.state.lock();
+        let attached = state.fill.is_none() && admits(&mut state);
         if attached {
-            held.fill = Some(Arc::clone(fill));
+            state.fill = Some(Arc::clone(fill));
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         attached
@@ -311,7 +311,7 @@ impl Inner {
     pub(crate) fn unregister(&self, slot: &Arc<Slot>) {
         let mut shard = self.shard(&slot.key).lock();
         let mine = shard.get(&slot.key).is_some_and(|other| Arc::ptr_eq(other, slot));
-        if mine && slot.held.lock().fill.is_none() {
+        if mine && slot.state.lock().fill.is_none() {
             shard.remove(&slot.key);
         }
     }
@@ -337,16 +337,16 @@ impl Inner {
 
     /// Puts the slot into moka under its present weight and lets moka make room: at once for what is large, and for what is
     /// small when some of it has come together, which moka sees to by itself.
-    pub(crate) fn hold(&self, slot: &Arc<Slot>) {
+    pub(crate) fn insert(&self, slot: &Arc<Slot>) {
         let weight = {
             // Weighing and putting are one step, so that the last weight is the one that counts.
             let shard = self.shard(&slot.key).lock();
-            if self.other(&shard, slot).is_some() {
+            if self.other_slot(&shard, slot).is_some() {
                 return;
             }
             let weight = u32::try_from(slot.weight()).unwrap_or(u32::MAX);
             if weight == 0 {
-                self.take_out(&slot.key);
+                self.remove(&slot.key);
             } else {
                 self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
             }
@@ -359,7 +359,7 @@ impl Inner {
 
     /// Takes the slot that stands for the key out of moka; the shard is locked. A new weight that moka has not booked
     /// yet is booked first: a removal that overtakes it leaves the sum of the weights wrong for good.
-    fn take_out(&self, key: &Key) -> Option<Arc<Slot>> {
+    fn remove(&self, key: &Key) -> Option<Arc<Slot>> {
         if !self.slots.contains_key(key.as_str()) {
             return None;
         }
@@ -373,28 +373,28 @@ impl Inner {
     }
 
     /// After a fill has ended: what it left is held, and the claim is given up.
-    pub(crate) fn settle(&self, slot: &Arc<Slot>, settled: bool) {
-        if settled {
-            self.hold(slot);
+    pub(crate) fn finish_fill(&self, slot: &Arc<Slot>, detached: bool) {
+        if detached {
+            self.insert(slot);
         }
         self.unregister(slot);
     }
 
     fn purge(&self, key: &Key) {
         let mut shard = self.shard(key).lock();
-        let fill_writer = shard.remove(key);
-        let held = self.take_out(key);
-        for slot in fill_writer.into_iter().chain(held) {
-            *slot.held.lock() = Held::default();
+        let filling = shard.remove(key);
+        let stored = self.remove(key);
+        for slot in filling.into_iter().chain(stored) {
+            *slot.state.lock() = SlotState::default();
         }
     }
 
     fn totals(&self) -> Totals {
         self.slots.run_pending_tasks();
         let (mut fills, mut waiting) = (0, 0);
-        for shard in &self.fill_writer {
+        for shard in &self.registry {
             for slot in shard.lock().values() {
-                if let Some(fill) = &slot.held.lock().fill {
+                if let Some(fill) = &slot.state.lock().fill {
                     fills += 1;
                     waiting += fill.viewers() as u64;
                 }
