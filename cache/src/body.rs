@@ -167,7 +167,7 @@ impl Body {
     }
 
     /// Waits until at least `len` bytes are there or the body has ended.
-    pub async fn reaches(&self, len: u64) -> Result<(), Broken> {
+    pub async fn wait_for_len(&self, len: u64) -> Result<(), Broken> {
         self.wait_until(|buffer| match buffer.end {
             _ if buffer.len >= len => Some(Ok(())),
             Some(end) => Some(end),
@@ -177,7 +177,7 @@ impl Body {
     }
 
     /// Waits for the end, good or bad.
-    pub async fn ended(&self) -> Result<(), Broken> {
+    pub async fn wait_for_end(&self) -> Result<(), Broken> {
         self.wait_until(|buffer| buffer.end).await
     }
 

@@ -50,7 +50,7 @@ pub enum Answer {
         /// How.
         failure: Arc<Failure>,
         /// A stale object that may stand in (stale-if-error).
-        stand_in: Option<Arc<Object>>,
+        stale: Option<Arc<Object>>,
     },
 }
 
@@ -84,8 +84,8 @@ pub(crate) struct Fill {
     /// Tickets that are out.
     readers_now: AtomicUsize,
     /// Tickets that were ever out.
-    served: AtomicUsize,
-    deserted: Notify,
+    readers_total: AtomicUsize,
+    unwanted: Notify,
     /// Wanted for its own sake, whoever asks: a refresh in the background.
     is_background: bool,
     /// There is an old object that the answer may find to be current.
@@ -106,8 +106,8 @@ impl Fill {
             progress: Mutex::new(Progress::Pending),
             changed: Notify::new(),
             readers_now: AtomicUsize::new(0),
-            served: AtomicUsize::new(0),
-            deserted: Notify::new(),
+            readers_total: AtomicUsize::new(0),
+            unwanted: Notify::new(),
             is_background,
             revalidates,
             slot: Mutex::new(slot),
@@ -136,22 +136,22 @@ impl Fill {
         }
     }
 
-    pub(crate) fn viewers(&self) -> usize {
+    pub(crate) fn readers(&self) -> usize {
         self.readers_now.load(Ordering::Acquire)
     }
 
     /// How many tickets were ever given out.
-    pub(crate) fn served(&self) -> usize {
-        self.served.load(Ordering::Relaxed)
+    pub(crate) fn readers_total(&self) -> usize {
+        self.readers_total.load(Ordering::Relaxed)
     }
 
     /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
-    pub(crate) async fn deserted(&self) {
+    pub(crate) async fn until_unwanted(&self) {
         if self.is_background {
             std::future::pending::<()>().await;
         }
-        while self.viewers() > 0 {
-            self.deserted.notified().await;
+        while self.readers() > 0 {
+            self.unwanted.notified().await;
         }
     }
 
@@ -175,7 +175,7 @@ impl FillReader {
     /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
         fill.readers_now.fetch_add(1, Ordering::AcqRel);
-        fill.served.fetch_add(1, Ordering::Relaxed);
+        fill.readers_total.fetch_add(1, Ordering::Relaxed);
         Self { fill: Arc::clone(fill), elected }
     }
 
@@ -197,7 +197,7 @@ impl FillReader {
     }
 
     /// Whether an old object was held when the fill began.
-    pub fn revalidates(&self) -> bool {
+    pub fn is_revalidation(&self) -> bool {
         self.fill.revalidates
     }
 }
@@ -205,7 +205,7 @@ impl FillReader {
 impl Drop for FillReader {
     fn drop(&mut self) {
         if self.fill.readers_now.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.fill.deserted.notify_one();
+            self.fill.unwanted.notify_one();
         }
     }
 }

@@ -176,7 +176,7 @@ impl FillWriter {
 
     /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
     /// who asks passes.
-    pub fn outgrow(mut self, lifetime: Duration) {
+    pub fn end_too_large(mut self, lifetime: Duration) {
         if let Some(object) = &self.object {
             object.body.break_off(TOO_LARGE);
         }
@@ -214,8 +214,8 @@ impl FillWriter {
 
     fn fail_with(&mut self, failure: Arc<Failure>) {
         let now = Instant::now();
-        let stand_in = self.stale.clone().filter(|object| object.stands_in(now));
-        self.fill.publish(Answer::Failed { failure: Arc::clone(&failure), stand_in });
+        let stale = self.stale.clone().filter(|object| object.is_usable_on_error(now));
+        self.fill.publish(Answer::Failed { failure: Arc::clone(&failure), stale });
         if let Some(object) = &self.object {
             object.body.break_off(Broken(failure.reason));
         }
@@ -224,13 +224,13 @@ impl FillWriter {
     }
 
     /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
-    pub async fn deserted(&self) {
-        self.fill.deserted().await;
+    pub async fn until_unwanted(&self) {
+        self.fill.until_unwanted().await;
     }
 
     /// How many tickets were ever given out for this fill.
-    pub fn served(&self) -> usize {
-        self.fill.served()
+    pub fn readers_total(&self) -> usize {
+        self.fill.readers_total()
     }
 
     /// Ends the fill because nobody wants it, in one step with finding out that nobody does.
@@ -241,7 +241,7 @@ impl FillWriter {
         let slot = Arc::clone(&self.fill.slot.lock());
         let detached = {
             let mut state = slot.state.lock();
-            if self.fill.viewers() > 0 {
+            if self.fill.readers() > 0 {
                 drop(state);
                 return Err(self);
             }

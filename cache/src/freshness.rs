@@ -6,13 +6,13 @@
 //!
 //! 1. `CDN-Cache-Control`, else `Surrogate-Control`, else `Cache-Control` and `Expires`. A field for CDNs
 //!    replaces the general ones altogether (RFC 9213 2.2). Within a field: `s-maxage`, then `max-age`.
-//! 2. Knowledge of HLS ([`Policy::known`]); for an error without it, [`Policy::error_ttl`].
+//! 2. Knowledge of HLS ([`Policy::hls_ttl`]); for an error without it, [`Policy::error_ttl`].
 //! 3. The site's default.
 //! 4. A guess from `Last-Modified`, if the site wants guesses.
 //! 5. Nothing: the answer is stored, and asked for again before it is used again.
 //!
 //! Knowledge may be told to come first, because origins call live playlists `no-cache` for want of a better word
-//! ([`Policy::trust_known_over_no_cache`], [`Policy::cap_known`]). `no-store` and `private` it never overrules.
+//! ([`Policy::hls_over_no_cache`], [`Policy::cap_at_hls`]). `no-store` and `private` it never overrules.
 
 mod control;
 
@@ -39,11 +39,11 @@ pub struct RequestFacts {
 )]
 pub struct Policy {
     /// How long the answer is good for by what HLS says about it.
-    pub known: Option<Duration>,
-    /// Use `known` where the origin says `no-cache`, `max-age=0` or another lifetime that is over at once.
-    pub trust_known_over_no_cache: bool,
-    /// Use `known` where the origin allows longer.
-    pub cap_known: bool,
+    pub hls_ttl: Option<Duration>,
+    /// Use `hls_ttl` where the origin says `no-cache`, `max-age=0` or another lifetime that is over at once.
+    pub hls_over_no_cache: bool,
+    /// Use `hls_ttl` where the origin allows longer.
+    pub cap_at_hls: bool,
     /// Lifetime of an answer about which nobody says anything.
     pub default: Option<Duration>,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 4.2.2).
@@ -62,9 +62,9 @@ impl Default for Policy {
     /// RFC 9111 and nothing else: no knowledge, no guesses, nothing stale.
     fn default() -> Self {
         Self {
-            known: None,
-            trust_known_over_no_cache: false,
-            cap_known: false,
+            hls_ttl: None,
+            hls_over_no_cache: false,
+            cap_at_hls: false,
             default: None,
             heuristic: false,
             ignore_set_cookie: false,
@@ -81,7 +81,7 @@ pub enum Verdict {
     /// It may be stored and given to anyone who asks the same.
     Store(Lifetimes),
     /// It is for the one who asked.
-    Uncacheable(Why),
+    Uncacheable(UncacheableReason),
 }
 
 /// How long a stored answer is good for, counted from its generation at the origin.
@@ -101,7 +101,7 @@ pub struct Lifetimes {
 
 /// Why an answer is for one client only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
+pub enum UncacheableReason {
     /// The origin says `no-store`.
     NoStore,
     /// The origin says `private`.
@@ -118,7 +118,7 @@ pub enum Why {
     Status,
 }
 
-impl Why {
+impl UncacheableReason {
     /// The word for it in logs, metrics and `Cache-Status`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -149,8 +149,8 @@ pub fn judge(
     if let Some(why) = uncacheable(request, status, headers, policy, &control, explicit.is_some()) {
         return Verdict::Uncacheable(why);
     }
-    let (ttl, from_knowledge) = ttl(&control, explicit, status, headers, policy, now);
-    let stale = if from_knowledge { &CacheControl::default() } else { &control };
+    let (ttl, from_hls) = ttl(&control, explicit, status, headers, policy, now);
+    let stale = if from_hls { &CacheControl::default() } else { &control };
     Verdict::Store(lifetimes(ttl, stale, status, policy, initial_age(headers)))
 }
 
@@ -162,21 +162,21 @@ fn uncacheable(
     policy: &Policy,
     control: &CacheControl,
     has_explicit_ttl: bool,
-) -> Option<Why> {
+) -> Option<UncacheableReason> {
     let cookie = headers.contains_key(SET_COOKIE) && !policy.ignore_set_cookie;
     // RFC 9111 3.5: these three say that an answer to an authorised request is for others as well.
     let shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
     match storable(status) {
-        Storable::Never if status == StatusCode::PARTIAL_CONTENT => Some(Why::PartialContent),
-        Storable::Never => Some(Why::Status),
+        Storable::Never if status == StatusCode::PARTIAL_CONTENT => Some(UncacheableReason::PartialContent),
+        Storable::Never => Some(UncacheableReason::Status),
         // `must-understand` would lift a no-store here (RFC 9111 5.2.2.3). A MAY, and not worth a mistake.
-        _ if control.no_store => Some(Why::NoStore),
-        _ if control.private => Some(Why::Private),
-        _ if request.authorization && !shared => Some(Why::Authorization),
-        _ if cookie => Some(Why::SetCookie),
+        _ if control.no_store => Some(UncacheableReason::NoStore),
+        _ if control.private => Some(UncacheableReason::Private),
+        _ if request.authorization && !shared => Some(UncacheableReason::Authorization),
+        _ if cookie => Some(UncacheableReason::SetCookie),
         // RFC 9111 4.1: it never matches another request.
-        _ if varies_on_everything(headers) => Some(Why::VaryStar),
-        Storable::IfExplicit if !has_explicit_ttl => Some(Why::Status),
+        _ if varies_on_everything(headers) => Some(UncacheableReason::VaryStar),
+        Storable::IfExplicit if !has_explicit_ttl => Some(UncacheableReason::Status),
         Storable::IfExplicit | Storable::ByDefault => None,
     }
 }
@@ -238,11 +238,11 @@ fn ttl(
 ) -> (Duration, bool) {
     // RFC 9111 5.2.2.4: no-cache beats every lifetime beside it.
     let explicit = if control.no_cache { Some(Duration::ZERO) } else { explicit };
-    match (explicit, policy.known) {
-        (Some(Duration::ZERO), Some(known)) if policy.trust_known_over_no_cache => (known, true),
-        (Some(explicit), Some(known)) if policy.cap_known => (explicit.min(known), false),
+    match (explicit, policy.hls_ttl) {
+        (Some(Duration::ZERO), Some(hls_ttl)) if policy.hls_over_no_cache => (hls_ttl, true),
+        (Some(explicit), Some(hls_ttl)) if policy.cap_at_hls => (explicit.min(hls_ttl), false),
         (Some(explicit), _) => (explicit, false),
-        (None, Some(known)) => (known, false),
+        (None, Some(hls_ttl)) => (hls_ttl, false),
         (None, None) if is_error(status) => (policy.error_ttl, false),
         (None, None) => {
             let guess = || if policy.heuristic { heuristic_ttl(headers, now) } else { None };

@@ -27,6 +27,6 @@ pub use fill::{Answer, Failure, FillReader, Refused};
 pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;
-pub use object::{Head, Object, State, Variant, Witness};
+pub use object::{Head, Object, Observer, State, Variant};
 pub use slot::Lookup;
 pub use store::{Cache, Limits, Totals};

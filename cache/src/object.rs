@@ -77,14 +77,14 @@ pub struct Object {
     /// The same for the body in gzip.
     pub rendered_gzip: OnceLock<Bytes>,
     /// Whether anybody was given it.
-    pub(crate) asked: AtomicBool,
-    pub(crate) witness: OnceLock<Box<dyn Witness>>,
+    pub(crate) requested: AtomicBool,
+    pub(crate) observer: OnceLock<Box<dyn Observer>>,
 }
 
 /// Wants to know whether anybody is given an object. It is dropped with the object.
-pub trait Witness: fmt::Debug + Send + Sync {
+pub trait Observer: fmt::Debug + Send + Sync {
     /// Somebody was given it; may be told more than once.
-    fn asked(&self);
+    fn on_request(&self);
 }
 
 impl Object {
@@ -100,8 +100,8 @@ impl Object {
             delta: OnceLock::new(),
             rendered: OnceLock::new(),
             rendered_gzip: OnceLock::new(),
-            asked: AtomicBool::new(false),
-            witness: OnceLock::new(),
+            requested: AtomicBool::new(false),
+            observer: OnceLock::new(),
         }
     }
 
@@ -130,21 +130,21 @@ impl Object {
 
     /// Somebody is given it.
     pub fn mark_requested(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::SeqCst);
-            if let Some(witness) = self.witness.get() {
-                witness.asked();
+        if !self.requested.load(Ordering::Relaxed) {
+            self.requested.store(true, Ordering::SeqCst);
+            if let Some(observer) = self.observer.get() {
+                observer.on_request();
             }
         }
     }
 
-    /// Has `witness` told when somebody is given the object, or that somebody was. There is one at most.
-    pub fn observe_by(&self, witness: Box<dyn Witness>) {
-        let _another = self.witness.set(witness);
-        if self.asked.load(Ordering::SeqCst)
-            && let Some(witness) = self.witness.get()
+    /// Has `observer` told when somebody is given the object, or that somebody was. There is one at most.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        let _another = self.observer.set(observer);
+        if self.requested.load(Ordering::SeqCst)
+            && let Some(observer) = self.observer.get()
         {
-            witness.asked();
+            observer.on_request();
         }
     }
 
@@ -169,7 +169,7 @@ impl Object {
     }
 
     /// Whether it may stand in for an answer that no source can give at `now`.
-    pub fn stands_in(&self, now: Instant) -> bool {
+    pub fn is_usable_on_error(&self, now: Instant) -> bool {
         self.body.is_complete() && self.age(now) < self.lifetimes.ttl.saturating_add(self.lifetimes.keep)
     }
 

@@ -44,7 +44,7 @@ pub enum Lookup {
         /// How.
         failure: Arc<Failure>,
         /// A stale object that may stand in (stale-if-error).
-        stand_in: Option<Arc<Object>>,
+        stale: Option<Arc<Object>>,
     },
 }
 
@@ -163,7 +163,7 @@ impl Slot {
     }
 
     /// Forgets what says that there is nothing; tells whether there was such a thing.
-    pub(crate) fn forgive(&self) -> bool {
+    pub(crate) fn purge_negative(&self) -> bool {
         let mut state = self.state.lock();
         let failure = state.failure.take();
         let missing = state.object.take_if(|object| object.head.status.is_client_error());
@@ -216,8 +216,8 @@ impl SlotState {
             return Decision::Final(Lookup::Pass);
         }
         if let Some(failure) = failure {
-            let stand_in = self.object.clone().filter(|object| object.stands_in(now));
-            return Decision::Final(Lookup::Failed { failure: Arc::clone(failure), stand_in });
+            let stale = self.object.clone().filter(|object| object.is_usable_on_error(now));
+            return Decision::Final(Lookup::Failed { failure: Arc::clone(failure), stale });
         }
         match &self.fill {
             Some(fill) => Decision::Final(Lookup::Join(FillReader::take(fill, false))),

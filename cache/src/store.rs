@@ -170,9 +170,9 @@ impl Cache {
 
     /// Forgets that no source had what `key` stands for, or that it was told to be missing: whoever asks next causes a
     /// fill.
-    pub fn forgive(&self, key: &Key) {
+    pub fn purge_negative(&self, key: &Key) {
         let slot = self.0.slot(key);
-        if slot.forgive() {
+        if slot.purge_negative() {
             self.0.insert(&slot);
         }
     }
@@ -214,7 +214,7 @@ impl Cache {
                     return fills;
                 }
                 if let Some(fill) = &slot.state.lock().fill {
-                    fills.push((slot.key.clone(), fill.bytes(), fill.viewers()));
+                    fills.push((slot.key.clone(), fill.bytes(), fill.readers()));
                 }
             }
         }
@@ -396,7 +396,7 @@ impl Inner {
             for slot in shard.lock().values() {
                 if let Some(fill) = &slot.state.lock().fill {
                     fills += 1;
-                    waiting += fill.viewers() as u64;
+                    waiting += fill.readers() as u64;
                 }
             }
         }

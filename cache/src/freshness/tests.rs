@@ -40,9 +40,9 @@ fn secs(seconds: u64) -> Duration {
 /// A site as it is by default for a live playlist of 4 s: knowledge comes first.
 fn live() -> Policy {
     Policy {
-        known: Some(secs(2)),
-        trust_known_over_no_cache: true,
-        cap_known: true,
+        hls_ttl: Some(secs(2)),
+        hls_over_no_cache: true,
+        cap_at_hls: true,
         grace: secs(10),
         keep: secs(60),
         ..Policy::default()
@@ -84,8 +84,8 @@ fn a_field_for_cdns_is_a_structured_dictionary() {
     assert_eq!(cdn("max-age=\"20\""), 0);
     assert_eq!(cdn("max-age=20, no-cache=?0"), 20);
     let why = |value: &str| judged(200, &[("cdn-cache-control", value)], &Policy::default());
-    assert_eq!(why("max-age=20, no-store"), Verdict::Uncacheable(Why::NoStore));
-    assert_eq!(why("max-age=20, private=(\"a\" \"b\")"), Verdict::Uncacheable(Why::Private));
+    assert_eq!(why("max-age=20, no-store"), Verdict::Uncacheable(UncacheableReason::NoStore));
+    assert_eq!(why("max-age=20, private=(\"a\" \"b\")"), Verdict::Uncacheable(UncacheableReason::Private));
     // Two lines are one dictionary.
     assert_eq!(ttl(&[("cdn-cache-control", "public"), ("cdn-cache-control", "max-age=7")]), 7);
 }
@@ -128,15 +128,18 @@ fn expires_stands_against_the_origins_own_clock() {
 fn what_is_for_one_client_is_not_stored() {
     for (lines, why) in [
         // RFC 9111 5.2.2.5, 5.2.2.7; with field names all the same.
-        (&[("cache-control", "max-age=9, no-store")][..], Why::NoStore),
-        (&[("cache-control", "no-store, must-understand")], Why::NoStore),
-        (&[("surrogate-control", "no-store-remote, max-age=9")], Why::NoStore),
-        (&[("cache-control", "private, max-age=9")], Why::Private),
-        (&[("cache-control", "private=\"set-cookie\", max-age=9")], Why::Private),
-        (&[("cache-control", "max-age=9"), ("set-cookie", "a=b")], Why::SetCookie),
+        (&[("cache-control", "max-age=9, no-store")][..], UncacheableReason::NoStore),
+        (&[("cache-control", "no-store, must-understand")], UncacheableReason::NoStore),
+        (&[("surrogate-control", "no-store-remote, max-age=9")], UncacheableReason::NoStore),
+        (&[("cache-control", "private, max-age=9")], UncacheableReason::Private),
+        (&[("cache-control", "private=\"set-cookie\", max-age=9")], UncacheableReason::Private),
+        (&[("cache-control", "max-age=9"), ("set-cookie", "a=b")], UncacheableReason::SetCookie),
         // RFC 9111 4.1.
-        (&[("cache-control", "max-age=9"), ("vary", "*")], Why::VaryStar),
-        (&[("cache-control", "max-age=9"), ("vary", "accept"), ("vary", "origin , *")], Why::VaryStar),
+        (&[("cache-control", "max-age=9"), ("vary", "*")], UncacheableReason::VaryStar),
+        (
+            &[("cache-control", "max-age=9"), ("vary", "accept"), ("vary", "origin , *")],
+            UncacheableReason::VaryStar,
+        ),
     ] {
         assert_eq!(judged(200, lines, &Policy::default()), Verdict::Uncacheable(why), "{lines:?}");
         // Knowledge of HLS never overrules it.
@@ -158,7 +161,7 @@ fn an_authorised_answer_is_shared_only_if_it_says_so() {
         assert!(matches!(authorised(shared, &Policy::default()), Verdict::Store(_)), "{shared}");
     }
     for own in ["", "max-age=9", "no-cache", "max-age=9, proxy-revalidate"] {
-        assert_eq!(authorised(own, &live()), Verdict::Uncacheable(Why::Authorization), "{own}");
+        assert_eq!(authorised(own, &live()), Verdict::Uncacheable(UncacheableReason::Authorization), "{own}");
     }
 }
 
@@ -171,18 +174,22 @@ fn the_status_decides_whether_an_answer_may_be_stored() {
     }
     // RFC 9111 3.
     for status in [302, 303, 307, 400, 403, 429] {
-        assert_eq!(judged(status, &[], &live()), Verdict::Uncacheable(Why::Status), "{status}");
+        assert_eq!(judged(status, &[], &live()), Verdict::Uncacheable(UncacheableReason::Status), "{status}");
         assert_eq!(stored(status, fresh, &Policy::default()).ttl, secs(9), "{status}");
     }
     for status in [100, 101, 304, 500, 502, 503, 504] {
-        assert_eq!(judged(status, fresh, &live()), Verdict::Uncacheable(Why::Status), "{status}");
+        assert_eq!(
+            judged(status, fresh, &live()),
+            Verdict::Uncacheable(UncacheableReason::Status),
+            "{status}"
+        );
     }
-    assert_eq!(judged(206, fresh, &live()), Verdict::Uncacheable(Why::PartialContent));
+    assert_eq!(judged(206, fresh, &live()), Verdict::Uncacheable(UncacheableReason::PartialContent));
 }
 
 #[test]
 fn knowledge_comes_after_the_origins_word_unless_it_is_trusted() {
-    let obeying = Policy { trust_known_over_no_cache: false, cap_known: false, ..live() };
+    let obeying = Policy { hls_over_no_cache: false, cap_at_hls: false, ..live() };
     for (control, obeyed, trusted) in [
         ("", 2, 2),
         ("max-age=1", 1, 1),
@@ -203,7 +210,7 @@ fn knowledge_comes_after_the_origins_word_unless_it_is_trusted() {
 
 #[test]
 fn without_a_word_from_anyone_the_site_decides() {
-    let unknown = Policy { known: None, grace: secs(10), keep: secs(60), ..Policy::default() };
+    let unknown = Policy { hls_ttl: None, grace: secs(10), keep: secs(60), ..Policy::default() };
     // Nothing at all: revalidated before each use, so that no grace makes it look fresh.
     let lifetimes = stored(200, &[], &unknown);
     assert_eq!((lifetimes.ttl, lifetimes.grace, lifetimes.keep), (secs(0), secs(0), secs(60)));
@@ -310,8 +317,8 @@ proptest! {
         for (name, value) in lines {
             headers.append(names[name], HeaderValue::from_bytes(&value).unwrap());
         }
-        let [authorization, trust_known_over_no_cache, cap_known, heuristic] = switches;
-        let policy = Policy { trust_known_over_no_cache, cap_known, heuristic, ..live() };
+        let [authorization, hls_over_no_cache, cap_at_hls, heuristic] = switches;
+        let policy = Policy { hls_over_no_cache, cap_at_hls, heuristic, ..live() };
         let status = StatusCode::from_u16(status).unwrap();
         let request = RequestFacts { authorization };
         match judge(&request, status, &headers, &policy, UNIX_EPOCH + NOW) {

@@ -28,7 +28,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
 }
 
 /// Fresh for `ttl`, then in grace, then kept for `keep` after `ttl`; all in seconds.
-pub(crate) fn lives(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
+pub(crate) fn lifetimes(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
     Lifetimes { ttl: seconds(ttl), grace: seconds(grace), keep: seconds(keep), ..Lifetimes::default() }
 }
 
@@ -42,12 +42,12 @@ pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
 }
 
 /// Asks for a key whose answers are not expected to vary.
-pub(crate) fn ask(cache: &Cache, key: &Key) -> Lookup {
+pub(crate) fn look_up(cache: &Cache, key: &Key) -> Lookup {
     cache.look_up(key, &|_| String::new())
 }
 
 /// Asks as a viewer whose every request header field has the value `value`.
-pub(crate) fn ask_as(cache: &Cache, key: &Key, value: &str) -> Lookup {
+pub(crate) fn look_up_as(cache: &Cache, key: &Key, value: &str) -> Lookup {
     cache.look_up(key, &|names| values(names, value))
 }
 
@@ -63,7 +63,7 @@ fn values(names: &[HeaderName], value: &str) -> String {
 }
 
 /// What the stories expect of a look-up; anything else ends the test.
-pub(crate) trait Expect {
+pub(crate) trait ExpectLookup {
     fn hit(self) -> Arc<Object>;
     fn stale(self) -> (Arc<Object>, Option<FillWriter>);
     fn join(self) -> FillReader;
@@ -72,7 +72,7 @@ pub(crate) trait Expect {
     fn passes(self) -> bool;
 }
 
-impl Expect for Lookup {
+impl ExpectLookup for Lookup {
     #[track_caller]
     fn hit(self) -> Arc<Object> {
         match self {
@@ -108,7 +108,7 @@ impl Expect for Lookup {
     #[track_caller]
     fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>) {
         match self {
-            Self::Failed { failure, stand_in } => (failure, stand_in),
+            Self::Failed { failure, stale } => (failure, stale),
             other => panic!("not a failure: {other:?}"),
         }
     }
@@ -119,12 +119,12 @@ impl Expect for Lookup {
 }
 
 /// What the stories expect of a ticket's answer.
-pub(crate) trait Good {
+pub(crate) trait ExpectAnswer {
     fn object(self) -> Arc<Object>;
     fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>);
 }
 
-impl Good for Answer {
+impl ExpectAnswer for Answer {
     #[track_caller]
     fn object(self) -> Arc<Object> {
         match self {
@@ -136,19 +136,19 @@ impl Good for Answer {
     #[track_caller]
     fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>) {
         match self {
-            Self::Failed { failure, stand_in } => (failure, stand_in),
+            Self::Failed { failure, stale } => (failure, stale),
             other => panic!("not a failure: {other:?}"),
         }
     }
 }
 
 /// The answer. A story in which nothing else can happen any more ends instead of waiting for ever.
-pub(crate) async fn told(fill_reader: &FillReader) -> Answer {
-    soon(fill_reader.answer()).await
+pub(crate) async fn answer_of(fill_reader: &FillReader) -> Answer {
+    in_time(fill_reader.answer()).await
 }
 
 /// Time is paused, so that it runs out as soon as everybody waits for everybody.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_hours(1), future).await.expect("nobody waits for ever")
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn now(fill_reader: &FillReader) -> Option<Answer> {
 
 /// The body that a ticket leads to, once its head is out.
 pub(crate) async fn body_of(fill_reader: &FillReader) -> Arc<Body> {
-    Arc::clone(&told(fill_reader).await.object().body)
+    Arc::clone(&answer_of(fill_reader).await.object().body)
 }
 
 /// A source's head for a body of unknown length arrives.
@@ -169,7 +169,7 @@ pub(crate) fn publish(fill_writer: &mut FillWriter, lifetimes: Lifetimes) {
 
 /// A source's head with its variant arrives.
 pub(crate) fn publish_as(fill_writer: &mut FillWriter, variant: Variant) {
-    fill_writer.publish(head(), lives(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
+    fill_writer.publish(head(), lifetimes(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
 }
 
 pub(crate) fn append(fill_writer: &mut FillWriter, bytes: &[u8]) {
@@ -186,7 +186,7 @@ pub(crate) fn fill(mut fill_writer: FillWriter, lifetimes: Lifetimes, bytes: &[u
 /// Makes `key` hold `bytes`, which nobody has asked for before.
 #[track_caller]
 pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]) {
-    let (_ticket, fill_writer) = ask(cache, key).miss();
+    let (_fill_reader, fill_writer) = look_up(cache, key).miss();
     fill(fill_writer, lifetimes, bytes);
 }
 
@@ -198,7 +198,7 @@ pub(crate) async fn read(body: &Arc<Body>) -> Result<Vec<u8>, Broken> {
     let mut reader = body.reader(0, None);
     let mut all = Vec::new();
     loop {
-        match soon(reader.next(ALL)).await?.concat() {
+        match in_time(reader.next(ALL)).await?.concat() {
             bytes if bytes.is_empty() => return Ok(all),
             bytes => all.extend(bytes),
         }

@@ -102,8 +102,8 @@ impl Hammer {
         assert!(filled > FILLED, "only {filled} fills came to a good end");
         for key in &self.keys {
             self.cache.purge(key);
-            store(&self.cache, key, lives(60, 0, 0), b"still works");
-            assert_eq!(bytes(&ask(&self.cache, key).hit()), b"still works");
+            store(&self.cache, key, lifetimes(60, 0, 0), b"still works");
+            assert_eq!(bytes(&look_up(&self.cache, key).hit()), b"still works");
         }
         assert_quiet(&self.cache);
         for (key, _) in self.cache.objects(usize::MAX) {
@@ -119,18 +119,18 @@ impl Hammer {
         let mut writers = JoinSet::new();
         for round in 0..ROUNDS {
             let (key, value) = (dice.pick(KEYS), dice.pick(VALUES.len()));
-            match ask_as(&self.cache, &self.keys[key], VALUES[value]) {
+            match look_up_as(&self.cache, &self.keys[key], VALUES[value]) {
                 Lookup::Hit(object) => self.verify(&object, key, value).await,
                 Lookup::Stale { object, refresh } => {
-                    if let Some(pen) = refresh {
-                        writers.spawn(self.elected(pen, key, value, dice.fork()));
+                    if let Some(writer) = refresh {
+                        writers.spawn(self.elected(writer, key, value, dice.fork()));
                     }
                     self.verify(&object, key, value).await;
                 }
-                Lookup::Join(fill_reader) => self.sit(fill_reader, key, value, &mut dice).await,
-                Lookup::Miss(fill_reader, pen) => {
-                    writers.spawn(self.elected(pen, key, value, dice.fork()));
-                    self.sit(fill_reader, key, value, &mut dice).await;
+                Lookup::Join(fill_reader) => self.wait_and_read(fill_reader, key, value, &mut dice).await,
+                Lookup::Miss(fill_reader, writer) => {
+                    writers.spawn(self.elected(writer, key, value, dice.fork()));
+                    self.wait_and_read(fill_reader, key, value, &mut dice).await;
                 }
                 Lookup::Pass | Lookup::Failed { .. } => yield_now().await,
             }
@@ -146,19 +146,19 @@ impl Hammer {
 
     /// Stores something else, if there is room, so that older slots are evicted.
     fn crowd(&self, key: &Key) {
-        let (_ticket, mut pen) = ask(&self.cache, key).miss();
-        if pen.publish(head(), lives(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
-            append(&mut pen, &vec![0; 100_000]);
-            pen.complete();
+        let (_fill_reader, mut writer) = look_up(&self.cache, key).miss();
+        if writer.publish(head(), lifetimes(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
+            append(&mut writer, &vec![0; 100_000]);
+            writer.complete();
         } else {
             // The refusal is remembered as a failure, under a key that nobody will ask for again.
-            drop(pen);
+            drop(writer);
             self.cache.purge(key);
         }
     }
 
     /// Waits for the answer and reads it, or leaves at some point.
-    async fn sit(&self, fill_reader: FillReader, key: usize, value: usize, dice: &mut Dice) {
+    async fn wait_and_read(&self, fill_reader: FillReader, key: usize, value: usize, dice: &mut Dice) {
         if dice.one_in(4) {
             return;
         }
@@ -200,61 +200,61 @@ impl Hammer {
     /// Counts the fill, makes it and counts it off just before it ends.
     fn elected(
         self: &Arc<Self>,
-        pen: FillWriter,
+        writer: FillWriter,
         key: usize,
         value: usize,
         dice: Dice,
     ) -> impl Future<Output = ()> + use<> {
         let before = self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
         assert!(self.plan.purges || before == 0, "a second fill of one key");
-        Arc::clone(self).write(pen, key, value, dice)
+        Arc::clone(self).write(writer, key, value, dice)
     }
 
-    async fn write(self: Arc<Self>, mut pen: FillWriter, key: usize, value: usize, mut dice: Dice) {
+    async fn write(self: Arc<Self>, mut writer: FillWriter, key: usize, value: usize, mut dice: Dice) {
         let off = || self.under_way[key][value].fetch_sub(1, Ordering::SeqCst);
         for _ in 0..dice.below(4) {
             yield_now().await;
         }
         match dice.below(12) {
-            0 => return end_with(off(), || pen.fail(failure("refused", 0))),
-            1 => return end_with(off(), || pen.pass(Duration::from_micros(500))),
-            2 => return end_with(off(), || drop(pen)),
-            3 if pen.stale().is_some() => {
-                return end_with(off(), || pen.renew(head(), moments(&mut dice), "origin".into()));
+            0 => return end_with(off(), || writer.fail(failure("refused", 0))),
+            1 => return end_with(off(), || writer.pass(Duration::from_micros(500))),
+            2 => return end_with(off(), || drop(writer)),
+            3 if writer.stale().is_some() => {
+                return end_with(off(), || writer.renew(head(), moments(&mut dice), "origin".into()));
             }
             _ => {}
         }
         let length = 1 + dice.pick(100_000);
         let variant = self.plan.varies.then(|| by_language(value));
         let promised = dice.one_in(2).then_some(length as u64 + 8);
-        if pen.publish(head(), moments(&mut dice), variant, promised, "origin".into()).is_err() {
-            return end_with(off(), || pen.pass(Duration::ZERO));
+        if writer.publish(head(), moments(&mut dice), variant, promised, "origin".into()).is_err() {
+            return end_with(off(), || writer.pass(Duration::ZERO));
         }
         let mut bytes = (length as u64).to_le_bytes().to_vec();
         let mut at = 0;
         while at < length {
             if dice.one_in(30) {
-                return end_with(off(), || pen.break_off(Broken("reset")));
+                return end_with(off(), || writer.break_off(Broken("reset")));
             }
             if dice.one_in(10) {
                 // Counted off first, because another one may be elected as soon as this one is given up.
                 off();
-                match pen.abandon() {
+                match writer.abandon() {
                     Ok(()) => return,
-                    Err(joined) => pen = joined,
+                    Err(joined) => writer = joined,
                 }
                 self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
             }
             let end = (at + 1 + dice.pick(20_000)).min(length);
             bytes.extend((at..end).map(|at| byte_of(key, at)));
-            if pen.append(std::mem::take(&mut bytes).into()).is_err() {
-                return end_with(off(), || pen.break_off(Broken("reset")));
+            if writer.append(std::mem::take(&mut bytes).into()).is_err() {
+                return end_with(off(), || writer.break_off(Broken("reset")));
             }
             at = end;
             yield_now().await;
         }
         self.filled.fetch_add(1, Ordering::Relaxed);
-        end_with(off(), || pen.complete());
+        end_with(off(), || writer.complete());
     }
 }
 
