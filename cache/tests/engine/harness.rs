@@ -193,14 +193,21 @@ pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]
 /// More than any of these bodies has.
 pub(crate) const ALL: u64 = u64::MAX;
 
-/// Everything that a body will ever have.
+/// Reads a whole body.
 pub(crate) async fn read(body: &Arc<Body>) -> Result<Vec<u8>, Broken> {
+    let (bytes, end) = read_to_end(body).await;
+    end.map(|()| bytes)
+}
+
+/// Reads a body to its end. Returns the bytes, also those of a broken body, and how it ended.
+pub(crate) async fn read_to_end(body: &Arc<Body>) -> (Vec<u8>, Result<(), Broken>) {
     let mut reader = body.reader(0, None);
-    let mut all = Vec::new();
+    let mut bytes = Vec::new();
     loop {
-        match in_time(reader.next(ALL)).await?.concat() {
-            bytes if bytes.is_empty() => return Ok(all),
-            bytes => all.extend(bytes),
+        match in_time(reader.next(ALL)).await {
+            Ok(chunks) if chunks.is_empty() => return (bytes, Ok(())),
+            Ok(chunks) => bytes.extend(chunks.concat()),
+            Err(broken) => return (bytes, Err(broken)),
         }
     }
 }

@@ -177,16 +177,8 @@ impl Hammer {
     /// Reads a body and looks at every byte; what ends well must be as long as it was meant to be.
     async fn verify(&self, object: &Object, key: usize, value: usize) {
         assert!(self.is_for(object, value), "{:?} for {}", object.variant, VALUES[value]);
-        let mut reader = object.body.reader(0, None);
-        let mut all = Vec::new();
-        let end = loop {
-            match reader.next(ALL).await {
-                Ok(pieces) if pieces.is_empty() => break Ok(()),
-                Ok(pieces) => all.extend(pieces.concat()),
-                Err(broken) => break Err(broken),
-            }
-        };
-        let Some((length, rest)) = all.split_first_chunk() else { return assert!(end.is_err()) };
+        let (bytes, end) = read_to_end(&object.body).await;
+        let Some((length, rest)) = bytes.split_first_chunk() else { return assert!(end.is_err()) };
         let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
         assert!(rest.iter().enumerate().all(|(at, byte)| *byte == byte_of(key, at)), "a byte out of place");
         match end {
