@@ -1,8 +1,9 @@
-//! A body that grows: one writer appends, any number of readers follow, each at its own pace.
+//! A body that grows: one writer appends, any number of readers follow, each at its own speed.
 //!
-//! A hit, a viewer who joins a fill, and a byte range all read through the same [`Reader`]. A reader that falls
-//! behind holds nobody up, because the whole body stays in memory until nobody refers to it; its size is bounded by
-//! the cache's object limit. A body ends as complete or as broken, and a broken one never looks complete.
+//! A hit, a request that joins a fill, and a byte range all read through the same [`Reader`]. A slow reader
+//! slows no other reader, because the whole body stays in memory until the last reference to it is dropped;
+//! the cache's object limit bounds its size. A body ends as complete or as broken, and a broken body never
+//! looks complete.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Counts the bytes of all bodies that are alive, whoever holds them.
+/// Counts the bytes of all bodies in memory, cached or not.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(AtomicU64);
 
@@ -22,7 +23,7 @@ impl Ledger {
     }
 }
 
-/// The body ended before its time; the reason is a token for logs and headers.
+/// The body ended early. The reason is a token for logs and headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body broke off: {0}")]
 pub struct Broken(pub &'static str);
@@ -32,18 +33,19 @@ pub struct Broken(pub &'static str);
 pub struct Body {
     buffer: Mutex<Buffer>,
     changed: Notify,
-    /// Set once, when the body is complete: readers of finished bodies take no lock.
+    /// Set once, when the body is complete, so that readers of complete bodies take no lock.
     whole: OnceLock<Arc<[Bytes]>>,
-    /// The length that the source promised, if it did.
+    /// The length that the upstream declared, if it did.
     content_length: Option<u64>,
     ledger: Arc<Ledger>,
 }
 
+/// The bytes so far. Readers address them by offset.
 #[derive(Debug, Default)]
 struct Buffer {
     chunks: Vec<Chunk>,
     len: u64,
-    /// How many pieces at the end are small and may still be joined by others.
+    /// How many chunks at the end are small and may still be merged.
     tail_chunks: usize,
     tail_bytes: usize,
     end: Option<Result<(), Broken>>,
@@ -55,16 +57,17 @@ struct Chunk {
     bytes: Bytes,
 }
 
-/// Small appends are joined into pieces of this size, so that a source that drips costs no more memory than one that
-/// pours.
+/// Small appends are merged into chunks of this size, so that a body that arrives in many small reads costs
+/// no more memory than one that arrives in few.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What is no longer than this is small. It may lie in a buffer that is much larger and lives as long as it does, as a frame of
-/// HTTP/2 lies, which has 16 KiB at most by default. What is longer stays where its source has put it, since to join it
-/// would be to copy every byte once more.
+/// Appends up to this size are small. Such bytes may be a slice of a much larger buffer that they keep alive,
+/// as an HTTP/2 frame of at most 16 KiB (the default) is. Larger appends stay in the buffer in which they
+/// arrived: to merge them would copy every byte once more.
 const SMALL_BYTES: usize = 16 * 1024;
 
-/// A reader is given so many pieces at once: the system takes no more of them in one call, and a source that drips has many.
+/// The most chunks that one read returns: one vectored write takes no more of them, and a slowly fed body has
+/// many.
 const CHUNKS_MAX: usize = 64;
 
 impl Body {
@@ -103,7 +106,7 @@ impl Body {
         self.changed.notify_waiters();
     }
 
-    /// Ends the body well.
+    /// Ends the body as complete.
     pub(crate) fn complete(&self) {
         {
             let mut buffer = self.buffer.lock();
@@ -119,7 +122,7 @@ impl Body {
         self.changed.notify_waiters();
     }
 
-    /// Ends the body badly: every reader gets what is there and then the error.
+    /// Ends the body as broken: every reader gets the bytes so far and then the error.
     pub(crate) fn break_off(&self, why: Broken) {
         {
             let mut buffer = self.buffer.lock();
@@ -131,7 +134,7 @@ impl Body {
         self.changed.notify_waiters();
     }
 
-    /// Bytes that are there by now.
+    /// Bytes that have arrived so far.
     pub fn len(&self) -> u64 {
         self.buffer.lock().len
     }
@@ -141,22 +144,22 @@ impl Body {
         self.len() == 0
     }
 
-    /// The full length: promised by the source, or known because the body is complete.
+    /// The full length: declared by the upstream, or known because the body is complete.
     pub fn full_len(&self) -> Option<u64> {
         self.content_length.or_else(|| self.is_complete().then(|| self.len()))
     }
 
-    /// Whether the body has ended, well or badly.
+    /// Whether the body has ended, complete or broken.
     pub(crate) fn has_ended(&self) -> bool {
         self.buffer.lock().end.is_some()
     }
 
-    /// Whether the body ended well.
+    /// Whether the body is complete.
     pub fn is_complete(&self) -> bool {
         self.whole.get().is_some()
     }
 
-    /// All pieces of a complete body, without a lock or a copy.
+    /// All chunks of a complete body, without a lock or a copy.
     pub fn whole(&self) -> Option<&Arc<[Bytes]>> {
         self.whole.get()
     }
@@ -166,7 +169,11 @@ impl Body {
         Reader { body: Arc::clone(self), position: start, end: end.unwrap_or(u64::MAX) }
     }
 
-    /// Waits until at least `len` bytes are there or the body has ended.
+    /// Waits until at least `len` bytes have arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the body breaks before that. A body that completes with fewer bytes is no error.
     pub async fn wait_for_len(&self, len: u64) -> Result<(), Broken> {
         self.wait_until(|buffer| match buffer.end {
             _ if buffer.len >= len => Some(Ok(())),
@@ -176,13 +183,17 @@ impl Body {
         .await
     }
 
-    /// Waits for the end, good or bad.
+    /// Waits for the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// When the body is broken.
     pub async fn wait_for_end(&self) -> Result<(), Broken> {
         self.wait_until(|buffer| buffer.end).await
     }
 
-    /// Waits until `ready` finds what it looks for. The check runs again after every change; a change between check
-    /// and wait is not lost, because the wait is registered before the check.
+    /// Waits until `ready` returns a value. It is called again after every change. No change between the
+    /// check and the wait is lost, because the wait is registered before the check.
     async fn wait_until<T>(&self, ready: impl Fn(&Buffer) -> Option<T>) -> T {
         if let Some(found) = ready(&self.buffer.lock()) {
             return found;
@@ -221,7 +232,7 @@ impl Buffer {
         }
     }
 
-    /// Joins the small pieces at the end into one. Offsets stay what they were, so readers notice nothing.
+    /// Merges the small chunks at the end into one. Offsets do not change, so readers notice nothing.
     fn merge_tail(&mut self) {
         let (tail_chunks, bytes) =
             (std::mem::take(&mut self.tail_chunks), std::mem::take(&mut self.tail_bytes));
@@ -237,7 +248,8 @@ impl Buffer {
         self.chunks.push(Chunk { start, bytes: joined.freeze() });
     }
 
-    /// What a reader at `position` that wants nothing from `end` on can have now; nothing at the end.
+    /// What a reader at `position` can have now, short of `end`: chunks, an empty list at the end of the body
+    /// or of the range, or the error. `None` means that the reader must wait.
     fn read(&self, position: u64, end: u64) -> Option<Result<Vec<Bytes>, Broken>> {
         if position >= end {
             return Some(Ok(Vec::new()));
@@ -258,7 +270,7 @@ fn cut(chunk: &Chunk, position: u64, end: u64) -> Bytes {
     chunk.bytes.slice(from.min(to)..to)
 }
 
-/// One reader's place in a body.
+/// One reader's position in a body.
 #[derive(Debug)]
 pub struct Reader {
     body: Arc<Body>,
@@ -267,8 +279,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next bytes, as soon as there are any: the pieces that are there, up to `max` bytes, of which there is at least
-    /// one; nothing at the end. Cancelling the wait loses nothing.
+    /// Waits for the next bytes. Returns the chunks that have arrived, at most `max` bytes but at least one
+    /// byte; an empty list at the end. Cancelling the wait loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the body is broken and the bytes before the break have been read.
     pub async fn next(&mut self, max: u64) -> Result<Vec<Bytes>, Broken> {
         let (position, end) = (self.position, self.end.min(self.position.saturating_add(max.max(1))));
         let read = self.body.wait_until(|buffer| buffer.read(position, end)).await?;
@@ -276,12 +292,12 @@ impl Reader {
         Ok(read)
     }
 
-    /// Where the next byte comes from, counted from the start of the body.
+    /// The offset of the next byte from the start of the body.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The body that is read.
+    /// The body that this reader reads.
     pub fn body(&self) -> &Arc<Body> {
         &self.body
     }
@@ -326,23 +342,23 @@ mod tests {
         assert_eq!(early.join_next().await.unwrap().unwrap().unwrap(), bytes);
         assert_eq!(rest(body.reader(0, None)).await.unwrap(), bytes);
         assert_eq!(rest(body.reader(65_000, Some(66_000))).await.unwrap(), bytes[65_000..66_000]);
-        assert!(body.whole().unwrap().len() <= 5, "small appends are joined");
+        assert!(body.whole().unwrap().len() <= 5, "small appends are merged");
     }
 
     #[test]
-    fn small_pieces_do_not_keep_the_buffer_alive_in_which_they_came() {
+    fn small_chunks_do_not_keep_the_buffer_they_arrived_in_alive() {
         let body = body();
         let buffers: Vec<Bytes> = (0..100).map(|n| Bytes::from(vec![n; 2 * CHUNK_BYTES])).collect();
         for buffer in &buffers {
             body.append(buffer.slice(..SMALL_BYTES));
         }
         body.complete();
-        let held = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
-        assert_eq!((held, body.whole().unwrap().len()), (0, 100 * SMALL_BYTES / CHUNK_BYTES));
+        let alive = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        assert_eq!((alive, body.whole().unwrap().len()), (0, 100 * SMALL_BYTES / CHUNK_BYTES));
     }
 
     #[test]
-    fn large_pieces_stay_where_they_are() {
+    fn large_chunks_are_not_copied() {
         let body = body();
         let chunks: Vec<Bytes> = [SMALL_BYTES + 1, 10, 20, CHUNK_BYTES, SMALL_BYTES + 1]
             .map(|len| Bytes::from(vec![1; len]))
@@ -362,7 +378,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_is_given_all_pieces_that_are_there_and_no_more_bytes_than_it_takes() {
+    async fn a_read_returns_all_chunks_so_far_up_to_its_limit() {
         let body = body();
         for chunk in ["abc", "def", "ghi"] {
             body.append(Bytes::from_static(chunk.as_bytes()));
@@ -379,19 +395,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_body_gives_what_it_has_and_then_the_error() {
+    async fn a_broken_body_yields_its_bytes_and_then_the_error() {
         let body = body();
         body.append(Bytes::from_static(b"abc"));
         body.break_off(Broken("reset"));
         let mut reader = body.reader(1, None);
         assert_eq!(reader.next(ALL).await.unwrap(), ["bc"]);
         assert_eq!(reader.next(ALL).await, Err(Broken("reset")));
-        assert_eq!(rest(body.reader(0, Some(2))).await.unwrap(), b"ab", "a range that is there is whole");
+        assert_eq!(
+            rest(body.reader(0, Some(2))).await.unwrap(),
+            b"ab",
+            "a range that has arrived is complete"
+        );
         assert!(body.full_len().is_none());
     }
 
     #[tokio::test]
-    async fn the_ledger_counts_bytes_until_nobody_holds_them() {
+    async fn the_ledger_counts_bytes_until_the_last_reader_is_gone() {
         let ledger: Arc<Ledger> = Arc::default();
         let body = Arc::new(Body::new(None, Arc::clone(&ledger)));
         body.append(Bytes::from_static(b"abc"));
@@ -401,7 +421,8 @@ mod tests {
         drop(reader);
         assert_eq!(ledger.bytes(), 0);
     }
-    /// A byte that tells where it stands, with a period that no piece length divides.
+
+    /// A byte that encodes its position, with a period that divides no chunk size.
     fn byte_at(position: u64) -> u8 {
         (position % 251).to_le_bytes()[0]
     }
@@ -417,7 +438,7 @@ mod tests {
             let bytes = chunks.concat();
             assert!(bytes.len() <= 100_000);
             let wrong = bytes.iter().zip(position..).find(|(byte, at)| **byte != byte_at(*at));
-            assert_eq!(wrong, None, "a byte is out of its place");
+            assert_eq!(wrong, None, "a byte is in the wrong place");
         }
     }
 
@@ -450,7 +471,7 @@ mod tests {
             };
             let expected = if broken { Err(Broken("reset")) } else { Ok(LEN) };
             let read = tokio::time::timeout(Duration::from_mins(1), readers.join_all()).await;
-            for read in read.expect("no reader waits for ever") {
+            for read in read.expect("no reader waits forever") {
                 assert_eq!(read, expected);
             }
             let mut ends: Vec<_> = ranges.join_all().await.into_iter().map(Result::unwrap).collect();

@@ -1,7 +1,8 @@
-//! A fill: one answer on its way from a source to everybody who wants it.
+//! A fill: one response on its way from an upstream to every request that wants it.
 //!
-//! A fill belongs to nobody. The one who writes it holds the [`FillWriter`](crate::Filling); everybody who reads it, the
-//! one who caused it included, holds a [`FillReader`].
+//! A fill is independent of the request that caused it. The task that writes it holds the
+//! [`FillWriter`](crate::FillWriter); every request that reads it, including the one that caused it, holds a
+//! [`FillReader`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,18 +16,18 @@ use crate::body::Broken;
 use crate::object::Object;
 use crate::slot::Slot;
 
-/// Why no source could answer, and what a viewer is told.
+/// Why no upstream could answer, and what the viewer receives instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The status for the viewer.
     pub status: StatusCode,
     /// A token for logs, metrics and Proxy-Status.
     pub reason: &'static str,
-    /// Which source it was, where one can be named.
+    /// The upstream that failed, where one can be named.
     pub upstream: Option<Arc<str>>,
-    /// When the source says it may be asked again.
+    /// The upstream's `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// How long the failure is remembered, so that a thousand askers make one request.
+    /// How long the failure is remembered, so that a thousand requests cause one upstream request.
     pub lifetime: Duration,
 }
 
@@ -38,33 +39,33 @@ impl Failure {
     }
 }
 
-/// What a ticket is good for.
+/// What a [`FillReader`] receives.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// The object; its body may still be growing.
+    /// The object. Its body may still be growing.
     Object(Arc<Object>),
-    /// The answer cannot be shared: ask for yourself.
+    /// The response cannot be shared: make a request of your own.
     Pass,
-    /// No source could answer.
+    /// No upstream could answer.
     Failed {
-        /// How.
+        /// The failure.
         failure: Arc<Failure>,
-        /// A stale object that may stand in (stale-if-error).
+        /// A stale object that may be served instead (stale-if-error).
         stale: Option<Arc<Object>>,
     },
 }
 
-/// The cache does not take what the source sends.
+/// Why the cache does not accept what an upstream sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is larger than one object may be.
+    /// The object is larger than one object may be.
     #[error("the object is larger than {max} bytes")]
     TooLarge {
-        /// The bound.
+        /// The limit in bytes.
         max: u64,
     },
-    /// The fills under way already hold their share of the memory.
-    #[error("the fills under way hold all the memory that they may")]
+    /// The fills under way have reserved all the memory that fills may have.
+    #[error("the memory for fills is used up")]
     NoRoom,
 }
 
@@ -81,16 +82,16 @@ impl Refused {
 pub(crate) struct Fill {
     progress: Mutex<Progress>,
     changed: Notify,
-    /// Tickets that are out.
+    /// Readers at the moment.
     readers_now: AtomicUsize,
-    /// Tickets that were ever out.
+    /// Readers ever.
     readers_total: AtomicUsize,
     unwanted: Notify,
-    /// Wanted for its own sake, whoever asks: a refresh in the background.
+    /// A refresh in the background, which is wanted without any reader.
     is_background: bool,
-    /// There is an old object that the answer may find to be current.
+    /// A stale object exists, which the upstream may confirm.
     revalidates: bool,
-    /// The slot that the answer goes to; changes when the answer turns out to vary.
+    /// The slot that the response goes to. It changes when the response turns out to vary.
     pub(crate) slot: Mutex<Arc<Slot>>,
 }
 
@@ -114,11 +115,12 @@ impl Fill {
         }
     }
 
-    /// Whether the head of an answer that can be shared has arrived.
+    /// Whether the head of a response that can be shared has arrived.
     pub(crate) fn has_answer(&self) -> bool {
         matches!(&*self.progress.lock(), Progress::Answered(Answer::Object(_)))
     }
 
+    /// Sets the answer, unless there is one, and wakes the readers.
     pub(crate) fn publish(&self, answer: Answer) {
         {
             let mut progress = self.progress.lock();
@@ -140,12 +142,12 @@ impl Fill {
         self.readers_now.load(Ordering::Acquire)
     }
 
-    /// How many tickets were ever given out.
+    /// How many readers there have been.
     pub(crate) fn readers_total(&self) -> usize {
         self.readers_total.load(Ordering::Relaxed)
     }
 
-    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
+    /// Waits until the fill has no reader. Never resolves for a refresh in the background.
     pub(crate) async fn until_unwanted(&self) {
         if self.is_background {
             std::future::pending::<()>().await;
@@ -164,7 +166,7 @@ impl Fill {
     }
 }
 
-/// A place among those who want a fill. As long as it is held, the fill is wanted.
+/// One request's hold on a fill. As long as it exists, the fill is wanted.
 #[derive(Debug)]
 pub struct FillReader {
     fill: Arc<Fill>,
@@ -172,7 +174,7 @@ pub struct FillReader {
 }
 
 impl FillReader {
-    /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
+    /// Only called under the lock of the fill's slot, so that the fill cannot be abandoned at that moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
         fill.readers_now.fetch_add(1, Ordering::AcqRel);
         fill.readers_total.fetch_add(1, Ordering::Relaxed);
@@ -191,12 +193,12 @@ impl FillReader {
         }
     }
 
-    /// Whether this ticket's holder caused the fill.
+    /// Whether this request caused the fill.
     pub fn is_elected(&self) -> bool {
         self.elected
     }
 
-    /// Whether an old object was held when the fill began.
+    /// Whether a stale object existed when the fill began.
     pub fn is_revalidation(&self) -> bool {
         self.fill.revalidates
     }

@@ -1,7 +1,8 @@
-//! The pen of a fill, and the ends that a fill can come to.
+//! The writing side of a fill, and the ways in which a fill can end.
 //!
-//! Whatever happens, a fill ends, and its end is an answer to everybody who waits: dropping the pen without an end
-//! counts as a failure. What ends badly is never stored. When the last ticket is gone, the writer may ask to
+//! Every fill ends, and its end is an answer to every reader: dropping the writer without an end counts as a
+//! failure. A broken response is never stored. When the last reader is gone, the writer may
+//! [`abandon`](FillWriter::abandon) the fill.
 //! [`abandon`](Filling::abandon) the fill.
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::object::{Head, Object, Variant};
 use crate::slot::{Slot, SlotState};
 use crate::store::Inner;
 
-/// The pen of a fill: there is one, and what it writes everybody reads.
+/// The writing side of a fill. There is one; what it writes reaches every reader.
 #[derive(Debug)]
 pub struct FillWriter {
     cache: Arc<Inner>,
@@ -34,26 +35,26 @@ impl FillWriter {
         Self { cache, fill, stale, object: None, reserved: 0, ended: false }
     }
 
-    /// The key that is filled.
+    /// The key of the fill.
     pub fn key(&self) -> Key {
         self.fill.slot.lock().key.clone()
     }
 
-    /// The old object, for a conditional request.
+    /// The stale object, for a conditional request.
     pub fn stale(&self) -> Option<&Arc<Object>> {
         self.stale.as_ref()
     }
 
-    /// The object that is being written, once its head is out.
+    /// The object that is being written, once its head is published.
     pub fn object(&self) -> Option<&Arc<Object>> {
         self.object.as_ref()
     }
 
-    /// Gives out the head, once: from now on readers follow the body as it grows. `content_length` is the length that the
-    /// source announced.
+    /// Publishes the head: from now on readers follow the body as it grows. `content_length` is the length
+    /// that the upstream declared. Call it once.
     ///
     /// # Errors
-    /// When the object is too large or there is no room for it; nothing has been given out then.
+    /// When the object is too large or there is no room for it. Nothing has been published then.
     pub fn publish(
         &mut self,
         head: Head,
@@ -67,11 +68,11 @@ impl FillWriter {
         Ok(())
     }
 
-    /// The same for an object of `len` bytes that are all there: [`FillWriter::complete_with`] follows at once and charges the
-    /// cache for it, so that it need not be charged before.
+    /// The same for an object of `len` bytes that have all arrived. [`FillWriter::complete_with`] must follow
+    /// immediately; it charges the cache for the object, so that this call need not.
     ///
     /// # Errors
-    /// When the object is too large or there is no room for it; nothing has been given out then.
+    /// When the object is too large or there is no room for it. Nothing has been published then.
     pub fn publish_whole(
         &mut self,
         head: Head,
@@ -93,7 +94,7 @@ impl FillWriter {
     ) -> Result<(), Refused> {
         self.reserve(content_length.unwrap_or_default())?;
         if let Some(first) = &self.object {
-            // Its readers have another source's head.
+            // Its readers have the head of another upstream.
             first.body.break_off(Broken("head_twice"));
         }
         self.cache.move_to_variant(&self.fill, variant.as_ref());
@@ -107,7 +108,7 @@ impl FillWriter {
     /// Adds bytes to the body.
     ///
     /// # Errors
-    /// When the object outgrows its bound; the body is broken off then.
+    /// When the object exceeds a limit. The body is broken then.
     pub fn append(&mut self, bytes: Bytes) -> Result<(), Refused> {
         let Some(object) = self.object.clone() else { return Ok(()) };
         let len = object.body.len() + bytes.len() as u64;
@@ -123,8 +124,8 @@ impl FillWriter {
         Ok(())
     }
 
-    /// Ends the fill well: the object is stored. A body that broke off, or that is not as long as its head says, is
-    /// not.
+    /// Ends the fill and stores the object. A body that is broken, or not as long as its head declares, is
+    /// not stored.
     pub fn complete(mut self) {
         let Some(object) = self.object.clone() else { return };
         if object.body.full_len().is_some_and(|full| full != object.body.len()) {
@@ -134,13 +135,13 @@ impl FillWriter {
         object.body.complete();
     }
 
-    /// Whether these bytes are the last of a body whose length was promised.
+    /// Whether these bytes are the last of a body whose length was declared.
     pub fn is_last(&self, bytes: &Bytes) -> bool {
         let body = self.object.as_ref().map(|object| &object.body);
         body.is_some_and(|body| body.full_len() == Some(body.len() + bytes.len() as u64))
     }
 
-    /// Ends the fill well with the last bytes of its body.
+    /// Ends the fill with the last bytes of its body and stores the object.
     pub fn complete_with(mut self, last: Bytes) {
         let Some(object) = self.object.clone() else { return };
         self.store(&object);
@@ -148,11 +149,11 @@ impl FillWriter {
         object.body.complete();
     }
 
-    /// Stores the object before its body shows that it is whole: a viewer who has everything and asks again must not
-    /// find the fill still under way.
+    /// Stores the object before its body becomes complete: a client that has the whole body and repeats its
+    /// request must not find the fill still under way.
     fn store(&mut self, object: &Arc<Object>) {
         let is_intact = !object.body.has_ended();
-        // It goes on without the pen: what closes the fill must not break it off.
+        // The object outlives the writer: closing the fill must not break its body.
         self.object = None;
         self.end(|state| {
             if is_intact {
@@ -163,7 +164,7 @@ impl FillWriter {
         });
     }
 
-    /// Ends the fill badly after its head was given out: readers get an error, nothing is stored.
+    /// Ends the fill with an error after its head was published: readers get the error, nothing is stored.
     pub fn break_off(mut self, why: Broken) {
         match &self.object {
             Some(object) => {
@@ -174,8 +175,8 @@ impl FillWriter {
         }
     }
 
-    /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
-    /// who asks passes.
+    /// Ends the fill because the object exceeds a limit: readers get an error, and requests within `lifetime`
+    /// pass.
     pub fn end_too_large(mut self, lifetime: Duration) {
         if let Some(object) = &self.object {
             object.body.break_off(TOO_LARGE);
@@ -185,7 +186,7 @@ impl FillWriter {
         self.end(|state| state.pass_until = Some(until));
     }
 
-    /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
+    /// Ends the fill with the stale object's bytes under an updated head (a 304, RFC 9111 section 4.3.4).
     pub fn renew(mut self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
         let renewed = Arc::new(stale.with_head(head, lifetimes, upstream));
@@ -197,7 +198,7 @@ impl FillWriter {
         });
     }
 
-    /// Ends the fill because its answer cannot be shared. For `lifetime` everybody who asks passes at once.
+    /// Ends the fill because its response cannot be shared. Requests within `lifetime` pass without waiting.
     pub fn pass(mut self, lifetime: Duration) {
         let until = Instant::now() + lifetime;
         self.fill.publish(Answer::Pass);
@@ -207,7 +208,7 @@ impl FillWriter {
         });
     }
 
-    /// Ends the fill because no source could answer. The failure is remembered for its lifetime.
+    /// Ends the fill because no upstream could answer. The failure is remembered for its lifetime.
     pub fn fail(mut self, failure: Failure) {
         self.fail_with(Arc::new(failure));
     }
@@ -223,20 +224,20 @@ impl FillWriter {
         self.end(|state| state.failure = Some((failure, until)));
     }
 
-    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
+    /// Waits until the fill has no reader. Never resolves for a refresh in the background.
     pub async fn until_unwanted(&self) {
         self.fill.until_unwanted().await;
     }
 
-    /// How many tickets were ever given out for this fill.
+    /// How many readers this fill has had.
     pub fn readers_total(&self) -> usize {
         self.fill.readers_total()
     }
 
-    /// Ends the fill because nobody wants it, in one step with finding out that nobody does.
+    /// Ends the fill if it has no reader. The check and the end are one step.
     ///
     /// # Errors
-    /// Gives the pen back when somebody has joined in the meantime.
+    /// Returns the writer when the fill has a reader.
     pub fn abandon(mut self) -> Result<(), Self> {
         let slot = Arc::clone(&self.fill.slot.lock());
         let detached = {
@@ -247,7 +248,7 @@ impl FillWriter {
             }
             state.detach(&self.fill, |_| {})
         };
-        // Nobody is left to see this; it keeps the promise that every fill ends in an answer.
+        // No reader is left to see this; it keeps the promise that every fill ends in an answer.
         self.fill.publish(Answer::Pass);
         if let Some(object) = &self.object {
             object.body.break_off(ABANDONED);
@@ -256,7 +257,7 @@ impl FillWriter {
         Ok(())
     }
 
-    /// Sets memory aside for `len` bytes and, where there is room, for as many again.
+    /// Reserves memory for `len` bytes and, where there is room, for as much again.
     fn reserve_ahead(&mut self, len: u64) -> Result<(), Refused> {
         let ahead = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
         if ahead > len && self.reserve(ahead).is_ok() {
@@ -273,7 +274,8 @@ impl FillWriter {
         Ok(())
     }
 
-    /// Charges the cache for what is set aside, so that something older makes room now and not when it is too late.
+    /// Charges the cache for the reserved bytes, so that older objects make room now and not when it is too
+    /// late.
     fn charge(&self) {
         let slot = Arc::clone(&self.fill.slot.lock());
         let mine = {
@@ -289,7 +291,8 @@ impl FillWriter {
         }
     }
 
-    /// What grows is in use, and must not be evicted by what does not: its bytes would stay, uncharged.
+    /// A growing object is in use. If older traffic evicted its slot, its bytes would stay in memory
+    /// uncharged.
     fn keep_charged(&self) {
         let slot = Arc::clone(&self.fill.slot.lock());
         if !self.cache.touch(&slot) {
@@ -306,7 +309,7 @@ impl FillWriter {
     fn close(&mut self, slot: &Arc<Slot>, detached: bool) {
         self.ended = true;
         if let Some(object) = &self.object {
-            // Changes nothing for a body that has ended, and lets no reader wait for one that has not.
+            // Changes nothing for a body that has ended, and keeps no reader waiting for one that has not.
             object.body.break_off(DROPPED);
         }
         self.cache.release(std::mem::take(&mut self.reserved));
@@ -323,12 +326,12 @@ impl Drop for FillWriter {
     }
 }
 
-/// What a body of unknown length is charged at first.
+/// The first reservation for a body of unknown length, in bytes.
 const FIRST_RESERVE: u64 = 64 * 1024;
 
 const TOO_LARGE: Broken = Broken("too_large");
 
 const DROPPED: Broken = Broken("fill_dropped");
 
-/// Why the body of an abandoned fill broke off.
+/// The error of a body whose fill was abandoned.
 pub const ABANDONED: Broken = Broken("abandoned");

@@ -1,14 +1,14 @@
-//! One slot per key: what is held and who fills it, under one short lock.
+//! One slot per key: the cached object and the fill under way, under one short lock.
 //!
 //! The rules of election are here and nowhere else. A request gets, in this order:
 //!
 //! 1. the object, while it is fresh;
-//! 2. the object of the fill under way, as far as it has grown;
-//! 3. the stale object within its grace; the first to ask is elected to refresh it in the background;
-//! 4. a pass, while the key is known to give answers that cannot be shared (hit-for-miss);
+//! 2. the object of the fill under way, as far as it has arrived;
+//! 3. the stale object within its grace; the first such request is elected to refresh it in the background;
+//! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-miss);
 //! 5. the last failure, while it is remembered;
-//! 6. a place among those who wait for the fill that has been asked for;
-//! 7. otherwise it is elected: it starts the one fill.
+//! 6. a place among the readers of the fill under way;
+//! 7. otherwise it is elected to start the one fill.
 
 use std::sync::Arc;
 
@@ -21,34 +21,34 @@ use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::{Object, State};
 
-/// What a request for a key is told.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Lookup {
     /// The object is fresh.
     Hit(Arc<Object>),
-    /// The object is within its grace. Who receives `refresh` starts a fill in the background.
+    /// The object is within its grace. If there is a `refresh`, this request starts a fill in the background.
     Stale {
         /// The stale object.
         object: Arc<Object>,
-        /// The pen, for the one who is elected to refresh.
+        /// The writer, for the one request that is elected to refresh.
         refresh: Option<FillWriter>,
     },
-    /// Somebody else's fill is under way.
+    /// The fill of another request is under way.
     Join(FillReader),
-    /// Nothing usable is held: the asker is elected to start the fill, and reads it like everybody else.
+    /// Nothing usable is cached: this request is elected to start the fill, and reads it like any other.
     Miss(FillReader, FillWriter),
-    /// Answers for this key are not shared: ask for yourself.
+    /// Responses for this key cannot be shared: make a request of your own.
     Pass,
-    /// The last attempt failed a moment ago.
+    /// The last fill failed a moment ago.
     Failed {
-        /// How.
+        /// The failure.
         failure: Arc<Failure>,
-        /// A stale object that may stand in (stale-if-error).
+        /// A stale object that may be served instead (stale-if-error).
         stale: Option<Arc<Object>>,
     },
 }
 
-/// The request header fields that the answers for a key depend on.
+/// The request header fields that the responses for a key depend on.
 #[derive(Debug)]
 pub(crate) struct Vary {
     pub(crate) names: Arc<[HeaderName]>,
@@ -65,20 +65,20 @@ pub(crate) struct Slot {
 pub(crate) struct SlotState {
     pub(crate) object: Option<Arc<Object>>,
     pub(crate) fill: Option<Arc<Fill>>,
-    /// Bytes set aside for the fill under way.
+    /// Bytes reserved for the fill under way.
     pub(crate) reserved: u64,
     pub(crate) pass_until: Option<Instant>,
     pub(crate) failure: Option<(Arc<Failure>, Instant)>,
     pub(crate) vary: Option<Arc<Vary>>,
 }
 
-/// What the slot alone can decide.
+/// What the slot alone can decide about a request.
 #[derive(Debug)]
 pub(crate) enum Decision {
     Final(Lookup),
-    /// The answer varies: look in the slot of the asker's variant.
+    /// The responses vary: look in the slot of the request's variant.
     Varies(Arc<Vary>),
-    /// Somebody has to be elected.
+    /// The request has to be elected.
     Elect,
 }
 
@@ -92,7 +92,7 @@ impl Slot {
         self.state.lock().decide(now)
     }
 
-    /// The object, if that is all that there is to decide at `now`.
+    /// The object, if it is fresh at `now` and the responses do not vary.
     pub(crate) fn fresh(&self, now: Instant) -> Option<Arc<Object>> {
         let state = self.state.lock();
         let object =
@@ -100,7 +100,7 @@ impl Slot {
         object.map(Arc::clone)
     }
 
-    /// Decides again and elects the asker if that is still called for; `writer` makes the fill's pen.
+    /// Decides again and elects the request if that is still necessary. `writer` makes the fill's writer.
     pub(crate) fn elect(
         self: &Arc<Self>,
         now: Instant,
@@ -119,8 +119,8 @@ impl Slot {
         })
     }
 
-    /// Elects the asker to bring the next version while the present one still serves, unless a fill is under way or
-    /// the answers vary.
+    /// Starts a fill for the next version while the present one is still served. `None` if a fill is under
+    /// way or the responses vary.
     pub(crate) fn elect_early(
         self: &Arc<Self>,
         writer: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
@@ -133,7 +133,7 @@ impl Slot {
         Some(writer(fill, stale))
     }
 
-    /// Puts a new fill in place, which may find the old object to be current.
+    /// Starts a fill. Also returns the object that the upstream may confirm as current.
     fn begin(
         self: &Arc<Self>,
         state: &mut SlotState,
@@ -153,8 +153,8 @@ impl Slot {
         }
     }
 
-    /// Lets go of the object after an eviction: moka frees what it evicted at some later time, and until then the
-    /// bytes would be held by nobody's leave. What a fill under way may fall back on stays.
+    /// Drops the object after an eviction: moka frees an evicted slot some time later, and until then its
+    /// bytes would be in memory uncharged. The object that a fill under way may fall back on stays.
     pub(crate) fn drop_object(&self) {
         let mut state = self.state.lock();
         let object = if state.fill.is_none() { state.object.take() } else { None };
@@ -162,7 +162,7 @@ impl Slot {
         drop(object);
     }
 
-    /// Forgets what says that there is nothing; tells whether there was such a thing.
+    /// Removes a remembered failure and a cached 4xx. Returns whether there was one.
     pub(crate) fn purge_negative(&self) -> bool {
         let mut state = self.state.lock();
         let failure = state.failure.take();
@@ -172,7 +172,7 @@ impl Slot {
         found
     }
 
-    /// The weight that the cache is charged for this slot; zero where there is nothing worth holding.
+    /// The bytes that the cache is charged for this slot; zero if there is nothing to keep.
     pub(crate) fn weight(&self) -> u64 {
         let state = self.state.lock();
         if state.is_empty() {
@@ -230,12 +230,13 @@ impl SlotState {
         self.fill.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, fill))
     }
 
-    /// What the answers vary by, if that is still of this generation.
+    /// What the responses vary by, if that is of this generation.
     pub(crate) fn vary_of(&self, generation: u64) -> Option<&Vary> {
         self.vary.as_deref().filter(|vary| vary.generation == generation)
     }
 
-    /// Takes what `fill` leaves behind, if it is still this slot's fill: a purge detaches it.
+    /// Detaches `fill` and applies `update`, if it is still this slot's fill: a purge detaches it earlier.
+    /// Returns whether it was.
     pub(crate) fn detach(&mut self, fill: &Arc<Fill>, update: impl FnOnce(&mut Self)) -> bool {
         if !self.is_filled_by(fill) {
             return false;

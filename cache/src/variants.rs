@@ -1,8 +1,9 @@
-//! Answers that vary: the slot of the key itself then only says by what, and each variant has a slot of its own.
+//! Responses that vary: the slot of the key itself only records by which fields, and each variant has a slot
+//! of its own.
 //!
-//! What the answers vary by carries a generation, which is part of the variants' keys. A purge of the key, or a
-//! change of what its answers vary by, ends the generation: all its variants are out of reach at once, and whatever
-//! their fills still bring is not stored. Their slots go when eviction comes to them.
+//! The record carries a generation, which is part of the variants' keys. A purge of the key, or a change of
+//! the fields, ends the generation: all its variants become unreachable in one step, and the responses of
+//! their fills are not stored. Eviction removes their slots in time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,8 +14,8 @@ use crate::slot::{Slot, SlotState, Vary};
 use crate::store::Inner;
 
 impl Inner {
-    /// Moves a fill to the slot that its answer belongs to, now that it is known whether and how it varies. A fill
-    /// whose key has been purged since it was asked for belongs nowhere.
+    /// Moves a fill to the slot that its response belongs to, now that its head shows whether and how it
+    /// varies. A fill whose key has been purged since it started belongs to no slot.
     pub(crate) fn move_to_variant(&self, fill: &Arc<Fill>, variant: Option<&Variant>) {
         let current = Arc::clone(&fill.slot.lock());
         let variant_of = current.key.split_variant();
@@ -41,7 +42,7 @@ impl Inner {
         }
     }
 
-    /// The answers for a key vary already: as this one does, or differently from now on.
+    /// The responses for a key vary already: by the same fields as this one, or by others from now on.
     fn keep_vary(
         &self,
         current: &Arc<Slot>,
@@ -62,8 +63,9 @@ impl Inner {
         self.attach(&target, fill, |_| true).then_some(target)
     }
 
-    /// From now on the answers for a key vary as `variant` does. The fill is in its new slot before anybody is sent
-    /// there; `still` tells whether its answer is wanted after all.
+    /// From now on the responses for a key vary as `variant` does. The fill is in its new slot before a
+    /// request looks there. `is_wanted` decides, under the lock of the primary slot, whether the response
+    /// still belongs to it.
     fn set_vary(
         &self,
         primary: &Arc<Slot>,
@@ -92,7 +94,7 @@ impl Inner {
         Some(target)
     }
 
-    /// From now on the answers for a key do not vary: the fill is everybody's.
+    /// From now on the responses for a key do not vary: the fill is for every request.
     fn clear_vary(&self, primary: &Arc<Slot>, fill: &Arc<Fill>, generation: u64) -> Option<Arc<Slot>> {
         let attached = self.attach(primary, fill, |state| {
             let varied = state.vary_of(generation).is_some();

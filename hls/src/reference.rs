@@ -1,4 +1,4 @@
-//! What a URI in a playlist names, seen from the playlist (RFC 3986 5.2).
+//! What a URI in a playlist names, seen from the playlist (RFC 3986 section 5.2).
 
 use std::fmt::Write as _;
 

@@ -45,7 +45,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Parses an origin-form target (RFC 9112 3.2.1) as it stands in the request line, and the host beside it.
+    /// Parses an origin-form target (RFC 9112 section 3.2.1) as it stands in the request line, and the host beside it.
     ///
     /// Whatever a server behind this one could read differently is refused and not repaired: dot segments,
     /// encoded slashes, backslashes, control characters, broken percent-encoding, invalid UTF-8. The caller

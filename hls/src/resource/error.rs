@@ -98,7 +98,7 @@ pub enum ResourceError {
     /// There is no host, or only a port.
     #[error("the host is empty")]
     EmptyHost,
-    /// The host is longer than a domain name can be (RFC 1035 2.3.4).
+    /// The host is longer than a domain name can be (RFC 1035 section 2.3.4).
     #[error("the host has {len} bytes, 253 are allowed")]
     HostTooLong {
         /// Bytes it has.
@@ -116,7 +116,7 @@ pub enum ResourceError {
 }
 
 impl ResourceError {
-    /// The HTTP status that answers it: 414 for what is too long (RFC 9110 15.5.15), else 400.
+    /// The HTTP status that answers it: 414 for what is too long (RFC 9110 section 15.5.15), else 400.
     pub const fn status(&self) -> u16 {
         match self {
             Self::PathTooLong { .. } | Self::QueryTooLong { .. } => 414,

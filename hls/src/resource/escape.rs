@@ -1,4 +1,4 @@
-//! One spelling for percent-encoded text (RFC 3986 6.2.2): unreserved characters bare, hex digits upper-case.
+//! One spelling for percent-encoded text (RFC 3986 section 6.2.2): unreserved characters bare, hex digits upper-case.
 
 use std::borrow::Cow;
 
@@ -111,12 +111,12 @@ fn decode(text: &[u8]) -> Option<u8> {
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// RFC 3986 2.3.
+/// RFC 3986 section 2.3.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// What is in its normal form when it stands bare: pchar and the slash (RFC 3986 3.3), in a query `?` as well (3.4).
+/// What is in its normal form when it stands bare: pchar and the slash (RFC 3986 section 3.3), in a query `?` as well (3.4).
 const fn is_plain(byte: u8, component: Component) -> bool {
     is_unreserved(byte)
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')

@@ -17,7 +17,7 @@ pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
         }
         None => host,
     };
-    // `example.com.` is the same host as `example.com` (RFC 1034 3.1).
+    // `example.com.` is the same host as `example.com` (RFC 1034 section 3.1).
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {
         return Err(ResourceError::EmptyHost);
@@ -55,7 +55,7 @@ fn ipv6(literal: &str) -> Result<String, ResourceError> {
     Ok(format!("[{address}]"))
 }
 
-/// RFC 3986 3.2.3 allows the empty port.
+/// RFC 3986 section 3.2.3 allows the empty port.
 fn check_port(port: &str) -> Result<(), ResourceError> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     if port.is_empty() || (digits && port.parse::<u16>().is_ok()) {
@@ -65,7 +65,7 @@ fn check_port(port: &str) -> Result<(), ResourceError> {
     }
 }
 
-/// RFC 1035 2.3.4, without the root label.
+/// RFC 1035 section 2.3.4, without the root label.
 const NAME_BYTES_MAX: usize = 253;
 
 #[cfg(test)]
