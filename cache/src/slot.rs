@@ -112,10 +112,10 @@ impl Slot {
             decision => return decision,
         }
         let in_grace = state.object.clone().filter(|object| object.state(now) == State::Grace);
-        let (fill, stale) = self.begin(&mut state, in_grace.is_some());
+        let (fill, previous) = self.begin(&mut state, in_grace.is_some());
         Decision::Final(match in_grace {
-            Some(object) => Lookup::Stale { object, refresh: Some(writer(fill, stale)) },
-            None => Lookup::Miss(FillReader::take(&fill, true), writer(fill, stale)),
+            Some(object) => Lookup::Stale { object, refresh: Some(writer(fill, previous)) },
+            None => Lookup::Miss(FillReader::take(&fill, true), writer(fill, previous)),
         })
     }
 
@@ -129,8 +129,8 @@ impl Slot {
         if state.fill.is_some() || state.vary.is_some() {
             return None;
         }
-        let (fill, stale) = self.begin(&mut state, true);
-        Some(writer(fill, stale))
+        let (fill, previous) = self.begin(&mut state, true);
+        Some(writer(fill, previous))
     }
 
     /// Starts a fill. Also returns the object that the upstream may confirm as current.
@@ -139,10 +139,10 @@ impl Slot {
         state: &mut SlotState,
         is_background: bool,
     ) -> (Arc<Fill>, Option<Arc<Object>>) {
-        let stale = state.object.clone();
-        let fill = Arc::new(Fill::new(Arc::clone(self), is_background, stale.is_some()));
+        let previous = state.object.clone();
+        let fill = Arc::new(Fill::new(Arc::clone(self), is_background, previous.is_some()));
         state.fill = Some(Arc::clone(&fill));
-        (fill, stale)
+        (fill, previous)
     }
 
     /// Ends the freshness and the grace of the object.
