@@ -1,4 +1,4 @@
-//! What breaks off is never stored, and never looks complete.
+//! A broken body is never stored, and never looks complete.
 
 use tidegate_cache::{Answer, Broken};
 use tokio::time::advance;
@@ -25,7 +25,7 @@ async fn breaking_off_stores_nothing_and_the_old_object_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn breaking_off_before_the_head_answers_everybody() {
+async fn breaking_off_before_the_head_answers_every_reader() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     fill_writer.break_off(Broken("reset"));
@@ -34,7 +34,7 @@ async fn breaking_off_before_the_head_answers_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outgrowing_before_the_head_answers_everybody() {
+async fn ending_as_too_large_before_the_head_answers_every_reader() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     fill_writer.end_too_large(seconds(10));
@@ -43,7 +43,7 @@ async fn outgrowing_before_the_head_answers_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_not_as_long_as_promised_is_not_complete() {
+async fn a_body_that_is_not_as_long_as_declared_is_not_complete() {
     let cache = roomy();
     for (path, sent) in [("/short.ts", &b"12345"[..]), ("/long.ts", b"12345678901")] {
         let (fill_reader, mut fill_writer) = look_up(&cache, &key(path)).miss();
@@ -58,7 +58,7 @@ async fn a_body_that_is_not_as_long_as_promised_is_not_complete() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_that_does_not_fit_what_was_begun_leaves_no_reader_waiting() {
+async fn an_end_that_contradicts_the_published_head_leaves_no_reader_waiting() {
     let (cache, key) = (roomy(), key("/1.ts"));
     store(&cache, &key, lifetimes(2, 10, 60), b"old");
     advance(seconds(20)).await;

@@ -1,4 +1,4 @@
-//! The budget holds: for what is stored, and for what is still growing.
+//! The budget holds for stored objects and for growing ones.
 
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ async fn two_thousand_objects_never_charge_more_than_the_budget() {
         fill_writer.append(zeros(len - first)).unwrap();
         fill_writer.complete();
         assert_within(&cache, BUDGET);
-        assert!(cache.totals().body_bytes <= BUDGET, "what was evicted is freed");
+        assert!(cache.totals().body_bytes <= BUDGET, "evicted bodies are freed");
         for key in &hot {
             assert!(matches!(look_up(&cache, key), Lookup::Hit(_)), "a hot object was lost to cold ones");
         }
@@ -53,7 +53,7 @@ async fn two_thousand_objects_never_charge_more_than_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
+async fn one_large_object_takes_the_room_of_many_small_ones_immediately() {
     let cache = tight();
     for n in 0..5000 {
         store(&cache, &key(&format!("/small/{n}")), lifetimes(3600, 0, 0), b"x");
@@ -69,7 +69,7 @@ async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_growing_fill_is_charged_for_what_it_promised_or_has() {
+async fn a_growing_fill_is_charged_for_its_declared_or_actual_bytes() {
     let cache = tight();
     let (_one, mut promised) = look_up(&cache, &key("/promised.ts")).miss();
     promised.publish(head(), lifetimes(3600, 0, 0), None, Some(500_000), "origin".into()).unwrap();
@@ -92,7 +92,7 @@ async fn a_growing_fill_is_charged_for_what_it_promised_or_has() {
     assert_quiet(&cache);
 }
 
-/// What two slots weigh that hold nothing yet.
+/// The weight of slots without an object.
 fn overhead(cache: &Cache) -> u64 {
     cache.fills(10).iter().map(|(key, ..)| key.as_str().len() as u64 + 384).sum()
 }
@@ -112,7 +112,7 @@ async fn a_growing_fill_stays_charged_while_others_come_and_go() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it_goes_on() {
+async fn a_fill_that_was_evicted_while_it_stalled_is_charged_when_it_continues() {
     let cache = tight();
     let (_fill_reader, mut slow) = look_up(&cache, &key("/slow.ts")).miss();
     slow.publish(head(), lifetimes(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
@@ -126,7 +126,7 @@ async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took() {
+async fn many_concurrent_fills_stay_within_the_budget_and_release_all_they_reserved() {
     let (cache, mut dice) = (tight(), Dice(3));
     let mut under_way: VecDeque<(FillReader, FillWriter)> = VecDeque::new();
     let (mut refused, mut stored) = (0, 0);

@@ -1,13 +1,13 @@
-//! Fills that bring the next version while the present one is still fresh.
+//! Fills that fetch the next version while the present one is still fresh.
 
 use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn the_present_version_serves_until_the_next_one_is_complete() {
+async fn the_present_version_is_served_until_the_next_one_is_complete() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(10, 0, 0), b"old");
-    let mut early = cache.fill_early(&key).expect("nobody fills it");
-    assert_eq!(bytes(early.stale().expect("the old one, to renew it")), b"old");
+    let mut early = cache.fill_early(&key).expect("no fill is under way");
+    assert_eq!(bytes(early.stale().expect("the old one, to revalidate it")), b"old");
     publish(&mut early, lifetimes(10, 0, 0));
     append(&mut early, b"new");
     assert_eq!(bytes(&look_up(&cache, &key).hit()), b"old");
@@ -17,7 +17,7 @@ async fn the_present_version_serves_until_the_next_one_is_complete() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_one_fill_whoever_began_it() {
+async fn an_early_fill_and_a_requested_one_never_coexist() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     assert!(cache.fill_early(&key).is_none());
@@ -25,7 +25,7 @@ async fn there_is_one_fill_whoever_began_it() {
     drop(fill_reader);
 
     tokio::time::advance(seconds(2)).await;
-    let early = cache.fill_early(&key).expect("the old one has had its time");
+    let early = cache.fill_early(&key).expect("the old one has expired");
     assert!(cache.fill_early(&key).is_none());
     let joiner = look_up(&cache, &key).join();
     fill(early, lifetimes(1, 0, 0), b"new");
@@ -35,7 +35,7 @@ async fn there_is_one_fill_whoever_began_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_or_is_dropped_leaves_the_present_version() {
+async fn an_early_fill_that_fails_or_is_dropped_leaves_the_present_version() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(10, 0, 0), b"old");
     cache.fill_early(&key).unwrap().fail(failure("timeout", 1));
@@ -45,7 +45,7 @@ async fn one_that_fails_or_is_dropped_leaves_the_present_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_varies_is_not_filled_early() {
+async fn a_varying_response_is_not_filled_early() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     let (fill_reader, mut fill_writer) = look_up_as(&cache, &key, "gzip").miss();
     publish_as(&mut fill_writer, variant(&["accept-encoding"], "gzip"));

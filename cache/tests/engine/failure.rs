@@ -1,11 +1,11 @@
-//! Failures have a lifetime, so that those who ask for what cannot be had make one request, not one each.
+//! Failures have a lifetime, so that all requests for a failing object cause one fill, not one each.
 
 use tokio::time::advance;
 
 use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn five_hundred_askers_of_a_failing_object_make_one_fill_per_lifetime() {
+async fn five_hundred_requests_for_a_failing_object_make_one_fill_per_lifetime() {
     let (cache, key) = (roomy(), key("/missing.ts"));
     for reason in ["not_found", "bad_gateway"] {
         let (first, fill_writer) = look_up(&cache, &key).miss();
@@ -32,7 +32,7 @@ async fn a_success_ends_the_memory_of_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
+async fn a_writer_that_is_dropped_without_an_end_answers_every_reader() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (first, fill_writer) = look_up(&cache, &key).miss();
     let second = look_up(&cache, &key).join();
@@ -45,7 +45,7 @@ async fn a_pen_that_is_dropped_without_an_end_answers_everybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
+async fn a_writer_that_is_dropped_in_the_middle_breaks_the_body_for_every_reader() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, mut fill_writer) = look_up(&cache, &key).miss();
     publish(&mut fill_writer, lifetimes(60, 0, 0));
@@ -57,7 +57,7 @@ async fn a_pen_that_is_dropped_in_the_middle_breaks_every_reader() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn completing_what_never_had_a_head_is_a_failure() {
+async fn completing_a_fill_without_a_head_is_a_failure() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     fill_writer.complete();

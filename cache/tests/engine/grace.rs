@@ -1,4 +1,4 @@
-//! Stale objects: served while one refresh is under way, and kept for when no source answers.
+//! Stale objects: served while one refresh is under way, and kept for when no upstream can answer.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn grace_serves_stale_and_elects_exactly_one_refresher() {
     advance(seconds(3)).await;
     let (object, refresh) = look_up(&cache, &key).stale();
     assert_eq!(bytes(&object), b"old");
-    let refresh = refresh.expect("the first to ask refreshes");
+    let refresh = refresh.expect("the first request refreshes");
     for _ in 0..99 {
         let (object, second) = look_up(&cache, &key).stale();
         assert_eq!(bytes(&object), b"old");
@@ -39,7 +39,7 @@ async fn a_refresh_that_has_its_head_is_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_is_wanted_for_its_own_sake() {
+async fn a_refresh_is_wanted_without_readers() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(2, 10, 0), b"old");
     advance(seconds(3)).await;
@@ -49,7 +49,7 @@ async fn a_refresh_is_wanted_for_its_own_sake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_that_fails_is_tried_again_after_the_failures_lifetime() {
+async fn a_failed_refresh_is_retried_after_the_failures_lifetime() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(2, 10, 0), b"old");
     advance(seconds(3)).await;
@@ -69,7 +69,7 @@ async fn a_refresh_that_is_dropped_is_elected_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keep_stands_in_after_a_failure() {
+async fn a_kept_object_is_served_after_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(2, 1, 60), b"old");
     advance(seconds(10)).await;
@@ -84,7 +84,7 @@ async fn keep_stands_in_after_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_stands_in_once_keep_is_over() {
+async fn no_object_is_served_after_a_failure_once_keep_is_over() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(2, 1, 60), b"old");
     advance(seconds(62)).await;

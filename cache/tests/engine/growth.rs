@@ -1,4 +1,4 @@
-//! Cut-through: whoever joins reads from the first byte while the rest arrives, at a pace of their own.
+//! Cut-through: every joining request reads from the first byte while the rest arrives, at its own speed.
 
 use futures_util::FutureExt;
 
@@ -59,10 +59,10 @@ async fn a_slow_reader_slows_neither_the_fill_nor_the_others() {
     let body = body_of(&fill_reader).await;
     let mut slow = body.reader(0, None);
     let mut quick = body.reader(0, None);
-    let piece = [7; 10_000];
+    let chunk = [7; 10_000];
     for _ in 0..100 {
-        append(&mut fill_writer, &piece);
-        assert_eq!(quick.next(ALL).now_or_never().unwrap().unwrap().concat(), piece);
+        append(&mut fill_writer, &chunk);
+        assert_eq!(quick.next(ALL).now_or_never().unwrap().unwrap().concat(), chunk);
     }
     fill_writer.complete();
     assert_eq!(slow.next(ALL).await.unwrap().concat().len(), 1_000_000);
@@ -70,7 +70,7 @@ async fn a_slow_reader_slows_neither_the_fill_nor_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_length_is_told_when_it_is_reached_or_never_will_be() {
+async fn a_wait_for_a_length_ends_when_it_is_reached_or_can_never_be() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, mut fill_writer) = look_up(&cache, &key).miss();
     publish(&mut fill_writer, lifetimes(60, 0, 0));

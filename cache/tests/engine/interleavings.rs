@@ -1,8 +1,8 @@
-//! Any order of events ends with every asker answered, rightly, and no slot stuck.
+//! Any order of events ends with every request answered correctly and every slot usable.
 //!
-//! Random events are played at once against the cache and against `model.rs`, which says what must come of them.
-//! Where eviction is among the events, the cache may have forgotten what it held, and then, but only then, answers
-//! as if it had never held it.
+//! Random events are played against the cache and against `model.rs`, which computes the expected results.
+//! With eviction among the events, and only then, the cache may have forgotten an object, and then answers as
+//! if it had never cached it.
 
 mod model;
 
@@ -101,7 +101,7 @@ proptest! {
     }
 }
 
-/// The cache with all its askers and writers, and the model beside it.
+/// The cache with all its clients and writers, and the model beside it.
 struct World {
     cache: Cache,
     keys: Vec<Key>,
@@ -112,7 +112,7 @@ struct World {
     floods: usize,
 }
 
-/// One asker's place at a fill.
+/// One client's reader of a fill.
 struct Client {
     fill_reader: FillReader,
     fill: usize,
@@ -212,7 +212,7 @@ impl World {
                 return writer.append(Bytes::from(bytes)).unwrap();
             }
             Action::Publish { .. } | Action::Append { .. } => return,
-            // An end that does not fit a fill whose head is out has a story of its own.
+            // These ends contradict a published head; `broken.rs` tests them.
             Action::Renew | Action::Pass { .. } if headed => return,
             _ => {}
         }
@@ -237,7 +237,7 @@ impl World {
             Action::Abandon => match writer.abandon() {
                 Ok(()) => Outcome::Abandoned,
                 Err(writer) => {
-                    assert!(self.model.is_wanted(fill), "nobody holds a ticket");
+                    assert!(self.model.is_wanted(fill), "the fill has no reader");
                     return self.writers.push((writer, fill));
                 }
             },
@@ -246,7 +246,7 @@ impl World {
         self.model.end(fill, outcome, now);
     }
 
-    /// Fills so many other keys that eviction comes to all that is not in use.
+    /// Fills enough other keys to evict everything that is not in use.
     fn flood(&mut self) {
         self.floods += 1;
         for n in 0..60 {
@@ -266,7 +266,8 @@ impl World {
         }
     }
 
-    /// Whatever has happened: all pens go, all askers are answered, and every key can be filled again.
+    /// The end of every sequence: all writers go, all requests are answered, and every key can be filled
+    /// again.
     async fn end(mut self) {
         while let Some((writer, fill)) = self.writers.pop() {
             drop(writer);
@@ -274,7 +275,7 @@ impl World {
         }
         for client in &mut self.clients {
             client.read(&self.model);
-            assert!(client.reader.is_none() || client.end.is_some(), "a reader waits for ever");
+            assert!(client.reader.is_none() || client.end.is_some(), "a reader waits forever");
         }
         self.clients.clear();
         for key in 0..KEYS {
@@ -299,7 +300,7 @@ impl World {
 }
 
 impl Client {
-    /// Takes all that there is by now and compares it with what the model says was written.
+    /// Reads all bytes so far and compares them with the bytes that the model has written.
     fn read(&mut self, model: &Model) {
         let answer = now(&self.fill_reader);
         assert_eq!(answer.is_some(), model.is_answered(self.fill));

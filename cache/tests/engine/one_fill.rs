@@ -1,4 +1,4 @@
-//! One object, one fill, however many ask; and the fill belongs to none of them.
+//! One object, one fill, for any number of requests; and the fill is independent of each of them.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_askers_make_one_fill() {
+async fn a_hundred_requests_make_one_fill() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (first, fill_writer) = look_up(&cache, &key).miss();
     let others: Vec<_> = (1..100).map(|_| look_up(&cache, &key).join()).collect();
@@ -28,14 +28,14 @@ async fn a_hundred_askers_make_one_fill() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fill_outlives_the_asker_who_caused_it() {
+async fn the_fill_outlives_the_request_that_caused_it() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (first, mut fill_writer) = look_up(&cache, &key).miss();
     let second = look_up(&cache, &key).join();
     publish(&mut fill_writer, lifetimes(60, 0, 0));
     append(&mut fill_writer, b"seg");
     drop(first);
-    let mut fill_writer = fill_writer.abandon().expect_err("the second asker still wants it");
+    let mut fill_writer = fill_writer.abandon().expect_err("the second request still wants it");
     append(&mut fill_writer, b"ment");
     fill_writer.complete();
     assert_eq!(read(&answer_of(&second).await.object().body).await.unwrap(), b"segment");
@@ -43,7 +43,7 @@ async fn the_fill_outlives_the_asker_who_caused_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn askers_of_different_keys_do_not_wait_for_each_other() {
+async fn requests_for_different_keys_do_not_wait_for_each_other() {
     let cache = roomy();
     let (_one, one) = look_up(&cache, &key("/1.ts")).miss();
     let (two, mut fill_writer) = look_up(&cache, &key("/2.ts")).miss();
@@ -54,7 +54,7 @@ async fn askers_of_different_keys_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_never_fresh_is_still_shared_while_it_arrives() {
+async fn a_response_that_is_never_fresh_is_still_shared_while_it_arrives() {
     let (cache, key) = (roomy(), key("/no-cache"));
     let (_first, mut fill_writer) = look_up(&cache, &key).miss();
     let _waits = look_up(&cache, &key).join();
@@ -63,7 +63,7 @@ async fn an_answer_that_is_never_fresh_is_still_shared_while_it_arrives() {
     fill_writer.complete();
     assert!(now(&joined).is_some());
     let (_next, revalidation) = look_up(&cache, &key).miss();
-    assert!(revalidation.stale().is_some(), "the old object has validators to ask with");
+    assert!(revalidation.stale().is_some(), "the old object has validators");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Hit-for-miss: a key whose answers cannot be shared lets everybody through at once, for a while.
+//! Hit-for-miss: requests for a key whose responses cannot be shared pass without waiting, for a while.
 
 use tokio::time::advance;
 
@@ -24,7 +24,7 @@ async fn hit_for_miss_passes_in_parallel_for_its_lifetime_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_cannot_be_shared_takes_the_place_of_one_that_could() {
+async fn a_response_that_cannot_be_shared_replaces_one_that_could() {
     let (cache, key) = (roomy(), key("/private"));
     store(&cache, &key, lifetimes(2, 10, 60), b"public");
     advance(seconds(3)).await;
@@ -34,7 +34,7 @@ async fn an_answer_that_cannot_be_shared_takes_the_place_of_one_that_could() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_is_not_remembered_lets_the_next_asker_try() {
+async fn after_a_pass_without_lifetime_the_next_request_is_elected() {
     let (cache, key) = (roomy(), key("/private"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     fill_writer.pass(seconds(0));

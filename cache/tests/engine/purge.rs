@@ -1,11 +1,11 @@
-//! A purge forgets at once, and harms nobody who is reading.
+//! A purge takes effect immediately, and harms no reader.
 
 use tidegate_cache::Answer;
 
 use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
+async fn a_purge_during_a_fill_lets_readers_continue_and_stores_nothing() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, mut old) = look_up(&cache, &key).miss();
     publish(&mut old, lifetimes(60, 0, 0));
@@ -29,7 +29,7 @@ async fn a_purge_during_a_fill_lets_readers_go_on_and_stores_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_before_the_head_lets_askers_go_on() {
+async fn a_purge_before_the_head_lets_readers_continue() {
     let (cache, key) = (roomy(), key("/1.ts"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     cache.purge(&key);
@@ -40,12 +40,12 @@ async fn a_purge_before_the_head_lets_askers_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_forgets_objects_failures_and_passes() {
+async fn a_purge_removes_objects_failures_and_passes() {
     let cache = roomy();
     store(&cache, &key("/object"), lifetimes(60, 0, 0), b"x");
     look_up(&cache, &key("/failure")).miss().1.fail(failure("timeout", 60));
     look_up(&cache, &key("/pass")).miss().1.pass(seconds(60));
-    for path in ["/object", "/failure", "/pass", "/never asked for"] {
+    for path in ["/object", "/failure", "/pass", "/never requested"] {
         cache.purge(&key(path));
         drop(look_up(&cache, &key(path)).miss());
     }
@@ -53,7 +53,7 @@ async fn a_purge_forgets_objects_failures_and_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_holds_a_purged_object_reads_it_to_its_end() {
+async fn readers_of_a_purged_object_read_it_to_its_end() {
     let (cache, key) = (roomy(), key("/1.ts"));
     store(&cache, &key, lifetimes(60, 0, 0), b"segment");
     let object = look_up(&cache, &key).hit();
@@ -74,7 +74,7 @@ async fn no_end_of_a_purged_fill_leaves_anything_behind() {
         append(&mut fill_writer, &vec![0; 100_000]);
         cache.purge(&key);
         append(&mut fill_writer, &vec![0; 500_000]);
-        assert_eq!(cache.totals().charged_bytes, 0, "what is purged is not charged again");
+        assert_eq!(cache.totals().charged_bytes, 0, "a purged fill is not charged again");
         (fill_reader, fill_writer)
     };
     purged().1.fail(failure("timeout", 60));

@@ -1,4 +1,4 @@
-//! The narrow moments: a fill that ends while others ask, with nothing in between that would give them time.
+//! Races: a fill that ends while other threads look up the same key, without a pause in between.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,7 +9,7 @@ use crate::harness::*;
 
 const THREADS: usize = 4;
 
-/// Lets every thread ask for all keys in the same order, and those who are elected write.
+/// Lets every thread look up all keys in the same order; elected threads write.
 fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, FillWriter, FillReader) + Sync) {
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -34,7 +34,7 @@ fn an_object_that_stays_fresh_is_filled_once_and_never_again() {
         fill(writer, lifetimes(3600, 0, 0), b"segment");
     });
     let again = fills.iter().filter(|fills| fills.load(Ordering::Relaxed) != 1).count();
-    assert_eq!(again, 0, "so many of {} objects were not filled just once", keys.len());
+    assert_eq!(again, 0, "objects of {} that were not filled exactly once", keys.len());
     assert_quiet(&cache);
 }
 
@@ -65,10 +65,10 @@ fn fills_that_leave_nothing_behind_never_overlap() {
 }
 
 #[test]
-fn purges_in_the_moment_of_an_end_leave_no_claim_and_no_weight_behind() {
+fn purges_at_the_end_of_a_fill_leave_no_registration_and_no_weight_behind() {
     let (cache, keys) = (roomy(), vec![key("/1.ts"); 100_000]);
     race(&cache, &keys, |index, writer, _fill_reader| {
-        // A writer that has purged its own key lets another one in, and is then free to purge at the wrong moment.
+        // A writer that has purged its own key lets another one in, and can then purge at the wrong moment.
         if index % 2 == 0 {
             cache.purge(&keys[0]);
         }

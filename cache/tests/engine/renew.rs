@@ -1,4 +1,4 @@
-//! A 304 gives the old bytes a new life (RFC 9111 section 4.3.4).
+//! A 304 extends the life of the stored bytes (RFC 9111 section 4.3.4).
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_derived_from_the_bytes_is_kept_with_them() {
+async fn derived_forms_are_kept_with_the_bytes() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     store(&cache, &key, lifetimes(2, 0, 60), b"playlist");
     let old = look_up(&cache, &key).hit();
@@ -45,7 +45,7 @@ async fn what_was_derived_from_the_bytes_is_kept_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewing_what_is_not_held_is_a_failure() {
+async fn renewing_without_a_cached_object_is_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
     let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
     fill_writer.renew(head(), lifetimes(2, 0, 60), "origin".into());

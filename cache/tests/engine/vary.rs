@@ -1,4 +1,4 @@
-//! Answers that vary are held apart by what they vary by, each filled once (RFC 9111 section 4.1).
+//! Varying responses are cached per variant, and each variant is filled once (RFC 9111 section 4.1).
 
 use tidegate_cache::{Cache, FillWriter, Key, Lookup, Object};
 use tokio::time::advance;
@@ -13,7 +13,7 @@ fn fill_as(mut fill_writer: FillWriter, names: &[&'static str], value: &str) {
     fill_writer.complete();
 }
 
-/// Makes `key` hold one variant for each of `values`.
+/// Stores one variant of `key` for each of `values`.
 #[track_caller]
 fn store_variants(cache: &Cache, key: &Key, names: &[&'static str], values: &[&str]) {
     for value in values {
@@ -26,7 +26,7 @@ fn values(object: &Object) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_variants_are_held_apart() {
+async fn two_variants_are_cached_separately() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
     for value in ["de", "fr", "de"] {
@@ -36,7 +36,7 @@ async fn two_variants_are_held_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_variant_is_filled_once_however_many_ask() {
+async fn each_variant_is_filled_once_for_any_number_of_requests() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
     let (_elected, fill_writer) = look_up_as(&cache, &key, "fr").miss();
@@ -49,7 +49,7 @@ async fn each_variant_is_filled_once_however_many_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_joiner_of_the_wrong_variant_is_sent_to_its_own() {
+async fn a_request_that_joined_the_wrong_variant_finds_its_own() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     let (_german, mut german) = look_up_as(&cache, &key, "de").miss();
     let french = look_up_as(&cache, &key, "fr").join();
@@ -70,7 +70,7 @@ async fn a_joiner_of_the_wrong_variant_is_sent_to_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_forgets_all_variants() {
+async fn a_purge_removes_all_variants() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
     cache.purge(&key);
@@ -78,20 +78,20 @@ async fn a_purge_forgets_all_variants() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_variant_asked_for_before_a_purge_is_not_stored_after_it() {
+async fn a_variants_fill_from_before_a_purge_is_not_stored_after_it() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
     let (fill_reader, french) = look_up_as(&cache, &key, "fr").miss();
     cache.purge(&key);
     fill_as(french, LANGUAGE, "fr");
-    assert_eq!(bytes(&answer_of(&fill_reader).await.object()), b"fr", "who waited for it gets it");
+    assert_eq!(bytes(&answer_of(&fill_reader).await.object()), b"fr", "its readers receive it");
     store_variants(&cache, &key, LANGUAGE, &["fr", "de"]);
     drop(fill_reader);
     assert_quiet(&cache);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_purge_before_the_head_that_varies_lets_no_old_answer_in() {
+async fn a_purge_before_a_varying_head_keeps_the_old_response_out() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     let (fill_reader, old) = look_up_as(&cache, &key, "de").miss();
     cache.purge(&key);
@@ -106,7 +106,7 @@ async fn a_purge_before_the_head_that_varies_lets_no_old_answer_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fill_from_before_a_purge_changes_nothing_of_what_came_after_it() {
+async fn a_fill_from_before_a_purge_changes_nothing_cached_after_it() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
     let (_french, french) = look_up_as(&cache, &key, "fr").miss();
@@ -122,7 +122,7 @@ async fn a_fill_from_before_a_purge_changes_nothing_of_what_came_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_vary_forgets_the_old_variants_and_keeps_the_new_one() {
+async fn a_changed_vary_drops_the_old_variants_and_keeps_the_new_one() {
     const AGENT: &[&str] = &["accept-language", "user-agent"];
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
@@ -130,13 +130,13 @@ async fn a_changed_vary_forgets_the_old_variants_and_keeps_the_new_one() {
     fill_as(look_up_as(&cache, &key, "de").miss().1, AGENT, "de");
     assert_eq!(bytes(&look_up_as(&cache, &key, "de").hit()), b"de");
     let (_fill_reader, french) = look_up_as(&cache, &key, "fr").miss();
-    assert!(french.stale().is_none(), "what varied by less is no longer this request's");
+    assert!(french.stale().is_none(), "the old variant may not match this request");
     fill_as(french, AGENT, "fr");
     assert_eq!(bytes(&look_up_as(&cache, &key, "fr").hit()), b"fr");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_varies_no_more_is_everybodys() {
+async fn a_response_that_no_longer_varies_is_for_every_request() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de", "fr"]);
     advance(seconds(61)).await;
@@ -175,10 +175,10 @@ async fn a_variant_is_renewed_in_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_kept_under_the_values_that_it_was_made_for() {
+async fn a_response_is_cached_under_the_values_it_was_made_for() {
     let (cache, key) = (roomy(), key("/subtitles.vtt"));
     store_variants(&cache, &key, LANGUAGE, &["de"]);
-    // The source was asked on behalf of an Austrian and says that its answer is the German one.
+    // The request was an Austrian one, and the upstream declares its response to be the German one.
     let (fill_reader, mut fill_writer) = look_up_as(&cache, &key, "at").miss();
     publish_as(&mut fill_writer, variant(LANGUAGE, "de"));
     append(&mut fill_writer, b"newer");

@@ -1,11 +1,11 @@
-//! What must come of a sequence of events, said as simply as possible: no locks, no weights, no wake-ups.
+//! The expected results of a sequence of events, as simply as possible: no locks, no weights, no wake-ups.
 
 use std::time::Duration;
 
 use tidegate_cache::Lifetimes;
 use tokio::time::Instant;
 
-/// What an asker must be told.
+/// The expected result of a look-up.
 #[derive(Debug)]
 pub(super) enum Expected {
     Hit(Vec<u8>),
@@ -34,7 +34,7 @@ pub(super) struct Model {
     fills: Vec<FillModel>,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Debug, Default, Clone)]
 struct KeyModel {
     object: Option<Stored>,
@@ -50,7 +50,7 @@ struct Stored {
     received: Instant,
 }
 
-/// The course that a fill has taken.
+/// The history of a fill.
 #[derive(Debug)]
 struct FillModel {
     key: usize,
@@ -169,7 +169,7 @@ impl Model {
 
     pub(super) fn end(&mut self, fill: usize, outcome: Outcome, now: Instant) {
         let model_fill = &mut self.fills[fill];
-        let outcome = model_fill.meant(outcome);
+        let outcome = model_fill.effective(outcome);
         model_fill.close(outcome, now);
         let known = &mut self.keys[model_fill.key];
         if known.fill != Some(fill) {
@@ -226,7 +226,7 @@ impl Model {
         }
     }
 
-    /// What a reader must have, and how the body ended, if it has.
+    /// The bytes that a reader must have read, and how the body ended, if it has.
     pub(super) fn body(&self, fill: usize) -> (&[u8], Option<Result<(), &'static str>>) {
         (&self.fills[fill].bytes, self.fills[fill].body_end)
     }
@@ -247,21 +247,21 @@ impl Model {
 }
 
 impl FillModel {
-    /// What an end means for a fill that has come so far.
-    fn meant(&self, outcome: Outcome) -> Outcome {
+    /// The effective end of a fill in its present state.
+    fn effective(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Complete if self.head.is_none() => Outcome::Failed("fill_dropped", Duration::ZERO),
             Outcome::Renewed(_) if self.stale.is_none() => Outcome::Failed("fill_dropped", Duration::ZERO),
             Outcome::Broken(reason) if self.head.is_none() => Outcome::Failed(reason, Duration::ZERO),
             Outcome::Abandoned => {
-                assert_eq!(self.fill_readers, 0, "somebody holds a ticket");
+                assert_eq!(self.fill_readers, 0, "the fill has a reader");
                 outcome
             }
             outcome => outcome,
         }
     }
 
-    /// What those who wait and those who read are told.
+    /// Sets what waiting and reading clients receive.
     fn close(&mut self, outcome: Outcome, now: Instant) {
         self.over = true;
         if let (Outcome::Renewed(lifetimes), Some(stale)) = (outcome, &self.stale) {
