@@ -78,7 +78,7 @@ impl Resource {
     pub fn asked_with(&self, directives: Directives) -> Self {
         let own = self.query.iter().flat_map(|query| query.split('&'));
         let mut parameters: Vec<Cow<'_, str>> =
-            own.filter(|parameter| !Directives::is_one(parameter)).map(Cow::Borrowed).collect();
+            own.filter(|parameter| !Directives::is_directive(parameter)).map(Cow::Borrowed).collect();
         // Section 6.2.5: parameters stand in the order of their bytes.
         let place = parameters.iter().position(|other| other.as_ref() > directives::RESERVED_PREFIX);
         let place = place.unwrap_or(parameters.len());

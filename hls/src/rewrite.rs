@@ -6,8 +6,8 @@ mod epoch;
 mod lines;
 mod mark;
 mod offer;
+mod segment_state;
 mod splice;
-mod state;
 
 pub use delta::delta;
 pub use epoch::{Epoch, Numbering};

@@ -1,6 +1,6 @@
 //! What is remembered of one media playlist from version to version.
 
-mod news;
+mod announcements;
 mod rhythm;
 mod step;
 mod window;
@@ -8,13 +8,13 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use news::{Announced, What};
+pub use announcements::{Announced, What};
 pub use step::{Restart, Step};
 
 use crate::{Map, Media, Position, QueryRules, Resource};
-use news::Before;
+use announcements::Summary;
 use rhythm::Rhythm;
-use window::{Shared, Window};
+use window::{Overlap, Window};
 
 /// The versions of one media playlist, as they came to one node: how far it is, what it lists, when it moved.
 ///
@@ -39,17 +39,17 @@ pub struct Timeline {
     latest: Option<Latest>,
     window: Window,
     rhythm: Rhythm,
-    news: Vec<Announced>,
-    behind: Option<Behind>,
-    restarting: Option<Restarting>,
+    announcements: Vec<Announced>,
+    lagging: Option<Lagging>,
+    pending_restart: Option<PendingRestart>,
     incarnation: u64,
     /// See [`Timeline::counts_from`].
-    zero: u64,
+    encoder_zero: u64,
 }
 
 #[derive(Debug)]
 struct Latest {
-    before: Before,
+    summary: Summary,
     is_ended: bool,
     target_duration: Duration,
     /// The longest time between two versions that is still in order.
@@ -58,14 +58,14 @@ struct Latest {
 
 /// A source that lags behind.
 #[derive(Debug, Clone, Copy)]
-struct Behind {
+struct Lagging {
     since: Duration,
     position: Position,
 }
 
 /// A new beginning that is put off.
 #[derive(Debug, Clone, Copy)]
-struct Restarting {
+struct PendingRestart {
     since: Duration,
     media_sequence: u64,
 }
@@ -75,7 +75,9 @@ impl Timeline {
     pub fn judge(&self, media: &Media, now: Duration) -> Step {
         match self.compare(media, now) {
             // Who lagged behind has been waited for already.
-            Step::Restarted(why) if why != Restart::Lagged && self.is_put_off(media, now) => Step::Restarting,
+            Step::Restarted(why) if why != Restart::Lagged && self.is_restart_pending(media, now) => {
+                Step::Restarting
+            }
             step => step,
         }
     }
@@ -90,19 +92,19 @@ impl Timeline {
 
     /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older run.
     pub const fn counts_from(&mut self, zero: u64) {
-        self.zero = zero;
+        self.encoder_zero = zero;
     }
 
     fn compare(&self, media: &Media, now: Duration) -> Step {
         let Some(latest) = &self.latest else { return Step::First };
-        let shared = match self.window.compare(media) {
-            Shared::Contradiction(restart) => return Step::Restarted(restart),
-            shared => shared,
+        let overlap = match self.window.compare(media) {
+            Overlap::Contradiction(restart) => return Step::Restarted(restart),
+            overlap => overlap,
         };
-        let (known, position) = (latest.before.position(), media.position());
+        let (known, position) = (latest.summary.position(), media.position());
         let ends = media.is_ended() && !latest.is_ended;
         if position < known {
-            self.judge_older(latest, media, shared, now)
+            self.judge_older(latest, media, overlap, now)
         } else if ends {
             Step::Ended
         } else if position > known {
@@ -121,40 +123,40 @@ impl Timeline {
             Step::Restarted(_) => {
                 let incarnation = self.incarnation.wrapping_add(1);
                 *self = Self { incarnation, ..Self::default() };
-                self.take_up(media);
-                self.rhythm.moved(media, None, now);
+                self.accept(media);
+                self.rhythm.record_move(media, None, now);
             }
             Step::First | Step::Forward | Step::Ended => {
                 let before = self.position();
-                self.take_up(media);
-                self.rhythm.moved(media, before, now);
+                self.accept(media);
+                self.rhythm.record_move(media, before, now);
             }
             Step::Unchanged => {
-                self.take_up(media);
-                self.rhythm.still(now);
+                self.accept(media);
+                self.rhythm.record_unchanged(now);
             }
             Step::Backward { .. } => {
-                self.news.clear();
-                self.behind.get_or_insert_with(|| Behind { since: now, position: media.position() });
+                self.announcements.clear();
+                self.lagging.get_or_insert_with(|| Lagging { since: now, position: media.position() });
             }
             Step::Restarting => {
-                self.news.clear();
+                self.announcements.clear();
                 let media_sequence = media.media_sequence;
-                self.restarting.get_or_insert(Restarting { since: now, media_sequence });
+                self.pending_restart.get_or_insert(PendingRestart { since: now, media_sequence });
             }
         }
         if step.is_taken_up() {
-            (self.behind, self.restarting) = (None, None);
+            (self.lagging, self.pending_restart) = (None, None);
         }
         step
     }
 
-    fn take_up(&mut self, media: &Media) {
-        self.news = news::news(media, self.latest.as_ref().map(|latest| &latest.before));
+    fn accept(&mut self, media: &Media) {
+        self.announcements = announcements::since(self.latest.as_ref().map(|latest| &latest.summary), media);
         self.window.extend(media);
         let newest = media.segments.last().map_or(Duration::ZERO, |segment| segment.duration);
         self.latest = Some(Latest {
-            before: Before::of(media),
+            summary: Summary::of(media),
             is_ended: media.is_ended(),
             target_duration: media.target_duration,
             // Some encoders exceed the target duration that they announce.
@@ -167,9 +169,9 @@ impl Timeline {
     /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from earlier ones.
     /// How far it is, and since when, stays. Before anything else is asked of it, it has to [wake](Self::wake).
     pub fn sleep(&mut self) {
-        (self.window, self.news) = (Window::default(), Vec::new());
+        (self.window, self.announcements) = (Window::default(), Vec::new());
         if let Some(latest) = &mut self.latest {
-            latest.before.sleep();
+            latest.summary.sleep();
         }
     }
 
@@ -177,32 +179,32 @@ impl Timeline {
     pub fn wake(&mut self, newest: &Media) {
         self.window.extend(newest);
         if let Some(latest) = &mut self.latest {
-            latest.before = Before::of(newest);
+            latest.summary = Summary::of(newest);
         }
     }
 
     /// A version that is older than the one that is known.
-    fn judge_older(&self, latest: &Latest, media: &Media, shared: Shared, now: Duration) -> Step {
-        let by = latest.before.position().sequence - media.next_sequence();
+    fn judge_older(&self, latest: &Latest, media: &Media, overlap: Overlap, now: Duration) -> Step {
+        let by = latest.summary.position().sequence - media.next_sequence();
         let is_empty = media.next_sequence() == media.media_sequence && media.next_parts.is_empty();
         if is_empty {
             return Step::Backward { by };
         }
-        if by > RESET_SEGMENTS_MIN && self.is_new(media, by, shared) {
+        if by > RESET_SEGMENTS_MIN && self.is_reset(media, by, overlap) {
             return Step::Restarted(Restart::SequenceReset);
         }
-        let is_lagging = self.behind.is_some_and(|behind| {
-            media.position() > behind.position
-                && now.saturating_sub(behind.since) > latest.clamped_target_duration * LAG_TARGETS_MAX
+        let is_lagging = self.lagging.is_some_and(|lagging| {
+            media.position() > lagging.position
+                && now.saturating_sub(lagging.since) > latest.clamped_target_duration * LAG_TARGETS_MAX
         });
         if is_lagging { Step::Restarted(Restart::Lagged) } else { Step::Backward { by } }
     }
 
     /// Whether a new beginning has nothing to play yet, and may still get it.
-    fn is_put_off(&self, media: &Media, now: Duration) -> bool {
-        let is_young = self.restarting.is_none_or(|restarting| {
-            media.media_sequence == restarting.media_sequence
-                && now.saturating_sub(restarting.since) <= media.clamped_target_duration() * LAG_TARGETS_MAX
+    fn is_restart_pending(&self, media: &Media, now: Duration) -> bool {
+        let may_still_grow = self.pending_restart.is_none_or(|pending| {
+            media.media_sequence == pending.media_sequence
+                && now.saturating_sub(pending.since) <= media.clamped_target_duration() * LAG_TARGETS_MAX
         });
         // Whoever watched the old one has long come to its end.
         let is_over = self.moved_at().is_none_or(|moved| {
@@ -210,22 +212,23 @@ impl Timeline {
                 u32::try_from(self.window.listed()).unwrap_or(u32::MAX).saturating_add(LAG_TARGETS_MAX);
             now.saturating_sub(moved) > self.clamped_target_duration().saturating_mul(listed)
         });
-        is_young && !is_over && !media.is_ended() && !media.is_startable()
+        may_still_grow && !is_over && !media.is_ended() && !media.is_startable()
     }
 
-    fn is_new(&self, media: &Media, by: u64, shared: Shared) -> bool {
+    fn is_reset(&self, media: &Media, by: u64, overlap: Overlap) -> bool {
         let first = media.media_sequence;
-        let is_first_list = first <= self.zero.saturating_add(1) && self.window.first_listed() > first;
+        let is_encoders_first_list =
+            first <= self.encoder_zero.saturating_add(1) && self.window.first_listed() > first;
         let listed = media.next_sequence() - first;
         let has_shrunk = listed.saturating_mul(2) < self.window.listed();
-        let in_sight = self.window.listed().saturating_add(window::UNLISTED_MAX as u64);
-        let is_out_of_sight = shared == Shared::Nothing && by >= in_sight;
-        is_first_list || has_shrunk || is_out_of_sight
+        let memory = self.window.listed().saturating_add(window::UNLISTED_MAX as u64);
+        let is_beyond_memory = overlap == Overlap::None && by >= memory;
+        is_encoders_first_list || has_shrunk || is_beyond_memory
     }
 
     /// How far the stream is.
     pub fn position(&self) -> Option<Position> {
-        self.latest.as_ref().map(|latest| latest.before.position())
+        self.latest.as_ref().map(|latest| latest.summary.position())
     }
 
     /// EXT-X-TARGETDURATION of the newest version.
@@ -235,7 +238,7 @@ impl Timeline {
 
     /// The initialisation section of what is being made.
     pub fn map(&self) -> Option<&Arc<Map>> {
-        self.latest.as_ref()?.before.map()
+        self.latest.as_ref()?.summary.map()
     }
 
     /// The URI of a segment, as long as it is remembered.
@@ -269,20 +272,21 @@ impl Timeline {
         Some(self.moved_at()?.saturating_add(latest.clamped_target_duration * 3 / 2))
     }
 
-    /// When to look for the next version, for those who have to poll and have done so `in_vain` times since the last
+    /// When to look for the next version, for those who have to poll and have done so `empty_polls` times since the last
     /// one; `None` if there will be none.
     ///
     /// That is at most three times for a version that comes within the time that the newest segment took, then once each
     /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
     /// duration.
-    pub fn next_look(&self, in_vain: u32) -> Option<Duration> {
+    pub fn next_look(&self, empty_polls: u32) -> Option<Duration> {
         let frozen = self.frozen_after()?.saturating_add(self.clamped_target_duration() / 64);
-        let is_early =
-            |in_vain| in_vain < LOOKS_MAX || self.rhythm.look(in_vain).is_some_and(|look| look < frozen);
-        if is_early(in_vain) {
-            return self.rhythm.look(in_vain);
+        let is_early = |empty_polls| {
+            empty_polls < POLLS_MAX || self.rhythm.poll_at(empty_polls).is_some_and(|look| look < frozen)
+        };
+        if is_early(empty_polls) {
+            return self.rhythm.poll_at(empty_polls);
         }
-        let late = (LOOKS_MAX..in_vain).filter(|&earlier| !is_early(earlier)).count();
+        let late = (POLLS_MAX..empty_polls).filter(|&earlier| !is_early(earlier)).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
         Some(frozen.saturating_add(self.clamped_target_duration().saturating_mul(late) / 2))
     }
@@ -310,15 +314,15 @@ impl Timeline {
         self.lists_any(|uri| may_end_in(uri, name) && playlist.resolve(uri, rules).is_some_and(is_wanted))
     }
 
-    fn lists_any(&self, is_it: impl Fn(&str) -> bool) -> bool {
+    fn lists_any(&self, matches: impl Fn(&str) -> bool) -> bool {
         let latest = self.latest.as_ref();
-        latest.is_some_and(|latest| latest.before.announces(&is_it)) || self.window.lists(&is_it)
+        latest.is_some_and(|latest| latest.summary.announces(&matches)) || self.window.lists(&matches)
     }
 
     /// What the last version that was observed announced for the first time, in the order in which players will
     /// ask for it. Of a first version it is the newest segment and what follows it. It is told once.
     pub fn take_news(&mut self) -> Vec<Announced> {
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.announcements)
     }
 }
 
@@ -334,7 +338,7 @@ fn may_end_in(uri: &str, name: &str) -> bool {
 /// one more behind is one that it could have come from.
 pub const RESET_SEGMENTS_MIN: u64 = 4;
 /// So often a version is looked for before it counts as late.
-const LOOKS_MAX: u32 = 3;
+const POLLS_MAX: u32 = 3;
 /// After so many target durations without anything new a player has nothing left to play.
 pub const LAG_TARGETS_MAX: u32 = 4;
 

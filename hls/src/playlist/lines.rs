@@ -58,9 +58,9 @@ impl<'a> Lines<'a> {
             }
             self.number += 1;
             let line = self.number;
-            if let Some((frequent, rest)) = frequent(self.rest) {
+            if let Some((found, rest)) = parse_frequent(self.rest) {
                 self.rest = rest;
-                return Ok(Some((line, frequent)));
+                return Ok(Some((line, found)));
             }
             let read = parse_with_custom::<NoCustomTag>(self.rest, &TAGS)
                 .map_err(|e| PlaylistError::BadLine { line, source: e.error })?;
@@ -68,8 +68,8 @@ impl<'a> Lines<'a> {
             match read.parsed {
                 HlsLine::Uri(uri) if uri.trim().is_empty() => {}
                 HlsLine::Uri(uri) => return Ok(Some((line, Line::Uri(uri)))),
-                HlsLine::KnownTag(KnownTag::Hls(tag)) => return Ok(Some((line, sort(tag)))),
-                HlsLine::UnknownTag(tag) => check(&tag, line)?,
+                HlsLine::KnownTag(KnownTag::Hls(tag)) => return Ok(Some((line, classify(tag)))),
+                HlsLine::UnknownTag(tag) => check_unknown(&tag, line)?,
                 HlsLine::KnownTag(KnownTag::Custom(_)) | HlsLine::Comment(_) | HlsLine::Blank => {}
             }
         }
@@ -78,7 +78,7 @@ impl<'a> Lines<'a> {
 
 /// The two sorts of lines of which a media playlist has most, and what follows: they are read here as quick-m3u8 reads
 /// them, which would make a value of each that is much larger than the line, and move it about.
-fn frequent(text: &str) -> Option<(Line<'_>, &str)> {
+fn parse_frequent(text: &str) -> Option<(Line<'_>, &str)> {
     let (line, rest) = match text.split_once('\n') {
         Some((line, rest)) => (line.strip_suffix('\r').unwrap_or(line), rest),
         None => (text, ""),
@@ -93,7 +93,7 @@ fn frequent(text: &str) -> Option<(Line<'_>, &str)> {
     is_uri.then_some((Line::Uri(Cow::Borrowed(line)), rest))
 }
 
-fn sort(tag: Tag<'_>) -> Line<'_> {
+fn classify(tag: Tag<'_>) -> Line<'_> {
     match tag {
         Tag::Define(define) => Line::Define(define),
         Tag::StreamInf(_) | Tag::IFrameStreamInf(_) | Tag::Media(_) => Line::Multivariant(tag),
@@ -102,9 +102,9 @@ fn sort(tag: Tag<'_>) -> Line<'_> {
 }
 
 /// A tag that was to be parsed and could not be comes back as an unknown one that carries the error.
-fn check(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
+fn check_unknown(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
     match (tag.validation_error(), TagName::try_from(tag.name())) {
-        (Some(_), Ok(name)) if is_extra(name) => Ok(()),
+        (Some(_), Ok(name)) if is_optional(name) => Ok(()),
         (Some(source), Ok(name)) => Err(PlaylistError::BadTag { tag: name.as_str(), line, source }),
         _ => Ok(()),
     }
@@ -112,7 +112,7 @@ fn check(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
 
 /// What these tags say is good to know, and no playlist is refused for what is wrong in one of them: it goes to
 /// the player as it is.
-pub(super) const fn is_extra(name: TagName) -> bool {
+pub(super) const fn is_optional(name: TagName) -> bool {
     matches!(
         name,
         TagName::Define
@@ -159,14 +159,14 @@ mod tests {
     use super::*;
 
     /// What the library says of the first line.
-    fn theirs(text: &str) -> (Option<String>, &str) {
+    fn by_library(text: &str) -> (Option<String>, &str) {
         let read = parse_with_custom::<NoCustomTag>(text, &TAGS).unwrap();
-        let said = match read.parsed {
+        let value = match read.parsed {
             HlsLine::Uri(uri) => Some(uri.into_owned()),
             HlsLine::KnownTag(KnownTag::Hls(Tag::Inf(inf))) => Some(inf.duration().to_string()),
             _ => None,
         };
-        (said, read.remaining.unwrap_or_default())
+        (value, read.remaining.unwrap_or_default())
     }
 
     #[test]
@@ -186,13 +186,13 @@ mod tests {
             "#EXTINF:9007199254740993.1,\n",
             "#EXTINF:0.1234567890123456789012345678901234567890,\n",
         ] {
-            let (line, rest) = frequent(text).unwrap();
+            let (line, rest) = parse_frequent(text).unwrap();
             let ours = match line {
                 Line::Uri(uri) => uri.into_owned(),
                 Line::Inf(seconds) => seconds.to_string(),
                 _ => panic!("{text:?}"),
             };
-            assert_eq!((Some(ours), rest), theirs(text), "{text:?}");
+            assert_eq!((Some(ours), rest), by_library(text), "{text:?}");
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
             "#EXT-X-GAP\n",
             "# comment\n",
         ] {
-            assert!(frequent(text).is_none(), "{text:?}");
+            assert!(parse_frequent(text).is_none(), "{text:?}");
         }
     }
 }

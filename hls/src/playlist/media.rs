@@ -1,13 +1,13 @@
 //! The media playlist: which segments one rendition has, and what is next.
 
 mod builder;
-mod pieces;
+mod entries;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use builder::Builder;
-pub use pieces::{ByteRange, Hint, HintKind, Map, Part, Report, ServerControl};
+pub use entries::{ByteRange, Hint, HintKind, Map, Part, Report, ServerControl};
 
 use crate::Directives;
 
@@ -113,7 +113,7 @@ impl Media {
     /// A target duration that can be multiplied: section 4.4.3.1 rounds it to whole seconds, so that 0 stands for
     /// segments of less than half a second.
     pub fn clamped_target_duration(&self) -> Duration {
-        self.target_duration.max(PACE_MIN)
+        self.target_duration.max(TARGET_DURATION_MIN)
     }
 
     /// Will it ever change? A playlist of type VOD must not, with or without EXT-X-ENDLIST (section 4.4.3.5).
@@ -158,4 +158,4 @@ impl Media {
 /// With so many segments of about the target duration the distance is kept.
 const START_SEGMENTS: usize = 3;
 
-const PACE_MIN: Duration = Duration::from_millis(500);
+const TARGET_DURATION_MIN: Duration = Duration::from_millis(500);

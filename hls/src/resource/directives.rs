@@ -40,7 +40,7 @@ impl Directives {
     }
 
     /// Whether a query parameter is a delivery directive.
-    pub(super) fn is_one(parameter: &str) -> bool {
+    pub(super) fn is_directive(parameter: &str) -> bool {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
         matches!(name, MSN | PART | SKIP)
     }
@@ -48,7 +48,7 @@ impl Directives {
     /// Takes one parameter that begins at `offset`. Returns the form in which it counts; `None` if it is
     /// another reserved one, which does not: steering reports (`_HLS_pathway`, `_HLS_throughput`) say something
     /// about the client and nothing about the playlist (section 7.2).
-    pub(super) fn take(
+    pub(super) fn parse_parameter(
         &mut self,
         name: &str,
         value: &str,
@@ -57,13 +57,13 @@ impl Directives {
         match name {
             MSN => number(&mut self.msn, MSN, value, offset).map(Some),
             PART => number(&mut self.part, PART, value, offset).map(Some),
-            SKIP => self.take_skip(value, offset),
+            SKIP => self.parse_skip(value, offset),
             _ => Ok(None),
         }
     }
 
     /// A value from a later version of HLS is dropped: the answer is then a full playlist, which is always right.
-    fn take_skip(&mut self, value: &str, offset: usize) -> Result<Option<String>, ResourceError> {
+    fn parse_skip(&mut self, value: &str, offset: usize) -> Result<Option<String>, ResourceError> {
         let skip = match value {
             "YES" => Skip::Segments,
             "v2" => Skip::SegmentsAndDateranges,

@@ -1,7 +1,7 @@
 //! Delta updates: the playlist without what its reader knows already (sections 4.4.5.2 and 6.2.5.1).
 
-use super::lines::{Line, Sort, line_break, lines};
-use super::state::State;
+use super::lines::{Line, LineKind, line_break, lines};
+use super::segment_state::SegmentState;
 use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
@@ -20,20 +20,20 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     if media.is_ended() || media.skipped > 0 || merges_dateranges {
         return None;
     }
-    let survey = Survey::of(full, skippable(media)?);
-    if survey.skipped == 0 {
+    let scan = Scan::of(full, skippable(media)?);
+    if scan.skipped == 0 {
         return None;
     }
     let mut writer = Writer {
         out: Vec::with_capacity(full.len()),
         line_break: line_break(full),
-        skipped: survey.skipped,
+        skipped: scan.skipped,
         phase: Phase::Head,
-        state: State::default(),
+        state: SegmentState::default(),
     };
     for (index, line) in lines(full).enumerate() {
         writer.line(line)?;
-        if index == 0 && !survey.has_version {
+        if index == 0 && !scan.has_version {
             writer.version();
         }
     }
@@ -43,35 +43,35 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
 /// How many segments are wholly older than the skip boundary.
 fn skippable(media: &Media) -> Option<usize> {
     let boundary = media.server_control.can_skip_until?;
-    let mut newer = std::time::Duration::ZERO;
+    let mut newer_duration = std::time::Duration::ZERO;
     for (index, segment) in media.segments.iter().enumerate().rev() {
-        if newer >= boundary {
+        if newer_duration >= boundary {
             return Some(index + 1);
         }
-        newer = newer.saturating_add(segment.duration);
+        newer_duration = newer_duration.saturating_add(segment.duration);
     }
     None
 }
 
 /// What has to be known before the first line is written.
-struct Survey {
+struct Scan {
     skipped: usize,
     has_version: bool,
 }
 
-impl Survey {
+impl Scan {
     /// A byte range without offset goes on where the segment before it ended (section 4.4.4.2), so that the
     /// list must not go on there: fewer segments are skipped.
-    fn of(full: &[u8], most: usize) -> Self {
-        let mut survey = Self { skipped: 0, has_version: false };
-        let (mut segments, mut leans_on_the_last) = (0, false);
+    fn of(full: &[u8], skipped_max: usize) -> Self {
+        let mut scan = Self { skipped: 0, has_version: false };
+        let (mut segments, mut continues_range) = (0, false);
         for line in lines(full) {
-            match line.sort() {
-                Sort::Version => survey.has_version = true,
-                Sort::ByteRange => leans_on_the_last = !line.text().contains(&b'@'),
-                Sort::Uri => {
-                    if !std::mem::take(&mut leans_on_the_last) && segments <= most {
-                        survey.skipped = segments;
+            match line.kind() {
+                LineKind::Version => scan.has_version = true,
+                LineKind::ByteRange => continues_range = !line.text().contains(&b'@'),
+                LineKind::Uri => {
+                    if !std::mem::take(&mut continues_range) && segments <= skipped_max {
+                        scan.skipped = segments;
                     }
                     segments += 1;
                 }
@@ -79,7 +79,7 @@ impl Survey {
             }
         }
         // Nothing leans on the last segment but what is being made.
-        if segments <= most { Self { skipped: 0, ..survey } } else { survey }
+        if segments <= skipped_max { Self { skipped: 0, ..scan } } else { scan }
     }
 }
 
@@ -88,7 +88,7 @@ struct Writer<'a> {
     line_break: &'static [u8],
     skipped: usize,
     phase: Phase,
-    state: State<'a>,
+    state: SegmentState<'a>,
 }
 
 enum Phase {
@@ -102,28 +102,28 @@ enum Phase {
 
 impl<'a> Writer<'a> {
     fn line(&mut self, line: Line<'a>) -> Option<()> {
-        let sort = line.sort();
-        if matches!(self.phase, Phase::Head) && sort.is_of_list() {
+        let kind = line.kind();
+        if matches!(self.phase, Phase::Head) && kind.belongs_to_segment() {
             let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped);
             self.push(tag.as_bytes());
             self.phase = Phase::Skipping(0);
         }
-        match (&mut self.phase, sort) {
-            (_, Sort::Version) if version(line) < VERSION => self.version(),
-            (Phase::Head | Phase::Tail, _) | (_, Sort::Version | Sort::Playlist) => {
+        match (&mut self.phase, kind) {
+            (_, LineKind::Version) if version(line) < VERSION => self.version(),
+            (Phase::Head | Phase::Tail, _) | (_, LineKind::Version | LineKind::Playlist) => {
                 self.out.extend_from_slice(line.raw);
             }
-            (Phase::Skipping(_), Sort::Key | Sort::Map) => self.state.take(line)?,
-            (Phase::Skipping(done), Sort::Uri) => {
-                *done += 1;
-                if *done == self.skipped {
+            (Phase::Skipping(_), LineKind::Key | LineKind::Map) => self.state.apply(line)?,
+            (Phase::Skipping(skipped_so_far), LineKind::Uri) => {
+                *skipped_so_far += 1;
+                if *skipped_so_far == self.skipped {
                     self.phase = Phase::Tail;
                     for line in std::mem::take(&mut self.state).lines() {
                         self.out.extend_from_slice(line.raw);
                     }
                 }
             }
-            (Phase::Skipping(_), Sort::ByteRange | Sort::Segment | Sort::Loose) => {}
+            (Phase::Skipping(_), LineKind::ByteRange | LineKind::Segment | LineKind::Other) => {}
         }
         Some(())
     }

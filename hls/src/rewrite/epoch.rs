@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::attributes;
-use super::lines::{Line, Sort, line_break, lines};
+use super::lines::{Line, LineKind, line_break, lines};
 use super::mark::Mark;
-use super::splice::{Old, Splice, discontinuities};
-use super::state::State;
+use super::segment_state::SegmentState;
+use super::splice::{OldSegment, Splice, discontinuity_after};
 use crate::Media;
 
 /// How the numbers of a list came about; of an origin's own, there is nothing to say.
@@ -22,7 +22,7 @@ impl Numbering {
     /// What a list says itself. Players do not know the tag, and pass over it.
     pub fn of(playlist: &[u8]) -> Self {
         let received =
-            lines(playlist).take_while(|line| line.sort() != Sort::Uri).find(|line| line.name() == TAG);
+            lines(playlist).take_while(|line| line.kind() != LineKind::Uri).find(|line| line.name() == TAG);
         received.and_then(Self::parse).unwrap_or_default()
     }
 
@@ -56,7 +56,7 @@ pub struct Epoch {
     numbering: Numbering,
     /// What makes one of the other.
     shift: i64,
-    discontinuities: i64,
+    discontinuity_shift: i64,
     splice: Option<Arc<Splice>>,
     /// The mark for URIs that come without one.
     unmarked: Option<Mark>,
@@ -76,19 +76,20 @@ impl Epoch {
         raw: &Media,
         received: Numbering,
     ) -> Self {
-        let shift = difference(numbering.added, received.added);
-        let place = raw.media_sequence.saturating_add_signed(shift);
+        let shift = signed_difference(numbering.added, received.added);
+        let first_sequence = raw.media_sequence.saturating_add_signed(shift);
         // The same segment has the same discontinuity number; if they share none, the one goes on where the other ends.
-        let shared = known.segments.iter().find(|segment| segment.sequence >= place);
+        let shared = known.segments.iter().find(|segment| segment.sequence >= first_sequence);
         let counts = shared.map_or((usize::MAX, 1), |segment| {
             let count =
                 |first: u64| usize::try_from(segment.sequence.saturating_sub(first)).unwrap_or(usize::MAX);
-            (count(known.first_listed()).saturating_add(1), count(place).saturating_add(1))
+            (count(known.first_listed()).saturating_add(1), count(first_sequence).saturating_add(1))
         });
-        let discontinuities = difference(discontinuities(known, counts.0), discontinuities(raw, counts.1));
+        let discontinuity_shift =
+            signed_difference(discontinuity_after(known, counts.0), discontinuity_after(raw, counts.1));
         let splice = splice.filter(|splice| splice.is_listed(raw, shift));
         let unmarked = numbering.epoch.filter(|_| received.epoch.is_none());
-        Self { received, numbering, shift, discontinuities, splice, unmarked }
+        Self { received, numbering, shift, discontinuity_shift, splice, unmarked }
     }
 
     /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
@@ -109,20 +110,20 @@ impl Epoch {
         raw: &Media,
         received: Numbering,
     ) -> Self {
-        let shift = difference(known.next_sequence(), raw.media_sequence);
+        let shift = signed_difference(known.next_sequence(), raw.media_sequence);
         let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
         let Some(splice) = splice else {
             let numbering = Numbering { epoch: Some(mark), ..received };
             let unmarked = received.epoch.is_none().then_some(mark);
-            return Self { received, numbering, shift: 0, discontinuities: 0, splice: None, unmarked };
+            return Self { received, numbering, shift: 0, discontinuity_shift: 0, splice: None, unmarked };
         };
-        let begins_apart = raw.segments.first().is_some_and(|first| first.is_discontinuity);
-        let next = splice.discontinuity.saturating_add(u64::from(!begins_apart));
+        let starts_with_discontinuity = raw.segments.first().is_some_and(|first| first.is_discontinuity);
+        let next = splice.discontinuity.saturating_add(u64::from(!starts_with_discontinuity));
         Self {
             received,
             numbering: Numbering { epoch: Some(mark), added: received.added.saturating_add_signed(shift) },
             shift,
-            discontinuities: difference(next, raw.discontinuity_sequence),
+            discontinuity_shift: signed_difference(next, raw.discontinuity_sequence),
             splice: Some(Arc::new(splice)),
             unmarked: received.epoch.is_none().then_some(mark),
         }
@@ -183,7 +184,7 @@ impl Epoch {
             is_ours,
             out: Vec::with_capacity(playlist.len() * 2),
             line_break: line_break(playlist),
-            state: State::default(),
+            state: SegmentState::default(),
             number: raw.media_sequence,
             has_begun: false,
             starts_in_clear: starts_in_clear(playlist),
@@ -195,28 +196,28 @@ impl Epoch {
     }
 
     /// What is left of the run before it.
-    fn before(&self, raw: &Media) -> &[Old] {
-        self.splice.as_ref().map_or(&[], |splice| splice.before(raw, self.shift))
+    fn old_segments(&self, raw: &Media) -> &[OldSegment] {
+        self.splice.as_ref().map_or(&[], |splice| splice.old_segments(raw, self.shift))
     }
 
     /// The URI as it is given out, if that is not as it came.
     fn marked(&self, uri: &str) -> Option<String> {
         let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.epoch) else {
-            return Mark::of(uri).is_none().then_some(self.unmarked?.put_on(uri));
+            return Mark::of(uri).is_none().then_some(self.unmarked?.append_to(uri));
         };
         // What bears another mark is of another run, which whoever sent the list knows.
         (self.received.epoch == Some(found) && found != mark).then(|| mark.replace(found, uri))
     }
 }
 
-fn difference(one: u64, other: u64) -> i64 {
+fn signed_difference(one: u64, other: u64) -> i64 {
     // Numbers that a list reaches by counting are far from the bounds.
     i64::try_from(i128::from(one) - i128::from(other)).unwrap_or(0)
 }
 
 /// Does the first segment come without a key?
 fn starts_in_clear(playlist: &[u8]) -> bool {
-    !lines(playlist).take_while(|line| line.sort() != Sort::Uri).any(|line| line.sort() == Sort::Key)
+    !lines(playlist).take_while(|line| line.kind() != LineKind::Uri).any(|line| line.kind() == LineKind::Key)
 }
 
 struct Writer<'a, F> {
@@ -225,7 +226,7 @@ struct Writer<'a, F> {
     is_ours: F,
     out: Vec<u8>,
     line_break: &'static [u8],
-    state: State<'a>,
+    state: SegmentState<'a>,
     /// The next segment's number, as it is told.
     number: u64,
     has_begun: bool,
@@ -234,23 +235,23 @@ struct Writer<'a, F> {
 
 impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     fn line(&mut self, line: Line<'a>) {
-        let sort = line.sort();
-        if sort.is_of_list() && !self.has_begun {
+        let kind = line.kind();
+        if kind.belongs_to_segment() && !self.has_begun {
             self.has_begun = true;
             self.begin();
         }
-        match (sort, line.name()) {
+        match (kind, line.name()) {
             // They stand where the list begins.
             (_, b"#EXT-X-MEDIA-SEQUENCE" | b"#EXT-X-DISCONTINUITY-SEQUENCE" | TAG) => {}
             (_, b"#EXT-X-TARGETDURATION") => self.target(line),
-            (Sort::Uri, _) => {
+            (LineKind::Uri, _) => {
                 self.number_key();
                 self.uri(line);
                 self.number = self.number.saturating_add(1);
             }
-            (Sort::Key | Sort::Map, _) => {
+            (LineKind::Key | LineKind::Map, _) => {
                 // With more keys than any player knows, theirs are as the origin wrote them.
-                let _known = self.state.take(line);
+                let _known = self.state.apply(line);
                 self.attribute(line);
             }
             (_, b"#EXT-X-PART" | b"#EXT-X-PRELOAD-HINT") => self.attribute(line),
@@ -260,25 +261,25 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// What stands before the segments.
     fn begin(&mut self) {
-        let (epoch, before) = (self.epoch, self.epoch.before(self.raw));
+        let (epoch, old_segments) = (self.epoch, self.epoch.old_segments(self.raw));
         let splice = epoch.splice.as_ref().filter(|splice| splice.is_listed(self.raw, epoch.shift));
         if let Some(tag) = epoch.numbering.tag() {
             self.tag(&tag);
         }
-        let first = self.number.saturating_add_signed(epoch.shift).saturating_sub(before.len() as u64);
+        let first = self.number.saturating_add_signed(epoch.shift).saturating_sub(old_segments.len() as u64);
         self.tag(&format!("#EXT-X-MEDIA-SEQUENCE:{first}"));
-        let discontinuity = match (before.first(), splice) {
+        let discontinuity = match (old_segments.first(), splice) {
             (Some(old), _) => old.discontinuity_before,
             (None, Some(splice)) => splice.discontinuity,
-            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(epoch.discontinuities),
+            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(epoch.discontinuity_shift),
         };
         if discontinuity > 0 {
             self.tag(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}"));
         }
-        for (index, old) in before.iter().enumerate() {
+        for (index, old) in old_segments.iter().enumerate() {
             // The first one that is listed may rely on what was said before it.
             let state = match (index, splice) {
-                (0, Some(splice)) => splice.state_of(before),
+                (0, Some(splice)) => splice.state_at(old_segments),
                 _ => old.state.as_deref(),
             };
             self.lines(state.unwrap_or_default());
@@ -288,7 +289,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             if !self.raw.segments.first().is_some_and(|first| first.is_discontinuity) {
                 self.tag("#EXT-X-DISCONTINUITY");
             }
-            if splice.is_encrypted && self.starts_in_clear && !before.is_empty() {
+            if splice.is_encrypted && self.starts_in_clear && !old_segments.is_empty() {
                 self.tag("#EXT-X-KEY:METHOD=NONE");
             }
         }
@@ -296,8 +297,8 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
 
     /// A list must not say less than its longest segment.
     fn target(&mut self, line: Line<'a>) {
-        let before = self.epoch.before(self.raw);
-        let splice = self.epoch.splice.as_ref().filter(|_| !before.is_empty());
+        let old_segments = self.epoch.old_segments(self.raw);
+        let splice = self.epoch.splice.as_ref().filter(|_| !old_segments.is_empty());
         match splice.filter(|splice| splice.target > self.raw.target_duration) {
             Some(splice) => self.tag(&format!("#EXT-X-TARGETDURATION:{}", splice.target.as_secs())),
             None => self.out.extend_from_slice(line.raw),
@@ -307,7 +308,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     /// A segment whose number is its initialisation vector keeps the encoder's number as that.
     fn number_key(&mut self) {
         // Whoever has added something before has written those of that run already.
-        let key = self.state.key_by_number().filter(|_| self.epoch.shift != 0);
+        let key = self.state.key_with_implicit_iv().filter(|_| self.epoch.shift != 0);
         if let Some(mut key) = key.map(|key| self.with_mark(key)) {
             key.truncate(key.trim_ascii_end().len());
             self.out.append(&mut key);
@@ -342,8 +343,8 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             let marked = self.epoch.marked(uri).filter(|_| (self.is_ours)(uri))?;
             Some((start + found.start..start + found.end, marked))
         });
-        if let Some((place, marked)) = marked {
-            raw.splice(place, format!("\"{marked}\"").into_bytes());
+        if let Some((range, marked)) = marked {
+            raw.splice(range, format!("\"{marked}\"").into_bytes());
         }
         raw
     }

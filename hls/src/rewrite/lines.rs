@@ -8,7 +8,7 @@ pub(super) struct Line<'a> {
 
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum LineKind {
     /// It ends what is said about a segment.
     Uri,
     /// EXT-X-KEY: holds for all segments that follow.
@@ -24,12 +24,12 @@ pub(super) enum Sort {
     /// A tag that says something about the playlist as a whole or about a time in it, wherever it stands.
     Playlist,
     /// A comment, nothing, or a tag that nobody here knows: it belongs to the lines around it.
-    Loose,
+    Other,
 }
 
-impl Sort {
+impl LineKind {
     /// Does the list of segments begin with such a line, at the latest?
-    pub(super) const fn is_of_list(self) -> bool {
+    pub(super) const fn belongs_to_segment(self) -> bool {
         matches!(self, Self::Uri | Self::Key | Self::Map | Self::ByteRange | Self::Segment)
     }
 }
@@ -62,21 +62,21 @@ impl<'a> Line<'a> {
         self.text().split(|&byte| byte == b':').next().unwrap_or_default()
     }
 
-    pub(super) fn sort(self) -> Sort {
+    pub(super) fn kind(self) -> LineKind {
         let text = self.text();
         if !text.starts_with(b"#") {
             // As the parser sees it, for which any blank of Unicode is blank.
             let is_blank = std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty());
-            return if is_blank { Sort::Loose } else { Sort::Uri };
+            return if is_blank { LineKind::Other } else { LineKind::Uri };
         }
         match self.name() {
-            b"#EXT-X-KEY" => Sort::Key,
-            b"#EXT-X-MAP" => Sort::Map,
-            b"#EXT-X-BYTERANGE" => Sort::ByteRange,
-            b"#EXT-X-VERSION" => Sort::Version,
-            name if SEGMENT_TAGS.contains(&name) => Sort::Segment,
-            name if PLAYLIST_TAGS.contains(&name) => Sort::Playlist,
-            _ => Sort::Loose,
+            b"#EXT-X-KEY" => LineKind::Key,
+            b"#EXT-X-MAP" => LineKind::Map,
+            b"#EXT-X-BYTERANGE" => LineKind::ByteRange,
+            b"#EXT-X-VERSION" => LineKind::Version,
+            name if SEGMENT_TAGS.contains(&name) => LineKind::Segment,
+            name if PLAYLIST_TAGS.contains(&name) => LineKind::Playlist,
+            _ => LineKind::Other,
         }
     }
 }

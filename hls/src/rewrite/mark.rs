@@ -28,11 +28,11 @@ impl Mark {
     }
 
     /// The URI with the mark, which bears none.
-    pub(super) fn put_on(self, uri: &str) -> String {
+    pub(super) fn append_to(self, uri: &str) -> String {
         let end = uri.find('#').unwrap_or(uri.len());
         let (place, fragment) = uri.split_at_checked(end).unwrap_or((uri, ""));
-        let splice = if place.contains('?') { '&' } else { '?' };
-        format!("{place}{splice}{self}{fragment}")
+        let separator = if place.contains('?') { '&' } else { '?' };
+        format!("{place}{separator}{self}{fragment}")
     }
 
     /// The URI with this mark in the place of `other`.
@@ -60,7 +60,7 @@ mod tests {
             ("a.ts?t=1", "a.ts?t=1&tidegate_run=56"),
             ("a.ts#f?x", "a.ts?tidegate_run=56#f?x"),
         ] {
-            assert_eq!((Mark::of(uri), mark.put_on(uri).as_str()), (None, marked));
+            assert_eq!((Mark::of(uri), mark.append_to(uri).as_str()), (None, marked));
             assert_eq!(Mark::of(marked), Some(mark));
             assert_eq!(Mark(7).replace(mark, marked), marked.replace("56", "7"));
         }

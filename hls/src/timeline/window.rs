@@ -9,7 +9,7 @@ use crate::{Map, Media, Restart, Segment};
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// Consecutive numbers, oldest first.
-    segments: VecDeque<Known>,
+    segments: VecDeque<WindowSegment>,
     /// The number of the first one.
     first: u64,
     /// The number of the first one that is listed.
@@ -17,7 +17,7 @@ pub(super) struct Window {
 }
 
 #[derive(Debug)]
-struct Known {
+struct WindowSegment {
     uri: Option<Arc<str>>,
     map: Option<Arc<Map>>,
 }
@@ -34,7 +34,7 @@ impl Window {
         }
         // Written anew: some origins sign their URIs for each version.
         self.segments.truncate(distance(self.first, from));
-        self.segments.extend(media.segments.iter().skip(too_many).map(Known::from));
+        self.segments.extend(media.segments.iter().skip(too_many).map(WindowSegment::from));
         // A delta update still lists what it skips.
         self.first_listed = media.media_sequence;
         let listed = distance(self.first_listed.max(self.first), self.end());
@@ -45,22 +45,22 @@ impl Window {
     }
 
     /// Compares what both know of the same numbers.
-    pub(super) fn compare(&self, media: &Media) -> Shared {
+    pub(super) fn compare(&self, media: &Media) -> Overlap {
         let start = media.first_listed().max(self.first);
         let known = self.segments.iter().skip(distance(self.first, start));
         let listed = media.segments.iter().skip(distance(media.first_listed(), start));
-        let mut shared = Shared::Nothing;
+        let mut overlap = Overlap::None;
         for (known, listed) in known.zip(listed) {
             if let Some(restart) = known.contradicts(listed) {
-                return Shared::Contradiction(restart);
+                return Overlap::Contradiction(restart);
             }
-            shared = Shared::Same;
+            overlap = Overlap::Consistent;
         }
-        shared
+        overlap
     }
 
     /// Is it one of the segments, or initialisation sections, that are listed?
-    pub(super) fn lists(&self, is_it: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn lists(&self, matches: impl Fn(&str) -> bool) -> bool {
         let listed = self.segments.iter().skip(distance(self.first, self.first_listed));
         let mut last_map = None;
         // The newest are asked for most.
@@ -68,7 +68,7 @@ impl Window {
             let map =
                 known.map.as_ref().and_then(|map| map.uri.as_deref()).filter(|map| last_map != Some(*map));
             last_map = map.or(last_map);
-            known.uri.as_deref().is_some_and(&is_it) || map.is_some_and(&is_it)
+            known.uri.as_deref().is_some_and(&matches) || map.is_some_and(&matches)
         })
     }
 
@@ -93,19 +93,19 @@ impl Window {
 
 /// What a version shares with what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shared {
+pub(super) enum Overlap {
     /// No number.
-    Nothing,
+    None,
     /// At least one number, and nothing speaks against one stream.
-    Same,
+    Consistent,
     /// They cannot be one stream.
     Contradiction(Restart),
 }
 
-impl Known {
+impl WindowSegment {
     fn contradicts(&self, segment: &Segment) -> Option<Restart> {
         let differ = |one: Option<&Arc<str>>, other: Option<&Arc<str>>| match (one, other) {
-            (Some(one), Some(other)) => one != other && place(one) != place(other),
+            (Some(one), Some(other)) => one != other && object_path(one) != object_path(other),
             // Nothing is known of a URI that could not be resolved, or was not kept.
             _ => false,
         };
@@ -118,7 +118,7 @@ impl Known {
     }
 }
 
-impl From<&Segment> for Known {
+impl From<&Segment> for WindowSegment {
     fn from(segment: &Segment) -> Self {
         let uri = segment.uri.as_ref().filter(|uri| uri.len() <= URI_BYTES_MAX).map(Arc::clone);
         Self { uri, map: segment.map.as_ref().map(Arc::clone) }
@@ -127,7 +127,7 @@ impl From<&Segment> for Known {
 
 /// What of a URI names the object. Origins sign their URIs anew for each version, in the query, and a backup may
 /// put its own name before the path: neither makes another stream.
-fn place(uri: &str) -> &str {
+fn object_path(uri: &str) -> &str {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     match path.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),

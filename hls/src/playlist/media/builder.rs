@@ -9,7 +9,7 @@ use quick_m3u8::tag::hls::{self, EnumeratedString, PreloadHintType, Tag, TagName
 use super::{ByteRange, Hint, HintKind, Map, Media, Part, PlaylistType, Report, Segment, ServerControl};
 use crate::playlist::PlaylistError;
 use crate::playlist::date::since_epoch;
-use crate::playlist::lines::is_extra;
+use crate::playlist::lines::is_optional;
 use crate::playlist::variables::Variables;
 
 /// Collects a media playlist tag by tag.
@@ -22,8 +22,8 @@ pub(in crate::playlist) struct Builder {
     /// EXTINF was among them.
     has_duration: bool,
     /// Where a byte range without an offset begins (sections 4.4.4.2 and 4.4.4.9).
-    after_segment: Ends,
-    after_part: Ends,
+    after_segment: LastRange,
+    after_part: LastRange,
     /// EXT-X-BYTERANGE stands before the URI to which it belongs.
     range: Option<(u64, Option<u64>)>,
     first_line: Option<usize>,
@@ -37,7 +37,7 @@ impl Builder {
         line: usize,
         variables: &mut Variables,
     ) -> Result<(), PlaylistError> {
-        if !is_extra(tag.name()) {
+        if !is_optional(tag.name()) {
             self.first_line.get_or_insert(line);
         }
         match tag {
@@ -60,7 +60,7 @@ impl Builder {
             Tag::ServerControl(tag) => self.media.server_control = server_control(tag),
             Tag::Skip(tag) => self.media.skipped = tag.skipped_segments(),
             Tag::Inf(tag) => self.duration(tag.duration(), line)?,
-            _ => self.extra(tag, variables),
+            _ => self.optional_tag(tag, variables),
         }
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Builder {
     }
 
     /// Tags of segments, parts and what is to come.
-    fn extra(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
+    fn optional_tag(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
         match tag {
             Tag::Byterange(tag) => self.range = Some((tag.length(), tag.offset())),
             Tag::Discontinuity(_) => self.next.is_discontinuity = true,
@@ -87,7 +87,7 @@ impl Builder {
             Tag::Part(tag) => self.part(tag, variables),
             Tag::PreloadHint(tag) => self.hint(tag, variables),
             Tag::RenditionReport(tag) => self.media.reports.push(Report {
-                uri: shared(tag.uri(), variables),
+                uri: resolved(tag.uri(), variables),
                 last_sequence: tag.last_msn(),
                 last_part: tag.last_part(),
             }),
@@ -105,7 +105,7 @@ impl Builder {
             return Err(PlaylistError::SegmentWithoutDuration { line });
         }
         let mut segment = std::mem::take(&mut self.next);
-        segment.uri = shared(uri, variables);
+        segment.uri = resolved(uri, variables);
         segment.range = self.after_segment.locate(segment.uri.as_ref(), self.range.take());
         segment.map.clone_from(&self.media.map);
         self.media.segments.push(segment);
@@ -115,7 +115,7 @@ impl Builder {
     fn map(&mut self, tag: &hls::Map<'_>, variables: &mut Variables) {
         let range =
             tag.byterange().map(|range| ByteRange { start: range.offset, length: Some(range.length) });
-        let map = Map { uri: shared(tag.uri(), variables), range };
+        let map = Map { uri: resolved(tag.uri(), variables), range };
         // Some packagers repeat it at every segment: one copy serves all.
         if self.media.map.as_deref() != Some(&map) {
             self.media.map = Some(Arc::new(map));
@@ -123,14 +123,14 @@ impl Builder {
     }
 
     fn key(&mut self, tag: &hls::Key<'_>, variables: &mut Variables) {
-        let uri = tag.uri().and_then(|uri| shared(uri, variables));
+        let uri = tag.uri().and_then(|uri| resolved(uri, variables));
         if let Some(uri) = uri.filter(|uri| self.media.keys.last() != Some(uri)) {
             self.media.keys.push(uri);
         }
     }
 
     fn part(&mut self, tag: &hls::Part<'_>, variables: &mut Variables) {
-        let uri = shared(tag.uri(), variables);
+        let uri = resolved(tag.uri(), variables);
         let range = tag.byterange().map(|range| (range.length, range.offset));
         let range = self.after_part.locate(uri.as_ref(), range);
         self.next.parts.push(Part {
@@ -149,7 +149,7 @@ impl Builder {
             EnumeratedString::Unknown(_) => return,
         };
         let range = ByteRange { start: tag.byterange_start(), length: tag.byterange_length() };
-        self.media.hints.push(Hint { kind, uri: shared(tag.uri(), variables), range });
+        self.media.hints.push(Hint { kind, uri: resolved(tag.uri(), variables), range });
     }
 
     /// Where the first tag stood that only a media playlist has.
@@ -183,12 +183,12 @@ fn number_segments(media: &mut Media) -> Option<()> {
 
 /// Where the last byte range ended, and in which resource.
 #[derive(Debug, Default)]
-struct Ends {
+struct LastRange {
     uri: Option<Arc<str>>,
     end: u64,
 }
 
-impl Ends {
+impl LastRange {
     /// A range without an offset begins where the last one in the same resource ended. If there was none, or the
     /// sum is no number, the range is not known.
     fn locate(&mut self, uri: Option<&Arc<str>>, range: Option<(u64, Option<u64>)>) -> Option<ByteRange> {
@@ -224,7 +224,7 @@ fn server_control(tag: &hls::ServerControl<'_>) -> ServerControl {
     }
 }
 
-fn shared(uri: &str, variables: &mut Variables) -> Option<Arc<str>> {
+fn resolved(uri: &str, variables: &mut Variables) -> Option<Arc<str>> {
     variables.resolve(uri).map(Arc::from)
 }
 

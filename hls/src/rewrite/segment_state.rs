@@ -1,11 +1,11 @@
 //! What holds from one segment to the next: keys and the initialisation section.
 
 use super::attributes;
-use super::lines::{Line, Sort};
+use super::lines::{Line, LineKind};
 
 /// What holds for the segments that follow, in the lines that said so.
 #[derive(Debug, Default)]
-pub(super) struct State<'a> {
+pub(super) struct SegmentState<'a> {
     /// The keys that the initialisation section was encrypted with (section 4.4.4.5: those before it).
     keys_of_map: Vec<Line<'a>>,
     map: Option<Line<'a>>,
@@ -13,12 +13,12 @@ pub(super) struct State<'a> {
     keys: Vec<Line<'a>>,
 }
 
-impl<'a> State<'a> {
+impl<'a> SegmentState<'a> {
     /// Takes up what a line says of the segments that follow; `None` if it is more than any player understands.
-    pub(super) fn take(&mut self, line: Line<'a>) -> Option<()> {
-        match line.sort() {
-            Sort::Key => self.key(line),
-            Sort::Map => self.map(line),
+    pub(super) fn apply(&mut self, line: Line<'a>) -> Option<()> {
+        match line.kind() {
+            LineKind::Key => self.key(line),
+            LineKind::Map => self.map(line),
             _ => Some(()),
         }
     }
@@ -39,12 +39,12 @@ impl<'a> State<'a> {
 
     /// Is what follows encrypted?
     pub(super) fn encrypts(&self) -> bool {
-        self.lines().any(|line| line.sort() == Sort::Key && !ends_encryption(line))
+        self.lines().any(|line| line.kind() == LineKind::Key && !ends_encryption(line))
     }
 
     /// The key that takes a segment's number for its initialisation vector (section 4.4.4.4: for want of an IV).
-    pub(super) fn key_by_number(&self) -> Option<Line<'a>> {
-        let counts = |line: &Line<'a>| line.sort() == Sort::Key && format_of(*line) == IDENTITY;
+    pub(super) fn key_with_implicit_iv(&self) -> Option<Line<'a>> {
+        let counts = |line: &Line<'a>| line.kind() == LineKind::Key && format_of(*line) == IDENTITY;
         let key = self.lines().filter(counts).last()?;
         (!ends_encryption(key) && attribute(key, b"IV").is_none()).then_some(key)
     }

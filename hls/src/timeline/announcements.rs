@@ -1,4 +1,4 @@
-//! What a version announces that the one before it did not.
+//! What a version announces that the version before it did not.
 
 use std::sync::Arc;
 
@@ -30,42 +30,42 @@ pub enum What {
 
 /// What is new since `before`, in the order in which players will ask: oldest first. Of a first version it is the
 /// newest segment and what follows it, because nobody begins further back.
-pub(super) fn news(media: &Media, before: Option<&Before>) -> Vec<Announced> {
-    let position = before.map_or_else(|| start(media), |before| before.position);
-    let mut news = Vec::new();
-    let mut map = before.and_then(|before| before.map.as_ref());
+pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announced> {
+    let position = previous.map_or_else(|| start(media), |previous| previous.position);
+    let mut announcements = Vec::new();
+    let mut map = previous.and_then(|previous| previous.map.as_ref());
     let skip = usize::try_from(position.sequence.saturating_sub(media.first_listed())).unwrap_or(usize::MAX);
     for segment in media.segments.iter().skip(skip).take(SEGMENTS_MAX) {
-        announce_map(&mut news, &mut map, segment.map.as_ref());
+        announce_map(&mut announcements, &mut map, segment.map.as_ref());
         let known = if segment.sequence == position.sequence { position.parts } else { 0 };
-        announce_parts(&mut news, &segment.parts, known);
+        announce_parts(&mut announcements, &segment.parts, known);
         if !segment.is_gap {
-            announce(&mut news, What::Segment, segment.uri.as_ref(), segment.range);
+            announce(&mut announcements, What::Segment, segment.uri.as_ref(), segment.range);
         }
     }
-    announce_map(&mut news, &mut map, media.map.as_ref());
+    announce_map(&mut announcements, &mut map, media.map.as_ref());
     let known = if media.next_sequence() == position.sequence { position.parts } else { 0 };
-    announce_parts(&mut news, &media.next_parts, known);
+    announce_parts(&mut announcements, &media.next_parts, known);
     for hint in media.hints.iter().take(HINTS_MAX) {
         let announced = hint.uri.as_ref().map(|uri| (uri, hint.range));
-        let is_known = |before: &Before| announced.is_some_and(|(uri, range)| before.hints(uri, range));
-        if !before.is_some_and(is_known) {
-            announce(&mut news, What::Hint(hint.kind), hint.uri.as_ref(), Some(hint.range));
+        let is_known = |previous: &Summary| announced.is_some_and(|(uri, range)| previous.hints(uri, range));
+        if !previous.is_some_and(is_known) {
+            announce(&mut announcements, What::Hint(hint.kind), hint.uri.as_ref(), Some(hint.range));
         }
     }
-    news
+    announcements
 }
 
 /// What has to be remembered of a version to tell what is new in the next one.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(super) struct Summary {
     position: Position,
     map: Option<Arc<Map>>,
     hints: Vec<(Arc<str>, ByteRange)>,
     parts: Vec<Arc<str>>,
 }
 
-impl Before {
+impl Summary {
     pub(super) fn of(media: &Media) -> Self {
         let hints = media.hints.iter().take(HINTS_MAX);
         let of_segments = media.segments.iter().rev().take(SEGMENTS_MAX).flat_map(|segment| &segment.parts);
@@ -92,10 +92,10 @@ impl Before {
     }
 
     /// Is it one of the parts that are listed, or something that is hinted?
-    pub(super) fn announces(&self, is_it: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn announces(&self, matches: impl Fn(&str) -> bool) -> bool {
         let map = self.map.as_ref().and_then(|map| map.uri.as_ref());
         let hints = self.hints.iter().map(|(hint, _)| hint);
-        self.parts.iter().chain(hints).chain(map).any(|uri| is_it(uri))
+        self.parts.iter().chain(hints).chain(map).any(|uri| matches(uri))
     }
 
     fn hints(&self, uri: &Arc<str>, range: ByteRange) -> bool {
@@ -108,28 +108,37 @@ fn start(media: &Media) -> Position {
     Position { sequence, parts: 0 }
 }
 
-fn announce(news: &mut Vec<Announced>, what: What, uri: Option<&Arc<str>>, range: Option<ByteRange>) {
-    if let Some(uri) = uri.filter(|_| news.len() < NEWS_MAX) {
-        news.push(Announced { what, uri: Arc::clone(uri), range });
+fn announce(
+    announcements: &mut Vec<Announced>,
+    what: What,
+    uri: Option<&Arc<str>>,
+    range: Option<ByteRange>,
+) {
+    if let Some(uri) = uri.filter(|_| announcements.len() < ANNOUNCEMENTS_MAX) {
+        announcements.push(Announced { what, uri: Arc::clone(uri), range });
     }
 }
 
-fn announce_parts(news: &mut Vec<Announced>, parts: &[Part], known: u64) {
+fn announce_parts(announcements: &mut Vec<Announced>, parts: &[Part], known: u64) {
     let known = usize::try_from(known).unwrap_or(usize::MAX);
     for part in parts.iter().skip(known).filter(|part| !part.is_gap) {
-        announce(news, What::Part, part.uri.as_ref(), part.range);
+        announce(announcements, What::Part, part.uri.as_ref(), part.range);
     }
 }
 
-fn announce_map<'a>(news: &mut Vec<Announced>, last: &mut Option<&'a Arc<Map>>, map: Option<&'a Arc<Map>>) {
+fn announce_map<'a>(
+    announcements: &mut Vec<Announced>,
+    last: &mut Option<&'a Arc<Map>>,
+    map: Option<&'a Arc<Map>>,
+) {
     if let Some(map) = map.filter(|map| *last != Some(*map)) {
-        announce(news, What::Map, map.uri.as_ref(), map.range);
+        announce(announcements, What::Map, map.uri.as_ref(), map.range);
         *last = Some(map);
     }
 }
 
-/// More than this at once is no news but another playlist.
-const NEWS_MAX: usize = 256;
+/// More than this at once is no announcements but another playlist.
+const ANNOUNCEMENTS_MAX: usize = 256;
 const SEGMENTS_MAX: usize = 64;
 const PARTS_MAX: usize = 1_024;
 const HINTS_MAX: usize = 8;
