@@ -37,7 +37,9 @@ pub use playlist::{
 };
 pub use reload::{Reload, ReloadError};
 pub use resource::{
-    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
+    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
 pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer};
-pub use timeline::{Announced, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};
+pub use timeline::{
+    Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
+};

@@ -12,7 +12,7 @@ pub enum Reload {
     /// The playlist has ended: the directives mean nothing, and the newest version answers.
     Ignored,
     /// It is held until a version comes that [answers it](Media::satisfies).
-    Hold {
+    Block {
         /// How long at most; after that it is answered 503.
         max: Duration,
     },
@@ -53,12 +53,12 @@ impl Media {
         }
         match self.too_far(msn, directives.part) {
             Some(error) => Reload::Refused(error),
-            None => Reload::Hold { max: self.hold_max() },
+            None => Reload::Block { max: self.block_max() },
         }
     }
 
     /// How long a blocking request is held: three target durations (section 6.2.5.2).
-    pub fn hold_max(&self) -> Duration {
+    pub fn block_max(&self) -> Duration {
         self.clamped_target_duration() * 3
     }
 
@@ -117,7 +117,7 @@ mod tests {
 
     /// Segments 10 and 11.
     const PLAIN: &str = "#EXT-X-MEDIA-SEQUENCE:10\n#EXTINF:4,\n10\n#EXTINF:4,\n11\n";
-    const HOLD: Reload = Reload::Hold { max: Duration::from_secs(12) };
+    const BLOCK: Reload = Reload::Block { max: Duration::from_secs(12) };
     const SEGMENT: Reload = Reload::Refused(ReloadError::SegmentTooFar);
     const PART: Reload = Reload::Refused(ReloadError::PartTooFar);
 
@@ -143,8 +143,8 @@ mod tests {
             (Some(0), Reload::Ready),
             (Some(10), Reload::Ready),
             (Some(11), Reload::Ready),
-            (Some(12), HOLD),
-            (Some(13), HOLD),
+            (Some(12), BLOCK),
+            (Some(13), BLOCK),
             (Some(14), SEGMENT),
             (Some(1 << 63), SEGMENT),
             (Some(u64::MAX), SEGMENT),
@@ -163,11 +163,11 @@ mod tests {
             (11, 2, Reload::Ready),
             (11, 99, Reload::Ready),
             (12, 0, Reload::Ready),
-            (12, 1, HOLD),
-            (12, 3, HOLD),
+            (12, 1, BLOCK),
+            (12, 3, BLOCK),
             (12, 4, PART),
-            (13, 0, HOLD),
-            (13, 2, HOLD),
+            (13, 0, BLOCK),
+            (13, 2, BLOCK),
             (13, 3, PART),
             (13, u64::MAX, PART),
             (14, 0, SEGMENT),
@@ -184,8 +184,8 @@ mod tests {
              #EXT-X-PART:DURATION=2,URI=\"a\"\n#EXT-X-PART:DURATION=2,URI=\"b\"\n#EXTINF:4,\n11\n",
         );
         assert_eq!(reload(&at_the_edge, 11, 1), Reload::Ready);
-        assert_eq!(reload(&at_the_edge, 11, 2), HOLD);
-        assert_eq!(reload(&at_the_edge, 11, 9), HOLD);
+        assert_eq!(reload(&at_the_edge, 11, 2), BLOCK);
+        assert_eq!(reload(&at_the_edge, 11, 9), BLOCK);
     }
 
     /// Section 6.2.5.2: the Advance Part Limit is three seconds' worth of parts shorter than a second, else three.
@@ -194,7 +194,7 @@ mod tests {
         for (part_target, limit) in [("4", 3), ("1", 3), ("0.999", 3), ("0.5", 6), ("0.33334", 8), ("0", 300)]
         {
             let media = low_latency(part_target);
-            assert_eq!(reload(&media, 12, limit), HOLD, "{part_target}");
+            assert_eq!(reload(&media, 12, limit), BLOCK, "{part_target}");
             assert_eq!(reload(&media, 12, limit + 1), PART, "{part_target}");
         }
     }
@@ -203,7 +203,7 @@ mod tests {
     fn d2_without_part_target_a_part_means_its_segment() {
         for part in [0, 1, u64::MAX] {
             assert_eq!(reload(&media(PLAIN), 11, part), Reload::Ready);
-            assert_eq!(reload(&media(PLAIN), 12, part), HOLD);
+            assert_eq!(reload(&media(PLAIN), 12, part), BLOCK);
             assert_eq!(reload(&media(PLAIN), 14, part), SEGMENT);
         }
     }
@@ -221,17 +221,17 @@ mod tests {
     fn d2_an_empty_playlist_and_one_at_the_end_of_numbers_are_no_trap() {
         let empty = media("#EXT-X-MEDIA-SEQUENCE:7\n");
         assert_eq!(reload(&empty, 6, None), Reload::Ready);
-        assert_eq!(reload(&empty, 7, 0), HOLD);
+        assert_eq!(reload(&empty, 7, 0), BLOCK);
         assert_eq!(reload(&empty, 9, None), SEGMENT);
         let last = media("#EXT-X-MEDIA-SEQUENCE:18446744073709551614\n#EXTINF:4,\na\n");
-        assert_eq!(reload(&last, u64::MAX, None), HOLD);
-        assert_eq!(reload(&last, u64::MAX, u64::MAX), HOLD);
+        assert_eq!(reload(&last, u64::MAX, None), BLOCK);
+        assert_eq!(reload(&last, u64::MAX, u64::MAX), BLOCK);
     }
 
     #[test]
     fn d2_nothing_is_held_for_no_time_at_all() {
         let text = "#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0.4,\na\n";
         let Ok(Playlist::Media(short)) = Playlist::parse(text.as_bytes()) else { panic!("{text}") };
-        assert_eq!(short.hold_max(), Duration::from_millis(1_500));
+        assert_eq!(short.block_max(), Duration::from_millis(1_500));
     }
 }

@@ -75,7 +75,7 @@ impl Resource {
 
     /// The same playlist, asked for with these delivery directives in place of its own.
     #[must_use]
-    pub fn asked_with(&self, directives: Directives) -> Self {
+    pub fn with_directives(&self, directives: Directives) -> Self {
         let own = self.query.iter().flat_map(|query| query.split('&'));
         let mut parameters: Vec<Cow<'_, str>> =
             own.filter(|parameter| !Directives::is_directive(parameter)).map(Cow::Borrowed).collect();
@@ -89,7 +89,7 @@ impl Resource {
 }
 
 /// A target as origins know it: without a [`Mark`], which only tiers understand.
-pub fn unmarked(path_and_query: &str) -> Cow<'_, str> {
+pub fn without_mark(path_and_query: &str) -> Cow<'_, str> {
     let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
     let is_mark = |parameter: &str| parameter.split('=').next() == Some(Mark::NAME);
     if !query.split('&').any(is_mark) {

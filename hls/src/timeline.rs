@@ -8,7 +8,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use announcements::{Announced, What};
+pub use announcements::{Announcement, AnnouncementKind};
 pub use step::{Restart, Step};
 
 use crate::{Map, Media, Position, QueryRules, Resource};
@@ -39,11 +39,11 @@ pub struct Timeline {
     latest: Option<Latest>,
     window: Window,
     rhythm: Rhythm,
-    announcements: Vec<Announced>,
+    announcements: Vec<Announcement>,
     lagging: Option<Lagging>,
     pending_restart: Option<PendingRestart>,
     incarnation: u64,
-    /// See [`Timeline::counts_from`].
+    /// See [`Timeline::set_encoder_zero`].
     encoder_zero: u64,
 }
 
@@ -83,7 +83,7 @@ impl Timeline {
     }
 
     /// Whether a version is of a stream that has begun anew, and how that shows, ready to be played or not.
-    pub fn begins_anew(&self, media: &Media, now: Duration) -> Option<Restart> {
+    pub fn detect_restart(&self, media: &Media, now: Duration) -> Option<Restart> {
         match self.compare(media, now) {
             Step::Restarted(why) => Some(why),
             _ => None,
@@ -91,7 +91,7 @@ impl Timeline {
     }
 
     /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older run.
-    pub const fn counts_from(&mut self, zero: u64) {
+    pub const fn set_encoder_zero(&mut self, zero: u64) {
         self.encoder_zero = zero;
     }
 
@@ -145,7 +145,7 @@ impl Timeline {
                 self.pending_restart.get_or_insert(PendingRestart { since: now, media_sequence });
             }
         }
-        if step.is_taken_up() {
+        if step.replaces_latest() {
             (self.lagging, self.pending_restart) = (None, None);
         }
         step
@@ -278,7 +278,7 @@ impl Timeline {
     /// That is at most three times for a version that comes within the time that the newest segment took, then once each
     /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
     /// duration.
-    pub fn next_look(&self, empty_polls: u32) -> Option<Duration> {
+    pub fn next_poll(&self, empty_polls: u32) -> Option<Duration> {
         let frozen = self.frozen_after()?.saturating_add(self.clamped_target_duration() / 64);
         let is_early = |empty_polls| {
             empty_polls < POLLS_MAX || self.rhythm.poll_at(empty_polls).is_some_and(|look| look < frozen)
@@ -292,7 +292,7 @@ impl Timeline {
     }
 
     /// When the next version is expected to be there, as far as that is known; `None` if there will be none. Those who
-    /// poll may find it earlier: [`Timeline::next_look`].
+    /// poll may find it earlier: [`Timeline::next_poll`].
     pub fn due(&self) -> Option<Duration> {
         self.latest.as_ref().filter(|latest| !latest.is_ended).and_then(|_| self.rhythm.due())
     }
@@ -321,7 +321,7 @@ impl Timeline {
 
     /// What the last version that was observed announced for the first time, in the order in which players will
     /// ask for it. Of a first version it is the newest segment and what follows it. It is told once.
-    pub fn take_news(&mut self) -> Vec<Announced> {
+    pub fn take_announcements(&mut self) -> Vec<Announcement> {
         std::mem::take(&mut self.announcements)
     }
 }

@@ -198,7 +198,7 @@ fn a_playlist_is_asked_for_again_with_other_directives() {
     let rules = QueryRules::default();
     let asked = |target: &str, directives| {
         let resource = Resource::parse("live.example", target, &rules).unwrap();
-        resource.asked_with(directives).path_and_query().into_owned()
+        resource.with_directives(directives).path_and_query().into_owned()
     };
     let next = Directives { msn: Some(7), part: Some(2), skip: None };
     let plain = Directives::default();
@@ -230,6 +230,6 @@ fn a_mark_counts_whatever_the_rules_say_and_stays_from_origins() {
         ("/1.ts?a=tidegate_run=1", "/1.ts?a=tidegate_run=1"),
         ("/tidegate_run=1.1", "/tidegate_run=1.1"),
     ] {
-        assert_eq!(unmarked(marked), own);
+        assert_eq!(without_mark(marked), own);
     }
 }

@@ -59,17 +59,17 @@ pub struct Epoch {
     discontinuity_shift: i64,
     splice: Option<Arc<Splice>>,
     /// The mark for URIs that come without one.
-    unmarked: Option<Mark>,
+    default_mark: Option<Mark>,
 }
 
 impl Epoch {
     /// Whether a list can be written at all: what its variables stand for may be anything.
-    pub fn can_write(playlist: &[u8]) -> bool {
+    pub fn can_rewrite(playlist: &[u8]) -> bool {
         !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
     }
 
     /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `received`.
-    pub fn on(
+    pub fn continued(
         known: &Media,
         numbering: Numbering,
         splice: Option<Arc<Splice>>,
@@ -88,22 +88,22 @@ impl Epoch {
         let discontinuity_shift =
             signed_difference(discontinuity_after(known, counts.0), discontinuity_after(raw, counts.1));
         let splice = splice.filter(|splice| splice.is_listed(raw, shift));
-        let unmarked = numbering.epoch.filter(|_| received.epoch.is_none());
-        Self { received, numbering, shift, discontinuity_shift, splice, unmarked }
+        let default_mark = numbering.epoch.filter(|_| received.epoch.is_none());
+        Self { received, numbering, shift, discontinuity_shift, splice, default_mark }
     }
 
     /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
     /// knows no marks.
     #[must_use]
-    pub fn after_unmarked(self, mark: Option<Mark>) -> Self {
-        Self { unmarked: self.unmarked.or(mark), ..self }
+    pub fn with_default_mark(self, mark: Option<Mark>) -> Self {
+        Self { default_mark: self.default_mark.or(mark), ..self }
     }
 
     /// The run that begins with `raw` after one of which `known` was given out last. `published` are its bytes, where its
     /// segments are still worth listing.
     ///
     /// Where the two cannot be joined the numbers stay as they are told.
-    pub fn after(
+    pub fn restarted(
         mark: Mark,
         known: &Media,
         published: Option<&[u8]>,
@@ -114,8 +114,15 @@ impl Epoch {
         let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
         let Some(splice) = splice else {
             let numbering = Numbering { epoch: Some(mark), ..received };
-            let unmarked = received.epoch.is_none().then_some(mark);
-            return Self { received, numbering, shift: 0, discontinuity_shift: 0, splice: None, unmarked };
+            let default_mark = received.epoch.is_none().then_some(mark);
+            return Self {
+                received,
+                numbering,
+                shift: 0,
+                discontinuity_shift: 0,
+                splice: None,
+                default_mark,
+            };
         };
         let starts_with_discontinuity = raw.segments.first().is_some_and(|first| first.is_discontinuity);
         let next = splice.discontinuity.saturating_add(u64::from(!starts_with_discontinuity));
@@ -125,18 +132,18 @@ impl Epoch {
             shift,
             discontinuity_shift: signed_difference(next, raw.discontinuity_sequence),
             splice: Some(Arc::new(splice)),
-            unmarked: received.epoch.is_none().then_some(mark),
+            default_mark: received.epoch.is_none().then_some(mark),
         }
     }
 
     /// Is nothing to be written?
-    pub fn is_as_it_came(&self) -> bool {
-        self.received == self.numbering && self.unmarked.is_none()
+    pub fn is_identity(&self) -> bool {
+        self.received == self.numbering && self.default_mark.is_none()
     }
 
     /// The mark for URIs that come without one.
-    pub const fn unmarked(&self) -> Option<Mark> {
-        self.unmarked
+    pub const fn default_mark(&self) -> Option<Mark> {
+        self.default_mark
     }
 
     /// How the list came.
@@ -162,7 +169,7 @@ impl Epoch {
     /// A list of this run with the numbers that are given out, to be judged. What is left of an older run is not in it,
     /// and URIs are as they came.
     #[must_use]
-    pub fn numbered(&self, raw: &Media) -> Media {
+    pub fn renumber(&self, raw: &Media) -> Media {
         let mut media = raw.clone();
         media.media_sequence = media.media_sequence.saturating_add_signed(self.shift);
         for segment in &mut media.segments {
@@ -173,7 +180,7 @@ impl Epoch {
 
     /// A list of this run as it is given out. `raw` is what `playlist` says; `is_ours` tells of a URI whether it is
     /// asked for here.
-    pub fn write(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
+    pub fn rewrite(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
         if raw.segments.is_empty() && raw.next_parts.is_empty() {
             // An encoder that has not begun.
             return playlist.to_vec();
@@ -203,7 +210,7 @@ impl Epoch {
     /// The URI as it is given out, if that is not as it came.
     fn marked(&self, uri: &str) -> Option<String> {
         let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.epoch) else {
-            return Mark::of(uri).is_none().then_some(self.unmarked?.append_to(uri));
+            return Mark::of(uri).is_none().then_some(self.default_mark?.append_to(uri));
         };
         // What bears another mark is of another run, which whoever sent the list knows.
         (self.received.epoch == Some(found) && found != mark).then(|| mark.replace(found, uri))

@@ -6,9 +6,9 @@ use crate::{ByteRange, HintKind, Map, Media, Part, Position};
 
 /// Something that a new version announces. Gaps are not announced, nor is what has no known URI.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Announced {
+pub struct Announcement {
     /// What it is.
-    pub what: What,
+    pub kind: AnnouncementKind,
     /// Where it is, as it stands in the playlist.
     pub uri: Arc<str>,
     /// The piece of the resource that it is; all of it if there is none.
@@ -17,7 +17,7 @@ pub struct Announced {
 
 /// What sort of thing is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum AnnouncementKind {
     /// An initialisation section.
     Map,
     /// A complete segment.
@@ -30,7 +30,7 @@ pub enum What {
 
 /// What is new since `before`, in the order in which players will ask: oldest first. Of a first version it is the
 /// newest segment and what follows it, because nobody begins further back.
-pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announced> {
+pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announcement> {
     let position = previous.map_or_else(|| start(media), |previous| previous.position);
     let mut announcements = Vec::new();
     let mut map = previous.and_then(|previous| previous.map.as_ref());
@@ -40,7 +40,7 @@ pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announced>
         let known = if segment.sequence == position.sequence { position.parts } else { 0 };
         announce_parts(&mut announcements, &segment.parts, known);
         if !segment.is_gap {
-            announce(&mut announcements, What::Segment, segment.uri.as_ref(), segment.range);
+            announce(&mut announcements, AnnouncementKind::Segment, segment.uri.as_ref(), segment.range);
         }
     }
     announce_map(&mut announcements, &mut map, media.map.as_ref());
@@ -50,7 +50,12 @@ pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announced>
         let announced = hint.uri.as_ref().map(|uri| (uri, hint.range));
         let is_known = |previous: &Summary| announced.is_some_and(|(uri, range)| previous.hints(uri, range));
         if !previous.is_some_and(is_known) {
-            announce(&mut announcements, What::Hint(hint.kind), hint.uri.as_ref(), Some(hint.range));
+            announce(
+                &mut announcements,
+                AnnouncementKind::Hint(hint.kind),
+                hint.uri.as_ref(),
+                Some(hint.range),
+            );
         }
     }
     announcements
@@ -109,30 +114,30 @@ fn start(media: &Media) -> Position {
 }
 
 fn announce(
-    announcements: &mut Vec<Announced>,
-    what: What,
+    announcements: &mut Vec<Announcement>,
+    kind: AnnouncementKind,
     uri: Option<&Arc<str>>,
     range: Option<ByteRange>,
 ) {
     if let Some(uri) = uri.filter(|_| announcements.len() < ANNOUNCEMENTS_MAX) {
-        announcements.push(Announced { what, uri: Arc::clone(uri), range });
+        announcements.push(Announcement { kind, uri: Arc::clone(uri), range });
     }
 }
 
-fn announce_parts(announcements: &mut Vec<Announced>, parts: &[Part], known: u64) {
+fn announce_parts(announcements: &mut Vec<Announcement>, parts: &[Part], known: u64) {
     let known = usize::try_from(known).unwrap_or(usize::MAX);
     for part in parts.iter().skip(known).filter(|part| !part.is_gap) {
-        announce(announcements, What::Part, part.uri.as_ref(), part.range);
+        announce(announcements, AnnouncementKind::Part, part.uri.as_ref(), part.range);
     }
 }
 
 fn announce_map<'a>(
-    announcements: &mut Vec<Announced>,
+    announcements: &mut Vec<Announcement>,
     last: &mut Option<&'a Arc<Map>>,
     map: Option<&'a Arc<Map>>,
 ) {
     if let Some(map) = map.filter(|map| *last != Some(*map)) {
-        announce(announcements, What::Map, map.uri.as_ref(), map.range);
+        announce(announcements, AnnouncementKind::Map, map.uri.as_ref(), map.range);
         *last = Some(map);
     }
 }

@@ -38,7 +38,7 @@ pub enum Restart {
 
 impl Step {
     /// Does the version take the place of the one that is known?
-    pub const fn is_taken_up(self) -> bool {
+    pub const fn replaces_latest(self) -> bool {
         match self {
             Self::First | Self::Forward | Self::Restarted(_) | Self::Ended => true,
             Self::Unchanged | Self::Backward { .. } | Self::Restarting => false,

@@ -33,7 +33,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 }
 
 /// A timeline that has seen these versions, one each two seconds.
-fn after(versions: &[Media]) -> Timeline {
+fn timeline_after(versions: &[Media]) -> Timeline {
     let mut timeline = Timeline::default();
     for (now, media) in (0..).step_by(2).zip(versions) {
         timeline.observe(media, seconds(now));
@@ -42,7 +42,7 @@ fn after(versions: &[Media]) -> Timeline {
 }
 
 fn judged(known: &[Media], next: &Media) -> Step {
-    after(known).judge(next, seconds(100))
+    timeline_after(known).judge(next, seconds(100))
 }
 
 const ENDLIST: &str = "#EXT-X-ENDLIST\n";
@@ -72,7 +72,7 @@ fn a_live_playlist_goes_forward_until_it_ends() {
     }
     assert_eq!(timeline.incarnation(), 0);
     assert_eq!(timeline.position(), Some(Position { sequence: 47, parts: 0 }));
-    let mut timeline = after(&[live(0, 3)]);
+    let mut timeline = timeline_after(&[live(0, 3)]);
     assert_eq!(timeline.observe(&named("seg-#.ts", 0, 3, ENDLIST), Duration::ZERO), Step::Ended);
 }
 
@@ -133,16 +133,17 @@ fn d9_a_stream_that_begins_anew_is_restarted() {
 fn a_new_initialisation_section_after_the_known_segments_is_no_restart() {
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:2,\n0\n";
     let next = format!("{text}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b\"\n#EXTINF:2,\n1\n");
-    let mut timeline = after(&[parse(text)]);
+    let mut timeline = timeline_after(&[parse(text)]);
     assert_eq!(timeline.observe(&parse(&next), seconds(2)), Step::Forward);
-    let news: Vec<_> = timeline.take_news().iter().map(|news| news.uri.to_string()).collect();
-    assert_eq!(news, ["b", "1"]);
+    let announced: Vec<_> =
+        timeline.take_announcements().iter().map(|announcement| announcement.uri.to_string()).collect();
+    assert_eq!(announced, ["b", "1"]);
     assert_eq!(timeline.map().and_then(|map| map.uri.as_deref()), Some("b"));
 }
 
 #[test]
 fn a_restart_forgets_what_was_before() {
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     assert_eq!(timeline.observe(&live(0, 3), seconds(2)), Step::Restarted(Restart::SequenceReset));
     assert_eq!(timeline.incarnation(), 1);
     assert!(timeline.announces("seg-0.ts") && !timeline.announces("seg-105.ts"));
@@ -154,7 +155,7 @@ fn a_restart_forgets_what_was_before() {
 
 #[test]
 fn a_stream_that_has_slept_knows_what_it_listed_last() {
-    let mut timeline = after(&[live(2, 2), parse(PARTS)]);
+    let mut timeline = timeline_after(&[live(2, 2), parse(PARTS)]);
     let (newest, moved) = (parse(PARTS), timeline.moved_at());
     timeline.sleep();
     assert_eq!((timeline.uri(5), timeline.announces("6.0")), (None, false));
@@ -170,7 +171,7 @@ fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
     let reset = Step::Restarted(Restart::SequenceReset);
     for listed in [6, 100] {
         let versions: Vec<Media> = (800..=900).map(|first| live(first, listed)).collect();
-        let (awake, mut slept) = (after(&versions), after(&versions));
+        let (awake, mut slept) = (timeline_after(&versions), timeline_after(&versions));
         slept.sleep();
         slept.wake(versions.last().unwrap());
         for by in 1..=listed + 100 {
@@ -192,13 +193,13 @@ fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
 #[test]
 fn a_new_beginning_is_put_off_until_it_can_be_played() {
     let reset = Step::Restarted(Restart::SequenceReset);
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     for (now, count, step) in [(2, 1, Step::Restarting), (4, 2, Step::Restarting), (6, 3, reset)] {
         assert_eq!(timeline.observe(&live(0, count), seconds(now)), step);
         assert!(step == reset || timeline.position() == Some(Position { sequence: 106, parts: 0 }));
     }
     // A list that will never be long: one that has lost its first segment, or that stays as it is.
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     assert_eq!(timeline.observe(&live(0, 2), seconds(2)), Step::Restarting);
     assert_eq!(timeline.judge(&live(1, 2), seconds(4)), reset);
     assert_eq!(timeline.judge(&live(0, 2), seconds(10)), Step::Restarting);
@@ -215,7 +216,7 @@ fn a_low_latency_stream_that_begins_anew_needs_few_parts() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.5\n\
                 #EXT-X-SERVER-CONTROL:PART-HOLD-BACK=1.5\n";
     let parts = |count| parse(&(head.to_owned() + &"#EXT-X-PART:DURATION=0.5,URI=\"p\"\n".repeat(count)));
-    let (timeline, reset) = (after(&[live(100, 6)]), Step::Restarted(Restart::SequenceReset));
+    let (timeline, reset) = (timeline_after(&[live(100, 6)]), Step::Restarted(Restart::SequenceReset));
     assert_eq!(timeline.judge(&parts(2), seconds(4)), Step::Restarting);
     assert_eq!(timeline.judge(&parts(3), seconds(4)), reset);
     // Whoever watched the old one has long come to its end.
@@ -224,7 +225,7 @@ fn a_low_latency_stream_that_begins_anew_needs_few_parts() {
 
 #[test]
 fn a_lag_that_lasts_is_the_stream_from_then_on() {
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     // A source that is 20 segments behind and moves, while the one that was ahead stands still.
     let mut steps = Vec::new();
     for second in 1..=9 {
@@ -235,7 +236,7 @@ fn a_lag_that_lasts_is_the_stream_from_then_on() {
     assert_eq!(timeline.observe(&live(90, 6), seconds(10)), Step::Restarted(Restart::Lagged));
 
     // One that does not move is not better than what is known.
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     for second in 1..=30 {
         assert_eq!(timeline.observe(&live(97, 6), seconds(second)), Step::Backward { by: 3 });
     }
@@ -260,15 +261,15 @@ fn d9_a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
     assert!(!timeline.is_frozen(seconds(17)));
     timeline.observe(&named("seg-#.ts", 12, 3, ENDLIST), seconds(16));
     assert!(timeline.is_ended() && !timeline.is_frozen(seconds(1_000)));
-    assert_eq!((timeline.frozen_after(), timeline.next_look(0)), (None, None));
+    assert_eq!((timeline.frozen_after(), timeline.next_poll(0)), (None, None));
 }
 
 #[test]
 fn segments_longer_than_announced_do_not_freeze_a_playlist() {
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:3.5,\na\n";
-    assert_eq!(after(&[parse(text)]).frozen_after(), Some(Duration::from_millis(5_250)));
+    assert_eq!(timeline_after(&[parse(text)]).frozen_after(), Some(Duration::from_millis(5_250)));
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:99999,\na\n";
-    assert_eq!(after(&[parse(text)]).frozen_after(), Some(seconds(6)));
+    assert_eq!(timeline_after(&[parse(text)]).frozen_after(), Some(seconds(6)));
 }
 
 const PARTS: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=1\n\
@@ -279,13 +280,13 @@ const PARTS: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARG
 /// Section 6.2.2: what is listed or hinted may be asked for, also before it is there.
 #[test]
 fn d4_what_is_listed_or_hinted_is_announced() {
-    let timeline = after(&[parse(&format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n"))]);
+    let timeline = timeline_after(&[parse(&format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n"))]);
     for (uri, expected) in
         [("4", true), ("5.1", true), ("6.0", true), ("6.1", true), ("init", true), ("6", false), ("3", false)]
     {
         assert_eq!(timeline.announces(uri), expected, "{uri}");
     }
-    let timeline = after(&[live(10, 3), live(12, 3)]);
+    let timeline = timeline_after(&[live(10, 3), live(12, 3)]);
     assert!(timeline.announces("seg-14.ts") && timeline.announces("seg-12.ts"));
     assert!(!timeline.announces("seg-11.ts"), "no longer listed");
     assert_eq!(timeline.uri(11).map(|uri| &**uri), Some("seg-11.ts"));
@@ -297,7 +298,7 @@ fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
     let at = |target: &str| Resource::parse("live.example", target, &rules).unwrap();
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na/1.ts?x=1\n#EXTINF:2,\n/seg%7E2.ts\n\
         #EXTINF:2,\nhttps://other.example/3.ts\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"../4.ts\"\n";
-    let timeline = after(&[parse(text)]);
+    let timeline = timeline_after(&[parse(text)]);
     for (target, expected) in [
         ("/ch/a/1.ts?x=1", true),
         ("/ch/a/1.ts", false),
@@ -312,41 +313,48 @@ fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
 
 #[test]
 fn news_are_what_a_version_lists_for_the_first_time() {
-    let news = |timeline: &mut Timeline| -> Vec<(What, String)> {
-        timeline.take_news().iter().map(|news| (news.what, news.uri.to_string())).collect()
+    let announced = |timeline: &mut Timeline| -> Vec<(AnnouncementKind, String)> {
+        timeline
+            .take_announcements()
+            .iter()
+            .map(|announcement| (announcement.kind, announcement.uri.to_string()))
+            .collect()
     };
-    let is = |what, uri: &str| (what, uri.to_owned());
-    let hint = What::Hint(HintKind::Part);
+    let new = |kind, uri: &str| (kind, uri.to_owned());
+    let hint = AnnouncementKind::Hint(HintKind::Part);
     let first = format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n");
-    let mut timeline = after(&[parse(&first)]);
+    let mut timeline = timeline_after(&[parse(&first)]);
     // Nobody begins further back than the newest segment.
     let expected = [
-        is(What::Map, "init"),
-        is(What::Part, "5.0"),
-        is(What::Part, "5.1"),
-        is(What::Segment, "5"),
-        is(What::Part, "6.0"),
-        is(hint, "6.1"),
+        new(AnnouncementKind::Map, "init"),
+        new(AnnouncementKind::Part, "5.0"),
+        new(AnnouncementKind::Part, "5.1"),
+        new(AnnouncementKind::Segment, "5"),
+        new(AnnouncementKind::Part, "6.0"),
+        new(hint, "6.1"),
     ];
-    assert_eq!(news(&mut timeline), expected);
-    assert_eq!(news(&mut timeline), [], "they are told once");
+    assert_eq!(announced(&mut timeline), expected);
+    assert_eq!(announced(&mut timeline), [], "they are told once");
     timeline.observe(&parse(&first), seconds(1));
-    assert_eq!(news(&mut timeline), []);
+    assert_eq!(announced(&mut timeline), []);
     let second = format!(
         "{PARTS}#EXT-X-PART:DURATION=1,URI=\"6.1\"\n#EXTINF:2,\n6\n#EXT-X-GAP\n#EXTINF:2,\n7\n\
          #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.0\"\n"
     );
     timeline.observe(&parse(&second), seconds(2));
-    assert_eq!(news(&mut timeline), [is(What::Part, "6.1"), is(What::Segment, "6"), is(hint, "8.0")]);
+    assert_eq!(
+        announced(&mut timeline),
+        [new(AnnouncementKind::Part, "6.1"), new(AnnouncementKind::Segment, "6"), new(hint, "8.0")]
+    );
     timeline.observe(&parse(PARTS), seconds(3));
-    assert_eq!(news(&mut timeline), []);
+    assert_eq!(announced(&mut timeline), []);
 }
 
 #[test]
 fn a_delta_update_is_judged_like_the_full_playlist() {
     let delta = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:11\n\
         #EXT-X-SKIP:SKIPPED-SEGMENTS=4\n#EXTINF:2,\nseg-15.ts\n#EXTINF:2,\nseg-16.ts\n";
-    let mut timeline = after(&[live(10, 6)]);
+    let mut timeline = timeline_after(&[live(10, 6)]);
     assert_eq!(timeline.observe(&parse(delta), seconds(2)), Step::Forward);
     assert!(timeline.announces("seg-11.ts") && timeline.announces("seg-16.ts"));
     assert!(!timeline.announces("seg-10.ts"));
