@@ -117,12 +117,12 @@ mod tests {
 
     /// Appendix B.1, as all that follow.
     #[test]
-    fn d6_a_live_playlist_lives_half_a_target_duration() {
+    fn a_live_playlist_lives_half_a_target_duration() {
         assert_eq!(of(Kind::Playlist, Some(&live()), 200, PLAIN), Some(3_000));
     }
 
     #[test]
-    fn d6_the_answer_to_a_blocking_request_lives_six_target_durations() {
+    fn the_answer_to_a_blocking_request_lives_six_target_durations() {
         assert_eq!(of(Kind::Playlist, Some(&live()), 200, msn(11)), Some(36_000));
     }
 
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn d6_what_is_missing_is_missing_for_one_target_duration_or_four() {
+    fn what_is_missing_is_missing_for_one_target_duration_or_four() {
         let live = live();
         assert_eq!(of(Kind::Playlist, Some(&live), 404, PLAIN), Some(6_000));
         assert_eq!(of(Kind::Playlist, Some(&live), 404, msn(12)), Some(24_000));

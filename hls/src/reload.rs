@@ -127,7 +127,7 @@ mod tests {
 
     /// Section 6.2.5.2: `_HLS_part` requires `_HLS_msn`.
     #[test]
-    fn d1_a_part_without_its_segment_is_a_bad_request() {
+    fn a_part_without_its_segment_is_a_bad_request() {
         let refused = Reload::Refused(ReloadError::PartWithoutMsn);
         for body in [PLAIN.to_owned(), format!("{PLAIN}#EXT-X-ENDLIST\n")] {
             assert_eq!(reload(&media(&body), None, 0), refused);
@@ -137,7 +137,7 @@ mod tests {
 
     /// Section 6.2.5.2: held until the segment is there; the whole playlist is sent even if it is an old one.
     #[test]
-    fn d2_a_request_for_a_segment_waits_for_it() {
+    fn a_request_for_a_segment_waits_for_it() {
         for (msn, expected) in [
             (None, Reload::Ready),
             (Some(0), Reload::Ready),
@@ -155,7 +155,7 @@ mod tests {
 
     /// Section 6.2.5.2: a part beyond the segment's last one is part 0 of the segment that follows.
     #[test]
-    fn d2_a_request_for_a_part_waits_for_it_or_for_what_follows() {
+    fn a_request_for_a_part_waits_for_it_or_for_what_follows() {
         let media = low_latency("2");
         for (msn, part, expected) in [
             (9, 7, Reload::Ready),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn d2_a_part_past_the_last_one_waits_for_the_next_segments_first() {
+    fn a_part_past_the_last_one_waits_for_the_next_segments_first() {
         let at_the_edge = media(
             "#EXT-X-PART-INF:PART-TARGET=2\n#EXT-X-MEDIA-SEQUENCE:11\n\
              #EXT-X-PART:DURATION=2,URI=\"a\"\n#EXT-X-PART:DURATION=2,URI=\"b\"\n#EXTINF:4,\n11\n",
@@ -190,7 +190,7 @@ mod tests {
 
     /// Section 6.2.5.2: the Advance Part Limit is three seconds' worth of parts shorter than a second, else three.
     #[test]
-    fn d2_short_parts_may_be_asked_for_further_ahead() {
+    fn short_parts_may_be_asked_for_further_ahead() {
         for (part_target, limit) in [("4", 3), ("1", 3), ("0.999", 3), ("0.5", 6), ("0.33334", 8), ("0", 300)]
         {
             let media = low_latency(part_target);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn d2_without_part_target_a_part_means_its_segment() {
+    fn without_part_target_a_part_means_its_segment() {
         for part in [0, 1, u64::MAX] {
             assert_eq!(reload(&media(PLAIN), 11, part), Reload::Ready);
             assert_eq!(reload(&media(PLAIN), 12, part), BLOCK);
@@ -210,7 +210,7 @@ mod tests {
 
     /// Section 6.2.5.2: directives are ignored once EXT-X-ENDLIST is there.
     #[test]
-    fn d2_a_playlist_that_has_ended_answers_at_once() {
+    fn a_playlist_that_has_ended_answers_at_once() {
         for body in [format!("{PLAIN}#EXT-X-ENDLIST\n"), format!("#EXT-X-PLAYLIST-TYPE:VOD\n{PLAIN}")] {
             assert_eq!(reload(&media(&body), 99, None), Reload::Ignored);
             assert_eq!(reload(&media(&body), 1, 5), Reload::Ignored);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn d2_an_empty_playlist_and_one_at_the_end_of_numbers_are_no_trap() {
+    fn an_empty_playlist_and_one_at_the_end_of_numbers_are_no_trap() {
         let empty = media("#EXT-X-MEDIA-SEQUENCE:7\n");
         assert_eq!(reload(&empty, 6, None), Reload::Ready);
         assert_eq!(reload(&empty, 7, 0), BLOCK);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn d2_nothing_is_held_for_no_time_at_all() {
+    fn nothing_is_held_for_no_time_at_all() {
         let text = "#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0.4,\na\n";
         let Ok(Playlist::Media(short)) = Playlist::parse(text.as_bytes()) else { panic!("{text}") };
         assert_eq!(short.block_max(), Duration::from_millis(1_500));

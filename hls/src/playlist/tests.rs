@@ -125,7 +125,7 @@ fn segments_say_what_stands_before_them() {
 
 /// Sections 4.4.4.9 and 4.4.5.3: parts may lie in one resource, and a hint without length has no end yet.
 #[test]
-fn d4_parts_and_hints_are_read_with_their_ranges() {
+fn parts_and_hints_are_read_with_their_ranges() {
     let playlist = media(
         "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n\
          #EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"10@0\",INDEPENDENT=YES\n\
@@ -154,7 +154,7 @@ fn d4_parts_and_hints_are_read_with_their_ranges() {
 
 /// Section 4.4.5.4.
 #[test]
-fn d8_rendition_reports_are_read() {
+fn rendition_reports_are_read() {
     let playlist = media(
         "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-RENDITION-REPORT:URI=\"../b.m3u8\",LAST-MSN=7,LAST-PART=2\n",
     );

@@ -78,7 +78,7 @@ fn a_live_playlist_goes_forward_until_it_ends() {
 
 /// Section 6.2.1 and D9: within one stream the sequence number never goes back.
 #[test]
-fn d9_a_source_that_lags_behind_is_backward() {
+fn a_source_that_lags_behind_is_backward() {
     let parts = "#EXT-X-PART:DURATION=1,URI=\"p0\"\n#EXT-X-PART:DURATION=1,URI=\"p1\"\n";
     for (what, known, next, by) in [
         ("a sequence that jumps back by 3 after a failover", live(100, 6), live(97, 6), 3),
@@ -99,14 +99,14 @@ fn d9_a_source_that_lags_behind_is_backward() {
 }
 
 #[test]
-fn d9_a_source_that_lags_by_more_than_its_list_is_known_by_what_is_remembered() {
+fn a_source_that_lags_by_more_than_its_list_is_known_by_what_is_remembered() {
     let versions: Vec<Media> = (80..=100).map(|first| live(first, 4)).collect();
     assert_eq!(judged(&versions, &live(90, 4)), Step::Backward { by: 10 });
 }
 
 /// D9: another URI for a known number stops players; a new beginning must not be taken for a lag.
 #[test]
-fn d9_a_stream_that_begins_anew_is_restarted() {
+fn a_stream_that_begins_anew_is_restarted() {
     use Restart::{ChangedMap, ChangedUri, SequenceReset};
     let mapped = |map: &str, count| {
         let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"{map}\"\n");
@@ -247,7 +247,7 @@ fn a_lag_that_lasts_is_the_stream_from_then_on() {
 
 /// Section 6.3.4 and D9: unchanged for more than one and a half target durations.
 #[test]
-fn d9_a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
+fn a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
     let mut timeline = Timeline::default();
     assert!(!timeline.is_frozen(seconds(100)));
     timeline.observe(&live(10, 3), seconds(10));
@@ -279,7 +279,7 @@ const PARTS: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARG
 
 /// Section 6.2.2: what is listed or hinted may be asked for, also before it is there.
 #[test]
-fn d4_what_is_listed_or_hinted_is_announced() {
+fn what_is_listed_or_hinted_is_announced() {
     let timeline = timeline_after(&[parse(&format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n"))]);
     for (uri, expected) in
         [("4", true), ("5.1", true), ("6.0", true), ("6.1", true), ("init", true), ("6", false), ("3", false)]
@@ -293,7 +293,7 @@ fn d4_what_is_listed_or_hinted_is_announced() {
 }
 
 #[test]
-fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
+fn what_a_client_asks_for_is_found_among_what_is_announced() {
     let rules = QueryRules::default();
     let at = |target: &str| Resource::parse("live.example", target, &rules).unwrap();
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na/1.ts?x=1\n#EXTINF:2,\n/seg%7E2.ts\n\

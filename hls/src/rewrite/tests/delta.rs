@@ -24,7 +24,7 @@ fn segments(numbers: std::ops::Range<u32>) -> String {
 
 /// Section 6.2.5.1: what is older than the skip boundary is replaced by EXT-X-SKIP; section 8: version 9.
 #[test]
-fn d3_a_delta_update_leaves_out_what_is_older_than_the_boundary() {
+fn a_delta_update_leaves_out_what_is_older_than_the_boundary() {
     let tail = "#EXT-X-PART:DURATION=1,URI=\"p\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q\"\n";
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{}{tail}", segments(104..110));
     assert_eq!(skipped(&format!("{HEAD}{}{tail}", segments(100..110)), Skip::Segments), Some(expected));
@@ -34,7 +34,7 @@ fn d3_a_delta_update_leaves_out_what_is_older_than_the_boundary() {
 
 /// Sections 4.4.3.8 and 6.2.5.1: only where it is offered, and never of a playlist that has ended.
 #[test]
-fn d3_without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
+fn without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
     let full = format!("{HEAD}{}", segments(100..110));
     assert!(skipped(&full, Skip::Segments).is_some());
     for full in [
@@ -53,7 +53,7 @@ fn d3_without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
 
 /// Section 4.4.5.2: a reader that merges date ranges has to be told which are gone.
 #[test]
-fn d3_date_ranges_stay_and_are_never_left_to_the_reader() {
+fn date_ranges_stay_and_are_never_left_to_the_reader() {
     let range = "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-01-01T00:00:00Z\"\n";
     let full = format!("{HEAD}{}{range}{}", segments(100..101), segments(101..110));
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{range}{}", segments(104..110));
@@ -65,7 +65,7 @@ fn d3_date_ranges_stay_and_are_never_left_to_the_reader() {
 }
 
 #[test]
-fn d3_keys_and_maps_that_still_hold_are_repeated() {
+fn keys_and_maps_that_still_hold_are_repeated() {
     let key = |list: &str| format!("#EXT-X-KEY:{list}\n");
     let (a, b) = (key("METHOD=AES-128,URI=\"a\""), key("METHOD=AES-128,URI=\"b\",KEYFORMAT=\"identity\""));
     let (other, none) = (key("METHOD=SAMPLE-AES,URI=\"o\",KEYFORMAT=\"o\""), key("METHOD=NONE"));
@@ -93,7 +93,7 @@ fn d3_keys_and_maps_that_still_hold_are_repeated() {
 
 /// Section 4.4.4.2: a byte range without offset begins where the segment before it ended.
 #[test]
-fn d3_a_segment_that_leans_on_the_one_before_is_not_cut_from_it() {
+fn a_segment_that_leans_on_the_one_before_is_not_cut_from_it() {
     let range = |number: u32| if number.is_multiple_of(3) { "10@0" } else { "10" };
     let list = |numbers: std::ops::Range<u32>| -> String {
         numbers.flat_map(|n| ["#EXTINF:4,\n#EXT-X-BYTERANGE:", range(n), "\nf\n"]).collect()
@@ -105,7 +105,7 @@ fn d3_a_segment_that_leans_on_the_one_before_is_not_cut_from_it() {
 }
 
 #[test]
-fn d3_line_breaks_and_versions_are_kept_as_they_are() {
+fn line_breaks_and_versions_are_kept_as_they_are() {
     let full = format!("{HEAD}{}", segments(100..108)).replace('\n', "\r\n");
     let delta = skipped(&full, Skip::Segments).unwrap();
     assert!(delta.contains("\r\n#EXT-X-SKIP:SKIPPED-SEGMENTS=2\r\n"));
@@ -123,7 +123,7 @@ fn d3_line_breaks_and_versions_are_kept_as_they_are() {
 }
 
 #[test]
-fn d3_a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
+fn a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
     let full = format!("{HEAD}{}", segments(0..100_000));
     let delta = skipped(&full, Skip::Segments).unwrap();
     assert!(delta.contains("SKIPPED-SEGMENTS=99994\n") && delta.len() < 500);
@@ -192,7 +192,7 @@ fn full(first: u64, count: u64) -> String {
 proptest! {
     /// Section 6.2.5.1: a delta update applied to the version before it gives the full playlist.
     #[test]
-    fn d3_a_delta_update_applied_to_the_old_playlist_gives_the_new_one(
+    fn a_delta_update_applied_to_the_old_playlist_gives_the_new_one(
         first in 0..100_u64, count in 1..60_u64, ahead in 0..5_u64, crlf in any::<bool>(),
     ) {
         let (mut old, mut new) = (full(first, count), full(first + ahead.min(count), count));

@@ -14,7 +14,7 @@ const LIST: &str = "#EXTINF:4,\na\n# a comment\n";
 
 /// Section 4.4.3.8.
 #[test]
-fn d2_blocking_reload_is_offered_in_the_origins_place() {
+fn blocking_reload_is_offered_in_the_origins_place() {
     let added = format!("{HEAD}#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n{LIST}");
     assert_eq!(offered(&format!("{HEAD}{LIST}"), Offer::BlockingReload), added);
     assert_eq!(offered(&added, Offer::BlockingReload), added);
@@ -37,7 +37,7 @@ fn d2_blocking_reload_is_offered_in_the_origins_place() {
 
 /// Section 4.4.3.8: PART-HOLD-BACK is required where there are parts.
 #[test]
-fn d2_parts_are_offered_with_the_distance_to_keep() {
+fn parts_are_offered_with_the_distance_to_keep() {
     let playlist = format!("{HEAD}#EXT-X-PART-INF:PART-TARGET=0.33334\n{LIST}");
     let expected = format!(
         "{HEAD}#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.00002\n\
@@ -48,7 +48,7 @@ fn d2_parts_are_offered_with_the_distance_to_keep() {
 
 /// Section 4.4.3.8: the skip boundary is at least six target durations.
 #[test]
-fn d3_delta_updates_are_offered_in_the_origins_place() {
+fn delta_updates_are_offered_in_the_origins_place() {
     let playlist = format!("{HEAD}{LIST}");
     let with = |list: &str| format!("{HEAD}#EXT-X-SERVER-CONTROL:{list}\n{LIST}");
     assert_eq!(offered(&playlist, Offer::DeltaUpdates), with("CAN-SKIP-UNTIL=24.0"));
