@@ -3,7 +3,6 @@
 //! Every fill ends, and its end is an answer to every reader: dropping the writer without an end counts as a
 //! failure. A broken response is never stored. When the last reader is gone, the writer may
 //! [`abandon`](FillWriter::abandon) the fill.
-//! [`abandon`](Filling::abandon) the fill.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,22 +1,22 @@
-//! Blocking reload: what becomes of a request that names a segment or part (section 6.2.5.2).
+//! Blocking reload: how to answer a request that names a segment or part (section 6.2.5.2).
 
 use std::time::Duration;
 
 use crate::{Directives, Media, Position};
 
-/// What becomes of a request for a media playlist, given its newest version.
+/// How to answer a request for a media playlist, given its newest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
-    /// The newest version answers it, in full.
+    /// Send the newest version, in full.
     Ready,
-    /// The playlist has ended: the directives mean nothing, and the newest version answers.
+    /// The playlist has ended: the directives mean nothing. Send the newest version.
     Ignored,
-    /// It is held until a version comes that [answers it](Media::satisfies).
+    /// Block until a version [satisfies](Media::satisfies) the request.
     Block {
-        /// How long at most; after that it is answered 503.
+        /// The longest time to block; then answer 503.
         max: Duration,
     },
-    /// It is answered 400, at once.
+    /// Answer 400 immediately.
     Refused(ReloadError),
 }
 
@@ -24,20 +24,20 @@ pub enum Reload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// A part is a part of a segment.
+    /// A part needs its segment.
     #[error("_HLS_part without _HLS_msn")]
     PartWithoutMsn,
-    /// Nobody can know yet that there will be such a segment.
+    /// It is not certain yet that there will be such a segment.
     #[error("_HLS_msn is more than two segments ahead of the playlist")]
     SegmentTooFar,
-    /// The segment may come, the part is too far from what there is.
+    /// The segment may come, but the part is too far ahead.
     #[error("_HLS_part is too far ahead of the playlist")]
     PartTooFar,
 }
 
 impl Media {
-    /// Decides about a request with these directives. It does not ask whether the playlist has CAN-BLOCK-RELOAD:
-    /// who calls this has decided to block.
+    /// Decides about a request with these directives. Whether the playlist has CAN-BLOCK-RELOAD is not
+    /// checked: the caller has decided to block.
     pub fn reload(&self, directives: &Directives) -> Reload {
         let Some(msn) = directives.msn else {
             return match directives.part {
@@ -57,7 +57,7 @@ impl Media {
         }
     }
 
-    /// How long a blocking request is held: three target durations (section 6.2.5.2).
+    /// The longest time to block a request: three target durations (section 6.2.5.2).
     pub fn block_max(&self) -> Duration {
         self.clamped_target_duration() * 3
     }
@@ -68,15 +68,15 @@ impl Media {
         if msn > next.saturating_add(1) {
             return Some(ReloadError::SegmentTooFar);
         }
-        // An older segment's part that does not exist is part 0 of the segment that follows, which is never far.
+        // A missing part of an older segment means part 0 of the next segment, which is never far.
         let (part, limit) = (part.filter(|_| msn >= next)?, self.advance_part_limit()?);
-        // Parts of the segment after the one that is being made: at least so many are missing.
+        // For the segment after the one in progress, at least this many parts are missing.
         let there = if msn == next { parts } else { 0 };
         (part.saturating_add(1) > there.saturating_add(limit)).then_some(ReloadError::PartTooFar)
     }
 
     /// How many parts ahead a request may be: three seconds' worth of short parts, else three. Without a part
-    /// target there are no parts, and any number means the segment as a whole.
+    /// target there are no parts, and any part number means the whole segment.
     fn advance_part_limit(&self) -> Option<u64> {
         let target = self.part_target?.max(PART_TARGET_MIN).as_micros();
         let limit = if target < MICROS { 3 * MICROS / target } else { 3 };
@@ -85,7 +85,7 @@ impl Media {
 }
 
 const MICROS: u128 = 1_000_000;
-/// Shorter than any frame. It keeps a nonsensical target from allowing everything.
+/// Shorter than any frame. It keeps an absurd target from allowing everything.
 const PART_TARGET_MIN: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// Section 6.2.5.2: held until the segment is there; the whole playlist is sent even if it is an old one.
+    /// Section 6.2.5.2: blocked until the segment is there; for an older segment the whole playlist is sent.
     #[test]
     fn a_request_for_a_segment_waits_for_it() {
         for (msn, expected) in [
@@ -155,7 +155,7 @@ mod tests {
 
     /// Section 6.2.5.2: a part beyond the segment's last one is part 0 of the segment that follows.
     #[test]
-    fn a_request_for_a_part_waits_for_it_or_for_what_follows() {
+    fn a_request_for_a_part_waits_for_it_or_for_the_next_segment() {
         let media = low_latency("2");
         for (msn, part, expected) in [
             (9, 7, Reload::Ready),
@@ -188,9 +188,10 @@ mod tests {
         assert_eq!(reload(&at_the_edge, 11, 9), BLOCK);
     }
 
-    /// Section 6.2.5.2: the Advance Part Limit is three seconds' worth of parts shorter than a second, else three.
+    /// Section 6.2.5.2: the Advance Part Limit is three seconds' worth of parts shorter than a second, else
+    /// three.
     #[test]
-    fn short_parts_may_be_asked_for_further_ahead() {
+    fn short_parts_may_be_requested_further_ahead() {
         for (part_target, limit) in [("4", 3), ("1", 3), ("0.999", 3), ("0.5", 6), ("0.33334", 8), ("0", 300)]
         {
             let media = low_latency(part_target);
@@ -208,9 +209,9 @@ mod tests {
         }
     }
 
-    /// Section 6.2.5.2: directives are ignored once EXT-X-ENDLIST is there.
+    /// Section 6.2.5.2: directives are ignored once EXT-X-ENDLIST is present.
     #[test]
-    fn a_playlist_that_has_ended_answers_at_once() {
+    fn an_ended_playlist_never_blocks() {
         for body in [format!("{PLAIN}#EXT-X-ENDLIST\n"), format!("#EXT-X-PLAYLIST-TYPE:VOD\n{PLAIN}")] {
             assert_eq!(reload(&media(&body), 99, None), Reload::Ignored);
             assert_eq!(reload(&media(&body), 1, 5), Reload::Ignored);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_playlist_and_one_at_the_end_of_numbers_are_no_trap() {
+    fn an_empty_playlist_and_the_last_sequence_number_are_handled() {
         let empty = media("#EXT-X-MEDIA-SEQUENCE:7\n");
         assert_eq!(reload(&empty, 6, None), Reload::Ready);
         assert_eq!(reload(&empty, 7, 0), BLOCK);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_for_no_time_at_all() {
+    fn the_blocking_time_is_never_zero() {
         let text = "#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0.4,\na\n";
         let Ok(Playlist::Media(short)) = Playlist::parse(text.as_bytes()) else { panic!("{text}") };
         assert_eq!(short.block_max(), Duration::from_millis(1_500));

@@ -18,22 +18,25 @@ use window::{Overlap, Window};
 
 /// The versions of one media playlist, as they came to one node: how far it is, what it lists, when it moved.
 ///
-/// Times are durations since a moment of the caller's choice that never go back. Of an answer that was not fresh
-/// when it came (`Age`), the time to give is the one when it was made.
+/// Times are durations since a moment of the caller's choice that never go back. Of an answer that was not
+/// fresh when it came (`Age`), the time to give is the one when it was made.
 ///
 /// What makes a step (see [`Step`]) is decided in this order:
 ///
 /// 1. A segment number that both versions list, or that was listed lately, with another path or another
-///    initialisation section: the stream has begun anew. The query does not count, nor does the server's name.
-/// 2. A greater [`Position`] is a step forward. So is one far ahead that shares no number: versions were missed.
-/// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags behind.
-///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its encoder's 0 or 1
-///    where the known one does not, or is less than half as long, or lies further back than what is remembered.
+///    initialisation section: the stream has begun anew. The query does not count, nor does the server's
+///    name.
+/// 2. A greater [`Position`] is a step forward. So is one far ahead that shares no number: versions were
+///    missed.
+/// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags
+///    behind. It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its
+///    encoder's 0 or 1 where the known one does not, or is less than half as long, or lies further back than
+///    what is remembered.
 /// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_TARGETS_MAX`] target
 ///    durations, is the stream from then on.
 /// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
-/// 6. A new beginning is put off until its list is long enough for players to [start](Media::is_startable), has lost
-///    its first segment, has ended, or has been seen for [`LAG_TARGETS_MAX`] target durations.
+/// 6. A new beginning is put off until its list is long enough for players to [start](Media::is_startable),
+///    has lost its first segment, has ended, or has been seen for [`LAG_TARGETS_MAX`] target durations.
 #[derive(Debug, Default)]
 pub struct Timeline {
     latest: Option<Latest>,
@@ -90,7 +93,8 @@ impl Timeline {
         }
     }
 
-    /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older run.
+    /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older
+    /// run.
     pub const fn set_encoder_zero(&mut self, zero: u64) {
         self.encoder_zero = zero;
     }
@@ -166,8 +170,9 @@ impl Timeline {
         });
     }
 
-    /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from earlier ones.
-    /// How far it is, and since when, stays. Before anything else is asked of it, it has to [wake](Self::wake).
+    /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from
+    /// earlier ones. How far it is, and since when, stays. Before anything else is asked of it, it has to
+    /// [wake](Self::wake).
     pub fn sleep(&mut self) {
         (self.window, self.announcements) = (Window::default(), Vec::new());
         if let Some(latest) = &mut self.latest {
@@ -272,12 +277,12 @@ impl Timeline {
         Some(self.moved_at()?.saturating_add(latest.clamped_target_duration * 3 / 2))
     }
 
-    /// When to look for the next version, for those who have to poll and have done so `empty_polls` times since the last
-    /// one; `None` if there will be none.
+    /// When to look for the next version, for those who have to poll and have done so `empty_polls` times
+    /// since the last one; `None` if there will be none.
     ///
-    /// That is at most three times for a version that comes within the time that the newest segment took, then once each
-    /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
-    /// duration.
+    /// That is at most three times for a version that comes within the time that the newest segment took,
+    /// then once each such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then
+    /// on each half target duration.
     pub fn next_poll(&self, empty_polls: u32) -> Option<Duration> {
         let frozen = self.frozen_after()?.saturating_add(self.clamped_target_duration() / 64);
         let is_early = |empty_polls| {
@@ -291,8 +296,8 @@ impl Timeline {
         Some(frozen.saturating_add(self.clamped_target_duration().saturating_mul(late) / 2))
     }
 
-    /// When the next version is expected to be there, as far as that is known; `None` if there will be none. Those who
-    /// poll may find it earlier: [`Timeline::next_poll`].
+    /// When the next version is expected to be there, as far as that is known; `None` if there will be none.
+    /// Those who poll may find it earlier: [`Timeline::next_poll`].
     pub fn due(&self) -> Option<Duration> {
         self.latest.as_ref().filter(|latest| !latest.is_ended).and_then(|_| self.rhythm.due())
     }
@@ -301,8 +306,8 @@ impl Timeline {
         self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.clamped_target_duration)
     }
 
-    /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a
-    /// server does not have it, it has it not yet.
+    /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If
+    /// a server does not have it, it has it not yet.
     pub fn announces(&self, uri: &str) -> bool {
         self.lists_any(|listed| listed == uri)
     }
@@ -319,8 +324,8 @@ impl Timeline {
         latest.is_some_and(|latest| latest.summary.announces(&matches)) || self.window.lists(&matches)
     }
 
-    /// What the last version that was observed announced for the first time, in the order in which players will
-    /// ask for it. Of a first version it is the newest segment and what follows it. It is told once.
+    /// What the last version that was observed announced for the first time, in the order in which players
+    /// will ask for it. Of a first version it is the newest segment and what follows it. It is told once.
     pub fn take_announcements(&mut self) -> Vec<Announcement> {
         std::mem::take(&mut self.announcements)
     }
@@ -334,8 +339,8 @@ fn may_end_in(uri: &str, name: &str) -> bool {
     last == name || last.is_empty() || !last.bytes().all(is_plain)
 }
 
-/// A player stays three target durations behind the newest segment (section 6.3.3), so that a source that is up to
-/// one more behind is one that it could have come from.
+/// A player stays three target durations behind the newest segment (section 6.3.3), so that a source that is
+/// up to one more behind is one that it could have come from.
 pub const RESET_SEGMENTS_MIN: u64 = 4;
 /// So often a version is looked for before it counts as late.
 const POLLS_MAX: u32 = 3;

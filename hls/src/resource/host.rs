@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 
 use super::ResourceError;
 
-/// Lower-cases the host and takes off its port and trailing dot. Names are checked loosely: letters, digits,
-/// `-` and `_` in labels that are not empty, which admits what people use inside their networks as well.
+/// Lower-cases the host and removes its port and trailing dot. Names are checked loosely: letters, digits,
+/// `-` and `_` in labels that are not empty, which also admits the names of internal networks.
 pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
     if let Some(literal) = host.strip_prefix('[') {
         return ipv6(literal);
@@ -42,7 +42,7 @@ pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// `literal` is what follows the opening bracket. An address has many spellings; the parsed one has one.
+/// `literal` is the text after the opening bracket. An address has many spellings; the parsed one has one.
 fn ipv6(literal: &str) -> Result<String, ResourceError> {
     let (address, after) =
         literal.split_once(']').ok_or(ResourceError::BadHost { offset: literal.len() + 1 })?;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         use ResourceError::{BadHost, BadPort, EmptyHost, HostTooLong};
         let long = "a".repeat(254);
         for (host, error) in [

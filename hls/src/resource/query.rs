@@ -7,20 +7,20 @@ use super::escape::{self, Component};
 use super::{QueryRules, ResourceError};
 use crate::{Kind, Mark};
 
-/// What a query says.
+/// A parsed query.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) canonical: Option<String>,
     pub(super) directives: Directives,
     pub(super) cmcd: Option<String>,
-    /// One mark counts, where any does.
+    /// Whether the next mark counts; at most one does.
     accepts_mark: bool,
 }
 
-/// Parses what follows the question mark, which begins at byte `base` of the target.
+/// Parses the text after the question mark, which begins at byte `base` of the target.
 pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> Result<Query, ResourceError> {
     check_len(raw.len(), rules)?;
-    // A playlist goes on from run to run, and bears no mark.
+    // A playlist continues from epoch to epoch, and has no mark.
     let mut query = Query { accepts_mark: rules.marks && kind != Kind::Playlist, ..Query::default() };
     let mut params: Vec<Param<'_>> = Vec::new();
     let mut offset = base;
@@ -45,7 +45,7 @@ pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> R
 }
 
 impl Query {
-    /// Lets a parameter in if it counts, and notes what is known of it.
+    /// Returns a parameter if it counts, and records directives and CMCD.
     fn admit<'a>(
         &mut self,
         param: Param<'a>,

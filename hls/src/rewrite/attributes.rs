@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Where the value of an attribute stands in its list, quotes included. Of a name that is there twice, which it must
-/// not be, the last one counts, as for the parser and for players.
+/// Where the value of an attribute stands in its list, quotes included. Of a name that is there twice, which
+/// it must not be, the last one counts, as for the parser and for players.
 pub(super) fn find(list: &[u8], wanted: &[u8]) -> Option<Range<usize>> {
     let (mut start, mut found) = (0, None);
     while let Some(rest) = list.get(start..).filter(|rest| !rest.is_empty()) {

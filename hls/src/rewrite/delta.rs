@@ -6,15 +6,15 @@ use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
 ///
-/// `media` is what `full` says. There is no delta update if the playlist does not offer one (CAN-SKIP-UNTIL), has
-/// ended, is one itself, or has nothing that is old enough.
+/// `media` is what `full` says. There is no delta update if the playlist does not offer one (CAN-SKIP-UNTIL),
+/// has ended, is one itself, or has nothing that is old enough.
 ///
 /// The keys and the initialisation section that hold where the list goes on are repeated there. A reader that
 /// merges knows them and reads the same twice; one that does not would go on without them.
 ///
 /// Date ranges always stay. A reader that may be told to remember them itself (`v2`, where the playlist has
-/// CAN-SKIP-DATERANGES) has to be told as well which ones are gone, and one version does not say that: it is sent
-/// the full playlist.
+/// CAN-SKIP-DATERANGES) has to be told as well which ones are gone, and one version does not say that: it is
+/// sent the full playlist.
 pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     let merges_dateranges = skip == Skip::SegmentsAndDateranges && media.server_control.can_skip_dateranges;
     if media.is_ended() || media.skipped > 0 || merges_dateranges {

@@ -44,10 +44,10 @@ const TAG: &[u8] = b"#EXT-X-TIDEGATE-RUN";
 
 /// One life of an encoder: numbers and names begin anew with each, and players must not see that.
 ///
-/// From the second on, its lists are written so that they go on where the old ones ended: with what is left of the old
-/// list before them, a discontinuity between the two (section 4.4.4.3), media and discontinuity sequence numbers that
-/// only grow, and a [`Mark`] on its URIs, because the same names stand for other objects now, here and in players' own
-/// caches.
+/// From the second on, its lists are written so that they go on where the old ones ended: with what is left
+/// of the old list before them, a discontinuity between the two (section 4.4.4.3), media and discontinuity
+/// sequence numbers that only grow, and a [`Mark`] on its URIs, because the same names stand for other
+/// objects now, here and in players' own caches.
 #[derive(Debug)]
 pub struct Epoch {
     /// As the list comes.
@@ -68,7 +68,8 @@ impl Epoch {
         !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
     }
 
-    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `received`.
+    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told
+    /// under `received`.
     pub fn continued(
         known: &Media,
         numbering: Numbering,
@@ -78,7 +79,8 @@ impl Epoch {
     ) -> Self {
         let shift = signed_difference(numbering.added, received.added);
         let first_sequence = raw.media_sequence.saturating_add_signed(shift);
-        // The same segment has the same discontinuity number; if they share none, the one goes on where the other ends.
+        // The same segment has the same discontinuity number; if they share none, the one goes on where the
+        // other ends.
         let shared = known.segments.iter().find(|segment| segment.sequence >= first_sequence);
         let counts = shared.map_or((usize::MAX, 1), |segment| {
             let count =
@@ -92,15 +94,15 @@ impl Epoch {
         Self { received, numbering, shift, discontinuity_shift, splice, default_mark }
     }
 
-    /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
-    /// knows no marks.
+    /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever
+    /// sends the list knows no marks.
     #[must_use]
     pub fn with_default_mark(self, mark: Option<Mark>) -> Self {
         Self { default_mark: self.default_mark.or(mark), ..self }
     }
 
-    /// The run that begins with `raw` after one of which `known` was given out last. `published` are its bytes, where its
-    /// segments are still worth listing.
+    /// The run that begins with `raw` after one of which `known` was given out last. `published` are its
+    /// bytes, where its segments are still worth listing.
     ///
     /// Where the two cannot be joined the numbers stay as they are told.
     pub fn restarted(
@@ -166,8 +168,8 @@ impl Epoch {
         self.shift
     }
 
-    /// A list of this run with the numbers that are given out, to be judged. What is left of an older run is not in it,
-    /// and URIs are as they came.
+    /// A list of this run with the numbers that are given out, to be judged. What is left of an older run is
+    /// not in it, and URIs are as they came.
     #[must_use]
     pub fn renumber(&self, raw: &Media) -> Media {
         let mut media = raw.clone();
@@ -178,8 +180,8 @@ impl Epoch {
         media
     }
 
-    /// A list of this run as it is given out. `raw` is what `playlist` says; `is_ours` tells of a URI whether it is
-    /// asked for here.
+    /// A list of this run as it is given out. `raw` is what `playlist` says; `is_ours` tells of a URI whether
+    /// it is asked for here.
     pub fn rewrite(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
         if raw.segments.is_empty() && raw.next_parts.is_empty() {
             // An encoder that has not begun.

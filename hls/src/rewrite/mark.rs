@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-/// The run of a stream that an object belongs to, as a parameter in the query of its URI: `tidegate_run=1795371234`.
+/// The run of a stream that an object belongs to, as a parameter in the query of its URI:
+/// `tidegate_run=1795371234`.
 ///
-/// Its number is the moment when the run was first seen, in seconds of the Unix epoch: no other run of the stream has
-/// it. The parameter is this project's own. Origins never see it.
+/// Its number is the moment when the run was first seen, in seconds of the Unix epoch: no other run of the
+/// stream has it. The parameter is this project's own. Origins never see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 

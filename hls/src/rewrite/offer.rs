@@ -89,8 +89,9 @@ fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     out.extend_from_slice(line.raw.get(text.len()..).unwrap_or_default());
 }
 
-/// Whether the name before a value stands there without blanks around it, which must not be there. Some players overlook
-/// them and others the attribute: one behind it, where it is said once more, counts for both.
+/// Whether the name before a value stands there without blanks around it, which must not be there. Some
+/// players overlook them and others the attribute: one behind it, where it is said once more, counts for
+/// both.
 fn is_plain(list: &[u8], value: &Range<usize>, name: &str) -> bool {
     let before = list.get(..value.start).and_then(|before| before.strip_suffix(b"="));
     let before = before.and_then(|before| before.strip_suffix(name.as_bytes()));

@@ -14,7 +14,8 @@ pub(super) struct SegmentState<'a> {
 }
 
 impl<'a> SegmentState<'a> {
-    /// Takes up what a line says of the segments that follow; `None` if it is more than any player understands.
+    /// Takes up what a line says of the segments that follow; `None` if it is more than any player
+    /// understands.
     pub(super) fn apply(&mut self, line: Line<'a>) -> Option<()> {
         match line.kind() {
             LineKind::Key => self.key(line),
@@ -42,7 +43,8 @@ impl<'a> SegmentState<'a> {
         self.lines().any(|line| line.kind() == LineKind::Key && !ends_encryption(line))
     }
 
-    /// The key that takes a segment's number for its initialisation vector (section 4.4.4.4: for want of an IV).
+    /// The key that takes a segment's number for its initialisation vector (section 4.4.4.4: for want of an
+    /// IV).
     pub(super) fn key_with_implicit_iv(&self) -> Option<Line<'a>> {
         let counts = |line: &Line<'a>| line.kind() == LineKind::Key && format_of(*line) == IDENTITY;
         let key = self.lines().filter(counts).last()?;
@@ -50,8 +52,8 @@ impl<'a> SegmentState<'a> {
     }
 }
 
-/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are more
-/// formats than any player knows, they are not compared each with each: there is no delta update then.
+/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are
+/// more formats than any player knows, they are not compared each with each: there is no delta update then.
 fn replace_key<'a>(keys: &mut Vec<Line<'a>>, line: Line<'a>) -> Option<()> {
     if ends_encryption(line) {
         keys.clear();

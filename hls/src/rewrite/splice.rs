@@ -24,7 +24,8 @@ pub struct Splice {
 /// A segment of the old run, in the lines that were given out.
 #[derive(Debug)]
 pub(super) struct OldSegment {
-    /// The keys and the initialisation section that hold from here on; nothing where they are those of the one before.
+    /// The keys and the initialisation section that hold from here on; nothing where they are those of the
+    /// one before.
     pub(super) state: Option<Vec<u8>>,
     pub(super) lines: Vec<u8>,
     /// The discontinuity number of the segment before it.
@@ -35,11 +36,11 @@ pub(super) struct OldSegment {
 const TAIL_MAX: usize = 64;
 
 impl Splice {
-    /// Between a list as it was last given out, and the first one of a run that can be told on in its numbers.
-    /// `published` are the bytes of `old`, where its segments are still worth listing.
+    /// Between a list as it was last given out, and the first one of a run that can be told on in its
+    /// numbers. `published` are the bytes of `old`, where its segments are still worth listing.
     ///
-    /// `None` if it cannot: players count parts, and rely on lists that grow and forget nothing, in ways that a
-    /// break in the stream does not allow.
+    /// `None` if it cannot: players count parts, and rely on lists that grow and forget nothing, in ways that
+    /// a break in the stream does not allow.
     pub(super) fn between(published: Option<&[u8]>, old: &Media, new: &Media) -> Option<Self> {
         let first = new.segments.first()?;
         let was_fragmented = old.map.is_some() && first.map.is_none();
@@ -56,8 +57,8 @@ impl Splice {
         })
     }
 
-    /// What is listed before a list of the new run, by the numbers that are given out: as many segments as make it as
-    /// long as the old list was, and none once it has lost its first segment.
+    /// What is listed before a list of the new run, by the numbers that are given out: as many segments as
+    /// make it as long as the old list was, and none once it has lost its first segment.
     pub(super) fn old_segments(&self, new: &Media, shift: i64) -> &[OldSegment] {
         let room =
             if self.is_listed(new, shift) { self.tail.len().saturating_sub(new.segments.len()) } else { 0 };
@@ -89,8 +90,8 @@ fn can_be_joined(media: &Media) -> bool {
     is_plain && !media.is_ended() && media.playlist_type.is_none()
 }
 
-/// The newest segments of a list, and whether the last one is encrypted; `None` if it is not the list that `media` tells
-/// of.
+/// The newest segments of a list, and whether the last one is encrypted; `None` if it is not the list that
+/// `media` tells of.
 fn tail(published: &[u8], media: &Media) -> Option<(Vec<OldSegment>, bool)> {
     let from = media.segments.len().saturating_sub(TAIL_MAX);
     let (mut tail, mut state, mut is_in_list) = (Vec::new(), SegmentState::default(), false);

@@ -28,8 +28,8 @@ pub enum AnnouncementKind {
     Hint(HintKind),
 }
 
-/// What is new since `before`, in the order in which players will ask: oldest first. Of a first version it is the
-/// newest segment and what follows it, because nobody begins further back.
+/// What is new since `before`, in the order in which players will ask: oldest first. Of a first version it is
+/// the newest segment and what follows it, because nobody begins further back.
 pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announcement> {
     let position = previous.map_or_else(|| start(media), |previous| previous.position);
     let mut announcements = Vec::new();

@@ -6,11 +6,11 @@ use crate::{Media, Position};
 
 /// How often and at which moments a playlist moves.
 ///
-/// A poll says only that the playlist has moved since the poll before: the moment lies in a bracket between two
-/// polls. As a live playlist moves about once in an interval, the bracket of the last move, one interval later,
-/// is that of the next one, and what both leave is narrower than either. A poll in the middle of a wide bracket
-/// halves it, whatever it finds; once it is narrow, a poll at its end finds the new version nearly always. If it does
-/// not, the next ones come as much later as versions have been late before.
+/// A poll says only that the playlist has moved since the poll before: the moment lies in a bracket between
+/// two polls. As a live playlist moves about once in an interval, the bracket of the last move, one interval
+/// later, is that of the next one, and what both leave is narrower than either. A poll in the middle of a
+/// wide bracket halves it, whatever it finds; once it is narrow, a poll at its end finds the new version
+/// nearly always. If it does not, the next ones come as much later as versions have been late before.
 #[derive(Debug, Default)]
 pub(super) struct Rhythm {
     /// When it was last seen to have moved.
@@ -82,15 +82,16 @@ impl Rhythm {
         self.bracket = Some(bracket);
     }
 
-    /// Where the move lies if the encoder has kept its time while nobody could ask: after as much time as it took to make
-    /// what is new. `None` if that is not what was seen.
+    /// Where the move lies if the encoder has kept its time while nobody could ask: after as much time as it
+    /// took to make what is new. `None` if that is not what was seen.
     fn if_on_time(&self, media: &Media, previous: Option<Position>, seen: Bracket) -> Option<Bracket> {
         let expected = self.bracket?.expected_after(production_time(media, previous?)?, self.tolerance());
         (expected.earliest <= seen.latest && seen.earliest <= expected.latest).then_some(expected)
     }
 
-    /// How far before and behind its time the next move is expected. No encoder keeps time to the millisecond; and the
-    /// longer nothing has confirmed that moves do not come earlier, the less is known about that.
+    /// How far before and behind its time the next move is expected. No encoder keeps time to the
+    /// millisecond; and the longer nothing has confirmed that moves do not come earlier, the less is known
+    /// about that.
     fn tolerance(&self) -> (Duration, Duration) {
         let slack = self.interval() / SLACK;
         (slack * (1 << self.unconfirmed.saturating_sub(UNCONFIRMED_MAX).min(DOUBLINGS_MAX)), slack)
@@ -105,7 +106,8 @@ impl Rhythm {
         self.moved_at
     }
 
-    /// When to look for the next version, after so many looks in vain: three times for each interval, then once.
+    /// When to look for the next version, after so many looks in vain: three times for each interval, then
+    /// once.
     pub(super) fn poll_at(&self, empty_polls: u32) -> Option<Duration> {
         let (bracket, interval) = (self.bracket?, self.interval());
         let expected = bracket.shifted(interval);
@@ -118,7 +120,8 @@ impl Rhythm {
             (true, 0) => end,
             (true, 1) => end + (interval / 40).max(self.mean_lateness.min(interval / 4)),
             (_, 2) => end + (interval / 8).max(self.mean_lateness * 4).min(interval / 2),
-            // It is not late, it has been left out, or the encoder takes longer: it comes with the one after it.
+            // It is not late, it has been left out, or the encoder takes longer: it comes with the one after
+            // it.
             (_, 3..) => end + interval.saturating_mul(empty_polls - 2),
             (false, 0) => expected.middle(),
             (false, _) if rest.is_narrow(interval) => end,
@@ -136,8 +139,8 @@ impl Rhythm {
         self.due().filter(|_| self.bracket.is_some_and(|bracket| bracket.is_narrow(self.interval())))
     }
 
-    /// What the playlist announces, unless it was seen to keep another time: encoders publish two segments at once,
-    /// or shorter ones than they say. What is observed is bounded by what is plausible.
+    /// What the playlist announces, unless it was seen to keep another time: encoders publish two segments at
+    /// once, or shorter ones than they say. What is observed is bounded by what is plausible.
     fn interval(&self) -> Duration {
         let announced = self.announced_interval;
         match self.mean {
@@ -191,7 +194,8 @@ fn announced_interval(media: &Media) -> Duration {
     interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2)
 }
 
-/// How long the encoder took over what a list has that the one before had not; `None` for one that is not newer.
+/// How long the encoder took over what a list has that the one before had not; `None` for one that is not
+/// newer.
 fn production_time(media: &Media, previous: Position) -> Option<Duration> {
     let position = media.position();
     let new = usize::try_from(position.sequence.checked_sub(previous.sequence)?).ok()?;

@@ -16,8 +16,8 @@ pub enum Step {
     },
     /// The stream has begun anew under its old name. What is cached of it is another stream's.
     Restarted(Restart),
-    /// The stream begins anew, and its list is too short for a player to start with: what is known stands for the
-    /// time being.
+    /// The stream begins anew, and its list is too short for a player to start with: what is known stands for
+    /// the time being.
     Restarting,
     /// It is the last one.
     Ended,

@@ -125,8 +125,8 @@ impl From<&Segment> for WindowSegment {
     }
 }
 
-/// What of a URI names the object. Origins sign their URIs anew for each version, in the query, and a backup may
-/// put its own name before the path: neither makes another stream.
+/// What of a URI names the object. Origins sign their URIs anew for each version, in the query, and a backup
+/// may put its own name before the path: neither makes another stream.
 fn object_path(uri: &str) -> &str {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     match path.split_once("://") {
@@ -139,8 +139,8 @@ fn distance(from: u64, to: u64) -> usize {
     usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }
 
-/// Segments that are remembered after they have left the list: enough to know a source again that lags behind by
-/// more than its list is long.
+/// Segments that are remembered after they have left the list: enough to know a source again that lags behind
+/// by more than its list is long.
 pub(super) const UNLISTED_MAX: usize = 64;
 /// Four hours of two-second segments. Of a longer list only the newest are remembered.
 const SEGMENTS_MAX: usize = 8_192;

@@ -17,14 +17,14 @@ use crate::playlist::variables::Variables;
 pub(in crate::playlist) struct Builder {
     media: Media,
     has_target_duration: bool,
-    /// What the tags so far say about the segment whose URI comes next.
+    /// The tags so far for the segment whose URI comes next.
     next: Segment,
     /// EXTINF was among them.
     has_duration: bool,
-    /// Where a byte range without an offset begins (sections 4.4.4.2 and 4.4.4.9).
+    /// The start of a byte range without an offset (sections 4.4.4.2 and 4.4.4.9).
     after_segment: LastRange,
     after_part: LastRange,
-    /// EXT-X-BYTERANGE stands before the URI to which it belongs.
+    /// EXT-X-BYTERANGE precedes the URI that it belongs to.
     range: Option<(u64, Option<u64>)>,
     first_line: Option<usize>,
     sequence_line: usize,
@@ -65,7 +65,7 @@ impl Builder {
         Ok(())
     }
 
-    /// EXTINF, which stands at every segment.
+    /// EXTINF, which every segment has.
     pub(in crate::playlist) fn duration(&mut self, value: f64, line: usize) -> Result<(), PlaylistError> {
         self.first_line.get_or_insert(line);
         self.next.duration = seconds(value, TagName::Inf, line)?;
@@ -73,7 +73,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Tags of segments, parts and what is to come.
+    /// Tags of segments and parts, hints and reports.
     fn optional_tag(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
         match tag {
             Tag::Byterange(tag) => self.range = Some((tag.length(), tag.offset())),
@@ -152,7 +152,7 @@ impl Builder {
         self.media.hints.push(Hint { kind, uri: resolved(tag.uri(), variables), range });
     }
 
-    /// Where the first tag stood that only a media playlist has.
+    /// The line of the first tag that only a media playlist has.
     pub(in crate::playlist) const fn first_line(&self) -> Option<usize> {
         self.first_line
     }
@@ -170,10 +170,10 @@ impl Builder {
     }
 }
 
-/// Done at the end, because nothing makes the tags that decide the first number stand before the segments.
+/// Done at the end, because the tags that determine the first number may follow the segments.
 fn number_segments(media: &mut Media) -> Option<()> {
     let first = media.media_sequence.checked_add(media.skipped)?;
-    // The number after the last one must exist too: it is what a blocking request asks for.
+    // The number after the last one must exist too: a blocking request names it.
     first.checked_add(media.segments.len() as u64)?;
     for (segment, sequence) in media.segments.iter_mut().zip(first..) {
         segment.sequence = sequence;
@@ -181,7 +181,7 @@ fn number_segments(media: &mut Media) -> Option<()> {
     Some(())
 }
 
-/// Where the last byte range ended, and in which resource.
+/// The end of the last byte range, and its resource.
 #[derive(Debug, Default)]
 struct LastRange {
     uri: Option<Arc<str>>,
@@ -189,8 +189,8 @@ struct LastRange {
 }
 
 impl LastRange {
-    /// A range without an offset begins where the last one in the same resource ended. If there was none, or the
-    /// sum is no number, the range is not known.
+    /// A range without an offset begins where the last range of the same resource ended. The range is unknown
+    /// if there was none, or if the sum overflows.
     fn locate(&mut self, uri: Option<&Arc<str>>, range: Option<(u64, Option<u64>)>) -> Option<ByteRange> {
         let located = range.and_then(|(length, offset)| {
             let start = offset.or_else(|| (uri.is_some() && self.uri.as_ref() == uri).then_some(self.end))?;
@@ -241,5 +241,5 @@ fn seconds(value: f64, tag: TagName, line: usize) -> Result<Duration, PlaylistEr
         .ok_or_else(|| PlaylistError::OutOfRange { tag: tag.as_str(), line })
 }
 
-/// A day. Lifetimes are multiples of the target duration, so that an absurd one must not get through.
+/// A day. Lifetimes are multiples of the target duration, so that an absurd one must be refused.
 const TARGET_SECONDS_MAX: u64 = 86_400;

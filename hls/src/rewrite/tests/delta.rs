@@ -134,7 +134,8 @@ fn a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
 /// What a player makes of one segment: its lines, and the key and map lines that hold for it.
 type Read = BTreeMap<u64, (Vec<String>, Vec<String>)>;
 
-/// Reads segments as a player does that knows `old` ones. Lines that hold from then on count for all that follow.
+/// Reads segments as a player does that knows `old` ones. Lines that hold from then on count for all that
+/// follow.
 fn read(text: &str, old: &Read) -> Read {
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));

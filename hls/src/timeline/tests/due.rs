@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A poll whose answer takes long says when it comes how things were when it was sent. Where that misleads, what is
-/// believed is put right within a few versions.
+/// A poll whose answer takes long says when it comes how things were when it was sent. Where that misleads,
+/// what is believed is put right within a few versions.
 #[test]
 fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
     for wrong_by in [100, 500, 1_200, 1_900] {
@@ -34,8 +34,8 @@ fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
     }
 }
 
-/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that looks for them. How late
-/// each version was found, and with how many polls.
+/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that looks for them.
+/// How late each version was found, and with how many polls.
 fn polls(
     interval: Duration,
     at_once: u64,
@@ -112,8 +112,8 @@ fn nothing_is_due_of_a_playlist_that_nobody_knows_or_that_has_ended() {
     assert_eq!((timeline.next_poll(0), timeline.due()), (None, None));
 }
 
-/// Whoever has each version sent as it appears never sees that it was not there just before. That makes the moment of a
-/// look uncertain, and not the one at which the version is late.
+/// Whoever has each version sent as it appears never sees that it was not there just before. That makes the
+/// moment of a look uncertain, and not the one at which the version is late.
 #[test]
 fn a_version_that_is_sent_when_it_appears_is_not_due_before_its_time() {
     let mut timeline = Timeline::default();
@@ -146,7 +146,8 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
 }
 
-/// Who was cut off for some time, or kept waiting by a backup that lags behind, does not expect to be so again.
+/// Who was cut off for some time, or kept waiting by a backup that lags behind, does not expect to be so
+/// again.
 #[test]
 fn an_interruption_is_not_taken_for_the_rhythm() {
     let mut timeline = Timeline::default();

@@ -81,8 +81,8 @@ proptest! {
         }
     }
 
-    /// Promise 5, for a stream that nobody has watched for a while. What it listed last is enough to judge by, but for the
-    /// names of what it had listed before.
+    /// Promise 5, for a stream that nobody has watched for a while. What it listed last is enough to judge
+    /// by, but for the names of what it had listed before.
     #[test]
     fn a_sleep_changes_no_judgement(
         versions in proptest::collection::vec(version(), 1..20), next in version(), now in 0..60_u64,
