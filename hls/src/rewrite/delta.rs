@@ -1,4 +1,5 @@
-//! Delta updates: the playlist without what its reader knows already (sections 4.4.5.2 and 6.2.5.1).
+//! Delta updates: the playlist without the segments that its reader has already (sections 4.4.5.2 and
+//! 6.2.5.1).
 
 use super::lines::{Line, LineKind, line_break, lines};
 use super::segment_state::SegmentState;
@@ -6,14 +7,14 @@ use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
 ///
-/// `media` is what `full` says. There is no delta update if the playlist does not offer one (CAN-SKIP-UNTIL),
-/// has ended, is one itself, or has nothing that is old enough.
+/// `media` is the parsed `full`. There is no delta update if the playlist does not offer one
+/// (CAN-SKIP-UNTIL), has ended, is a delta update itself, or has no segment that is old enough.
 ///
-/// The keys and the initialisation section that hold where the list goes on are repeated there. A reader that
-/// merges knows them and reads the same twice; one that does not would go on without them.
+/// The keys and the initialisation section in effect after the skipped segments are repeated there. A client
+/// that merges knows them and reads the same twice; a client that does not would continue without them.
 ///
-/// Date ranges always stay. A reader that may be told to remember them itself (`v2`, where the playlist has
-/// CAN-SKIP-DATERANGES) has to be told as well which ones are gone, and one version does not say that: it is
+/// Date ranges always stay. A client that may remember them itself (`v2`, where the playlist has
+/// CAN-SKIP-DATERANGES) must also learn which ones are removed, and one version does not contain that: it is
 /// sent the full playlist.
 pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     let merges_dateranges = skip == Skip::SegmentsAndDateranges && media.server_control.can_skip_dateranges;
@@ -40,7 +41,7 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     Some(writer.out)
 }
 
-/// How many segments are wholly older than the skip boundary.
+/// How many segments are entirely older than the skip boundary.
 fn skippable(media: &Media) -> Option<usize> {
     let boundary = media.server_control.can_skip_until?;
     let mut newer_duration = std::time::Duration::ZERO;
@@ -53,15 +54,15 @@ fn skippable(media: &Media) -> Option<usize> {
     None
 }
 
-/// What has to be known before the first line is written.
+/// Facts about the whole playlist that are needed before the first line is written.
 struct Scan {
     skipped: usize,
     has_version: bool,
 }
 
 impl Scan {
-    /// A byte range without offset goes on where the segment before it ended (section 4.4.4.2), so that the
-    /// list must not go on there: fewer segments are skipped.
+    /// A byte range without an offset continues where the segment before it ended (section 4.4.4.2), so the
+    /// list must not resume at such a segment: fewer segments are skipped.
     fn of(full: &[u8], skipped_max: usize) -> Self {
         let mut scan = Self { skipped: 0, has_version: false };
         let (mut segments, mut continues_range) = (0, false);
@@ -78,7 +79,7 @@ impl Scan {
                 _ => {}
             }
         }
-        // Nothing leans on the last segment but what is being made.
+        // Only the segment in progress can continue the last segment's range.
         if segments <= skipped_max { Self { skipped: 0, ..scan } } else { scan }
     }
 }
@@ -92,9 +93,9 @@ struct Writer<'a> {
 }
 
 enum Phase {
-    /// Before anything that belongs to a segment.
+    /// Before the first line of a segment.
     Head,
-    /// Among segments that are left out; so many have been.
+    /// Among skipped segments; the number of those so far.
     Skipping(usize),
     /// After them.
     Tail,
@@ -128,7 +129,7 @@ impl<'a> Writer<'a> {
         Some(())
     }
 
-    /// Section 8: EXT-X-SKIP is of version 9.
+    /// Section 8: EXT-X-SKIP needs version 9.
     fn version(&mut self) {
         let tag = format!("#EXT-X-VERSION:{VERSION}");
         self.push(tag.as_bytes());

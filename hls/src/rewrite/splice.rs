@@ -1,4 +1,4 @@
-//! Where one run of a stream ends and the next one begins.
+//! The joint between two epochs of a stream.
 
 use std::time::Duration;
 
@@ -6,41 +6,41 @@ use super::lines::{LineKind, lines};
 use super::segment_state::SegmentState;
 use crate::Media;
 
-/// The end of a run, and what of it is listed before the next one's segments.
+/// The end of an epoch, with the segments that are listed before those of the next one.
 #[derive(Debug)]
 pub struct Splice {
-    /// The segments that the old run listed at its end.
+    /// The last segments of the old epoch.
     tail: Vec<OldSegment>,
     /// The discontinuity number of the last of them.
     pub(super) discontinuity: u64,
-    /// The number of the new run's first segment, as it is given out.
+    /// The published number of the new epoch's first segment.
     pub(super) first: u64,
-    /// The old run's target duration.
+    /// The old epoch's target duration.
     pub(super) target: Duration,
-    /// Whether the old run's last segment is encrypted.
+    /// Whether the old epoch's last segment is encrypted.
     pub(super) is_encrypted: bool,
 }
 
-/// A segment of the old run, in the lines that were given out.
+/// A segment of the old epoch, in its published lines.
 #[derive(Debug)]
 pub(super) struct OldSegment {
-    /// The keys and the initialisation section that hold from here on; nothing where they are those of the
-    /// one before.
+    /// The keys and the initialisation section in effect from here on; `None` if they are those of the
+    /// segment before it.
     pub(super) state: Option<Vec<u8>>,
     pub(super) lines: Vec<u8>,
     /// The discontinuity number of the segment before it.
     pub(super) discontinuity_before: u64,
 }
 
-/// Of a longer list only the newest segments are listed on: nobody is further back and plays live.
+/// Of a longer playlist only the newest segments stay listed: no live viewer is further behind.
 const TAIL_MAX: usize = 64;
 
 impl Splice {
-    /// Between a list as it was last given out, and the first one of a run that can be told on in its
-    /// numbers. `published` are the bytes of `old`, where its segments are still worth listing.
+    /// The splice between the last published version `old` and the first version `new` of an epoch that can
+    /// continue its numbers. `published` are the bytes of `old`, if its segments are still worth listing.
     ///
-    /// `None` if it cannot: players count parts, and rely on lists that grow and forget nothing, in ways that
-    /// a break in the stream does not allow.
+    /// `None` if it cannot: clients count parts, and rely on playlists that only grow, in ways that a break
+    /// in the stream does not allow.
     pub(super) fn between(published: Option<&[u8]>, old: &Media, new: &Media) -> Option<Self> {
         let first = new.segments.first()?;
         let was_fragmented = old.map.is_some() && first.map.is_none();
@@ -57,27 +57,28 @@ impl Splice {
         })
     }
 
-    /// What is listed before a list of the new run, by the numbers that are given out: as many segments as
-    /// make it as long as the old list was, and none once it has lost its first segment.
+    /// The old segments to list before those of a version of the new epoch with published numbers: enough to
+    /// make it as long as the old playlist was, and none once it has lost its first segment.
     pub(super) fn old_segments(&self, new: &Media, shift: i64) -> &[OldSegment] {
         let room =
             if self.is_listed(new, shift) { self.tail.len().saturating_sub(new.segments.len()) } else { 0 };
         self.tail.get(self.tail.len() - room..).unwrap_or_default()
     }
 
-    /// What holds at the first of these segments, which are the last ones of the tail.
+    /// The keys and the initialisation section in effect at the first of these segments, which are the last
+    /// ones of the tail.
     pub(super) fn state_at(&self, old_segments: &[OldSegment]) -> Option<&[u8]> {
         let until = (self.tail.len() + 1).saturating_sub(old_segments.len());
         self.tail.get(..until)?.iter().rev().find_map(|old| old.state.as_deref())
     }
 
-    /// Does the list begin with the run's first segment?
+    /// Whether the playlist begins with the epoch's first segment.
     pub(super) const fn is_listed(&self, new: &Media, shift: i64) -> bool {
         new.media_sequence.saturating_add_signed(shift) == self.first
     }
 }
 
-/// The discontinuity number (section 4.4.3.3) that holds after so many segments of a list.
+/// The discontinuity number (section 4.4.3.3) after this many segments of a playlist.
 pub(super) fn discontinuity_after(media: &Media, segments: usize) -> u64 {
     let listed = media.segments.iter().take(segments).filter(|segment| segment.is_discontinuity);
     media.discontinuity_sequence.saturating_add(listed.count() as u64)
@@ -90,8 +91,8 @@ fn can_be_joined(media: &Media) -> bool {
     is_plain && !media.is_ended() && media.playlist_type.is_none()
 }
 
-/// The newest segments of a list, and whether the last one is encrypted; `None` if it is not the list that
-/// `media` tells of.
+/// The newest segments of a playlist, and whether the last one is encrypted; `None` if `media` is not the
+/// parsed `published`.
 fn tail(published: &[u8], media: &Media) -> Option<(Vec<OldSegment>, bool)> {
     let from = media.segments.len().saturating_sub(TAIL_MAX);
     let (mut tail, mut state, mut is_in_list) = (Vec::new(), SegmentState::default(), false);

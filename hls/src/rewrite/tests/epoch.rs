@@ -1,4 +1,4 @@
-//! Runs that follow each other, told on in one row of numbers.
+//! Epochs that follow each other, published in one numbering.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Epoch, Mark, Numbering, Splice};
 
-/// A list of these segments, each with these lines before its URI.
+/// A playlist of these segments, each with these lines before its URI.
 fn list(head: &str, numbers: std::ops::Range<u64>, each: impl Fn(u64) -> String) -> String {
     let head = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n{head}", numbers.start);
     numbers.fold(head, |list, number| list + &each(number) + &format!("{number}.ts\n"))
@@ -20,7 +20,7 @@ fn plain(numbers: std::ops::Range<u64>) -> String {
 
 const FIRST: Numbering = Numbering { epoch: None, added: 0 };
 
-/// Runs 1, 2 and so on, each after a list that was published out.
+/// The epoch that begins with `new` after the published playlist `old`; epochs are numbered from 1.
 fn restarted(old: &str, new: &str) -> Epoch {
     let known = Numbering::of(old.as_bytes());
     let mark = Mark(known.epoch.map_or(1, |mark| mark.0 + 1));
@@ -28,7 +28,7 @@ fn restarted(old: &str, new: &str) -> Epoch {
     Epoch::restarted(mark, &parse(old.as_bytes()), Some(old.as_bytes()), &parse(new.as_bytes()), received)
 }
 
-/// The run of which a list was published out, as another list of it is told.
+/// The epoch of the published playlist, for another playlist of it.
 fn continued(published: &str, splice: Option<Arc<Splice>>, raw: &str) -> Epoch {
     let (numbering, received) = (Numbering::of(published.as_bytes()), Numbering::of(raw.as_bytes()));
     Epoch::continued(&parse(published.as_bytes()), numbering, splice, &parse(raw.as_bytes()), received)
@@ -42,7 +42,7 @@ fn write(epoch: &Epoch, raw: &str) -> String {
     text(epoch.rewrite(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
 }
 
-/// What is published out of each of these lists, one after the other.
+/// Publishes these playlists, one after the other.
 fn published_lists(old: &str, lists: &[String]) -> Vec<String> {
     let mut epoch = restarted(old, &lists[0]);
     let mut published: Vec<String> = Vec::new();
@@ -56,7 +56,7 @@ fn published_lists(old: &str, lists: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_run_goes_on_where_the_old_one_ended() {
+fn an_epoch_continues_where_the_old_one_ended() {
     let published = published_lists(&plain(50..56), &[plain(0..1), plain(0..6), plain(1..7)]);
     assert_eq!(
         published[0],
@@ -69,7 +69,7 @@ fn a_run_goes_on_where_the_old_one_ended() {
         "{}",
         published[1]
     );
-    // The segment after the discontinuity is listed no more (section 6.2.2).
+    // The segment after the discontinuity is no longer listed (section 6.2.2).
     assert!(
         published[2].contains("-SEQUENCE:57\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:2,\n1.ts?tide"),
         "{}",
@@ -78,7 +78,7 @@ fn a_run_goes_on_where_the_old_one_ended() {
 }
 
 #[test]
-fn a_third_run_follows_the_second() {
+fn a_third_epoch_follows_the_second() {
     let second = published_lists(&plain(50..56), &[plain(0..1), plain(4..10)]).remove(1);
     let third = published_lists(&second, &[plain(0..2), plain(1..7)]);
     let media = parse(third[0].as_bytes());
@@ -89,13 +89,13 @@ fn a_third_run_follows_the_second() {
 }
 
 #[test]
-fn what_is_not_held_any_more_is_not_listed_on() {
+fn segments_of_the_old_epoch_without_bytes_are_not_listed() {
     let (old, new) = (plain(50..56), plain(0..1));
     let epoch = Epoch::restarted(Mark(1), &parse(old.as_bytes()), None, &parse(new.as_bytes()), FIRST);
     assert!(
         write(&epoch, &new).contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1\n")
     );
-    // Of a long list, the newest segments are.
+    // Of a long playlist, the newest segments are.
     let epoch = restarted(&plain(0..1_000), &new);
     assert!(write(&epoch, &new).contains("SEQUENCE:937\n#EXTINF:2,\n937.ts\n"), "{}", write(&epoch, &new));
 }
@@ -136,7 +136,7 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
     let with_iv = new.replace("\"k\"", "\"k\",IV=0x1");
     assert_eq!(write(&epoch, &with_iv).matches("IV=").count(), 1);
 
-    // After an encrypted run, one in the clear.
+    // An unencrypted epoch after an encrypted one.
     let old = list(key, 50..52, |_| "#EXTINF:2,\n".to_owned());
     let written = write(&restarted(&old, &plain(0..1)), &plain(0..1));
     let splice = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:2,\n51.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n";
@@ -144,18 +144,18 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
 }
 
 #[test]
-fn each_run_has_its_own_initialisation_section() {
+fn each_epoch_has_its_own_initialisation_section() {
     let map = |numbers| list("#EXT-X-MAP:URI=\"init.mp4\"\n", numbers, |_| "#EXTINF:2,\n".to_owned());
     let written = write(&restarted(&map(50..52), &map(0..1)), &map(0..1));
     let media = parse(written.as_bytes());
     let maps: Vec<_> = media.segments.iter().map(|segment| segment.map.as_ref()?.uri.as_deref()).collect();
     assert_eq!(maps, [Some("init.mp4"), Some("init.mp4?tidegate_run=1")]);
-    // Players cannot go from fragments back to what comes without an initialisation section.
+    // Players cannot return from fragmented MP4 to segments without an initialisation section.
     assert!(!is_joined(&restarted(&map(50..52), &plain(0..1))));
 }
 
 #[test]
-fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
+fn an_epoch_that_cannot_be_joined_keeps_its_numbers_and_gets_marks() {
     let low_latency = format!(
         "{}#EXT-X-PART:DURATION=1,URI=\"3.0.ts\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"3.1.ts\"\n",
         list("#EXT-X-PART-INF:PART-TARGET=1\n", 1..3, |_| "#EXTINF:2,\n".to_owned())
@@ -179,17 +179,17 @@ fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
 }
 
 #[test]
-fn what_is_elsewhere_bears_no_mark() {
+fn uris_of_other_hosts_get_no_mark() {
     let raw = plain(0..1).replace("0.ts", "https://other.example/0.ts");
     assert!(write(&restarted(&plain(50..56), &raw), &raw).ends_with("\nhttps://other.example/0.ts\n"));
-    // What a variable stands for may be elsewhere.
+    // A variable may stand for another host.
     let with_variable =
         list("#EXT-X-DEFINE:NAME=\"base\",VALUE=\"/a\"\n", 0..1, |_| "#EXTINF:2,\n".to_owned());
     assert!(!Epoch::can_rewrite(with_variable.as_bytes()) && Epoch::can_rewrite(plain(0..1).as_bytes()));
 }
 
 #[test]
-fn what_no_encoder_can_count_to_is_not_ours() {
+fn a_number_that_no_encoder_can_reach_is_not_ours() {
     let received =
         |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
     assert_eq!(Numbering::of(received(7).as_bytes()).added, 7);
@@ -197,17 +197,17 @@ fn what_no_encoder_can_count_to_is_not_ours() {
 }
 
 #[test]
-fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
+fn the_next_upstream_may_know_fewer_epochs_or_number_them_differently() {
     let published = published_lists(&plain(50..56), &[plain(0..1), plain(2..8)]).remove(1);
     let next = published_lists(&plain(50..56), &[plain(0..1), plain(2..8), plain(3..9)]).remove(2);
-    // It was started after the encoder.
+    // An upstream that was started after the encoder.
     assert_eq!(write(&continued(&published, None, &plain(3..9)), &plain(3..9)), next);
-    // It has seen the restart, at another number.
+    // One that has seen the restart at another number.
     let other = published_lists(&plain(15..21), &[plain(0..1), plain(3..9)]).remove(1).replace("=1", "=7");
     assert_eq!(Numbering::of(other.as_bytes()), Numbering { epoch: Some(Mark(7)), added: 21 });
     let epoch = continued(&published, None, &other);
     assert_eq!((epoch.shift(), write(&epoch, &other)), (35, next.clone()));
-    // It begins anew as well, and knows no marks of what was before.
+    // One that sees the encoder restart again and does not know the mark before it.
     let again = published_lists(&plain(3..9), &[plain(0..1)])
         .remove(0)
         .replace("ID=1", "ID=9")
@@ -220,11 +220,11 @@ fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
     let written = write(&epoch, &again);
     let end = "\n8.ts?tidegate_run=1\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=9\n";
     assert!(written.contains("ADDED=65\n#EXT-X-MEDIA-SEQUENCE:60\n") && written.ends_with(end), "{written}");
-    // It says the same.
+    // One that sends the same playlist.
     assert!(continued(&published, None, &next).is_identity());
 }
 
-/// A list of six segments, of an encoder that breaks off before some of them.
+/// A playlist of six segments, by an encoder with discontinuities before some of them.
 fn window(end: u64, breaks: &BTreeSet<u64>) -> String {
     let numbers = end.saturating_sub(6)..end;
     let passed = breaks.range(..numbers.start).count();
@@ -234,12 +234,12 @@ fn window(end: u64, breaks: &BTreeSet<u64>) -> String {
     })
 }
 
-/// What players were told of each number: where it is, and its discontinuity number.
+/// What players have seen of each number: the URI and the discontinuity number.
 #[derive(Default)]
 struct Seen(BTreeMap<u64, (Option<Arc<str>>, u64)>);
 
 impl Seen {
-    /// Takes up a list, which must not contradict what was told; gives the number after its last one.
+    /// Records a playlist, which must not contradict earlier ones; returns the number after its last segment.
     fn take(&mut self, list: &str) -> u64 {
         let media = parse(list.as_bytes());
         let mut discontinuity = media.discontinuity_sequence;
@@ -253,9 +253,9 @@ impl Seen {
 }
 
 proptest! {
-    /// However often an encoder begins anew, players see one stream.
+    /// Players see one stream across any number of encoder restarts.
     #[test]
-    fn nothing_that_was_told_is_taken_back(
+    fn nothing_that_was_published_is_contradicted(
         epochs in prop::collection::vec((1_u64..30, 1_u64..8), 1..6),
         breaks in prop::collection::btree_set(0_u64..12, 0..3),
     ) {
