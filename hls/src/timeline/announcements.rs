@@ -4,32 +4,32 @@ use std::sync::Arc;
 
 use crate::{ByteRange, HintKind, Map, Media, Part, Position};
 
-/// Something that a new version announces. Gaps are not announced, nor is what has no known URI.
+/// An object that a new version announces. Gaps are not announced, nor are unknown URIs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Announcement {
-    /// What it is.
+    /// The kind of object.
     pub kind: AnnouncementKind,
-    /// Where it is, as it stands in the playlist.
+    /// Its URI, as written in the playlist.
     pub uri: Arc<str>,
-    /// The piece of the resource that it is; all of it if there is none.
+    /// The byte range of the resource; all of it if `None`.
     pub range: Option<ByteRange>,
 }
 
-/// What sort of thing is announced.
+/// The kind of an announced object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AnnouncementKind {
     /// An initialisation section.
     Map,
     /// A complete segment.
     Segment,
-    /// A part that is there.
+    /// A listed part.
     Part,
-    /// A part or an initialisation section that is not there yet: to be asked for and waited for.
+    /// A hinted part or initialisation section, which does not exist yet: a request for it blocks.
     Hint(HintKind),
 }
 
-/// What is new since `before`, in the order in which players will ask: oldest first. Of a first version it is
-/// the newest segment and what follows it, because nobody begins further back.
+/// The new objects since `previous`, in the order in which players will request them: oldest first. For a
+/// first version they are the newest segment and what follows it, because no player starts further back.
 pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announcement> {
     let position = previous.map_or_else(|| start(media), |previous| previous.position);
     let mut announcements = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn since(previous: Option<&Summary>, media: &Media) -> Vec<Announceme
     announcements
 }
 
-/// What has to be remembered of a version to tell what is new in the next one.
+/// The facts about a version that are needed to find the new objects of the next one.
 #[derive(Debug)]
 pub(super) struct Summary {
     position: Position,
@@ -83,7 +83,7 @@ impl Summary {
         }
     }
 
-    /// Forgets what can be read from the version.
+    /// Forgets everything that can be read from the version again.
     pub(super) fn sleep(&mut self) {
         (self.hints, self.parts) = (Vec::new(), Vec::new());
     }
@@ -96,7 +96,7 @@ impl Summary {
         self.map.as_ref()
     }
 
-    /// Is it one of the parts that are listed, or something that is hinted?
+    /// Whether it is a listed part, a hint, or the initialisation section in effect.
     pub(super) fn announces(&self, matches: impl Fn(&str) -> bool) -> bool {
         let map = self.map.as_ref().and_then(|map| map.uri.as_ref());
         let hints = self.hints.iter().map(|(hint, _)| hint);
@@ -142,7 +142,7 @@ fn announce_map<'a>(
     }
 }
 
-/// More than this at once is no announcements but another playlist.
+/// More than this is not an update but another playlist.
 const ANNOUNCEMENTS_MAX: usize = 256;
 const SEGMENTS_MAX: usize = 64;
 const PARTS_MAX: usize = 1_024;

@@ -1,11 +1,11 @@
-//! Playlists that nobody writes by mistake.
+//! Playlists that are not written by mistake.
 
 use proptest::prelude::*;
 
 use super::*;
 
 #[test]
-fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
+fn of_a_hundred_thousand_segments_the_newest_are_remembered() {
     let mut timeline = Timeline::default();
     for first in [0, 1] {
         timeline.observe(&live(first, 100_000), seconds(first));
@@ -18,7 +18,7 @@ fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
 }
 
 #[test]
-fn numbers_up_to_the_last_one_are_numbers() {
+fn sequence_numbers_work_up_to_the_last_one() {
     for first in [1 << 63, u64::MAX - 3] {
         let mut timeline = timeline_after(&[live(first, 2), live(first + 1, 2)]);
         assert_eq!(timeline.judge(&live(first, 2), seconds(9)), Step::Backward { by: 1 });
@@ -37,7 +37,7 @@ fn a_megabyte_of_uri_is_not_remembered() {
 }
 
 #[test]
-fn ten_thousand_parts_and_hints_are_few_news() {
+fn ten_thousand_parts_and_hints_are_bounded_announcements() {
     let mut text = String::from("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=1\n");
     for number in 0..10_000 {
         writeln!(
@@ -51,7 +51,7 @@ fn ten_thousand_parts_and_hints_are_few_news() {
     assert!(timeline.announces("9999") && timeline.announces("h0") && !timeline.announces("h9999"));
 }
 
-/// A version of some stream: where its list begins, how long it is, whose it is.
+/// A version of some stream: its first number, its length, its names.
 fn version() -> impl Strategy<Value = Media> {
     (0..40_u64, 0..8_u64, 0..2_u64, 0..3_usize).prop_map(|(first, count, name, parts)| {
         let more = "#EXT-X-PART:DURATION=1,URI=\"p\"\n".repeat(parts);
@@ -60,7 +60,8 @@ fn version() -> impl Strategy<Value = Media> {
 }
 
 proptest! {
-    /// Promise 5: whatever sources send, what is taken up never goes back within one incarnation.
+    /// Promise 5: for any versions that upstreams send, an accepted one never goes back within one
+    /// incarnation.
     #[test]
     fn no_order_of_versions_takes_a_stream_back(versions in proptest::collection::vec(version(), 1..40)) {
         let mut timeline = Timeline::default();
@@ -81,8 +82,8 @@ proptest! {
         }
     }
 
-    /// Promise 5, for a stream that nobody has watched for a while. What it listed last is enough to judge
-    /// by, but for the names of what it had listed before.
+    /// Promise 5, for a stream that has had no viewers for a while. Its newest version is enough to judge by,
+    /// except for the names of earlier segments.
     #[test]
     fn a_sleep_changes_no_judgement(
         versions in proptest::collection::vec(version(), 1..20), next in version(), now in 0..60_u64,
