@@ -1,4 +1,4 @@
-//! The joint between two epochs of a stream.
+//! The splice between two epochs of a stream.
 
 use std::time::Duration;
 

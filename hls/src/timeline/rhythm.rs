@@ -23,7 +23,7 @@ pub(super) struct Rhythm {
     mean: Option<Duration>,
     /// Moves without a gap between them.
     moves: u32,
-    /// How many moves in a row were seen without a poll just before that did not find them yet.
+    /// Moves in a row without a confirmed time: no poll shortly before had found the playlist unchanged.
     unconfirmed: u32,
     /// How many versions in a row were late.
     late_in_a_row: u32,
@@ -72,7 +72,7 @@ impl Rhythm {
             // The first version was seen at any time after its publication.
             if self.moves > 0 {
                 self.mean = Some(self.mean.map_or(between, |mean| {
-                    let weight = self.moves.min(MOVES_MEANT);
+                    let weight = self.moves.min(MOVES_AVERAGED);
                     (mean * (weight - 1) + between) / weight
                 }));
             }
@@ -223,7 +223,7 @@ fn is_one_move(previous: Option<Position>, media: &Media) -> bool {
 }
 
 /// The mean is that of about this many moves, and counts from this many on.
-const MOVES_MEANT: u32 = 8;
+const MOVES_AVERAGED: u32 = 8;
 const MOVES_MIN: u32 = 6;
 /// This many late versions in a row mean that all later ones come later.
 const LATE_IN_A_ROW: u32 = 2;
