@@ -1,24 +1,24 @@
-//! What holds from one segment to the next: keys and the initialisation section.
+//! The state from one segment to the next: keys and the initialisation section.
 
 use super::attributes;
-use super::lines::{Line, Sort};
+use super::lines::{Line, LineKind};
 
-/// What holds for the segments that follow, in the lines that said so.
+/// The keys and the initialisation section of the segments that follow, in the lines that set them.
 #[derive(Debug, Default)]
-pub(super) struct State<'a> {
-    /// The keys that the initialisation section was encrypted with (section 4.4.4.5: those before it).
+pub(super) struct SegmentState<'a> {
+    /// The keys that apply to the initialisation section (section 4.4.4.5: those before it).
     keys_of_map: Vec<Line<'a>>,
     map: Option<Line<'a>>,
     /// The keys since then.
     keys: Vec<Line<'a>>,
 }
 
-impl<'a> State<'a> {
-    /// Takes up what a line says of the segments that follow; `None` if it is more than any player understands.
-    pub(super) fn take(&mut self, line: Line<'a>) -> Option<()> {
-        match line.sort() {
-            Sort::Key => self.key(line),
-            Sort::Map => self.map(line),
+impl<'a> SegmentState<'a> {
+    /// Applies a line to the state; `None` if there are more keys than any player understands.
+    pub(super) fn apply(&mut self, line: Line<'a>) -> Option<()> {
+        match line.kind() {
+            LineKind::Key => self.key(line),
+            LineKind::Map => self.map(line),
             _ => Some(()),
         }
     }
@@ -37,21 +37,22 @@ impl<'a> State<'a> {
         self.keys_of_map.iter().chain(&self.map).chain(&self.keys).copied()
     }
 
-    /// Is what follows encrypted?
+    /// Whether the segments that follow are encrypted.
     pub(super) fn encrypts(&self) -> bool {
-        self.lines().any(|line| line.sort() == Sort::Key && !ends_encryption(line))
+        self.lines().any(|line| line.kind() == LineKind::Key && !ends_encryption(line))
     }
 
-    /// The key that takes a segment's number for its initialisation vector (section 4.4.4.4: for want of an IV).
-    pub(super) fn key_by_number(&self) -> Option<Line<'a>> {
-        let counts = |line: &Line<'a>| line.sort() == Sort::Key && format_of(*line) == IDENTITY;
+    /// The key whose initialisation vector is the segment's number (section 4.4.4.4: without an IV).
+    pub(super) fn key_with_implicit_iv(&self) -> Option<Line<'a>> {
+        let counts = |line: &Line<'a>| line.kind() == LineKind::Key && format_of(*line) == IDENTITY;
         let key = self.lines().filter(counts).last()?;
         (!ends_encryption(key) && attribute(key, b"IV").is_none()).then_some(key)
     }
 }
 
-/// Section 4.4.4.4: a key holds until the next one of its KEYFORMAT; METHOD=NONE ends them all. If there are more
-/// formats than any player knows, they are not compared each with each: there is no delta update then.
+/// Section 4.4.4.4: a key applies until the next one of its KEYFORMAT; METHOD=NONE ends them all. With more
+/// formats than any player knows, comparing each with each would cost too much: there is no delta update
+/// then.
 fn replace_key<'a>(keys: &mut Vec<Line<'a>>, line: Line<'a>) -> Option<()> {
     if ends_encryption(line) {
         keys.clear();
