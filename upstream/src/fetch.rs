@@ -6,6 +6,16 @@
 //! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
 //! 4. When nobody wants the fill any more and the rest is long, stop.
 
+pub mod attempts;
+pub mod budget;
+pub mod exchange;
+mod hedge;
+pub mod in_flight;
+pub mod limiter;
+pub mod min_rate;
+mod pump;
+mod rescue;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +25,13 @@ use http::StatusCode;
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Refused, Variant};
 use tokio::sync::oneshot;
 
-use crate::attempts::Attempts;
-use crate::budget::Budget;
 use crate::error::UpstreamError;
-use crate::exchange::{Interim, UpstreamRequest, UpstreamResponse, content_range, tells_of_others};
-use crate::hedge;
-use crate::in_flight::{InFlight, Outcome};
-use crate::pump::pump;
-use crate::rescue::Rescue;
+use crate::fetch::attempts::Attempts;
+use crate::fetch::budget::Budget;
+use crate::fetch::exchange::{Interim, UpstreamRequest, UpstreamResponse, content_range, tells_of_others};
+use crate::fetch::in_flight::{InFlight, Outcome};
+use crate::fetch::pump::pump;
+use crate::fetch::rescue::Rescue;
 use crate::upstream::Upstream;
 
 /// What to do with an answer, judged by its head.

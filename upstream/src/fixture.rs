@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::address::Address;
-use crate::dns::Dns;
-use crate::exchange::UpstreamRequest;
+use crate::connect::address::Address;
+use crate::connect::dns::Dns;
+use crate::connect::trust::{Config, Trust};
+use crate::fetch::exchange::UpstreamRequest;
+use crate::fetch::limiter::Limits;
 use crate::health::Rules;
-use crate::limiter::Limits;
-use crate::trust::{Config, Trust};
 use crate::upstream::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -13,12 +13,18 @@
 //! of which a probe knows nothing: only time ends it. Each time in a row is twice as long as the one before. A source
 //! that returns is trusted step by step ([`Health::share`]).
 
+pub(crate) mod half_open;
+pub mod latency;
+pub mod probe;
+pub(crate) mod reported_failures;
+mod window;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::UpstreamError;
-use crate::window::Window;
+use crate::health::window::Window;
 
 /// The rules of one pool.
 #[derive(Debug, Clone, Copy, PartialEq)]

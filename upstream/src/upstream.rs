@@ -10,19 +10,19 @@ use parking_lot::Mutex;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
-use crate::address::Address;
-use crate::dns::{Dns, Member};
+use crate::balance::peers::Peers;
+use crate::connect::address::Address;
+use crate::connect::dns::{Dns, Member};
+use crate::connect::http1::idle::Key;
+use crate::connect::resolve::Resolver;
+use crate::connect::trust::Trust;
 use crate::error::UpstreamError;
+use crate::fetch::limiter::{Limiter, Limits, Permit};
+use crate::fetch::min_rate::MinRate;
+use crate::health::latency::Latency;
+use crate::health::probe::Probe;
+use crate::health::reported_failures::{LATELY, ReportedFailures};
 use crate::health::{Change, Health, Rules, State, Tally};
-use crate::http1::idle::Key;
-use crate::latency::Latency;
-use crate::limiter::{Limiter, Limits, Permit};
-use crate::min_rate::MinRate;
-use crate::peers::Peers;
-use crate::probe::Probe;
-use crate::reported_failures::{LATELY, ReportedFailures};
-use crate::resolve::Resolver;
-use crate::trust::Trust;
 
 /// How long a source may take over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,178 @@
+//! Trust: by whose word upstreams are believed to be who they say, and how this node shows who it is.
+//!
+//! It is loaded once and shared by all sources of a configuration section. The connections are its own: what TLS
+//! remembers of a server, so that the next handshake is a short one, lives in the connector that has the certificates,
+//! and would be lost if each connection brought its own. A source that is added while the node serves needs no file.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v2::Connector;
+use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
+
+use crate::connect::http1::idle::Idle;
+use crate::connect::pem::{self, BadFile};
+
+/// Whom to trust, and what to show: `[upstream.tls]`. Certificates are always verified; there is no way around it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// A PEM file with the authorities that are trusted, in place of the system's.
+    pub ca: Option<String>,
+    /// A PEM file with the certificate that this node shows to those who ask for one, and its chain.
+    pub certificate: Option<String>,
+    /// A PEM file with its key.
+    pub key: Option<String>,
+    /// The name that upstreams are asked for and that their certificates must have, in place of the host of each address.
+    pub server_name: Option<String>,
+}
+
+/// Why there can be no trust.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Distrust {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] BadFile),
+    /// A certificate without its key, or a key without its certificate.
+    #[error("it needs {0} beside it")]
+    Alone(&'static str),
+    /// Nothing that a certificate could be made out for.
+    #[error("{0:?} is neither a host name nor an IP address")]
+    ServerName(String),
+}
+
+/// What is trusted, and the connections that rely on it.
+pub struct Trust {
+    /// It makes connections with TLS, and keeps those that speak HTTP/2.
+    connector: Connector,
+    /// Those that speak HTTP/1.1.
+    idle: Arc<Idle>,
+    server_name: Option<String>,
+}
+
+impl Config {
+    /// Reads the files and holds them against each other.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn check(&self) -> Result<(), Distrust> {
+        if let Some(ca) = &self.ca {
+            pem::authorities("ca", ca)?;
+        }
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => drop(pem::certified_key(certificate, key)?),
+            (Some(_), None) => return Err(Distrust::Alone("key")),
+            (None, Some(_)) => return Err(Distrust::Alone("certificate")),
+            (None, None) => {}
+        }
+        match &self.server_name {
+            // An empty name would switch the verification off.
+            Some(name) if ServerName::try_from(name.as_str()).is_err() => {
+                Err(Distrust::ServerName(name.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Distrust {
+    /// The field to be changed.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::File(file) => file.field(),
+            Self::Alone("key") => "certificate",
+            Self::Alone(_) => "key",
+            Self::ServerName(_) => "server_name",
+        }
+    }
+}
+
+impl Trust {
+    /// Loads what a section of the configuration names. All its sources together may keep `idle_connections_max`
+    /// connections open that nobody uses.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or the configuration is at odds with itself.
+    pub fn load(config: &Config, idle_connections_max: usize) -> Result<Self, Distrust> {
+        config.check()?;
+        // First, because the connector takes the cryptography that is installed when it is made.
+        let _installed = pem::provider();
+        let mut options = ConnectorOptions::new(idle_connections_max);
+        options.ca_file.clone_from(&config.ca);
+        options.cert_key_file = config.certificate.clone().zip(config.key.clone());
+        // It reads the files once more, and panics where they have gone since.
+        let connector = Connector::new(Some(options));
+        let idle = Idle::new(idle_connections_max);
+        Ok(Self { connector, idle, server_name: config.server_name.clone() })
+    }
+
+    /// The name to ask for and to verify, where it is not the host of the address.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    pub(crate) fn idle(&self) -> &Arc<Idle> {
+        &self.idle
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_the_systems_word_and_no_certificate() {
+        assert!(Trust::load(&Config::default(), 8).unwrap().server_name().is_none());
+    }
+
+    #[test]
+    fn a_name_that_would_switch_the_verification_off_is_refused() {
+        for (name, valid) in [
+            ("shield.example", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("", false),
+            ("a b", false),
+            ("https://a", false),
+        ] {
+            let config = Config { server_name: Some(name.to_owned()), ..Config::default() };
+            let checked = config.check();
+            assert_eq!(checked.is_ok(), valid, "{name:?}");
+            assert!(checked.is_ok() || checked.unwrap_err().field() == "server_name");
+        }
+    }
+
+    #[test]
+    fn half_a_pair_is_refused_at_the_half_that_is_there() {
+        let half = Some("half.pem".to_owned());
+        let certificate = Config { certificate: half.clone(), ..Config::default() };
+        assert_eq!(certificate.check().unwrap_err().field(), "certificate");
+        let key = Config { key: half, ..Config::default() };
+        let distrust = key.check().unwrap_err();
+        assert_eq!(
+            (distrust.field(), distrust.to_string().as_str()),
+            ("key", "it needs certificate beside it")
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let config = Config { ca: Some("/nonexistent/ca.pem".to_owned()), ..Config::default() };
+        let distrust = Trust::load(&config, 8).unwrap_err();
+        assert_eq!(distrust.field(), "ca");
+        assert!(distrust.to_string().starts_with("/nonexistent/ca.pem: No such file"), "{distrust}");
+    }
+}

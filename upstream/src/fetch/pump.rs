@@ -1,0 +1,138 @@
+//! The body of a fill, from its first byte to its last: written as it arrives, gone on with elsewhere when its source breaks
+//! or is slow, given up when nobody wants it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_cache::{Broken, FillWriter, Refused};
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::UpstreamError;
+use crate::fetch::exchange::{UpstreamRequest, UpstreamResponse};
+use crate::fetch::min_rate::Meter;
+use crate::fetch::rescue::Rescue;
+use crate::fetch::{Ending, Event, FillPolicy, FillRequest, ended};
+
+/// Writes the body as it arrives.
+pub(crate) async fn pump(
+    policy: &Arc<impl FillPolicy + 'static>,
+    job: &FillRequest,
+    mut fill_writer: FillWriter,
+    mut reply: UpstreamResponse,
+    mut rescue: Rescue<'_>,
+) {
+    let mut meter = rescue.meter(&reply);
+    loop {
+        let read = {
+            let mut read = std::pin::pin!(reply.next());
+            let mut keep = false;
+            loop {
+                let due = meter.as_ref().map(Meter::due);
+                tokio::select! {
+                    biased;
+                    read = &mut read => break Some(read),
+                    () = until(due) => {
+                        if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
+                            break None;
+                        }
+                    }
+                    () = fill_writer.deserted(), if !keep => {
+                        keep = worth_keeping(&fill_writer, job.finish_within);
+                        if !keep {
+                            let served = fill_writer.served();
+                            match fill_writer.abandon() {
+                                Ok(()) => return policy.note(Event::Ended(Ending::Abandoned, served)),
+                                Err(joined) => fill_writer = joined,
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        let Some(read) = read else {
+            // Whoever is slow is better than nobody: it is kept until another one goes on.
+            let has_another =
+                go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
+            meter = has_another.then(|| rescue.meter(&reply)).flatten();
+            continue;
+        };
+        if let (Ok(Some(bytes)), Some(meter)) = (&read, &mut meter) {
+            meter.add(bytes.len());
+        }
+        match read {
+            Ok(Some(bytes)) if fill_writer.is_last(&bytes) => {
+                ended(&**policy, &fill_writer, Ending::Stored);
+                fill_writer.complete_with(bytes);
+                // Read to its end, so that the connection goes back to its pool.
+                let _end = reply.next().await;
+                return;
+            }
+            Ok(Some(bytes)) => {
+                if let Err(refused) = fill_writer.append(bytes) {
+                    ended(&**policy, &fill_writer, Ending::Broken);
+                    return match refused {
+                        Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
+                        Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
+                    };
+                }
+            }
+            Ok(None) => {
+                ended(&**policy, &fill_writer, Ending::Stored);
+                return fill_writer.complete();
+            }
+            Err(error) => {
+                if !go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
+                    let (path, from, upstream) =
+                        (job.ask.path(), written(&fill_writer), reply.upstream().name());
+                    tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
+                    ended(&**policy, &fill_writer, Ending::Broken);
+                    return fill_writer.break_off(Broken(error.token()));
+                }
+                meter = rescue.meter(&reply);
+            }
+        }
+    }
+}
+
+/// Lets another source go on in the place of the one that gives `reply`; tells whether there is one that does.
+async fn go_on(
+    policy: &Arc<impl FillPolicy + 'static>,
+    ask: &UpstreamRequest,
+    fill_writer: &FillWriter,
+    rescue: &mut Rescue<'_>,
+    reply: &mut UpstreamResponse,
+    error: UpstreamError,
+) -> bool {
+    let from = written(fill_writer);
+    let Some(next) = rescue.go_on(policy, from).await else { return false };
+    let upstream = reply.upstream().name();
+    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
+    if error == UpstreamError::Slow {
+        // What broke has told so by itself.
+        reply.breaks(error);
+    }
+    policy.note(Event::Rescued(error));
+    *reply = next;
+    true
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn written(fill_writer: &FillWriter) -> u64 {
+    fill_writer.object().map_or(0, |object| object.body.len())
+}
+
+/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
+fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
+    let Some(object) = fill_writer.object() else { return true };
+    let there = object.body.len();
+    object.body.full_len().is_some_and(|full| {
+        let missing = full.saturating_sub(there);
+        missing <= finish_within || missing <= there
+    })
+}
