@@ -9,6 +9,7 @@
 pub mod attempts;
 pub mod budget;
 pub mod exchange;
+pub mod fill_request;
 mod hedge;
 pub mod in_flight;
 pub mod limiter;
@@ -22,152 +23,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Refused, Variant};
+use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Refused};
 use tokio::sync::oneshot;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::budget::Budget;
-use crate::fetch::exchange::{Interim, UpstreamRequest, UpstreamResponse, content_range, tells_of_others};
-use crate::fetch::in_flight::{InFlight, Outcome};
+use crate::fetch::exchange::{Interim, UpstreamResponse, content_range, tells_of_others};
+use crate::fetch::fill_request::{FillRequest, Requester};
+use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
+use crate::policy::{Ending, Event, FillPolicy, Inspection, Kept, Ruling, ended};
+use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
-
-/// What to do with an answer, judged by its head.
-#[derive(Debug, Clone)]
-pub enum Ruling {
-    /// Store it and stream it on while it arrives.
-    Store {
-        /// How long it may live.
-        lifetimes: Lifetimes,
-        /// What it varies by.
-        variant: Option<Variant>,
-    },
-    /// Read all of it first, then ask [`FillPolicy::inspect`]: a playlist tells its lifetime inside.
-    Collect {
-        /// Bytes that it may have.
-        max: u64,
-    },
-    /// It cannot be shared.
-    Pass {
-        /// For how long the key is remembered as such.
-        remember: Duration,
-    },
-    /// It is a failure: try the next candidate.
-    Refuse(UpstreamError),
-}
-
-/// What to do with an answer that was read to its end first.
-#[derive(Debug, Clone)]
-pub enum Inspection {
-    /// Store it.
-    Store(Box<Kept>),
-    /// It is a failure: try the next candidate.
-    Refuse(UpstreamError),
-}
-
-/// A collected answer as it is kept.
-#[derive(Debug, Clone)]
-pub struct Kept {
-    /// Its head.
-    pub head: Head,
-    /// Its body: the one that came, or another in its place.
-    pub body: Bytes,
-    /// How long it may live.
-    pub lifetimes: Lifetimes,
-    /// What it varies by.
-    pub variant: Option<Variant>,
-}
-
-/// Something worth counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    /// A source is asked.
-    Asked,
-    /// That request is over.
-    Over(Outcome),
-    /// The next candidate is asked because of it.
-    FailedOver(UpstreamError),
-    /// A body that broke went on at another source.
-    Rescued(UpstreamError),
-    /// A source was late, and another was asked as well.
-    Hedged,
-    /// That other one answered first.
-    HedgeWon,
-    /// Another candidate would have been asked, and the budget for that is spent.
-    Unaffordable,
-    /// A fill ended; so many tickets were served by it.
-    Ended(Ending, usize),
-}
-
-/// How a fill ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The object is stored.
-    Stored,
-    /// The old object was found to be current.
-    Renewed,
-    /// The answer cannot be shared.
-    Permit,
-    /// No source could answer.
-    Failed,
-    /// The body broke, and no source could go on.
-    Broken,
-    /// Nobody wanted it any more.
-    Abandoned,
-}
-
-/// Who knows what answers mean. The proxy implements it for one request's site.
-pub trait FillPolicy: Send + Sync {
-    /// Rules on an answer by its head.
-    fn rule(&self, head: &Head) -> Ruling;
-    /// Rules on an answer that was collected.
-    fn inspect(&self, head: &Head, body: Bytes) -> Inspection;
-    /// The head and lifetimes of `stale` after a 304.
-    ///
-    /// # Errors
-    /// When it cannot be given out all the same: try the next candidate.
-    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError>;
-    /// The head as it is kept: end-to-end fields only.
-    fn kept(&self, head: &Head) -> Head;
-    /// All candidates were asked `rounds` times in vain, the last one with this trouble, and were `waited` for between
-    /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
-    /// (full jitter).
-    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
-    /// What came from `upstream` is of no use, though nothing is wrong with the source itself.
-    fn refused(&self, upstream: &Upstream, error: UpstreamError);
-    /// The failure that viewers are told of and that is remembered.
-    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
-    /// Counts an event.
-    fn note(&self, event: Event);
-}
-
-/// What a fill is to fetch.
-#[derive(Debug)]
-pub struct FillRequest {
-    /// The request, conditional where there is an old object.
-    pub ask: UpstreamRequest,
-    /// Whom to ask, in order.
-    pub candidates: Vec<Arc<Upstream>>,
-    /// What pays for asking more than one of them.
-    pub budget: Arc<Budget>,
-    /// How many of them are asked at most, rescues included, unless the desk has them asked again.
-    pub tries_max: usize,
-    /// An unwanted fill goes on when at most so many bytes are missing.
-    pub finish_within: u64,
-    /// For how long a key is remembered as passing when its object turned out too large.
-    pub remember_large: Duration,
-}
-
-/// The one whose request caused a fill, for what is meant for nobody else.
-#[derive(Debug, Default)]
-pub struct Requester {
-    /// Takes the informational answers (1xx).
-    pub interim: Option<Interim>,
-    /// Takes the answer when it cannot be shared; not there where the asker may not have it either.
-    pub own: Option<oneshot::Sender<UpstreamResponse>>,
-}
 
 /// Makes one fill.
 pub async fn fill(
@@ -431,9 +299,4 @@ fn hand_over(
         let _left = own.send(reply);
     }
     fill_writer.pass(remember);
-}
-
-/// Counts how a fill ends, and how many it has served.
-pub(crate) fn ended(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
-    policy.note(Event::Ended(ending, fill_writer.served()));
 }

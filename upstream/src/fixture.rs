@@ -8,10 +8,10 @@ use http::{HeaderMap, Method};
 use crate::connect::address::Address;
 use crate::connect::dns::Dns;
 use crate::connect::trust::{Config, Trust};
-use crate::fetch::exchange::UpstreamRequest;
 use crate::fetch::limiter::Limits;
 use crate::health::Rules;
-use crate::upstream::{Options, Spec, Timeouts};
+use crate::request::UpstreamRequest;
+use crate::spec::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 

@@ -20,7 +20,8 @@ use crate::connect::dns::Watch;
 use crate::fetch::budget::Budget;
 use crate::health::State;
 use crate::health::probe;
-use crate::upstream::{Report, Spec, Upstream};
+use crate::spec::Spec;
+use crate::upstream::{Report, Upstream};
 
 /// How the members of a pool are put in order.
 #[derive(Debug, Clone, PartialEq)]

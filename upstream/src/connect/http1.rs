@@ -32,8 +32,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::UpstreamRequest;
-use crate::upstream::{Spec, Timeouts};
+use crate::request::UpstreamRequest;
+use crate::spec::{Spec, Timeouts};
 use answer::Answer;
 use chunks::{Decoder, Part};
 use framing::Framing;

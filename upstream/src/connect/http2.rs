@@ -15,9 +15,8 @@ use tokio::time::timeout;
 
 use crate::connect::http1::Wire;
 use crate::connect::http1::idle::IDLE;
-use crate::connect::session::Rest;
 use crate::error::UpstreamError;
-use crate::fetch::exchange::{BACKUP, UpstreamRequest};
+use crate::request::{BACKUP, Rest, UpstreamRequest};
 use crate::upstream::Upstream;
 
 /// A request on its way over a stream, and its answer.

@@ -9,15 +9,8 @@ use tidegate_cache::Head;
 use crate::connect::http1::{Connection, Wire};
 use crate::connect::http2::{Dialled, Stream};
 use crate::error::UpstreamError;
-use crate::fetch::exchange::UpstreamRequest;
+use crate::request::{Rest, UpstreamRequest};
 use crate::upstream::Upstream;
-
-/// What comes behind the head of a request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Rest {
-    Nothing,
-    Body,
-}
 
 /// A request on its way, and its answer. Boxed, because it is handed on many times.
 #[derive(Debug)]

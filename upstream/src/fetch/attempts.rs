@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::budget::Budget;
-use crate::fetch::{Event, FillPolicy, FillRequest};
+use crate::fetch::fill_request::FillRequest;
+use crate::policy::{Event, FillPolicy};
 use crate::upstream::Upstream;
 
 /// The candidates of one request that have not been asked in this round.

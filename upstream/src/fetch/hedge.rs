@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{Interim, UpstreamRequest, UpstreamResponse};
+use crate::fetch::exchange::{Interim, UpstreamResponse};
 use crate::fetch::in_flight::InFlight;
-use crate::fetch::{Event, FillPolicy, Ruling};
+use crate::policy::{Event, FillPolicy, Ruling};
+use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.

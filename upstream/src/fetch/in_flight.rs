@@ -6,18 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::error::UpstreamError;
-use crate::fetch::{Event, FillPolicy};
-
-/// What came of a request to a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was answered, to the last byte.
-    Answered(StatusCode),
-    /// It was not, or with something of no use.
-    Failed(UpstreamError),
-    /// It was given up before its end: nobody wanted the rest any more, or there was no room for it.
-    Abandoned,
-}
+use crate::policy::{Event, FillPolicy, Outcome};
 
 /// A request to a source that is under way. Whichever way it ends, it is counted then: it goes with the answer that it
 /// brings, and tells its outcome when it is dropped.

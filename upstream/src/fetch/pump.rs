@@ -8,10 +8,12 @@ use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::{UpstreamRequest, UpstreamResponse};
+use crate::fetch::exchange::UpstreamResponse;
+use crate::fetch::fill_request::FillRequest;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
-use crate::fetch::{Ending, Event, FillPolicy, FillRequest, ended};
+use crate::policy::{Ending, Event, FillPolicy, ended};
+use crate::request::UpstreamRequest;
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(

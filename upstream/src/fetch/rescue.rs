@@ -11,10 +11,12 @@ use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{UpstreamRequest, UpstreamResponse, content_range};
+use crate::fetch::exchange::{UpstreamResponse, content_range};
+use crate::fetch::fill_request::FillRequest;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::min_rate::Meter;
-use crate::fetch::{FillPolicy, FillRequest};
+use crate::policy::FillPolicy;
+use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// What the rest of a body must agree with, and who may still be asked for it.

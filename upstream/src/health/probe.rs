@@ -14,35 +14,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::{Exchange, STALE_CONNECTIONS_MAX, UpstreamRequest};
+use crate::fetch::exchange::{Exchange, STALE_CONNECTIONS_MAX};
+use crate::request::UpstreamRequest;
+use crate::spec::{Probe, Question};
 use crate::upstream::Upstream;
-
-/// How a server is probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    /// What is asked.
-    pub question: Question,
-    /// The time between two probes; each wait is up to a fifth shorter or longer.
-    pub interval: Duration,
-    /// How long an answer may take.
-    pub timeout: Duration,
-}
-
-/// What a probe asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// Whether it accepts a connection.
-    Connect,
-    /// An HTTP request.
-    Http {
-        /// The method.
-        method: Method,
-        /// Path and query, or `*`.
-        target: String,
-        /// The statuses of a good answer.
-        expected: RangeInclusive<u16>,
-    },
-}
 
 /// A body that is longer is not read: its connection is closed instead.
 const BODY_MAX: u64 = 64 * 1024;

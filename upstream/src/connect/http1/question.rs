@@ -4,8 +4,8 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::{BACKUP, UpstreamRequest};
-use crate::upstream::Spec;
+use crate::request::{BACKUP, UpstreamRequest};
+use crate::spec::Spec;
 
 /// Writes the head of `ask` for the one whom `spec` describes.
 pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, UpstreamError> {

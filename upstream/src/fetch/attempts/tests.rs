@@ -3,9 +3,9 @@ use tidegate_cache::{Failure, Head, Lifetimes, Object};
 use super::*;
 use crate::balance::peers::Peers;
 use crate::connect::address::Address;
-use crate::fetch::{Inspection, Ruling};
 use crate::fixture::{SECOND, ask, spec};
-use crate::upstream::Spec;
+use crate::policy::{Inspection, Ruling};
+use crate::spec::Spec;
 use bytes::Bytes;
 use std::time::Duration;
 
