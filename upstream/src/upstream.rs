@@ -17,7 +17,7 @@ use crate::error::UpstreamError;
 use crate::fetch::limiter::{Limiter, Permit};
 use crate::health::latency::Latency;
 use crate::health::reported_failures::{LATELY, ReportedFailures};
-use crate::health::{Change, Health, State, Tally};
+use crate::health::{Change, Health, Others, State};
 use crate::spec::Spec;
 
 /// Bytes that a source may send ahead on one HTTP/2 stream.
@@ -39,7 +39,7 @@ pub struct Upstream {
     tls_name: Option<Arc<str>>,
     resolver: Resolver,
     limiter: Limiter,
-    health: Mutex<Health>,
+    health: Arc<Mutex<Health>>,
     latency: Mutex<Latency>,
     /// The smoothed round-trip time.
     round_trip: Mutex<Option<Duration>>,
@@ -106,13 +106,16 @@ pub struct Report {
 impl Upstream {
     pub(crate) fn new(spec: Spec, peers: &Arc<Peers>) -> Arc<Self> {
         let now = Instant::now();
+        let health = Health::new(spec.options.rules, spec.options.probe.is_some(), now);
+        let health = Arc::new(Mutex::new(health));
+        peers.join(&health);
         let tls_name = || spec.options.trust.server_name().unwrap_or_else(|| spec.address.host());
-        let upstream = Arc::new(Self {
+        Arc::new(Self {
             name: spec.address.to_string().into(),
             tls_name: spec.address.is_tls().then(|| tls_name().into()),
             resolver: Resolver::new(&spec.address, &spec.options.dns),
             limiter: Limiter::new(spec.options.limits),
-            health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
+            health,
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
             tried: Mutex::new(None),
@@ -120,9 +123,7 @@ impl Upstream {
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
-        });
-        peers.join(&upstream);
-        upstream
+        })
     }
 
     /// Its name in logs and on the status page: its address.
@@ -154,12 +155,6 @@ impl Upstream {
     /// The smoothed round-trip time, as far as it is known.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         *self.round_trip.lock()
-    }
-
-    /// Where it stands, and what came of the latest requests.
-    pub(crate) fn stands(&self) -> (State, Tally) {
-        let mut health = self.health.lock();
-        (health.state().0, health.tally(Instant::now()))
     }
 
     /// Whether the way to it decides who is asked, and is not known.
@@ -247,7 +242,7 @@ impl Upstream {
     pub(crate) fn record_reported_failure(&self, error: UpstreamError, stream: &Arc<str>) {
         self.told.tells(stream, LATELY, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        let others = self.peers.beside(self);
+        let others = self.others();
         self.update(|health, now| health.record_reported_failure(error, others, fastrand::f64(), now));
     }
 
@@ -268,8 +263,12 @@ impl Upstream {
         if error == UpstreamError::Outpaced {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
-        let others = self.peers.beside(self);
+        let others = self.others();
         self.update(|health, now| health.record_failure(error, others, fastrand::f64(), now));
+    }
+
+    fn others(&self) -> Others {
+        self.peers.beside(&self.health, self.spec.options.rules.ejected_max)
     }
 
     /// The way to it and back took so long.
