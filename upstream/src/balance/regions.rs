@@ -18,10 +18,7 @@ mod plan;
 
 use path::Path;
 pub use path::RoundTrip;
-pub use plan::{Plan, healthy_share};
-
-/// A region by its place in the list that [`Regions`] is made of.
-pub type RegionId = usize;
+pub use plan::{Plan, RegionId, healthy_share};
 
 /// A region as it is configured.
 #[derive(Debug, Clone, PartialEq)]

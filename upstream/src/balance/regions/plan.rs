@@ -3,7 +3,8 @@
 //! Envoy's priority levels are the model. A region can do a little more than its share, so losing one member of many moves
 //! nothing; what it cannot do goes to the next region, key by key, so that each object is still fetched once.
 
-use super::RegionId;
+/// A region by its place in the list that [`Regions`](super::Regions) is made of.
+pub type RegionId = usize;
 
 /// Who takes which part of the keys.
 #[derive(Debug, Clone, PartialEq)]
