@@ -8,11 +8,12 @@
 mod answers;
 mod client;
 mod course;
+mod members;
 mod watch;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use crate::error::UpstreamError;
 use answers::{Addresses, Service};
 use client::Client;
 pub(crate) use course::Course;
+use members::in_order;
+pub use members::{Discover, Family, Found, Member, Unheard};
 pub use watch::Watch;
 
 /// A lookup that takes longer has failed. Longer than any request waits: who comes later joins it.
@@ -34,74 +37,12 @@ const VALID_MIN: Duration = Duration::from_secs(1);
 /// Records are written with lifetimes of days by people who mean to lower them before a move, and forget to.
 const VALID_MAX: Duration = Duration::from_mins(5);
 
-/// More members than this are no pool but a mistake; those with the lowest addresses are taken.
-const MEMBERS_MAX: usize = 1000;
-
 /// Names that one set of SRV records may lead to; each costs two queries.
 const TARGETS_MAX: usize = 100;
 
 /// The resolvers that are asked. Cheap to clone.
 #[derive(Clone)]
 pub struct Dns(Arc<Client>);
-
-/// What is looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Discover {
-    /// Every address of a host (A, AAAA), on one port.
-    Addresses {
-        /// The host name.
-        host: String,
-        /// The port of all of them.
-        port: u16,
-    },
-    /// Every server of a service (SRV, RFC 2782), each with its own port.
-    Services {
-        /// `_service._proto.name`.
-        name: String,
-    },
-}
-
-/// One server that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Member {
-    /// The lower, the sooner it is asked; 0 where records do not say.
-    pub priority: u16,
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Its name, for `Host` and TLS: the one that was asked for, or the target of its SRV record.
-    pub host: String,
-    /// Its share among members of one priority; 1 where records do not say.
-    pub weight: u16,
-}
-
-/// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The members: by priority, then by address, each once, at least one.
-    pub members: Vec<Member>,
-    /// For how long they hold: the shortest lifetime of the records, from 1 s to 5 min.
-    pub valid_for: Duration,
-    /// What was asked for and not answered. Members of that kind may exist all the same.
-    pub unheard: Vec<Unheard>,
-}
-
-/// One kind of address that nobody told of, neither that there are any nor that there are none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unheard {
-    /// The host.
-    pub host: String,
-    /// Which of its addresses.
-    pub family: Family,
-}
-
-/// The two kinds of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// A.
-    V4,
-    /// AAAA.
-    V6,
-}
 
 impl Dns {
     /// The system's resolvers, as `resolv.conf` names them; it is read when something is asked, and again when it has
@@ -207,39 +148,6 @@ impl Gathered {
         let valid_for = self.lifetime.unwrap_or(VALID_MIN).clamp(VALID_MIN, VALID_MAX);
         Ok(Found { members, valid_for, unheard: self.unheard })
     }
-}
-
-impl Found {
-    /// Whether this kind of address of this host went unanswered.
-    fn is_unheard(&self, member: &Member) -> bool {
-        let family = Family::of(member.address.ip());
-        self.unheard.iter().any(|unheard| unheard.family == family && unheard.host == member.host)
-    }
-}
-
-/// As it is written in a configuration, without the path.
-impl fmt::Display for Discover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Addresses { host, port } => write!(f, "{host}:{port}"),
-            Self::Services { name } => f.write_str(name),
-        }
-    }
-}
-
-impl Family {
-    fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
-
-/// By priority, then by address; each place once, with the best priority that it has.
-fn in_order(mut members: Vec<Member>) -> Vec<Member> {
-    members.sort();
-    let mut seen = std::collections::HashSet::new();
-    members.retain(|member| seen.insert((member.address, member.host.clone())));
-    members.truncate(MEMBERS_MAX);
-    members
 }
 
 /// A number from 0 up to 1 that nobody can guess; for delays and for the choice among equals.

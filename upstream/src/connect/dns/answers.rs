@@ -7,7 +7,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::{Name, RData};
 
-use super::Family;
+use super::members::Family;
 use crate::error::UpstreamError;
 
 /// The addresses of a name.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Found, Member, in_order};
+use super::members::{Found, Member, in_order};
 use crate::error::UpstreamError;
 
 /// The longest wait between two questions that fail, while there is a last good answer.

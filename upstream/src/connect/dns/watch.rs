@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{Course, Discover, Dns, LOOKUP, Member, dice};
+use super::course::Course;
+use super::members::{Discover, Member};
+use super::{Dns, LOOKUP, dice};
 use crate::error::UpstreamError;
 
 /// Keeps asking for the members behind a name, for as long as somebody waits for [`Watch::changed`].
