@@ -6,16 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::framing::Framing;
+pub(crate) use super::framing::Malformed;
 
 /// Bytes that a head may have, its empty line included.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
 /// Header fields that a head may have.
 pub(crate) const FIELDS_MAX: usize = 256;
-
-/// What came is not HTTP/1.1, or not within the bounds of this client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
 
 /// A head that was read.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Chunks: RFC 9112 section 7.1, read as the bytes arrive.
 
-use super::answer::Malformed;
+use super::framing::Malformed;
 
 /// Bytes that the line with a chunk's size may have; extensions stand there, and are ignored (section 7.1.1).
 const LINE_MAX: usize = 1024;

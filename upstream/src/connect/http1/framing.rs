@@ -2,7 +2,9 @@
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use super::answer::Malformed;
+/// What came is not HTTP/1.1, or not within the bounds of this client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
 
 /// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
