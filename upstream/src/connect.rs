@@ -4,6 +4,7 @@
 //! TLS, and `session` is one request on a connection, over `http1` or `http2`.
 
 pub mod address;
+pub mod connections;
 pub mod dns;
 pub(crate) mod http1;
 pub(crate) mod http2;

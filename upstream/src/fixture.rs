@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 
 use crate::connect::address::Address;
+use crate::connect::connections::Connections;
 use crate::connect::dns::Dns;
 use crate::connect::trust::{Config, Trust};
 use crate::fetch::limiter::Limits;
@@ -19,7 +20,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
-        trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
+        connections: Arc::new(Connections::new(Trust::load(&Config::default()).unwrap(), 1)),
         timeouts: Timeouts {
             connect: SECOND,
             first_byte: SECOND,

@@ -33,6 +33,7 @@ pub use balance::pool::{Candidates, Order, Pool, folder_of};
 pub use balance::regions::Viewpoint;
 pub use balance::{bounded, hash, regions};
 pub use connect::address::Address;
+pub use connect::connections::Connections;
 pub use connect::dns::{Discover, Dns, Found, Member, Watch};
 pub use connect::trust::Trust;
 pub use connect::{address, dns, pem, trust};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 
 use crate::connect::address::Address;
+use crate::connect::connections::Connections;
 use crate::connect::dns::{Dns, Member};
-use crate::connect::trust::Trust;
 use crate::fetch::limiter::Limits;
 use crate::fetch::min_rate::MinRate;
 use crate::health::Rules;
@@ -31,8 +31,8 @@ pub struct Timeouts {
 pub struct Options {
     /// Who knows where its name is.
     pub dns: Dns,
-    /// By whose word it is believed to be who it says; it keeps the connections.
-    pub trust: Arc<Trust>,
+    /// The connections, and the TLS trust on which they rely.
+    pub connections: Arc<Connections>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// HTTP/2 (with prior knowledge where there is no TLS) in place of HTTP/1.1.

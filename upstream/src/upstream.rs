@@ -10,9 +10,9 @@ use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use crate::balance::peers::Peers;
+use crate::connect::connections::Connections;
 use crate::connect::http1::idle::Key;
 use crate::connect::resolve::Resolver;
-use crate::connect::trust::Trust;
 use crate::error::UpstreamError;
 use crate::fetch::limiter::{Limiter, Permit};
 use crate::health::latency::Latency;
@@ -109,7 +109,8 @@ impl Upstream {
         let health = Health::new(spec.options.rules, spec.options.probe.is_some(), now);
         let health = Arc::new(Mutex::new(health));
         peers.join(&health);
-        let tls_name = || spec.options.trust.server_name().unwrap_or_else(|| spec.address.host());
+        let tls_name =
+            || spec.options.connections.trust().server_name().unwrap_or_else(|| spec.address.host());
         Arc::new(Self {
             name: spec.address.to_string().into(),
             tls_name: spec.address.is_tls().then(|| tls_name().into()),
@@ -189,8 +190,8 @@ impl Upstream {
         self.health.lock().state().2
     }
 
-    pub(crate) fn trust(&self) -> &Trust {
-        &self.spec.options.trust
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.spec.options.connections
     }
 
     /// Waits for a place among its requests, which is taken until what is returned goes. `is_held`: the request is one that

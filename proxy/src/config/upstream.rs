@@ -7,7 +7,9 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust};
+use tidegate_upstream::{
+    Budget, Connections, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust,
+};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
@@ -188,14 +190,14 @@ impl Default for Probing {
 
 impl Upstream {
     /// What every source of this section is told. `is_tier`: it is a tier of ours.
-    pub fn options(&self, is_tier: bool, trust: &Arc<Trust>) -> Options {
-        let connections = match self.http {
+    pub fn options(&self, is_tier: bool, connections: &Arc<Connections>) -> Options {
+        let requests_max = match self.http {
             Version::Http1 => self.connections_max,
             Version::Http2 => self.connections_max.saturating_mul(self.streams_max),
         };
         Options {
             dns: Dns::at(&self.dns),
-            trust: Arc::clone(trust),
+            connections: Arc::clone(connections),
             timeouts: Timeouts {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
@@ -205,7 +207,7 @@ impl Upstream {
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
             limits: Limits {
-                requests_max: self.requests_max.min(connections),
+                requests_max: self.requests_max.min(requests_max),
                 queue_max: self.queue_max,
                 queue_timeout: self.queue_timeout.get(),
             },
@@ -228,8 +230,9 @@ impl Upstream {
     ///
     /// # Errors
     /// When a file that it names cannot be used.
-    pub fn trust(&self, listed: usize) -> Result<Arc<Trust>, Distrust> {
-        Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
+    pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, Distrust> {
+        let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
+        Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))
     }
 
     fn clamped_target_duration(&self) -> Option<MinRate> {

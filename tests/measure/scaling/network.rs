@@ -12,7 +12,8 @@ use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
 use tidegate_upstream::limiter::Permit;
 use tidegate_upstream::{
-    Address, Bound, Candidates, Coordinates, Order, Pool, Trust, Upstream, UpstreamError, Viewpoint, World,
+    Address, Bound, Candidates, Connections, Coordinates, Order, Pool, Upstream, UpstreamError, Viewpoint,
+    World,
 };
 
 /// Regions with their places: Frankfurt, Virginia, Singapore.
@@ -65,8 +66,9 @@ impl Network {
     pub(crate) fn new(size: Size) -> Result<Self> {
         let config = Config::default();
         let names: Vec<&str> = places(size).map(|(name, ..)| name).collect();
-        let trust = config.upstream.trust(0)?;
-        let views = names.iter().map(|name| View::new(size, name, &config, &trust)).collect::<Result<_>>()?;
+        let connections = config.upstream.connections(0)?;
+        let views =
+            names.iter().map(|name| View::new(size, name, &config, &connections)).collect::<Result<_>>()?;
         Ok(Self { size, views })
     }
 
@@ -116,8 +118,8 @@ impl Network {
 }
 
 impl View {
-    fn new(size: Size, region: &str, config: &Config, trust: &Arc<Trust>) -> Result<Self> {
-        let options = || config.upstream.options(true, trust);
+    fn new(size: Size, region: &str, config: &Config, connections: &Arc<Connections>) -> Result<Self> {
+        let options = || config.upstream.options(true, connections);
         let shields = places(size).zip(1..).flat_map(|((name, ..), network): (_, u32)| {
             (1..=size.shields).map(move |shield| (name, format!("http://10.{network}.0.{shield}:8081")))
         });

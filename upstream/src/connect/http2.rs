@@ -38,7 +38,7 @@ pub(crate) enum Dialled {
 impl Stream {
     /// A stream to `upstream`, on a new connection if none has room.
     pub(crate) async fn dial(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
-        let connector = upstream.trust().connector();
+        let connector = upstream.connections().connector();
         let peer = upstream.peer(address);
         let over = |session, peer| Box::new(Self { session, peer, patience: Duration::ZERO });
         let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
@@ -100,7 +100,7 @@ impl Stream {
     }
 
     pub(crate) fn release(self, upstream: &Upstream) {
-        upstream.trust().connector().release_http_session(self.session, &self.peer, Some(IDLE));
+        upstream.connections().connector().release_http_session(self.session, &self.peer, Some(IDLE));
     }
 }
 

@@ -33,7 +33,7 @@ impl Session {
         let key = upstream.key(address);
         // A source without TLS is spoken to in the protocol that it has by the configuration.
         let may_be_idle = !spec.options.http2 || spec.address.is_tls();
-        if may_be_idle && let Some(wire) = upstream.trust().idle().take(&key) {
+        if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
             return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
         }
         let left = |error| {
@@ -51,7 +51,7 @@ impl Session {
             }
         } else if spec.address.is_tls() {
             let peer = upstream.peer(address);
-            let connected = Box::pin(upstream.trust().connector().transport().new_stream(&peer)).await;
+            let connected = Box::pin(upstream.connections().connector().transport().new_stream(&peer)).await;
             connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
         } else {
             Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
@@ -97,7 +97,7 @@ impl Session {
     /// Gives the connection back.
     pub(crate) fn release(self, upstream: &Upstream) {
         match self {
-            Self::Http1(connection) => connection.release(upstream.trust().idle()),
+            Self::Http1(connection) => connection.release(upstream.connections().idle()),
             Self::Http2(stream) => stream.release(upstream),
         }
     }

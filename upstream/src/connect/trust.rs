@@ -1,18 +1,10 @@
 //! Trust: by whose word upstreams are believed to be who they say, and how this node shows who it is.
 //!
-//! It is loaded once and shared by all sources of a configuration section. The connections are its own: what TLS
-//! remembers of a server, so that the next handshake is a short one, lives in the connector that has the certificates,
-//! and would be lost if each connection brought its own. A source that is added while the node serves needs no file.
+//! It is loaded once and shared by all sources of a configuration section (`connections.rs`).
 
-use std::fmt;
-use std::sync::Arc;
-
-use pingora_core::connectors::ConnectorOptions;
-use pingora_core::connectors::http::v2::Connector;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
-use crate::connect::http1::idle::Idle;
 use crate::connect::pem::{self, BadFile};
 
 /// Whom to trust, and what to show: `[upstream.tls]`. Certificates are always verified; there is no way around it.
@@ -44,14 +36,9 @@ pub enum Distrust {
     ServerName(String),
 }
 
-/// What is trusted, and the connections that rely on it.
-pub struct Trust {
-    /// It makes connections with TLS, and keeps those that speak HTTP/2.
-    connector: Connector,
-    /// Those that speak HTTP/1.1.
-    idle: Arc<Idle>,
-    server_name: Option<String>,
-}
+/// What is trusted and shown: a configuration whose files have been read and can be used.
+#[derive(Debug)]
+pub struct Trust(Config);
 
 impl Config {
     /// Reads the files and holds them against each other.
@@ -91,41 +78,29 @@ impl Distrust {
 }
 
 impl Trust {
-    /// Loads what a section of the configuration names. All its sources together may keep `idle_connections_max`
-    /// connections open that nobody uses.
+    /// Loads what a section of the configuration names.
     ///
     /// # Errors
     /// When a file cannot be used, or the configuration is at odds with itself.
-    pub fn load(config: &Config, idle_connections_max: usize) -> Result<Self, Distrust> {
+    pub fn load(config: &Config) -> Result<Self, Distrust> {
         config.check()?;
-        // First, because the connector takes the cryptography that is installed when it is made.
+        // Before any connector is made, because it takes the cryptography that is installed then.
         let _installed = pem::provider();
-        let mut options = ConnectorOptions::new(idle_connections_max);
-        options.ca_file.clone_from(&config.ca);
-        options.cert_key_file = config.certificate.clone().zip(config.key.clone());
-        // It reads the files once more, and panics where they have gone since.
-        let connector = Connector::new(Some(options));
-        let idle = Idle::new(idle_connections_max);
-        Ok(Self { connector, idle, server_name: config.server_name.clone() })
+        Ok(Self(config.clone()))
     }
 
     /// The name to ask for and to verify, where it is not the host of the address.
     pub fn server_name(&self) -> Option<&str> {
-        self.server_name.as_deref()
+        self.0.server_name.as_deref()
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.connector
+    pub(crate) fn ca(&self) -> Option<&str> {
+        self.0.ca.as_deref()
     }
 
-    pub(crate) fn idle(&self) -> &Arc<Idle> {
-        &self.idle
-    }
-}
-
-impl fmt::Debug for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("server_name", &self.server_name).finish_non_exhaustive()
+    /// The files with the certificate that this node shows and with its key.
+    pub(crate) fn certificate_and_key(&self) -> Option<(String, String)> {
+        self.0.certificate.clone().zip(self.0.key.clone())
     }
 }
 
@@ -135,7 +110,7 @@ mod tests {
 
     #[test]
     fn nothing_said_is_the_systems_word_and_no_certificate() {
-        assert!(Trust::load(&Config::default(), 8).unwrap().server_name().is_none());
+        assert!(Trust::load(&Config::default()).unwrap().server_name().is_none());
     }
 
     #[test]
@@ -171,7 +146,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let config = Config { ca: Some("/nonexistent/ca.pem".to_owned()), ..Config::default() };
-        let distrust = Trust::load(&config, 8).unwrap_err();
+        let distrust = Trust::load(&config).unwrap_err();
         assert_eq!(distrust.field(), "ca");
         assert!(distrust.to_string().starts_with("/nonexistent/ca.pem: No such file"), "{distrust}");
     }

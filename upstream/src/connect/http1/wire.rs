@@ -19,7 +19,7 @@ use crate::error::UpstreamError;
 #[derive(Debug)]
 pub(crate) enum Wire {
     Plain(TcpStream),
-    /// pingora connects and shakes hands: certificates and trust are its own (`trust.rs`).
+    /// pingora connects and shakes hands: certificates and trust are its own (`connections.rs`).
     Secured(Stream),
 }
 
