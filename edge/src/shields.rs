@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_proxy::site;
-use tidegate_upstream::trust::Distrust;
+use tidegate_upstream::trust::TrustError;
 use tidegate_upstream::{Bound, Candidates, Connections, Order, Pool};
 
 use crate::Config;
@@ -20,7 +20,7 @@ pub(crate) struct Shields<'a> {
 ///
 /// # Errors
 /// When a certificate or a key cannot be used.
-pub(crate) fn of(config: &Config) -> Result<Shields<'_>, Distrust> {
+pub(crate) fn of(config: &Config) -> Result<Shields<'_>, TrustError> {
     let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
     let connections = config.upstream.connections(config.shields.len() + origins)?;
     let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };

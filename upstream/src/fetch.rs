@@ -33,7 +33,7 @@ use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Kept, Ruling, ended};
+use crate::policy::{Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, ended};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
@@ -50,7 +50,8 @@ pub async fn fill(
     loop {
         let Some(upstream) = attempts.next(&**policy) else {
             rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| policy.again(last.0, rounds, waited)) else {
+            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.0, rounds, waited))
+            else {
                 break;
             };
             let pause = pause.mul_f64(fastrand::f64());
@@ -89,7 +90,7 @@ pub async fn fill(
                 return fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
             }
             Attempt::Pass(reply, remember) => {
-                ended(&**policy, &fill_writer, Ending::Permit);
+                ended(&**policy, &fill_writer, Ending::Passed);
                 return hand_over(fill_writer, reply, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
@@ -132,7 +133,7 @@ pub async fn pass(
 }
 
 fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
-    let (error, upstream) = attempts.nobody();
+    let (error, upstream) = attempts.no_candidate();
     (error, upstream, None)
 }
 
@@ -200,7 +201,7 @@ async fn take(
         return match policy.renew(stale, &reply.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
             Err(error) => {
-                policy.refused(upstream, error);
+                policy.record_unusable(upstream, error);
                 Attempt::Failed(error, None)
             }
         };
@@ -211,7 +212,7 @@ async fn take(
             // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
             Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
                 let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return match policy.again(error, 1, Duration::ZERO) {
+                return match policy.retry_pause(error, 1, Duration::ZERO) {
                     Some(_) => refuse(reply, error),
                     None => Attempt::Pass(reply, Duration::ZERO),
                 };
@@ -232,9 +233,14 @@ async fn take(
         }
         Ruling::Pass { remember } => Attempt::Pass(reply, remember),
         Ruling::Store { lifetimes, variant } => {
-            let head = policy.kept(&reply.head);
-            match fill_writer.publish(head, lifetimes, variant, reply.promised(), Arc::clone(upstream.name()))
-            {
+            let head = policy.stored_head(&reply.head);
+            match fill_writer.publish(
+                head,
+                lifetimes,
+                variant,
+                reply.content_length(),
+                Arc::clone(upstream.name()),
+            ) {
                 Ok(()) => Attempt::Streaming(reply),
                 Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
                 Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
@@ -259,11 +265,11 @@ async fn collect(
     };
     match policy.inspect(&reply.head, body) {
         Inspection::Refuse(error) => {
-            policy.refused(upstream, error);
+            policy.record_unusable(upstream, error);
             refuse(reply, error)
         }
         Inspection::Store(kept) => {
-            let Kept { head, body, lifetimes, variant } = *kept;
+            let StoredResponse { head, body, lifetimes, variant } = *kept;
             let len = body.len() as u64;
             let published =
                 fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
@@ -283,7 +289,7 @@ fn refuse(mut reply: UpstreamResponse, error: UpstreamError) -> Attempt {
 
 /// A short error body is read, so that its connection can be used again; a long one is not worth it.
 async fn drain(reply: &mut UpstreamResponse) {
-    if reply.promised().is_some_and(|length| length <= 16 * 1024) {
+    if reply.content_length().is_some_and(|length| length <= 16 * 1024) {
         let _discarded = reply.collect(16 * 1024).await;
     }
 }

@@ -21,12 +21,7 @@ pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
         connections: Arc::new(Connections::new(Trust::load(&Config::default()).unwrap(), 1)),
-        timeouts: Timeouts {
-            connect: SECOND,
-            first_byte: SECOND,
-            stall: SECOND,
-            clamped_target_duration: None,
-        },
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, min_rate: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },

@@ -115,7 +115,7 @@ const VOLUME_MIN: u32 = 20;
 const SHARE_MIN: f64 = 0.1;
 
 impl Health {
-    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::probed`]
+    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::record_probe`]
     /// will be told of probes.
     pub fn new(rules: Rules, is_probed: bool, now: Instant) -> Self {
         Self {
@@ -181,7 +181,7 @@ impl Health {
             // It has not been good for as long as it must.
             self.since = now;
         }
-        if self.state.is_in() && error.is_unreachable() {
+        if self.state.is_available() && error.is_unreachable() {
             self.recent.at(now).0.bad += 1;
             return Some(self.leaves(State::Down, error, chance, now));
         }
@@ -217,12 +217,17 @@ impl Health {
         chance: f64,
         now: Instant,
     ) -> Option<Change> {
-        let eject = is_out && self.state.is_in() && others.can_spare;
+        let eject = is_out && self.state.is_available() && others.can_spare;
         eject.then(|| self.leaves(State::Ejected, error, chance, now))
     }
 
     /// A probe came back, or did not.
-    pub fn probed(&mut self, result: Result<(), UpstreamError>, chance: f64, now: Instant) -> Option<Change> {
+    pub fn record_probe(
+        &mut self,
+        result: Result<(), UpstreamError>,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
         let Err(error) = result else {
             self.failed_probes = 0;
             self.good_probes = self.good_probes.saturating_add(1);
@@ -231,7 +236,7 @@ impl Health {
         };
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
-        let is_out = self.state.is_in() && self.failed_probes >= self.rules.fall;
+        let is_out = self.state.is_available() && self.failed_probes >= self.rules.fall;
         is_out.then(|| self.leaves(State::Down, error, chance, now))
     }
 
@@ -289,7 +294,7 @@ impl State {
     }
 
     /// Whether it is asked before others that are not.
-    pub const fn is_in(self) -> bool {
+    pub const fn is_available(self) -> bool {
         matches!(self, Self::Up | Self::Returning)
     }
 }

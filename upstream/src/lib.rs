@@ -47,7 +47,7 @@ pub use fetch::limiter::Limits;
 pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
-pub use policy::{Ending, Event, FillPolicy, Inspection, Kept, Outcome, Ruling};
+pub use policy::{Ending, Event, FillPolicy, Inspection, Outcome, Ruling, StoredResponse};
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};
 pub use upstream::{Report, Upstream};

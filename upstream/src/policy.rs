@@ -37,14 +37,14 @@ pub enum Ruling {
 #[derive(Debug, Clone)]
 pub enum Inspection {
     /// Store it.
-    Store(Box<Kept>),
+    Store(Box<StoredResponse>),
     /// It is a failure: try the next candidate.
     Refuse(UpstreamError),
 }
 
 /// A collected answer as it is kept.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredResponse {
     /// Its head.
     pub head: Head,
     /// Its body: the one that came, or another in its place.
@@ -59,9 +59,9 @@ pub struct Kept {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A source is asked.
-    Asked,
+    Requested,
     /// That request is over.
-    Over(Outcome),
+    Finished(Outcome),
     /// The next candidate is asked because of it.
     FailedOver(UpstreamError),
     /// A body that broke went on at another source.
@@ -71,7 +71,7 @@ pub enum Event {
     /// That other one answered first.
     HedgeWon,
     /// Another candidate would have been asked, and the budget for that is spent.
-    Unaffordable,
+    BudgetExhausted,
     /// A fill ended; so many tickets were served by it.
     Ended(Ending, usize),
 }
@@ -84,7 +84,7 @@ pub enum Ending {
     /// The old object was found to be current.
     Renewed,
     /// The answer cannot be shared.
-    Permit,
+    Passed,
     /// No source could answer.
     Failed,
     /// The body broke, and no source could go on.
@@ -105,13 +105,13 @@ pub trait FillPolicy: Send + Sync {
     /// When it cannot be given out all the same: try the next candidate.
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError>;
     /// The head as it is kept: end-to-end fields only.
-    fn kept(&self, head: &Head) -> Head;
+    fn stored_head(&self, head: &Head) -> Head;
     /// All candidates were asked `rounds` times in vain, the last one with this trouble, and were `waited` for between
     /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
     /// (full jitter).
-    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
+    fn retry_pause(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
     /// What came from `upstream` is of no use, though nothing is wrong with the source itself.
-    fn refused(&self, upstream: &Upstream, error: UpstreamError);
+    fn record_unusable(&self, upstream: &Upstream, error: UpstreamError);
     /// The failure that viewers are told of and that is remembered.
     fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
     /// Counts an event.

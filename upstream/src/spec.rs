@@ -23,7 +23,7 @@ pub struct Timeouts {
     /// Between two pieces of the body.
     pub stall: Duration,
     /// How slowly a body may come, if there is a limit.
-    pub clamped_target_duration: Option<MinRate>,
+    pub min_rate: Option<MinRate>,
 }
 
 /// How a source is spoken to.

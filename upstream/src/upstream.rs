@@ -166,11 +166,12 @@ impl Upstream {
     /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, of whoever was
     /// not tried for longest; `rest` are the others whose turn it may be.
     pub(crate) fn admits(&self, rest: &[Arc<Self>]) -> bool {
-        if self.state().is_in() {
+        if self.state().is_available() {
             return true;
         }
         let mine = *self.tried.lock();
-        let is_peer = |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_in();
+        let is_peer =
+            |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_available();
         let mut others = rest.iter().filter(is_peer);
         let is_turn = others.all(|other| *other.tried.lock() >= mine);
         let may_try = is_turn && self.peers.admit_trial();
@@ -199,8 +200,8 @@ impl Upstream {
     ///
     /// # Errors
     /// When its queue is full, or the wait takes too long.
-    pub async fn pass(&self, is_held: bool) -> Result<Permit, UpstreamError> {
-        let passed = self.limiter.pass(is_held).await;
+    pub async fn acquire(&self, is_held: bool) -> Result<Permit, UpstreamError> {
+        let passed = self.limiter.acquire(is_held).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -284,7 +285,7 @@ impl Upstream {
     }
 
     /// A probe came back, with the round-trip time where the answer shows it, or failed.
-    pub fn probed(&self, result: Result<Option<Duration>, UpstreamError>) {
+    pub fn record_probe(&self, result: Result<Option<Duration>, UpstreamError>) {
         match result {
             Ok(took) => {
                 self.counts.good_probes.fetch_add(1, Ordering::Relaxed);
@@ -296,7 +297,7 @@ impl Upstream {
                 self.counts.failed_probes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.update(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
+        self.update(|health, now| health.record_probe(result.map(drop), fastrand::f64(), now));
     }
 
     /// Tells its health something, if only that time has passed. One line is logged for each change.
@@ -314,7 +315,7 @@ impl Upstream {
 
     fn log(&self, change: Change) {
         let (upstream, from, to) = (&*self.name, change.from.as_str(), change.to.as_str());
-        if let Some(error) = change.why.filter(|_| !change.to.is_in()) {
+        if let Some(error) = change.why.filter(|_| !change.to.is_available()) {
             self.counts.ejections.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(upstream, from, to, why = %error, "upstream changed");
         } else {

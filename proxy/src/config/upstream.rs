@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use tidegate_upstream::trust::{self, Distrust};
+use tidegate_upstream::trust::{self, TrustError};
 use tidegate_upstream::{
     Budget, Connections, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust,
 };
@@ -202,7 +202,7 @@ impl Upstream {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
                 stall: self.stall_timeout.get(),
-                clamped_target_duration: self.clamped_target_duration(),
+                min_rate: self.min_rate(),
             },
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
@@ -230,12 +230,12 @@ impl Upstream {
     ///
     /// # Errors
     /// When a file that it names cannot be used.
-    pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, Distrust> {
+    pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, TrustError> {
         let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
         Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))
     }
 
-    fn clamped_target_duration(&self) -> Option<MinRate> {
+    fn min_rate(&self) -> Option<MinRate> {
         let window = self.rate_window.get();
         let bytes =
             self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))

@@ -80,9 +80,9 @@ impl Network {
             for shield in lost {
                 let source = view.sources.get(*shield).context("a shield of that number")?;
                 for _ in 0..fall {
-                    source.probed(Err(UpstreamError::Refused));
+                    source.record_probe(Err(UpstreamError::Refused));
                 }
-                ensure!(!source.state().is_in(), "{} is down", source.name());
+                ensure!(!source.state().is_available(), "{} is down", source.name());
             }
         }
         Ok(network)
@@ -102,18 +102,18 @@ impl Network {
     ) -> Result<Option<(ShieldId, Permit)>> {
         let view = self.views.get(region).context("a region of that number")?;
         let candidates = view.candidates.for_key(key);
-        let Some(source) = candidates.first().filter(|source| source.state().is_in()) else {
+        let Some(source) = candidates.first().filter(|source| source.state().is_available()) else {
             return Ok(None);
         };
         let id = view.ids.get(source.name()).context("a shield of ours")?;
-        Ok(Some((*id, source.pass(is_held).await?)))
+        Ok(Some((*id, source.acquire(is_held).await?)))
     }
 
     /// A request of an edge of `region` that was under way before, to a shield that is still there.
     pub(crate) async fn goes_on(&self, region: usize, shield: ShieldId, is_held: bool) -> Result<Permit> {
         let view = self.views.get(region).context("a region of that number")?;
         let source = view.sources.get(shield).context("a shield of that number")?;
-        Ok(source.pass(is_held).await?)
+        Ok(source.acquire(is_held).await?)
     }
 }
 

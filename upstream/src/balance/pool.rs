@@ -107,7 +107,7 @@ impl Pool {
     }
 
     /// Waits until somebody is found where all members are behind names.
-    pub async fn until_found(&self) {
+    pub async fn wait_for_members(&self) {
         loop {
             let changed = self.changed.notified();
             if self.specs.is_empty() || !self.members.load().is_empty() {
@@ -207,14 +207,14 @@ fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geogr
         }
     }
     let share = |region: &Vec<Standing>| {
-        healthy_share(region.iter().map(|member| (member.state.is_in(), member.weight())))
+        healthy_share(region.iter().map(|member| (member.state.is_available(), member.weight())))
     };
     let plan = geography.plan(&regions.iter().map(share).collect::<Vec<_>>());
     let mut ranked = Ranked::default();
     for region in plan.order_for(hash::point(key)) {
         let members = regions.get_mut(region).map(std::mem::take).unwrap_or_default();
         let (inside, outside): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|member| member.state.is_in());
+            members.into_iter().partition(|member| member.state.is_available());
         let loads =
             inside.iter().map(|member| Load { in_flight: member.upstream.load(), weight: member.trusted });
         let order = bounded::arrange(
@@ -239,7 +239,7 @@ fn by_group(key: &str, members: &[Standing]) -> Ranked {
     });
     let mut ranked = Ranked::default();
     for member in order.into_iter().filter_map(|index| members.get(index)) {
-        let side = if member.state.is_in() { &mut ranked.inside } else { &mut ranked.outside };
+        let side = if member.state.is_available() { &mut ranked.inside } else { &mut ranked.outside };
         side.push(member.upstream());
     }
     ranked

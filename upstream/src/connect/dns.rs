@@ -25,7 +25,7 @@ use answers::{Addresses, Service};
 use client::Client;
 pub(crate) use course::Course;
 use members::in_order;
-pub use members::{Discover, Family, Found, Member, Unheard};
+pub use members::{Discover, Family, Found, Member, Unanswered};
 pub use watch::Watch;
 
 /// A lookup that takes longer has failed. Longer than any request waits: who comes later joins it.
@@ -113,7 +113,7 @@ impl Dns {
 /// A set that is being put together.
 struct Gathered {
     members: Vec<Member>,
-    unheard: Vec<Unheard>,
+    unanswered: Vec<Unanswered>,
     lifetime: Option<Duration>,
     /// Why there is nobody, if there is nobody.
     error: UpstreamError,
@@ -121,7 +121,7 @@ struct Gathered {
 
 impl Default for Gathered {
     fn default() -> Self {
-        Self { members: Vec::new(), unheard: Vec::new(), lifetime: None, error: UpstreamError::DnsError }
+        Self { members: Vec::new(), unanswered: Vec::new(), lifetime: None, error: UpstreamError::DnsError }
     }
 }
 
@@ -133,8 +133,9 @@ impl Gathered {
             host: service.host.clone(),
             weight: service.weight,
         }));
-        let unheard = addresses.unheard.iter();
-        self.unheard.extend(unheard.map(|family| Unheard { host: service.host.clone(), family: *family }));
+        let unanswered = addresses.unanswered.iter();
+        self.unanswered
+            .extend(unanswered.map(|family| Unanswered { host: service.host.clone(), family: *family }));
         if let Some(lifetime) = addresses.lifetime {
             self.lifetime = Some(self.lifetime.map_or(lifetime, |least| least.min(lifetime)));
         }
@@ -146,7 +147,7 @@ impl Gathered {
             return Err(self.error);
         }
         let valid_for = self.lifetime.unwrap_or(VALID_MIN).clamp(VALID_MIN, VALID_MAX);
-        Ok(Found { members, valid_for, unheard: self.unheard })
+        Ok(Found { members, valid_for, unanswered: self.unanswered })
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Config {
 /// Why there can be no trust.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Distrust {
+pub enum TrustError {
     /// A file cannot be used.
     #[error(transparent)]
     File(#[from] BadFile),
@@ -45,27 +45,27 @@ impl Config {
     ///
     /// # Errors
     /// The first that cannot be used.
-    pub fn check(&self) -> Result<(), Distrust> {
+    pub fn check(&self) -> Result<(), TrustError> {
         if let Some(ca) = &self.ca {
             pem::authorities("ca", ca)?;
         }
         match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => drop(pem::certified_key(certificate, key)?),
-            (Some(_), None) => return Err(Distrust::Alone("key")),
-            (None, Some(_)) => return Err(Distrust::Alone("certificate")),
+            (Some(_), None) => return Err(TrustError::Alone("key")),
+            (None, Some(_)) => return Err(TrustError::Alone("certificate")),
             (None, None) => {}
         }
         match &self.server_name {
             // An empty name would switch the verification off.
             Some(name) if ServerName::try_from(name.as_str()).is_err() => {
-                Err(Distrust::ServerName(name.clone()))
+                Err(TrustError::ServerName(name.clone()))
             }
             _ => Ok(()),
         }
     }
 }
 
-impl Distrust {
+impl TrustError {
     /// The field to be changed.
     pub fn field(&self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Trust {
     ///
     /// # Errors
     /// When a file cannot be used, or the configuration is at odds with itself.
-    pub fn load(config: &Config) -> Result<Self, Distrust> {
+    pub fn load(config: &Config) -> Result<Self, TrustError> {
         config.check()?;
         // Before any connector is made, because it takes the cryptography that is installed then.
         let _installed = pem::provider();

@@ -97,7 +97,7 @@ impl<'a> Attempts<'a> {
     /// Whether there is one for [`Attempts::second`].
     pub(crate) fn has_second(&self, first: &Upstream) -> bool {
         let tell_the_same = |second: &Upstream| self.would_tell(first) && self.would_tell(second);
-        let may_help = |second: &Arc<Upstream>| second.state().is_in() && !tell_the_same(second);
+        let may_help = |second: &Arc<Upstream>| second.state().is_available() && !tell_the_same(second);
         self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
@@ -113,15 +113,15 @@ impl<'a> Attempts<'a> {
     }
 
     /// What is wrong when nobody could be asked: whatever put the first candidate out.
-    pub fn nobody(&self) -> (UpstreamError, Option<&'a Arc<Upstream>>) {
+    pub fn no_candidate(&self) -> (UpstreamError, Option<&'a Arc<Upstream>>) {
         let first = self.all.first();
-        (first.and_then(|upstream| upstream.why()).unwrap_or(UpstreamError::Nobody), first)
+        (first.and_then(|upstream| upstream.why()).unwrap_or(UpstreamError::NoCandidate), first)
     }
 
     /// Nobody else can be paid for in this round.
     fn gives_up(&mut self, policy: &dyn FillPolicy) {
         self.tries_left = 0;
-        policy.note(Event::Unaffordable);
+        policy.note(Event::BudgetExhausted);
     }
 
     fn pay(&mut self, policy: &dyn FillPolicy) -> bool {

@@ -65,7 +65,7 @@ pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 impl Exchange {
     /// Sends the head of `ask` to `upstream`; its body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let passed = upstream.pass(ask.patience.is_some()).await?;
+        let passed = upstream.acquire(ask.patience.is_some()).await?;
         upstream.count_request();
         let sent = Self::begin(upstream, ask, Rest::Body).await;
         sent.map(|exchange| Self { passed: Some(passed), ..exchange })
@@ -132,7 +132,7 @@ impl Exchange {
     }
 
     /// Goes over to the body that follows `head`.
-    pub fn reply(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
+    pub fn into_response(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.upstream, self.is_held()) {
             Blame::Own(error) => self.upstream.record_failure(error),
             Blame::ReportedFailures(error) => self.upstream.record_reported_failure(error, &self.stream),
@@ -226,7 +226,7 @@ impl UpstreamResponse {
         upstream: &Upstream,
         ask: &UpstreamRequest,
     ) -> Result<Permit, UpstreamError> {
-        upstream.pass(ask.patience.is_some()).await.inspect_err(|&full| in_flight.failed(full))
+        upstream.acquire(ask.patience.is_some()).await.inspect_err(|&full| in_flight.record_failure(full))
     }
 
     /// The same for a request that has its place already.
@@ -250,11 +250,11 @@ impl UpstreamResponse {
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
                         upstream.record_failure(error);
                     }
-                    in_flight.failed(error);
+                    in_flight.record_failure(error);
                     return Err(error);
                 }
                 Ok((exchange, head)) => {
-                    return Ok(Exchange { passed: Some(passed), ..exchange }.reply(head, in_flight));
+                    return Ok(Exchange { passed: Some(passed), ..exchange }.into_response(head, in_flight));
                 }
             }
         }
@@ -287,7 +287,7 @@ impl UpstreamResponse {
     }
 
     /// The length that the head promises.
-    pub fn promised(&self) -> Option<u64> {
+    pub fn content_length(&self) -> Option<u64> {
         self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
@@ -300,7 +300,7 @@ impl UpstreamResponse {
         match session.next().await {
             Ok(Some(bytes)) => Ok(Some(bytes)),
             Ok(None) => {
-                self.in_flight.answered(self.head.status);
+                self.in_flight.record_response(self.head.status);
                 self.release();
                 Ok(None)
             }
@@ -310,7 +310,7 @@ impl UpstreamResponse {
 
     /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
     pub(crate) fn refuse(&mut self, error: UpstreamError) {
-        self.in_flight.failed(error);
+        self.in_flight.record_failure(error);
         (self.session, self.passed) = (None, None);
     }
 

@@ -18,23 +18,23 @@ pub struct InFlight {
 impl InFlight {
     /// Counts a request that is about to be made.
     pub fn begin<D: FillPolicy + 'static>(policy: &Arc<D>) -> Self {
-        policy.note(Event::Asked);
+        policy.note(Event::Requested);
         Self { policy: Arc::<D>::clone(policy), outcome: Outcome::Abandoned }
     }
 
     /// It failed. What is told last counts: an answer may be whole and then found to be of no use.
-    pub fn failed(&mut self, error: UpstreamError) {
+    pub fn record_failure(&mut self, error: UpstreamError) {
         self.outcome = Outcome::Failed(error);
     }
 
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    pub(crate) fn record_response(&mut self, status: StatusCode) {
         self.outcome = Outcome::Answered(status);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.policy.note(Event::Over(self.outcome));
+        self.policy.note(Event::Finished(self.outcome));
     }
 }
 

@@ -42,7 +42,7 @@ impl Limiter {
     }
 
     /// Waits for its turn. `is_held`: the request is one that waits by its nature, and is no load meanwhile.
-    pub(crate) async fn pass(&self, is_held: bool) -> Result<Permit, UpstreamError> {
+    pub(crate) async fn acquire(&self, is_held: bool) -> Result<Permit, UpstreamError> {
         let permits = if is_held { &self.held } else { &self.permits };
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => Ok(Permit(permit)),
@@ -101,14 +101,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_finds_the_queue_full_is_refused_at_once() {
         let limiter = Limiter::new(LIMITS);
-        let (one, _two) = (limiter.pass(false).await.unwrap(), limiter.pass(false).await.unwrap());
-        let _held = limiter.pass(true).await.unwrap();
+        let (one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
+        let _held = limiter.acquire(true).await.unwrap();
         assert_eq!((limiter.in_flight(), limiter.load()), (3, 2));
-        let (third, fourth) = tokio::join!(limiter.pass(false), limiter.pass(false));
+        let (third, fourth) = tokio::join!(limiter.acquire(false), limiter.acquire(false));
         assert_eq!(third.unwrap_err(), UpstreamError::Full, "nobody left in time");
         assert_eq!(fourth.unwrap_err(), UpstreamError::Full);
         let began = tokio::time::Instant::now();
-        let (third, ()) = tokio::join!(limiter.pass(false), async { drop(one) });
+        let (third, ()) = tokio::join!(limiter.acquire(false), async { drop(one) });
         third.unwrap();
         assert_eq!((began.elapsed(), limiter.waiting(), limiter.load()), (Duration::ZERO, 0, 1));
     }
@@ -116,9 +116,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_the_queue_makes_room() {
         let limiter = Limiter::new(LIMITS);
-        let (_one, _two) = (limiter.pass(false).await.unwrap(), limiter.pass(false).await.unwrap());
+        let (_one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
         for _ in 0..3 {
-            let left = timeout(Duration::from_millis(10), limiter.pass(false)).await;
+            let left = timeout(Duration::from_millis(10), limiter.acquire(false)).await;
             assert!(left.is_err(), "it waited, and was not refused");
         }
         assert_eq!(limiter.waiting(), 0);

@@ -20,19 +20,19 @@ pub struct MinRate {
 /// Counts the bytes of one body.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    clamped_target_duration: MinRate,
+    min_rate: MinRate,
     began: Instant,
     bytes: u64,
 }
 
 impl Meter {
-    pub(crate) fn new(clamped_target_duration: MinRate, now: Instant) -> Self {
-        Self { clamped_target_duration, began: now, bytes: 0 }
+    pub(crate) fn new(min_rate: MinRate, now: Instant) -> Self {
+        Self { min_rate, began: now, bytes: 0 }
     }
 
     /// The moment at which [`Meter::is_slow`] can tell next.
     pub(crate) fn due(&self) -> Instant {
-        self.began + self.clamped_target_duration.window
+        self.began + self.min_rate.window
     }
 
     /// So many bytes have come.
@@ -45,7 +45,7 @@ impl Meter {
         if now < self.due() {
             return false;
         }
-        let is_slow = self.bytes < self.clamped_target_duration.bytes;
+        let is_slow = self.bytes < self.min_rate.bytes;
         (self.began, self.bytes) = (now, 0);
         is_slow
     }

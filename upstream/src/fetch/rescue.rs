@@ -49,7 +49,7 @@ impl<'a> Rescue<'a> {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
                 // The length of a piece is not the object's.
-                length: reply.promised().filter(|_| job.ask.span.is_none()),
+                length: reply.content_length().filter(|_| job.ask.span.is_none()),
             },
             answered: Arc::clone(reply.upstream().name()),
             passed: attempts.passed(),
@@ -69,15 +69,15 @@ impl<'a> Rescue<'a> {
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
     pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
-        let clamped_target_duration = reply.upstream().spec().options.timeouts.clamped_target_duration?;
+        let min_rate = reply.upstream().spec().options.timeouts.min_rate?;
         let is_rescuable =
-            self.tries_left > 0 && self.original.condition().is_some() && reply.promised().is_some();
+            self.tries_left > 0 && self.original.condition().is_some() && reply.content_length().is_some();
         let has_another = self
             .job
             .candidates
             .iter()
-            .any(|other| other.name() != reply.upstream().name() && other.state().is_in());
-        (is_rescuable && has_another).then(|| Meter::new(clamped_target_duration, Instant::now()))
+            .any(|other| other.name() != reply.upstream().name() && other.state().is_available());
+        (is_rescuable && has_another).then(|| Meter::new(min_rate, Instant::now()))
     }
 
     /// Finds a source that goes on from byte `from`.
@@ -158,7 +158,7 @@ impl Original {
 
     /// Whether a whole answer is this object.
     fn is(&self, reply: &UpstreamResponse) -> bool {
-        self.length == reply.promised() && self.names_agree(&reply.head.headers)
+        self.length == reply.content_length() && self.names_agree(&reply.head.headers)
     }
 
     fn names_agree(&self, headers: &HeaderMap) -> bool {

@@ -36,7 +36,7 @@ pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToke
             () = stop.cancelled() => return,
             result = look(&upstream, &probe) => result,
         };
-        upstream.probed(result);
+        upstream.record_probe(result);
         pause = probe.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
     }
 }

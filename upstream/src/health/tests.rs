@@ -35,7 +35,7 @@ impl Case {
     }
 
     fn probe(&mut self, result: Result<(), UpstreamError>) -> Option<Change> {
-        self.0.probed(result, 0.0, self.1)
+        self.0.record_probe(result, 0.0, self.1)
     }
 
     fn state(&self) -> State {

@@ -16,7 +16,7 @@ pub(super) struct Addresses {
     pub(super) ips: Vec<IpAddr>,
     /// The shortest lifetime of the records that led here, aliases included.
     pub(super) lifetime: Option<Duration>,
-    pub(super) unheard: Vec<Family>,
+    pub(super) unanswered: Vec<Family>,
 }
 
 /// One SRV record.
@@ -36,7 +36,7 @@ pub(super) enum Answer {
     /// There are none: no such name, or no such records.
     None,
     /// Nobody said so.
-    Unheard(UpstreamError),
+    Unanswered(UpstreamError),
 }
 
 impl Answer {
@@ -51,7 +51,7 @@ impl Answer {
                 Self::Some(ips, lifetime(&lookup), lookup.query().name().clone())
             }
             Err(error) if error.is_no_records_found() => Self::None,
-            Err(error) => Self::Unheard(classify(&error)),
+            Err(error) => Self::Unanswered(classify(&error)),
         }
     }
 
@@ -78,9 +78,9 @@ impl Addresses {
                     all.lifetime = Some(all.lifetime.map_or(lifetime, |least| least.min(lifetime)));
                 }
                 Answer::None => {}
-                Answer::Unheard(error) => {
+                Answer::Unanswered(error) => {
                     last = error;
-                    all.unheard.push(family);
+                    all.unanswered.push(family);
                 }
             }
         }
@@ -91,7 +91,7 @@ impl Addresses {
 /// Nothing was found out about a target.
 impl From<UpstreamError> for Addresses {
     fn from(_: UpstreamError) -> Self {
-        Self { unheard: vec![Family::V4, Family::V6], ..Self::default() }
+        Self { unanswered: vec![Family::V4, Family::V6], ..Self::default() }
     }
 }
 

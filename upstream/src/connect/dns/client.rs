@@ -175,7 +175,7 @@ async fn both(v4: impl Future<Output = Answer>, v6: impl Future<Output = Answer>
 
 async fn the_other(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
     if first.is_some() {
-        timeout(OTHER_FAMILY, second).await.unwrap_or(Answer::Unheard(UpstreamError::DnsTimeout))
+        timeout(OTHER_FAMILY, second).await.unwrap_or(Answer::Unanswered(UpstreamError::DnsTimeout))
     } else {
         second.await
     }

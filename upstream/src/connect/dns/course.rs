@@ -57,8 +57,11 @@ impl Course {
         match answer {
             Ok(found) => {
                 (self.failures, self.error) = (0, None);
-                let soon =
-                    if found.unheard.is_empty() { found.valid_for } else { found.valid_for.min(PAUSE_MAX) };
+                let soon = if found.unanswered.is_empty() {
+                    found.valid_for
+                } else {
+                    found.valid_for.min(PAUSE_MAX)
+                };
                 self.due = now + soon;
                 self.believe(found)
             }
@@ -74,7 +77,7 @@ impl Course {
     fn believe(&mut self, found: Found) -> Option<Arc<[Member]>> {
         let before = self.members.as_deref().unwrap_or_default();
         // What nobody told of is believed as before.
-        let kept: Vec<_> = before.iter().filter(|member| found.is_unheard(member)).cloned().collect();
+        let kept: Vec<_> = before.iter().filter(|member| found.is_unanswered(member)).cloned().collect();
         let members = if kept.is_empty() { found.members } else { in_order([found.members, kept].concat()) };
         if members == before {
             return None;
@@ -98,7 +101,7 @@ mod tests {
 
     use super::*;
     use crate::connect::dns::script::{found, member};
-    use crate::connect::dns::{Family, Unheard};
+    use crate::connect::dns::{Family, Unanswered};
 
     const A: &str = "192.0.2.1:80";
     const B: &str = "192.0.2.2:80";
@@ -164,7 +167,7 @@ mod tests {
         let mut course = Course::new(now);
         course.heard(now, Ok(found(&[A, SIX], 60)), 0.0);
         let mut partial = found(&[B], 200);
-        partial.unheard = vec![Unheard { host: "origin.test".to_owned(), family: Family::V6 }];
+        partial.unanswered = vec![Unanswered { host: "origin.test".to_owned(), family: Family::V6 }];
 
         let members = course.heard(now, Ok(partial), 0.0).unwrap();
 

@@ -45,12 +45,12 @@ pub struct Found {
     /// For how long they hold: the shortest lifetime of the records, from 1 s to 5 min.
     pub valid_for: Duration,
     /// What was asked for and not answered. Members of that kind may exist all the same.
-    pub unheard: Vec<Unheard>,
+    pub unanswered: Vec<Unanswered>,
 }
 
 /// One kind of address that nobody told of, neither that there are any nor that there are none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unheard {
+pub struct Unanswered {
     /// The host.
     pub host: String,
     /// Which of its addresses.
@@ -68,9 +68,9 @@ pub enum Family {
 
 impl Found {
     /// Whether this kind of address of this host went unanswered.
-    pub(super) fn is_unheard(&self, member: &Member) -> bool {
+    pub(super) fn is_unanswered(&self, member: &Member) -> bool {
         let family = Family::of(member.address.ip());
-        self.unheard.iter().any(|unheard| unheard.family == family && unheard.host == member.host)
+        self.unanswered.iter().any(|unanswered| unanswered.family == family && unanswered.host == member.host)
     }
 }
 

@@ -62,6 +62,6 @@ pub(crate) fn found(members: &[&str], seconds: u64) -> Found {
     Found {
         members: members.iter().map(|address| member(address)).collect(),
         valid_for: Duration::from_secs(seconds),
-        unheard: Vec::new(),
+        unanswered: Vec::new(),
     }
 }

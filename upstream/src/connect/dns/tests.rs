@@ -15,7 +15,7 @@ fn service(host: &str, port: u16, priority: u16) -> Service {
 
 fn addresses(ips: &[&str], seconds: u64) -> Addresses {
     let ips = ips.iter().map(|ip| ip.parse().unwrap()).collect();
-    Addresses { ips, lifetime: Some(Duration::from_secs(seconds)), unheard: Vec::new() }
+    Addresses { ips, lifetime: Some(Duration::from_secs(seconds)), unanswered: Vec::new() }
 }
 
 fn watch(script: &Script) -> Watch {

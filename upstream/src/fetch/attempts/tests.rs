@@ -47,15 +47,15 @@ impl FillPolicy for Nobody {
         panic!("nothing is answered")
     }
 
-    fn kept(&self, _head: &Head) -> Head {
+    fn stored_head(&self, _head: &Head) -> Head {
         panic!("nothing is answered")
     }
 
-    fn again(&self, _trouble: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
+    fn retry_pause(&self, _trouble: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
         None
     }
 
-    fn refused(&self, _source: &Upstream, _trouble: UpstreamError) {}
+    fn record_unusable(&self, _source: &Upstream, _trouble: UpstreamError) {}
 
     fn failure(&self, _trouble: UpstreamError, _source: Option<&Upstream>, _head: Option<&Head>) -> Failure {
         panic!("nothing is answered")
@@ -96,7 +96,7 @@ async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
     for upstream in &upstreams {
         upstream.record_failure(UpstreamError::Refused);
     }
-    assert!(upstreams.iter().all(|upstream| !upstream.state().is_in()));
+    assert!(upstreams.iter().all(|upstream| !upstream.state().is_available()));
 
     let job = job(&upstreams, "site/one");
     let mut turns = Vec::new();
