@@ -144,13 +144,13 @@ impl Health {
     }
 
     /// Lets time pass: what is over is over.
-    pub fn passes(&mut self, now: Instant) -> Option<Change> {
+    pub fn advance(&mut self, now: Instant) -> Option<Change> {
         match self.state {
             State::Down | State::Ejected if self.until.is_some_and(|until| until <= now) => {
-                Some(self.goes(State::Returning, None, now))
+                Some(self.enter(State::Returning, None, now))
             }
             State::Returning if now.saturating_duration_since(self.since) >= self.rules.settle => {
-                Some(self.goes(State::Up, None, now))
+                Some(self.enter(State::Up, None, now))
             }
             _ => None,
         }
@@ -158,8 +158,8 @@ impl Health {
 
     /// A request that was sent at `sent` begins to be answered: whoever answers what was sent after it went down is in
     /// reach, whatever was believed.
-    pub fn answers(&mut self, sent: Instant, now: Instant) -> Option<Change> {
-        (self.state == State::Down && sent >= self.since).then(|| self.goes(State::Returning, None, now))
+    pub fn record_first_byte(&mut self, sent: Instant, now: Instant) -> Option<Change> {
+        (self.state == State::Down && sent >= self.since).then(|| self.enter(State::Returning, None, now))
     }
 
     /// A request was answered, to its last byte.
@@ -183,7 +183,7 @@ impl Health {
         }
         if self.state.is_available() && error.is_unreachable() {
             self.recent.at(now).0.bad += 1;
-            return Some(self.leaves(State::Down, error, chance, now));
+            return Some(self.take_out(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
         let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
@@ -218,7 +218,7 @@ impl Health {
         now: Instant,
     ) -> Option<Change> {
         let eject = is_out && self.state.is_available() && others.can_spare;
-        eject.then(|| self.leaves(State::Ejected, error, chance, now))
+        eject.then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     /// A probe came back, or did not.
@@ -232,12 +232,12 @@ impl Health {
             self.failed_probes = 0;
             self.good_probes = self.good_probes.saturating_add(1);
             let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
-            return is_back.then(|| self.goes(State::Returning, None, now));
+            return is_back.then(|| self.enter(State::Returning, None, now));
         };
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
         let is_out = self.state.is_available() && self.failed_probes >= self.rules.fall;
-        is_out.then(|| self.leaves(State::Down, error, chance, now))
+        is_out.then(|| self.take_out(State::Down, error, chance, now))
     }
 
     /// What came of the latest requests.
@@ -259,7 +259,7 @@ impl Health {
     }
 
     /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
-    fn leaves(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
+    fn take_out(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
         if self.state == State::Up && good_for >= self.rules.out_max {
             self.times = 0;
@@ -268,12 +268,12 @@ impl Health {
         self.times = self.times.saturating_add(1);
         // Up to a quarter more, so that those who went out together do not return together.
         let out_for = doubled.mul_f64(1.0 + chance / 4.0);
-        let left = self.goes(to, Some(why), now);
+        let left = self.enter(to, Some(why), now);
         self.until = (to == State::Ejected || !self.is_probed).then(|| now + out_for);
         left
     }
 
-    fn goes(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
+    fn enter(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
         let from = std::mem::replace(&mut self.state, to);
         (self.since, self.until) = (now, None);
         self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));

@@ -16,7 +16,7 @@ use crate::connect::resolve::Resolver;
 use crate::error::UpstreamError;
 use crate::fetch::limiter::{Limiter, Permit};
 use crate::health::latency::Latency;
-use crate::health::reported_failures::{LATELY, ReportedFailures};
+use crate::health::reported_failures::{REPORT_LIFETIME, ReportedFailures};
 use crate::health::{Change, Health, Others, State};
 use crate::spec::Spec;
 
@@ -44,8 +44,8 @@ pub struct Upstream {
     /// The smoothed round-trip time.
     round_trip: Mutex<Option<Duration>>,
     /// When it was last asked though it was out.
-    tried: Mutex<Option<Instant>>,
-    told: ReportedFailures,
+    last_trial: Mutex<Option<Instant>>,
+    reported_failures: ReportedFailures,
     peers: Arc<Peers>,
     counts: Counts,
 }
@@ -108,7 +108,7 @@ impl Upstream {
         let now = Instant::now();
         let health = Health::new(spec.options.rules, spec.options.probe.is_some(), now);
         let health = Arc::new(Mutex::new(health));
-        peers.join(&health);
+        peers.add(&health);
         let tls_name =
             || spec.options.connections.trust().server_name().unwrap_or_else(|| spec.address.host());
         Arc::new(Self {
@@ -119,8 +119,8 @@ impl Upstream {
             health,
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
-            tried: Mutex::new(None),
-            told: ReportedFailures::default(),
+            last_trial: Mutex::new(None),
+            reported_failures: ReportedFailures::default(),
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
@@ -159,31 +159,31 @@ impl Upstream {
     }
 
     /// Whether the way to it decides who is asked, and is not known.
-    pub(crate) fn wants_round_trip(&self) -> bool {
+    pub(crate) fn needs_round_trip(&self) -> bool {
         self.peers.geography.is_some() && self.round_trip().is_none()
     }
 
     /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, of whoever was
     /// not tried for longest; `rest` are the others whose turn it may be.
-    pub(crate) fn admits(&self, rest: &[Arc<Self>]) -> bool {
+    pub(crate) fn admit_request(&self, rest: &[Arc<Self>]) -> bool {
         if self.state().is_available() {
             return true;
         }
-        let mine = *self.tried.lock();
+        let mine = *self.last_trial.lock();
         let is_peer =
             |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_available();
         let mut others = rest.iter().filter(is_peer);
-        let is_turn = others.all(|other| *other.tried.lock() >= mine);
+        let is_turn = others.all(|other| *other.last_trial.lock() >= mine);
         let may_try = is_turn && self.peers.admit_trial();
         if may_try {
-            *self.tried.lock() = Some(Instant::now());
+            *self.last_trial.lock() = Some(Instant::now());
         }
         may_try
     }
 
     /// What it has told of those behind it.
-    pub(crate) fn told(&self) -> &ReportedFailures {
-        &self.told
+    pub(crate) fn reported_failures(&self) -> &ReportedFailures {
+        &self.reported_failures
     }
 
     /// What was wrong with it when it went out.
@@ -223,7 +223,7 @@ impl Upstream {
     }
 
     /// It begins to answer what it was sent at that moment, if the time means anything.
-    pub(crate) fn answers(&self, sent: Option<Instant>) {
+    pub(crate) fn record_first_byte(&self, sent: Option<Instant>) {
         if let Some(took) = sent.map(|sent| sent.elapsed()) {
             self.latency.lock().observe(took, Instant::now());
             // An answer takes a round trip and what the server needs besides: it can only show that the way is shorter.
@@ -231,18 +231,18 @@ impl Upstream {
                 self.observe_round_trip(took);
             }
         }
-        self.update(|health, now| health.answers(sent.unwrap_or(now), now));
+        self.update(|health, now| health.record_first_byte(sent.unwrap_or(now), now));
     }
 
     /// It has held a request for as long as it may and has nothing new to say.
-    pub(crate) fn record_idle_hold(&self, stream: &Arc<str>, held: Duration) {
+    pub(crate) fn record_blocked_timeout(&self, stream: &Arc<str>, held: Duration) {
         // Another one would hold the next request for as long.
-        self.told.tells(stream, LATELY + held, Instant::now());
+        self.reported_failures.record(stream, REPORT_LIFETIME + held, Instant::now());
     }
 
     /// It answers that somebody behind it has failed.
     pub(crate) fn record_reported_failure(&self, error: UpstreamError, stream: &Arc<str>) {
-        self.told.tells(stream, LATELY, Instant::now());
+        self.reported_failures.record(stream, REPORT_LIFETIME, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.others();
         self.update(|health, now| health.record_reported_failure(error, others, fastrand::f64(), now));
@@ -270,7 +270,7 @@ impl Upstream {
     }
 
     fn others(&self) -> Others {
-        self.peers.beside(&self.health, self.spec.options.rules.ejected_max)
+        self.peers.others(&self.health, self.spec.options.rules.ejected_max)
     }
 
     /// The way to it and back took so long.
@@ -305,7 +305,7 @@ impl Upstream {
         let now = Instant::now();
         let changes = {
             let mut health = self.health.lock();
-            [health.passes(now), tell(&mut health, now)]
+            [health.advance(now), tell(&mut health, now)]
         };
         for change in changes.into_iter().flatten() {
             self.peers.reset_half_open();
@@ -356,8 +356,8 @@ impl Upstream {
     }
 
     /// Nobody could be reached there: where its name has other addresses, the next one is used from now on.
-    pub(crate) fn leave(&self, address: SocketAddr) {
-        self.resolver.leave(address);
+    pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
+        self.resolver.mark_unreachable(address);
     }
 
     /// Where it is.

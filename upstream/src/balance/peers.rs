@@ -25,7 +25,7 @@ impl Peers {
     }
 
     /// Takes in another one.
-    pub(crate) fn join(&self, health: &Arc<Mutex<Health>>) {
+    pub(crate) fn add(&self, health: &Arc<Mutex<Health>>) {
         let mut known = self.all.write();
         known.retain(|peer| peer.strong_count() > 0);
         known.push(Arc::downgrade(health));
@@ -49,7 +49,7 @@ impl Peers {
         clippy::cast_sign_loss,
         reason = "a pool has far fewer members than an f64 can count"
     )]
-    pub(crate) fn beside(&self, one: &Arc<Mutex<Health>>, ejected_max: f64) -> Others {
+    pub(crate) fn others(&self, one: &Arc<Mutex<Health>>, ejected_max: f64) -> Others {
         let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
         let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
         for other in all.iter().filter(|other| !Arc::ptr_eq(other, one)) {

@@ -68,7 +68,7 @@ impl Resolver {
     }
 
     /// Nobody could be reached at `address`: where the name has others, the next one is used from now on.
-    pub(crate) fn leave(&self, address: SocketAddr) {
+    pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
         let Self::Named(named) = self else { return };
         let mut state = named.state.lock();
         // Of many requests that fail together, the first one turns.
@@ -288,14 +288,14 @@ mod tests {
         let resolver = resolver(&script);
         let first = asked(&resolver).await.unwrap();
         for _ in 0..100 {
-            resolver.leave(first);
+            resolver.mark_unreachable(first);
         }
         let mut seen = vec![first];
         for _ in 0..2 {
             let next = asked(&resolver).await.unwrap();
             assert!(!seen.contains(&next), "{next} of {seen:?}");
             seen.push(next);
-            resolver.leave(next);
+            resolver.mark_unreachable(next);
         }
         assert_eq!(asked(&resolver).await, Ok(first));
     }

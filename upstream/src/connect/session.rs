@@ -37,7 +37,7 @@ impl Session {
             return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
         }
         let left = |error| {
-            upstream.leave(address);
+            upstream.mark_unreachable(address);
             error
         };
         let wire = if spec.options.http2 {

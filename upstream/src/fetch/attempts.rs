@@ -61,7 +61,7 @@ impl<'a> Attempts<'a> {
             if self.is_told && self.would_tell(upstream) {
                 continue;
             }
-            if upstream.admits(rest) {
+            if upstream.admit_request(rest) {
                 return self.pay(policy).then_some(upstream);
             }
         }
@@ -74,7 +74,7 @@ impl<'a> Attempts<'a> {
 
     /// Whether this one has told of late that those behind it fail with this stream.
     fn would_tell(&self, upstream: &Upstream) -> bool {
-        upstream.told().lately(self.stream, Instant::now())
+        upstream.reported_failures().has_recent(self.stream, Instant::now())
     }
 
     /// Whether the one that is asked now is asked in place of another, or beside it.

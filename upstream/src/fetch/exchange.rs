@@ -136,8 +136,8 @@ impl Exchange {
         match Blame::of(&head, &self.upstream, self.is_held()) {
             Blame::Own(error) => self.upstream.record_failure(error),
             Blame::ReportedFailures(error) => self.upstream.record_reported_failure(error, &self.stream),
-            Blame::NothingNew => self.upstream.record_idle_hold(&self.stream, self.patience),
-            Blame::None => self.upstream.answers(self.sent),
+            Blame::NothingNew => self.upstream.record_blocked_timeout(&self.stream, self.patience),
+            Blame::None => self.upstream.record_first_byte(self.sent),
         }
         UpstreamResponse {
             head,

@@ -34,7 +34,7 @@ pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToke
         }
         let result = tokio::select! {
             () = stop.cancelled() => return,
-            result = look(&upstream, &probe) => result,
+            result = probe_until_timed(&upstream, &probe) => result,
         };
         upstream.record_probe(result);
         pause = probe.interval.mul_f64(0.8 + 0.4 * fastrand::f64());
@@ -42,21 +42,24 @@ pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToke
 }
 
 /// A probe; the first one asks twice, so that the way there is known soon.
-async fn look(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
-    let first = once(upstream, probe).await?;
-    if first.is_some() || !upstream.wants_round_trip() {
+async fn probe_until_timed(
+    upstream: &Arc<Upstream>,
+    probe: &Probe,
+) -> Result<Option<Duration>, UpstreamError> {
+    let first = probe_once(upstream, probe).await?;
+    if first.is_some() || !upstream.needs_round_trip() {
         return Ok(first);
     }
     // Whatever becomes of the second question, the first one was answered.
-    Ok(once(upstream, probe).await.unwrap_or_default())
+    Ok(probe_once(upstream, probe).await.unwrap_or_default())
 }
 
 /// One question. Tells the round-trip time, where the answer shows it.
-async fn once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
+async fn probe_once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
     let asked = timeout(probe.timeout, async {
         match &probe.question {
             Question::Connect => connect(upstream).await,
-            Question::Http { method, target, expected } => ask(upstream, method, target, expected).await,
+            Question::Http { method, target, expected } => request(upstream, method, target, expected).await,
         }
     });
     asked.await.unwrap_or(Err(UpstreamError::FirstByteTimeout))
@@ -71,7 +74,7 @@ async fn connect(upstream: &Upstream) -> Result<Option<Duration>, UpstreamError>
     }
 }
 
-async fn ask(
+async fn request(
     upstream: &Arc<Upstream>,
     method: &Method,
     target: &str,

@@ -16,23 +16,23 @@ use tokio::time::Instant;
 pub(crate) struct ReportedFailures(Mutex<Vec<(Arc<str>, Instant)>>);
 
 /// What was told longer ago says nothing any more.
-pub(crate) const LATELY: Duration = Duration::from_secs(5);
+pub(crate) const REPORT_LIFETIME: Duration = Duration::from_secs(5);
 /// So many streams are remembered: those that were told of last.
 const STREAMS_MAX: usize = 256;
 
 impl ReportedFailures {
     /// It tells so of `stream` now; that counts for a `period`.
-    pub(crate) fn tells(&self, stream: &Arc<str>, period: Duration, now: Instant) {
-        let mut told = self.0.lock();
-        told.retain(|(other, until)| other != stream && now < *until);
-        if told.len() >= STREAMS_MAX {
-            told.remove(0);
+    pub(crate) fn record(&self, stream: &Arc<str>, period: Duration, now: Instant) {
+        let mut reported = self.0.lock();
+        reported.retain(|(other, until)| other != stream && now < *until);
+        if reported.len() >= STREAMS_MAX {
+            reported.remove(0);
         }
-        told.push((Arc::clone(stream), now + period));
+        reported.push((Arc::clone(stream), now + period));
     }
 
     /// Whether it has told so of `stream` lately.
-    pub(crate) fn lately(&self, stream: &str, now: Instant) -> bool {
+    pub(crate) fn has_recent(&self, stream: &str, now: Instant) -> bool {
         self.0.lock().iter().any(|(of, until)| **of == *stream && now < *until)
     }
 }
@@ -43,21 +43,27 @@ mod tests {
 
     #[test]
     fn what_is_told_counts_for_its_stream_and_for_a_while() {
-        let (told, began) = (ReportedFailures::default(), Instant::now());
+        let (reported, began) = (ReportedFailures::default(), Instant::now());
         let (one, two) = (Arc::from("site/one"), Arc::from("site/two"));
-        told.tells(&one, LATELY, began);
-        told.tells(&two, LATELY, began + LATELY / 2);
-        assert!(told.lately("site/one", began + LATELY / 2) && told.lately("site/two", began + LATELY / 2));
-        assert!(!told.lately("site/one", began + LATELY) && told.lately("site/two", began + LATELY));
-        assert!(!told.lately("site/three", began));
+        reported.record(&one, REPORT_LIFETIME, began);
+        reported.record(&two, REPORT_LIFETIME, began + REPORT_LIFETIME / 2);
+        assert!(
+            reported.has_recent("site/one", began + REPORT_LIFETIME / 2)
+                && reported.has_recent("site/two", began + REPORT_LIFETIME / 2)
+        );
+        assert!(
+            !reported.has_recent("site/one", began + REPORT_LIFETIME)
+                && reported.has_recent("site/two", began + REPORT_LIFETIME)
+        );
+        assert!(!reported.has_recent("site/three", began));
     }
 
     #[test]
     fn so_many_streams_are_remembered() {
-        let (told, now) = (ReportedFailures::default(), Instant::now());
+        let (reported, now) = (ReportedFailures::default(), Instant::now());
         for number in 0..=STREAMS_MAX {
-            told.tells(&Arc::from(format!("site/{number}")), LATELY, now);
+            reported.record(&Arc::from(format!("site/{number}")), REPORT_LIFETIME, now);
         }
-        assert!(!told.lately("site/0", now) && told.lately("site/1", now));
+        assert!(!reported.has_recent("site/0", now) && reported.has_recent("site/1", now));
     }
 }

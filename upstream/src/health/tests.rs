@@ -26,7 +26,7 @@ impl Case {
 
     fn after(&mut self, millis: u64) -> &mut Self {
         self.1 += Duration::from_millis(millis);
-        self.0.passes(self.1);
+        self.0.advance(self.1);
         self
     }
 
@@ -129,7 +129,7 @@ fn failed_probes_in_a_row_make_down() {
 fn an_answer_from_one_that_is_down_brings_it_back() {
     let mut case = Case::new(true);
     case.fails(UpstreamError::Refused);
-    assert_eq!(case.0.answers(case.1, case.1).map(|change| change.to), Some(State::Returning));
+    assert_eq!(case.0.record_first_byte(case.1, case.1).map(|change| change.to), Some(State::Returning));
 }
 
 #[test]
