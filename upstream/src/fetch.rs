@@ -28,12 +28,12 @@ use tokio::sync::oneshot;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{Interim, UpstreamResponse, content_range, tells_of_others};
+use crate::fetch::exchange::{Interim, UpstreamResponse, content_range, is_reported_failure};
 use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, ended};
+use crate::policy::{Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, note_end};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
@@ -57,7 +57,7 @@ pub async fn fill(
             let pause = pause.mul_f64(fastrand::f64());
             waited += pause;
             tokio::time::sleep(pause).await;
-            attempts.again(job.tries_max);
+            attempts.start_round(job.tries_max);
             continue;
         };
         if let Some((error, Some(failed), _)) = &last {
@@ -77,30 +77,30 @@ pub async fn fill(
         .await;
         match attempt {
             // Boxed, because a fill that is asking need not hold the room for streaming.
-            Attempt::Streaming(reply) => {
-                let rescue = Rescue::of(&job, &reply, &attempts);
-                return Box::pin(pump(policy, &job, fill_writer, reply, rescue)).await;
+            Attempt::Streaming(response) => {
+                let rescue = Rescue::of(&job, &response, &attempts);
+                return Box::pin(pump(policy, &job, fill_writer, response, rescue)).await;
             }
             Attempt::Filled(body) => {
-                ended(&**policy, &fill_writer, Ending::Stored);
+                note_end(&**policy, &fill_writer, Ending::Stored);
                 return fill_writer.complete_with(body);
             }
             Attempt::Renewed(head, lifetimes) => {
-                ended(&**policy, &fill_writer, Ending::Renewed);
+                note_end(&**policy, &fill_writer, Ending::Renewed);
                 return fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
             }
-            Attempt::Pass(reply, remember) => {
-                ended(&**policy, &fill_writer, Ending::Passed);
-                return hand_over(fill_writer, reply, requester.own, remember);
+            Attempt::Pass(response, remember) => {
+                note_end(&**policy, &fill_writer, Ending::Passed);
+                return hand_over(fill_writer, response, requester.own, remember);
             }
             Attempt::Failed(error, head) => {
-                attempts.note_failure(head.as_ref().is_some_and(|head| tells_of_others(upstream, head)));
+                attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
                 last = Some((error, Some(upstream), head));
             }
         }
     }
     let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
-    ended(&**policy, &fill_writer, Ending::Failed);
+    note_end(&**policy, &fill_writer, Ending::Failed);
     fill_writer.fail(policy.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()));
 }
 
@@ -118,12 +118,12 @@ pub async fn pass(
             fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
         match UpstreamResponse::open(InFlight::begin(policy), upstream, &job.ask, Some(interim)).await {
-            Ok(mut reply) => match policy.rule(&reply.head) {
+            Ok(mut response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
-                    reply.refuse(error);
-                    last = Some((error, Some(upstream), Some(reply.head)));
+                    response.refuse(error);
+                    last = Some((error, Some(upstream), Some(response.head)));
                 }
-                _ => return Ok(reply),
+                _ => return Ok(response),
             },
             Err(error) => last = Some((error, Some(upstream), None)),
         }
@@ -179,7 +179,7 @@ async fn attempt<'a>(
 ) -> (&'a Arc<Upstream>, Attempt) {
     let (upstream, opened) = hedge::open(policy, attempts, upstream, ask, interim).await;
     let attempt = match opened {
-        Ok(reply) => take(policy, job, upstream, reply, fill_writer).await,
+        Ok(response) => take(policy, job, upstream, response, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     };
     (upstream, attempt)
@@ -190,15 +190,15 @@ async fn take(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     upstream: &Arc<Upstream>,
-    mut reply: UpstreamResponse,
+    mut response: UpstreamResponse,
     fill_writer: &mut FillWriter,
 ) -> Attempt {
-    if reply.head.status == StatusCode::NOT_MODIFIED
+    if response.head.status == StatusCode::NOT_MODIFIED
         && let Some(stale) = fill_writer.stale()
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
-        let _nothing = reply.next().await;
-        return match policy.renew(stale, &reply.head) {
+        let _nothing = response.next().await;
+        return match policy.renew(stale, &response.head) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
             Err(error) => {
                 policy.record_unusable(upstream, error);
@@ -206,15 +206,15 @@ async fn take(
             }
         };
     }
-    let is_asked_for = match (reply.head.status, &job.ask.span) {
-        (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&reply.head.headers) {
+    let is_asked_for = match (response.head.status, &job.ask.span) {
+        (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&response.head.headers) {
             Some((sent, _)) if sent == *span => true,
             // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
             Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
                 let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
                 return match policy.retry_pause(error, 1, Duration::ZERO) {
-                    Some(_) => refuse(reply, error),
-                    None => Attempt::Pass(reply, Duration::ZERO),
+                    Some(_) => refuse(response, error),
+                    None => Attempt::Pass(response, Duration::ZERO),
                 };
             }
             _ => false,
@@ -223,30 +223,30 @@ async fn take(
         _ => true,
     };
     if !is_asked_for {
-        return refuse(reply, UpstreamError::Unusable("it answers a question that was not asked"));
+        return refuse(response, UpstreamError::Unusable("it answers a question that was not asked"));
     }
-    match policy.rule(&reply.head) {
+    match policy.rule(&response.head) {
         Ruling::Refuse(error) => {
-            drain(&mut reply).await;
-            reply.refuse(error);
-            Attempt::Failed(error, Some(reply.head))
+            drain(&mut response).await;
+            response.refuse(error);
+            Attempt::Failed(error, Some(response.head))
         }
-        Ruling::Pass { remember } => Attempt::Pass(reply, remember),
+        Ruling::Pass { remember } => Attempt::Pass(response, remember),
         Ruling::Store { lifetimes, variant } => {
-            let head = policy.stored_head(&reply.head);
+            let head = policy.stored_head(&response.head);
             match fill_writer.publish(
                 head,
                 lifetimes,
                 variant,
-                reply.content_length(),
+                response.content_length(),
                 Arc::clone(upstream.name()),
             ) {
-                Ok(()) => Attempt::Streaming(reply),
-                Err(Refused::TooLarge { .. }) => Attempt::Pass(reply, job.remember_large),
-                Err(Refused::NoRoom) => Attempt::Pass(reply, Duration::ZERO),
+                Ok(()) => Attempt::Streaming(response),
+                Err(Refused::TooLarge { .. }) => Attempt::Pass(response, job.remember_large),
+                Err(Refused::NoRoom) => Attempt::Pass(response, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(&**policy, upstream, fill_writer, reply, max).await,
+        Ruling::Collect { max } => collect(&**policy, upstream, fill_writer, response, max).await,
     }
 }
 
@@ -256,17 +256,17 @@ async fn collect(
     policy: &impl FillPolicy,
     upstream: &Arc<Upstream>,
     fill_writer: &mut FillWriter,
-    mut reply: UpstreamResponse,
+    mut response: UpstreamResponse,
     max: u64,
 ) -> Attempt {
-    let body = match reply.collect(max).await {
+    let body = match response.collect(max).await {
         Ok(body) => body,
         Err(error) => return Attempt::Failed(error, None),
     };
-    match policy.inspect(&reply.head, body) {
+    match policy.inspect(&response.head, body) {
         Inspection::Refuse(error) => {
             policy.record_unusable(upstream, error);
-            refuse(reply, error)
+            refuse(response, error)
         }
         Inspection::Store(kept) => {
             let StoredResponse { head, body, lifetimes, variant } = *kept;
@@ -275,34 +275,34 @@ async fn collect(
                 fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
-                Err(_no_room) => refuse(reply, UpstreamError::Unusable("there is no room for it")),
+                Err(_no_room) => refuse(response, UpstreamError::Unusable("there is no room for it")),
             }
         }
     }
 }
 
 /// Counts an answer as failed that has come and is of no use.
-fn refuse(mut reply: UpstreamResponse, error: UpstreamError) -> Attempt {
-    reply.refuse(error);
+fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
+    response.refuse(error);
     Attempt::Failed(error, None)
 }
 
 /// A short error body is read, so that its connection can be used again; a long one is not worth it.
-async fn drain(reply: &mut UpstreamResponse) {
-    if reply.content_length().is_some_and(|length| length <= 16 * 1024) {
-        let _discarded = reply.collect(16 * 1024).await;
+async fn drain(response: &mut UpstreamResponse) {
+    if response.content_length().is_some_and(|length| length <= 16 * 1024) {
+        let _discarded = response.collect(16 * 1024).await;
     }
 }
 
 fn hand_over(
     fill_writer: FillWriter,
-    reply: UpstreamResponse,
+    response: UpstreamResponse,
     own: Option<oneshot::Sender<UpstreamResponse>>,
     remember: Duration,
 ) {
     if let Some(own) = own {
         // When the asker has left, the answer is dropped with the channel.
-        let _left = own.send(reply);
+        let _left = own.send(response);
     }
     fill_writer.pass(remember);
 }

@@ -130,6 +130,6 @@ pub enum Outcome {
 }
 
 /// Counts how a fill ends, and how many it has served.
-pub(crate) fn ended(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
+pub(crate) fn note_end(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
     policy.note(Event::Ended(ending, fill_writer.served()));
 }

@@ -195,13 +195,13 @@ impl Upstream {
         &self.spec.options.connections
     }
 
-    /// Waits for a place among its requests, which is taken until what is returned goes. `is_held`: the request is one that
+    /// Waits for a place among its requests, which is taken until what is returned goes. `is_blocking`: the request is one that
     /// waits by its nature, and is no load meanwhile.
     ///
     /// # Errors
     /// When its queue is full, or the wait takes too long.
-    pub async fn acquire(&self, is_held: bool) -> Result<Permit, UpstreamError> {
-        let passed = self.limiter.acquire(is_held).await;
+    pub async fn acquire(&self, is_blocking: bool) -> Result<Permit, UpstreamError> {
+        let passed = self.limiter.acquire(is_blocking).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
         }

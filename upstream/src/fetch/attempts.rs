@@ -21,27 +21,27 @@ pub struct Attempts<'a> {
     /// How many were asked in this round. Whoever is asked after the first is paid for from the budget.
     in_round: usize,
     /// How many were asked in all.
-    asked: usize,
+    sent: usize,
     /// Whoever was asked last has told that the fault is behind it.
-    is_told: bool,
+    is_reported: bool,
 }
 
 impl<'a> Attempts<'a> {
     /// The candidates of `job`.
     pub fn of(job: &'a FillRequest) -> Self {
         job.budget.deposit();
-        let attempts = Self::behind(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
+        let attempts = Self::for_rescue(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
         Self { in_round: 0, ..attempts }
     }
 
     /// Those who may go on where another one has begun: that one was the first of the round.
-    pub(crate) fn behind(
+    pub(crate) fn for_rescue(
         all: &'a [Arc<Upstream>],
         tries_left: usize,
         budget: &'a Budget,
         stream: &'a str,
     ) -> Self {
-        Self { all, next: 0, tries_left, budget, stream, in_round: 1, asked: 0, is_told: false }
+        Self { all, next: 0, tries_left, budget, stream, in_round: 1, sent: 0, is_reported: false }
     }
 
     /// The next one to ask.
@@ -52,28 +52,28 @@ impl<'a> Attempts<'a> {
                 return None;
             }
             // Before anybody's trial is used up.
-            if self.in_round > 0 && !self.budget.affords() {
-                self.gives_up(policy);
+            if self.in_round > 0 && !self.budget.can_withdraw() {
+                self.give_up(policy);
                 return None;
             }
             self.next += 1;
             let rest = self.all.get(self.next..).unwrap_or_default();
-            if self.is_told && self.would_tell(upstream) {
+            if self.is_reported && self.has_reported_failure(upstream) {
                 continue;
             }
             if upstream.admit_request(rest) {
-                return self.pay(policy).then_some(upstream);
+                return self.charge(policy).then_some(upstream);
             }
         }
     }
 
-    /// Whoever was asked last has failed; `is_told`: it tells that the fault is behind it.
-    pub(crate) fn note_failure(&mut self, is_told: bool) {
-        self.is_told = is_told;
+    /// Whoever was asked last has failed; `is_reported`: it tells that the fault is behind it.
+    pub(crate) fn note_failure(&mut self, is_reported: bool) {
+        self.is_reported = is_reported;
     }
 
     /// Whether this one has told of late that those behind it fail with this stream.
-    fn would_tell(&self, upstream: &Upstream) -> bool {
+    fn has_reported_failure(&self, upstream: &Upstream) -> bool {
         upstream.reported_failures().has_recent(self.stream, Instant::now())
     }
 
@@ -83,32 +83,37 @@ impl<'a> Attempts<'a> {
     }
 
     /// How many were asked.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
     }
 
     /// One to ask beside the one that is late: only if it is believed to be well.
-    pub(crate) fn second(&mut self, first: &Upstream, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
-        let upstream = self.all.get(self.next).filter(|_| self.has_second(first))?;
+    pub(crate) fn next_hedge(
+        &mut self,
+        first: &Upstream,
+        policy: &dyn FillPolicy,
+    ) -> Option<&'a Arc<Upstream>> {
+        let upstream = self.all.get(self.next).filter(|_| self.has_hedge(first))?;
         self.next += 1;
-        self.pay(policy).then_some(upstream)
+        self.charge(policy).then_some(upstream)
     }
 
-    /// Whether there is one for [`Attempts::second`].
-    pub(crate) fn has_second(&self, first: &Upstream) -> bool {
-        let tell_the_same = |second: &Upstream| self.would_tell(first) && self.would_tell(second);
-        let may_help = |second: &Arc<Upstream>| second.state().is_available() && !tell_the_same(second);
+    /// Whether there is one for [`Attempts::next_hedge`].
+    pub(crate) fn has_hedge(&self, first: &Upstream) -> bool {
+        let report_the_same =
+            |second: &Upstream| self.has_reported_failure(first) && self.has_reported_failure(second);
+        let may_help = |second: &Arc<Upstream>| second.state().is_available() && !report_the_same(second);
         self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
     /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
     /// request is free.
-    pub(crate) fn again(&mut self, tries_max: usize) {
-        (self.next, self.tries_left, self.in_round, self.is_told) = (0, tries_max, 0, false);
+    pub(crate) fn start_round(&mut self, tries_max: usize) {
+        (self.next, self.tries_left, self.in_round, self.is_reported) = (0, tries_max, 0, false);
     }
 
     /// How many of the candidates have had their turn.
-    pub(crate) fn passed(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.next
     }
 
@@ -119,19 +124,19 @@ impl<'a> Attempts<'a> {
     }
 
     /// Nobody else can be paid for in this round.
-    fn gives_up(&mut self, policy: &dyn FillPolicy) {
+    fn give_up(&mut self, policy: &dyn FillPolicy) {
         self.tries_left = 0;
         policy.note(Event::BudgetExhausted);
     }
 
-    fn pay(&mut self, policy: &dyn FillPolicy) -> bool {
-        if self.in_round > 0 && !self.budget.withdraw() {
-            self.gives_up(policy);
+    fn charge(&mut self, policy: &dyn FillPolicy) -> bool {
+        if self.in_round > 0 && !self.budget.try_withdraw() {
+            self.give_up(policy);
             return false;
         }
         self.tries_left -= 1;
         self.in_round += 1;
-        self.asked += 1;
+        self.sent += 1;
         true
     }
 }

@@ -36,7 +36,7 @@ pub struct Exchange {
     /// Informational heads (1xx) that came so far.
     interim: usize,
     /// The place among the source's requests; a probe has none.
-    passed: Option<Permit>,
+    permit: Option<Permit>,
     /// When it was sent; `None` where the time to its answer says nothing of the source.
     sent: Option<Instant>,
 }
@@ -56,7 +56,7 @@ pub struct UpstreamResponse {
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
     in_flight: InFlight,
-    passed: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 /// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
@@ -65,10 +65,10 @@ pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 impl Exchange {
     /// Sends the head of `ask` to `upstream`; its body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let passed = upstream.acquire(ask.patience.is_some()).await?;
+        let permit = upstream.acquire(ask.patience.is_some()).await?;
         upstream.count_request();
         let sent = Self::begin(upstream, ask, Rest::Body).await;
-        sent.map(|exchange| Self { passed: Some(passed), ..exchange })
+        sent.map(|exchange| Self { permit: Some(permit), ..exchange })
             .inspect_err(|&error| upstream.record_failure(error))
     }
 
@@ -97,7 +97,7 @@ impl Exchange {
             patience,
             reused,
             interim: 0,
-            passed: None,
+            permit: None,
             sent: ask.patience.is_none().then(Instant::now),
         })
     }
@@ -133,9 +133,9 @@ impl Exchange {
 
     /// Goes over to the body that follows `head`.
     pub fn into_response(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
-        match Blame::of(&head, &self.upstream, self.is_held()) {
+        match Blame::of(&head, &self.upstream, self.is_blocking()) {
             Blame::Own(error) => self.upstream.record_failure(error),
-            Blame::ReportedFailures(error) => self.upstream.record_reported_failure(error, &self.stream),
+            Blame::Reported(error) => self.upstream.record_reported_failure(error, &self.stream),
             Blame::NothingNew => self.upstream.record_blocked_timeout(&self.stream, self.patience),
             Blame::None => self.upstream.record_first_byte(self.sent),
         }
@@ -145,12 +145,12 @@ impl Exchange {
             upstream: self.upstream,
             put_back: None,
             in_flight,
-            passed: self.passed,
+            permit: self.permit,
         }
     }
 
     /// Whether it waits by its nature, so that the time to its answer says nothing.
-    fn is_held(&self) -> bool {
+    fn is_blocking(&self) -> bool {
         self.sent.is_none()
     }
 
@@ -160,7 +160,7 @@ impl Exchange {
     }
 
     /// Wants nothing of the body. A short one is read, so that the connection can be used again.
-    pub(crate) async fn end(mut self, max: u64) {
+    pub(crate) async fn discard_body(mut self, max: u64) {
         let mut left = max;
         while let Ok(Some(bytes)) = self.session.next().await {
             let Some(rest) = left.checked_sub(bytes.len() as u64) else { return };
@@ -177,33 +177,35 @@ enum Blame {
     Own(UpstreamError),
     /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
     /// something is wrong with its own way there.
-    ReportedFailures(UpstreamError),
+    Reported(UpstreamError),
     /// It held the request for as long as it may (section 6.2.5.2 of HLS), which says nothing against it.
     NothingNew,
 }
 
 impl Blame {
-    fn of(head: &Head, upstream: &Upstream, is_held: bool) -> Self {
+    fn of(head: &Head, upstream: &Upstream, is_blocking: bool) -> Self {
         let is_failure = match head.status {
             // They are about the request.
             StatusCode::NOT_IMPLEMENTED
             | StatusCode::HTTP_VERSION_NOT_SUPPORTED
             | StatusCode::LOOP_DETECTED => false,
-            StatusCode::SERVICE_UNAVAILABLE if is_held && upstream.spec().is_tier => return Self::NothingNew,
-            StatusCode::SERVICE_UNAVAILABLE if is_held => false,
+            StatusCode::SERVICE_UNAVAILABLE if is_blocking && upstream.spec().is_tier => {
+                return Self::NothingNew;
+            }
+            StatusCode::SERVICE_UNAVAILABLE if is_blocking => false,
             status => status.is_server_error(),
         };
         let error = UpstreamError::Status(head.status);
-        match (is_failure, tells_of_others(upstream, head)) {
+        match (is_failure, is_reported_failure(upstream, head)) {
             (false, _) => Self::None,
-            (true, true) => Self::ReportedFailures(error),
+            (true, true) => Self::Reported(error),
             (true, false) => Self::Own(error),
         }
     }
 }
 
 /// Whether this is the answer of a tier that tells of somebody behind it (RFC 9209).
-pub(crate) fn tells_of_others(upstream: &Upstream, head: &Head) -> bool {
+pub(crate) fn is_reported_failure(upstream: &Upstream, head: &Head) -> bool {
     upstream.spec().is_tier && head.headers.contains_key("proxy-status")
 }
 
@@ -216,12 +218,12 @@ impl UpstreamResponse {
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
-        let passed = Self::place(&mut in_flight, upstream, ask).await?;
-        Self::open_past(passed, in_flight, upstream, ask, interim).await
+        let permit = Self::acquire_permit(&mut in_flight, upstream, ask).await?;
+        Self::open_with_permit(permit, in_flight, upstream, ask, interim).await
     }
 
     /// Waits for a place among the requests of `upstream`.
-    pub(crate) async fn place(
+    pub(crate) async fn acquire_permit(
         in_flight: &mut InFlight,
         upstream: &Upstream,
         ask: &UpstreamRequest,
@@ -230,8 +232,8 @@ impl UpstreamResponse {
     }
 
     /// The same for a request that has its place already.
-    pub(crate) async fn open_past(
-        passed: Permit,
+    pub(crate) async fn open_with_permit(
+        permit: Permit,
         mut in_flight: InFlight,
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
@@ -241,7 +243,7 @@ impl UpstreamResponse {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::once(upstream, ask, interim).await {
+            match Self::attempt(upstream, ask, interim).await {
                 // The source closed an idle connection at the moment when it was used again: nothing was answered
                 // yet and the method is safe, so it is asked once more.
                 Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
@@ -254,13 +256,13 @@ impl UpstreamResponse {
                     return Err(error);
                 }
                 Ok((exchange, head)) => {
-                    return Ok(Exchange { passed: Some(passed), ..exchange }.into_response(head, in_flight));
+                    return Ok(Exchange { permit: Some(permit), ..exchange }.into_response(head, in_flight));
                 }
             }
         }
     }
 
-    async fn once(
+    async fn attempt(
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
@@ -304,18 +306,18 @@ impl UpstreamResponse {
                 self.release();
                 Ok(None)
             }
-            Err(error) => Err(self.breaks(error)),
+            Err(error) => Err(self.fail(error)),
         }
     }
 
     /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
     pub(crate) fn refuse(&mut self, error: UpstreamError) {
         self.in_flight.record_failure(error);
-        (self.session, self.passed) = (None, None);
+        (self.session, self.permit) = (None, None);
     }
 
     /// The body ends here, before its end, and its source is to blame.
-    pub(crate) fn breaks(&mut self, error: UpstreamError) -> UpstreamError {
+    pub(crate) fn fail(&mut self, error: UpstreamError) -> UpstreamError {
         self.upstream.record_failure(error);
         self.refuse(error);
         error
@@ -347,7 +349,7 @@ impl UpstreamResponse {
         if let Some(session) = self.session.take() {
             session.release(&self.upstream);
         }
-        self.passed = None;
+        self.permit = None;
     }
 }
 

@@ -29,22 +29,22 @@ pub(crate) async fn open<'a>(
         Some(_) => ask.overdue.filter(|_| upstream.spec().options.hedge_after.is_some()),
         None => upstream.hedge_after(),
     };
-    let Some(late_after) = late_after.filter(|_| attempts.has_second(upstream)) else {
+    let Some(late_after) = late_after.filter(|_| attempts.has_hedge(upstream)) else {
         return (upstream, UpstreamResponse::open(InFlight::begin(policy), upstream, ask, interim).await);
     };
-    let is_held = ask.patience.is_some();
+    let is_blocking = ask.patience.is_some();
     let mut in_flight = InFlight::begin(policy);
     // Waiting for its turn here is not the source's fault.
-    let passed = match UpstreamResponse::place(&mut in_flight, upstream, ask).await {
-        Ok(passed) => passed,
+    let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, ask).await {
+        Ok(permit) => permit,
         Err(full) => return (upstream, Err(full)),
     };
     // Boxed, so that whoever is never late does not hold the room of two.
-    let mut first = Box::pin(UpstreamResponse::open_past(passed, in_flight, upstream, ask, interim));
+    let mut first = Box::pin(UpstreamResponse::open_with_permit(permit, in_flight, upstream, ask, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (upstream, in_time);
     }
-    let Some(second) = attempts.second(upstream, &**policy) else { return (upstream, first.await) };
+    let Some(second) = attempts.next_hedge(upstream, &**policy) else { return (upstream, first.await) };
     policy.note(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
     tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
@@ -53,17 +53,17 @@ pub(crate) async fn open<'a>(
     tokio::select! {
         biased;
         answer = &mut first => {
-            if is_good(&**policy, &answer, is_held) {
+            if is_good(&**policy, &answer, is_blocking) {
                 return (upstream, answer);
             }
             let last = other.await;
-            if is_good(&**policy, &last, is_held) { (second, last) } else { (upstream, answer) }
+            if is_good(&**policy, &last, is_blocking) { (second, last) } else { (upstream, answer) }
         }
         answer = &mut other => {
-            if !is_good(&**policy, &answer, is_held) {
+            if !is_good(&**policy, &answer, is_blocking) {
                 return (upstream, first.await);
             }
-            if !is_held {
+            if !is_blocking {
                 // Who holds a request longer than another may be about to say the same.
                 upstream.record_failure(UpstreamError::Outpaced);
             }
@@ -74,10 +74,14 @@ pub(crate) async fn open<'a>(
 }
 
 /// An answer that says that nothing has changed is none to a request that is held until something does.
-fn is_good(policy: &dyn FillPolicy, answer: &Result<UpstreamResponse, UpstreamError>, is_held: bool) -> bool {
-    let Ok(reply) = answer else { return false };
-    if reply.head.status == StatusCode::NOT_MODIFIED {
-        return !is_held;
+fn is_good(
+    policy: &dyn FillPolicy,
+    answer: &Result<UpstreamResponse, UpstreamError>,
+    is_blocking: bool,
+) -> bool {
+    let Ok(response) = answer else { return false };
+    if response.head.status == StatusCode::NOT_MODIFIED {
+        return !is_blocking;
     }
-    !matches!(policy.rule(&reply.head), Ruling::Refuse(_))
+    !matches!(policy.rule(&response.head), Ruling::Refuse(_))
 }

@@ -41,9 +41,9 @@ impl Limiter {
         Self { limits, permits: permits(), held: permits(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Waits for its turn. `is_held`: the request is one that waits by its nature, and is no load meanwhile.
-    pub(crate) async fn acquire(&self, is_held: bool) -> Result<Permit, UpstreamError> {
-        let permits = if is_held { &self.held } else { &self.permits };
+    /// Waits for its turn. `is_blocking`: the request is one that waits by its nature, and is no load meanwhile.
+    pub(crate) async fn acquire(&self, is_blocking: bool) -> Result<Permit, UpstreamError> {
+        let permits = if is_blocking { &self.held } else { &self.permits };
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => Ok(Permit(permit)),
             Err(_none_left) => self.queue(permits).await.map(Permit),

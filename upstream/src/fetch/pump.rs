@@ -12,7 +12,7 @@ use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fill_request::FillRequest;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, ended};
+use crate::policy::{Ending, Event, FillPolicy, note_end};
 use crate::request::UpstreamRequest;
 
 /// Writes the body as it arrives.
@@ -20,13 +20,13 @@ pub(crate) async fn pump(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     mut fill_writer: FillWriter,
-    mut reply: UpstreamResponse,
+    mut response: UpstreamResponse,
     mut rescue: Rescue<'_>,
 ) {
-    let mut meter = rescue.meter(&reply);
+    let mut meter = rescue.meter(&response);
     loop {
         let read = {
-            let mut read = std::pin::pin!(reply.next());
+            let mut read = std::pin::pin!(response.next());
             let mut keep = false;
             loop {
                 let due = meter.as_ref().map(Meter::due);
@@ -53,9 +53,16 @@ pub(crate) async fn pump(
         };
         let Some(read) = read else {
             // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another =
-                go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, UpstreamError::Slow).await;
-            meter = has_another.then(|| rescue.meter(&reply)).flatten();
+            let has_another = resume_elsewhere(
+                policy,
+                &job.ask,
+                &fill_writer,
+                &mut rescue,
+                &mut response,
+                UpstreamError::Slow,
+            )
+            .await;
+            meter = has_another.then(|| rescue.meter(&response)).flatten();
             continue;
         };
         if let (Ok(Some(bytes)), Some(meter)) = (&read, &mut meter) {
@@ -63,15 +70,15 @@ pub(crate) async fn pump(
         }
         match read {
             Ok(Some(bytes)) if fill_writer.is_last(&bytes) => {
-                ended(&**policy, &fill_writer, Ending::Stored);
+                note_end(&**policy, &fill_writer, Ending::Stored);
                 fill_writer.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
-                let _end = reply.next().await;
+                let _end = response.next().await;
                 return;
             }
             Ok(Some(bytes)) => {
                 if let Err(refused) = fill_writer.append(bytes) {
-                    ended(&**policy, &fill_writer, Ending::Broken);
+                    note_end(&**policy, &fill_writer, Ending::Broken);
                     return match refused {
                         Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
                         Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
@@ -79,42 +86,43 @@ pub(crate) async fn pump(
                 }
             }
             Ok(None) => {
-                ended(&**policy, &fill_writer, Ending::Stored);
+                note_end(&**policy, &fill_writer, Ending::Stored);
                 return fill_writer.complete();
             }
             Err(error) => {
-                if !go_on(policy, &job.ask, &fill_writer, &mut rescue, &mut reply, error).await {
+                if !resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await
+                {
                     let (path, from, upstream) =
-                        (job.ask.path(), written(&fill_writer), reply.upstream().name());
+                        (job.ask.path(), written(&fill_writer), response.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
-                    ended(&**policy, &fill_writer, Ending::Broken);
+                    note_end(&**policy, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));
                 }
-                meter = rescue.meter(&reply);
+                meter = rescue.meter(&response);
             }
         }
     }
 }
 
-/// Lets another source go on in the place of the one that gives `reply`; tells whether there is one that does.
-async fn go_on(
+/// Lets another source go on in the place of the one that gives `response`; tells whether there is one that does.
+async fn resume_elsewhere(
     policy: &Arc<impl FillPolicy + 'static>,
     ask: &UpstreamRequest,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
-    reply: &mut UpstreamResponse,
+    response: &mut UpstreamResponse,
     error: UpstreamError,
 ) -> bool {
     let from = written(fill_writer);
-    let Some(next) = rescue.go_on(policy, from).await else { return false };
-    let upstream = reply.upstream().name();
+    let Some(next) = rescue.resume(policy, from).await else { return false };
+    let upstream = response.upstream().name();
     tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
         // What broke has told so by itself.
-        reply.breaks(error);
+        response.fail(error);
     }
     policy.note(Event::Rescued(error));
-    *reply = next;
+    *response = next;
     true
 }
 

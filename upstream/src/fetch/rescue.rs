@@ -25,9 +25,9 @@ pub(crate) struct Rescue<'a> {
     job: &'a FillRequest,
     original: Original,
     /// The name of the one that answered.
-    answered: Arc<str>,
+    responder: Arc<str>,
     /// How many candidates had had their turn by then.
-    passed: usize,
+    position: usize,
     tries_left: usize,
 }
 
@@ -40,48 +40,48 @@ struct Original {
 }
 
 impl<'a> Rescue<'a> {
-    /// For a fill that has asked along `line`, and was given `reply` by the last one.
-    pub(crate) fn of(job: &'a FillRequest, reply: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
-        let headers = &reply.head.headers;
+    /// For a fill that has asked along `line`, and was given `response` by the last one.
+    pub(crate) fn of(job: &'a FillRequest, response: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
+        let headers = &response.head.headers;
         Self {
             job,
             original: Original {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
                 // The length of a piece is not the object's.
-                length: reply.content_length().filter(|_| job.ask.span.is_none()),
+                length: response.content_length().filter(|_| job.ask.span.is_none()),
             },
-            answered: Arc::clone(reply.upstream().name()),
-            passed: attempts.passed(),
-            tries_left: job.tries_max.saturating_sub(attempts.asked()),
+            responder: Arc::clone(response.upstream().name()),
+            position: attempts.position(),
+            tries_left: job.tries_max.saturating_sub(attempts.sent()),
         }
     }
 
     /// First those that were not asked yet. The one that broke may have recovered; it is asked last.
     fn candidates(&self) -> Vec<Arc<Upstream>> {
         let all = self.job.candidates.iter();
-        let turned = all.clone().cycle().skip(self.passed).take(all.len()).map(Arc::clone);
+        let turned = all.clone().cycle().skip(self.position).take(all.len()).map(Arc::clone);
         let (mut candidates, itself): (Vec<_>, Vec<_>) =
-            turned.partition(|upstream| *upstream.name() != self.answered);
+            turned.partition(|upstream| *upstream.name() != self.responder);
         candidates.extend(itself);
         candidates
     }
 
     /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
-    pub(crate) fn meter(&self, reply: &UpstreamResponse) -> Option<Meter> {
-        let min_rate = reply.upstream().spec().options.timeouts.min_rate?;
+    pub(crate) fn meter(&self, response: &UpstreamResponse) -> Option<Meter> {
+        let min_rate = response.upstream().spec().options.timeouts.min_rate?;
         let is_rescuable =
-            self.tries_left > 0 && self.original.condition().is_some() && reply.content_length().is_some();
+            self.tries_left > 0 && self.original.condition().is_some() && response.content_length().is_some();
         let has_another = self
             .job
             .candidates
             .iter()
-            .any(|other| other.name() != reply.upstream().name() && other.state().is_available());
+            .any(|other| other.name() != response.upstream().name() && other.state().is_available());
         (is_rescuable && has_another).then(|| Meter::new(min_rate, Instant::now()))
     }
 
     /// Finds a source that goes on from byte `from`.
-    pub(crate) async fn go_on(
+    pub(crate) async fn resume(
         &mut self,
         policy: &Arc<impl FillPolicy + 'static>,
         from: u64,
@@ -102,14 +102,14 @@ impl<'a> Rescue<'a> {
         // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
-        let mut attempts = Attempts::behind(&candidates, self.tries_left, &self.job.budget, &ask.stream);
+        let mut attempts = Attempts::for_rescue(&candidates, self.tries_left, &self.job.budget, &ask.stream);
         let mut found = None;
         while found.is_none()
             && let Some(upstream) = attempts.next(&**policy)
         {
             found = self.try_one(InFlight::begin(policy), upstream, &ask, from).await.ok();
         }
-        self.tries_left = self.tries_left.saturating_sub(attempts.asked());
+        self.tries_left = self.tries_left.saturating_sub(attempts.sent());
         found
     }
 
@@ -120,21 +120,21 @@ impl<'a> Rescue<'a> {
         ask: &UpstreamRequest,
         from: u64,
     ) -> Result<UpstreamResponse, UpstreamError> {
-        let mut reply = UpstreamResponse::open(in_flight, upstream, ask, None).await?;
-        let error = match reply.head.status {
-            StatusCode::PARTIAL_CONTENT if self.original.continues(&reply.head.headers, from) => {
-                return Ok(reply);
+        let mut response = UpstreamResponse::open(in_flight, upstream, ask, None).await?;
+        let error = match response.head.status {
+            StatusCode::PARTIAL_CONTENT if self.original.continues(&response.head.headers, from) => {
+                return Ok(response);
             }
-            StatusCode::OK if ask.span.is_none() && self.original.is(&reply) => {
-                match skip(&mut reply, from).await {
-                    Ok(()) => return Ok(reply),
+            StatusCode::OK if ask.span.is_none() && self.original.is_same_object(&response) => {
+                match discard(&mut response, from).await {
+                    Ok(()) => return Ok(response),
                     Err(error) => error,
                 }
             }
             status if status.is_client_error() || status.is_server_error() => UpstreamError::Status(status),
             _ => UpstreamError::Unusable("it is another object"),
         };
-        reply.refuse(error);
+        response.refuse(error);
         Err(error)
     }
 }
@@ -153,15 +153,15 @@ impl Original {
             (Some(_), None) => self.etag.is_some(),
             (None, _) => true,
         };
-        *span.start() == from && length_agrees && self.names_agree(headers)
+        *span.start() == from && length_agrees && self.validators_agree(headers)
     }
 
     /// Whether a whole answer is this object.
-    fn is(&self, reply: &UpstreamResponse) -> bool {
-        self.length == reply.content_length() && self.names_agree(&reply.head.headers)
+    fn is_same_object(&self, response: &UpstreamResponse) -> bool {
+        self.length == response.content_length() && self.validators_agree(&response.head.headers)
     }
 
-    fn names_agree(&self, headers: &HeaderMap) -> bool {
+    fn validators_agree(&self, headers: &HeaderMap) -> bool {
         match &self.etag {
             Some(etag) => headers.get(header::ETAG).is_some_and(|theirs| theirs == etag),
             None => headers.get(header::LAST_MODIFIED) == self.last_modified.as_ref(),
@@ -170,15 +170,15 @@ impl Original {
 }
 
 /// Reads the first `bytes` of a whole answer and throws them away: they have been given out.
-async fn skip(reply: &mut UpstreamResponse, bytes: u64) -> Result<(), UpstreamError> {
+async fn discard(response: &mut UpstreamResponse, bytes: u64) -> Result<(), UpstreamError> {
     let mut left = bytes;
     while left > 0 {
-        let Some(mut piece) = reply.next().await? else { return Err(UpstreamError::Closed) };
+        let Some(mut piece) = response.next().await? else { return Err(UpstreamError::Closed) };
         let cut = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
         left -= cut as u64;
         let rest = piece.split_off(cut);
         if !rest.is_empty() {
-            reply.put_back(rest);
+            response.put_back(rest);
         }
     }
     Ok(())

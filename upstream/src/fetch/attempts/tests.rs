@@ -65,12 +65,12 @@ impl FillPolicy for Nobody {
 }
 
 /// The ports of those who are asked.
-fn asked(job: &FillRequest, is_told: bool) -> Vec<u16> {
+fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
     while let Some(upstream) = attempts.next(&Nobody) {
         asked.push(upstream.spec().address.port());
-        attempts.note_failure(is_told);
+        attempts.note_failure(is_reported);
     }
     asked
 }
