@@ -1,14 +1,14 @@
 //! What the domain name system says: the addresses behind a name, and for how long they hold.
 //!
 //! [`Dns::find`] asks once. [`Watch`] keeps asking, and tells a set of members only when it is another one; what is
-//! asked when, and what is kept when nobody answers, is decided in `course.rs`, without a network.
+//! asked when, and what is kept when nobody answers, is decided in `resolution.rs`, without a network.
 //!
 //! Nothing is remembered here but the connections to the resolvers: a lifetime belongs to whoever asks.
 
 mod answers;
 mod client;
-mod course;
 mod members;
+mod resolution;
 mod watch;
 
 use std::fmt;
@@ -23,9 +23,9 @@ use tokio::time::timeout;
 use crate::error::UpstreamError;
 use answers::{Addresses, Service};
 use client::Client;
-pub(crate) use course::Course;
 use members::in_order;
 pub use members::{Discover, Family, Found, Member, Unanswered};
+pub(crate) use resolution::Resolution;
 pub use watch::Watch;
 
 /// A lookup that takes longer has failed. Longer than any request waits: who comes later joins it.
@@ -79,7 +79,7 @@ impl Dns {
         let found = self.0.addresses(host).await?;
         let mut gathered = Gathered::default();
         gathered.add(&Service { host: host.to_owned(), port, priority: 0, weight: 1 }, &found);
-        gathered.found()
+        gathered.finish()
     }
 
     async fn services(&self, name: &str) -> Result<Found, UpstreamError> {
@@ -106,7 +106,7 @@ impl Dns {
                 gathered.add(service, &addresses);
             }
         }
-        gathered.found()
+        gathered.finish()
     }
 }
 
@@ -141,7 +141,7 @@ impl Gathered {
         }
     }
 
-    fn found(self) -> Result<Found, UpstreamError> {
+    fn finish(self) -> Result<Found, UpstreamError> {
         let members = in_order(self.members);
         if members.is_empty() {
             return Err(self.error);
@@ -152,7 +152,7 @@ impl Gathered {
 }
 
 /// A number from 0 up to 1 that nobody can guess; for delays and for the choice among equals.
-pub(crate) fn dice() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }

@@ -71,7 +71,7 @@ enum Body {
 impl Connection {
     /// Sends the head of `ask` to the one whom `spec` describes, over a connection to `key`. The answer's head may take as
     /// long as `patience`.
-    pub(crate) async fn ask(
+    pub(crate) async fn send(
         mut wire: Wire,
         key: Key,
         spec: &Spec,
@@ -219,8 +219,8 @@ async fn within<T, E: Into<UpstreamError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, UpstreamError> {
     let mut work = pin!(work);
-    let at_once = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    let done = match at_once {
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let done = match first {
         Poll::Ready(done) => done,
         Poll::Pending => timeout(limit, work).await.map_err(|_late| late)?,
     };

@@ -57,7 +57,7 @@ impl Stream {
     }
 
     /// Sends the head of `ask`. The head of the answer may take as long as `patience`.
-    pub(crate) fn ask(
+    pub(crate) fn send(
         &mut self,
         upstream: &Upstream,
         ask: &UpstreamRequest,

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::connect::address::Address;
-use crate::connect::dns::{Course, Discover, Dns, Found, LOOKUP, Member, dice};
+use crate::connect::dns::{Discover, Dns, Found, LOOKUP, Member, Resolution, random_fraction};
 use crate::error::UpstreamError;
 
 /// Tells where a host is.
@@ -28,12 +28,12 @@ pub(crate) struct Named {
     what: Discover,
     state: Mutex<State>,
     /// Woken when a question is over.
-    settled: Notify,
+    answered: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    course: Course,
+    resolution: Resolution,
     /// The member in use, for as long as it is one.
     current: Option<SocketAddr>,
     /// Whether a question is under way.
@@ -51,18 +51,18 @@ impl Resolver {
     }
 
     fn named(what: Discover, dns: &Dns) -> Self {
-        let state = State { course: Course::new(Instant::now()), current: None, in_flight: false };
-        let settled = Notify::new();
-        Self::Named(Arc::new(Named { dns: dns.clone(), what, state: Mutex::new(state), settled }))
+        let state = State { resolution: Resolution::new(Instant::now()), current: None, in_flight: false };
+        let answered = Notify::new();
+        Self::Named(Arc::new(Named { dns: dns.clone(), what, state: Mutex::new(state), answered }))
     }
 
     /// The address. Waits only where there has never been one, and for `deadline` at most.
     pub(crate) async fn address(&self, deadline: Duration) -> Result<SocketAddr, UpstreamError> {
         match self {
             Self::Literal(address) => Ok(*address),
-            Self::Named(named) => match named.glance() {
+            Self::Named(named) => match named.current() {
                 Some(answer) => answer,
-                None => timeout(deadline, named.settled()).await.unwrap_or(Err(UpstreamError::DnsTimeout)),
+                None => timeout(deadline, named.wait()).await.unwrap_or(Err(UpstreamError::DnsTimeout)),
             },
         }
     }
@@ -75,7 +75,7 @@ impl Resolver {
         if state.current != Some(address) {
             return;
         }
-        let members = state.course.members().map(|members| &**members).unwrap_or_default();
+        let members = state.resolution.members().map(|members| &**members).unwrap_or_default();
         let after =
             members.iter().skip_while(|member| member.address != address).nth(1).or_else(|| members.first());
         state.current = after.map(|member| member.address);
@@ -85,29 +85,29 @@ impl Resolver {
 impl Named {
     /// What is known now, or `None` where the first answer is still to come. Sees to it that a question is under way
     /// when one is due.
-    fn glance(self: &Arc<Self>) -> Option<Result<SocketAddr, UpstreamError>> {
+    fn current(self: &Arc<Self>) -> Option<Result<SocketAddr, UpstreamError>> {
         let mut state = self.state.lock();
-        if !state.in_flight && state.course.due() <= Instant::now() {
+        if !state.in_flight && state.resolution.due() <= Instant::now() {
             state.in_flight = true;
-            self.ask();
+            self.start_lookup();
         }
         match state.current {
             Some(address) => Some(Ok(address)),
             None if state.in_flight => None,
-            None => Some(Err(state.course.error().unwrap_or(UpstreamError::DnsError))),
+            None => Some(Err(state.resolution.error().unwrap_or(UpstreamError::DnsError))),
         }
     }
 
-    async fn settled(self: &Arc<Self>) -> Result<SocketAddr, UpstreamError> {
+    async fn wait(self: &Arc<Self>) -> Result<SocketAddr, UpstreamError> {
         loop {
-            let settled = self.settled.notified();
-            tokio::pin!(settled);
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
             // Listens before it looks: what is over in between is not missed.
-            settled.as_mut().enable();
-            if let Some(answer) = self.glance() {
+            answered.as_mut().enable();
+            if let Some(answer) = self.current() {
                 return answer;
             }
-            settled.await;
+            answered.await;
         }
     }
 
@@ -115,48 +115,48 @@ impl Named {
         clippy::disallowed_methods,
         reason = "it ends by its own deadline within seconds, and a drain that waited for it would gain nothing"
     )]
-    fn ask(self: &Arc<Self>) {
-        let mut question = Question { named: Arc::clone(self), answer: Err(UpstreamError::DnsError) };
+    fn start_lookup(self: &Arc<Self>) {
+        let mut lookup = Lookup { named: Arc::clone(self), answer: Err(UpstreamError::DnsError) };
         tokio::spawn(async move {
-            let named = Arc::clone(&question.named);
-            question.answered(named.dns.find(&named.what, LOOKUP).await);
+            let named = Arc::clone(&lookup.named);
+            lookup.set_answer(named.dns.find(&named.what, LOOKUP).await);
         });
     }
 }
 
 /// A question under way. However it ends, others may be put after it.
-struct Question {
+struct Lookup {
     named: Arc<Named>,
     answer: Result<Found, UpstreamError>,
 }
 
-impl Question {
-    fn answered(&mut self, answer: Result<Found, UpstreamError>) {
+impl Lookup {
+    fn set_answer(&mut self, answer: Result<Found, UpstreamError>) {
         self.answer = answer;
     }
 }
 
-impl Drop for Question {
+impl Drop for Lookup {
     fn drop(&mut self) {
         let answer = std::mem::replace(&mut self.answer, Err(UpstreamError::DnsError));
         let mut state = self.named.state.lock();
         if let Err(error) = &answer
-            && state.course.error().is_none()
+            && state.resolution.error().is_none()
         {
             tracing::warn!(name = %self.named.what, %error, "a name does not resolve");
         }
-        if let Some(members) = state.course.heard(Instant::now(), answer, dice()) {
-            state.current = chosen(&members, state.current, dice());
+        if let Some(members) = state.resolution.record(Instant::now(), answer, random_fraction()) {
+            state.current = choose(&members, state.current, random_fraction());
         }
         state.in_flight = false;
         drop(state);
-        self.named.settled.notify_waiters();
+        self.named.answered.notify_waiters();
     }
 }
 
 /// The member in use stays, so that its connections do. Else one of the best: by priority, IPv4 before IPv6, which is
 /// more often announced than routed, and by chance among equals, so that not all nodes come to the same one.
-fn chosen(members: &[Member], current: Option<SocketAddr>, dice: f64) -> Option<SocketAddr> {
+fn choose(members: &[Member], current: Option<SocketAddr>, dice: f64) -> Option<SocketAddr> {
     if let Some(current) = current.filter(|current| members.iter().any(|member| member.address == *current)) {
         return Some(current);
     }
@@ -304,10 +304,10 @@ mod tests {
     fn the_member_in_use_stays_and_else_the_best_is_drawn() {
         let members: Vec<_> = [A, B, SIX].map(member).into();
         let [a, b, six] = [A, B, SIX].map(at);
-        assert_eq!(chosen(&members, Some(six), 0.0), Some(six));
-        assert_eq!(chosen(&members, None, 0.0), Some(a));
-        assert_eq!(chosen(&members, None, 0.999), Some(b), "IPv6 only where there is nothing else");
-        assert_eq!(chosen(&[member(SIX)], Some(a), 0.999), Some(six));
-        assert_eq!(chosen(&[], Some(a), 0.0), None);
+        assert_eq!(choose(&members, Some(six), 0.0), Some(six));
+        assert_eq!(choose(&members, None, 0.0), Some(a));
+        assert_eq!(choose(&members, None, 0.999), Some(b), "IPv6 only where there is nothing else");
+        assert_eq!(choose(&[member(SIX)], Some(a), 0.999), Some(six));
+        assert_eq!(choose(&[], Some(a), 0.0), None);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Session {
 impl Session {
     /// Sends the head of `ask`; tells whether the connection had been used before. The head of the answer may take as long
     /// as `patience`.
-    pub(crate) async fn begin(
+    pub(crate) async fn open(
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         rest: Rest,
@@ -34,7 +34,7 @@ impl Session {
         // A source without TLS is spoken to in the protocol that it has by the configuration.
         let may_be_idle = !spec.options.http2 || spec.address.is_tls();
         if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
-            return Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), true));
+            return Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), true));
         }
         let left = |error| {
             upstream.mark_unreachable(address);
@@ -45,7 +45,7 @@ impl Session {
             match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
                 Dialled::Http1(wire) => wire,
                 Dialled::Http2(mut stream, reused) => {
-                    stream.ask(upstream, ask, rest, patience)?;
+                    stream.send(upstream, ask, rest, patience)?;
                     return Ok((Self::Http2(stream), reused));
                 }
             }
@@ -56,7 +56,7 @@ impl Session {
         } else {
             Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
         };
-        Ok((Self::Http1(Connection::ask(wire, key, spec, ask, patience).await?.into()), false))
+        Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
     }
 
     /// Sends a piece of the request's body; `end` with the last one.

@@ -89,7 +89,7 @@ impl Exchange {
     ) -> Result<Self, UpstreamError> {
         let timeouts = &upstream.spec().options.timeouts;
         let patience = ask.patience.unwrap_or(timeouts.first_byte);
-        let (session, reused) = Session::begin(upstream, ask, rest, patience).await?;
+        let (session, reused) = Session::open(upstream, ask, rest, patience).await?;
         Ok(Self {
             stream: Arc::clone(&ask.stream),
             session,

@@ -30,8 +30,8 @@ const OTHER_FAMILY: Duration = Duration::from_millis(500);
 /// Asks the resolvers that it knows.
 pub(super) struct Client {
     servers: Servers,
-    /// The connections, and when the file was written that they were made from.
-    made: Mutex<Option<(Option<SystemTime>, TokioResolver)>>,
+    /// The connections, and when the file was modified that they were made from.
+    cached: Mutex<Option<(Option<SystemTime>, TokioResolver)>>,
 }
 
 /// Who is asked.
@@ -53,7 +53,7 @@ impl Client {
     }
 
     pub(super) fn of(servers: Servers) -> Self {
-        Self { servers, made: Mutex::new(None) }
+        Self { servers, cached: Mutex::new(None) }
     }
 
     pub(super) fn servers(&self) -> &Servers {
@@ -77,7 +77,7 @@ impl Client {
         }
         let resolver = self.resolver().await?;
         let ask = async |kind| Answer::of(resolver.lookup(name.clone(), kind).await);
-        let (v4, v6) = both(ask(RecordType::A), ask(RecordType::AAAA)).await;
+        let (v4, v6) = first_then_other(ask(RecordType::A), ask(RecordType::AAAA)).await;
         Addresses::together(v4, v6)
     }
 
@@ -88,35 +88,35 @@ impl Client {
     }
 
     async fn resolver(&self) -> Result<TokioResolver, UpstreamError> {
-        let written = self.written().await;
-        let mut made = self.made.lock();
-        if let Some((of, resolver)) = made.as_ref()
-            && *of == written
+        let modified = self.modified().await;
+        let mut cached = self.cached.lock();
+        if let Some((of, resolver)) = cached.as_ref()
+            && *of == modified
         {
             return Ok(resolver.clone());
         }
-        let resolver = self.make().map_err(|error| {
+        let resolver = self.build().map_err(|error| {
             tracing::warn!(%error, "the resolvers cannot be asked");
             UpstreamError::DnsError
         })?;
-        *made = Some((written, resolver.clone()));
+        *cached = Some((modified, resolver.clone()));
         Ok(resolver)
     }
 
     /// A machine that moves to another network gets other resolvers, while it serves.
-    async fn written(&self) -> Option<SystemTime> {
+    async fn modified(&self) -> Option<SystemTime> {
         if self.servers != Servers::System {
             return None;
         }
         tokio::fs::metadata(RESOLV_CONF).await.ok()?.modified().ok()
     }
 
-    fn make(&self) -> Result<TokioResolver, NetError> {
+    fn build(&self) -> Result<TokioResolver, NetError> {
         let (config, options) = match &self.servers {
             Servers::System => hickory_resolver::system_conf::read_system_conf()?,
-            Servers::At(servers) => (listed(servers), ResolverOpts::default()),
+            Servers::At(servers) => (resolver_config(servers), ResolverOpts::default()),
             #[cfg(test)]
-            Servers::Script(_) => (listed(&[]), ResolverOpts::default()),
+            Servers::Script(_) => (resolver_config(&[]), ResolverOpts::default()),
         };
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
@@ -129,7 +129,7 @@ impl Client {
     }
 }
 
-fn listed(servers: &[SocketAddr]) -> ResolverConfig {
+fn resolver_config(servers: &[SocketAddr]) -> ResolverConfig {
     let servers = servers.iter().map(|server| {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
             connection.port = server.port();
@@ -159,21 +159,24 @@ async fn hosts() -> Hosts {
 }
 
 /// Both answers; the second one for a short while only where the first brought something.
-async fn both(v4: impl Future<Output = Answer>, v6: impl Future<Output = Answer>) -> (Answer, Answer) {
+async fn first_then_other(
+    v4: impl Future<Output = Answer>,
+    v6: impl Future<Output = Answer>,
+) -> (Answer, Answer) {
     tokio::pin!(v4, v6);
     tokio::select! {
         first = &mut v4 => {
-            let second = the_other(&first, v6).await;
+            let second = other(&first, v6).await;
             (first, second)
         }
         first = &mut v6 => {
-            let second = the_other(&first, v4).await;
+            let second = other(&first, v4).await;
             (second, first)
         }
     }
 }
 
-async fn the_other(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
+async fn other(first: &Answer, second: impl Future<Output = Answer>) -> Answer {
     if first.is_some() {
         timeout(OTHER_FAMILY, second).await.unwrap_or(Answer::Unanswered(UpstreamError::DnsTimeout))
     } else {

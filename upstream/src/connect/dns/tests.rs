@@ -29,7 +29,7 @@ fn members_are_sorted_and_stand_once_with_their_best_priority() {
     gathered.add(&service("a.test", 80, 1), &addresses(&["192.0.2.5"], 30));
     gathered.add(&service("a.test", 80, 7), &addresses(&["192.0.2.5"], 90));
 
-    let found = gathered.found().unwrap();
+    let found = gathered.finish().unwrap();
 
     let places: Vec<_> =
         found.members.iter().map(|member| (member.priority, member.address.to_string())).collect();
@@ -43,15 +43,15 @@ fn lifetimes_are_kept_between_a_second_and_five_minutes() {
     for (told, kept) in [(0, 1), (1, 1), (42, 42), (300, 300), (86_400, 300)] {
         let mut gathered = Gathered::default();
         gathered.add(&service("a.test", 80, 0), &addresses(&["192.0.2.1"], told));
-        assert_eq!(gathered.found().unwrap().valid_for, Duration::from_secs(kept), "{told}");
+        assert_eq!(gathered.finish().unwrap().valid_for, Duration::from_secs(kept), "{told}");
     }
 }
 
 #[test]
 fn nobody_is_an_error_that_says_why() {
-    assert_eq!(Gathered::default().found(), Err(UpstreamError::DnsError));
+    assert_eq!(Gathered::default().finish(), Err(UpstreamError::DnsError));
     let late = Gathered { error: UpstreamError::DnsTimeout, ..Gathered::default() };
-    assert_eq!(late.found(), Err(UpstreamError::DnsTimeout));
+    assert_eq!(late.finish(), Err(UpstreamError::DnsTimeout));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn the_same_resolvers_are_the_same() {
 
 #[test]
 fn dice_show_numbers_from_0_to_below_1_and_not_always_the_same() {
-    let thrown: Vec<_> = (0..100).map(|_| dice()).collect();
+    let thrown: Vec<_> = (0..100).map(|_| random_fraction()).collect();
     assert!(thrown.iter().all(|number| (0.0..1.0).contains(number)));
     assert!(thrown.iter().any(|number| *number < 0.5) && thrown.iter().any(|number| *number >= 0.5));
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::course::Course;
 use super::members::{Discover, Member};
-use super::{Dns, LOOKUP, dice};
+use super::resolution::Resolution;
+use super::{Dns, LOOKUP, random_fraction};
 use crate::error::UpstreamError;
 
 /// Keeps asking for the members behind a name, for as long as somebody waits for [`Watch::changed`].
@@ -14,37 +14,37 @@ use crate::error::UpstreamError;
 pub struct Watch {
     dns: Dns,
     what: Discover,
-    course: Course,
+    resolution: Resolution,
 }
 
 impl Watch {
     /// Knows nothing yet, and asks as soon as it is waited for.
     pub fn new(dns: Dns, what: Discover) -> Self {
-        Self { dns, what, course: Course::new(Instant::now()) }
+        Self { dns, what, resolution: Resolution::new(Instant::now()) }
     }
 
     /// The last good set; empty before the first.
     pub fn members(&self) -> &[Member] {
-        self.course.members().map(|members| &**members).unwrap_or_default()
+        self.resolution.members().map(|members| &**members).unwrap_or_default()
     }
 
     /// What was wrong with the last answer, if it was not good. [`Watch::members`] still stands then.
     pub fn error(&self) -> Option<UpstreamError> {
-        self.course.error()
+        self.resolution.error()
     }
 
     /// Waits for one more answer, good or not. Returns the members when they are others than before.
     ///
     /// May be dropped at any time: the question is put again then.
     pub async fn answer(&mut self) -> Option<Arc<[Member]>> {
-        sleep_until(self.course.due()).await;
+        sleep_until(self.resolution.due()).await;
         let answer = self.dns.find(&self.what, LOOKUP).await;
         if let Err(error) = &answer
-            && self.course.error().is_none()
+            && self.resolution.error().is_none()
         {
             tracing::warn!(name = %self.what, %error, "a name is not answered; its last good members stay");
         }
-        let members = self.course.heard(Instant::now(), answer, dice())?;
+        let members = self.resolution.record(Instant::now(), answer, random_fraction())?;
         tracing::info!(name = %self.what, members = members.len(), "a name has other members");
         Some(members)
     }

@@ -87,7 +87,7 @@ impl Idle {
         // Closed where nobody waits for the lock.
         drop(oldest);
         if !is_swept {
-            self.sweep_on();
+            self.start_sweeping();
         }
     }
 
@@ -95,7 +95,7 @@ impl Idle {
         clippy::disallowed_methods,
         reason = "it ends by itself once nothing is idle or the pool has gone, and a drain need not wait for it"
     )]
-    fn sweep_on(self: &Arc<Self>) {
+    fn start_sweeping(self: &Arc<Self>) {
         tokio::spawn(keep_sweeping(Arc::downgrade(self)));
     }
 

@@ -46,7 +46,7 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, Upstream
 /// What stands in the place of the request's own fields.
 struct Own<'a> {
     spec: &'a Spec,
-    tells_aside: bool,
+    is_backup: bool,
 }
 
 /// `?1` is true (RFC 9651 section 3.3.6).
@@ -54,7 +54,7 @@ static TRUE: HeaderValue = HeaderValue::from_static("?1");
 
 impl<'a> Own<'a> {
     fn of(spec: &'a Spec, ask: &UpstreamRequest) -> Self {
-        Self { spec, tells_aside: ask.is_backup && spec.is_tier }
+        Self { spec, is_backup: ask.is_backup && spec.is_tier }
     }
 
     fn value(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -63,12 +63,12 @@ impl<'a> Own<'a> {
         {
             return Some(value);
         }
-        (self.tells_aside && *name == BACKUP).then_some(&TRUE)
+        (self.is_backup && *name == BACKUP).then_some(&TRUE)
     }
 
     fn names(&self) -> impl Iterator<Item = &'a HeaderName> {
         let as_backup =
-            Some(&BACKUP).filter(|as_backup| self.tells_aside && !self.spec.headers.contains_key(*as_backup));
+            Some(&BACKUP).filter(|as_backup| self.is_backup && !self.spec.headers.contains_key(*as_backup));
         as_backup.into_iter().chain(self.spec.headers.keys())
     }
 }

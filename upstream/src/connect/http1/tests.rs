@@ -29,7 +29,7 @@ where
 
 async fn connect(key: &Key, spec: &Spec, ask: &UpstreamRequest) -> Connection {
     let wire = Wire::plain(key.address, SECOND).await.unwrap();
-    Connection::ask(wire, key.clone(), spec, ask, SECOND).await.unwrap()
+    Connection::send(wire, key.clone(), spec, ask, SECOND).await.unwrap()
 }
 
 /// Writes `answer` in pieces of that many bytes, and holds or closes the connection.

@@ -19,14 +19,14 @@ const PAUSE_MAX_WITHOUT: Duration = Duration::from_secs(2);
 /// Only an answer with members in it moves the belief. That a name suddenly does not exist, or has no records, is more
 /// often a mistake in a zone than the end of a service; and servers that are really gone are found out by asking them.
 #[derive(Debug)]
-pub(crate) struct Course {
+pub(crate) struct Resolution {
     members: Option<Arc<[Member]>>,
     due: Instant,
     failures: u32,
     error: Option<UpstreamError>,
 }
 
-impl Course {
+impl Resolution {
     /// Nothing is known, and the first question is due at once.
     pub(crate) fn new(now: Instant) -> Self {
         Self { members: None, due: now, failures: 0, error: None }
@@ -48,7 +48,7 @@ impl Course {
     }
 
     /// Takes in an answer. Returns the members when they are others than before.
-    pub(crate) fn heard(
+    pub(crate) fn record(
         &mut self,
         now: Instant,
         answer: Result<Found, UpstreamError>,
@@ -63,7 +63,7 @@ impl Course {
                     found.valid_for.min(PAUSE_MAX)
                 };
                 self.due = now + soon;
-                self.believe(found)
+                self.update_members(found)
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
@@ -74,7 +74,7 @@ impl Course {
         }
     }
 
-    fn believe(&mut self, found: Found) -> Option<Arc<[Member]>> {
+    fn update_members(&mut self, found: Found) -> Option<Arc<[Member]>> {
         let before = self.members.as_deref().unwrap_or_default();
         // What nobody told of is believed as before.
         let kept: Vec<_> = before.iter().filter(|member| found.is_unanswered(member)).cloned().collect();
@@ -107,72 +107,75 @@ mod tests {
     const B: &str = "192.0.2.2:80";
     const SIX: &str = "[2001:db8::6]:80";
 
-    fn seconds(from: Instant, course: &Course) -> f64 {
-        (course.due() - from).as_secs_f64()
+    fn seconds(from: Instant, resolution: &Resolution) -> f64 {
+        (resolution.due() - from).as_secs_f64()
     }
 
     #[test]
     fn the_first_question_is_due_at_once() {
         let now = Instant::now();
-        let course = Course::new(now);
-        assert_eq!((course.due(), course.members(), course.error()), (now, None, None));
+        let resolution = Resolution::new(now);
+        assert_eq!((resolution.due(), resolution.members(), resolution.error()), (now, None, None));
     }
 
     #[test]
     fn a_set_is_told_once_and_again_when_it_has_changed() {
         let now = Instant::now();
-        let mut course = Course::new(now);
-        assert_eq!(course.heard(now, Ok(found(&[A], 60)), 0.0).unwrap().len(), 1);
-        assert_eq!(course.heard(now, Ok(found(&[A], 7)), 0.0), None);
-        assert!((seconds(now, &course) - 7.0).abs() < 1e-9, "the newest lifetime counts");
-        assert_eq!(course.heard(now, Ok(found(&[A, B], 60)), 0.0).unwrap().len(), 2);
-        assert_eq!(course.heard(now, Ok(found(&[B], 60)), 0.0).unwrap()[..], [member(B)]);
+        let mut resolution = Resolution::new(now);
+        assert_eq!(resolution.record(now, Ok(found(&[A], 60)), 0.0).unwrap().len(), 1);
+        assert_eq!(resolution.record(now, Ok(found(&[A], 7)), 0.0), None);
+        assert!((seconds(now, &resolution) - 7.0).abs() < 1e-9, "the newest lifetime counts");
+        assert_eq!(resolution.record(now, Ok(found(&[A, B], 60)), 0.0).unwrap().len(), 2);
+        assert_eq!(resolution.record(now, Ok(found(&[B], 60)), 0.0).unwrap()[..], [member(B)]);
     }
 
     #[test]
     fn failures_keep_the_last_good_set_and_are_repeated_ever_later() {
         let now = Instant::now();
-        let mut course = Course::new(now);
-        course.heard(now, Ok(found(&[A], 1)), 0.0);
+        let mut resolution = Resolution::new(now);
+        resolution.record(now, Ok(found(&[A], 1)), 0.0);
         for (at_least, at_most) in
             [(1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0), (15.0, 30.0), (15.0, 30.0)]
         {
-            assert_eq!(course.heard(now, Err(UpstreamError::DnsTimeout), 0.0), None);
-            assert!((seconds(now, &course) - at_least).abs() < 1e-9);
-            course.failures -= 1;
-            course.heard(now, Err(UpstreamError::DnsTimeout), 1.0);
-            assert!((seconds(now, &course) - at_most).abs() < 1e-9);
-            assert_eq!(course.members().unwrap()[..], [member(A)]);
+            assert_eq!(resolution.record(now, Err(UpstreamError::DnsTimeout), 0.0), None);
+            assert!((seconds(now, &resolution) - at_least).abs() < 1e-9);
+            resolution.failures -= 1;
+            resolution.record(now, Err(UpstreamError::DnsTimeout), 1.0);
+            assert!((seconds(now, &resolution) - at_most).abs() < 1e-9);
+            assert_eq!(resolution.members().unwrap()[..], [member(A)]);
         }
-        assert_eq!(course.error(), Some(UpstreamError::DnsTimeout));
-        course.heard(now, Ok(found(&[A], 60)), 0.0);
-        assert_eq!(course.error(), None);
-        course.heard(now, Err(UpstreamError::DnsError), 0.0);
-        assert!((seconds(now, &course) - 1.0).abs() < 1e-9, "a good answer forgives the failures before it");
+        assert_eq!(resolution.error(), Some(UpstreamError::DnsTimeout));
+        resolution.record(now, Ok(found(&[A], 60)), 0.0);
+        assert_eq!(resolution.error(), None);
+        resolution.record(now, Err(UpstreamError::DnsError), 0.0);
+        assert!(
+            (seconds(now, &resolution) - 1.0).abs() < 1e-9,
+            "a good answer forgives the failures before it"
+        );
     }
 
     #[test]
     fn a_name_that_never_resolved_is_asked_for_every_other_second() {
         let now = Instant::now();
-        let mut course = Course::new(now);
+        let mut resolution = Resolution::new(now);
         for _ in 0..20 {
-            course.heard(now, Err(UpstreamError::DnsError), 1.0);
-            assert!((seconds(now, &course) - 2.0).abs() < 1e-9);
+            resolution.record(now, Err(UpstreamError::DnsError), 1.0);
+            assert!((seconds(now, &resolution) - 2.0).abs() < 1e-9);
         }
     }
 
     #[test]
     fn members_that_nobody_told_of_stay() {
         let now = Instant::now();
-        let mut course = Course::new(now);
-        course.heard(now, Ok(found(&[A, SIX], 60)), 0.0);
+        let mut resolution = Resolution::new(now);
+        resolution.record(now, Ok(found(&[A, SIX], 60)), 0.0);
         let mut partial = found(&[B], 200);
         partial.unanswered = vec![Unanswered { host: "origin.test".to_owned(), family: Family::V6 }];
 
-        let members = course.heard(now, Ok(partial), 0.0).unwrap();
+        let members = resolution.record(now, Ok(partial), 0.0).unwrap();
 
         assert_eq!(members[..], [member(B), member(SIX)], "the old IPv4 member is gone, the IPv6 one is not");
-        assert!((seconds(now, &course) - 30.0).abs() < 1e-9, "what is missing is asked for soon");
+        assert!((seconds(now, &resolution) - 30.0).abs() < 1e-9, "what is missing is asked for soon");
     }
 
     fn answers() -> impl Strategy<Value = Result<Found, UpstreamError>> {
@@ -190,17 +193,17 @@ mod tests {
             course_of_answers in proptest::collection::vec((answers(), 0.0..1.0_f64), 1..40)
         ) {
             let now = Instant::now();
-            let mut course = Course::new(now);
+            let mut resolution = Resolution::new(now);
             let mut good: Option<Vec<Member>> = None;
             for (answer, dice) in course_of_answers {
-                let told = course.heard(now, answer.clone(), dice);
+                let told = resolution.record(now, answer.clone(), dice);
                 let is_new = answer.as_ref().is_ok_and(|found| good.as_ref() != Some(&found.members));
                 prop_assert_eq!(told.is_some(), is_new);
                 if let Ok(found) = answer {
                     good = Some(found.members);
                 }
-                prop_assert_eq!(course.members().map(|members| members.to_vec()), good.clone());
-                let wait = seconds(now, &course);
+                prop_assert_eq!(resolution.members().map(|members| members.to_vec()), good.clone());
+                let wait = seconds(now, &resolution);
                 prop_assert!((1.0..=300.0).contains(&wait), "{}", wait);
             }
         }
