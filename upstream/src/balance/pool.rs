@@ -46,7 +46,7 @@ pub struct Pool {
     /// Held by whoever changes the members.
     replacing: Mutex<()>,
     /// Where probes run; not before the pool is started.
-    runs: Mutex<Option<(TaskTracker, CancellationToken)>>,
+    running: Mutex<Option<(TaskTracker, CancellationToken)>>,
 }
 
 /// Whom a site may ask: a pool, and others for when nobody of the first can be asked.
@@ -64,8 +64,8 @@ struct Member {
 /// The members for one key: those to ask, and those to ask when there is nobody else.
 #[derive(Debug, Default)]
 struct Ranked {
-    inside: Vec<Arc<Upstream>>,
-    outside: Vec<Arc<Upstream>>,
+    available: Vec<Arc<Upstream>>,
+    unavailable: Vec<Arc<Upstream>>,
 }
 
 impl Pool {
@@ -84,7 +84,7 @@ impl Pool {
             budget: Arc::new(budget),
             changed: Notify::new(),
             replacing: Mutex::new(()),
-            runs: Mutex::new(None),
+            running: Mutex::new(None),
             specs,
         };
         let listed = pool.specs.iter().filter(|spec| spec.address.discover().is_none());
@@ -95,13 +95,13 @@ impl Pool {
 
     /// Begins to probe its members, until `stop`.
     pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
-        *self.runs.lock() = Some((tasks.clone(), stop.clone()));
-        let members = self.members.load().iter().map(|member| self.probed(&member.upstream)).collect();
+        *self.running.lock() = Some((tasks.clone(), stop.clone()));
+        let members = self.members.load().iter().map(|member| self.start_probes(&member.upstream)).collect();
         self.members.store(Arc::new(members));
         for spec in &self.specs {
             if let Some(name) = spec.address.discover() {
                 let watch = Watch::new(spec.options.dns.clone(), name);
-                tasks.spawn(Arc::clone(self).keep_finding(spec.clone(), watch, stop.clone()));
+                tasks.spawn(Arc::clone(self).follow_name(spec.clone(), watch, stop.clone()));
             }
         }
     }
@@ -118,7 +118,7 @@ impl Pool {
     }
 
     /// Takes in and lets go whoever comes and goes behind a name, until `stop`.
-    async fn keep_finding(self: Arc<Self>, spec: Spec, mut watch: Watch, stop: CancellationToken) {
+    async fn follow_name(self: Arc<Self>, spec: Spec, mut watch: Watch, stop: CancellationToken) {
         let mut mine: Vec<Arc<str>> = Vec::new();
         loop {
             let found = tokio::select! {
@@ -167,11 +167,11 @@ impl Pool {
     }
 
     fn member(&self, spec: Spec) -> Member {
-        self.probed(&Upstream::new(spec, &self.peers))
+        self.start_probes(&Upstream::new(spec, &self.peers))
     }
 
-    fn probed(&self, upstream: &Arc<Upstream>) -> Member {
-        let ends = match &*self.runs.lock() {
+    fn start_probes(&self, upstream: &Arc<Upstream>) -> Member {
+        let ends = match &*self.running.lock() {
             Some((tasks, stop)) => {
                 let ends = stop.child_token();
                 tasks.spawn(probe::keep_probing(Arc::clone(upstream), ends.clone()));
@@ -187,7 +187,7 @@ impl Pool {
     }
 
     fn rank(&self, key: &str) -> Ranked {
-        let members: Vec<Standing> = self.members.load().iter().map(Standing::of).collect();
+        let members: Vec<Snapshot> = self.members.load().iter().map(Snapshot::of).collect();
         match (&self.order, &self.peers.geography) {
             (Order::Hash(bound, _), Some(geography)) => by_region(key, members, bound, geography),
             _ => by_group(key, &members),
@@ -196,9 +196,9 @@ impl Pool {
 }
 
 /// The nearest region first, unless it is hurt; in each, the key's owner and its successors.
-fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geography) -> Ranked {
+fn by_region(key: &str, members: Vec<Snapshot>, bound: &Bound, geography: &Geography) -> Ranked {
     let key = folder_of(key);
-    let mut regions: Vec<Vec<Standing>> = Vec::new();
+    let mut regions: Vec<Vec<Snapshot>> = Vec::new();
     regions.resize_with(geography.count(), Vec::new);
     for member in members {
         let region = geography.id(member.upstream.spec().region.as_ref());
@@ -206,47 +206,51 @@ fn by_region(key: &str, members: Vec<Standing>, bound: &Bound, geography: &Geogr
             region.push(member);
         }
     }
-    let share = |region: &Vec<Standing>| {
+    let share = |region: &Vec<Snapshot>| {
         healthy_share(region.iter().map(|member| (member.state.is_available(), member.weight())))
     };
     let plan = geography.plan(&regions.iter().map(share).collect::<Vec<_>>());
     let mut ranked = Ranked::default();
     for region in plan.order_for(hash::point(key)) {
         let members = regions.get_mut(region).map(std::mem::take).unwrap_or_default();
-        let (inside, outside): (Vec<_>, Vec<_>) =
+        let (available, unavailable): (Vec<_>, Vec<_>) =
             members.into_iter().partition(|member| member.state.is_available());
         let loads =
-            inside.iter().map(|member| Load { in_flight: member.upstream.load(), weight: member.trusted });
+            available.iter().map(|member| Load { in_flight: member.upstream.load(), weight: member.trusted });
         let order = bounded::arrange(
-            hash::order(key, inside.iter().map(|member| (member.seed, member.trusted))),
+            hash::order(key, available.iter().map(|member| (member.seed, member.trusted))),
             &loads.collect::<Vec<_>>(),
             bound,
         );
-        ranked.inside.extend(order.iter().filter_map(|&index| inside.get(index)).map(Standing::upstream));
-        let order = hash::order(key, outside.iter().map(|member| (member.seed, member.weight())));
-        ranked.outside.extend(order.iter().filter_map(|&index| outside.get(index)).map(Standing::upstream));
+        ranked
+            .available
+            .extend(order.iter().filter_map(|&index| available.get(index)).map(Snapshot::upstream));
+        let order = hash::order(key, unavailable.iter().map(|member| (member.seed, member.weight())));
+        ranked
+            .unavailable
+            .extend(order.iter().filter_map(|&index| unavailable.get(index)).map(Snapshot::upstream));
     }
     ranked
 }
 
 /// The first group first; in each, the members share the streams by weight.
-fn by_group(key: &str, members: &[Standing]) -> Ranked {
+fn by_group(key: &str, members: &[Snapshot]) -> Ranked {
     let mut order = hash::order(folder_of(key), members.iter().map(|member| (member.seed, member.weight())));
     order.sort_by_key(|&index| {
         // Whoever returns is not asked before it has been good for a while, unless there is nobody else.
-        let place = |member: &Standing| (member.state != State::Up, member.upstream.spec().group);
+        let place = |member: &Snapshot| (member.state != State::Up, member.upstream.spec().group);
         members.get(index).map(place)
     });
     let mut ranked = Ranked::default();
     for member in order.into_iter().filter_map(|index| members.get(index)) {
-        let side = if member.state.is_available() { &mut ranked.inside } else { &mut ranked.outside };
+        let side = if member.state.is_available() { &mut ranked.available } else { &mut ranked.unavailable };
         side.push(member.upstream());
     }
     ranked
 }
 
 /// A member and where it stands, looked at once for each ranking.
-struct Standing {
+struct Snapshot {
     upstream: Arc<Upstream>,
     seed: u64,
     state: State,
@@ -254,7 +258,7 @@ struct Standing {
     trusted: f64,
 }
 
-impl Standing {
+impl Snapshot {
     fn of(member: &Member) -> Self {
         let upstream = Arc::clone(&member.upstream);
         let state = upstream.state();
@@ -289,11 +293,11 @@ impl Candidates {
     pub fn for_key(&self, key: &str) -> Vec<Arc<Upstream>> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for pool in &self.0 {
-            let Ranked { inside, outside } = pool.rank(key);
+            let Ranked { available, unavailable } = pool.rank(key);
             // Another pool is for when nobody of this one can be asked, and not for what is late or fails there.
             let place = if first.is_empty() { &mut first } else { &mut last };
-            place.extend(inside);
-            last.extend(outside);
+            place.extend(available);
+            last.extend(unavailable);
         }
         first.extend(last);
         first

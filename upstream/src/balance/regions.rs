@@ -156,7 +156,7 @@ impl Regions {
             since.is_some_and(|since| now.saturating_sub(*since) >= PATIENCE)
                 && [challenger, *holder]
                     .iter()
-                    .all(|region| self.paths.get(*region).is_some_and(|path| path.is_settled(now)))
+                    .all(|region| self.paths.get(*region).is_some_and(|path| path.has_enough_samples(now)))
         };
         let uppermost = from - reachable;
         above.iter().skip(uppermost).position(may_overtake).map(|rank| uppermost + rank)

@@ -72,8 +72,8 @@ impl Path {
     }
 
     /// Whether there are enough samples to act upon, or none, in which case the guess is all that will come.
-    pub(super) fn is_settled(&self, now: Duration) -> bool {
-        self.fresh(now).is_none_or(|measured| measured.samples >= SETTLED)
+    pub(super) fn has_enough_samples(&self, now: Duration) -> bool {
+        self.fresh(now).is_none_or(|measured| measured.samples >= SAMPLES_MIN)
     }
 
     fn fresh(&self, now: Duration) -> Option<Measured> {
@@ -85,7 +85,7 @@ impl Path {
 /// is forgotten within [`PATIENCE`](super::PATIENCE) at one sample a second.
 const SMOOTHING: u32 = 4;
 /// Two samples may both be outliers.
-const SETTLED: u32 = 3;
+const SAMPLES_MIN: u32 = 3;
 /// After a minute without a sample, routes and load may be anything.
 const STALE: Duration = Duration::from_mins(1);
 /// No probe takes longer than this and is still an answer; it keeps the arithmetic far from its limits.
@@ -133,7 +133,7 @@ mod tests {
         let mut path = Path::new(None, None);
         let settled: Vec<_> = (0..4)
             .map(|second| {
-                let settled = path.is_settled(at(second));
+                let settled = path.has_enough_samples(at(second));
                 path.observe(MS, at(second));
                 settled
             })
