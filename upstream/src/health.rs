@@ -60,6 +60,17 @@ pub enum State {
     Down,
 }
 
+/// The state, and why it is the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The state.
+    pub state: State,
+    /// When the upstream entered it.
+    pub since: Instant,
+    /// The error that put the upstream out, until it is up again.
+    pub why: Option<UpstreamError>,
+}
+
 /// A source went from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
@@ -133,9 +144,9 @@ impl Health {
         }
     }
 
-    /// Where it stands, since when, and what was wrong with it.
-    pub fn state(&self) -> (State, Instant, Option<UpstreamError>) {
-        (self.state, self.since, self.why)
+    /// The state, and why it is the state.
+    pub fn status(&self) -> Status {
+        Status { state: self.state, since: self.since, why: self.why }
     }
 
     /// Failures in a row.
@@ -186,8 +197,8 @@ impl Health {
             return Some(self.take_out(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
-        let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
@@ -200,8 +211,8 @@ impl Health {
         now: Instant,
     ) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
-        let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
@@ -209,16 +220,8 @@ impl Health {
         mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
     }
 
-    fn eject(
-        &mut self,
-        is_out: bool,
-        error: UpstreamError,
-        others: Others,
-        chance: f64,
-        now: Instant,
-    ) -> Option<Change> {
-        let eject = is_out && self.state.is_available() && others.can_spare;
-        eject.then(|| self.take_out(State::Ejected, error, chance, now))
+    fn may_be_ejected(&self, others: Others) -> bool {
+        self.state.is_available() && others.can_spare
     }
 
     /// A probe came back, or did not.

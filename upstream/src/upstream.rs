@@ -17,7 +17,7 @@ use crate::error::UpstreamError;
 use crate::fetch::limiter::{Limiter, Permit};
 use crate::health::latency::Latency;
 use crate::health::reported_failures::{REPORT_LIFETIME, ReportedFailures};
-use crate::health::{Change, Health, Others, State};
+use crate::health::{Change, Health, Others, State, Status};
 use crate::spec::Spec;
 
 /// Bytes that a source may send ahead on one HTTP/2 stream.
@@ -140,7 +140,7 @@ impl Upstream {
     /// Where it stands.
     pub fn state(&self) -> State {
         self.update(|_, _| None);
-        self.health.lock().state().0
+        self.health.lock().status().state
     }
 
     /// The share of its load that it is trusted with, from 0 to 1.
@@ -188,7 +188,7 @@ impl Upstream {
 
     /// What was wrong with it when it went out.
     pub fn why(&self) -> Option<UpstreamError> {
-        self.health.lock().state().2
+        self.health.lock().status().why
     }
 
     pub(crate) fn connections(&self) -> &Connections {
@@ -327,9 +327,9 @@ impl Upstream {
     pub fn report(&self) -> Report {
         self.update(|_, _| None);
         let now = Instant::now();
-        let ((state, since, why), failures_in_a_row) = {
+        let (Status { state, since, why }, failures_in_a_row) = {
             let health = self.health.lock();
-            (health.state(), health.failures())
+            (health.status(), health.failures())
         };
         let mut latency = self.latency.lock();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -393,7 +393,7 @@ impl Upstream {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = self.health.lock().state().0;
+        let state = self.health.lock().status().state;
         f.debug_struct("Source").field("name", &self.name).field("state", &state).finish_non_exhaustive()
     }
 }

@@ -55,7 +55,7 @@ impl Peers {
         for other in all.iter().filter(|other| !Arc::ptr_eq(other, one)) {
             let mut other = other.lock();
             tally = tally.and(other.tally(Instant::now()));
-            match other.state().0 {
+            match other.status().state {
                 State::Up | State::Returning => is_left += 1,
                 State::Ejected => ejected += 1,
                 State::Down => {}

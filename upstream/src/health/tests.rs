@@ -39,7 +39,7 @@ impl Case {
     }
 
     fn state(&self) -> State {
-        self.0.state().0
+        self.0.status().state
     }
 
     /// For how long it stays out, in seconds.
