@@ -18,6 +18,7 @@ mod pump;
 mod rescue;
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,12 +46,12 @@ pub async fn fill(
     requester: Requester,
 ) {
     let mut attempts = Attempts::of(&job);
-    let mut last: Option<Last<'_>> = None;
+    let mut last: Option<LastFailure<'_>> = None;
     let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
         let Some(upstream) = attempts.next(&**policy) else {
             rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.0, rounds, waited))
+            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.error, rounds, waited))
             else {
                 break;
             };
@@ -60,7 +61,7 @@ pub async fn fill(
             attempts.start_round(job.tries_max);
             continue;
         };
-        if let Some((error, Some(failed), _)) = &last {
+        if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
             fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
         let ask =
@@ -95,13 +96,13 @@ pub async fn fill(
             }
             Attempt::Failed(error, head) => {
                 attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
-                last = Some((error, Some(upstream), head));
+                last = Some(LastFailure { error, upstream: Some(upstream), head });
             }
         }
     }
-    let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
+    let last = last.unwrap_or_else(|| LastFailure::without_request(&attempts));
     note_end(&**policy, &fill_writer, Ending::Failed);
-    fill_writer.fail(policy.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()));
+    fill_writer.fail(last.failure(&**policy));
 }
 
 /// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
@@ -112,33 +113,45 @@ pub async fn pass(
     interim: &Interim,
 ) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
-    let mut last: Option<Last<'_>> = None;
+    let mut last: Option<LastFailure<'_>> = None;
     while let Some(upstream) = attempts.next(&**policy) {
-        if let Some((error, Some(failed), _)) = &last {
+        if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
             fail_over(&**policy, &job.ask, *error, failed, upstream);
         }
         match UpstreamResponse::open(InFlight::begin(policy), upstream, &job.ask, Some(interim)).await {
             Ok(mut response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
                     response.refuse(error);
-                    last = Some((error, Some(upstream), Some(response.head)));
+                    last = Some(LastFailure { error, upstream: Some(upstream), head: Some(response.head) });
                 }
                 _ => return Ok(response),
             },
-            Err(error) => last = Some((error, Some(upstream), None)),
+            Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), head: None }),
         }
     }
-    let (error, upstream, head) = last.unwrap_or_else(|| no_one(&attempts));
-    Err(policy.failure(error, upstream.map(|upstream| &**upstream), head.as_ref()))
+    Err(last.unwrap_or_else(|| LastFailure::without_request(&attempts)).failure(&**policy))
 }
 
-fn no_one<'a>(attempts: &Attempts<'a>) -> Last<'a> {
-    let (error, upstream) = attempts.no_candidate();
-    (error, upstream, None)
+/// What was wrong with the candidate that received the last request.
+struct LastFailure<'a> {
+    error: UpstreamError,
+    upstream: Option<&'a Arc<Upstream>>,
+    /// The head of its response, if that was wrong.
+    head: Option<Head>,
 }
 
-/// What was wrong with the candidate that was asked last, and the head of its answer if that was wrong.
-type Last<'a> = (UpstreamError, Option<&'a Arc<Upstream>>, Option<Head>);
+impl<'a> LastFailure<'a> {
+    /// No candidate could receive a request.
+    fn without_request(attempts: &Attempts<'a>) -> Self {
+        let (error, upstream) = attempts.no_candidate();
+        Self { error, upstream, head: None }
+    }
+
+    /// The failure that viewers receive.
+    fn failure(&self, policy: &impl FillPolicy) -> Failure {
+        policy.failure(self.error, self.upstream.map(|upstream| &**upstream), self.head.as_ref())
+    }
+}
 
 /// Counts that `next` is asked because of what was wrong with `failed`.
 pub fn fail_over(
@@ -179,14 +192,14 @@ async fn attempt<'a>(
 ) -> (&'a Arc<Upstream>, Attempt) {
     let (upstream, opened) = hedge::open(policy, attempts, upstream, ask, interim).await;
     let attempt = match opened {
-        Ok(response) => take(policy, job, upstream, response, fill_writer).await,
+        Ok(response) => judge(policy, job, upstream, response, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     };
     (upstream, attempt)
 }
 
 /// Makes of an answer what the desk rules.
-async fn take(
+async fn judge(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     upstream: &Arc<Upstream>,
@@ -206,24 +219,18 @@ async fn take(
             }
         };
     }
-    let is_asked_for = match (response.head.status, &job.ask.span) {
-        (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&response.head.headers) {
-            Some((sent, _)) if sent == *span => true,
-            // The resource ends before the piece does: either it is still growing, or nobody has listed such a piece.
-            Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => {
-                let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-                return match policy.retry_pause(error, 1, Duration::ZERO) {
-                    Some(_) => refuse(response, error),
-                    None => Attempt::Pass(response, Duration::ZERO),
-                };
-            }
-            _ => false,
-        },
-        (StatusCode::OK, Some(_)) | (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => false,
-        _ => true,
-    };
-    if !is_asked_for {
-        return refuse(response, UpstreamError::Unusable("it answers a question that was not asked"));
+    match Extent::of(&response.head, job.ask.span.as_ref()) {
+        Extent::Requested => {}
+        Extent::Shorter => {
+            let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
+            return match policy.retry_pause(error, 1, Duration::ZERO) {
+                Some(_) => refuse(response, error),
+                None => Attempt::Pass(response, Duration::ZERO),
+            };
+        }
+        Extent::Other => {
+            return refuse(response, UpstreamError::Unusable("it answers a question that was not asked"));
+        }
     }
     match policy.rule(&response.head) {
         Ruling::Refuse(error) => {
@@ -247,6 +254,32 @@ async fn take(
             }
         }
         Ruling::Collect { max } => collect(&**policy, upstream, fill_writer, response, max).await,
+    }
+}
+
+/// Which bytes of the resource a response has.
+enum Extent {
+    /// The requested ones. An error counts as what was requested.
+    Requested,
+    /// The resource ends before the slice does: either it is still growing, or no playlist has listed such a slice.
+    Shorter,
+    /// Others, or none.
+    Other,
+}
+
+impl Extent {
+    fn of(head: &Head, requested: Option<&RangeInclusive<u64>>) -> Self {
+        match (head.status, requested) {
+            (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&head.headers) {
+                Some((sent, _)) if sent == *span => Self::Requested,
+                Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => Self::Shorter,
+                _ => Self::Other,
+            },
+            (StatusCode::OK, Some(_)) | (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
+                Self::Other
+            }
+            _ => Self::Requested,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
@@ -15,6 +16,15 @@ use crate::fetch::rescue::Rescue;
 use crate::policy::{Ending, Event, FillPolicy, note_end};
 use crate::request::UpstreamRequest;
 
+/// What happens next to a body on its way.
+enum BodyEvent {
+    Bytes(Bytes),
+    End,
+    Failed(UpstreamError),
+    /// Fewer bytes arrived in a window than must.
+    Slow,
+}
+
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
     policy: &Arc<impl FillPolicy + 'static>,
@@ -25,58 +35,18 @@ pub(crate) async fn pump(
 ) {
     let mut meter = rescue.meter(&response);
     loop {
-        let read = {
-            let mut read = std::pin::pin!(response.next());
-            let mut keep = false;
-            loop {
-                let due = meter.as_ref().map(Meter::due);
-                tokio::select! {
-                    biased;
-                    read = &mut read => break Some(read),
-                    () = until(due) => {
-                        if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
-                            break None;
-                        }
-                    }
-                    () = fill_writer.deserted(), if !keep => {
-                        keep = worth_keeping(&fill_writer, job.finish_within);
-                        if !keep {
-                            let served = fill_writer.served();
-                            match fill_writer.abandon() {
-                                Ok(()) => return policy.note(Event::Ended(Ending::Abandoned, served)),
-                                Err(joined) => fill_writer = joined,
-                            }
-                        }
-                    }
-                }
-            }
-        };
-        let Some(read) = read else {
-            // Whoever is slow is better than nobody: it is kept until another one goes on.
-            let has_another = resume_elsewhere(
-                policy,
-                &job.ask,
-                &fill_writer,
-                &mut rescue,
-                &mut response,
-                UpstreamError::Slow,
-            )
-            .await;
-            meter = has_another.then(|| rescue.meter(&response)).flatten();
-            continue;
-        };
-        if let (Ok(Some(bytes)), Some(meter)) = (&read, &mut meter) {
-            meter.add(bytes.len());
-        }
-        match read {
-            Ok(Some(bytes)) if fill_writer.is_last(&bytes) => {
+        let next = next_event(&**policy, fill_writer, &mut response, &mut meter, job.finish_within).await;
+        let Some((writer, event)) = next else { return };
+        fill_writer = writer;
+        match event {
+            BodyEvent::Bytes(bytes) if fill_writer.is_last(&bytes) => {
                 note_end(&**policy, &fill_writer, Ending::Stored);
                 fill_writer.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
                 let _end = response.next().await;
                 return;
             }
-            Ok(Some(bytes)) => {
+            BodyEvent::Bytes(bytes) => {
                 if let Err(refused) = fill_writer.append(bytes) {
                     note_end(&**policy, &fill_writer, Ending::Broken);
                     return match refused {
@@ -85,11 +55,18 @@ pub(crate) async fn pump(
                     };
                 }
             }
-            Ok(None) => {
+            BodyEvent::End => {
                 note_end(&**policy, &fill_writer, Ending::Stored);
                 return fill_writer.complete();
             }
-            Err(error) => {
+            BodyEvent::Slow => {
+                let error = UpstreamError::Slow;
+                // A slow body is better than none: it goes on until another upstream takes over.
+                let has_another =
+                    resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await;
+                meter = has_another.then(|| rescue.meter(&response)).flatten();
+            }
+            BodyEvent::Failed(error) => {
                 if !resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await
                 {
                     let (path, from, upstream) =
@@ -101,6 +78,56 @@ pub(crate) async fn pump(
                 meter = rescue.meter(&response);
             }
         }
+    }
+}
+
+/// Waits for what happens next to the body. Returns the writer with it; `None` if the fill was abandoned.
+async fn next_event(
+    policy: &impl FillPolicy,
+    mut fill_writer: FillWriter,
+    response: &mut UpstreamResponse,
+    meter: &mut Option<Meter>,
+    finish_within: u64,
+) -> Option<(FillWriter, BodyEvent)> {
+    let mut read = std::pin::pin!(response.next());
+    let mut keep = false;
+    loop {
+        let due = meter.as_ref().map(Meter::due);
+        tokio::select! {
+            biased;
+            read = &mut read => return Some((fill_writer, arrived(read, meter.as_mut()))),
+            () = until(due) => {
+                if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
+                    return Some((fill_writer, BodyEvent::Slow));
+                }
+            }
+            () = fill_writer.deserted(), if !keep => {
+                keep = worth_keeping(&fill_writer, finish_within);
+                if !keep {
+                    let served = fill_writer.served();
+                    match fill_writer.abandon() {
+                        Ok(()) => {
+                            policy.note(Event::Ended(Ending::Abandoned, served));
+                            return None;
+                        }
+                        Err(joined) => fill_writer = joined,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>) -> BodyEvent {
+    match read {
+        Ok(Some(bytes)) => {
+            if let Some(meter) = meter {
+                meter.add(bytes.len());
+            }
+            BodyEvent::Bytes(bytes)
+        }
+        Ok(None) => BodyEvent::End,
+        Err(error) => BodyEvent::Failed(error),
     }
 }
 
