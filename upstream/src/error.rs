@@ -1,11 +1,11 @@
-//! What can go wrong with a source, and how it is told.
+//! What can go wrong with an upstream, and the words for it.
 
 use std::{fmt, io};
 
 use http::StatusCode;
 use pingora_core::{Error, ErrorType};
 
-/// What went wrong with a source.
+/// What went wrong with an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
@@ -15,65 +15,65 @@ pub enum UpstreamError {
     /// The resolver did not answer in time.
     #[error("the resolver did not answer in time")]
     DnsTimeout,
-    /// Nobody listens there.
+    /// The connection was refused, or there is no route.
     #[error("it refused the connection")]
     Refused,
-    /// No connection within its deadline.
+    /// No connection within the timeout.
     #[error("it did not accept a connection in time")]
     ConnectTimeout,
     /// The TLS handshake failed.
     #[error("the TLS handshake failed")]
     Tls,
-    /// Its certificate does not hold: expired, for another name, or by an authority that is not trusted.
+    /// The certificate is invalid: expired, for another name, or by an authority that is not trusted.
     #[error("its certificate does not hold")]
     Certificate,
-    /// It ended TLS with an alert: it wants a certificate, or another one, most likely.
+    /// The upstream ended TLS with an alert: most likely it requests a certificate, or another one.
     #[error("it refused TLS with an alert")]
     Alert,
-    /// No head within its deadline.
+    /// No head within the timeout.
     #[error("it did not answer in time")]
     FirstByteTimeout,
     /// The body stopped arriving.
     #[error("its answer stalled")]
     Stalled,
-    /// The body arrives, and more slowly than it may.
+    /// The body arrives, but below the minimum rate.
     #[error("its answer comes too slowly")]
     Slow,
     /// The connection broke.
     #[error("it closed the connection")]
     Closed,
-    /// What it sent is not HTTP.
+    /// The response is not HTTP.
     #[error("its answer is not HTTP")]
     Protocol,
-    /// It answered with a status that counts as a failure.
+    /// A status that counts as a failure.
     #[error("it answered {0}")]
     Status(StatusCode),
-    /// What it sent cannot be what was asked for.
+    /// The response cannot be to the request.
     #[error("its answer is unusable: {0}")]
     Unusable(&'static str),
-    /// Its playlist is older than one that was given out.
+    /// The playlist is older than one that was served.
     #[error("its playlist goes back")]
     Backward,
-    /// Its live playlist does not move.
+    /// The live playlist does not move.
     #[error("its live playlist stands still")]
     Frozen,
-    /// Another one that was asked later answered before it.
+    /// Another upstream received the request later and responded first.
     #[error("it was outpaced by another")]
     Outpaced,
-    /// It has as many requests as it may have, and as many wait.
+    /// The limit of requests is reached, and the queue is full.
     #[error("it has as many requests as it may have")]
     Full,
-    /// There is nobody to ask.
+    /// No candidate can receive a request.
     #[error("there is nobody to ask")]
     NoCandidate,
 }
 
 impl UpstreamError {
-    /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
-    /// such a status as `received-status`.
+    /// The token for a response whose status is the error. RFC 9209 has no error type for it: in Proxy-Status
+    /// the parameter `received-status` has the status.
     pub const RECEIVED_STATUS: &str = "received_status";
 
-    /// The token of RFC 9209 section 2.3 that says it best, or [`UpstreamError::RECEIVED_STATUS`].
+    /// The closest token of RFC 9209 section 2.3, or [`UpstreamError::RECEIVED_STATUS`].
     pub fn token(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
@@ -94,7 +94,7 @@ impl UpstreamError {
         }
     }
 
-    /// The status for the viewer when this was the last hope.
+    /// The status for the viewer when there is no other candidate.
     pub fn status(self) -> StatusCode {
         match self {
             Self::DnsTimeout | Self::ConnectTimeout | Self::FirstByteTimeout | Self::Stalled | Self::Slow => {
@@ -106,8 +106,8 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it says that the whole server is out of reach. One that accepts a connection and then says nothing may
-    /// do so for this one resource: probes tell whether it does for all.
+    /// Whether the whole server is out of reach. A server that accepts a connection and then is silent may be
+    /// so for one resource only: probes show whether it is so for all.
     pub(crate) fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -134,13 +134,13 @@ impl UpstreamError {
             ErrorType::ReadTimedout if waiting_for_head => Self::FirstByteTimeout,
             ErrorType::ReadTimedout | ErrorType::WriteTimedout => Self::Stalled,
             ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 => Self::Protocol,
-            // In TLS 1.3 a server judges the client's certificate when the client has long begun to ask
-            // (RFC 8446 section 4.4.2.4), so that its alert comes in place of the answer.
+            // In TLS 1.3 a server verifies the client's certificate after the client has sent its request
+            // (RFC 8446 section 4.4.2.4), so that an alert takes the place of the response.
             _ => Self::of_tls(error).unwrap_or(Self::Closed),
         }
     }
 
-    /// What TLS says is wrong. On the way here the error has become a text, in the words of rustls.
+    /// The error of TLS. By now it is a text in the words of rustls.
     fn of_tls(error: &impl fmt::Display) -> Option<Self> {
         let told = error.to_string();
         if told.contains("invalid peer certificate") {
@@ -151,10 +151,10 @@ impl UpstreamError {
     }
 }
 
-/// What breaks a connection that is in use.
+/// The error of a connection in use.
 impl From<io::Error> for UpstreamError {
     fn from(error: io::Error) -> Self {
-        // As above: an alert may come in place of the answer.
+        // As above: an alert may take the place of the response.
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::Other => Self::of_tls(&error).unwrap_or(Self::Closed),
             _ => Self::Closed,

@@ -11,7 +11,7 @@ const RULES: Rules = Rules {
     fall: 3,
 };
 
-/// A pool whose others fared so, and that can do without the one in question.
+/// The others of a pool that can spare the upstream in question.
 fn spared(tally: Tally) -> Others {
     Others { tally, can_spare: true }
 }
@@ -42,7 +42,7 @@ impl Case {
         self.0.status().state
     }
 
-    /// For how long it stays out, in seconds.
+    /// The seconds for which it stays out.
     fn out(&mut self) -> u64 {
         for second in 0..100 {
             if self.state() != State::Ejected && self.state() != State::Down {

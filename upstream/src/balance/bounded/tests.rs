@@ -35,7 +35,7 @@ impl Members {
         self.loads.iter().map(|load| load.in_flight).sum()
     }
 
-    /// The bound in its own words, so that `fits` is not measured against itself.
+    /// The bound, computed independently, so that `fits` is not compared with itself.
     fn bound_of(&self, member: usize, in_flight: usize) -> usize {
         let share = self.weights[member] / self.weights.iter().sum::<f64>();
         let bound = (1.0 + self.bound.epsilon) * number(in_flight) * share;
@@ -43,7 +43,8 @@ impl Members {
     }
 }
 
-/// Sends `requests` for one key, and tells how many members have got any, which have to be its first owners.
+/// Sends `requests` for one key. Returns how many members received any; they must be the first owners of the
+/// key.
 fn spread_of_one_key(members: &mut Members, requests: usize) -> usize {
     let order = members.order("/live/ch1/hot.ts");
     for _ in 0..requests {
@@ -132,7 +133,7 @@ proptest! {
     fn nobody_gets_above_its_bound_while_another_is_beneath_its_own(
         weights in prop::collection::vec(0.1..4.0_f64, 1..12),
         bound in bounds(),
-        // A few keys are asked for again and again, and one in three events ends a request.
+        // A few keys are requested again and again, and one event in three ends a request.
         events in prop::collection::vec((0..8_u8, 0..3_u8, any::<prop::sample::Index>()), 1..300),
     ) {
         let mut members = Members::new(&weights, bound);

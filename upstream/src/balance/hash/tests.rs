@@ -43,7 +43,8 @@ fn a_new_shield_takes_its_share_and_moves_nothing_else() {
     assert!((9_500..10_500).contains(&moved.len()), "{} keys moved", moved.len());
 }
 
-/// An upgrade must not move the owners: edges and shields are not upgraded in one moment. So these orders are fixed.
+/// An upgrade must not move the owners, because edges and shields are not upgraded in one moment. So these
+/// orders are fixed.
 #[test]
 fn owners_never_move_with_an_upgrade() {
     let names: Vec<String> = (1..=5).map(|i| format!("http://10.0.0.{i}:8081")).collect();

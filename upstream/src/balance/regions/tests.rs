@@ -10,7 +10,7 @@ fn region(name: &str, coordinates: Option<(f64, f64)>) -> Region {
     Region { name: name.to_owned(), coordinates }
 }
 
-/// Regions of which nothing is known.
+/// Regions without coordinates.
 fn nowhere(names: &[&str]) -> Vec<Region> {
     names.iter().map(|name| region(name, None)).collect()
 }
@@ -27,7 +27,7 @@ fn in_region(name: &str) -> Viewpoint {
     Viewpoint { region: Some(name.to_owned()), ..Viewpoint::default() }
 }
 
-/// One sample per region and second, for so many seconds from `from`; ends with the ranking after each second.
+/// One sample per region and second, for `seconds` from `from`; returns the ranking after each second.
 fn watch(regions: &mut Regions, rtts: &[Duration], from: u64, seconds: u64) -> Vec<Vec<RegionId>> {
     let sampled = |second: u64| {
         let now = SECOND * u32::try_from(from + second).unwrap();

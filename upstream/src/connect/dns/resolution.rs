@@ -1,4 +1,5 @@
-//! When to ask next, and what to believe meanwhile. Pure: time, answers and chance come in as arguments.
+//! When the next lookup is due, and which members are valid meanwhile. Pure: time, results and chance are
+//! arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +9,17 @@ use tokio::time::Instant;
 use super::members::{Found, Member, in_order};
 use crate::error::UpstreamError;
 
-/// The longest wait between two questions that fail, while there is a last good answer.
+/// The longest pause after failed lookups, while there is a last good result.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The same while there is none: somebody waits for the first.
+/// The longest pause before the first good result: requests wait for it.
 const PAUSE_MAX_WITHOUT: Duration = Duration::from_secs(2);
 
-/// The members that are believed in, and when they are asked for again.
+/// The members that are valid, and when the next lookup is due.
 ///
-/// Only an answer with members in it moves the belief. That a name suddenly does not exist, or has no records, is more
-/// often a mistake in a zone than the end of a service; and servers that are really gone are found out by asking them.
+/// Only a result with members replaces them. A name that suddenly does not exist, or has no records, is more
+/// often a mistake in a zone than the end of a service. Requests and probes find out that servers are really
+/// gone.
 #[derive(Debug)]
 pub(crate) struct Resolution {
     members: Option<Arc<[Member]>>,
@@ -27,27 +29,27 @@ pub(crate) struct Resolution {
 }
 
 impl Resolution {
-    /// Nothing is known, and the first question is due at once.
+    /// No members, and the first lookup is due immediately.
     pub(crate) fn new(now: Instant) -> Self {
         Self { members: None, due: now, failures: 0, error: None }
     }
 
-    /// When to ask next.
+    /// When the next lookup is due.
     pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
-    /// The last good answer.
+    /// The last good result.
     pub(crate) fn members(&self) -> Option<&Arc<[Member]>> {
         self.members.as_ref()
     }
 
-    /// What was wrong with the last answer, if it was not good.
+    /// The error of the last lookup, if it failed.
     pub(crate) fn error(&self) -> Option<UpstreamError> {
         self.error
     }
 
-    /// Takes in an answer. Returns the members when they are others than before.
+    /// Records a result. Returns the members if they have changed.
     pub(crate) fn record(
         &mut self,
         now: Instant,
@@ -76,7 +78,7 @@ impl Resolution {
 
     fn update_members(&mut self, found: Found) -> Option<Arc<[Member]>> {
         let before = self.members.as_deref().unwrap_or_default();
-        // What nobody told of is believed as before.
+        // Members without a response for their address family stay.
         let kept: Vec<_> = before.iter().filter(|member| found.is_unanswered(member)).cloned().collect();
         let members = if kept.is_empty() { found.members } else { in_order([found.members, kept].concat()) };
         if members == before {
@@ -87,7 +89,7 @@ impl Resolution {
         Some(members)
     }
 
-    /// From half a step to a whole one; steps double from 2 s on, so that no wait is shorter than 1 s.
+    /// From half a step to a whole one; steps double from 2 s on, so that no pause is shorter than 1 s.
     fn pause(&self, dice: f64) -> Duration {
         let longest = if self.members.is_some() { PAUSE_MAX } else { PAUSE_MAX_WITHOUT };
         let step = Duration::from_secs(1 << self.failures.min(6)).min(longest);

@@ -1,4 +1,4 @@
-//! What is made of the answers, and how a watch goes on; without a network.
+//! How results are merged, and how a watch continues; without a network.
 
 use tokio::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The head of an answer: from the bytes that came to status, header fields and what they say of the rest.
+//! The head of a response: status, header fields, and what they say of the body.
 
 use std::mem::MaybeUninit;
 
@@ -8,26 +8,26 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use super::framing::Framing;
 pub(crate) use super::framing::Malformed;
 
-/// Bytes that a head may have, its empty line included.
+/// Bytes of a head, its empty line included.
 pub(crate) const HEAD_MAX: usize = 64 * 1024;
 
-/// Header fields that a head may have.
+/// Header fields of a head.
 pub(crate) const FIELDS_MAX: usize = 256;
 
-/// A head that was read.
+/// A parsed head.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// How the body ends.
     pub(crate) framing: Framing,
-    /// Whether the connection may be used again once the body has come to its end.
+    /// Whether the connection can be used again after the end of the body.
     pub(crate) persists: bool,
 }
 
 impl Answer {
-    /// Reads the head at the start of `bytes`, if it is there as a whole; tells how many bytes it has. The first
-    /// `looked` bytes are known not to hold its end.
+    /// Reads the head at the start of `bytes`, if it is complete. Returns it with its length. The first
+    /// `looked` bytes are known not to contain its end.
     pub(crate) fn read(
         bytes: &[u8],
         looked: usize,
@@ -43,13 +43,14 @@ impl Answer {
         }
     }
 
-    /// The values are slices of `head`, which has not a byte more than they need: objects are kept with their heads.
+    /// The values are slices of `head`, which is no longer than needed, because objects are cached with their
+    /// heads.
     fn parse(head: &Bytes, method: &Method) -> Result<Self, Malformed> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut parsed = httparse::Response::new(&mut []);
         let mut parser = httparse::ParserConfig::default();
-        // RFC 9112 section 5.1: a proxy removes such space from an answer, and does not refuse it. Folded lines
-        // (section 5.2) are refused.
+        // RFC 9112 section 5.1: a proxy removes such space from a response, and does not refuse it. Folded
+        // lines (section 5.2) are refused.
         parser.allow_spaces_after_header_name_in_responses(true);
         match parser.parse_response_with_uninit_headers(&mut parsed, head, &mut fields) {
             Ok(httparse::Status::Complete(read)) if read == head.len() => {}
@@ -64,7 +65,7 @@ impl Answer {
         }
         let (framing, length) = Framing::of(status, method, &headers)?;
         if let Some(length) = length {
-            // RFC 9110 section 8.6: of a length that is said several times, one goes on.
+            // RFC 9110 section 8.6: a repeated length is forwarded once.
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
         let persists = framing != Framing::Close && persists(parsed.version, &headers);
@@ -72,9 +73,9 @@ impl Answer {
     }
 }
 
-/// Where the head ends: behind its first empty line.
+/// The end of the head: after its first empty line.
 fn end(bytes: &[u8], looked: usize) -> Option<usize> {
-    // The end may have begun in what was looked at: three bytes of four.
+    // The end may begin in the bytes before: three bytes of four.
     let from = looked.saturating_sub(3);
     let fresh = bytes.get(from..)?;
     let ends = fresh.iter().enumerate().filter(|&(_, byte)| *byte == b'\n').find_map(|(at, _)| {
@@ -99,7 +100,7 @@ fn persists(version: Option<u8>, headers: &HeaderMap) -> bool {
     };
     match version {
         Some(1) => !says("close"),
-        // Section 6.1: in HTTP/1.0 a transfer coding makes the framing doubtful.
+        // RFC 9112 section 6.1: in HTTP/1.0 a transfer coding makes the framing doubtful.
         _ => says("keep-alive") && !says("close") && !headers.contains_key(header::TRANSFER_ENCODING),
     }
 }

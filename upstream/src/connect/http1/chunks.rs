@@ -1,31 +1,31 @@
-//! Chunks: RFC 9112 section 7.1, read as the bytes arrive.
+//! Chunked transfer coding (RFC 9112 section 7.1), decoded as the bytes arrive.
 
 use super::framing::Malformed;
 
-/// Bytes that the line with a chunk's size may have; extensions stand there, and are ignored (section 7.1.1).
+/// Bytes of the line with a chunk's size; extensions in it are ignored (RFC 9112 section 7.1.1).
 const LINE_MAX: usize = 1024;
 
-/// Bytes of trailer fields, which are read and dropped (section 7.1.2).
+/// Bytes of trailer fields, which are read and dropped (RFC 9112 section 7.1.2).
 const TRAILERS_MAX: usize = 16 * 1024;
 
-/// Takes a body in chunks apart.
+/// Decodes a chunked body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decoder {
     at: At,
-    /// Bytes of the line, or of the trailers, that is being read.
+    /// Bytes read of the current line, or of the trailers.
     read: usize,
 }
 
 /// What the next bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// So many belong to the framing.
+    /// This many belong to the framing.
     Frame(usize),
-    /// So many belong to the body.
+    /// This many belong to the body.
     Data(usize),
-    /// It needs more of them.
+    /// More bytes are needed.
     More,
-    /// The body has ended before them.
+    /// The body ended before these bytes.
     End,
 }
 
@@ -35,13 +35,13 @@ enum At {
     Start,
     Size(u64),
     Extension(u64),
-    /// The LF of a line that said how long the chunk is.
+    /// The LF of the line with the size of a chunk.
     SizeEnd(u64),
-    /// So many bytes of a chunk are still to come.
+    /// This many bytes of a chunk are left.
     Data(u64),
     DataCr,
     DataLf,
-    /// The first byte of a line behind the last chunk.
+    /// The first byte of a line after the last chunk.
     TrailerStart,
     Trailer,
     TrailerLf,
@@ -54,7 +54,7 @@ impl Decoder {
         Self { at: At::Start, read: 0 }
     }
 
-    /// What stands at the start of `bytes`, which begin behind the part that was told last.
+    /// What is at the start of `bytes`, which begin after the last part.
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Part, Malformed> {
         for (index, &byte) in bytes.iter().enumerate() {
             match self.at {
@@ -71,7 +71,7 @@ impl Decoder {
         })
     }
 
-    /// Bytes of the current chunk that are still to come.
+    /// Bytes that are left of the current chunk.
     pub(crate) fn left(&self) -> u64 {
         if let At::Data(left) = self.at { left } else { 0 }
     }
@@ -83,7 +83,8 @@ impl Decoder {
         taken
     }
 
-    /// Where `byte` leads to. A line ends with CR and LF: whoever takes one of them alone sees other chunks.
+    /// The state after `byte`. A line ends with CR and LF: a recipient that accepts one of them alone sees
+    /// other chunks.
     fn after(&mut self, byte: u8) -> Result<At, Malformed> {
         self.read += 1;
         let max = match self.at {
@@ -130,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// The body, and what is behind it; `None` where it has no end yet.
+    /// The body, and the bytes after it; `None` if it is incomplete.
     type Decoded = Option<(Vec<u8>, Vec<u8>)>;
 
     fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Decoded, Malformed> {

@@ -1,30 +1,30 @@
-//! Where the body of an answer ends: RFC 9112 section 6.3.
+//! Where the body of a response ends: RFC 9112 section 6.3.
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-/// What came is not HTTP/1.1, or not within the bounds of this client.
+/// The bytes are not HTTP/1.1, or exceed the limits of this client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 /// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// There is none.
+    /// No body.
     Nothing,
-    /// So many bytes.
+    /// This many bytes.
     Length(u64),
-    /// In chunks, with one of length 0 at the end.
+    /// In chunks, the last one of length 0.
     Chunked,
     /// It ends with the connection.
     Close,
 }
 
 impl Framing {
-    /// The framing of the answer to a request with `method`, and the length to be told where the fields say it several
-    /// times.
+    /// The framing of the response to a request with `method`, and the length to forward if the fields repeat
+    /// it.
     ///
-    /// What leaves a doubt is refused, since somebody else on the way may have resolved it otherwise: both a length and
-    /// a transfer coding, lengths that differ, and codings beside chunks, which were not asked for.
+    /// Ambiguous framing is refused, because another recipient may have understood it otherwise: a length
+    /// with a transfer coding, lengths that differ, and codings other than chunks, which were not requested.
     pub(crate) fn of(
         status: StatusCode,
         method: &Method,
@@ -55,7 +55,7 @@ fn is_chunked(headers: &HeaderMap) -> Result<bool, Malformed> {
     }
 }
 
-/// The length that the fields agree on, and how often they say it.
+/// The length on which the fields agree, and how often they repeat it.
 fn length(headers: &HeaderMap) -> Result<(Option<u64>, usize), Malformed> {
     let (mut agreed, mut said) = (None, 0);
     for value in headers.get_all(header::CONTENT_LENGTH) {
@@ -70,7 +70,7 @@ fn length(headers: &HeaderMap) -> Result<(Option<u64>, usize), Malformed> {
     Ok((agreed, said))
 }
 
-/// A number in digits alone: `parse` would take a sign as well.
+/// A number of digits only: `parse` would accept a sign.
 fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }

@@ -1,4 +1,4 @@
-//! The head of a request as it leaves: one buffer for one write.
+//! The head of a request: one buffer for one write.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
@@ -7,7 +7,7 @@ use crate::error::UpstreamError;
 use crate::request::{BACKUP, UpstreamRequest};
 use crate::spec::Spec;
 
-/// Writes the head of `ask` for the one whom `spec` describes.
+/// Writes the head of `ask` for the upstream with `spec`.
 pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, UpstreamError> {
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
@@ -43,7 +43,7 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, Upstream
     Ok(head.freeze())
 }
 
-/// What stands in the place of the request's own fields.
+/// Values that replace the request's own fields.
 struct Own<'a> {
     spec: &'a Spec,
     is_backup: bool,
@@ -79,7 +79,7 @@ fn field(head: &mut BytesMut, name: &HeaderName, value: &[u8]) {
     }
 }
 
-/// Names are lower case, but for those that old servers have been seen to look for as everybody writes them.
+/// Names are in lower case, except those that old servers have been seen to look for in their usual spelling.
 fn titled(name: &HeaderName) -> &str {
     match *name {
         header::HOST => "Host",

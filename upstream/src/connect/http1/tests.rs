@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::fixture::{SECOND, ask, spec};
 
-/// A server for one connection: it is given the socket once a head has come, and the bytes of that head.
+/// A server for one connection: once a head has arrived, `then` receives the socket and the head.
 async fn serve<T, F>(then: impl FnOnce(TcpStream, Vec<u8>) -> F + Send + 'static) -> (Key, JoinHandle<T>)
 where
     T: Send + 'static,
@@ -32,7 +32,7 @@ async fn connect(key: &Key, spec: &Spec, ask: &UpstreamRequest) -> Connection {
     Connection::send(wire, key.clone(), spec, ask, SECOND).await.unwrap()
 }
 
-/// Writes `answer` in pieces of that many bytes, and holds or closes the connection.
+/// Writes `answer` in chunks of that many bytes, and keeps or closes the connection.
 async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, closes: bool) -> Connection {
     let (key, _served) = serve(async move |mut socket, _| {
         for piece in answer.chunks(piece) {
@@ -40,7 +40,7 @@ async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, cl
             tokio::task::yield_now().await;
         }
         if !closes {
-            // Until the other side has had enough.
+            // Until the other side closes.
             let _end = socket.read_u8().await;
         }
     })

@@ -6,12 +6,12 @@ use tokio::io::{AsyncWriteExt as _, Result};
 
 use super::wire::Wire;
 
-/// How the body of a request goes out.
+/// How the body of a request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Upload {
-    /// So many bytes are still to go. A request whose head says nothing has none (RFC 9112 section 6.3).
+    /// This many bytes are left. A request without a length has no body (RFC 9112 section 6.3).
     Length(u64),
-    /// In chunks, the last of which is still to go.
+    /// In chunks, the last of which is left.
     Chunked,
 }
 
@@ -25,7 +25,7 @@ impl Upload {
         Self::Length(length.unwrap_or_default())
     }
 
-    /// Writes a piece. What is longer than the head has said does not go out.
+    /// Writes a chunk. Bytes beyond the length in the head are not sent.
     pub(super) async fn write(&mut self, wire: &mut Wire, mut bytes: Bytes) -> Result<()> {
         match self {
             Self::Length(left) => {
@@ -52,7 +52,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Whether all of it has gone out.
+    /// Whether all of it has been sent.
     pub(super) fn is_over(self) -> bool {
         self == Self::Length(0)
     }

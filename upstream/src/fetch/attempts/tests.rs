@@ -9,7 +9,7 @@ use crate::spec::Spec;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Sources of one pool, of which nothing is known.
+/// Upstreams of one pool, of which nothing is known.
 fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
     let peers = Arc::new(Peers::new(None));
     let spec = spec(1);
@@ -31,7 +31,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     }
 }
 
-/// Nobody whom a line asks anything but to be noted.
+/// A policy that only receives events.
 struct Nobody;
 
 impl FillPolicy for Nobody {
@@ -64,7 +64,7 @@ impl FillPolicy for Nobody {
     fn note(&self, _event: Event) {}
 }
 
-/// The ports of those who are asked.
+/// The ports of the upstreams that receive the request.
 fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
