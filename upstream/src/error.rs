@@ -10,61 +10,61 @@ use pingora_core::{Error, ErrorType};
 #[non_exhaustive]
 pub enum UpstreamError {
     /// The name could not be resolved.
-    #[error("its name does not resolve")]
+    #[error("the name does not resolve")]
     DnsError,
-    /// The resolver did not answer in time.
-    #[error("the resolver did not answer in time")]
+    /// The resolver did not respond in time.
+    #[error("no response from the resolver in time")]
     DnsTimeout,
     /// The connection was refused, or there is no route.
-    #[error("it refused the connection")]
+    #[error("connection refused")]
     Refused,
     /// No connection within the timeout.
-    #[error("it did not accept a connection in time")]
+    #[error("no connection in time")]
     ConnectTimeout,
     /// The TLS handshake failed.
-    #[error("the TLS handshake failed")]
+    #[error("TLS handshake failed")]
     Tls,
     /// The certificate is invalid: expired, for another name, or by an authority that is not trusted.
-    #[error("its certificate does not hold")]
+    #[error("invalid certificate")]
     Certificate,
     /// The upstream ended TLS with an alert: most likely it requests a certificate, or another one.
-    #[error("it refused TLS with an alert")]
+    #[error("TLS alert received")]
     Alert,
     /// No head within the timeout.
-    #[error("it did not answer in time")]
+    #[error("no response in time")]
     FirstByteTimeout,
     /// The body stopped arriving.
-    #[error("its answer stalled")]
+    #[error("response stalled")]
     Stalled,
     /// The body arrives, but below the minimum rate.
-    #[error("its answer comes too slowly")]
+    #[error("response too slow")]
     Slow,
     /// The connection broke.
-    #[error("it closed the connection")]
+    #[error("connection closed")]
     Closed,
     /// The response is not HTTP.
-    #[error("its answer is not HTTP")]
+    #[error("response is not HTTP")]
     Protocol,
     /// A status that counts as a failure.
-    #[error("it answered {0}")]
+    #[error("response {0}")]
     Status(StatusCode),
     /// The response cannot be to the request.
-    #[error("its answer is unusable: {0}")]
+    #[error("unusable response: {0}")]
     Unusable(&'static str),
     /// The playlist is older than one that was served.
-    #[error("its playlist goes back")]
+    #[error("playlist went backwards")]
     Backward,
     /// The live playlist does not move.
-    #[error("its live playlist stands still")]
+    #[error("live playlist is frozen")]
     Frozen,
     /// Another upstream received the request later and responded first.
-    #[error("it was outpaced by another")]
+    #[error("another upstream responded first")]
     Outpaced,
     /// The limit of requests is reached, and the queue is full.
-    #[error("it has as many requests as it may have")]
+    #[error("request limit reached")]
     Full,
     /// No candidate can receive a request.
-    #[error("there is nobody to ask")]
+    #[error("no upstream available")]
     NoCandidate,
 }
 
@@ -142,11 +142,11 @@ impl UpstreamError {
 
     /// The error of TLS. By now it is a text in the words of rustls.
     fn of_tls(error: &impl fmt::Display) -> Option<Self> {
-        let told = error.to_string();
-        if told.contains("invalid peer certificate") {
+        let text = error.to_string();
+        if text.contains("invalid peer certificate") {
             Some(Self::Certificate)
         } else {
-            told.contains("received fatal alert").then_some(Self::Alert)
+            text.contains("received fatal alert").then_some(Self::Alert)
         }
     }
 }

@@ -230,7 +230,7 @@ async fn judge(
             };
         }
         Extent::Other => {
-            return refuse(response, UpstreamError::Unusable("it answers a question that was not asked"));
+            return refuse(response, UpstreamError::Unusable("not the requested bytes"));
         }
     }
     match policy.rule(&response.head) {
@@ -309,7 +309,7 @@ async fn collect(
                 fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
-                Err(_no_room) => refuse(response, UpstreamError::Unusable("there is no room for it")),
+                Err(_no_room) => refuse(response, UpstreamError::Unusable("no room in the cache")),
             }
         }
     }

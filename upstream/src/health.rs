@@ -1,4 +1,4 @@
-//! Whether one source may be asked: a state machine that is told what happened, and when.
+//! The health of one upstream: a state machine over events and their times.
 //!
 //! ```text
 //!        out of reach, or probes fail           probes succeed, or its time is over
@@ -9,9 +9,9 @@
 //!    └───────────────────────── good for `settle` ─────────────────────────────────┘
 //! ```
 //!
-//! Down is about reaching the server, so a probe can end it. Ejected is about what it answers to viewers' requests,
-//! of which a probe knows nothing: only time ends it. Each time in a row is twice as long as the one before. A source
-//! that returns is trusted step by step ([`Health::share`]).
+//! Down is about reaching the server, so a probe can end it. Ejected is about the responses to viewers' requests,
+//! which a probe does not see: only time ends it. Each time in a row is twice as long as the one before. A returning
+//! upstream receives its load step by step ([`Health::share`]).
 
 pub(crate) mod half_open;
 pub mod latency;

@@ -302,11 +302,11 @@ impl Upstream {
     }
 
     /// Updates its health, at least to the current time, and logs each change.
-    fn update(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
+    fn update(&self, change: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
         let now = Instant::now();
         let changes = {
             let mut health = self.health.lock();
-            [health.advance(now), tell(&mut health, now)]
+            [health.advance(now), change(&mut health, now)]
         };
         for change in changes.into_iter().flatten() {
             self.peers.reset_half_open();
@@ -396,6 +396,6 @@ impl Upstream {
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.health.lock().status().state;
-        f.debug_struct("Source").field("name", &self.name).field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("name", &self.name).field("state", &state).finish_non_exhaustive()
     }
 }

@@ -58,11 +58,11 @@ pub enum AddressError {
     Port(String),
     /// A query, a fragment that is not an address, or credentials.
     #[error(
-        "{0:?} may hold only scheme, host, port and a base path, and behind a # the IP address to connect to"
+        "{0:?} may hold only scheme, host, port and a base path, and after a # the IP address to connect to"
     )]
     Extra(String),
     /// `dns+` with an IP address.
-    #[error("{0:?} asks for the addresses of an address; write a name behind dns+")]
+    #[error("{0:?} has an IP address after dns+; write a host name")]
     Literal(String),
     /// `srv+` without the name of a service.
     #[error(
@@ -70,7 +70,7 @@ pub enum AddressError {
     )]
     Service(String),
     /// `srv+` with a port.
-    #[error("{0:?} has a port, which SRV records tell")]
+    #[error("{0:?} has a port, but SRV records have the port")]
     ServicePort(String),
 }
 

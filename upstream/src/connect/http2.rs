@@ -120,7 +120,7 @@ fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHea
         .map_err(failed)?;
     let scheme = if spec.address.is_tls() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
-    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("its address makes no URI"))?);
+    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("the address makes no URI"))?);
     head.set_version(http::Version::HTTP_2);
     for (name, value) in &ask.headers {
         // Chunked coding frames a body of unknown length in HTTP/1.1; HTTP/2 has frames of its own.

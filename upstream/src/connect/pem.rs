@@ -29,22 +29,22 @@ pub enum Fault {
     #[error("{0}")]
     Unreadable(io::Error),
     /// It is not a PEM file.
-    #[error("it is not PEM: {0}")]
+    #[error("not PEM: {0}")]
     Pem(pem::Error),
     /// It has no certificate.
-    #[error("there is no certificate in it")]
+    #[error("no certificate found")]
     NoCertificate,
     /// It has no private key.
-    #[error("there is no private key in it (PKCS #8, PKCS #1 or SEC 1, without a passphrase)")]
+    #[error("no private key found (PKCS #8, PKCS #1 or SEC 1, without a passphrase)")]
     NoKey,
     /// A file of certificate authorities has something else in it, such as a key.
-    #[error("it may hold certificates only")]
+    #[error("it may contain certificates only")]
     NotOnlyCertificates,
     /// A certificate or a key cannot be used.
     #[error("{0}")]
     Unusable(rustls::Error),
     /// The key belongs to another certificate.
-    #[error("it is not the key of {0}")]
+    #[error("not the key of {0}")]
     OtherKey(String),
 }
 

@@ -113,7 +113,7 @@ impl Named {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "it ends by its own deadline within seconds, and a drain that waited for it would gain nothing"
+        reason = "it ends by its own timeout within seconds, and a drain need not wait for it"
     )]
     fn start_lookup(self: &Arc<Self>) {
         let mut lookup = Lookup { named: Arc::clone(self), answer: Err(UpstreamError::DnsError) };
@@ -143,7 +143,7 @@ impl Drop for Lookup {
         if let Err(error) = &answer
             && state.resolution.error().is_none()
         {
-            tracing::warn!(name = %self.named.what, %error, "a name does not resolve");
+            tracing::warn!(name = %self.named.what, %error, "lookup failed");
         }
         if let Some(members) = state.resolution.record(Instant::now(), answer, random_fraction()) {
             state.current = choose(&members, state.current, random_fraction());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_literal_is_asked_of_nobody() {
+    async fn a_literal_needs_no_lookup() {
         for (text, expected) in [
             ("http://192.0.2.7:8080", "192.0.2.7:8080"),
             ("http://[2001:db8::7]", "[2001:db8::7]:80"),
@@ -237,7 +237,7 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(asked(&resolver).await, Ok(at(A)));
         }
-        assert_eq!(Instant::now(), before, "nobody waited");
+        assert_eq!(Instant::now(), before, "no request waited");
         tokio::time::sleep(Duration::from_millis(3001)).await;
         assert_eq!(asked(&resolver).await, Ok(at(B)));
         assert_eq!(script.asked(), 2);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_name_fails_at_once_and_is_found_within_two_seconds_of_being_there() {
+    async fn an_unknown_name_fails_immediately_and_is_found_within_two_seconds_of_being_there() {
         let script = Script::new();
         script.says(Duration::ZERO, Err(UpstreamError::DnsError));
         let resolver = resolver(&script);

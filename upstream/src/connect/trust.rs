@@ -29,7 +29,7 @@ pub enum TrustError {
     #[error(transparent)]
     File(#[from] BadFile),
     /// A certificate without its key, or a key without its certificate.
-    #[error("it needs {0} beside it")]
+    #[error("set {0} as well")]
     Alone(&'static str),
     /// Not a name that a certificate can have.
     #[error("{0:?} is neither a host name nor an IP address")]
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_said_is_the_systems_word_and_no_certificate() {
+    fn the_default_is_the_systems_trust_and_no_certificate() {
         assert!(Trust::load(&Config::default()).unwrap().server_name().is_none());
     }
 
@@ -137,10 +137,7 @@ mod tests {
         assert_eq!(certificate.check().unwrap_err().field(), "certificate");
         let key = Config { key: half, ..Config::default() };
         let distrust = key.check().unwrap_err();
-        assert_eq!(
-            (distrust.field(), distrust.to_string().as_str()),
-            ("key", "it needs certificate beside it")
-        );
+        assert_eq!((distrust.field(), distrust.to_string().as_str()), ("key", "set certificate as well"));
     }
 
     #[test]

@@ -334,7 +334,7 @@ impl UpstreamResponse {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
             if all.len() as u64 + bytes.len() as u64 > max {
-                let error = UpstreamError::Unusable("longer than it may be");
+                let error = UpstreamError::Unusable("body too large");
                 self.refuse(error);
                 return Err(error);
             }
@@ -356,14 +356,14 @@ impl UpstreamResponse {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("source", &self.upstream).finish_non_exhaustive()
+        f.debug_struct("Exchange").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reply")
-            .field("source", &self.upstream)
+        f.debug_struct("UpstreamResponse")
+            .field("upstream", &self.upstream)
             .field("head", &self.head)
             .finish_non_exhaustive()
     }

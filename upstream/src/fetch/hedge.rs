@@ -49,7 +49,7 @@ pub(crate) async fn open<'a>(
     let Some(second) = attempts.next_hedge(upstream, &**policy) else { return (upstream, first.await) };
     policy.note(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
-    tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
+    tracing::debug!(path = ask.path(), upstream = %name, %other, "hedged");
     let as_backup = ask.as_backup();
     let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &as_backup, interim));
     tokio::select! {

@@ -39,6 +39,6 @@ impl Drop for InFlight {
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").field("outcome", &self.outcome).finish_non_exhaustive()
+        f.debug_struct("InFlight").field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }

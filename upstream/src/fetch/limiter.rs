@@ -32,7 +32,7 @@ pub(crate) struct Limiter {
 
 /// The permit of a request in flight, until it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "it is only dropped")] OwnedSemaphorePermit);
 
 impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -99,13 +99,13 @@ mod tests {
     const LIMITS: Limits = Limits { requests_max: 2, queue_max: 1, queue_timeout: Duration::from_secs(1) };
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_finds_the_queue_full_is_refused_at_once() {
+    async fn a_request_is_refused_immediately_when_the_queue_is_full() {
         let limiter = Limiter::new(LIMITS);
         let (one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
         let _held = limiter.acquire(true).await.unwrap();
         assert_eq!((limiter.in_flight(), limiter.load()), (3, 2));
         let (third, fourth) = tokio::join!(limiter.acquire(false), limiter.acquire(false));
-        assert_eq!(third.unwrap_err(), UpstreamError::Full, "nobody left in time");
+        assert_eq!(third.unwrap_err(), UpstreamError::Full, "no permit in time");
         assert_eq!(fourth.unwrap_err(), UpstreamError::Full);
         let began = tokio::time::Instant::now();
         let (third, ()) = tokio::join!(limiter.acquire(false), async { drop(one) });
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_leaves_the_queue_makes_room() {
+    async fn a_request_that_leaves_the_queue_makes_room() {
         let limiter = Limiter::new(LIMITS);
         let (_one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
         for _ in 0..3 {

@@ -71,7 +71,7 @@ pub(crate) async fn pump(
                 {
                     let (path, from, upstream) =
                         (job.ask.path(), written(&fill_writer), response.upstream().name());
-                    tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
+                    tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
                     note_end(&**policy, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));
                 }

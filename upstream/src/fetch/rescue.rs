@@ -132,7 +132,7 @@ impl<'a> Rescue<'a> {
                 }
             }
             status if status.is_client_error() || status.is_server_error() => UpstreamError::Status(status),
-            _ => UpstreamError::Unusable("it is another object"),
+            _ => UpstreamError::Unusable("another object"),
         };
         response.refuse(error);
         Err(error)

@@ -87,13 +87,13 @@ mod tests {
             latency.observe(Duration::from_millis(millis), now);
         }
         for (quantile, exact) in [(0.5, 0.5), (0.95, 0.95), (0.99, 0.99)] {
-            let told = latency.quantile(quantile, now).unwrap().as_secs_f64();
-            assert!((exact..exact * 1.2).contains(&told), "{quantile}: {told}");
+            let estimate = latency.quantile(quantile, now).unwrap().as_secs_f64();
+            assert!((exact..exact * 1.2).contains(&estimate), "{quantile}: {estimate}");
         }
     }
 
     #[test]
-    fn nothing_is_told_of_nothing_and_extremes_have_a_place() {
+    fn no_samples_have_no_quantile_and_extremes_have_a_place() {
         let now = Instant::now();
         let mut latency = Latency::new(now);
         assert_eq!(latency.quantile(0.5, now), None);

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_counts_for_its_stream_and_for_a_while() {
+    fn a_report_counts_for_its_stream_and_for_a_while() {
         let (reported, began) = (ReportedFailures::default(), Instant::now());
         let (one, two) = (Arc::from("site/one"), Arc::from("site/two"));
         reported.record(&one, REPORT_LIFETIME, began);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_streams_are_remembered() {
+    fn the_remembered_streams_are_bounded() {
         let (reported, now) = (ReportedFailures::default(), Instant::now());
         for number in 0..=STREAMS_MAX {
             reported.record(&Arc::from(format!("site/{number}")), REPORT_LIFETIME, now);

@@ -52,7 +52,7 @@ fn spread_of_one_key(members: &mut Members, requests: usize) -> usize {
     }
     let used = order.iter().take_while(|member| members.loads[**member].in_flight > 0).count();
     let reached: usize = order[..used].iter().map(|member| members.loads[*member].in_flight).sum();
-    assert_eq!(reached, requests, "somebody behind the first {used} owners was asked");
+    assert_eq!(reached, requests, "a member behind the first {used} owners was used");
     used
 }
 
@@ -97,7 +97,7 @@ fn a_full_member_comes_behind_the_others_and_keeps_its_place_among_the_full() {
 }
 
 #[test]
-fn who_is_not_in_the_order_has_no_part_in_the_total() {
+fn a_member_outside_the_order_is_not_in_the_total() {
     let load = |in_flight| Load { in_flight, weight: 1.0 };
     let loads = [load(4), load(0), load(0)];
     assert_eq!(arrange(vec![0, 1], &loads, &TIGHT), [1, 0], "4 of 4 are too many");
@@ -107,7 +107,7 @@ fn who_is_not_in_the_order_has_no_part_in_the_total() {
 }
 
 #[test]
-fn who_has_no_weight_fits_nothing() {
+fn a_member_without_weight_accepts_nothing() {
     let loads = [Load { in_flight: 0, weight: 0.0 }, Load { in_flight: 50, weight: 1.0 }];
     assert_eq!(arrange(vec![0, 1], &loads, &Bound { epsilon: 0.0, floor: 8 }), [1, 0]);
     let bound = Bound { epsilon: f64::NAN, floor: 0 };
@@ -130,7 +130,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn nobody_gets_above_its_bound_while_another_is_beneath_its_own(
+    fn no_member_exceeds_its_bound_while_another_is_below_its_own(
         weights in prop::collection::vec(0.1..4.0_f64, 1..12),
         bound in bounds(),
         // A few keys are requested again and again, and one event in three ends a request.
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn somebody_always_fits(
+    fn one_member_always_fits(
         loads in prop::collection::vec((0..1000_usize, 0.01..100.0_f64), 1..40),
         epsilon in 0.0..2.0_f64,
     ) {

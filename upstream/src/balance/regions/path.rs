@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_minute_without_a_sample_the_guess_is_back_and_measuring_begins_anew() {
+    fn after_a_minute_without_a_sample_the_guess_is_back_and_measuring_restarts() {
         let mut path = Path::new(Some(20 * MS), None);
         path.observe(80 * MS, at(10));
         assert_eq!(path.round_trip(at(69)), RoundTrip::Measured(80 * MS));

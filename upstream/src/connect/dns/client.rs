@@ -96,7 +96,7 @@ impl Client {
             return Ok(resolver.clone());
         }
         let resolver = self.build().map_err(|error| {
-            tracing::warn!(%error, "the resolvers cannot be asked");
+            tracing::warn!(%error, "the resolver configuration is unusable");
             UpstreamError::DnsError
         })?;
         *cached = Some((modified, resolver.clone()));
@@ -142,7 +142,7 @@ fn resolver_config(servers: &[SocketAddr]) -> ResolverConfig {
 
 fn name(text: &str) -> Result<Name, UpstreamError> {
     Name::from_str_relaxed(text).map_err(|error| {
-        tracing::debug!(name = text, %error, "not a name");
+        tracing::debug!(name = text, %error, "invalid name");
         UpstreamError::DnsError
     })
 }
@@ -153,7 +153,7 @@ async fn hosts() -> Hosts {
     if let Ok(text) = tokio::fs::read(HOSTS).await
         && let Err(error) = hosts.read_hosts_conf(text.as_slice())
     {
-        tracing::debug!(%error, "the hosts file cannot be read");
+        tracing::debug!(%error, "the hosts file is unreadable");
     }
     hosts
 }

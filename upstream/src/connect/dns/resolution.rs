@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_question_is_due_at_once() {
+    fn the_first_lookup_is_due_immediately() {
         let now = Instant::now();
         let resolution = Resolution::new(now);
         assert_eq!((resolution.due(), resolution.members(), resolution.error()), (now, None, None));
     }
 
     #[test]
-    fn a_set_is_told_once_and_again_when_it_has_changed() {
+    fn a_set_is_returned_once_and_again_when_it_has_changed() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         assert_eq!(resolution.record(now, Ok(found(&[A], 60)), 0.0).unwrap().len(), 1);
@@ -150,14 +150,11 @@ mod tests {
         resolution.record(now, Ok(found(&[A], 60)), 0.0);
         assert_eq!(resolution.error(), None);
         resolution.record(now, Err(UpstreamError::DnsError), 0.0);
-        assert!(
-            (seconds(now, &resolution) - 1.0).abs() < 1e-9,
-            "a good answer forgives the failures before it"
-        );
+        assert!((seconds(now, &resolution) - 1.0).abs() < 1e-9, "a good result resets the failures");
     }
 
     #[test]
-    fn a_name_that_never_resolved_is_asked_for_every_other_second() {
+    fn a_name_that_never_resolved_is_looked_up_every_other_second() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         for _ in 0..20 {
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nobody_told_of_stay() {
+    fn members_without_a_response_stay() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         resolution.record(now, Ok(found(&[A, SIX], 60)), 0.0);
@@ -177,7 +174,7 @@ mod tests {
         let members = resolution.record(now, Ok(partial), 0.0).unwrap();
 
         assert_eq!(members[..], [member(B), member(SIX)], "the old IPv4 member is gone, the IPv6 one is not");
-        assert!((seconds(now, &resolution) - 30.0).abs() < 1e-9, "what is missing is asked for soon");
+        assert!((seconds(now, &resolution) - 30.0).abs() < 1e-9, "missing results are looked up soon");
     }
 
     fn answers() -> impl Strategy<Value = Result<Found, UpstreamError>> {
@@ -191,16 +188,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_answered_belief_is_the_last_good_answer_and_questions_are_bounded(
-            course_of_answers in proptest::collection::vec((answers(), 0.0..1.0_f64), 1..40)
+        fn members_are_the_last_good_result_and_pauses_are_bounded(
+            results in proptest::collection::vec((answers(), 0.0..1.0_f64), 1..40)
         ) {
             let now = Instant::now();
             let mut resolution = Resolution::new(now);
             let mut good: Option<Vec<Member>> = None;
-            for (answer, dice) in course_of_answers {
-                let told = resolution.record(now, answer.clone(), dice);
+            for (answer, dice) in results {
+                let changed = resolution.record(now, answer.clone(), dice);
                 let is_new = answer.as_ref().is_ok_and(|found| good.as_ref() != Some(&found.members));
-                prop_assert_eq!(told.is_some(), is_new);
+                prop_assert_eq!(changed.is_some(), is_new);
                 if let Ok(found) = answer {
                     good = Some(found.members);
                 }

@@ -42,10 +42,10 @@ impl Watch {
         if let Err(error) = &answer
             && self.resolution.error().is_none()
         {
-            tracing::warn!(name = %self.what, %error, "a name is not answered; its last good members stay");
+            tracing::warn!(name = %self.what, %error, "lookup failed, the last good members stay");
         }
         let members = self.resolution.record(Instant::now(), answer, random_fraction())?;
-        tracing::info!(name = %self.what, members = members.len(), "a name has other members");
+        tracing::info!(name = %self.what, members = members.len(), "members of a name changed");
         Some(members)
     }
 

@@ -93,7 +93,7 @@ impl Idle {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "it ends by itself once nothing is idle or the pool has gone, and a drain need not wait for it"
+        reason = "it ends once no connection is idle or the pool is dropped, and a drain need not wait"
     )]
     fn start_sweeping(self: &Arc<Self>) {
         tokio::spawn(keep_sweeping(Arc::downgrade(self)));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_one_used_last_is_taken_and_the_oldest_of_all_goes() {
+    async fn the_connection_used_last_is_taken_and_the_oldest_is_closed() {
         let (a, b) = (Server::run().await, Server::run().await);
         let pool = Idle::new(3);
         let mut ports = vec![];
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_closed_or_has_brought_bytes_is_not_given_out() {
+    async fn a_connection_that_was_closed_or_has_unread_bytes_is_not_taken() {
         let server = Server::run().await;
         let pool = Idle::new(8);
         for brings_bytes in [true, false] {
@@ -230,7 +230,7 @@ mod tests {
 
     /// The runtime lets a task look at a limited number of sockets in a row, before it has to yield.
     #[tokio::test]
-    async fn of_many_that_were_closed_none_is_given_out() {
+    async fn of_many_closed_connections_none_is_taken() {
         const MANY: usize = 200;
         let server = Server::run().await;
         let pool = Idle::new(MANY);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sweep_leaves_what_is_of_use_and_ends_with_the_last() {
+    async fn a_sweep_keeps_usable_connections_and_ends_with_the_last() {
         let server = Server::run().await;
         let pool = Idle::new(8);
         let (good, other) = server.connect().await;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_kept_where_nobody_may_be_or_for_too_long() {
+    async fn no_connection_is_kept_above_the_limit_or_for_too_long() {
         let server = Server::run().await;
         let none = Idle::new(0);
         none.put(server.key(), server.connect().await.0);

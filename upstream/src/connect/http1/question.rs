@@ -12,10 +12,10 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, Upstream
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
-        return Err(UpstreamError::Unusable("its address makes no URI"));
+        return Err(UpstreamError::Unusable("the address makes no URI"));
     }
     if !authority.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
-        return Err(UpstreamError::Unusable("its host makes no header"));
+        return Err(UpstreamError::Unusable("the host makes no header field"));
     }
     let mut head = BytesMut::with_capacity(512);
     for part in [ask.method.as_str(), " ", base, &target, " HTTP/1.1\r\n"] {
