@@ -157,7 +157,7 @@ pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
 
 /// The upstream's own status, if that was the failure.
 pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
-    (failure.reason == UpstreamError::ANSWERED).then(|| failure.status.as_u16())
+    (failure.reason == UpstreamError::RECEIVED_STATUS).then(|| failure.status.as_u16())
 }
 
 fn plain(length: usize) -> HeaderMap {
