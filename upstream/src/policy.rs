@@ -130,5 +130,5 @@ pub enum Outcome {
 
 /// Counts the end of a fill, and the readers that it served.
 pub(crate) fn note_end(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
-    policy.note(Event::Ended(ending, fill_writer.served()));
+    policy.note(Event::Ended(ending, fill_writer.readers_total()));
 }

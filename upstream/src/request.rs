@@ -56,7 +56,7 @@ impl UpstreamRequest {
             "*" => ("", Cow::Borrowed("*")),
             // Marks for tiers are not for origins.
             target if spec.is_tier => (spec.address.base(), Cow::Borrowed(target)),
-            target => (spec.address.base(), tidegate_hls::unmarked(target)),
+            target => (spec.address.base(), tidegate_hls::without_mark(target)),
         }
     }
 }

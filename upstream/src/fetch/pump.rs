@@ -50,8 +50,8 @@ pub(crate) async fn pump(
                 if let Err(refused) = fill_writer.append(bytes) {
                     note_end(&**policy, &fill_writer, Ending::Broken);
                     return match refused {
-                        Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
-                        Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
+                        Refused::TooLarge { .. } => fill_writer.end_too_large(job.remember_large),
+                        Refused::NoRoom => fill_writer.end_too_large(Duration::ZERO),
                     };
                 }
             }
@@ -101,10 +101,10 @@ async fn next_event(
                     return Some((fill_writer, BodyEvent::Slow));
                 }
             }
-            () = fill_writer.deserted(), if !keep => {
+            () = fill_writer.until_unwanted(), if !keep => {
                 keep = worth_keeping(&fill_writer, finish_within);
                 if !keep {
-                    let served = fill_writer.served();
+                    let served = fill_writer.readers_total();
                     match fill_writer.abandon() {
                         Ok(()) => {
                             policy.note(Event::Ended(Ending::Abandoned, served));
