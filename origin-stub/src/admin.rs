@@ -55,7 +55,7 @@ async fn add_fault(State(control): State<Control>, body: String) -> Response {
     };
     match control.fault(fault) {
         Ok(id) => {
-            control.settled().await;
+            control.listener_updated().await;
             (StatusCode::CREATED, Json(json!({ "id": id }))).into_response()
         }
         Err(error @ FaultError::TooMany { .. }) => refuse(StatusCode::CONFLICT, &error.to_string()),
@@ -69,7 +69,7 @@ async fn list_faults(State(control): State<Control>) -> Json<Value> {
 
 async fn clear_faults(State(control): State<Control>) -> StatusCode {
     control.clear();
-    control.settled().await;
+    control.listener_updated().await;
     StatusCode::NO_CONTENT
 }
 
@@ -77,7 +77,7 @@ async fn remove_fault(State(control): State<Control>, Path(id): Path<u64>) -> Re
     if !control.remove(FaultId(id)) {
         return refuse(StatusCode::NOT_FOUND, "there is no such fault, or it is spent");
     }
-    control.settled().await;
+    control.listener_updated().await;
     StatusCode::NO_CONTENT.into_response()
 }
 

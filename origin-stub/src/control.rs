@@ -46,7 +46,7 @@ impl Control {
     }
 
     /// Waits until the listener is as the faults say: closed for "refuse", open again without it.
-    pub async fn settled(&self) {
+    pub async fn listener_updated(&self) {
         let down = self.0.faults.down();
         let mut applied = self.0.applied.subscribe();
         // The sender lives in the shared state, so that the wait ends by agreement only.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_proxy::config::units::Size;
-use tidegate_tests::{Answer, edge, origin, viewer};
+use tidegate_tests::{Response, edge, origin, viewer};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -125,7 +125,7 @@ impl Visitor {
     /// The playlist and the two newest segments on one connection.
     async fn visit(&self, folder: &str, hangs_up: bool) {
         let mut connection = viewer(self.edge).start("GET", &format!("{folder}/index.m3u8")).await;
-        let playlist = connection.answer("GET").await;
+        let playlist = connection.response("GET").await;
         self.judge(&playlist);
         let playlist = playlist.text();
         let segments: Vec<_> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
@@ -136,12 +136,12 @@ impl Visitor {
                 connection.begins(1000).await;
                 return;
             }
-            self.judge(&connection.answer("GET").await);
+            self.judge(&connection.response("GET").await);
         }
     }
 
-    fn judge(&self, answer: &Answer) {
-        if answer.status != 200 || !answer.whole {
+    fn judge(&self, response: &Response) {
+        if response.status != 200 || !response.whole {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
         }
     }

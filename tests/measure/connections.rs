@@ -87,17 +87,17 @@ async fn all_ask(lines: Vec<Line>, path: &str, time: Duration) -> Result<u64> {
     for mut share in shares {
         let path = path.to_owned();
         asking.spawn(async move {
-            let mut answers = 0;
+            let mut responses = 0;
             while Instant::now() < end && !share.is_empty() {
                 for line in &mut share {
                     line.get(&path).await?;
-                    answers += 1;
+                    responses += 1;
                     if Instant::now() >= end {
                         break;
                     }
                 }
             }
-            anyhow::Ok(answers)
+            anyhow::Ok(responses)
         });
     }
     asking.join_all().await.into_iter().sum()

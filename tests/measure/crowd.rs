@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
-use tidegate_tests::{Answer, Origin, Running, Tier, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Origin, Response, Running, Tier, edge, origin, shield, until, viewer, viewers};
 use tokio::time::Instant;
 
 use crate::millis::millis;
@@ -56,8 +56,8 @@ async fn main() {
     let expected = synthetic_bytes(COLD, 0..MIB);
     let crowd = async {
         let reading = async {
-            let answers = readers.get(COLD).await;
-            answers.iter().map(|answer| in_full(answer, &expected)).collect()
+            let responses = readers.get(COLD).await;
+            responses.iter().map(|response| in_full(response, &expected)).collect()
         };
         if case == Case::SlowReader { beside_a_slow_reader(&one, reading).await } else { reading.await }
     };
@@ -114,20 +114,20 @@ async fn first_byte_near(origin: &Origin, shield: &Running) -> Instant {
         until("the reader at the shield waits", async || waiters(shield).await >= 3).await;
         origin.release("start")
     };
-    let (answer, _released) = tokio::join!(near.get(COLD), release);
-    assert!(answer.whole, "the reader at the shield has it all");
-    answer.first_byte
+    let (response, _released) = tokio::join!(near.get(COLD), release);
+    assert!(response.whole, "the reader at the shield has it all");
+    response.first_byte
 }
 
 /// When the first byte came of an answer that must be all there.
-fn in_full(answer: &Answer, expected: &[u8]) -> Instant {
-    answer.is(200, expected);
-    answer.first_byte
+fn in_full(response: &Response, expected: &[u8]) -> Instant {
+    response.is(200, expected);
+    response.first_byte
 }
 
 /// The first bytes of the crowd and of one more viewer, who takes 1 KiB per second until the crowd has read everything.
 async fn beside_a_slow_reader(edge: &Tier, crowd: impl Future<Output = Vec<Instant>>) -> Vec<Instant> {
-    let mut slow = viewer(edge.addr()).narrow().start("GET", COLD).await;
+    let mut slow = viewer(edge.addr()).small_buffer().start("GET", COLD).await;
     let (mut got, mut first_byte) = (Vec::new(), None);
     let sipping = async {
         assert!(slow.begins(1).await, "the slow reader's answer begins");

@@ -74,7 +74,7 @@ impl Held {
             let Some(path) = path(&mut stream).await? else { return Ok(()) };
             match path.strip_prefix("/cold/").and_then(|number| number.parse().ok()) {
                 Some(number) => self.cold(number, stream.get_mut()).await?,
-                None => stream.write_all(&answer(self.body.first, self.body.first)).await?,
+                None => stream.write_all(&response(self.body.first, self.body.first)).await?,
             }
         }
     }
@@ -83,9 +83,9 @@ impl Held {
         let Body { bytes, first, pause } = self.body;
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.released.subscribe().wait_for(|released| *released >= number).await?;
-        let answer = answer(bytes, first);
+        let response = response(bytes, first);
         self.began.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert_with(Instant::now);
-        stream.write_all(&answer).await?;
+        stream.write_all(&response).await?;
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
@@ -109,7 +109,7 @@ async fn path(stream: &mut BufReader<TcpStream>) -> Result<Option<String>> {
 }
 
 /// A head, and as much of the body.
-fn answer(length: usize, first: usize) -> Vec<u8> {
+fn response(length: usize, first: usize) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {length}\r\nCache-Control: max-age=3600\r\n\
          ETag: \"{length}\"\r\n\r\n"

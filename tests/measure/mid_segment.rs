@@ -57,12 +57,12 @@ async fn main() {
         .expect("standard output");
     for system in [System::Tidegate, System::Nginx, System::Varnish] {
         let report = drill(system, viewers).await;
-        let (name, troubled) = (system.name(), report.troubled.len());
-        let kinds = report.troubles.iter().map(|(kind, (count, _))| format!("{count} × {kind}"));
+        let (name, affected) = (system.name(), report.affected.len());
+        let kinds = report.errors_by_kind.iter().map(|(kind, (count, _))| format!("{count} × {kind}"));
         let kinds: Vec<_> = kinds.collect();
         let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
         let stall = report.longest_stall.as_secs_f64();
-        writeln!(stdout, "| {name} | {troubled} of {viewers} | {kinds} | {stall:.1} |")
+        writeln!(stdout, "| {name} | {affected} of {viewers} | {kinds} | {stall:.1} |")
             .expect("standard output");
     }
 }
@@ -71,13 +71,13 @@ async fn main() {
 async fn drill(system: System, viewers: usize) -> Report {
     let (mut primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
     let tier = Tier::start(system, primary.addr(), backup.addr()).await;
-    let swarm = Swarm::enter(viewers, &[tier.addr()], &[PLAYLIST]);
-    swarm.plays().await;
+    let swarm = Swarm::start(viewers, &[tier.addr()], &[PLAYLIST]);
+    swarm.wait_until_playing().await;
     tokio::time::sleep(BEFORE).await;
-    primary.is_in_mid_segment().await;
-    primary.dies().await;
+    primary.wait_for_mid_segment().await;
+    primary.kill().await;
     tokio::time::sleep(AFTER).await;
-    swarm.leave().await
+    swarm.stop().await
 }
 
 impl Tier {

@@ -183,8 +183,8 @@ impl Tier {
     async fn has(&self, number: u64) {
         match self {
             Self::Tidegate(tier) => {
-                let answer = viewer(tier.addr()).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
-                assert_eq!(answer.status, 200, "{}", answer.text());
+                let response = viewer(tier.addr()).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
+                assert_eq!(response.status, 200, "{}", response.text());
             }
             Self::Nginx(nginx) => nginx.holds(&format!("\n{number}.ts\n")).await,
         }
@@ -209,8 +209,8 @@ async fn poll(audience: Arc<Audience>, edge: SocketAddr, phase: Duration) {
     loop {
         due.tick().await;
         let asked = audience.origin.now();
-        let answer = viewer(edge).get(PLAYLIST).await;
-        let behind = asked.saturating_sub(exists(newest(&answer.text()) + 1));
+        let response = viewer(edge).get(PLAYLIST).await;
+        let behind = asked.saturating_sub(exists(newest(&response.text()) + 1));
         if audience.counted.contains(&asked) {
             audience.behind.lock().expect("a lock that nobody broke").push(behind);
         }

@@ -119,7 +119,7 @@ impl Channel {
         });
         let edge = edge.spawn().await;
         viewer(edge.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..SMALL_BYTES));
-        edge.settled().await;
+        edge.fills_finished().await;
         Self { origin, shield, edge, players: Vec::new(), newest }
     }
 
@@ -127,7 +127,7 @@ impl Channel {
     async fn connect(&mut self, count: usize) {
         for _ in 0..count {
             let mut player = viewer(self.edge.addr()).start("GET", PLAYLIST).await;
-            player.answer("GET").await.is(200, playlist(self.newest).as_bytes());
+            player.response("GET").await.is(200, playlist(self.newest).as_bytes());
             self.players.push(player);
         }
     }
@@ -158,9 +158,9 @@ impl Channel {
         let expected = playlist(self.newest);
         let mut began = None;
         for player in &mut self.players {
-            let answer = player.answer("GET").await;
-            answer.is(200, expected.as_bytes());
-            began.get_or_insert(answer.first_byte);
+            let response = player.response("GET").await;
+            response.is(200, expected.as_bytes());
+            began.get_or_insert(response.first_byte);
         }
         began.expect("a player").elapsed()
     }
@@ -211,7 +211,7 @@ impl OtherViewer {
 async fn responses(edge: SocketAddr, enough: &AtomicBool) -> Vec<Duration> {
     let small = synthetic_bytes(SMALL, 0..SMALL_BYTES);
     let mut connection = viewer(edge).start("GET", SMALL).await;
-    connection.answer("GET").await.is(200, &small);
+    connection.response("GET").await.is(200, &small);
     let request = format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\n\r\n");
     let mut each = tokio::time::interval(EACH);
     let mut responses = Vec::new();
@@ -219,7 +219,7 @@ async fn responses(edge: SocketAddr, enough: &AtomicBool) -> Vec<Duration> {
         each.tick().await;
         let asked = Instant::now();
         connection.send(request.as_bytes()).await;
-        connection.answer("GET").await.is(200, &small);
+        connection.response("GET").await.is(200, &small);
         responses.push(asked.elapsed());
     }
     responses
@@ -232,8 +232,8 @@ fn blocking(number: u64) -> String {
 
 /// Publishes the version of the playlist whose newest segment has this number.
 async fn push(origin: &Origin, newest: u64) {
-    let answer = viewer(origin.addr()).body(playlist(newest).as_bytes()).ask("PUT", PLAYLIST).await;
-    assert!(matches!(answer.status, 201 | 204), "{}: {}", answer.status, answer.text());
+    let response = viewer(origin.addr()).body(playlist(newest).as_bytes()).ask("PUT", PLAYLIST).await;
+    assert!(matches!(response.status, 201 | 204), "{}: {}", response.status, response.text());
 }
 
 fn playlist(newest: u64) -> String {

@@ -41,7 +41,7 @@ impl Inputs {
     }
 
     /// What a cached answer costs, and how far the formula is from what was measured between its ends.
-    pub(crate) fn answers(&self) -> String {
+    pub(crate) fn responses(&self) -> String {
         let at_medium = self.answer_us(200.0 * KIB);
         format!(
             "    µs of an answer = {} + {:.3} × (KiB − 1)\n\n\

@@ -63,7 +63,7 @@ type Text = (Part, String);
 pub(crate) async fn model(inputs: &Inputs) -> Result<Vec<Text>> {
     Ok(vec![
         (Part::Inputs, inputs.table()),
-        (Part::Answers, inputs.answers()),
+        (Part::Answers, inputs.responses()),
         (Part::Viewers, inputs.viewers_table()),
         (Part::Memory, inputs.memory_table()),
         (Part::Example, Plan::new(inputs).steps().await?),
