@@ -1,4 +1,4 @@
-//! The admin listener: faults, holds, counts and the clock over HTTP. It says everything in JSON.
+//! The admin listener: faults, holds, counts and the clock over HTTP, all in JSON.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     }
 }
 
-/// How long open admin requests may go on after shutdown was asked for.
+/// How long open admin requests may continue after a shutdown request.
 const GRACE: Duration = Duration::from_secs(1);
 
 async fn add_fault(State(control): State<Control>, body: String) -> Response {
@@ -101,7 +101,7 @@ async fn requests(State(control): State<Control>) -> Response {
     };
     let more = json!({
         "connections": control.connections(),
-        "held": control.held_now(),
+        "held": control.blocked_now(),
         "recent": control.seen(Pattern::ANY),
     });
     if let Value::Object(more) = more {

@@ -34,7 +34,7 @@ async fn requests_for_the_next_part_block_and_make_one_origin_request() {
             blocked(&cluster.edges[0]).await + blocked(&cluster.edges[1]).await == 20
         })
         .await;
-        cluster.origin.held(1).await;
+        cluster.origin.blocked(1).await;
         cluster.origin.advance(PART);
         for mut viewer in waiting {
             let response = viewer.rest().await;
@@ -94,7 +94,7 @@ async fn a_version_after_a_blocking_request_is_fresh() {
         cluster.edges[0].count("tidegate_blocked_requests", "").await == 1
     })
     .await;
-    cluster.origin.held(1).await;
+    cluster.origin.blocked(1).await;
     cluster.origin.advance(PART);
     let blocked = waiting.rest().await;
     assert!(blocked.text().contains(&format!("URI=\"{growing}.0.m4s\"")), "{}", blocked.text());

@@ -35,7 +35,7 @@ async fn a_hedge_overtakes_a_late_response_and_the_late_request_is_cancelled() {
 
     assert_eq!((response.status, response.body.len()), (200, 1000));
     assert_eq!((primary.requests("/bytes/1000"), backup.requests("/bytes/1000")), (1, 1));
-    until("the late request is cancelled", async || primary.held_now() == 0).await;
+    until("the late request is cancelled", async || primary.blocked_now() == 0).await;
     assert_eq!(shield.count("tidegate_hedges_total", "").await, 1);
     assert_eq!(shield.count("tidegate_hedges_won_total", "").await, 1);
     assert_eq!(upstreams(&shield).await[0]["outpaced"], 1);

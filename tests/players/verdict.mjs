@@ -14,7 +14,7 @@ const SLOWEST_PACE_EVER = 0.25;
 const LEAP_SECONDS = 30;
 
 // The observation's reasons to fail; none means that a viewer has nothing to complain of. Where something is broken on
-// purpose, the viewer may be kept waiting for `stallMax` seconds in all; with `once`, no segment may come twice. The
+// purpose, the viewer may be oldest waiting for `stallMax` seconds in all; with `once`, no segment may come twice. The
 // player's own script may fail `pageErrorsMax` times, as long as the picture runs. One that `catchesUp` plays faster
 // while it is further behind than it means to be: what it comes nearer to the live edge is no leap.
 export function judge(
