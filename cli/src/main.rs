@@ -1,4 +1,4 @@
-//! `tidegate`: the one binary. Flags are parsed, the configuration is read, and the part that was asked for runs
+//! `tidegate`: the one binary. It parses the flags, reads the configuration, and runs the requested part
 //! until a signal ends it.
 
 mod args;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Many small allocations of many sizes on many threads: the system's allocator fragments under that.
+/// Many small allocations of many sizes on many threads fragment the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
