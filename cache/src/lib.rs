@@ -11,6 +11,8 @@
 //! (RFC 9111).
 //!
 //! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores nothing that failed.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod body;
 pub mod fill;

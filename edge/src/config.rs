@@ -73,7 +73,7 @@ impl Default for Config {
             // origin.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
-                stall_timeout: Period::secs(20),
+                between_bytes_timeout: Period::secs(20),
                 rate_window: Period::secs(3),
                 ..Upstream::default()
             },
@@ -95,7 +95,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
-        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
+        tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         for shield in &self.shields {
             shield.check(&["shields"])?;

@@ -1,7 +1,9 @@
 //! The tier that faces viewers.
 //!
 //! An edge is a node (`proxy::Node`) whose candidates are shields: one of them owns each object, by
-//! consistent hashing, and the next takes over when it is down ([`shields`]). `proxy` handles the requests.
+//! consistent hashing, and the next takes over when it is down (`shields.rs`). `proxy` handles the requests.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod config;
 mod shields;

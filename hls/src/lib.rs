@@ -19,6 +19,8 @@
 //! HTTP freshness (that is `tidegate_cache::freshness`).
 //!
 //! Begin reading in `resource.rs`, then `playlist.rs`, `timeline.rs`, `reload.rs`, `rewrite.rs`, `lifetimes.rs`.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 mod kind;
 mod lifetimes;

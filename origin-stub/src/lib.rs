@@ -26,6 +26,8 @@
 //! Begin reading at `request.rs`, the path of one request; then `stream.rs` (what exists now),
 //! `low_latency.rs` (and in which parts), `media.rs` (timestamps), `faults.rs` (what can go wrong) and
 //! `connection.rs` (how a connection is broken).
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

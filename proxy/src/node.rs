@@ -11,14 +11,14 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::acceptor;
-use crate::access_log::{self, AccessLog, Output, Writer};
-use crate::admin::{self, Readiness};
-use crate::listener::{self, Listeners};
-use crate::metrics::Metrics;
+use crate::observe::access_log::{self, AccessLog, Output, Writer};
+use crate::observe::admin::{self, Readiness};
+use crate::observe::metrics::Metrics;
+use crate::observe::upstreams;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
-use crate::upstreams;
+use crate::viewer::listener::{self, Listeners};
+use crate::viewer::tls;
 
 /// A node that is bound and not yet serving.
 #[derive(Debug)]
@@ -190,12 +190,12 @@ async fn keep_tidy(tier: Arc<Tier>) {
 
 /// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.
 async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
-    let Some(tls) = &listen.tls else {
+    let Some(secured) = &listen.tls else {
         return Ok(Listeners { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
     };
-    let acceptor = acceptor::load(tls).context("listen.tls")?;
+    let acceptor = tls::load(secured).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
-    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", tls.address).await?, acceptor)) })
+    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", secured.address).await?, acceptor)) })
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -2,12 +2,11 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
+use tidegate_headers::proxy_status::{self, Error};
 use tidegate_hls::{ReloadError, ResourceError};
 use tidegate_upstream::UpstreamError;
 
 use crate::fate::Fate;
-use crate::proxy_status::{self, Error};
-use crate::tier::Tier;
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +109,7 @@ impl Refusal {
     }
 
     /// Header fields and body that tell the viewer.
-    pub(crate) fn answer(&self, tier: &Tier, allow: &str) -> (HeaderMap, String) {
+    pub(crate) fn answer(&self, node: &str, allow: &str) -> (HeaderMap, String) {
         let body = format!("{}: {self}\n", self.status());
         let mut headers = plain(body.len());
         if matches!(self, Self::Method(_))
@@ -120,7 +119,7 @@ impl Refusal {
         }
         let details = self.to_string();
         let member = proxy_status::Member {
-            node: tier.node(),
+            node,
             error: Some(self.error()),
             next_hop: None,
             received_status: None,
@@ -132,7 +131,7 @@ impl Refusal {
 }
 
 /// Header fields and body that tell a viewer that no source could answer.
-pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
+pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
     let body = match received_status(failure) {
         Some(_) => format!("{}: a source answered so\n", failure.status),
         None => format!("{}: {}\n", failure.status, failure.reason),
@@ -146,7 +145,7 @@ pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
     // A failure that is neither the source's nor the network's is this node's own.
     let is_own = error.is_none() && received_status.is_none();
     let member = proxy_status::Member {
-        node: tier.node(),
+        node,
         error: error.or_else(|| is_own.then_some(Error::ProxyInternalError)),
         next_hop: failure.upstream.as_deref(),
         received_status,

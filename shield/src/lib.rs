@@ -1,8 +1,10 @@
 //! The tier that faces origins.
 //!
 //! A shield is a node (`proxy::Node`) whose candidates are a site's origins: the primary first, backups when
-//! it fails ([`origins`]). Many edges use few shields, so that an origin serves each object once. `proxy`
+//! it fails (`origins.rs`). Many edges use few shields, so that an origin serves each object once. `proxy`
 //! handles the requests.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod config;
 mod origins;

@@ -101,7 +101,7 @@ async fn an_object_without_a_lifetime_is_revalidated_on_both_tiers_without_its_b
         assert!(mark.starts_with(&format!("{node}; fwd=stale; fwd-status=304; stored")), "{mark}");
     }
     for tier in [&cluster.shield, &cluster.edge] {
-        assert_eq!(tier.count("tidegate_fills_total", "renewed").await, 1);
+        assert_eq!(tier.count("tidegate_fills_total", "revalidated").await, 1);
     }
 }
 

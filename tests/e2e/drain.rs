@@ -80,8 +80,12 @@ async fn a_cut_off_request_has_its_line_in_the_access_log() {
         })
         .collect();
     logged.sort();
-    let expected =
-        [("gone", None, 0), ("join", Some(206), 500), ("miss", Some(200), 1000), ("pass", Some(200), 1000)];
+    let expected = [
+        ("client-closed", None, 0),
+        ("join", Some(206), 500),
+        ("miss", Some(200), 1000),
+        ("pass", Some(200), 1000),
+    ];
     assert_eq!(logged, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
 }
 

@@ -138,16 +138,16 @@ async fn a_frozen_origin_is_better_than_none() {
     let shield = shield().origin(&primary).origin(&backup).run().await;
     let get = async || viewer(shield.addr()).get(PUSHED).await;
     assert_eq!(sequence(&get().await), 10);
-    let renewed = async || shield.count("tidegate_fills_total", "outcome=\"renewed\"").await;
+    let revalidated = async || shield.count("tidegate_fills_total", "outcome=\"revalidated\"").await;
     until("the playlist is frozen", async || {
         assert_eq!(get().await.status, 200);
         shield.count("tidegate_frozen_playlists_total", "").await > 0
     })
     .await;
-    let before = renewed().await;
+    let before = revalidated().await;
     until("the playlist is revalidated all the same", async || {
         assert_eq!(get().await.status, 200);
-        renewed().await > before + 1
+        revalidated().await > before + 1
     })
     .await;
 }

@@ -26,7 +26,8 @@ async fn a_tier_without_an_available_upstream_is_not_ready_until_one_returns() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.listener_updated().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.health.out_for = Period::millis(500));
+    let shield =
+        shield().origin(&origin).with(|config| config.upstream.health.ejection_time = Period::millis(500));
     let shield = shield.run().await;
     assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 502);
 
@@ -119,7 +120,8 @@ async fn each_state_change_of_an_upstream_is_logged_once() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.listener_updated().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.health.settle = Period::millis(1));
+    let shield =
+        shield().origin(&origin).with(|config| config.upstream.health.slow_start = Period::millis(1));
     let shield = shield.spawn().await;
 
     for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
@@ -246,7 +248,7 @@ async fn a_timeout_is_logged_as_failed_and_a_refusal_with_the_fields_that_are_kn
     origin.fault(Fault::on(SEGMENT).hold("head")).unwrap();
     let log = file.to_str().unwrap().to_owned();
     let edge = edge().origin(&origin).with(|config| {
-        config.viewers.wait_max = Period::millis(100);
+        config.viewers.wait_timeout = Period::millis(100);
         config.site[0].hosts = vec!["live.example".to_owned()];
         config.log.access = log;
     });

@@ -64,7 +64,7 @@ async fn a_client_without_a_trusted_certificate_is_refused_and_the_shield_keeps_
     drop(TcpStream::connect(shield.tls_addr()).await.unwrap());
     assert_eq!(origin.counted().total, 0);
     assert_eq!(shield.count("tidegate_requests_total", "").await, 0);
-    until("each is counted", async || shield.count("tidegate_tls_handshakes_failed_total", "").await >= 6)
+    until("each is counted", async || shield.count("tidegate_tls_handshake_failures_total", "").await >= 6)
         .await;
 
     let member = authority.issue(HERE);
@@ -300,7 +300,7 @@ async fn large_bodies_reach_a_slow_viewer_and_delay_no_other_viewer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_body_does_not_end_with_a_close_notify() {
-    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.tries_max = 1).await;
+    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.attempts_max = 1).await;
     origin.fault(Fault::on(COLD).cut_at(300_000)).unwrap();
     let mut open = viewer(edge.tls_addr()).tls(&tls).start("GET", COLD).await;
     assert!(open.begins(1000).await);

@@ -12,6 +12,8 @@
 //! process (`run`), or as the `tidegate` program where a test needs signals or kills (`spawn`). [`swarm`] has
 //! viewers that watch a live stream as players do, [`chromium`] is a real one; [`relay`] and [`netns`] break
 //! the connections between servers.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 #![expect(
     clippy::missing_panics_doc,

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod commits;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod decisions;
@@ -15,6 +17,8 @@ mod dependencies;
 mod files;
 #[cfg(test)]
 mod links;
+#[cfg(test)]
+mod packages;
 #[cfg(test)]
 mod repository;
 #[cfg(test)]

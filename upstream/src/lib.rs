@@ -13,6 +13,8 @@
 //!
 //! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection), then `http1.rs` (what
 //! goes over that connection).
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod address;
 pub mod attempts;

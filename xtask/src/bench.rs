@@ -46,6 +46,7 @@ use self::environment::Environment;
 use self::findings::Kept;
 use self::section::Section;
 use self::stage::Stage;
+pub(crate) use self::statistics::Spread;
 use crate::needs;
 use crate::repository::Repository;
 

@@ -56,6 +56,11 @@ const BENCH: &[Package] = &[
     Package { name: "util-linux", brings: Brings::Program("taskset") },
 ];
 
+const INSTRUCTIONS: &[Package] = &[
+    Package { name: "valgrind", brings: Brings::Program("valgrind") },
+    Package { name: "util-linux", brings: Brings::Program("taskset") },
+];
+
 impl Package {
     fn is_there(&self) -> bool {
         match self.brings {
@@ -75,6 +80,11 @@ pub(crate) fn for_tests(repository: &Repository) -> Result<()> {
 /// Makes sure that the servers to compare with and the load are there.
 pub(crate) fn for_bench() -> Result<()> {
     system_packages(BENCH)
+}
+
+/// Makes sure that instructions can be counted.
+pub(crate) fn for_instructions() -> Result<()> {
+    system_packages(INSTRUCTIONS)
 }
 
 /// Where k6 is: its own copy in the tools folder.

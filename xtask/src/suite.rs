@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::repository::Repository;
 use crate::tally::Tally;
-use crate::{demo, fuzz, load, needs, shell};
+use crate::{demo, fuzz, instructions, load, needs, shell};
 
 /// Runs what the filter leaves and ends with the sum as the last line.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
@@ -30,6 +30,9 @@ fn run_built(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
     }
     if wanted("fuzz", filter) {
         sum += fuzz::run(repository)?;
+    }
+    if wanted("instructions", filter) {
+        sum += instructions::test(repository);
     }
     Ok(sum)
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidegate_upstream::address::AddressError;
 use tidegate_upstream::{Address, Options, Spec};
 
-use super::NodeName;
 use super::check::Breach;
+use super::name::NodeName;
 
 /// A shield or an origin: `"http://10.0.0.1:8081"`, or `{ url = "http://10.0.0.1:8081", weight = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq)]

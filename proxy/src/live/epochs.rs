@@ -4,56 +4,16 @@
 //! what was added to the encoder's own numbers, so that whoever asks it, and asks another one later that was started
 //! since or has seen less, knows what is the same segment in both, and goes on in the numbers that it has given out.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tidegate_cache::Head;
-use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Splice, Step};
+use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Step};
 
-use super::Stream;
-use crate::conditional;
-use crate::policy;
-use crate::request::Request;
+use super::numbering::{Published, Version};
+use super::stream::Stream;
+use crate::clock;
+use crate::request::parsed::Request;
 use crate::tier::Tier;
-
-/// A version of a media playlist as it is given out.
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub(crate) media: Media,
-    pub(crate) body: Bytes,
-    published: Published,
-    is_altered: bool,
-    /// A run begins with it.
-    pub(crate) begins: bool,
-    /// It is of an earlier run than the one that is given out.
-    pub(crate) is_old: bool,
-}
-
-/// In which numbers a stream is given out.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Published {
-    numbering: Numbering,
-    /// How whoever was asked last numbers it itself.
-    received: Numbering,
-    /// What is added to that.
-    shift: i64,
-    splice: Option<Arc<Splice>>,
-    /// The mark of what comes without one.
-    unmarked: Option<Mark>,
-}
-
-impl Published {
-    /// How it is given out if whoever was asked last says this now.
-    fn continued(&self, received: Numbering) -> Numbering {
-        let epoch = if received.epoch == self.received.epoch {
-            self.numbering.epoch
-        } else {
-            received.epoch.or(self.numbering.epoch)
-        };
-        Numbering { epoch, added: received.added.saturating_add_signed(self.shift) }
-    }
-}
 
 /// How far ahead a list may be that has nothing in common with what is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,13 +22,6 @@ enum Leap {
     None,
     /// As far as the time since then explains.
     Explained,
-}
-
-impl Version {
-    /// The head that it is given out with.
-    pub(crate) fn head(&self, head: Head) -> Head {
-        if self.is_altered { Head { headers: conditional::altered(&head.headers), ..head } } else { head }
-    }
 }
 
 /// Makes of a version what is given out of it. `last_body` is what was given out last, if it is held.
@@ -199,7 +152,7 @@ fn listed(media: &Media) -> Duration {
 }
 
 fn seconds() -> u64 {
-    policy::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    clock::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Stream {

@@ -125,7 +125,8 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::live::{Arrival, Stream, Streams};
+    use crate::live::stream::{Arrival, Stream};
+    use crate::live::streams::Streams;
 
     fn text(first: u64) -> Bytes {
         let segments = [0, 1, 2].map(|number| format!("#EXTINF:2,\n{}.ts\n", first + number)).concat();

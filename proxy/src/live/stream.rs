@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::detour::{self, Detour};
-use super::epochs::Published;
 use super::memory::Memory;
+use super::numbering::Published;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Stream {
     }
 
     /// Puts the candidates in the order in which they are asked for this stream.
-    pub(super) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
+    pub(crate) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
         if let Some(detour) = &*self.detour.lock() {
             detour.lead(candidates, Instant::now());
         }
@@ -345,4 +345,9 @@ impl Drop for Attending {
         }
         self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// A viewer that plays the stream requests its playlist at least this often.
+pub(super) fn watch_interval(media: &Media) -> Duration {
+    media.clamped_target_duration() * 2
 }

@@ -10,9 +10,10 @@ use tidegate_upstream::{Order, Pool, Spec, Trust};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
+use tidegate_headers::cors::{self, Cors};
+
 use crate::config::units::Period;
 use crate::config::{NodeName, Server, Upstream, server};
-use crate::cors::{self, Cors};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct Timeouts {
     /// Time from the request to the head of the answer.
     pub first_byte: Option<Period>,
     /// Time between two pieces of a body.
-    pub stall: Option<Period>,
+    pub between_bytes: Option<Period>,
 }
 
 /// Which query parameters are part of the key and sent upstream.
@@ -104,15 +105,15 @@ pub struct Lifetimes {
     /// Segments and initialisation sections.
     pub segment: Period,
     /// Answers such as 404 and 410.
-    pub missing: Period,
+    pub negative: Period,
     /// Everything else that names no lifetime. Without it, such answers are revalidated for every use.
     pub default: Option<Period>,
     /// Guess a lifetime from Last-Modified where nothing else is known (RFC 9111 section 4.2.2).
     pub heuristic: bool,
     /// How long a stale answer may be used while it is refreshed (stale-while-revalidate).
-    pub grace: Period,
+    pub stale_while_revalidate: Period,
     /// How long a stale answer may be used while no source can answer (stale-if-error).
-    pub keep: Period,
+    pub stale_if_error: Period,
     /// Store answers that set a cookie, without the cookie.
     pub ignore_set_cookie: bool,
 }
@@ -214,11 +215,11 @@ impl Default for Lifetimes {
             vod: Period::secs(3600),
             ended: Period::secs(10),
             segment: Period::secs(600),
-            missing: Period::secs(1),
+            negative: Period::secs(1),
             default: None,
             heuristic: false,
-            grace: Period::secs(0),
-            keep: Period::secs(60),
+            stale_while_revalidate: Period::secs(0),
+            stale_if_error: Period::secs(60),
             ignore_set_cookie: false,
         }
     }
@@ -232,7 +233,7 @@ impl Config {
         for (deadline, own) in [
             (&mut timeouts.connect, self.timeouts.connect),
             (&mut timeouts.first_byte, self.timeouts.first_byte),
-            (&mut timeouts.stall, self.timeouts.stall),
+            (&mut timeouts.stall, self.timeouts.between_bytes),
         ] {
             *deadline = own.map_or(*deadline, Period::get);
         }
