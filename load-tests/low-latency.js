@@ -1,12 +1,12 @@
-// How near to live? Players who take parts: each waits for the next playlist with a blocking reload, asks for the part that
-// is announced before it exists, and plays as near to the end as it is told.
+// How near to live? Players that fetch parts: each waits for the next playlist with a blocking reload,
+// requests the hinted part before it exists, and plays as near to the end as the playlist allows.
 //
-//   k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/ll/demo/cmaf/index.m3u8 low-latency.js
+//     k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/ll/demo/cmaf/index.m3u8 low-latency.js
 //
-// "Behind the live edge" compares the dates in the playlist with this machine's clock; both have to be right. LATENCY_MAX
-// is what it may be at p95, in seconds.
+// "Behind the live edge" compares the dates in the playlist with this machine's clock; both have to be
+// correct. LATENCY_MAX is its limit at p95, in seconds.
 //
-// Fails, for example, where parts come late: --env FAULT='{"match":"/ll/*.m4s","first_byte_delay_ms":900}'
+// It fails, for example, where parts are late: --env FAULT='{"match":"/ll/*.m4s","first_byte_delay_ms":900}'
 
 import { run } from "./lib/run.js";
 import { addresses, number } from "./lib/settings.js";
@@ -21,13 +21,14 @@ export const { options, setup, teardown, player, observe, handleSummary } = run(
   lowLatency: true,
   limits: {
     hls_live_latency_seconds: [`p(95)<${number("LATENCY_MAX", 2.5)}`, "p(95)>0"],
-    // A hinted part is held until it is there, and then comes at once: no byte of it leaves before all can go.
+    // A hinted part is blocked until it exists, and then arrives in one piece: no byte of it is sent before
+    // it is complete.
     "http_req_receiving{type:hint}": ["p(95)<100"],
     "http_req_duration{type:part}": ["p(95)<500"],
     "hls_objects{type:hint}": ["count>0"],
     "hls_objects{type:blocking}": ["count>0"],
     "http_req_duration{type:segment}": false,
-    // What is held is sometimes held longer than nineteen of twenty are, and then asked of the next origin as well.
+    // Some blocked requests take longer than the p95 of the upstream, and are then hedged at the next origin.
     origin_requests_per_segment: addresses("ORIGINS").length > 0 && ["value>=1.00", "value<=1.05"],
   },
 });

@@ -1,9 +1,10 @@
-// Is a recording as good as the live stream? Viewers of a finished programme who jump to another place every few seconds
-// (EVERY): each jump asks for a segment in two ranges, and ranges are compared with whole segments.
+// Is a recording as good as the live stream? Viewers of a finished programme that jump to another position
+// every few seconds (EVERY): each jump requests a segment in two ranges, and ranges are compared with whole
+// segments.
 //
-//   k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/vod/demo/ts/index.m3u8 seek.js
+//     k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/vod/demo/ts/index.m3u8 seek.js
 //
-// Fails, for example, where ranges are slow to come: --env FAULT='{"match":"/vod/*.ts","latency_ms":2500}'
+// It fails, for example, where ranges are slow: --env FAULT='{"match":"/vod/*.ts","latency_ms":2500}'
 
 import { run } from "./lib/run.js";
 import { wander } from "./lib/seek.js";

@@ -1,9 +1,9 @@
-// Does it work at all? Fifty players for half a minute: every answer right, nobody's picture stops, and the origin is asked
-// for each object once.
+// Does it work at all? Fifty players for half a minute: every response is correct, no picture stalls, and the
+// origin receives one request for each object.
 //
-//   k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/live/demo/ts/index.m3u8 smoke.js
+//     k6 run --env BASE_URL=http://127.0.0.1:8080 --env STREAM=/live/demo/ts/index.m3u8 smoke.js
 //
-// Fails, for example, while a source cuts segments short: --env FAULT='{"match":"*.ts","close_at":1000}'
+// It fails, for example, while an origin cuts segments short: --env FAULT='{"match":"*.ts","close_at":1000}'
 
 import { run } from "./lib/run.js";
 

@@ -1,12 +1,14 @@
-// Does it wear out? Fifty players for two hours. What grows slowly shows: the tiers' memory is compared with what it was after
-// a tenth of the run, and startup and buffers would get worse towards the right of the picture.
+// Does it wear out? Fifty players for two hours. Slow growth becomes visible: the tiers' memory is compared
+// with that after a tenth of the run, and startup and buffers would get worse towards the right of the
+// picture.
 //
-//   k6 run --env BASE_URL=https://live.example --env STREAM=/ch1/index.m3u8 --env DURATION=12h soak.js
+//     k6 run --env BASE_URL=https://live.example --env STREAM=/ch1/index.m3u8 --env DURATION=12h soak.js
 //
-// Players come and go: each watches for five minutes (VISIT) and begins anew, so that startup is measured all along.
-// MEMORY_GROWTH_MAX is 1.10; a run of less than two hours needs more, because caches still fill.
+// Players come and go: each watches for five minutes (VISIT) and starts over, so that startup is measured
+// throughout. MEMORY_GROWTH_MAX is 1.10; a run of less than two hours needs more, because caches still fill.
 //
-// Fails, for example, where one answer in a hundred is an error: --env FAULT='{"match":"*.ts","status":503,"percent":1}'
+// It fails, for example, where one response in a hundred is an error:
+// --env FAULT='{"match":"*.ts","status":503,"percent":1}'
 
 import { run } from "./lib/run.js";
 import { addresses, number } from "./lib/settings.js";

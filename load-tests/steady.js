@@ -1,8 +1,9 @@
-// Does it hold? Two hundred players who stay: the everyday load, for five minutes, a length of which the means are steady.
+// Does it hold? Two hundred players that stay: the everyday load, for five minutes, long enough for steady
+// means.
 //
-//   k6 run --env BASE_URL=https://live.example --env STREAM=/ch1/index.m3u8 --env PLAYERS=1000 --env DURATION=10m steady.js
+//     k6 run --env BASE_URL=https://live.example --env STREAM=/ch1/index.m3u8 --env PLAYERS=1000 --env DURATION=10m steady.js
 //
-// Fails, for example, where the origin sends more slowly than the stream plays:
+// It fails, for example, where the origin sends more slowly than the stream plays:
 // --env FAULT='{"match":"*.ts","bytes_per_second":9000}'
 
 import { run } from "./lib/run.js";

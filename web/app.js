@@ -1,4 +1,4 @@
-// The page: asks the demo for its state every second, shows it, and passes the buttons on.
+// The page: reads the demo's state every second, shows it, and sends the commands of the buttons.
 
 import { Chart } from "./chart.js";
 import { NONE, clock, perSecond, percent, short, whole } from "./format.js";
@@ -115,7 +115,7 @@ function story() {
   return `${whole(viewers.watching)} viewers watch. The origin is asked once for what viewers have asked for ${whole(times)} times.`;
 }
 
-/** What viewers had met before the primary origin was stopped; `null` while it runs. */
+/** The errors of viewers before the primary origin was stopped; `null` while it runs. */
 let troubleBefore = null;
 
 function outageStory() {
@@ -123,7 +123,7 @@ function outageStory() {
   troubleBefore ??= trouble;
   const met = trouble - troubleBefore;
   const since = met === 0 ? "no viewer has noticed" : `failed requests and stalls since then: ${whole(met)}`;
-  return `The primary origin is stopped. The shield asks the backup; ${since}.`;
+  return `The primary origin is stopped. The shield uses the backup; ${since}.`;
 }
 
 function showButtons() {
@@ -173,13 +173,13 @@ function openPlayer() {
   open();
 }
 
-/** Marks an event in the chart, and says it to those who do not see the chart. */
+/** Marks an event in the chart, and announces it to people who do not see the chart. */
 function happened(text) {
   chart.mark(text);
   put("said", text);
 }
 
-/** Wires a button: while its request is under way it cannot be pressed again, and what fails is shown. */
+/** Connects a button: while its request is under way it cannot be pressed again, and an error is shown. */
 function onPress(id, act) {
   at(id).addEventListener("click", async () => {
     at(id).disabled = true;

@@ -1,4 +1,4 @@
-// Requests per second over the last two minutes: the viewers' line climbs, the origin's stays where it is.
+// Requests per second over the last two minutes: the viewers' line climbs, the origin's stays low.
 
 import { whole } from "./format.js";
 import { draw } from "./svg.js";
@@ -68,7 +68,7 @@ export class Chart {
     draw(this.#svg, "text", { class: "axis", x: x(this.#now), y: y(0) + 15, "text-anchor": "end", text: "now" });
   }
 
-  /** Labels stand left of their lines, in two rows; one that fits in neither is left out. */
+  /** Labels are left of their lines, in two rows; one that fits in neither is left out. */
   #marks(x, top, floor) {
     const taken = [-LABEL_WIDTH, -LABEL_WIDTH];
     for (const event of this.#events) {

@@ -1,4 +1,4 @@
-// The tier map: viewers → edges → shields → origins, drawn anew only when its shape changes.
+// The tier map: viewers → edges → shields → origins, redrawn only when its shape changes.
 
 import { perSecond, percent, short, whole } from "./format.js";
 import { draw } from "./svg.js";
@@ -6,7 +6,7 @@ import { draw } from "./svg.js";
 const NARROW = matchMedia("(max-width: 640px)");
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** Where the columns (or, on a phone, the rows) of nodes stand. */
+/** The positions of the columns (or, on a phone, the rows) of nodes. */
 const WIDE = { width: 760, height: 360, boxWidth: 136, viewersWidth: 124, level: [1, 202, 413, 623] };
 const TALL = { width: 360, height: 582, boxWidth: 164, viewersWidth: 358, level: [1, 146, 318, 490] };
 
@@ -48,7 +48,7 @@ export class TierMap {
   }
 }
 
-/** The box of one node; those without a hit ratio are lower. */
+/** The box of one node; nodes without a hit ratio are lower. */
 function place(plan, depth, node, index, count) {
   const width = depth === 0 ? plan.viewersWidth : plan.boxWidth;
   const height = node.share === undefined ? 84 : 112;
@@ -57,7 +57,7 @@ function place(plan, depth, node, index, count) {
   return { x: plan.level[depth], y: share * plan.height - height / 2, width, height };
 }
 
-/** Draws one box; gives the function that shows new values in it. */
+/** Draws one box; returns the function that shows new values in it. */
 function drawNode(svg, box) {
   const group = draw(svg, "g", { transform: `translate(${box.x} ${box.y})` });
   draw(group, "rect", { class: "box", width: box.width, height: box.height, rx: 12 });
@@ -76,7 +76,7 @@ function drawNode(svg, box) {
   };
 }
 
-/** The bar with the hit ratio, for those nodes that have one. */
+/** The bar with the hit ratio, for nodes that have one. */
 function gauge(group, box) {
   const width = box.width - 26;
   const track = draw(group, "rect", { class: "track", x: 13, y: 81, width, height: 5, rx: 2.5 });
@@ -89,7 +89,7 @@ function gauge(group, box) {
   };
 }
 
-/** Draws one connection; gives the function that shows a new rate on it. */
+/** Draws one connection; returns the function that shows a new rate on it. */
 function drawLink(lines, labels, link, from, to) {
   const path = NARROW.matches ? curveDown(from, to) : curveRight(from, to);
   draw(lines, "path", { class: "link", d: path });
@@ -118,14 +118,14 @@ function curveRight(from, to) {
 function curveDown(from, to) {
   const [x2, y2] = [to.x + to.width / 2, to.y];
   const centre = from.x + from.width / 2;
-  // A wide box sends each line off above its goal.
+  // A wide box lets each line start above its target.
   const x1 = Math.abs(from.width - to.width) > 60 ? x2 : centre;
   const y1 = from.y + from.height;
   const bend = (y2 - y1) / 2;
   return `M${x1} ${y1} C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
 }
 
-/** The nodes and links of a snapshot, with `rates` to ask for speeds and the players on this page. */
+/** The nodes and links of a snapshot, with the current `rates` and the number of players on this page. */
 export function picture(state, rates, playersHere) {
   const players = state.viewers.watching + playersHere;
   const viewers = {
@@ -162,7 +162,7 @@ function origin(node, index, rates) {
   };
 }
 
-/** The demo's own origins count for themselves; a single one of the user's is asked whatever the shields send. */
+/** The demo's own origins count their requests; a single one of the user's has the count of the shields. */
 function originRate(index, rates) {
   return rates.of((s) => (s.origins.length === 1 ? s.totals.origin_requests : s.origins[index]?.requests));
 }

@@ -12,7 +12,7 @@ export class Player {
   #started = false;
   #waitingSince = null;
 
-  /** `tell` is called with an error in words, or with `null` when all is well again. */
+  /** `tell` is called with an error in words, or with `null` when it is over. */
   constructor(video, tell) {
     this.#video = video;
     this.#tell = tell;
@@ -34,7 +34,7 @@ export class Player {
     if (window.Hls?.isSupported()) this.#loadWithHlsJs(url);
     else if (this.#video.canPlayType("application/vnd.apple.mpegurl")) this.#video.src = url;
     else return this.#tell("This browser can play HLS neither itself nor through hls.js.");
-    // Muted playback may start by itself; where it may not, the controls are there.
+    // Muted playback may start by itself; where it may not, the user has the controls.
     this.#video.play().catch(() => {});
   }
 
@@ -47,7 +47,7 @@ export class Player {
     hls.attachMedia(this.#video);
   }
 
-  /** hls.js retries by itself; what it calls fatal is started again here, and shown. */
+  /** hls.js retries by itself; its fatal errors are recovered here, and shown. */
   #trouble(hls, problem) {
     if (!problem.fatal) return;
     const status = problem.response?.code ? ` (status ${problem.response.code})` : "";
@@ -72,7 +72,7 @@ export class Player {
     }
   }
 
-  /** What the player would say of itself, ready to be shown. */
+  /** The player's state, ready to be shown. */
   facts() {
     const video = this.#video;
     const level = this.#hls?.levels?.[this.#hls.currentLevel];

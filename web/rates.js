@@ -5,7 +5,7 @@ const WINDOW_SECONDS = 4;
 export class Rates {
   #snapshots = [];
 
-  /** Takes a snapshot; a clock that went back means that the demo was started anew. */
+  /** Adds a snapshot; a clock that went back means that the demo was restarted. */
   push(snapshot) {
     const last = this.#snapshots.at(-1);
     if (last && snapshot.uptime_seconds < last.uptime_seconds) this.#snapshots = [];
@@ -14,7 +14,7 @@ export class Rates {
     while (this.#snapshots.length > 2 && this.#snapshots[1].uptime_seconds <= oldest) this.#snapshots.shift();
   }
 
-  /** Growth per second of what `read` finds in a snapshot; `null` while unknown. */
+  /** Growth per second of the value that `read` finds in a snapshot; `null` while unknown. */
   of(read) {
     const first = this.#snapshots[0];
     const last = this.#snapshots.at(-1);

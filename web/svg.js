@@ -1,4 +1,4 @@
-// A little less typing for SVG.
+// A short form for SVG elements.
 
 const SPACE = "http://www.w3.org/2000/svg";
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fetches the pinned release of hls.js from npm and keeps the player and its licence.
 #
-#   web/vendor.sh            vendor again, compare with web/vendor/vendor.lock
-#   web/vendor.sh --update   write web/vendor/vendor.lock anew (after raising `version`)
+#   web/vendor.sh            vendor again, and compare with web/vendor/vendor.lock
+#   web/vendor.sh --update   rewrite web/vendor/vendor.lock (after raising `version`)
 #
 # The files are committed, so neither a build nor the demo needs the network.
 set -eu
@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$target"
 cp "$work/package/LICENSE" "$target/LICENSE"
-# The source map is not vendored, so the comment that points to it would only make browsers ask for a missing file.
+# The source map is not vendored, so the comment that points to it would only make browsers request a missing file.
 sed '/^\/\/# sourceMappingURL=/d' "$work/package/dist/hls.min.js" >"$target/hls.min.js"
 
 cd "$here/vendor"

@@ -18,8 +18,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The log filter. pingora reports an error when it opens a new connection because an idle one was busy; operators
-    /// need not see that.
+    /// The default log filter. pingora logs an error when it opens a new connection because an idle one is
+    /// being closed; operators need not see that.
     pub(crate) fn log(&self) -> &str {
         match (&self.log, &self.command) {
             (Some(filter), _) => filter,
@@ -29,7 +29,7 @@ impl Args {
     }
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an edge: the tier that faces viewers
@@ -71,7 +71,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// The part that a file configures, by its name (`edge.toml`, `my-shield.toml`), else by what only one has.
+    /// The part that a file configures, by its name (`edge.toml`, `my-shield.toml`), otherwise by a key that
+    /// only one part has.
     pub(crate) fn guess(file: &str, text: &str) -> Self {
         let name = file.rsplit('/').next().unwrap_or(file);
         let has = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
@@ -100,22 +101,22 @@ impl Part {
     }
 }
 
-/// Whether a key at the top of the file is the stub's and no tier's. The two know each other's `listen`: the stub's is
-/// a value, a tier's is a table.
+/// Whether a top-level key belongs to the stub and to no tier. Both have `listen`: the stub's is a value, a
+/// tier's is a table.
 fn has_key_of_the_stub_alone(text: &str) -> bool {
     let edge = keys(&tidegate_edge::Config::default());
     let stub = keys(&tidegate_origin_stub::Config::default());
     top_level(text).any(|key| stub.contains(&key) && !edge.contains(&key))
 }
 
-/// A key at the top of a file, and whether it opens a table (or several) or has a value.
+/// A top-level key of a file, and whether it opens a table (or several) or has a value.
 #[derive(Debug, PartialEq, Eq)]
 struct Key {
     name: String,
     is_table: bool,
 }
 
-/// The keys of a configuration. A shield's are an edge's without `shields`.
+/// The keys of a configuration. A shield has an edge's keys without `shields`.
 fn keys(config: &impl Serialize) -> Vec<Key> {
     let config = serde_json::to_value(config).unwrap_or_default();
     let fields = config.as_object().into_iter().flatten();
@@ -126,7 +127,7 @@ fn keys(config: &impl Serialize) -> Vec<Key> {
     fields.map(|(name, value)| Key { name: name.clone(), is_table: is_table(value) }).collect()
 }
 
-/// The keys at the top of a text that need not be whole TOML: it is the check that says what is wrong with it.
+/// The top-level keys of a text that need not be valid TOML: the check itself reports its errors.
 fn top_level(text: &str) -> impl Iterator<Item = Key> {
     let mut at_top = true;
     text.lines().filter_map(move |line| {
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_as_the_part_that_its_name_or_its_keys_tell() {
+    fn a_file_is_read_as_the_part_that_its_name_or_its_keys_indicate() {
         for (file, text, part) in [
             ("a/edge.toml", "", Part::Edge),
             ("a/my-shield.toml", "", Part::Shield),

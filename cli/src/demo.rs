@@ -1,8 +1,9 @@
 //! `tidegate demo`: a whole Tidegate in one process, with a page to watch it.
 //!
-//! Two origins, one shield and two edges on loopback ports; a page with a player, a live map of the tiers, a swarm of
-//! synthetic viewers and a switch for the primary origin. Begin reading at [`run`]; then `cluster.rs` (what is
-//! started), `observer.rs` (what the page is told), `page.rs` (its server) and `viewers.rs` (the swarm).
+//! Two origins, one shield and two edges on loopback ports; a page with a player, a live map of the tiers, a
+//! swarm of synthetic viewers and a switch for the primary origin. Begin reading at [`run`]; then
+//! `cluster.rs` (the tiers), `observer.rs` (the data of the page), `page.rs` (its server) and `viewers.rs`
+//! (the swarm).
 
 mod addresses;
 mod cluster;
@@ -32,18 +33,20 @@ use page::Stage;
 use snapshot::Snapshot;
 use viewers::Swarm;
 
-/// What `tidegate demo` may be told.
+/// The options of `tidegate demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// The port of the page on 127.0.0.1; 0 takes a free one. All other ports are free ones
     #[arg(long, value_name = "PORT", default_value_t = 8000, env = "TIDEGATE_DEMO_PORT")]
     pub(crate) port: u16,
 
-    /// Your own HLS origin instead of the demo's, such as `http://127.0.0.1:8888`; given twice: primary and backup
+    /// Your own HLS origin instead of the demo's, such as `http://127.0.0.1:8888`; twice for a primary and a
+    /// backup
     #[arg(long, value_name = "URL", value_parser = origin_url, env = "TIDEGATE_DEMO_ORIGIN", value_delimiter = ',')]
     pub(crate) origin: Vec<String>,
 
-    /// The path of your own stream's playlist, such as `/live/master.m3u8`, for the page's player and the viewers
+    /// The path of your own stream's playlist, such as `/live/master.m3u8`, for the page's player and the
+    /// viewers
     #[arg(long, value_name = "PATH", value_parser = stream_path, requires = "origin", env = "TIDEGATE_DEMO_STREAM")]
     pub(crate) stream: Option<String>,
 
@@ -51,13 +54,13 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Exit after N seconds, counted from when the demo is ready: when the stream, if its path is known, is available
-    /// at every edge. A stream that is not available within 30 s is an error
+    /// Exit after this many seconds, counted from when the demo is ready: when the stream, if its path is
+    /// known, has arrived through every edge. A stream that does not arrive within 30 s is an error
     #[arg(long, value_name = "N")]
     pub(crate) seconds: Option<u64>,
 }
 
-/// Starts everything, says where it is, and runs until Ctrl-C, SIGTERM or the time that was given.
+/// Starts everything, prints the addresses, and runs until Ctrl-C, SIGTERM or the end of the given time.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let page = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
     let page = TcpListener::bind(page)
@@ -93,11 +96,11 @@ async fn play(
     tasks.spawn(stop.clone().run_until_cancelled_owned(observing));
     tasks.spawn(stop.clone().run_until_cancelled_owned(serving.into_future()));
 
-    let entrances = cluster.entrances();
+    let clients = cluster.clients();
     let living = async {
         if let Some(stream) = &addresses.stream {
             let origins = addresses.origins.join(", ");
-            ready::wait(&entrances, stream, |waiting| complain(waiting, &origins))
+            ready::wait(&clients, stream, |waiting| complain(waiting, &origins))
                 .await
                 .with_context(|| format!("the stream {stream} is not available from {origins}"))?;
         }
@@ -122,14 +125,14 @@ fn announce(addresses: &addresses::Addresses, json: bool) -> anyhow::Result<()> 
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print the addresses")
 }
 
-/// Says what the demo waits for, on standard error. With that closed there is nobody to tell.
+/// Reports on standard error what the demo waits for. If that is closed, the report is dropped.
 fn complain(waiting: &ready::Waiting, origins: &str) {
     let ready::Waiting { url, answer } = waiting;
     let line = format!("tidegate: waiting for {url} (origin {origins}): {answer}");
     let _unheard = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Waits for the time that was given, or for ever.
+/// Waits for the given time, or forever.
 async fn rest(seconds: Option<u64>) {
     match seconds {
         Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named() {
+    async fn a_port_in_use_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = taken.local_addr().unwrap().port();
         let options = Options { port, origin: Vec::new(), stream: None, json: true, seconds: Some(0) };

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Many small allocations of many sizes on many threads: the system's allocator fragments under that.
+/// Many small allocations of many sizes on many threads fragment the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! Runs what the command line asks for, and turns its end into an exit code.
+//! Runs the command of the command line, and turns its end into an exit code.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
@@ -14,14 +14,14 @@ use tracing_subscriber::EnvFilter;
 use crate::args::{Args, Command, Part};
 use crate::demo;
 
-/// `EX_CONFIG` of sysexits: the configuration is at fault, and starting again will not help.
+/// `EX_CONFIG` of sysexits: the configuration is invalid, and a restart will not help.
 const EXIT_CONFIG: u8 = 78;
 
-/// What went wrong, and whose fault it is.
+/// The cause of a failure.
 enum Fault {
-    /// The configuration file's.
+    /// An invalid configuration file.
     Config(String),
-    /// Anything else's.
+    /// Anything else.
     Runtime(anyhow::Error),
 }
 
@@ -69,19 +69,19 @@ async fn serve(command: Command) -> Result<(), Fault> {
             let config = read(file.config.as_deref(), tidegate_edge::Config::parse)?;
             let edge = tidegate_edge::Edge::load(config).await?;
             say_where("edge", &edge.addr()?, &edge.admin_addr()?);
-            Ok(edge.run(until_told()?).await?)
+            Ok(edge.run(shutdown_signal()?).await?)
         }
         Command::Shield(file) => {
             let config = read(file.config.as_deref(), tidegate_shield::Config::parse)?;
             let shield = tidegate_shield::Shield::load(config).await?;
             say_where("shield", &shield.addr()?, &shield.admin_addr()?);
-            Ok(shield.run(until_told()?).await?)
+            Ok(shield.run(shutdown_signal()?).await?)
         }
         Command::OriginStub(file) => {
             let config = read(file.config.as_deref(), parse_stub)?;
             let stub = tidegate_origin_stub::OriginStub::load(config).await?;
             say_where("origin-stub", &stub.addr(), &stub.admin_addr());
-            Ok(stub.run(until_told()?).await?)
+            Ok(stub.run(shutdown_signal()?).await?)
         }
         Command::Check { .. } => Ok(()),
     }
@@ -106,7 +106,7 @@ fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     })
 }
 
-/// The stub's errors are told as those of the tiers are.
+/// Reports the stub's errors in the form of the tiers' errors.
 fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, Problem> {
     tidegate_edge::check::read(file, text, |_| Ok(()))
 }
@@ -119,18 +119,18 @@ fn read<T: Default>(
     parse(&file.display().to_string(), &text(file)?).map_err(|error| Fault::Config(error.to_string()))
 }
 
-/// A file that cannot be read is the configuration's fault, too.
+/// An unreadable file is a configuration error, too.
 fn text(file: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(file).map_err(|error| Fault::Config(format!("{}: {error}", file.display())))
 }
 
-/// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.
-fn until_told() -> anyhow::Result<CancellationToken> {
-    let told = CancellationToken::new();
+/// Cancelled by SIGTERM or Ctrl-C. A second signal ends the process immediately.
+fn shutdown_signal() -> anyhow::Result<CancellationToken> {
+    let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot install the SIGINT handler")?;
-    let token = told.clone();
-    // It lives as long as the process, and there is nothing to wait for at its end.
+    let token = shutdown.clone();
+    // The task lives as long as the process, and nothing waits for its end.
     let _listener = tokio::runtime::Handle::current().spawn(async move {
         let mut times = 0;
         loop {
@@ -145,7 +145,7 @@ fn until_told() -> anyhow::Result<CancellationToken> {
             token.cancel();
         }
     });
-    Ok(told)
+    Ok(shutdown)
 }
 
 fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
@@ -155,7 +155,7 @@ fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
 fn log_to_stderr(filter: &str) -> Result<(), Fault> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| Fault::Config(format!("--log {filter:?}: {error}")))?;
-    // Colours are for people: in a file or a journal they are noise.
+    // Colours are for terminals: in a file or a journal they are noise.
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     log.with_writer(std::io::stderr).init();
@@ -163,6 +163,6 @@ fn log_to_stderr(filter: &str) -> Result<(), Fault> {
 }
 
 fn complain(problem: &str) {
-    // With standard error closed there is nobody to tell.
+    // If standard error is closed, the message is dropped.
     let _unheard = writeln!(std::io::stderr().lock(), "tidegate: {problem}");
 }

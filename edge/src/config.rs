@@ -15,39 +15,39 @@ use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
 pub struct Config {
     /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
     pub node: NodeName,
-    /// The shields, `http://host:port`. Without any, each site's origins are asked directly.
+    /// The shields, `http://host:port`. Without any, the edge uses each site's origins directly.
     pub shields: Vec<Server>,
-    /// Where it listens.
+    /// Its listeners.
     pub listen: Listen,
-    /// Regions whose shields are asked first, in this order; the others by round-trip time.
+    /// Regions whose shields are preferred, in this order; the others by round-trip time.
     pub region_order: Vec<String>,
-    /// Where it is.
+    /// The location of the node.
     pub location: Location,
-    /// Where the regions are, by name.
+    /// The locations of the regions, by name.
     pub regions: BTreeMap<String, Coordinates>,
-    /// What it holds.
+    /// The cache.
     pub cache: Cache,
-    /// What a viewer may do.
+    /// The limits for viewers.
     pub viewers: Viewers,
-    /// When a shield has more to do than its share.
+    /// When a shield is above its share of the load.
     pub balance: Balance,
-    /// How shields are asked.
+    /// The settings for requests to shields.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// How it ends.
+    /// The drain.
     pub drain: Drain,
     /// The sites that it serves.
     pub site: Vec<site::Config>,
 }
 
-/// When a shield has more to do than its share, so that the next one takes over some of its keys.
+/// When a shield is above its share of the load, so that the next one takes over some of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
-    /// How much more than its share of the requests in flight a shield may have.
+    /// How far a shield may be above its share of the requests in flight.
     pub excess: Share,
-    /// So many requests in flight move nothing yet: a key that moves costs its origin another request.
+    /// Fewer requests in flight than this move no key: a key that moves costs its origin another request.
     pub requests_min: usize,
 }
 
@@ -69,7 +69,8 @@ impl Default for Config {
             location: Location::default(),
             regions: BTreeMap::new(),
             balance: Balance::default(),
-            // A shield that goes over to another origin may take its own deadlines for it.
+            // Longer than the timeouts of a shield, which may use them up before it fails over to another
+            // origin.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
                 between_bytes_timeout: Period::secs(20),
@@ -84,10 +85,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration; `file` is its name for errors.
+    /// Parses a configuration; `file` is its name in errors.
     ///
     /// # Errors
-    /// The first thing that is wrong, with file, line and column.
+    /// The first error, with file, line and column.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         check::read(file, text, Self::check)
     }
@@ -121,7 +122,7 @@ impl Config {
         Ok(())
     }
 
-    /// The regions, as this node sees them.
+    /// The regions and their locations, as this node sees them.
     pub(crate) fn world(&self) -> World {
         World {
             viewpoint: Viewpoint {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_that_could_ask_nobody_is_refused() {
+    fn an_edge_without_any_upstream_is_refused() {
         let problem = Config::parse("edge.toml", "shields = []\n").unwrap_err().to_string();
         assert!(problem.starts_with("edge.toml:1:1: shields: "), "{problem}");
     }

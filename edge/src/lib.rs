@@ -1,7 +1,7 @@
 //! The tier that faces viewers.
 //!
-//! An edge is a node (`proxy::Node`) whose candidates are shields: one of them owns each object, by consistent
-//! hashing, and the next takes over when it is down (`shields.rs`). What happens to a request is in `proxy`.
+//! An edge is a node (`proxy::Node`) whose candidates are shields: one of them owns each object, by
+//! consistent hashing, and the next takes over when it is down (`shields.rs`). `proxy` handles the requests.
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 pub use config::Config;
-/// How a configuration file is read and its faults are told, for other files than an edge's, too.
+/// Reads and checks configuration files and reports their errors, for other files than an edge's, too.
 pub use tidegate_proxy::config::check;
 use tidegate_proxy::{Node, Role, Site, Sites};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,8 @@ impl Edge {
     /// Assembles an edge: shields and origins first, then sites, then the listeners are bound.
     ///
     /// # Errors
-    /// When a certificate or a key cannot be used, an address cannot be bound, or the access log cannot be opened.
+    /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
+    /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
         let candidates = shields::of(&config).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
@@ -38,31 +39,31 @@ impl Edge {
         Ok(Self(Node::load(Role::Edge, config.settings(), sites).await?))
     }
 
-    /// Where viewers connect; tells the port where 0 was asked for.
+    /// The address of the viewers' listener, with the actual port where 0 was configured.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.addr()
     }
 
-    /// Where viewers connect by TLS, if they can.
+    /// The address of the viewers' TLS listener, if there is one.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
         self.0.tls_addr()
     }
 
-    /// Where operators connect.
+    /// The address of the operators' listener.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.admin_addr()
     }
 
-    /// The node, for those who run it in their own process.
+    /// The node, for programs that embed an edge.
     pub fn node(&self) -> &Node {
         &self.0
     }

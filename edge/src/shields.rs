@@ -1,4 +1,4 @@
-//! Whom an edge asks: the shields, by hash; without shields, the site's own origins.
+//! The upstreams of an edge: the shields, by hash; without shields, the site's own origins.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tidegate_upstream::{Bound, Candidates, Connections, Order, Pool};
 
 use crate::Config;
 
-/// The shields that all sites share, and how other sources are spoken to.
+/// The shields that all sites share, and the trust for other upstreams.
 #[derive(Debug)]
 pub(crate) struct Shields<'a> {
     config: &'a Config,
@@ -19,7 +19,7 @@ pub(crate) struct Shields<'a> {
 /// The shields of a configuration.
 ///
 /// # Errors
-/// When a certificate or a key cannot be used.
+/// When a certificate or a key is invalid.
 pub(crate) fn of(config: &Config) -> Result<Shields<'_>, TrustError> {
     let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
     let connections = config.upstream.connections(config.shields.len() + origins)?;

@@ -1,9 +1,9 @@
-//! Any bytes as what an upstream answers: no panic, however they arrive it is the same answer, and its body ends in one
-//! place.
+//! Any bytes as the response of an upstream: no panic, the result does not depend on how they arrive, and the
+//! body ends in one place.
 #![no_main]
 
-/// The modules are compiled from where they stand: the crate around them brings a whole client, which would take minutes
-/// to instrument and has nothing to do with reading bytes.
+/// The modules are compiled in place: the crate around them brings a whole client, which would take minutes
+/// to instrument and is not needed for reading bytes.
 #[expect(dead_code, reason = "only what reads is used here")]
 #[path = "../../upstream/src/connect/http1"]
 mod http1 {
@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 type Read = Result<Option<(Answer, usize)>, http1::answer::Malformed>;
 
-/// Reads after each byte, up to the first that decides.
+/// Parses after each byte, up to the first that decides.
 fn dripped(bytes: &[u8], method: &Method) -> Read {
     for there in 0..bytes.len() {
         match Answer::read(&bytes[..there], there.saturating_sub(1), method) {
@@ -64,7 +64,7 @@ fn check(answer: &Answer, method: &Method) {
     }
 }
 
-/// The body that stands in chunks, and what is behind it; nothing of what is no chunk.
+/// The chunked body, and the bytes after it; `None` where the chunks are invalid.
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<(Vec<u8>, Vec<u8>)> {
     let (mut decoder, mut body, mut behind) = (Decoder::new(), vec![], vec![]);
     for mut piece in pieces {

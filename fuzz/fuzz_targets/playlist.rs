@@ -1,4 +1,4 @@
-//! Any bytes as a playlist: parsing never panics, and what it accepts is sound.
+//! Any bytes as a playlist: parsing never panics, and every accepted playlist is consistent.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use tidegate_hls::{Directives, Kind, Lifetimes, Mark, Media, Numbering, Playlist
 fuzz_target!(|bytes: &[u8]| {
     let Ok(playlist) = Playlist::parse(bytes) else { return };
     if let Some(media) = playlist.as_media() {
-        begin_anew(bytes, media);
+        restart(bytes, media);
     }
     let next = playlist.as_media().map_or(0, |media| {
         if let Some(segment) = media.segments.last() {
@@ -24,17 +24,17 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// An encoder that writes the same again is told on: as another list that is sound.
-fn begin_anew(bytes: &[u8], media: &Media) {
+/// An encoder that restarts with the same playlist is joined: the result is a consistent playlist.
+fn restart(bytes: &[u8], media: &Media) {
     if !Epoch::can_rewrite(bytes) || media.segments.is_empty() {
         return;
     }
-    let run = Epoch::restarted(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
-    let written = run.rewrite(bytes, media, |uri| !uri.is_empty());
+    let epoch = Epoch::restarted(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
+    let written = epoch.rewrite(bytes, media, |uri| !uri.is_empty());
     let Ok(Playlist::Media(received)) = Playlist::parse(&written) else {
         panic!("not a media playlist: {}", String::from_utf8_lossy(&written));
     };
-    assert_eq!(received.next_sequence(), media.next_sequence().saturating_add_signed(run.shift()));
-    assert_eq!(Numbering::of(&written), run.numbering());
-    assert!(run.shift() == 0 || received.segments.iter().any(|segment| segment.is_discontinuity));
+    assert_eq!(received.next_sequence(), media.next_sequence().saturating_add_signed(epoch.shift()));
+    assert_eq!(Numbering::of(&written), epoch.numbering());
+    assert!(epoch.shift() == 0 || received.segments.iter().any(|segment| segment.is_discontinuity));
 }

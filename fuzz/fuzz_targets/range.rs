@@ -1,8 +1,8 @@
-//! Any text as a `Range` field, and any length as that of the object: no panic, and every span lies in the object.
+//! Any text as a `Range` field, and any length of the object: no panic, and every span is within the object.
 #![no_main]
 
-/// The module is compiled from where it stands, with what it leans on: the crate around it brings the whole
-/// server, which would take minutes to instrument and has nothing to do with parsing a field.
+/// The module is compiled in place, with its dependencies: the crate around it brings the whole server, which
+/// would take minutes to instrument and is not needed for parsing a field.
 #[expect(dead_code, unused_imports, reason = "only the parser is used here")]
 #[path = "../../proxy/src"]
 mod proxy {
@@ -14,7 +14,7 @@ mod proxy {
 
 use libfuzzer_sys::fuzz_target;
 use proxy::range::{Growing, Resolved, Span, parse};
-// The modules call one another by their paths in their own crate.
+// The modules use each other by their paths in their own crate.
 use proxy::{conditional, field, hop};
 
 const RANGES_MAX: usize = 16;

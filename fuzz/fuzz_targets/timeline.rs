@@ -1,5 +1,5 @@
 //! Any bytes as versions of one playlist, with an empty line before each `#EXTM3U` but the first: no order of
-//! versions takes a stream back, and what is written of a version says what the version says.
+//! versions takes a stream back, and a rewritten version says what the version says.
 #![no_main]
 
 use std::time::Duration;

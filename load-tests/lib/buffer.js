@@ -1,6 +1,6 @@
-// A player's buffer, played out in real time. Seconds throughout; the time comes from the caller.
+// A player's buffer, played out in real time. All times are in seconds; the caller passes the current time.
 
-/** Picture and sound are buffered for as long as the one that has less. */
+/** The buffer is as long as the shorter of picture and sound. */
 export class Buffer {
   constructor(tracks, now) {
     this.began = now;
@@ -14,31 +14,31 @@ export class Buffer {
     this.rebufferSeconds = 0;
   }
 
-  /** What can be played without another byte. */
+  /** The media that can be played without another byte. */
   level() {
     return Math.min(...this.appended) - this.played;
   }
 
-  /** What of one track can be played now. */
+  /** The media of one track that can be played now. */
   ahead(track, now) {
     this.advance(now);
     return this.appended[track] - this.played;
   }
 
-  /** Media of a track has come. */
+  /** Media of a track has arrived. */
   append(track, seconds, now) {
     this.advance(now);
     this.appended[track] += seconds;
     if (!this.playing && this.level() > 0) this.play(now);
   }
 
-  /** Nothing more will come, so an empty buffer is the end and no interruption. */
+  /** No more media will arrive, so an empty buffer is the end and not a stall. */
   end(now) {
     this.advance(now);
     this.complete = true;
   }
 
-  /** Plays until now; what runs dry on the way stands still from that moment. */
+  /** Plays until now; when the buffer runs dry on the way, the picture stalls from that moment. */
   advance(now) {
     const passed = now - this.at;
     if (this.playing) {
@@ -64,7 +64,7 @@ export class Buffer {
     this.startup ??= now - this.began;
   }
 
-  /** The share of the time since the first picture in which the picture stood still. */
+  /** The share of the time since the first picture in which the picture was stalled. */
   rebufferRatio() {
     const watched = this.played + this.rebufferSeconds;
     return watched > 0 ? this.rebufferSeconds / watched : 0;

@@ -1,7 +1,8 @@
-// Requests as players send them, each answer checked: status, length, range, and that it came whole.
+// Requests as players send them, with every response checked: status, length, range, completeness.
 //
-// Every request has the tag `type`: multivariant, playlist, blocking (a playlist that is held until it moves), segment,
-// init, part, hint (a part that is asked for before it exists), seek (a part of a segment).
+// Every request has the tag `type`: multivariant, playlist, blocking (a playlist request that blocks until it
+// advances), segment, init, part, hint (a part that is requested before it exists), seek (a part of a
+// segment).
 
 import { check } from "k6";
 import http from "k6/http";
@@ -9,7 +10,7 @@ import { bytes, objects, playlistAge } from "./metrics.js";
 
 const TIMEOUT = "20s";
 
-/** The text of a playlist, or undefined. Browsers take it compressed. */
+/** The text of a playlist, or undefined. Browsers request it compressed. */
 export async function playlist(url, type, tags) {
   const answer = await get(url, { headers: { "Accept-Encoding": "gzip" }, responseType: "text" }, type, tags);
   const good = check(answer, {

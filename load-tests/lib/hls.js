@@ -1,8 +1,9 @@
-// An HLS player as a load: it asks for what a real one asks for, when it would, and decodes nothing.
+// An HLS player as a load: it sends the requests of a real one, at the same times, and decodes nothing.
 //
-// It reads the multivariant playlist, takes the variant that the measured throughput is good for, begins as far from
-// the end as it is told, polls or blocks for the next playlist, loads each segment (in low latency each part) once, and
-// plays its buffer out in real time. Begin with `Player.watch`; then Track, one media playlist with its segments.
+// It reads the multivariant playlist, takes the variant that the measured throughput allows, begins as far
+// from the end as the playlist says, polls or blocks for the next playlist, loads each segment (in low
+// latency each part) once, and plays its buffer out in real time. Begin with `Player.watch`; then Track, one
+// media playlist with its segments.
 
 import { check } from "k6";
 import { Buffer } from "./buffer.js";
@@ -14,7 +15,7 @@ import { beginning, behind, following, reach, sameMoment, wentBack } from "./tim
 
 /** Seconds that a player loads ahead. */
 const BUFFER_MAX = 30;
-/** What fails is asked for again so often, after a pause, before the player gives up. */
+/** How often a failed request is repeated, after a pause, before the player gives up. */
 const TRIES = 4;
 const TRY_PAUSE = 1;
 const GUESS_BITS_PER_SECOND = 1_000_000;
@@ -37,7 +38,7 @@ export class Player {
     if (tracks.length > 0) this.report(arrival);
   }
 
-  /** Reads what there is to play: a track for the picture, and one for the sound where it is apart. */
+  /** Reads the playlists: a track for the picture, and one for the sound where it is separate. */
   async open(began) {
     const address = this.edge + this.stream;
     const text = await this.patiently(() => fetchPlaylist(address, "multivariant", this.tags()));
@@ -56,7 +57,7 @@ export class Player {
     return this.stopped || now() >= this.end;
   }
 
-  /** Tries again for a while, as players do; whoever gets nothing gives up watching. */
+  /** Tries again for a while, as players do; a player that gets nothing gives up watching. */
   async patiently(ask) {
     for (let tries = 0; tries < TRIES; tries += 1) {
       const got = await ask();
@@ -78,7 +79,7 @@ export class Player {
     return metrics.moment(this.runSeconds);
   }
 
-  /** Media of a track was appended; `date` is when its end was made, in milliseconds. */
+  /** Media of a track was appended; `date` is the creation time of its end, in milliseconds. */
   appended(track, seconds, date) {
     const { buffer } = this;
     const before = buffer.rebuffers;
@@ -99,7 +100,7 @@ export class Player {
     this.account();
   }
 
-  /** Adds up what was played from the buffer until now. */
+  /** Adds up the time played from the buffer until now. */
   account() {
     const { buffer } = this;
     const before = buffer.rebuffers;
@@ -128,7 +129,7 @@ class Track {
     await Promise.all([this.follow(), this.load()]);
   }
 
-  /** Keeps the playlist up to date (RFC 8216bis sections 6.2.5.2 and 6.3.4). */
+  /** Keeps the playlist up to date (HLS sections 6.2.5.2 and 6.3.4). */
   async follow() {
     while (!this.media.ended && !this.player.over()) {
       const { control, targetDuration, partTarget } = this.media;
@@ -137,7 +138,7 @@ class Track {
         const period = this.player.lowLatency && partTarget ? partTarget : targetDuration;
         await this.player.pause(period * (this.moved ? 1 : 0.5) - (now() - this.asked));
       }
-      // Two answers on their way at once could come in the wrong order.
+      // Two responses under way could arrive in the wrong order.
       if (this.changing) await this.changing;
       else if (!this.player.over()) await this.reload(blocks);
     }
@@ -150,7 +151,7 @@ class Track {
     this.asked = now();
     const type = blocks ? "blocking" : "playlist";
     const text = await this.player.patiently(() => fetchPlaylist(address + query, type, this.player.tags()));
-    // The track may have gone over to another variant meanwhile.
+    // The track may have switched to another variant meanwhile.
     if (address !== this.address) return true;
     if (text !== undefined) this.accept(readMedia(text, address), blocks);
     this.wake();
@@ -170,7 +171,7 @@ class Track {
     this.media = media;
   }
 
-  /** What is asked for: the next part or segment (RFC 8216bis section 6.2.5.2), and no more than is new. */
+  /** The query of the request: the next part or segment (HLS section 6.2.5.2), and only the new segments. */
   directives() {
     const { last, growing, partTarget, control } = this.media;
     const part = this.player.lowLatency && partTarget ? `&_HLS_part=${growing?.parts.length ?? 0}` : "";
@@ -179,7 +180,7 @@ class Track {
     return `${mark}_HLS_msn=${last + 1}${part}${skip}`;
   }
 
-  /** Loads what comes next, as soon as it is there and there is room for it. */
+  /** Loads the next segment or part, as soon as it exists and there is room for it. */
   async load() {
     const { player } = this;
     while (!player.over()) {
@@ -200,7 +201,7 @@ class Track {
     }
   }
 
-  /** Goes over to the variant that the throughput is good for, where a segment begins. */
+  /** Switches to the variant that the throughput allows, where a segment begins. */
   async adapt() {
     const { player } = this;
     if (this.variant === undefined || this.position.part !== 0) return;
@@ -221,11 +222,11 @@ class Track {
     for (let left = spare(); left > 0 && !player.over(); left = spare()) await player.pause(left + 0.01);
   }
 
-  /** Asks for the part that the playlist announces, so that it comes when it is made. */
+  /** Requests the hinted part, so that it arrives when it is made. */
   ahead() {
     const { hint } = this.media;
     if (!this.player.lowLatency || !hint || this.early.has(hint)) return;
-    // Of the hints before, at most the last one is still of use.
+    // Of earlier hints, at most the last one is still useful.
     if (this.early.size > 1) this.early.delete(this.early.keys().next().value);
     this.early.set(hint, fetchMedia(hint, undefined, "hint", this.player.tags()));
   }
@@ -251,13 +252,13 @@ class Track {
     const type = whole ? "segment" : "part";
     const got = await player.patiently(() => fetchMedia(piece.uri, piece.range, type, player.tags()));
     if (!got) return false;
-    // A part is too small to tell the throughput, and a hint takes as long as its part is made.
+    // A part is too small to measure the throughput, and a hint takes until its part is made.
     if (whole) player.throughput.add(got.body.byteLength, got.seconds);
     if (whole && this.index === 0) metrics.bitrate.add((got.body.byteLength * 8) / 1000 / piece.duration);
     return true;
   }
 
-  /** When the end of a piece was made, where the playlist tells dates. */
+  /** The creation time of the end of a segment or part, where the playlist has dates. */
   endOf(piece, whole) {
     if (whole) return piece.date === undefined ? undefined : piece.date + piece.duration * 1000;
     const listed = this.media.segments.find(({ sequence }) => sequence === piece.sequence) ?? this.media.growing;
@@ -267,7 +268,7 @@ class Track {
   }
 }
 
-/** What does not change, or what another player of the same virtual user has read, is not read again. */
+/** An immutable playlist, or one that another player of the same virtual user has read, is not read again. */
 function readMedia(text, address) {
   const before = read.get(address);
   if (before?.text === text) return before.media;
@@ -276,7 +277,7 @@ function readMedia(text, address) {
   return media;
 }
 
-// By address: as many as there are renditions at the edges that a virtual user asks.
+// By address: as many as there are renditions at the edges of a virtual user.
 const read = new Map();
 
 /** Seconds. */

@@ -1,14 +1,15 @@
-// What players measure, beside what k6 measures of every request.
+// The measurements of players, besides those that k6 makes for every request.
 //
-// Some carry the tag `moment`: the part of the run in which it was, 00, 01, ... From those the report draws its picture.
+// Some have the tag `moment`: the part of the run in which they were made, 00, 01, ... The report draws its
+// picture from those.
 
 import exec from "k6/execution";
 import { Counter, Gauge, Trend } from "k6/metrics";
 
-/** Parts into which a run is cut for the picture. */
+/** The number of parts of a run in the picture. */
 export const MOMENTS = 40;
 
-// Viewers' experience.
+// The experience of viewers.
 export const startup = new Trend("hls_startup_seconds");
 export const players = new Counter("hls_players_started");
 export const gaveUp = new Counter("hls_players_gave_up");
@@ -24,11 +25,11 @@ export const playlistAge = new Trend("hls_playlist_age_seconds");
 export const missedSegments = new Counter("hls_segments_missed");
 export const seekSeconds = new Trend("hls_seek_seconds");
 
-// What they asked for.
+// The requests of players.
 export const objects = new Counter("hls_objects");
 export const bytes = new Counter("hls_bytes");
 
-// What the tiers and the origins tell, read beside the players.
+// The counters of the tiers and the origins, read beside the players.
 export const originRequests = new Counter("origin_requests");
 export const amplification = new Gauge("origin_amplification");
 export const perSegment = new Gauge("origin_requests_per_segment");
@@ -37,10 +38,10 @@ export const hedges = new Gauge("tier_hedges");
 export const memoryGrowth = new Gauge("tier_memory_growth");
 export const unreadable = new Gauge("tiers_unreadable");
 
-// Asked for once by each virtual user: k6 makes it anew every time.
+// Read once by each virtual user: k6 computes it again every time.
 let start;
 
-/** The tag of this moment, in a run of so many seconds. */
+/** The tag of this moment, in a run of this many seconds. */
 export function moment(runSeconds) {
   start ??= exec.scenario.startTime;
   const passed = (Date.now() - start) / 1000;

@@ -1,5 +1,5 @@
-// A run as a picture: what viewers asked for and what reached the origin, how long players took to start, and how much
-// the worst-off of them had in their buffers. An SVG made by hand; needs no fonts and no scripts.
+// A run as a picture: the requests of viewers and those that reached the origin, the startup times, and the
+// shortest buffers. An SVG made by hand; needs no fonts and no scripts.
 
 const WIDTH = 860;
 const LEFT = 64;

@@ -1,10 +1,10 @@
-// Playlists as a player reads them (RFC 8216bis section 4). Pure functions; addresses come out absolute.
+// Playlists as a player reads them (HLS section 4). Pure functions; all resulting addresses are absolute.
 //
-// Hundreds of players read several playlists per second in one process that interprets its code, at a microsecond for
-// each little step. So what runs for each line is written with plain loops and indexOf, and of a playlist that was read
-// before only its head and what is new are read again.
+// Hundreds of players read several playlists per second in one process that interprets its code, at a
+// microsecond for each small step. So the code for each line uses plain loops and indexOf, and of a playlist
+// that was read before only the head and the new lines are read again.
 
-/** A multivariant playlist gives `{variants}`, a media playlist `{media}`, read on from the one before if there is one. */
+/** A multivariant playlist gives `{variants}`, a media playlist `{media}`, continued from the previous one if there is one. */
 export function parse(text, address, before) {
   return text.includes("#EXT-X-STREAM-INF:")
     ? parseMultivariant(text.split("\n"), address)
@@ -39,8 +39,8 @@ function parseMedia(text, address) {
 }
 
 /**
- * The head, and what stands behind the last segment that is known. A delta update (section 4.4.5.2) leaves out only what is
- * known. Undefined where the two do not fit together, by number or by name.
+ * The head, and the lines after the last known segment. A delta update (HLS section 4.4.5.2) leaves out only known
+ * segments. Undefined where the two do not fit together, by number or by name.
  */
 function parseUpdate(text, address, before) {
   const known = before?.segments[before.segments.length - 1];
@@ -57,7 +57,7 @@ function parseUpdate(text, address, before) {
   return reader.finish();
 }
 
-/** Goes through a media playlist; what stands before a URI belongs to the segment that it names. */
+/** Reads a media playlist; the tags before a URI belong to its segment. */
 class MediaReader {
   constructor(address) {
     this.address = address;
@@ -77,7 +77,7 @@ class MediaReader {
     for (let index = 0; index < lines.length; index += 1) this.read(lines[index]);
   }
 
-  /** Goes on behind the last of these segments. */
+  /** Continues after the last of these segments. */
   goOn(segments, last) {
     this.media.segments = segments;
     this.sequence = last.sequence + 1;
@@ -97,7 +97,7 @@ class MediaReader {
       case "EXT-X-SERVER-CONTROL": media.control = attributes(value); break;
       case "EXT-X-START": media.start = Number(attributes(value)["TIME-OFFSET"]); break;
       case "EXT-X-MEDIA-SEQUENCE": media.first = this.sequence = Number(value); break;
-      // A delta update leaves out segments (section 4.4.5.2); those that follow keep their numbers.
+      // A delta update leaves out segments (HLS section 4.4.5.2); the following ones keep their numbers.
       case "EXT-X-SKIP": this.sequence += Number(attributes(value)["SKIPPED-SEGMENTS"]); break;
       case "EXT-X-PLAYLIST-TYPE": media.vod = value === "VOD"; break;
       case "EXT-X-ENDLIST": media.ended = true; break;
@@ -135,7 +135,7 @@ class MediaReader {
     });
   }
 
-  /** Only whole parts are asked for ahead; a hint with a byte range is left to the next playlist. */
+  /** Only whole parts are requested ahead; a hint with a byte range is left to the next playlist. */
   hint({ TYPE, URI, "BYTERANGE-START": start }) {
     if (TYPE === "PART" && start === undefined) this.media.hint = resolve(this.address, URI);
   }
@@ -154,7 +154,7 @@ class MediaReader {
   }
 }
 
-/** `#TAG:VALUE` gives both; what is no tag is a value alone. */
+/** `#TAG:VALUE` gives both; any other line is a value alone. */
 function split(line) {
   const end = line.endsWith("\r") ? line.length - 1 : line.length;
   if (!line.startsWith("#EXT")) return { tag: undefined, value: line.slice(0, end) };
@@ -166,7 +166,7 @@ function isUri(line) {
   return line.length > 0 && line[0] !== "#";
 }
 
-/** An attribute list (section 4.2), with the quotes of its strings removed. */
+/** An attribute list (HLS section 4.2), with the quotes of its strings removed. */
 export function attributes(text) {
   const found = {};
   let from = 0;
@@ -181,7 +181,7 @@ export function attributes(text) {
   return found;
 }
 
-/** `length[@start]`; without a start it follows the one before (section 4.4.4.2). */
+/** `length[@start]`; without a start it follows the previous range (HLS section 4.4.4.2). */
 function range(text, otherwise) {
   const [length, start] = text.split("@").map(Number);
   return { start: start ?? otherwise, length };

@@ -1,6 +1,6 @@
 // The report of a run: figures as JSON, the same for people as Markdown, and a picture.
 //
-// REPORT is where they go: `REPORT=out/spike` writes out/spike.json, out/spike.md and out/spike.svg.
+// REPORT is its path: `REPORT=out/spike` writes out/spike.json, out/spike.md and out/spike.svg.
 
 import { MOMENTS, momentName } from "./metrics.js";
 import { picture } from "./picture.js";
@@ -10,7 +10,7 @@ import * as settings from "./settings.js";
 const BASELINE = settings.text("BASELINE") ? JSON.parse(open(settings.text("BASELINE"))) : undefined;
 const MACHINE = settings.text("MACHINE", "");
 
-/** The types of requests that the report tells apart. */
+/** The types of requests that the report distinguishes. */
 export const REQUEST_TYPES = ["multivariant", "playlist", "blocking", "segment", "init", "part", "hint", "seek"];
 
 /** The handleSummary of a plan. */
@@ -29,7 +29,7 @@ export function reportOf(plan) {
   };
 }
 
-/** Everything that is reported, from what k6 has summed up. Figures that were not measured are null. */
+/** The figures of the report, from k6's summary. Figures that were not measured are null. */
 export function figures(plan, data) {
   const value = (metric, name) => data.metrics[metric]?.values[name] ?? null;
   const sum = (metric) => value(metric, "count") ?? 0;

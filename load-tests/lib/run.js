@@ -1,5 +1,5 @@
-// A run: so many players who arrive within a time and watch for a time, somebody who reads the tiers beside them, the
-// limits that they are held to, and the report.
+// A run: players that arrive within a time and watch for a time, an observer that reads the tiers beside
+// them, the limits of the run, and the report.
 
 import exec from "k6/execution";
 import { sleep } from "k6";
@@ -15,10 +15,10 @@ const GRACE = 30;
 const READING_PERIOD = 1;
 
 /**
- * What a scenario exports, from what is special about it: `name`, `question`, `stream`, `players`, `arrive`,
- * `duration` and `visit` ("90s"), `lowLatency`, `limits` beside the common ones (false takes one away),
- * `watch(player)` where players do something else than watch, `beside` for whoever acts beside them, and
- * `faultFromTheStart: false` where the scenario itself says when FAULT begins.
+ * The exports of a scenario, from its own settings: `name`, `question`, `stream`, `players`, `arrive`,
+ * `duration` and `visit` ("90s"), `lowLatency`, `limits` beside the common ones (false removes one),
+ * `watch(player)` where players do not simply watch, `beside` for functions that run beside them, and
+ * `faultFromTheStart: false` where the scenario itself starts FAULT.
  */
 export function run(scenario) {
   const plan = planOf(scenario);
@@ -34,7 +34,7 @@ export function run(scenario) {
       },
       thresholds: { ...metrics.moments(), ...limitsOf(plan, scenario.limits) },
       summaryTrendStats: ["avg", "min", "p(5)", "p(50)", "p(95)", "max", "count"],
-      // So many connections are kept open for each group.
+      // The number of connections that stay open for each group.
       batch: 2 * plan.perGroup, batchPerHost: plan.perGroup,
     },
     setup: () => setUp(plan),
@@ -64,14 +64,14 @@ function planOf(scenario) {
   };
 }
 
-/** Somebody who does one thing for the whole run. */
+/** A function that runs alone for the whole run. */
 function beside(plan, exec) {
   return {
     executor: "per-vu-iterations", vus: 1, iterations: 1, maxDuration: `${plan.seconds + GRACE}s`, exec, gracefulStop: "0s",
   };
 }
 
-/** What every run is held to; a scenario adds to it or replaces what cannot hold there. */
+/** The common limits of all runs; a scenario adds to them or replaces those that cannot hold. */
 function limitsOf(plan, own = {}) {
   const limits = {
     http_req_failed: ["rate==0"],
@@ -84,7 +84,7 @@ function limitsOf(plan, own = {}) {
     ...reported(),
     "http_req_duration{type:playlist}": ["p(95)<1000"],
     "http_req_duration{type:segment}": ["p(95)<1500"],
-    // Everybody really watched: nine tenths of the time that all had together was played.
+    // All players really watched: nine tenths of their total time was played.
     hls_played_seconds: [`count>=${Math.floor(plan.players * plan.watching * 0.9)}`],
   };
   if (plan.tiers.length > 0) {
@@ -99,14 +99,14 @@ function limitsOf(plan, own = {}) {
   return limits;
 }
 
-/** The report tells of every type of request; an empty list is no threshold. */
+/** The report has every type of request; an empty list is no threshold. */
 function reported() {
   return Object.fromEntries(REQUEST_TYPES.map((type) => [`http_req_duration{type:${type}}`, []]));
 }
 
 /**
- * The players of one virtual user. To k6 they are one, because each of its users costs an interpreter of its own, which is
- * more than a player does; they share nothing but what they have read, and connections that are idle.
+ * The players of one virtual user. To k6 they are one, because each of its users needs a separate interpreter,
+ * which costs more than a player does; they share only parsed playlists, and idle connections.
  */
 async function group(plan, watch) {
   const first = exec.scenario.iterationInTest;
@@ -132,7 +132,7 @@ function setUp(plan) {
   if (fault && plan.origins.length === 0) throw new Error("FAULT is for origin stubs, which ORIGINS names");
   const tiers = readTiers(plan.tiers);
   const missing = plan.tiers.filter((_, index) => !tiers[index]);
-  if (missing.length > 0) throw new Error(`METRICS: no metrics come from ${missing.join(", ")}`);
+  if (missing.length > 0) throw new Error(`METRICS: no metrics from ${missing.join(", ")}`);
   return { tiers, origins: plan.origins.map(readSegments) };
 }
 
@@ -167,8 +167,8 @@ function tearDown(plan, before) {
   }
 }
 
-/** A limit on a figure that was never measured holds, so what is missing ends the run. */
+/** A limit on a figure that was never measured holds, so a missing figure ends the run. */
 function measured(what, value) {
-  if (!Number.isFinite(value)) throw new Error(`${what} cannot be told: ${value}`);
+  if (!Number.isFinite(value)) throw new Error(`${what} is unknown: ${value}`);
   return value;
 }

@@ -1,7 +1,8 @@
-// A viewer of a finished programme who jumps about in it: plays for a while, goes somewhere else, plays on.
+// A viewer of a finished programme that jumps about in it: plays for a while, jumps, plays on.
 //
-// After each jump the segment comes in two ranges, as players ask who want to see its beginning soon, and now and then a
-// few bytes of what was loaded whole are asked for once more and compared. Takes the picture only where sound is apart.
+// After each jump the segment is requested in two ranges, as players do that want to see its beginning soon,
+// and now and then a few bytes of a whole segment are requested once more and compared. Uses the picture only
+// where sound is separate.
 
 import { check } from "k6";
 import { Buffer } from "./buffer.js";
@@ -10,13 +11,13 @@ import { now } from "./hls.js";
 import * as metrics from "./metrics.js";
 import { at, behind, following } from "./timeline.js";
 
-/** The first bytes of a segment, which tell a player what is in it. */
+/** The first bytes of a segment, from which a player learns its contents. */
 const FIRST_BYTES = 16_384;
 const COMPARED_BYTES = 4096;
-/** Seconds loaded ahead: little, because the next jump throws it away. */
+/** Seconds loaded ahead: few, because the next jump discards them. */
 const AHEAD = 6;
 
-/** Watches for the player's time, and jumps after so many seconds. */
+/** Watches for the player's time, and jumps at this interval in seconds. */
 export async function wander(player, every) {
   player.end = now() + player.seconds;
   const arrival = player.tags();
@@ -36,7 +37,7 @@ export async function wander(player, every) {
   }
 }
 
-/** Loads the segment that was jumped to, its first bytes first. */
+/** Loads the segment at the target of a jump, its first bytes first. */
 async function arrive(player, track) {
   await track.adapt();
   const { piece } = following(track.media, track.position);
@@ -78,7 +79,7 @@ async function load(player, track, next) {
   if (!piece.range) await compare(player, piece, whole.body);
 }
 
-/** A range has the bytes that the whole object has there. */
+/** Compares a range with the same bytes of the whole object. */
 async function compare(player, piece, whole) {
   const length = Math.min(COMPARED_BYTES, whole.byteLength);
   const start = Math.floor(Math.random() * (whole.byteLength - length + 1));
@@ -88,7 +89,7 @@ async function compare(player, piece, whole) {
   check(here, { "a range has the bytes of the whole": () => here.length === length && same(here, there) });
 }
 
-/** Every sixteenth byte and the last: enough to see bytes of another place, at little cost. */
+/** Every sixteenth byte and the last: enough to notice bytes of another position, at little cost. */
 function same(one, other) {
   for (let index = 0; index < one.length; index += 16) if (one[index] !== other[index]) return false;
   return one[one.length - 1] === other[other.length - 1];

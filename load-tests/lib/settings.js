@@ -1,4 +1,4 @@
-// What whoever runs a scenario may say, all by `--env NAME=value`; README.md has the list.
+// The settings of a scenario, all by `--env NAME=value`; README.md has the list.
 
 /** The value of a setting, or the scenario's own. */
 export function text(name, otherwise) {
@@ -7,7 +7,7 @@ export function text(name, otherwise) {
 
 export function number(name, otherwise) {
   const value = Number(__ENV[name] || otherwise);
-  if (!(value >= 0)) throw new Error(`${name}=${__ENV[name]} is no number`);
+  if (!(value >= 0)) throw new Error(`${name}=${__ENV[name]} is not a number`);
   return value;
 }
 
@@ -15,7 +15,7 @@ export function number(name, otherwise) {
 export function seconds(name, otherwise) {
   const value = __ENV[name] || otherwise;
   const found = /^(\d+(?:\.\d+)?)([smh]?)$/.exec(value);
-  if (!found) throw new Error(`${name}=${value} is no duration: 90s, 5m, 2h`);
+  if (!found) throw new Error(`${name}=${value} is not a duration: 90s, 5m, 2h`);
   return Number(found[1]) * { "": 1, s: 1, m: 60, h: 3600 }[found[2]];
 }
 
@@ -24,9 +24,9 @@ export function addresses(name) {
   return (__ENV[name] ?? "").split(",").filter(Boolean).map((address) => address.replace(/\/+$/, ""));
 }
 
-/** Where the stream is, which every scenario has to be told. */
+/** The address of the stream, which every scenario needs. */
 export function stream(otherwise) {
   const edges = addresses("BASE_URL");
-  if (edges.length === 0) throw new Error("BASE_URL says where players connect, such as http://127.0.0.1:8080");
+  if (edges.length === 0) throw new Error("set BASE_URL to the address for players, such as http://127.0.0.1:8080");
   return { edges, path: text("STREAM", otherwise) };
 }

@@ -1,23 +1,24 @@
-// How fast the network is, as a player measures it, and which variant that is good for. Pure.
+// The throughput as a player measures it, and the variant that it allows. Pure.
 //
-// Samples weigh as long as they lasted, and none counts as shorter than a small moment. So a burst of objects that a
-// near cache hands over in no time cannot outvote one that was slow to come, and a few kilobytes cannot claim gigabits.
+// The weight of a sample is its duration, and none counts as shorter than a small minimum. So a burst of
+// objects from a near cache cannot outvote a slow one, and a few kilobytes cannot claim gigabits.
 
 const SHORTEST_SECONDS = 0.05;
-// Half of the weight is in so many seconds of transfer. The lower of a quick and a slow mean counts.
+// Half of the weight is in this many seconds of transfer. The lower of a fast and a slow mean counts.
 const HALF_LIVES = [3, 9];
-// Seldom is a variant worth its risk that needs nearly all there is; going up needs more room than staying.
+// A variant that needs nearly all of the throughput is seldom worth its risk; switching up needs more room
+// than staying.
 const STAY_SHARE = 0.9;
 const UP_SHARE = 0.7;
 
 export class Throughput {
-  /** `guess` in bits per second holds until something was measured. */
+  /** `guess` in bits per second holds until a transfer has been measured. */
   constructor(guess) {
     this.guess = guess;
     this.means = HALF_LIVES.map((halfLife) => ({ halfLife, sum: 0, weight: 0 }));
   }
 
-  /** A body of so many bytes came within so many seconds, from the request to its last byte. */
+  /** A body of this many bytes took this many seconds, from the request to its last byte. */
   add(bytes, seconds) {
     const lasted = Math.max(seconds, SHORTEST_SECONDS);
     for (const mean of this.means) {
@@ -34,7 +35,7 @@ export class Throughput {
   }
 }
 
-/** The index of the variant to load next, of variants by rising bandwidth. The cap is what a screen can use. */
+/** The index of the variant to load next, of variants by rising bandwidth. The cap is the bandwidth that a screen can use. */
 export function choose(variants, current, estimate, bandwidthMax) {
   let best = 0;
   variants.forEach(({ bandwidth }, index) => {

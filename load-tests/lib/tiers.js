@@ -1,11 +1,11 @@
-// What the tiers and the origin stubs count, read over their operators' listeners.
+// The counters of the tiers and the origin stubs, read over their operators' listeners.
 
 import http from "k6/http";
 
-// These requests are no viewer's: they may fail without being counted as failed, and have a type of their own.
+// These requests are not a viewer's: they may fail without being counted as failed, and have a separate type.
 const QUIET = { responseType: "text", responseCallback: null, timeout: "5s", tags: { name: "admin", type: "admin" } };
 
-/** The counters of each tier, in the order of the addresses; undefined for one that does not answer. */
+/** The counters of each tier, in the order of the addresses; undefined for one that does not respond. */
 export function readTiers(addresses) {
   const urls = addresses.map((address) => (address.endsWith("/metrics") ? address : `${address}/metrics`));
   return http.batch(urls.map((url) => ["GET", url, null, QUIET])).map((answer) =>
@@ -29,14 +29,14 @@ export function countersOf(text) {
   };
 }
 
-/** What was counted between two readings; `unreadable` counts tiers that are missing in either. */
+/** The growth of the counters between two readings; `unreadable` counts tiers that are missing in either. */
 export function between(before, after) {
   const pairs = after.map((tier, index) => ({ before: before[index], after: tier }));
   const known = pairs.filter((pair) => pair.before && pair.after);
-  // A tier that was started again counts from nothing.
+  // A restarted tier counts from zero.
   const grown = (pair, name) => pair.after[name] - (pair.after[name] < pair.before[name] ? 0 : pair.before[name]);
   const sum = (among, name) => among.reduce((total, pair) => total + grown(pair, name), 0);
-  // Only those that face the origin: the shields, or edges that have none.
+  // Only the tiers that face the origin: the shields, or edges that have none.
   const shields = known.filter((pair) => pair.after.tier === "shield");
   const facing = shields.length > 0 ? shields : known;
   return {
@@ -48,14 +48,14 @@ export function between(before, after) {
   };
 }
 
-/** How often each segment was asked of an origin stub, by path. */
+/** The number of requests for each segment at an origin stub, by path. */
 export function readSegments(admin) {
   const answer = http.get(`${admin}/v1/requests`, QUIET);
   const paths = Object.entries(answer.json("paths"));
   return Object.fromEntries(paths.filter(([path]) => /\.(ts|m4s)$/.test(path)).map(([path, { total }]) => [path, total]));
 }
 
-/** Requests for each segment that was asked for between two readings of all stubs. */
+/** Requests for each segment that was requested between two readings of all stubs. */
 export function requestsPerSegment(before, after) {
   const asked = new Map();
   after.forEach((stub, index) => {
@@ -67,16 +67,16 @@ export function requestsPerSegment(before, after) {
   return [...asked.values()].reduce((sum, requests) => sum + requests, 0) / asked.size;
 }
 
-/** Lets an origin stub misbehave. */
+/** Injects a fault into an origin stub. */
 export function order(admin, fault) {
   const answer = http.post(`${admin}/v1/faults`, fault, QUIET);
-  if (answer.status !== 201) throw new Error(`${admin} takes no fault ${fault}: ${answer.status} ${answer.body}`);
+  if (answer.status !== 201) throw new Error(`${admin} does not accept the fault ${fault}: ${answer.status} ${answer.body}`);
 }
 
-/** Lets it behave again. */
+/** Removes all its faults. */
 export function pardon(admin) {
   const answer = http.del(`${admin}/v1/faults`, null, QUIET);
-  if (answer.status !== 204) throw new Error(`${admin} does not forget its faults: ${answer.status} ${answer.error}`);
+  if (answer.status !== 204) throw new Error(`${admin} does not remove its faults: ${answer.status} ${answer.error}`);
 }
 
 /** Stops or starts the primary origin of `tidegate demo`, by the address of its page. */

@@ -1,22 +1,22 @@
-// Where a player is in a media playlist: where it begins, and what comes next. Pure functions.
+// A player's position in a media playlist: where it begins, and what it loads next. Pure functions.
 //
-// A position is `{sequence, part}`: the segment, and the part of it, that is to be loaded next.
+// A position is `{sequence, part}`: the segment, and the part of it, to load next.
 
-/** Where a player begins (RFC 8216bis sections 4.4.2.2, 4.4.3.8 and 6.3.3). */
+/** Where a player begins (HLS sections 4.4.2.2, 4.4.3.8 and 6.3.3). */
 export function beginning(media, lowLatency) {
   if (media.start === undefined && (media.ended || media.vod)) return { sequence: media.first, part: 0 };
   if (media.start !== undefined && media.start >= 0) return at(media, media.start);
   return fromEnd(media, holdBack(media, lowLatency), lowLatency);
 }
 
-/** Seconds from the end that a player keeps: as it is told, else three target durations. */
+/** A player's distance from the end in seconds: from the playlist, otherwise three target durations. */
 export function holdBack(media, lowLatency) {
   if (media.start !== undefined && media.start < 0) return -media.start;
   const told = lowLatency ? media.control["PART-HOLD-BACK"] : undefined;
   return Number(told ?? media.control["HOLD-BACK"] ?? 3 * media.targetDuration);
 }
 
-/** The position of the segment that plays at so many seconds from the beginning of the playlist. */
+/** The position of the segment that plays this many seconds after the beginning of the playlist. */
 export function at(media, seconds) {
   let before = 0;
   for (const segment of media.segments) {
@@ -27,7 +27,7 @@ export function at(media, seconds) {
 }
 
 function fromEnd(media, seconds, lowLatency) {
-  // Playlist durations are sums of decimals: 2 s and 1.999 s are the same place.
+  // Playlist durations are sums of decimals: 2 s and 1.999 s are the same position.
   const enough = seconds - 0.05;
   let after = 0;
   if (lowLatency) {
@@ -54,8 +54,9 @@ function sum(parts) {
 }
 
 /**
- * What is to be loaded at a position: `{piece, whole}`, with `whole` for a segment that is not loaded by its parts;
- * `{missed}` with the position that is still there, when the window has gone by; undefined, when it is not there yet.
+ * The segment or part to load at a position: `{piece, whole}`, with `whole` for a segment that is not loaded by
+ * its parts; `{missed}` with the oldest existing position, when the window has moved past; undefined when it does
+ * not exist yet.
  */
 export function following(media, position, lowLatency) {
   const first = media.segments[0]?.sequence ?? media.growing?.sequence;
@@ -72,12 +73,12 @@ export function following(media, position, lowLatency) {
   return piece ? { piece, whole: false } : undefined;
 }
 
-/** The position behind what was loaded. */
+/** The position after a loaded segment or part. */
 export function behind({ piece, whole }) {
   return whole ? { sequence: piece.sequence + 1, part: 0 } : { sequence: piece.sequence, part: piece.index + 1 };
 }
 
-/** The position in another rendition at which the same moment plays, by date where both tell one. */
+/** The position in another rendition at which the same moment plays, by date where both have dates. */
 export function sameMoment(media, position, date) {
   const dated = media.segments.filter((segment) => segment.date !== undefined);
   if (date === undefined || dated.length === 0) return position;
@@ -85,12 +86,12 @@ export function sameMoment(media, position, date) {
   return { sequence: next?.sequence ?? media.last + 1, part: 0 };
 }
 
-/** How far a playlist reaches, as a pair that can be compared. */
+/** The end of a playlist, as a pair that can be compared. */
 export function reach(media) {
   return { sequence: media.last, parts: media.growing?.parts.length ?? 0 };
 }
 
-/** Whether one playlist reaches further back than another. */
+/** Whether one playlist ends earlier than another. */
 export function wentBack(now, before) {
   return now.sequence < before.sequence || (now.sequence === before.sequence && now.parts < before.parts);
 }

@@ -11,7 +11,7 @@ function live(first, count, extra = "") {
   return parse(text, "http://edge/a/index.m3u8").media;
 }
 
-test("a player begins three segments from the end, or as it is told", () => {
+test("a player begins three segments from the end, or where the playlist says", () => {
   assert.equal(beginning(live(10, 6)).sequence, 13);
   assert.equal(beginning(live(10, 6, "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0\n")).sequence, 12);
   assert.equal(beginning(live(10, 6, "#EXT-X-START:TIME-OFFSET=-4\n")).sequence, 14);
@@ -32,7 +32,7 @@ test("in low latency a player begins at an independent part", () => {
   assert.equal(following(media, behind(next), true), undefined);
 });
 
-test("one piece follows another, a window that has gone by is told", () => {
+test("positions advance, and a window that has moved past is reported", () => {
   const media = live(10, 3);
   assert.equal(following(media, { sequence: 12, part: 0 }).piece.uri, "http://edge/a/12.ts");
   assert.equal(following(media, { sequence: 13, part: 0 }), undefined);
@@ -45,7 +45,7 @@ test("a playlist that ends earlier than before went back", () => {
   assert.ok(!wentBack({ sequence: 11, parts: 0 }, { sequence: 10, parts: 2 }));
 });
 
-test("another variant goes on at the same date, whatever its numbers", () => {
+test("another variant continues at the same date, whatever its numbers", () => {
   const dated = live(100, 5, "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00Z\n");
   assert.equal(sameMoment(dated, { sequence: 7, part: 0 }, 4000).sequence, 102);
   assert.equal(sameMoment(dated, { sequence: 7, part: 0 }, 10000).sequence, 105);
@@ -53,7 +53,7 @@ test("another variant goes on at the same date, whatever its numbers", () => {
   assert.equal(at(dated, 4.5).sequence, 102);
 });
 
-test("a buffer plays in real time and stands still when it is empty", () => {
+test("a buffer plays in real time and stalls when it is empty", () => {
   const buffer = new Buffer(1, 0);
   buffer.append(0, 2, 0.5);
   assert.equal(buffer.startup, 0.5);
@@ -74,7 +74,7 @@ test("a picture without its sound does not play", () => {
   assert.equal(buffer.startup, 3);
 });
 
-test("the end of a stream is no interruption, a stall to the end of the watch is one", () => {
+test("the end of a stream is not a stall, an empty buffer until the end of the watch is one", () => {
   const ended = new Buffer(1, 0);
   ended.append(0, 2, 0);
   ended.end(1);

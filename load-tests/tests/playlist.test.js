@@ -4,7 +4,7 @@ import { parse, resolve } from "../lib/playlist.js";
 
 const ADDRESS = "http://edge/ll/a/index.m3u8";
 
-test("variants rise by bandwidth and know their sound", () => {
+test("variants are sorted by bandwidth and have their sound", () => {
   const text = `#EXTM3U
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="s",NAME="A, B",DEFAULT=YES,URI="audio/index.m3u8"
 #EXT-X-STREAM-INF:BANDWIDTH=900,CODECS="avc1,mp4a",AUDIO="s"
@@ -43,7 +43,7 @@ gone.m4s
   assert.deepEqual([media.first, media.last, media.ended], [7, 9, true]);
 });
 
-/** A low-latency playlist of segments first..last, and so many parts of the next. */
+/** A low-latency playlist of segments first..last, and this many parts of the next one. */
 function live(first, last, parts, skip = 0) {
   const lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXT-X-PART-INF:PART-TARGET=1", `#EXT-X-MEDIA-SEQUENCE:${first}`];
   lines.push('#EXT-X-MAP:URI="init.mp4"');
@@ -60,29 +60,29 @@ function live(first, last, parts, skip = 0) {
   return `${lines.join("\n")}\n`;
 }
 
-test("parts belong to their segment, and those of the next one stand behind", () => {
+test("parts belong to their segment, and those of the next one follow", () => {
   const { media } = parse(live(5, 7, 1), ADDRESS);
   assert.deepEqual(media.segments.map(({ parts }) => parts.length), [2, 2, 2]);
   assert.deepEqual([media.growing.sequence, media.growing.parts.length], [8, 1]);
   assert.equal(media.hint, "http://edge/ll/a/8.1.m4s");
 });
 
-test("a playlist that is read on equals one that is read anew", () => {
+test("a playlist that is read incrementally equals one that is read whole", () => {
   let media = parse(live(5, 10, 0), ADDRESS).media;
   for (const [first, last, parts] of [[5, 10, 1], [6, 11, 0], [6, 11, 1], [8, 13, 1]]) {
     const whole = parse(live(first, last, parts), ADDRESS).media;
     assert.deepEqual(parse(live(first, last, parts), ADDRESS, media).media, whole);
-    // A delta update leaves out what is known.
+    // A delta update leaves out known segments.
     const delta = parse(live(first, last, parts, 2), ADDRESS, media).media;
     assert.deepEqual(delta, whole);
     media = delta;
   }
 });
 
-test("what does not fit to the playlist before is read anew, so that a step back is seen", () => {
+test("a playlist that does not fit the previous one is read whole, so that a step back is noticed", () => {
   const before = parse(live(5, 10, 0), ADDRESS).media;
   assert.equal(parse(live(4, 9, 0), ADDRESS, before).media.last, 9);
-  // The same names under other numbers.
+  // The same names with other numbers.
   const renumbered = live(5, 10, 0).replace("MEDIA-SEQUENCE:5", "MEDIA-SEQUENCE:3");
   assert.deepEqual([parse(renumbered, ADDRESS, before).media.first, parse(renumbered, ADDRESS, before).media.last], [3, 8]);
 });

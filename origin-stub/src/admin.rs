@@ -1,4 +1,4 @@
-//! The admin listener: faults, holds, counts and the clock over HTTP. It says everything in JSON.
+//! The admin listener: faults, holds, counts and the clock over HTTP, all in JSON.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     }
 }
 
-/// How long open admin requests may go on after shutdown was asked for.
+/// How long open admin requests may continue after a shutdown request.
 const GRACE: Duration = Duration::from_secs(1);
 
 async fn add_fault(State(control): State<Control>, body: String) -> Response {
@@ -55,7 +55,7 @@ async fn add_fault(State(control): State<Control>, body: String) -> Response {
     };
     match control.fault(fault) {
         Ok(id) => {
-            control.settled().await;
+            control.listener_updated().await;
             (StatusCode::CREATED, Json(json!({ "id": id }))).into_response()
         }
         Err(error @ FaultError::TooMany { .. }) => refuse(StatusCode::CONFLICT, &error.to_string()),
@@ -69,7 +69,7 @@ async fn list_faults(State(control): State<Control>) -> Json<Value> {
 
 async fn clear_faults(State(control): State<Control>) -> StatusCode {
     control.clear();
-    control.settled().await;
+    control.listener_updated().await;
     StatusCode::NO_CONTENT
 }
 
@@ -77,7 +77,7 @@ async fn remove_fault(State(control): State<Control>, Path(id): Path<u64>) -> Re
     if !control.remove(FaultId(id)) {
         return refuse(StatusCode::NOT_FOUND, "there is no such fault, or it is spent");
     }
-    control.settled().await;
+    control.listener_updated().await;
     StatusCode::NO_CONTENT.into_response()
 }
 
@@ -101,7 +101,7 @@ async fn requests(State(control): State<Control>) -> Response {
     };
     let more = json!({
         "connections": control.connections(),
-        "held": control.held_now(),
+        "held": control.blocked_now(),
         "recent": control.seen(Pattern::ANY),
     });
     if let Value::Object(more) = more {

@@ -16,19 +16,19 @@ use crate::clock::http_date;
 use crate::low_latency::growth::Growth;
 use crate::synthetic::{mix, synthetic_variant};
 
-/// Something that can be asked for.
+/// An object that can be requested.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) content: Content,
     pub(crate) content_type: String,
     pub(crate) cache_control: String,
-    /// Without it the object cannot be asked for on condition.
+    /// Without it the object cannot be requested conditionally.
     pub(crate) etag: Option<String>,
     /// Since the Unix epoch.
     pub(crate) last_modified: Option<Duration>,
 }
 
-/// The bytes of an object, or how to make them.
+/// The bytes of an object, or a recipe for them.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     Whole(Bytes),
@@ -37,26 +37,26 @@ pub(crate) enum Content {
         variant: u64,
         size: u64,
     },
-    /// Bytes that may be shown as they are made.
+    /// Bytes that may be sent as they are made.
     Growing {
         bytes: Bytes,
         growth: Box<Growth>,
     },
 }
 
-/// What is sent, before faults have their way with it.
+/// The response before faults change it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) content: Content,
-    /// Which part of the content is the body.
+    /// The range of the content that is the body.
     pub(crate) body: Range<u64>,
 }
 
 impl Object {
-    /// Answers GET and HEAD.
-    pub(crate) fn answer(self, method: &Method, asked: &HeaderMap) -> Answer {
+    /// Responds to GET and HEAD.
+    pub(crate) fn answer(self, method: &Method, request: &HeaderMap) -> Answer {
         let mut headers = HeaderMap::new();
         put(&mut headers, CACHE_CONTROL, &self.cache_control);
         if let Some(etag) = &self.etag {
@@ -65,7 +65,7 @@ impl Object {
         if let Some(moment) = self.last_modified {
             put(&mut headers, LAST_MODIFIED, &http_date(moment));
         }
-        if self.is_unchanged(asked) {
+        if self.is_unchanged(request) {
             return Answer {
                 status: StatusCode::NOT_MODIFIED,
                 headers,
@@ -76,20 +76,20 @@ impl Object {
         put(&mut headers, CONTENT_TYPE, &self.content_type);
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let length = self.content.len();
-        // A HEAD has no range (14.2): only GET does.
-        let asks_range = method == Method::GET && self.range_applies(asked);
-        let range = if asks_range {
-            text(asked, RANGE).map_or(Asked::All, |range| parse(range, length))
+        // Range applies to GET only, not to HEAD (RFC 9110 section 14.2).
+        let has_range = method == Method::GET && self.range_applies(request);
+        let range = if has_range {
+            text(request, RANGE).map_or(Selection::All, |range| parse(range, length))
         } else {
-            Asked::All
+            Selection::All
         };
         let (status, body) = match range {
-            Asked::All => (StatusCode::OK, 0..length),
-            Asked::Part(part) => {
+            Selection::All => (StatusCode::OK, 0..length),
+            Selection::Part(part) => {
                 put(&mut headers, CONTENT_RANGE, &format!("bytes {}-{}/{length}", part.start, part.end - 1));
                 (StatusCode::PARTIAL_CONTENT, part)
             }
-            Asked::Nothing => {
+            Selection::Nothing => {
                 put(&mut headers, CONTENT_RANGE, &format!("bytes */{length}"));
                 return Answer {
                     status: StatusCode::RANGE_NOT_SATISFIABLE,
@@ -102,21 +102,21 @@ impl Object {
         Answer { status, headers, content: self.content, body }
     }
 
-    /// If-None-Match goes before If-Modified-Since (13.2.2).
-    fn is_unchanged(&self, asked: &HeaderMap) -> bool {
-        if let Some(tags) = text(asked, IF_NONE_MATCH) {
+    /// If-None-Match takes precedence over If-Modified-Since (RFC 9110 section 13.2.2).
+    fn is_unchanged(&self, request: &HeaderMap) -> bool {
+        if let Some(tags) = text(request, IF_NONE_MATCH) {
             let own = self.etag.as_deref().unwrap_or_default();
             let weakly_equal = |tag: &str| tag.trim_start_matches("W/") == own.trim_start_matches("W/");
             return tags.trim() == "*"
                 || (!own.is_empty() && tags.split(',').map(str::trim).any(weakly_equal));
         }
-        let since = text(asked, IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
+        let since = text(request, IF_MODIFIED_SINCE).and_then(|date| httpdate::parse_http_date(date).ok());
         matches!((since, self.last_modified), (Some(since), Some(own)) if seconds(own) <= since)
     }
 
-    /// If-Range wants a strong match (13.1.5); without it a Range always applies.
-    fn range_applies(&self, asked: &HeaderMap) -> bool {
-        let Some(condition) = text(asked, IF_RANGE) else { return true };
+    /// If-Range requires a strong match (RFC 9110 section 13.1.5); without it a Range always applies.
+    fn range_applies(&self, request: &HeaderMap) -> bool {
+        let Some(condition) = text(request, IF_RANGE) else { return true };
         if condition.starts_with('"') {
             return self.etag.as_deref() == Some(condition);
         }
@@ -137,7 +137,8 @@ impl Content {
         }
     }
 
-    /// Waits until byte `at` may be sent; says how many may be from there on. None if it does not come.
+    /// Waits until byte `at` may be sent; returns how many may be sent from there on. `None` if it never
+    /// exists.
     pub(crate) async fn ready(&self, at: u64) -> Option<NonZeroU64> {
         match self {
             Self::Whole(_) | Self::Synthetic { .. } => Some(NonZeroU64::MAX),
@@ -145,7 +146,7 @@ impl Content {
         }
     }
 
-    /// The bytes of `range`, which is within the content.
+    /// The bytes of `range`, which must be within the content.
     pub(crate) fn slice(&self, range: Range<u64>) -> Bytes {
         match self {
             Self::Whole(bytes) | Self::Growing { bytes, .. } => {
@@ -158,7 +159,7 @@ impl Content {
 }
 
 impl Answer {
-    /// A status with a line of text that says why.
+    /// A status with a line of text as its reason.
     pub(crate) fn text(status: StatusCode, line: &str) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -178,7 +179,7 @@ impl Answer {
     }
 }
 
-/// Why there is nothing to send: a status and a line of text.
+/// A refusal: a status and a line of text.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -197,7 +198,7 @@ impl From<Refusal> for Answer {
     }
 }
 
-/// A strong `ETag` (RFC 9110 8.8.3) made from the content alone.
+/// A strong `ETag` (RFC 9110 section 8.8.3) made from the content alone.
 pub(crate) fn etag(content: &[u8]) -> String {
     let (words, rest) = content.as_chunks::<8>();
     let start = mix(content.len() as u64);
@@ -213,28 +214,29 @@ pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-enum Asked {
+enum Selection {
     All,
     Part(Range<u64>),
     Nothing,
 }
 
-/// One range of bytes (14.1.2). Several ranges, other units and bad syntax are ignored, as 14.2 allows.
-fn parse(range: &str, length: u64) -> Asked {
+/// One range of bytes (RFC 9110 section 14.1.2). Several ranges, other units and invalid syntax are ignored,
+/// as section 14.2 allows.
+fn parse(range: &str, length: u64) -> Selection {
     let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|set| set.trim().split_once('-'))
     else {
-        return Asked::All;
+        return Selection::All;
     };
     let part = match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(length),
         (Some(first), None) if last.is_empty() => first..length,
         (None, Some(suffix)) if first.is_empty() => length.saturating_sub(suffix)..length,
-        _ => return Asked::All,
+        _ => return Selection::All,
     };
-    if part.start < part.end { Asked::Part(part) } else { Asked::Nothing }
+    if part.start < part.end { Selection::Part(part) } else { Selection::Nothing }
 }
 
-/// Digits only; more than fit are as many as there could be.
+/// Digits only; a number that overflows counts as the largest one.
 fn number(digits: &str) -> Option<u64> {
     let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     valid.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_cut_as_the_standard_says() {
+    fn ranges_are_cut_as_the_standard_defines() {
         for (range, status, body, content_range) in [
             ("bytes=0-0", 206, 0..1, "bytes 0-0/10"),
             ("bytes=3-", 206, 3..10, "bytes 3-9/10"),
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn if_range_wants_the_same_object() {
+    fn if_range_requires_the_same_object() {
         let date = http_date(Duration::from_secs(1000));
         let other_date = http_date(Duration::from_secs(1001));
         for (condition, status) in [

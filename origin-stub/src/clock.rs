@@ -4,13 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-/// What time it is at the origin. Those who wait for a moment are told when the hands are moved.
+/// The time at the origin. Waiting requests are notified when the clock is changed.
 #[derive(Debug, Default)]
-pub(crate) struct Clock(watch::Sender<Hands>);
+pub(crate) struct Clock(watch::Sender<State>);
 
-/// A clock's hands.
+/// The state of the clock.
 #[derive(Debug, Default)]
-pub(crate) struct Hands {
+pub(crate) struct State {
     stopped: Option<Duration>,
     ahead: Duration,
 }
@@ -22,7 +22,7 @@ impl Clock {
         hands.stopped.unwrap_or_else(wall) + hands.ahead
     }
 
-    /// From now on time moves by [`Clock::advance`] only.
+    /// From now on time advances only by [`Clock::advance`].
     pub(crate) fn stop(&self) {
         self.0.send_modify(|hands| {
             hands.stopped.get_or_insert_with(wall);
@@ -34,24 +34,24 @@ impl Clock {
         self.0.send_modify(|hands| hands.ahead += by);
     }
 
-    /// Lets time flow again, at the wall's time.
+    /// Lets time run again, following the wall clock.
     pub(crate) fn run(&self) {
-        self.0.send_replace(Hands::default());
+        self.0.send_replace(State::default());
     }
 
-    /// Is told of every [`Clock::stop`], [`Clock::advance`] and [`Clock::run`].
-    pub(crate) fn moves(&self) -> watch::Receiver<Hands> {
+    /// Notified of every [`Clock::stop`], [`Clock::advance`] and [`Clock::run`].
+    pub(crate) fn changes(&self) -> watch::Receiver<State> {
         self.0.subscribe()
     }
 
-    /// How long the clock takes to show `moment`; none if it stands.
+    /// How long the clock takes to reach `moment`; `None` if it is stopped.
     pub(crate) fn until(&self, moment: Duration) -> Option<Duration> {
         let flows = self.0.borrow().stopped.is_none();
         flows.then(|| moment.saturating_sub(self.now()))
     }
 }
 
-/// `2026-01-31T12:00:00.000Z`, as EXT-X-PROGRAM-DATE-TIME wants it (RFC 8216bis 4.4.4.6).
+/// `2026-01-31T12:00:00.000Z`, as EXT-X-PROGRAM-DATE-TIME requires it (HLS section 4.4.4.6).
 pub(crate) fn date_time(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil(seconds / 86_400);
@@ -60,12 +60,13 @@ pub(crate) fn date_time(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
-/// The date in an HTTP header (RFC 9110 5.6.7).
+/// The date in an HTTP header (RFC 9110 section 5.6.7).
 pub(crate) fn http_date(since_epoch: Duration) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + since_epoch)
 }
 
-/// Year, month and day in the Gregorian calendar. The year is counted from 1 March, so that the leap day is its last.
+/// Year, month and day in the Gregorian calendar. The year begins on 1 March, so that the leap day is its
+/// last.
 fn civil(days_since_epoch: u64) -> (u64, u64, u64) {
     let mut days = days_since_epoch + DAYS_FROM_MARCH_0000_TO_1970;
     let eras = days / DAYS_IN_400_YEARS;
@@ -76,7 +77,7 @@ fn civil(days_since_epoch: u64) -> (u64, u64, u64) {
     days -= leaps * DAYS_IN_4_YEARS;
     let years = (days / 365).min(3);
     days -= years * 365;
-    // From March on, months have 31, 30, 31, 30, 31 days, again and again: 153 days in five months.
+    // From March on, months have 31, 30, 31, 30, 31 days repeatedly: 153 days in five months.
     let month = (5 * days + 2) / 153;
     let day = days - (153 * month + 2) / 5 + 1;
     let year = 400 * eras + 100 * centuries + 4 * leaps + years;
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_clock_moves_only_when_told() {
+    fn a_stopped_clock_advances_only_on_command() {
         let clock = Clock::default();
         clock.stop();
         let stopped = clock.now();
@@ -123,13 +124,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_comes_by_itself_only_while_the_clock_runs() {
+    fn a_moment_arrives_by_itself_only_while_the_clock_runs() {
         let clock = Clock::default();
         let soon = clock.now() + Duration::from_mins(1);
         assert!(clock.until(soon).unwrap() <= Duration::from_mins(1));
-        let moves = clock.moves();
+        let changes = clock.changes();
         clock.stop();
         assert_eq!(clock.until(soon), None);
-        assert!(moves.has_changed().unwrap());
+        assert!(changes.has_changed().unwrap());
     }
 }

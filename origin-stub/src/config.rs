@@ -10,21 +10,21 @@ use self::units::{duration, part_target, size, within};
 
 mod units;
 
-/// What `conf/origin-stub.toml` says. `Config::default()` is what that file shows.
+/// The configuration file `conf/origin-stub.toml`. `Config::default()` equals that file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where players, shields and encoders connect. Port 0 takes any free port. Default 127.0.0.1:8088.
+    /// The address for players, shields and encoders. Port 0 takes any free port. Default 127.0.0.1:8088.
     pub listen: SocketAddr,
-    /// Where faults are ordered and requests are read. Default 127.0.0.1:9088.
+    /// The address for faults and counts. Default 127.0.0.1:9088.
     pub admin: SocketAddr,
-    /// Connections open at once on the data listener, 1 to 100000. Default 8192.
+    /// The largest number of open connections on the data listener, 1 to 100000. Default 8192.
     #[serde(deserialize_with = "within::<1, 100_000, _>")]
     pub connections_max: u64,
     /// How long a connection may wait for a (next) request head. Default 60 s.
     #[serde(with = "duration")]
     pub idle_timeout: Duration,
-    /// How long open answers may go on after shutdown was asked for. Default 2 s.
+    /// How long open responses may continue after a shutdown request. Default 2 s.
     #[serde(with = "duration")]
     pub drain_timeout: Duration,
     /// Live streams.
@@ -37,11 +37,11 @@ pub struct Config {
     pub vod: Vod,
     /// Synthetic objects.
     pub bytes: Synthetic,
-    /// What an encoder may push.
+    /// Objects that an encoder pushes.
     pub ingest: Ingest,
-    /// How much is remembered of what was asked.
+    /// Limits of the recorded requests.
     pub counts: Counts,
-    /// How many faults may be in force.
+    /// The number of faults in force.
     pub faults: Faults,
 }
 
@@ -55,22 +55,22 @@ pub struct Live {
     /// How many windows of expired segments stay fetchable, 0 to 100. Default 2.
     #[serde(deserialize_with = "within::<0, 100, _>")]
     pub windows_kept: u64,
-    /// Cache-Control of live and event playlists. Default "no-cache", as many real origins say.
+    /// Cache-Control of live and event playlists. Default "no-cache", as many real origins have.
     pub playlist_cache_control: String,
     /// Cache-Control of segments, init sections and finished playlists. Default "max-age=3600".
     pub segment_cache_control: String,
 }
 
-/// `/ll/...`: live streams whose segments appear in parts. Headers, and what is kept of old segments, are those of
-/// `live`.
+/// `/ll/...`: live streams whose segments appear in parts. Headers, and the retention of old segments, are
+/// those of `live`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LowLatency {
-    /// Segments listed in a playlist, 1 to 1000; deltas leave out what is older than six. Default 15.
+    /// Segments listed in a playlist, 1 to 1000; deltas leave out those older than six. Default 15.
     #[serde(deserialize_with = "within::<1, 1000, _>")]
     pub window_segments: u64,
-    /// How long a part is, 270 ms to 1 s. A segment has a whole number of parts, which are cut between frames: players
-    /// are told what comes out of it. Default 333 ms: six parts of at most 360 ms.
+    /// The duration of a part, 270 ms to 1 s. A segment has a whole number of parts, which are cut between
+    /// frames: players get the resulting target. Default 333 ms: six parts of at most 360 ms.
     #[serde(serialize_with = "duration::serialize", deserialize_with = "part_target::one")]
     pub part_target: Duration,
     /// The same for single streams, by name. Default none.
@@ -103,21 +103,21 @@ pub struct Synthetic {
     /// The largest object. Default 64 MiB.
     #[serde(with = "size")]
     pub object_bytes_max: u64,
-    /// Cache-Control unless the query says otherwise. Default "max-age=60".
+    /// Cache-Control unless the query sets another. Default "max-age=60".
     pub cache_control: String,
 }
 
-/// `/ingest/...`: playlists and segments that an encoder pushes; all of it is kept in memory.
+/// `/ingest/...`: playlists and segments that an encoder pushes, all kept in memory.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ingest {
     /// The largest object. Default 16 MiB.
     #[serde(with = "size")]
     pub object_bytes_max: u64,
-    /// All objects together, finished and under way. Default 256 MiB.
+    /// The size of all objects together, finished and under way. Default 256 MiB.
     #[serde(with = "size")]
     pub total_bytes_max: u64,
-    /// Objects held at once, 1 to 100000. Default 4096.
+    /// The largest number of objects, 1 to 100000. Default 4096.
     #[serde(deserialize_with = "within::<1, 100_000, _>")]
     pub objects_max: u64,
     /// An upload that sends nothing for this long is refused. Default 30 s.
@@ -125,28 +125,28 @@ pub struct Ingest {
     pub stall_timeout: Duration,
 }
 
-/// How much is remembered of what was asked.
+/// Limits of the recorded requests.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Counts {
-    /// Paths counted on their own, 1 to 1000000; later ones count in the totals only. Default 65536.
+    /// Paths counted separately, 1 to 1000000; later ones count in the totals only. Default 65536.
     #[serde(deserialize_with = "within::<1, 1_000_000, _>")]
     pub paths_max: u64,
-    /// Requests remembered with their headers, 0 to 100000. Default 1000.
+    /// Requests recorded with their headers, 0 to 100000. Default 1000.
     #[serde(deserialize_with = "within::<0, 100_000, _>")]
     pub recent_max: u64,
 }
 
-/// How many faults may be in force.
+/// The number of faults in force.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Faults in force at once, 1 to 10000. Default 256.
+    /// The largest number of faults in force, 1 to 10000. Default 256.
     #[serde(deserialize_with = "within::<1, 10_000, _>")]
     pub faults_max: u64,
 }
 
-/// Why a configuration cannot be used.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -157,7 +157,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads a configuration; what the text leaves out has its default.
+    /// Parses a configuration; fields that the text leaves out have their defaults.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Ok(toml::from_str(text)?)
     }

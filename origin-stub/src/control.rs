@@ -1,4 +1,4 @@
-//! The stub's reins, in process. The admin listener offers the same over HTTP.
+//! Controls the stub in process. The admin listener offers the same over HTTP.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,8 @@ use crate::faults::{Fault, FaultError, FaultId};
 use crate::pattern::Pattern;
 use crate::shared::Shared;
 
-/// Orders faults, releases holds, and says what the origin saw. Cheap to clone; outlives the stub.
+/// Injects faults, releases holds, and reports the requests that the origin received. Cheap to clone;
+/// outlives the stub.
 #[derive(Clone, Debug)]
 pub struct Control(Arc<Shared>);
 
@@ -30,40 +31,41 @@ impl Control {
         Self(shared)
     }
 
-    /// Puts a fault in force, for requests that arrive from now on. `frozen` and `sequence_reset` count from now.
+    /// Puts a fault in force for requests that arrive from now on. `frozen` and `sequence_reset` count from
+    /// now.
     pub fn fault(&self, fault: Fault) -> Result<FaultId, FaultError> {
         self.0.faults.add(fault, self.0.clock.now())
     }
 
-    /// Ends one fault and lets go what it holds; false if it is not in force (any more).
+    /// Ends one fault and releases its hold; false if it is not in force (any more).
     pub fn remove(&self, id: FaultId) -> bool {
         self.0.faults.remove(id)
     }
 
-    /// Ends all faults and lets go whatever is held.
+    /// Ends all faults and releases all holds.
     pub fn clear(&self) {
         self.0.faults.clear();
     }
 
-    /// Waits until the listener is as the faults say: closed for "refuse", open again without it.
-    pub async fn settled(&self) {
+    /// Waits until the listener matches the faults: closed for "refuse", open again without it.
+    pub async fn listener_updated(&self) {
         let down = self.0.faults.down();
         let mut applied = self.0.applied.subscribe();
-        // The sender lives in the shared state, so that the wait ends by agreement only.
+        // The sender lives in the shared state, so that the wait ends only when both agree.
         let agreed = applied.wait_for(|applied| *applied == *down.borrow()).await.is_ok();
-        debug_assert!(agreed, "the sender is held by this control");
+        debug_assert!(agreed, "this control owns the sender");
     }
 
     pub(crate) fn faults(&self) -> Vec<Listed> {
         self.0.faults.list()
     }
 
-    /// Lets go all answers that this hold keeps, now and later; gives back how many waited.
+    /// Releases all responses that this hold blocks, now and later; returns how many were blocked.
     pub fn release(&self, hold: &str) -> u64 {
         self.0.faults.gates.release(hold).unwrap_or(0)
     }
 
-    /// Waits until `count` answers wait at this hold.
+    /// Waits until `count` responses are blocked at this hold.
     pub async fn waiting(&self, hold: &str, count: u64) {
         self.0.faults.gates.until_waiting(hold, count).await;
     }
@@ -72,12 +74,12 @@ impl Control {
         self.0.faults.gates.list()
     }
 
-    /// How often paths like `pattern` (`/live/ch1/*`, `*.m3u8`, or one path) were asked for, by any method.
+    /// The number of requests for paths like `pattern` (`/live/ch1/*`, `*.m3u8`, or one path), by any method.
     pub fn requests(&self, pattern: &str) -> u64 {
         self.0.ledger.requests(&Pattern::from(pattern))
     }
 
-    /// How many requests there were.
+    /// The number of all requests.
     pub fn total(&self) -> u64 {
         self.requests(Pattern::ANY)
     }
@@ -87,33 +89,33 @@ impl Control {
         self.0.ledger.counted()
     }
 
-    /// The latest requests for paths like `pattern`, oldest first, as far as they are remembered.
+    /// The latest requests for paths like `pattern`, oldest first, as far as they are recorded.
     pub fn seen(&self, pattern: &str) -> Vec<Seen> {
         self.0.ledger.seen(&Pattern::from(pattern))
     }
 
-    /// Waits until paths like `pattern` were asked for `count` times.
+    /// Waits until `count` requests for paths like `pattern` have arrived.
     pub async fn arrived(&self, pattern: &str, count: u64) {
         self.0.ledger.until(&Pattern::from(pattern), count).await;
     }
 
-    /// Waits until requests for paths like `pattern` were answered `count` times: their status is known.
+    /// Waits until `count` requests for paths like `pattern` have a response: their status is known.
     pub async fn answered(&self, pattern: &str, count: u64) {
-        self.0.ledger.until_answered(&Pattern::from(pattern), count).await;
+        self.0.ledger.until_response(&Pattern::from(pattern), count).await;
     }
 
-    /// Waits until `count` requests are held for what does not exist yet: the next part of a low-latency stream, or
-    /// the playlist that has it.
-    pub async fn held(&self, count: u64) {
-        let mut held = self.0.held.subscribe();
-        // The sender lives in the shared state, so that the wait ends by the count only.
-        let reached = held.wait_for(|held| *held >= count).await.is_ok();
-        debug_assert!(reached, "the sender is held by this control");
+    /// Waits until `count` requests are blocked because their object does not exist yet: the next part of a
+    /// low-latency stream, or the playlist that lists it.
+    pub async fn blocked(&self, count: u64) {
+        let mut blocked = self.0.blocked.subscribe();
+        // The sender lives in the shared state, so that the wait ends only by the count.
+        let reached = blocked.wait_for(|blocked| *blocked >= count).await.is_ok();
+        debug_assert!(reached, "this control owns the sender");
     }
 
-    /// How many requests are held for what does not exist yet.
-    pub fn held_now(&self) -> u64 {
-        *self.0.held.borrow()
+    /// The number of requests that are blocked because their object does not exist yet.
+    pub fn blocked_now(&self) -> u64 {
+        *self.0.blocked.borrow()
     }
 
     /// Forgets all requests.
@@ -141,12 +143,12 @@ impl Control {
         self.0.clock.advance(by);
     }
 
-    /// Sets the origin's clock to the wall's time and lets it run.
+    /// Sets the origin's clock to the wall clock and lets it run.
     pub fn run_clock(&self) {
         self.0.clock.run();
     }
 
-    /// What the origin's clock shows, since the Unix epoch.
+    /// The time on the origin's clock, since the Unix epoch.
     pub fn now(&self) -> Duration {
         self.0.clock.now()
     }

@@ -1,4 +1,4 @@
-//! What the origin was asked: counts by path, and the latest requests with their headers.
+//! The requests that the origin received: counts by path, and the latest requests with their headers.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use crate::config;
 use crate::pattern::Pattern;
 
-/// A request as the origin saw it.
+/// A request as the origin received it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Seen {
-    /// Counts requests from 1, in the order of their arrival.
+    /// Numbers requests from 1, in the order of their arrival.
     pub number: u64,
     /// The method.
     #[serde(serialize_with = "display")]
@@ -27,7 +27,7 @@ pub struct Seen {
     /// All headers.
     #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
-    /// The answer's status; none while there is no answer yet.
+    /// The status of the response; `None` while there is no response yet.
     pub status: Option<u16>,
 }
 
@@ -38,20 +38,20 @@ impl Seen {
     }
 }
 
-/// How often one path, or one sort of object, was asked for.
+/// The number of requests for one path, or for one kind of object.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Count {
     /// All requests.
     pub total: u64,
-    /// Those with a Range header.
+    /// Requests with a Range header.
     pub with_range: u64,
     /// By method.
     pub methods: BTreeMap<String, u64>,
-    /// By status; a request that was never answered is missing here.
+    /// By status; a request without a response is missing here.
     pub statuses: BTreeMap<u16, u64>,
 }
 
-/// All that was counted.
+/// All counts.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Counted {
     /// All requests.
@@ -66,17 +66,17 @@ pub struct Counted {
     pub inits: u64,
     /// For anything else.
     pub others: u64,
-    /// Those with a Range header.
+    /// Requests with a Range header.
     pub with_range: u64,
     /// By path, as many paths as the configuration allows.
     pub paths: BTreeMap<String, Count>,
 }
 
-/// Where requests are counted.
+/// The place where requests are counted.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pages: Mutex<Pages>,
-    /// Grows with every request and every answer.
+    /// Grows with every request and every response.
     changes: watch::Sender<u64>,
     paths_max: u64,
     recent_max: u64,
@@ -89,9 +89,9 @@ struct Pages {
     last: u64,
 }
 
-/// A counted request, whose answer is to be counted too.
+/// A counted request, whose response is counted later.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) struct CountedRequest {
     number: u64,
     path: String,
 }
@@ -106,14 +106,14 @@ impl Ledger {
         }
     }
 
-    /// Counts a request when it arrives, before anything holds it.
+    /// Counts a request on arrival, before anything blocks it.
     pub(crate) fn arrived(
         &self,
         method: &Method,
         uri: &Uri,
         version: http::Version,
         headers: &HeaderMap,
-    ) -> Ticket {
+    ) -> CountedRequest {
         let path = uri.path().to_owned();
         let with_range = u64::from(headers.contains_key(http::header::RANGE));
         let mut pages = self.pages.lock();
@@ -141,16 +141,16 @@ impl Ledger {
         }
         drop(pages);
         self.changes.send_modify(|changes| *changes += 1);
-        Ticket { number, path }
+        CountedRequest { number, path }
     }
 
-    /// Counts the answer's status.
-    pub(crate) fn answered(&self, ticket: &Ticket, status: StatusCode) {
+    /// Counts the status of the response.
+    pub(crate) fn answered(&self, counted: &CountedRequest, status: StatusCode) {
         let mut pages = self.pages.lock();
-        if let Some(count) = pages.counted.paths.get_mut(&ticket.path) {
+        if let Some(count) = pages.counted.paths.get_mut(&counted.path) {
             *count.statuses.entry(status.as_u16()).or_default() += 1;
         }
-        if let Some(seen) = pages.recent.iter_mut().rfind(|seen| seen.number == ticket.number) {
+        if let Some(seen) = pages.recent.iter_mut().rfind(|seen| seen.number == counted.number) {
             seen.status = Some(status.as_u16());
         }
         drop(pages);
@@ -161,14 +161,14 @@ impl Ledger {
     pub(crate) async fn until(&self, pattern: &Pattern, count: u64) {
         let mut changes = self.changes.subscribe();
         let reached = changes.wait_for(|_| self.requests(pattern) >= count).await.is_ok();
-        debug_assert!(reached, "the sender is our own field");
+        debug_assert!(reached, "this value owns the sender");
     }
 
-    /// The same for answers.
-    pub(crate) async fn until_answered(&self, pattern: &Pattern, count: u64) {
+    /// The same for responses.
+    pub(crate) async fn until_response(&self, pattern: &Pattern, count: u64) {
         let mut changes = self.changes.subscribe();
         let reached = changes.wait_for(|_| self.answers(pattern) >= count).await.is_ok();
-        debug_assert!(reached, "the sender is our own field");
+        debug_assert!(reached, "this value owns the sender");
     }
 
     fn answers(&self, pattern: &Pattern) -> u64 {
@@ -197,7 +197,7 @@ impl Ledger {
         self.pages.lock().recent.iter().filter(|seen| pattern.matches(&seen.path)).cloned().collect()
     }
 
-    /// Forgets everything; requests are numbered on.
+    /// Forgets everything; the numbering continues.
     pub(crate) fn reset(&self) {
         let mut pages = self.pages.lock();
         pages.counted = Counted::default();
@@ -235,7 +235,7 @@ fn display<T: ToString, S: serde::Serializer>(value: &T, to: S) -> Result<S::Ok,
     to.serialize_str(&value.to_string())
 }
 
-/// A header that came several times is shown as a list with commas.
+/// A header that occurs several times is shown as a list with commas.
 fn headers<S: serde::Serializer>(headers: &HeaderMap, to: S) -> Result<S::Ok, S::Error> {
     let mut shown: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in headers {
@@ -252,7 +252,7 @@ fn headers<S: serde::Serializer>(headers: &HeaderMap, to: S) -> Result<S::Ok, S:
 mod tests {
     use super::*;
 
-    fn ask(ledger: &Ledger, uri: &str) -> Ticket {
+    fn ask(ledger: &Ledger, uri: &str) -> CountedRequest {
         let mut headers = HeaderMap::new();
         headers.insert("range", "bytes=5-".parse().unwrap());
         ledger.arrived(&Method::GET, &uri.parse().unwrap(), http::Version::HTTP_11, &headers)
@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn requests_are_counted_by_path_method_and_status() {
         let ledger = Ledger::new(&config::Counts::default());
-        let ticket = ask(&ledger, "/live/a/ts/240p/7.ts?x=1");
+        let counted = ask(&ledger, "/live/a/ts/240p/7.ts?x=1");
         ask(&ledger, "/live/a/ts/240p/index.m3u8");
-        ledger.answered(&ticket, StatusCode::PARTIAL_CONTENT);
+        ledger.answered(&counted, StatusCode::PARTIAL_CONTENT);
         let counted = ledger.counted();
         assert_eq!((counted.total, counted.segments, counted.playlists, counted.with_range), (2, 1, 1, 2));
         let count = &counted.paths["/live/a/ts/240p/7.ts"];
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn recorded_requests_are_bounded() {
         let ledger = Ledger::new(&config::Counts { paths_max: 2, recent_max: 3 });
         for number in 0..10 {
             ask(&ledger, &format!("/{number}"));

@@ -1,4 +1,4 @@
-//! How the stub may be told to misbehave, and what that means for one request.
+//! The faults of the stub, and their effect on one request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,22 +11,23 @@ pub(crate) mod book;
 pub(crate) mod effects;
 pub(crate) mod gate;
 
-/// Something that goes wrong, on which paths, and how often. Positions count body bytes of the one answer.
+/// A fault, the paths that it affects, and how often. Positions count body bytes of the one response.
 ///
 /// ```
 /// use tidegate_origin_stub::Fault;
+///
 /// let fault = Fault::on("/live/*.ts").cut_at(300_000).times(1);
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own in the JSON")]
 pub struct Fault {
-    /// Which paths; default all.
+    /// The affected paths; default all.
     #[serde(rename = "match")]
     pub pattern: Pattern,
     /// Lets this many matching requests through first.
     pub skip: u64,
-    /// Hits so many of a hundred matching requests, 1 to 100, in no order that could be guessed; default all.
+    /// Affects this percentage of the matching requests, 1 to 100, in an irregular order; default all.
     pub percent: Option<u64>,
     /// Ends after this many requests; default never.
     pub times: Option<u64>,
@@ -34,43 +35,43 @@ pub struct Fault {
     pub latency_ms: Option<u64>,
     /// Waits between the head and the first body byte.
     pub first_byte_delay_ms: Option<u64>,
-    /// Sends the body at this pace.
+    /// Sends the body at this rate.
     pub bytes_per_second: Option<u64>,
-    /// Resets the TCP connection (RST) after this many body bytes; the stream, on HTTP/2.
+    /// Resets the TCP connection (RST) after this many body bytes; over HTTP/2, the stream.
     pub cut_at: Option<u64>,
-    /// Closes the connection (FIN) after this many body bytes, short of what was announced.
+    /// Closes the connection (FIN) after this many body bytes, short of the announced length.
     pub close_at: Option<u64>,
-    /// Says this Content-Length, sends the body as it is, and closes.
+    /// Announces this Content-Length, sends the unchanged body, and closes.
     pub wrong_length: Option<u64>,
     /// Sends the body in chunks without a Content-Length.
     pub chunked: bool,
     /// Sends this many body bytes in chunks, then closes without the last chunk.
     pub truncated_chunked: Option<u64>,
-    /// Answers with this status and a line of text.
+    /// Responds with this status and a line of text.
     pub status: Option<u16>,
     /// Retry-After in seconds, with `status`.
     pub retry_after: Option<u64>,
-    /// Sends a 103 (Early Hints) before the answer; HTTP/1.1 only.
+    /// Sends a 103 (Early Hints) before the response; HTTP/1.1 only.
     pub early_hints: bool,
-    /// The encoder stands still from now on: playlists do not move, no segment appears or expires.
+    /// The encoder is frozen from now on: playlists do not advance, no segment appears or expires.
     pub frozen: bool,
-    /// The encoder starts anew now: sequence numbers and times count from 0, old names mean other media.
+    /// The encoder restarts now: sequence numbers and times count from 0, old names have other media.
     pub sequence_reset: bool,
     /// Playlists are noise.
     pub garbage: bool,
     /// The origin's clock is off: Date and EXT-X-PROGRAM-DATE-TIME.
     pub clock_skew_ms: Option<i64>,
-    /// On every path ("*"): no connection can be used. On others: matching requests are answered with a reset.
-    /// In JSON "reset" (or true) or "refuse".
+    /// On every path ("*"): no connection can be used. On others: matching requests are reset. In JSON
+    /// "reset" (or true) or "refuse".
     #[serde(deserialize_with = "down")]
     pub down: Option<Down>,
-    /// Holds the answer back until the hold of this name is released.
+    /// Blocks the response until the hold of this name is released.
     pub hold: Option<String>,
-    /// Holds after this many body bytes (0: after the head); default before the head.
+    /// Blocks after this many body bytes (0: after the head); default before the head.
     pub hold_at: Option<u64>,
-    /// Serves another object at `/bytes/...`: see [`crate::synthetic_variant`].
+    /// Serves a different object at `/bytes/...`: see [`crate::synthetic_variant`].
     pub variant: Option<u64>,
-    /// Sets headers of the answer, or removes them (null).
+    /// Sets headers of the response, or removes them (null).
     pub headers: BTreeMap<String, Option<String>>,
 }
 
@@ -78,7 +79,7 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Down {
-    /// Connections are accepted and reset at once; open ones are reset.
+    /// Connections are accepted and reset immediately; open ones are reset.
     Reset,
     /// The listener is closed: connections are refused; open ones are reset.
     Refuse,
@@ -89,11 +90,11 @@ pub enum Down {
 #[serde(transparent)]
 pub struct FaultId(pub u64);
 
-/// Why a fault cannot be put in force.
+/// Why a fault is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultError {
-    /// It says when, but not what.
+    /// The fault says when, but not what.
     #[error("the fault has no effect: say at least one, like \"status\": 503")]
     NoEffect,
     /// A field is out of bounds.
@@ -101,10 +102,10 @@ pub enum FaultError {
     Bounds {
         /// The field's name.
         field: &'static str,
-        /// What is allowed.
+        /// The allowed values.
         bounds: &'static str,
     },
-    /// As many faults as the configuration allows are in force.
+    /// The configured limit of faults in force is reached.
     #[error("{max} faults are in force, which is the limit: delete one first")]
     TooMany {
         /// `faults.faults_max`.
@@ -113,7 +114,7 @@ pub enum FaultError {
 }
 
 impl Fault {
-    /// A fault on paths like `/live/ch1/*`, `*.ts` or one path exactly. Say what goes wrong with the methods below.
+    /// A fault on paths like `/live/ch1/*`, `*.ts` or one path exactly. The methods below set its effects.
     pub fn on(pattern: &str) -> Self {
         Self { pattern: Pattern::from(pattern), ..Self::default() }
     }
@@ -124,7 +125,7 @@ impl Fault {
         Self { times: Some(times), ..self }
     }
 
-    /// Hits so many of a hundred matching requests.
+    /// Affects this percentage of the matching requests.
     #[must_use]
     pub fn percent(self, percent: u64) -> Self {
         Self { percent: Some(percent), ..self }
@@ -148,10 +149,10 @@ impl Fault {
         Self { first_byte_delay_ms: Some(millis(wait)), ..self }
     }
 
-    /// Sends the body at this pace.
+    /// Sends the body at this rate.
     #[must_use]
-    pub fn bytes_per_second(self, pace: u64) -> Self {
-        Self { bytes_per_second: Some(pace), ..self }
+    pub fn bytes_per_second(self, rate: u64) -> Self {
+        Self { bytes_per_second: Some(rate), ..self }
     }
 
     /// Resets the connection after `bytes` of the body.
@@ -166,7 +167,7 @@ impl Fault {
         Self { close_at: Some(bytes), ..self }
     }
 
-    /// Says a Content-Length that is not the body's.
+    /// Announces a Content-Length other than the body's.
     #[must_use]
     pub fn wrong_length(self, bytes: u64) -> Self {
         Self { wrong_length: Some(bytes), ..self }
@@ -184,7 +185,7 @@ impl Fault {
         Self { truncated_chunked: Some(bytes), ..self }
     }
 
-    /// Answers with this status.
+    /// Responds with this status.
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         Self { status: Some(status), ..self }
@@ -196,19 +197,19 @@ impl Fault {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Sends a 103 before the answer.
+    /// Sends a 103 before the response.
     #[must_use]
     pub fn early_hints(self) -> Self {
         Self { early_hints: true, ..self }
     }
 
-    /// The encoder stands still from now on.
+    /// The encoder is frozen from now on.
     #[must_use]
     pub fn frozen(self) -> Self {
         Self { frozen: true, ..self }
     }
 
-    /// The encoder starts anew now.
+    /// The encoder restarts now.
     #[must_use]
     pub fn sequence_reset(self) -> Self {
         Self { sequence_reset: true, ..self }
@@ -238,32 +239,32 @@ impl Fault {
         Self { down: Some(Down::Refuse), ..self }
     }
 
-    /// Holds the head back until `name` is released.
+    /// Blocks the head until `name` is released.
     #[must_use]
     pub fn hold(self, name: &str) -> Self {
         Self { hold: Some(name.to_owned()), ..self }
     }
 
-    /// Holds the body after `bytes` (0: after the head) until `name` is released.
+    /// Blocks the body after `bytes` (0: after the head) until `name` is released.
     #[must_use]
     pub fn hold_at(self, name: &str, bytes: u64) -> Self {
         Self { hold: Some(name.to_owned()), hold_at: Some(bytes), ..self }
     }
 
-    /// Serves another object at `/bytes/...`.
+    /// Serves a different object at `/bytes/...`.
     #[must_use]
     pub fn variant(self, variant: u64) -> Self {
         Self { variant: Some(variant), ..self }
     }
 
-    /// Sets a header of the answer.
+    /// Sets a header of the response.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(name.to_owned(), Some(value.to_owned()));
         self
     }
 
-    /// Removes a header of the answer.
+    /// Removes a header of the response.
     #[must_use]
     pub fn without_header(mut self, name: &str) -> Self {
         self.headers.insert(name.to_owned(), None);

@@ -1,4 +1,4 @@
-//! What an encoder pushes: objects in memory, each visible when it is complete, the old one until then.
+//! Objects that an encoder pushes: in memory, each visible when it is complete, the old one until then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::answer::{Answer, Content, Object, Refusal, etag};
 use crate::config;
 use crate::objects::{PLAYLIST, type_by_name};
 
-/// Where pushed objects are kept.
+/// The store of pushed objects.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     stock: Mutex<Stock>,
@@ -24,7 +24,7 @@ pub(crate) struct Shelf {
 #[derive(Debug, Default)]
 struct Stock {
     objects: BTreeMap<String, Stored>,
-    /// Of all objects, finished and under way.
+    /// The size of all objects, finished and under way.
     bytes: u64,
 }
 
@@ -41,7 +41,8 @@ impl Shelf {
         Self { stock: Mutex::default(), config }
     }
 
-    /// Takes an upload. It is visible when its last byte is here; one that breaks off leaves nothing behind.
+    /// Receives an upload. It is visible when its last byte has arrived; one that breaks off leaves nothing
+    /// behind.
     pub(crate) async fn put<B>(
         &self,
         path: &str,
@@ -88,7 +89,7 @@ impl Shelf {
     }
 }
 
-/// An upload under way; what it has reserved and not stored is given back when it is dropped.
+/// An upload under way; dropping it releases the space that it has reserved and not stored.
 struct Upload<'a> {
     shelf: &'a Shelf,
     bytes: BytesMut,
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_put_is_read_replaced_and_deleted() {
+    async fn an_uploaded_object_is_read_replaced_and_deleted() {
         let shelf = shelf();
         assert_eq!(put(&shelf, "/ingest/a.m3u8", 3).await, 201);
         assert_eq!(put(&shelf, "/ingest/a.m3u8", 4).await, 204);
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_shelf_is_bounded_and_a_refused_upload_takes_no_room() {
+    async fn the_store_is_bounded_and_a_refused_upload_takes_no_space() {
         let shelf = shelf();
         assert_eq!(put(&shelf, "/ingest/large", 11).await, 413);
         assert_eq!(put(&shelf, "/ingest/1", 10).await, 201);

@@ -1,10 +1,11 @@
 //! A small, real HLS origin that misbehaves on command.
 //!
-//! The demo, the tests and the load tests put it where a packager would stand. It is real: short H.264/AAC renditions,
-//! committed with the script that made them, are looped for ever with rewritten timestamps, as MPEG-TS and as CMAF, so
-//! that players play it. It is honest: what it serves at a moment is a pure function of the clock, so a primary and a
-//! backup agree byte for byte. And it is obedient: over a second listener, or through [`Control`], it is told to be slow,
-//! to break, to freeze or to lie, and says afterwards what it was asked. It shares no code with the tiers it tests.
+//! The demo, the tests and the load tests use it in place of a packager. It is real: short H.264/AAC
+//! renditions, committed with the script that made them, are looped forever with rewritten timestamps, as
+//! MPEG-TS and as CMAF, so that players play it. It is deterministic: its output at any moment is a pure
+//! function of the clock, so a primary and a backup agree byte for byte. And it is controllable: over a
+//! second listener, or through [`Control`], a test makes it slow, broken, frozen or wrong, and reads the
+//! requests that it received. It shares no code with the tiers it tests.
 //!
 //! On the data listener (`{name}`: any of a-z, 0-9 and -, at most 32):
 //!
@@ -15,15 +16,16 @@
 //! | `/live/{name}/ts/{rendition}/{seq}.ts`, `.../cmaf/{rendition}/init.mp4` and `{seq}.m4s` | segments |
 //! | `/event/...`, `/vod/...` | the same, growing from the stub's start, and finished |
 //! | `/ll/{name}/cmaf/...` | low latency: parts `{seq}.{part}.m4s`, hints, blocking reload, delta updates |
-//! | `/ll/{name}/cmaf-ranges/...` | with parts as byte ranges of `{seq}.m4s`, which can be asked for while it grows |
-//! | `/ll/{name}/cmaf-unblocked/...` | with parts, from an origin that cannot hold requests |
-//! | `/bytes/{size}[/{anything}]` | a synthetic object, see [`synthetic_bytes`]; the query steers its headers |
-//! | `/ingest/...` | what `ffmpeg -f hls -method PUT` sends, readable at the same path |
+//! | `/ll/{name}/cmaf-ranges/...` | with parts as byte ranges of `{seq}.m4s`, which can be requested while it grows |
+//! | `/ll/{name}/cmaf-unblocked/...` | with parts, from an origin that cannot block requests |
+//! | `/bytes/{size}[/{anything}]` | a synthetic object, see [`synthetic_bytes`]; the query sets its headers |
+//! | `/ingest/...` | uploads of `ffmpeg -f hls -method PUT`, readable at the same path |
 //! | `/echo` | the request's own body |
 //! | `/healthz` | `ok` |
 //!
-//! Begin reading at `request.rs`, one request's way; then `stream.rs` (what exists now), `low_latency.rs` (and in which
-//! parts), `media.rs` (timestamps), `faults.rs` (what can go wrong) and `wire.rs` (how a connection is broken).
+//! Begin reading at `request.rs`, the path of one request; then `stream.rs` (what exists now),
+//! `low_latency.rs` (and in which parts), `media.rs` (timestamps), `faults.rs` (what can go wrong) and
+//! `connection.rs` (how a connection is broken).
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
@@ -45,6 +47,7 @@ mod admin;
 mod answer;
 mod clock;
 pub mod config;
+mod connection;
 mod control;
 mod counts;
 mod faults;
@@ -60,9 +63,8 @@ mod server;
 mod shared;
 mod stream;
 mod synthetic;
-mod wire;
 
-/// An origin with its ports bound; [`OriginStub::run`] brings it to life.
+/// An origin with its ports bound; [`OriginStub::run`] serves them.
 #[derive(Debug)]
 pub struct OriginStub {
     data: TcpListener,
@@ -81,12 +83,12 @@ impl OriginStub {
         Ok(Self { data, admin, addr, admin_addr, shared })
     }
 
-    /// Where players, shields and encoders connect.
+    /// The address for players, shields and encoders.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where faults are ordered over HTTP.
+    /// The address for faults over HTTP.
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin_addr
     }
@@ -96,7 +98,7 @@ impl OriginStub {
         Control::new(Arc::clone(&self.shared))
     }
 
-    /// Serves until `shutdown`; then open answers may go on for the configuration's `drain_timeout`.
+    /// Serves until `shutdown`; then open responses may continue for the configuration's `drain_timeout`.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         tracing::info!(addr = %self.addr, admin = %self.admin_addr, "the origin stub is ready");
         let control = self.control();

@@ -1,7 +1,8 @@
-//! How far a low-latency stream is: its whole segments, and the parts of the one that grows (RFC 8216bis 3.2).
+//! The position of a low-latency stream: its whole segments, and the parts of the growing one (HLS section
+//! 3.2).
 //!
-//! Like everything that streams in time it is a pure function of the clock. The parts of a segment appear in equal
-//! steps, in all renditions at once, so that the renditions' playlists move together.
+//! Like everything that streams in time it is a pure function of the clock. The parts of a segment appear in
+//! equal steps, in all renditions simultaneously, so that the renditions' playlists advance together.
 
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// As the configuration wants it for the stream of this name. A segment has a whole number of parts, which are
-    /// cut between frames: the target that players are told is the longest part that comes out of this.
+    /// The cut that the configuration gives the stream of this name. A segment has a whole number of parts,
+    /// which are cut between frames: the target in the playlist is the longest resulting part.
     pub(crate) fn of(name: &str, config: &Config) -> Self {
         let wanted = config.low_latency.part_targets.get(name).unwrap_or(&config.low_latency.part_target);
         let wanted = wanted.as_millis().max(1);
@@ -34,7 +35,7 @@ impl Cut {
         Self { per_segment, target: longest.max().unwrap_or(SEGMENT) }
     }
 
-    /// How many parts ahead of the last one a player may ask for (RFC 8216bis 6.2.5.2, Advance Part Limit).
+    /// How many parts beyond the last one a player may request (HLS section 6.2.5.2, Advance Part Limit).
     pub(crate) fn advance_limit(&self) -> u64 {
         let second = Duration::from_secs(1);
         if self.target >= second {
@@ -44,24 +45,24 @@ impl Cut {
     }
 }
 
-/// With more than seven parts the shortest would be under 85 % of the longest (RFC 8216bis 4.4.4.9): a part more or
-/// less is a whole frame.
+/// With more than seven parts the shortest would be under 85 % of the longest (HLS section 4.4.4.9): the
+/// difference of a part is a whole frame.
 const PARTS_MAX: u64 = 7;
 const PARTS_MIN: u64 = 2;
 
-/// A part's place in a stream.
+/// A part's position in a stream.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Position {
     pub(crate) segment: u64,
     pub(crate) part: u64,
 }
 
-/// What the encoder of a stream has made.
+/// The encoder's progress in a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) window: Window,
     pub(crate) cut: Cut,
-    /// Parts of the segment that grows; it is number `window.end`.
+    /// Parts of the growing segment; it is number `window.end`.
     pub(crate) parts: u64,
 }
 
@@ -90,18 +91,19 @@ impl Progress {
     /// When a part is complete, since the Unix epoch.
     pub(crate) fn complete(&self, position: Position) -> Option<Duration> {
         let steps = SEGMENT.as_nanos() * u128::from(position.part + 1);
-        // Rounded up: at this moment the part is there.
+        // Rounded up: at this moment the part exists.
         let nanos = u64::try_from(steps.div_ceil(u128::from(self.cut.per_segment))).ok()?;
         Some(self.window.began(position.segment)? + Duration::from_nanos(nanos))
     }
 
-    /// The first segment whose parts are listed. They are, until they are three target durations old
-    /// (RFC 8216bis 4.4.4.9).
+    /// The first segment whose parts are listed: parts are listed until they are three target durations old
+    /// (HLS section 4.4.4.9).
     pub(crate) fn first_in_parts(&self) -> u64 {
         self.window.end.saturating_sub(3).max(self.window.first)
     }
 
-    /// How many segments a delta update leaves out: those that ended before the skip boundary (RFC 8216bis 6.2.5.1).
+    /// The number of segments that a delta update leaves out: those that ended before the skip boundary (HLS
+    /// section 6.2.5.1).
     pub(crate) fn skippable(&self) -> u64 {
         let grown = SEGMENT.as_millis() * u128::from(self.parts) / u128::from(self.cut.per_segment);
         let within = (SKIP_BOUNDARY.as_millis() - grown).div_ceil(SEGMENT.as_millis());
@@ -110,27 +112,27 @@ impl Progress {
     }
 }
 
-/// CAN-SKIP-UNTIL: six target durations, the least that is allowed (RFC 8216bis 4.4.3.8).
+/// CAN-SKIP-UNTIL: six target durations, the minimum (HLS section 4.4.3.8).
 pub(crate) const SKIP_BOUNDARY: Duration = Duration::from_secs(6 * SEGMENT.as_secs());
 
-/// How long a request is held at most: three target durations (RFC 8216bis 6.2.5.2).
-pub(crate) const HELD_MAX: Duration = Duration::from_secs(3 * SEGMENT.as_secs());
+/// How long a request is blocked at most: three target durations (HLS section 6.2.5.2).
+pub(crate) const BLOCK_MAX: Duration = Duration::from_secs(3 * SEGMENT.as_secs());
 
 /// How a stream offers its parts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Flavour {
-    /// As files of their own.
+    /// As separate files.
     Files,
-    /// As byte ranges of their segment, which can be asked for while it grows.
+    /// As byte ranges of their segment, which can be requested while it grows.
     Ranges,
-    /// As files, by an origin that cannot hold requests: directives are ignored, nothing is hinted.
+    /// As files, by an origin that cannot block requests: directives are ignored, nothing is hinted.
     Unblocked,
 }
 
 impl Flavour {
     const ALL: [Self; 3] = [Self::Files, Self::Ranges, Self::Unblocked];
 
-    /// As it is called in paths.
+    /// Its name in paths.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Files => "cmaf",
@@ -139,7 +141,7 @@ impl Flavour {
         }
     }
 
-    /// Whether requests for what does not exist yet are held.
+    /// Whether requests for a part or version that does not exist yet are blocked.
     pub(crate) fn can_block(self) -> bool {
         self != Self::Unblocked
     }
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_may_have_a_target_of_its_own() {
+    fn a_stream_may_have_its_own_target() {
         let config = Config::parse("[low_latency.part_targets]\nslow = \"1s\"\n").unwrap();
         let cut = Cut::of("slow", &config);
         assert_eq!((cut.per_segment, cut.advance_limit()), (2, 3));
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_twelve_seconds_before_the_end_is_skipped() {
+    fn segments_older_than_twelve_seconds_are_skipped() {
         assert_eq!(progress(1_000_000).skippable(), 9);
         assert_eq!(progress(1_001_999).skippable(), 9);
     }

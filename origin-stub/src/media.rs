@@ -1,7 +1,8 @@
-//! The media that the stub carries: an 8 s loop in four segments (see media/make.sh), played for ever.
+//! The media of the stub: an 8 s loop in four segments (see media/make.sh), played forever.
 //!
-//! Segment `n` of a stream is segment `n % 4` of the loop with its timestamps moved by `n / 4` loops, so that a
-//! player sees one endless recording. Nothing is kept per stream: a segment is a pure function of rendition and `n`.
+//! Segment `n` of a stream is segment `n % 4` of the loop with its timestamps moved by `n / 4` loops, so that
+//! a player sees one endless recording. Streams have no state: a segment is a pure function of rendition and
+//! `n`.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ mod ts;
 
 pub(crate) use self::parts::Part;
 
-/// How long a segment is; also the target duration.
+/// The duration of a segment; also the target duration.
 pub(crate) const SEGMENT: Duration = Duration::from_secs(2);
 
 /// Segments in the loop.
@@ -24,7 +25,7 @@ pub(crate) const LOOP_SEGMENTS: u64 = 4;
 /// The loop's length in seconds.
 const LOOP_SECONDS: u64 = 8;
 
-/// How segments are packed.
+/// The container of segments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Packing {
     /// MPEG transport stream, picture and sound in one file.
@@ -43,7 +44,7 @@ pub(crate) struct Rendition {
     segments: [&'static [u8]; 4],
 }
 
-/// What a rendition shows.
+/// The content of a rendition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Track {
     /// Width and height; a transport stream has the sound in it.
@@ -62,7 +63,7 @@ impl Packing {
         self.renditions().find(|rendition| rendition.name == name)
     }
 
-    /// What a segment's name ends with.
+    /// The extension of a segment's name.
     pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Ts => "ts",
@@ -72,7 +73,7 @@ impl Packing {
 }
 
 impl Rendition {
-    /// Segment `number` with its own place in time.
+    /// Segment `number` with its timestamps.
     pub(crate) fn segment(&self, number: u64) -> Bytes {
         let loops = number / LOOP_SEGMENTS;
         let mut segment = self.raw(number).to_vec();
@@ -83,8 +84,8 @@ impl Rendition {
         segment.into()
     }
 
-    /// The init section; transport streams have none. A restarted encoder writes another one: each incarnation
-    /// after the first leaves its mark in a box that players skip.
+    /// The init section; transport streams have none. A restarted encoder writes a different one: each
+    /// incarnation after the first adds its mark in a box that players skip.
     pub(crate) fn init(&self, incarnation: u64) -> Option<Bytes> {
         match self.packing {
             Packing::Ts => None,
@@ -101,12 +102,12 @@ impl Rendition {
         }
     }
 
-    /// Segment `number` in `count` parts; none if it is not of CMAF.
+    /// Segment `number` in `count` parts; empty if it is not CMAF.
     pub(crate) fn parts(&self, number: u64, count: u64) -> Vec<Part> {
         Fragment::read(self.raw(number)).map_or_else(Vec::new, |fragment| fragment.parts(count).collect())
     }
 
-    /// Part `index` of `count` of segment `number`, with its own place in time.
+    /// Part `index` of `count` of segment `number`, with its timestamps.
     pub(crate) fn part(&self, number: u64, index: u64, count: u64) -> Option<Bytes> {
         let chunk_number = number.wrapping_mul(count).wrapping_add(index + 1);
         let seconds = number / LOOP_SEGMENTS * LOOP_SECONDS;
@@ -114,7 +115,7 @@ impl Rendition {
         Some(chunk.into())
     }
 
-    /// Segment `number` as the parts that it was sent in, one after the other.
+    /// Segment `number` as its parts, one after the other.
     pub(crate) fn segment_in_parts(&self, number: u64, count: u64) -> Bytes {
         let parts: Vec<Bytes> = (0..count).filter_map(|index| self.part(number, index, count)).collect();
         parts.concat().into()

@@ -30,7 +30,7 @@ enum What {
     Segment(&'static Rendition, u64),
 }
 
-/// When the committed media were made: Last-Modified of what has no moment of its own.
+/// When the committed media were made: Last-Modified of objects without a time of their own.
 pub(crate) const MADE: Duration = Duration::from_secs(1_750_000_000);
 
 impl File {
@@ -61,7 +61,7 @@ impl File {
         Ok(Self { kind, packing, what })
     }
 
-    /// What is there now.
+    /// The object as it is now.
     pub(crate) fn object(&self, config: &Config, view: &View, effects: &Effects) -> Result<Object, Refusal> {
         let window = Window::at(self.kind, view, config);
         let immutable = config.live.segment_cache_control.clone();
@@ -102,7 +102,7 @@ impl What {
     }
 }
 
-/// An object that a stream has made. A fault turns playlists into noise.
+/// An object of a stream. A fault turns playlists into noise.
 pub(crate) fn object(
     content: Bytes,
     content_type: &str,
@@ -124,7 +124,7 @@ pub(crate) fn object(
     }
 }
 
-/// A number as playlists write it: one way only.
+/// A number in the one spelling that playlists use.
 pub(crate) fn number(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with(['0', '+']);
     text.parse().ok().filter(|_| canonical)
@@ -138,7 +138,7 @@ pub(crate) struct SyntheticObject {
 }
 
 impl SyntheticObject {
-    /// Parses the path, of which `rest` is what follows `/bytes/`.
+    /// Parses the path, of which `rest` is the part after `/bytes/`.
     pub(crate) fn parse(path: &str, rest: &str, config: &Config) -> Result<Self, Refusal> {
         let (size, _) = rest.split_once('/').unwrap_or((rest, ""));
         let size = size.parse().map_err(|_not_a_number| {
@@ -166,7 +166,7 @@ impl SyntheticObject {
     }
 }
 
-/// What a file's name says about its content.
+/// The content type by the extension of a file.
 pub(crate) fn type_by_name(path: &str) -> Option<&'static str> {
     let (_, extension) = path.rsplit_once('.')?;
     Some(match extension {
@@ -191,12 +191,12 @@ pub(crate) fn content_type(rendition: &Rendition) -> &'static str {
 }
 
 pub(crate) fn exists(window: &Window, number: u64) -> Result<(), Refusal> {
-    let (kept, end) = (window.kept, window.end);
-    if number < kept {
-        return Err(missing(&format!("segment {number} has expired: {kept} to {} exist", end - 1)));
+    let (oldest, end) = (window.oldest, window.end);
+    if number < oldest {
+        return Err(missing(&format!("segment {number} has expired: {oldest} to {} exist", end - 1)));
     }
     if number >= end {
-        return Err(missing(&format!("segment {number} does not exist yet: {kept} to {} exist", end - 1)));
+        return Err(missing(&format!("segment {number} does not exist yet: {oldest} to {} exist", end - 1)));
     }
     Ok(())
 }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_keeps_its_validators_while_time_goes_on() {
+    fn a_segment_keeps_its_validators_over_time() {
         let early = object(Kind::Live, "ch1/ts/240p/499.ts", 1000).unwrap();
         let late = object(Kind::Live, "ch1/ts/240p/499.ts", 1030).unwrap();
         assert_eq!((early.etag, early.last_modified), (late.etag, late.last_modified));

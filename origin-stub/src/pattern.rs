@@ -1,9 +1,9 @@
-//! Which paths are meant: `/live/ch1/*`, `*.m3u8`, `/live/*/index.m3u8`, or one path exactly.
+//! Path patterns: `/live/ch1/*`, `*.m3u8`, `/live/*/index.m3u8`, or one path exactly.
 
 use serde::{Deserialize, Serialize};
 
-/// A path in which each `*` stands for any text, also none. Without a `*` it is one path exactly.
-/// Queries are not looked at.
+/// A path in which each `*` stands for any text, including none. Without a `*` it is one path exactly.
+/// Queries are ignored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
@@ -30,7 +30,7 @@ impl Pattern {
         let mut parts: Vec<&str> = tail.split('*').collect();
         let last = parts.pop().unwrap_or_default();
         for part in parts {
-            // The first place where a part fits leaves the most for the parts after it.
+            // The first match of a part leaves the most for the parts after it.
             let Some(at) = rest.find(part) else { return false };
             rest = rest.get(at + part.len()..).unwrap_or_default();
         }

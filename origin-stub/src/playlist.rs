@@ -1,4 +1,4 @@
-//! The playlists' text (RFC 8216bis).
+//! The playlists' text (HLS section 4).
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub(crate) fn media(kind: Kind, rendition: &Rendition, window: &Window, skew_ms:
     text
 }
 
-/// A moment as a clock that is off shows it.
+/// A moment as a clock with this skew shows it.
 pub(crate) fn skewed(moment: Duration, skew_ms: i64) -> Duration {
     let off = Duration::from_millis(skew_ms.unsigned_abs());
     if skew_ms < 0 { moment.saturating_sub(off) } else { moment + off }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_playlist_reads_like_this() {
+    fn the_text_of_a_live_playlist() {
         let rendition = Packing::Ts.rendition("240p").unwrap();
         assert_eq!(
             media(Kind::Live, rendition, &window(Kind::Live), 0),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_sound_reads_like_this() {
+    fn the_text_of_a_finished_audio_playlist() {
         let rendition = Packing::Cmaf.rendition("audio").unwrap();
         assert_eq!(
             media(Kind::Vod, rendition, &window(Kind::Vod), 0),

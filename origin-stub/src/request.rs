@@ -1,4 +1,4 @@
-//! One request's way: count it, meet its faults, find its object, answer it, or break it.
+//! The path of one request: count it, apply its faults, find its object, respond, or break the response.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -18,54 +18,55 @@ use tokio::time::sleep;
 
 use crate::answer::{Answer, Refusal, put};
 use crate::clock::http_date;
-use crate::counts::Ticket;
+use crate::connection::RawConnection;
+use crate::counts::CountedRequest;
 use crate::faults::effects::Effects;
 use crate::flow::Body;
 use crate::objects::{File, SyntheticObject};
 use crate::playlist::skewed;
 use crate::shared::Shared;
 use crate::stream::Kind;
-use crate::wire::Line;
 
 mod low_latency;
 mod send;
 mod steer;
 
-/// A request's answer under way, as hyper wants it.
+/// A request's response under way, as hyper requires it.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// Serves one request on its connection. It is counted, and meets its faults, before this returns.
-pub(crate) fn serve(shared: &Arc<Shared>, line: &Line, request: Request<Incoming>) -> Answering {
-    line.note_use();
-    let ticket = shared.ledger.arrived(request.method(), request.uri(), request.version(), request.headers());
+/// Serves one request on its connection. It is counted, and its faults are applied, before this returns.
+pub(crate) fn serve(shared: &Arc<Shared>, raw: &RawConnection, request: Request<Incoming>) -> Answering {
+    raw.note_use();
+    let counted =
+        shared.ledger.arrived(request.method(), request.uri(), request.version(), request.headers());
     let effects = shared.faults.meet(request.uri().path());
-    let way = Way { shared: Arc::clone(shared), line: line.clone(), ticket, effects };
+    let exchange = Exchange { shared: Arc::clone(shared), raw: raw.clone(), counted, effects };
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        return Box::pin(async move { Ok(way.go(request).await) });
+        return Box::pin(async move { Ok(exchange.go(request).await) });
     }
-    // ffmpeg closes its connection right behind an upload or a DELETE and reads no answer. hyper then drops the request,
-    // so that what is to be done is done elsewhere.
-    let over = line.over().clone();
-    let going = async move { over.run_until_cancelled(way.go(request)).await };
+    // ffmpeg closes its connection immediately after an upload or a DELETE and reads no response. hyper then
+    // drops the request, so the work runs in another task.
+    let over = raw.over().clone();
+    let going = async move { over.run_until_cancelled(exchange.go(request)).await };
     let going = shared.tasks.spawn(shared.killed.clone().run_until_cancelled_owned(going));
     Box::pin(async move {
         match going.await {
             Ok(Some(Some(response))) => Ok(response),
-            // The connection is over.
+            // The connection is closed.
             _ => pending().await,
         }
     })
 }
 
-/// One request, its faults, and where its answer goes.
-struct Way {
+/// One request, its faults, and its connection.
+struct Exchange {
     shared: Arc<Shared>,
-    line: Line,
-    ticket: Ticket,
+    raw: RawConnection,
+    counted: CountedRequest,
     effects: Effects,
 }
 
-impl Way {
+impl Exchange {
     async fn go(mut self, request: Request<Incoming>) -> Response<Body> {
         if self.effects.down {
             return self.reset().await;
@@ -73,7 +74,7 @@ impl Way {
         let version = request.version();
         if self.effects.early_hints
             && version == Version::HTTP_11
-            && self.line.write(EARLY_HINTS).await.is_err()
+            && self.raw.write(EARLY_HINTS).await.is_err()
         {
             return self.reset().await;
         }
@@ -82,14 +83,14 @@ impl Way {
             gate.pass().await;
         }
         if request.uri().path() == "/echo" && self.effects.status.is_none() {
-            self.shared.ledger.answered(&self.ticket, StatusCode::OK);
+            self.shared.ledger.answered(&self.counted, StatusCode::OK);
             return echo(&self.shared, request, &self.effects);
         }
         let is_head = request.method() == Method::HEAD;
         let mut answer = self.answer(request).await;
-        self.shared.ledger.answered(&self.ticket, answer.status);
+        self.shared.ledger.answered(&self.counted, answer.status);
         finish(&self.shared, &mut answer.headers, &self.effects);
-        send::send(&self.shared, self.line, version, is_head, answer, &self.effects).await
+        send::send(&self.shared, self.raw, version, is_head, answer, &self.effects).await
     }
 
     async fn answer(&mut self, request: Request<Incoming>) -> Answer {
@@ -119,10 +120,10 @@ impl Way {
         answer.unwrap_or_else(Answer::from)
     }
 
-    /// Resets the connection. Never returns: the connection's end drops it.
+    /// Resets the connection. Never returns: the end of the connection drops it.
     async fn reset(&self) -> Response<Body> {
         self.shared.resets.fetch_add(1, Ordering::Relaxed);
-        self.line.reset_now();
+        self.raw.reset_now();
         pending().await
     }
 }
@@ -131,7 +132,7 @@ const EARLY_HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel
 
 const METHODS: &str = "GET, HEAD, OPTIONS, PUT, POST, DELETE";
 
-/// GET and HEAD of everything that the stub makes by itself.
+/// GET and HEAD of everything that the stub makes itself.
 fn read(shared: &Shared, request: &Request<Incoming>, effects: &mut Effects) -> Result<Answer, Refusal> {
     let path = request.uri().path();
     let (root, rest) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or((path, ""));
@@ -145,8 +146,8 @@ fn read(shared: &Shared, request: &Request<Incoming>, effects: &mut Effects) -> 
         }
         "/healthz" => return Ok(Answer::text(StatusCode::OK, "ok")),
         _ => {
-            let line = "there are /live/, /ll/, /event/, /vod/, /bytes/, /ingest/, /echo and /healthz";
-            return Err(Refusal::new(StatusCode::NOT_FOUND, line));
+            let text = "there are /live/, /ll/, /event/, /vod/, /bytes/, /ingest/, /echo and /healthz";
+            return Err(Refusal::new(StatusCode::NOT_FOUND, text));
         }
     };
     let object = File::parse(kind, rest)?.object(&shared.config, &shared.view(effects), effects)?;
@@ -193,7 +194,7 @@ fn echo(shared: &Shared, request: Request<Incoming>, effects: &Effects) -> Respo
     response
 }
 
-/// The headers that every answer has, then those that a fault wants.
+/// The headers of every response, then those that a fault sets.
 fn finish(shared: &Shared, headers: &mut HeaderMap, effects: &Effects) {
     headers.insert(SERVER, HeaderValue::from_static("tidegate-origin-stub"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

@@ -15,12 +15,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::connection::RawConnection;
 use crate::faults::Down;
 use crate::request;
 use crate::shared::Shared;
-use crate::wire::Line;
 
-/// Serves until `shutdown`, then gives open answers the configured time.
+/// Serves until `shutdown`, then gives open responses the configured time.
 pub(crate) async fn run(
     listener: TcpListener,
     addr: SocketAddr,
@@ -72,7 +72,7 @@ impl Server {
         }
     }
 
-    /// The next connection, as soon as there is room for one. A closed listener has none.
+    /// The next connection, as soon as there is room for one. A closed listener accepts none.
     async fn accept(&self, listener: Option<&TcpListener>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
         let Some(listener) = listener else { return std::future::pending().await };
         // The semaphore is never closed.
@@ -82,7 +82,7 @@ impl Server {
                 Ok((stream, _)) => return (stream, slot),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    // Out of descriptors, most likely: the queue would report it again at once.
+                    // Out of descriptors, most likely: the queue would report it again immediately.
                     sleep(std::time::Duration::from_millis(50)).await;
                 }
             }
@@ -91,28 +91,28 @@ impl Server {
 
     fn begin(&self, stream: TcpStream, slot: Option<OwnedSemaphorePermit>, down: Option<Down>) {
         self.shared.accepted.fetch_add(1, Ordering::Relaxed);
-        let line = Line::new(stream);
+        let raw = RawConnection::new(stream);
         if down.is_some() {
             self.shared.resets.fetch_add(1, Ordering::Relaxed);
-            line.reset_now();
+            raw.reset_now();
             self.shared.faults.connection_reset();
             return;
         }
         let server = self.clone();
         self.shared.tasks.spawn(async move {
             server.shared.open.fetch_add(1, Ordering::Relaxed);
-            Box::pin(server.serve(line)).await;
+            Box::pin(server.serve(raw)).await;
             server.shared.open.fetch_sub(1, Ordering::Relaxed);
             drop(slot);
         });
     }
 
     /// One connection, until it ends by itself, is broken on command, or the time is up.
-    async fn serve(&self, line: Line) {
-        line.send_at_once();
-        let builder = self.builder(&line);
-        let service = service_fn(|request| request::serve(&self.shared, &line, request));
-        let connection = builder.serve_connection(TokioIo::new(line.wire()), service);
+    async fn serve(&self, raw: RawConnection) {
+        raw.set_nodelay();
+        let builder = self.builder(&raw);
+        let service = service_fn(|request| request::serve(&self.shared, &raw, request));
+        let connection = builder.serve_connection(TokioIo::new(raw.transport()), service);
         let mut connection = std::pin::pin!(connection);
         let mut down = self.shared.faults.down();
         let mut draining = false;
@@ -121,10 +121,10 @@ impl Server {
         let mut is_new = true;
         loop {
             tokio::select! {
-                () = line.over().cancelled() => break,
+                () = raw.over().cancelled() => break,
                 _ = down.wait_for(Option::is_some) => {
                     self.shared.resets.fetch_add(1, Ordering::Relaxed);
-                    line.reset_now();
+                    raw.reset_now();
                     break;
                 }
                 () = self.shutdown.cancelled(), if !draining => {
@@ -133,12 +133,12 @@ impl Server {
                 }
                 () = first_head.as_mut(), if is_new => {
                     is_new = false;
-                    if !line.is_used() {
+                    if !raw.is_used() {
                         break;
                     }
                 }
                 () = self.shared.killed.cancelled() => {
-                    line.reset_now();
+                    raw.reset_now();
                     break;
                 }
                 ended = connection.as_mut() => {
@@ -151,8 +151,8 @@ impl Server {
         }
     }
 
-    fn builder(&self, line: &Line) -> Builder<OnTracker> {
-        let executor = OnTracker { tracker: self.shared.tasks.clone(), over: line.over().clone() };
+    fn builder(&self, raw: &RawConnection) -> Builder<OnTracker> {
+        let executor = OnTracker { tracker: self.shared.tasks.clone(), over: raw.over().clone() };
         let mut builder = Builder::new(executor);
         let idle = self.shared.config.idle_timeout;
         builder.http1().timer(TokioTimer::new()).header_read_timeout(idle);
@@ -161,7 +161,8 @@ impl Server {
     }
 }
 
-/// Runs the requests of an HTTP/2 connection; they end with it, so that its socket is closed when it is to break.
+/// Runs the requests of an HTTP/2 connection; they end with it, so that its socket is closed when it must
+/// break.
 #[derive(Clone)]
 struct OnTracker {
     tracker: TaskTracker,

@@ -1,4 +1,4 @@
-//! What all requests of one stub share.
+//! The state that all requests of one stub share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,14 +26,14 @@ pub(crate) struct Shared {
     pub(crate) shelf: Shelf,
     /// Connections, the requests of HTTP/2, and uploads: shutdown waits for them.
     pub(crate) tasks: TaskTracker,
-    /// The time to finish open answers is up.
+    /// The time to finish open responses is up.
     pub(crate) killed: CancellationToken,
     pub(crate) accepted: AtomicU64,
     pub(crate) open: AtomicU64,
     pub(crate) resets: AtomicU64,
-    /// Requests of low-latency streams that are held until what they ask for exists.
-    pub(crate) held: watch::Sender<u64>,
-    /// How the listener is down, as soon as it is.
+    /// The number of low-latency requests that are blocked until their object exists.
+    pub(crate) blocked: watch::Sender<u64>,
+    /// The state of the listener, once it is in force.
     pub(crate) applied: watch::Sender<Option<Down>>,
     unique: AtomicU64,
 }
@@ -52,7 +52,7 @@ impl Shared {
             accepted: AtomicU64::new(0),
             open: AtomicU64::new(0),
             resets: AtomicU64::new(0),
-            held: watch::Sender::new(0),
+            blocked: watch::Sender::new(0),
             applied: watch::Sender::new(None),
             unique: AtomicU64::new(0),
             config,

@@ -1,5 +1,5 @@
-//! What a stream has to offer at a moment: a pure function of the clock, so that two stubs started apart on one
-//! machine serve the same playlists and segments, byte for byte.
+//! The contents of a stream at a moment: a pure function of the clock, so that two stubs on one machine serve
+//! the same playlists and segments, byte for byte, whenever they were started.
 
 use std::time::Duration;
 
@@ -17,20 +17,20 @@ pub(crate) enum Kind {
     Vod,
 }
 
-/// The origin's view of time for one request, as faults have bent it.
+/// The origin's view of time for one request, as changed by faults.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct View {
     /// Since the Unix epoch.
     pub(crate) now: Duration,
     /// When the stub was started.
     pub(crate) started: Duration,
-    /// The encoder that is at work.
+    /// The current incarnation of the encoder.
     pub(crate) incarnation: Incarnation,
-    /// How far the origin's clock is off, in milliseconds.
+    /// The error of the origin's clock, in milliseconds.
     pub(crate) skew_ms: i64,
 }
 
-/// An encoder's life. A restarted one counts from 0 again and uses old names for other media.
+/// One run of an encoder. A restarted one counts from 0 again and uses old names for other media.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Incarnation {
     /// 0 is the first.
@@ -39,20 +39,20 @@ pub(crate) struct Incarnation {
     pub(crate) began: Option<Duration>,
 }
 
-/// The segments that exist, numbered as the playlist numbers them.
+/// The existing segments, with the playlist's numbers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Window {
-    /// The oldest one that can still be fetched.
-    pub(crate) kept: u64,
-    /// The first one listed.
+    /// The oldest segment that can still be fetched.
+    pub(crate) oldest: u64,
+    /// The first listed segment.
     pub(crate) first: u64,
-    /// One past the last one listed.
+    /// One past the last listed segment.
     pub(crate) end: u64,
-    /// Nothing will follow.
+    /// Nothing follows.
     pub(crate) ended: bool,
-    /// When segment 0 began, in segments since the Unix epoch; none if the stream has no wall time.
+    /// When segment 0 began, in segments since the Unix epoch; `None` if the stream has no wall time.
     origin: Option<u64>,
-    /// By how much the media of this incarnation is ahead of that of the first.
+    /// How far the media of this incarnation is ahead of that of the first.
     media_offset: u64,
 }
 
@@ -62,7 +62,7 @@ impl Window {
             Kind::Live => Self::sliding(view, config.live.window_segments, config.live.windows_kept),
             Kind::Event => Self::event(view, config),
             Kind::Vod => Self {
-                kept: 0,
+                oldest: 0,
                 first: 0,
                 end: config.vod.loops * LOOP_SEGMENTS,
                 ended: true,
@@ -72,13 +72,13 @@ impl Window {
         }
     }
 
-    /// A window of `listed` segments, and what is kept of older ones.
+    /// A window of `listed` segments, and the retention of older ones.
     pub(crate) fn sliding(view: &View, listed: u64, windows_kept: u64) -> Self {
-        // A restarted encoder has one segment at once, so that its playlist is never empty.
+        // A restarted encoder has one segment immediately, so that its playlist is never empty.
         let origin = view.incarnation.began.map_or(0, |began| segments(began).saturating_sub(1));
         let end = segments(view.now).saturating_sub(origin).max(1);
         Self {
-            kept: end.saturating_sub(listed * (1 + windows_kept)),
+            oldest: end.saturating_sub(listed * (1 + windows_kept)),
             first: end.saturating_sub(listed),
             end,
             ended: false,
@@ -94,10 +94,10 @@ impl Window {
         };
         let end = segments(view.now).saturating_sub(origin).clamp(1, config.event.segments_max);
         let ended = end == config.event.segments_max;
-        Self { kept: 0, first: 0, end, ended, origin: Some(origin), media_offset: view.incarnation.number }
+        Self { oldest: 0, first: 0, end, ended, origin: Some(origin), media_offset: view.incarnation.number }
     }
 
-    /// Which segment of the endless recording stands at this number.
+    /// The segment of the endless recording that has this number.
     pub(crate) fn media(&self, number: u64) -> u64 {
         number.wrapping_add(self.media_offset)
     }
@@ -113,7 +113,7 @@ impl Window {
     }
 }
 
-/// How many whole segments have passed since the epoch: segment `n` covers the seconds from `2n` to `2n + 2`.
+/// The number of whole segments since the epoch: segment `n` covers the seconds from `2n` to `2n + 2`.
 fn segments(moment: Duration) -> u64 {
     moment.as_secs() / SEGMENT.as_secs()
 }
@@ -138,13 +138,13 @@ mod tests {
     #[test]
     fn a_live_window_lists_six_whole_segments_and_keeps_twelve_more() {
         let window = Window::at(Kind::Live, &view(1001), &Config::default());
-        assert_eq!((window.kept, window.first, window.end), (482, 494, 500));
+        assert_eq!((window.oldest, window.first, window.end), (482, 494, 500));
         assert_eq!(window.complete(499), Some(Duration::from_secs(1000)));
         assert!(!window.ended);
     }
 
     #[test]
-    fn a_live_window_does_not_know_when_the_stub_was_started() {
+    fn a_live_window_does_not_depend_on_the_start_of_the_stub() {
         let early = View { started: Duration::ZERO, ..view(5000) };
         let config = Config::default();
         assert_eq!(Window::at(Kind::Live, &early, &config), Window::at(Kind::Live, &view(5000), &config));

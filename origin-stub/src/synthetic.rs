@@ -1,18 +1,18 @@
 //! Objects of any size whose every byte is known: a pure function of path, variant and position.
 //!
-//! The function: an object is a row of blocks of 1 KiB. Block `i` begins with two little-endian 64-bit numbers, the
-//! seed and `i`; the other 1008 bytes are a slice of a fixed table of noise, beginning at `mix(seed + i) % 64 KiB`.
-//! The seed is `mix(fnv1a(path) + variant)`, the noise `mix(0), mix(1), ...` as little-endian numbers, and `mix` is the
-//! finishing step of `SplitMix64`. So no two blocks are alike, no two paths are alike, and bytes are copied rather than
-//! computed, which keeps gigabytes cheap.
+//! The function: an object is a series of blocks of 1 KiB. Block `i` begins with two little-endian 64-bit
+//! numbers, the seed and `i`; the other 1008 bytes are a slice of a fixed table of noise, beginning at
+//! `mix(seed + i) % 64 KiB`. The seed is `mix(fnv1a(path) + variant)`, the noise `mix(0), mix(1), ...` as
+//! little-endian numbers, and `mix` is the finishing step of `SplitMix64`. So no two blocks are alike, no two
+//! paths are alike, and bytes are copied rather than computed, which keeps gigabytes cheap.
 
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 
-/// What the stub sends as `range` of `/bytes/{size}...`: `path` is the request's path without its query.
-/// Give a range within the object's size.
+/// The bytes that the stub sends as `range` of `/bytes/{size}...`: `path` is the request's path without its
+/// query. `range` must be within the object's size.
 ///
 /// ```
 /// let whole = tidegate_origin_stub::synthetic_bytes("/bytes/3000", 0..3000);
@@ -23,7 +23,7 @@ pub fn synthetic_bytes(path: &str, range: Range<u64>) -> Bytes {
     synthetic_variant(path, 0, range)
 }
 
-/// The same while a fault with `variant` is in force: another object at the same path.
+/// The same while a fault with `variant` is in force: a different object at the same path.
 pub fn synthetic_variant(path: &str, variant: u64, range: Range<u64>) -> Bytes {
     let seed = mix(fingerprint(path.as_bytes()).wrapping_add(variant));
     let Range { start: mut at, end } = range;

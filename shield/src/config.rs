@@ -14,19 +14,19 @@ use tidegate_upstream::Address;
 pub struct Config {
     /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
     pub node: NodeName,
-    /// Where it listens.
+    /// Its listeners.
     pub listen: Listen,
-    /// Where it is.
+    /// The location of the node.
     pub location: Location,
-    /// What it holds.
+    /// The cache.
     pub cache: Cache,
-    /// What a viewer may do.
+    /// The limits for viewers.
     pub viewers: Viewers,
-    /// How origins are asked.
+    /// The settings for requests to origins.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// How it ends.
+    /// The drain.
     pub drain: Drain,
     /// The sites that it serves.
     pub site: Vec<site::Config>,
@@ -55,10 +55,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration; `file` is its name for errors.
+    /// Parses a configuration; `file` is its name in errors.
     ///
     /// # Errors
-    /// The first thing that is wrong, with file, line and column.
+    /// The first error, with file, line and column.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         check::read(file, text, Self::check)
     }

@@ -1,8 +1,8 @@
 //! The tier that faces origins.
 //!
-//! A shield is a node (`proxy::Node`) whose candidates are a site's origins: the primary first, backups when it
-//! fails (`origins.rs`). Many edges ask few shields, so that an origin serves each object once. What happens to a
-//! request is in `proxy`.
+//! A shield is a node (`proxy::Node`) whose candidates are a site's origins: the primary first, backups when
+//! it fails (`origins.rs`). Many edges use few shields, so that an origin serves each object once. `proxy`
+//! handles the requests.
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
@@ -25,7 +25,8 @@ impl Shield {
     /// Assembles a shield: origins first, then sites, then the listeners are bound.
     ///
     /// # Errors
-    /// When a certificate or a key cannot be used, an address cannot be bound, or the access log cannot be opened.
+    /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
+    /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
         let listed = config.site.iter().map(|site| site.origins.len()).sum();
         let connections = config.upstream.connections(listed).context("upstream.tls")?;
@@ -37,31 +38,31 @@ impl Shield {
         Ok(Self(Node::load(Role::Shield, config.settings(), sites).await?))
     }
 
-    /// Where edges connect; tells the port where 0 was asked for.
+    /// The address of the edges' listener, with the actual port where 0 was configured.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.addr()
     }
 
-    /// Where edges connect by TLS, if they can.
+    /// The address of the edges' TLS listener, if there is one.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
         self.0.tls_addr()
     }
 
-    /// Where operators connect.
+    /// The address of the operators' listener.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket has no address.
     pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
         self.0.admin_addr()
     }
 
-    /// The node, for those who run it in their own process.
+    /// The node, for programs that embed a shield.
     pub fn node(&self) -> &Node {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Whom a shield asks: a site's origins, in the order in which they are listed.
+//! The upstreams of a shield: a site's origins, in the order of the configuration.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Who watches a drill: two hundred viewers of two streams at two edges, and Chromium with hls.js.
+//! The viewers of a drill: two hundred viewers of two streams at two edges, and Chromium with hls.js.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::Cluster;
 
-/// The two streams, in a small rendition, so that two hundred viewers are no load.
+/// The two streams, in a small rendition, so that two hundred viewers are a light load.
 pub(crate) const STREAMS: [&str; 2] = ["/live/one/ts/144p/index.m3u8", "/live/two/ts/144p/index.m3u8"];
 /// The same in the largest rendition: about 80 KiB per second.
 pub(crate) const LARGE: [&str; 2] = ["/live/one/ts/360p/index.m3u8", "/live/two/ts/360p/index.m3u8"];
-/// Of both streams.
+/// The target duration of both streams.
 pub(crate) const TARGET: Duration = Duration::from_secs(2);
-/// How long a drill lasts, unless it has more to show.
+/// The length of a drill, unless it has more to show.
 pub(crate) const PERIOD: Duration = Duration::from_secs(20);
 
 const VIEWERS: usize = 200;
 
-/// Everybody who watches.
+/// All viewers of a drill.
 pub(crate) struct Audience {
     swarm: Swarm,
     browser: Playing,
@@ -29,59 +29,60 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    /// Lets everybody in for the usual time, and waits until everybody watches.
+    /// Starts all viewers for the usual time, and waits until all of them play.
     pub(crate) async fn of(cluster: &Cluster) -> Self {
-        Self::enters(cluster, &STREAMS, PERIOD, TARGET).await
+        Self::start(cluster, &STREAMS, PERIOD, TARGET).await
     }
 
     /// The same for other renditions.
     pub(crate) async fn watching(cluster: &Cluster, paths: &[&str; 2]) -> Self {
-        Self::enters(cluster, paths, PERIOD, TARGET).await
+        Self::start(cluster, paths, PERIOD, TARGET).await
     }
 
-    /// The same for a time, and with pictures that may stand still for so long.
+    /// The same for another period, with another limit for stalls.
     pub(crate) async fn staying(cluster: &Cluster, period: Duration, stall_max: Duration) -> Self {
-        Self::enters(cluster, &STREAMS, period, stall_max).await
+        Self::start(cluster, &STREAMS, period, stall_max).await
     }
 
-    async fn enters(cluster: &Cluster, paths: &[&str; 2], period: Duration, stall_max: Duration) -> Self {
+    async fn start(cluster: &Cluster, paths: &[&str; 2], period: Duration, stall_max: Duration) -> Self {
         let edges = cluster.edges.each_ref().map(|edge| edge.addr());
         let url = format!("http://{}{}", edges[0], paths[0]);
         let mut browser = Playing::begin(&url, Watch { stall_max, ..Watch::lasting(period) });
-        let swarm = Swarm::enter(VIEWERS, &edges, paths);
-        swarm.plays().await;
+        let swarm = Swarm::start(VIEWERS, &edges, paths);
+        swarm.wait_until_playing().await;
         browser.began().await;
         Self { swarm, browser, began: Instant::now(), stall_max }
     }
 
-    /// Watches on until so long after the beginning.
+    /// Watches until this much time has passed since the beginning.
     pub(crate) async fn watches_until(&self, after: Duration) {
         sleep_until(self.began + after).await;
     }
 
-    /// What the swarm has met up to now.
+    /// The swarm's report up to now.
     pub(crate) fn so_far(&self) -> Report {
         self.swarm.so_far()
     }
 
-    /// Watches to the end of the drill. Nobody has anything to complain of.
-    pub(crate) async fn stays_content(self) {
-        let (report, seen, stall_max) = self.ends().await;
-        report.assert_content(stall_max);
-        seen.assert_content();
+    /// Watches to the end of the drill, and asserts that no viewer met an error or a stall.
+    pub(crate) async fn finish_smoothly(self) {
+        let (report, seen, stall_max) = self.end().await;
+        report.assert_smooth(stall_max);
+        seen.assert_smooth();
     }
 
-    /// Watches to the end of the drill. Nobody has met an error; pictures may have stood still, and run again.
-    pub(crate) async fn stays(self) {
-        let (report, seen, stall_max) = self.ends().await;
-        report.assert_content(stall_max);
+    /// Watches to the end of the drill, and asserts that no viewer met an error. Pictures may have stalled,
+    /// but must play at the end.
+    pub(crate) async fn finish(self) {
+        let (report, seen, stall_max) = self.end().await;
+        report.assert_smooth(stall_max);
         seen.assert_plays_at_the_end();
     }
 
     #[expect(clippy::print_stderr, reason = "what was measured is worth reading where a drill succeeds, too")]
-    async fn ends(self) -> (Report, Seen, Duration) {
+    async fn end(self) -> (Report, Seen, Duration) {
         let seen = self.browser.end().await;
-        let report = self.swarm.leave().await;
+        let report = self.swarm.stop().await;
         eprintln!("{report}");
         (report, seen, self.stall_max)
     }

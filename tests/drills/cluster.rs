@@ -1,13 +1,13 @@
-//! The house that the drills are held in: two origins, three shields, two edges, each a process of its own.
+//! The cluster of the drills: two origins, three shields and two edges, each in its own process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tidegate_tests::{APART, Member, Netns, OriginProcess};
+use tidegate_tests::{Member, Netns, OriginProcess, SEPARATE_LOOPBACK};
 
-/// Where the shields are. Those of the first region are two.
+/// The regions of the shields. The first region has two.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "eu", "us"];
 
-/// Everything between the encoder and the viewers.
+/// All servers between the encoder and the viewers.
 pub(crate) struct Cluster {
     pub(crate) primary: OriginProcess,
     pub(crate) backup: OriginProcess,
@@ -16,22 +16,22 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// One without bad roads.
+    /// A cluster without relays.
     pub(crate) async fn plain() -> Self {
         let (primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
-        let roads = [primary.addr(), backup.addr()];
-        Self::of(primary, backup, &roads).await
+        let links = [primary.addr(), backup.addr()];
+        Self::of(primary, backup, &links).await
     }
 
-    /// One whose shields ask the origins at these addresses, the primary first.
-    pub(crate) async fn of(primary: OriginProcess, backup: OriginProcess, roads: &[SocketAddr; 2]) -> Self {
-        let shields = [shield(0, roads).await, shield(1, roads).await, shield(2, roads).await];
+    /// A cluster whose shields reach the origins at these addresses, the primary first.
+    pub(crate) async fn of(primary: OriginProcess, backup: OriginProcess, links: &[SocketAddr; 2]) -> Self {
+        let shields = [shield(0, links).await, shield(1, links).await, shield(2, links).await];
         let shields_at = shields.each_ref().map(|shield| shield.addr());
         let edges = edges(&shields_at).await;
         Self { primary, backup, shields, edges }
     }
 
-    /// What all shields have counted of something, together.
+    /// The sum of a counter over all shields.
     pub(crate) async fn at_shields(&self, metric: &str, label: &str) -> u64 {
         let mut sum = 0;
         for shield in &self.shields {
@@ -40,8 +40,8 @@ impl Cluster {
         sum
     }
 
-    /// The shield that follows most of the live playlists: whose loss is felt most. Which one it is depends on the hash of
-    /// its address.
+    /// The shield that follows most of the live playlists: its loss affects the most viewers. Which one it is
+    /// depends on the hash of its address.
     pub(crate) async fn busiest_shield(&self) -> usize {
         let mut followed = Vec::new();
         for shield in &self.shields {
@@ -51,36 +51,36 @@ impl Cluster {
     }
 }
 
-/// A shield in its region, before origins at these addresses.
+/// A shield in its region, in front of origins at these addresses.
 pub(crate) async fn shield(number: usize, origins: &[SocketAddr; 2]) -> Member {
-    shield_in(APART, &[], number, origins).await
+    shield_in(SEPARATE_LOOPBACK, &[], number, origins).await
 }
 
-/// The same at an address of its own, and by way of another program.
+/// The same at another address, and through a launcher program.
 pub(crate) async fn shield_in(
     ip: Ipv4Addr,
-    entrance: &[&str],
+    launcher: &[&str],
     number: usize,
     origins: &[SocketAddr; 2],
 ) -> Member {
     let site = format!("[[site]]\norigins = {:?}\n", origins.map(url));
-    shield_before(ip, entrance, number, &site).await
+    shield_before(ip, launcher, number, &site).await
 }
 
-/// The same with the end of its configuration written out: the site, and how its origins are asked.
-pub(crate) async fn shield_before(ip: Ipv4Addr, entrance: &[&str], number: usize, site: &str) -> Member {
+/// The same with the end of its configuration given: the site, and the settings for its origins.
+pub(crate) async fn shield_before(ip: Ipv4Addr, launcher: &[&str], number: usize, site: &str) -> Member {
     let name = format!("shield-{}-{number}", REGIONS[number]);
     let site = site.to_owned();
     let write = move |viewers: SocketAddr, operators: SocketAddr| tier(&name, "", viewers, operators, &site);
-    Member::start_at(ip, entrance, "shield", write).await
+    Member::start_at(ip, launcher, "shield", write).await
 }
 
-/// Two edges that ask shields at these addresses, which are those of [`REGIONS`].
+/// Two edges in front of shields at these addresses, in the order of [`REGIONS`].
 pub(crate) async fn edges(shields: &[SocketAddr; 3]) -> [Member; 2] {
     [edge(1, shields).await, edge(2, shields).await]
 }
 
-/// An edge that asks shields at these addresses, which are those of [`REGIONS`].
+/// An edge in front of shields at these addresses, in the order of [`REGIONS`].
 pub(crate) async fn edge(number: usize, shields: &[SocketAddr; 3]) -> Member {
     let name = format!("edge-{number}");
     let listed = shields.iter().zip(REGIONS);
@@ -105,13 +105,13 @@ fn url(addr: SocketAddr) -> String {
     format!("http://{addr}")
 }
 
-/// A house of which one rack, with a shield and the primary, can be cut off.
+/// A cluster of which one rack, with a shield and the primary, can be cut off.
 pub(crate) async fn with_a_rack_in(netns: &Netns) -> Cluster {
-    let primary = OriginProcess::start_at(netns.inside(), &netns.entrance()).await;
+    let primary = OriginProcess::start_at(netns.inside(), &netns.launcher()).await;
     let backup = OriginProcess::start_at(netns.here(), &[]).await;
-    let roads = [primary.addr(), backup.addr()];
-    let inside = shield_in(netns.inside(), &netns.entrance(), 0, &roads).await;
-    let shields = [inside, shield(1, &roads).await, shield(2, &roads).await];
+    let links = [primary.addr(), backup.addr()];
+    let inside = shield_in(netns.inside(), &netns.launcher(), 0, &links).await;
+    let shields = [inside, shield(1, &links).await, shield(2, &links).await];
     let shields_at = shields.each_ref().map(|shield| shield.addr());
     let edges = edges(&shields_at).await;
     Cluster { primary, backup, shields, edges }

@@ -1,4 +1,5 @@
-//! How fast a count grows: in a normal hour, and when everybody wants everything at once.
+//! The rate at which a counter grows: in normal operation, and when all viewers request everything
+//! simultaneously.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,32 +9,32 @@ use tokio::time::{Instant, interval};
 
 use crate::cluster::Cluster;
 
-/// How often it is read.
+/// The interval between readings.
 const EACH: Duration = Duration::from_millis(250);
 
-/// Reads how often the origins have been asked, again and again; it ends with this value.
+/// Reads the number of requests at the origins repeatedly; dropping this value ends it.
 pub(crate) struct Meter {
     readings: Arc<Mutex<Vec<(Instant, u64)>>>,
     _reading: JoinSet<()>,
 }
 
 impl Meter {
-    /// Begins to read the requests that both origins have seen.
+    /// Starts to read the requests that both origins have received.
     pub(crate) fn at_origins_of(cluster: &Cluster) -> Self {
         let admins = [cluster.primary.admin(), cluster.backup.admin()];
         let readings: Arc<Mutex<Vec<_>>> = Arc::default();
-        let (kept, mut reading) = (Arc::clone(&readings), JoinSet::new());
+        let (recorded, mut reading) = (Arc::clone(&readings), JoinSet::new());
         reading.spawn(async move {
             let mut each = interval(EACH);
             loop {
                 each.tick().await;
                 let mut sum = 0;
                 for admin in admins {
-                    let answer = tidegate_tests::viewer(admin).get("/v1/requests").await;
-                    let counts: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+                    let response = tidegate_tests::viewer(admin).get("/v1/requests").await;
+                    let counts: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
                     sum += counts["total"].as_u64().expect("a number");
                 }
-                kept.lock().expect("whole readings").push((Instant::now(), sum));
+                recorded.lock().expect("whole readings").push((Instant::now(), sum));
             }
         });
         Self { readings, _reading: reading }

@@ -1,18 +1,18 @@
-//! The road to a shield and to the primary is closed: with a refusal, or without a word.
+//! The link to a shield and to the primary is closed: with a refusal, or silently.
 
 use std::time::Duration;
 
-use tidegate_tests::{Netns, OriginProcess, Relay, Road};
+use tidegate_tests::{Link, Netns, OriginProcess, Relay};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
 use crate::cluster::{Cluster, edges, shield, with_a_rack_in};
 
-/// Times that the next upstream was asked.
-const FAILED_OVER: &str = "tidegate_failovers_total";
+/// Failovers to the next upstream.
+const FAILOVERS: &str = "tidegate_failovers_total";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_refused_cost_no_viewer_anything() {
+async fn refused_connections_cause_no_error_for_viewers() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let (primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
     let to_primary = Relay::to(primary.addr()).await;
@@ -26,22 +26,22 @@ async fn connections_that_are_refused_cost_no_viewer_anything() {
     let to_busiest = &to_shields[cluster.busiest_shield().await];
 
     audience.watches_until(Duration::from_secs(2)).await;
-    to_busiest.is_now(Road::Refused).await;
+    to_busiest.set(Link::Refusing).await;
     audience.watches_until(Duration::from_secs(8)).await;
-    to_busiest.is_now(Road::Open).await;
+    to_busiest.set(Link::Open).await;
     audience.watches_until(Duration::from_secs(10)).await;
-    to_primary.is_now(Road::Refused).await;
+    to_primary.set(Link::Refusing).await;
     audience.watches_until(Duration::from_secs(16)).await;
-    to_primary.is_now(Road::Open).await;
-    audience.stays_content().await;
-    assert!(cluster.at_shields(FAILED_OVER, "").await > 0, "no shield has met the refusal");
+    to_primary.set(Link::Open).await;
+    audience.finish_smoothly().await;
+    assert!(cluster.at_shields(FAILOVERS, "").await > 0, "no shield has met the refusal");
     let [one, two] = &cluster.edges;
-    let at_edges = one.count(FAILED_OVER, "").await + two.count(FAILED_OVER, "").await;
+    let at_edges = one.count(FAILOVERS, "").await + two.count(FAILOVERS, "").await;
     assert!(at_edges > 0, "no edge has met the refusal");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rack_that_is_cut_off_without_a_word_takes_no_viewer_with_it() {
+async fn a_rack_that_is_cut_off_silently_causes_no_error_for_viewers() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let netns = Netns::new();
     let cluster = with_a_rack_in(&netns).await;
@@ -50,6 +50,6 @@ async fn a_rack_that_is_cut_off_without_a_word_takes_no_viewer_with_it() {
     audience.watches_until(Duration::from_secs(3)).await;
     netns.cut();
     audience.watches_until(Duration::from_secs(16)).await;
-    netns.mend();
-    audience.stays_content().await;
+    netns.reconnect();
+    audience.finish_smoothly().await;
 }

@@ -1,4 +1,5 @@
-//! Both origins are gone. Nothing new can come; what is there goes on being served, and when they return nobody storms.
+//! Both origins are down. No new media can arrive; cached objects are still served, and when the origins
+//! return there is no storm of requests.
 
 use std::time::Duration;
 
@@ -9,16 +10,16 @@ use crate::ONE_AT_A_TIME;
 use crate::audience::{Audience, STREAMS};
 use crate::cluster::Cluster;
 
-/// A segment has just been taken when the origins go: in the middle between two of them.
+/// The middle between two segments: one has just been fetched when the origins stop.
 const INTO_SEGMENT: std::ops::Range<u128> = 900..1100;
 const OUTAGE: Duration = Duration::from_secs(15);
 const PERIOD: Duration = Duration::from_secs(34);
 const LAST_LOOK: Duration = Duration::from_secs(31);
-/// Those who come while both are gone; they begin with what is there.
+/// The viewers that arrive while both origins are down; they begin with the cached objects.
 const LATECOMERS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_afterwards() {
+async fn while_both_origins_are_down_cached_objects_are_served_and_no_storm_follows() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mut cluster = Cluster::plain().await;
     let audience = Audience::staying(&cluster, PERIOD, OUTAGE + Duration::from_secs(6)).await;
@@ -28,31 +29,31 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     let begin = Instant::now();
     let before = cluster.at_shields(UPSTREAM, "").await;
     audience.watches_until(Duration::from_secs(6)).await;
-    // Whole segments are counted, or the rate would depend on where in one the count begins.
+    // Whole segments are counted; otherwise the rate would depend on where the count begins within one.
     between_segments().await;
     let (down, at_down) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
-    tokio::join!(cluster.primary.dies(), cluster.backup.dies());
+    tokio::join!(cluster.primary.kill(), cluster.backup.kill());
     audience.watches_until(Duration::from_secs(13)).await;
-    let latecomers = Swarm::enter(LATECOMERS, &edges, &STREAMS);
+    let latecomers = Swarm::start(LATECOMERS, &edges, &STREAMS);
     audience.watches_until(down - begin + OUTAGE).await;
     let versions = audience.so_far().versions;
     let (up, at_up) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
-    tokio::join!(cluster.primary.returns(), cluster.backup.returns());
+    tokio::join!(cluster.primary.restart(), cluster.backup.restart());
     audience.watches_until(LAST_LOOK).await;
     between_segments().await;
     let (end, at_end) = (Instant::now(), cluster.at_shields(UPSTREAM, "").await);
 
     for (path, seen) in audience.so_far().versions {
-        assert!(seen.len() > versions[&path].len() + 2, "{path} moves again: {seen:?}");
+        assert!(seen.len() > versions[&path].len() + 2, "{path} advances again: {seen:?}");
     }
-    let late = latecomers.leave().await;
+    let late = latecomers.stop().await;
     assert_eq!((late.errors(), late.playing.len()), (0, LATECOMERS), "{late}");
-    audience.stays().await;
+    audience.finish().await;
     let normal = per_second(at_down - before, down - begin);
     let since = per_second(at_end - at_down, end - down);
     assert!(since <= 1.2 * normal, "{since:.1} requests upstream per second, and {normal:.1} before");
-    // What was missed is asked for when they return, and that is all: for each segment two requests are usual, and of
-    // versions of a playlist only the newest is to be had.
+    // Only what was missed is requested when they return: two requests are usual for each segment, and of a
+    // playlist's versions only the newest exists.
     let missed = 0.5 * normal * (up - down).as_secs_f64();
     let afterwards = per_second(at_end - at_up, end - up) - missed / (end - up).as_secs_f64();
     assert!(
@@ -61,7 +62,7 @@ async fn while_both_origins_are_gone_what_is_there_is_served_and_nobody_storms_a
     );
 }
 
-/// Requests that a tier has sent upstream, whatever became of them.
+/// Requests that a tier has sent upstream, whatever their outcome.
 const UPSTREAM: &str = "tidegate_origin_requests_total";
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a drill are small")]
@@ -69,7 +70,7 @@ fn per_second(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// The streams go by the wall clock: a segment appears with every even second.
+/// The streams follow the wall clock: a segment appears with every even second.
 async fn between_segments() {
     tidegate_tests::until("the middle of a segment", async || {
         let now = std::time::UNIX_EPOCH.elapsed().expect("a clock that is set");

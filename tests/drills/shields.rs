@@ -1,4 +1,4 @@
-//! A shield is lost, and comes back.
+//! A shield is lost, and returns.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::audience::{Audience, TARGET};
 use crate::cluster::Cluster;
 use crate::meter::Meter;
 
-/// What is a moment, where requests come in the rhythm of segments.
+/// The length of a moment, where requests arrive in the rhythm of segments.
 const MOMENT: Duration = TARGET.saturating_mul(2);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_much_by_the_origin() {
+async fn a_killed_and_restarted_shield_is_noticed_neither_by_viewers_nor_much_by_the_origins() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mut cluster = Cluster::plain().await;
     let audience = Audience::staying(&cluster, Duration::from_secs(26), TARGET).await;
@@ -23,34 +23,34 @@ async fn a_shield_that_is_killed_and_returns_is_noticed_neither_by_viewers_nor_m
 
     audience.watches_until(Duration::from_secs(8)).await;
     let killed = Instant::now();
-    cluster.shields[busiest].dies().await;
+    cluster.shields[busiest].kill().await;
     audience.watches_until(Duration::from_secs(15)).await;
     let returned = Instant::now();
-    cluster.shields[busiest].returns().await;
-    audience.stays_content().await;
+    cluster.shields[busiest].restart().await;
+    audience.finish_smoothly().await;
 
     let normal = meter.rate(begin, killed);
     let lost = meter.peak(killed, returned, MOMENT);
     let back = meter.peak(returned, Instant::now(), MOMENT);
     assert!(
         lost.max(back) < 2.0 * normal,
-        "the origins were asked {lost:.1} times per second when it was lost, {back:.1} times when it was back, and \
+        "the origins received {lost:.1} requests per second when it was lost, {back:.1} when it was back, and \
          {normal:.1} times before"
     );
-    let asked = cluster.shields[busiest].count("tidegate_requests_total", "").await;
-    assert!(asked > 0, "the shield that came back is asked again");
+    let requests = cluster.shields[busiest].count("tidegate_requests_total", "").await;
+    assert!(requests > 0, "the returned shield receives requests again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_hangs_is_left_alone() {
+async fn a_hanging_shield_is_replaced() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let cluster = Cluster::plain().await;
     let audience = Audience::of(&cluster).await;
     let busiest = cluster.busiest_shield().await;
 
     audience.watches_until(Duration::from_secs(3)).await;
-    cluster.shields[busiest].hangs().await;
+    cluster.shields[busiest].suspend().await;
     audience.watches_until(Duration::from_secs(17)).await;
-    cluster.shields[busiest].goes_on().await;
-    audience.stays_content().await;
+    cluster.shields[busiest].resume().await;
+    audience.finish_smoothly().await;
 }

@@ -1,14 +1,14 @@
-//! The certificate of an origin has expired: it is refused, and nobody notices.
+//! The certificate of an origin has expired: the origin is refused, and no viewer notices.
 
 use tidegate_tests::tls::Terminator;
-use tidegate_tests::{APART, OriginProcess, authority};
+use tidegate_tests::{OriginProcess, SEPARATE_LOOPBACK, authority};
 
 use crate::ONE_AT_A_TIME;
 use crate::audience::Audience;
 use crate::cluster::{Cluster, edges, shield_before};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_whose_certificate_has_expired_is_refused_and_the_next_one_taken() {
+async fn an_origin_with_an_expired_certificate_is_refused_and_the_next_one_used() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let (primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
     let ours = authority();
@@ -20,14 +20,14 @@ async fn an_origin_whose_certificate_has_expired_is_refused_and_the_next_one_tak
         expired.url(),
         valid.url()
     );
-    let shield = async |number| shield_before(APART, &[], number, &site).await;
+    let shield = async |number| shield_before(SEPARATE_LOOPBACK, &[], number, &site).await;
     let shields = [shield(0).await, shield(1).await, shield(2).await];
     let edges = edges(&shields.each_ref().map(|shield| shield.addr())).await;
     let cluster = Cluster { primary, backup, shields, edges };
 
-    Audience::of(&cluster).await.stays_content().await;
+    Audience::of(&cluster).await.finish_smoothly().await;
 
     let (full, resumed, failed) = expired.handshakes();
-    assert!(failed > 0, "nobody tried: {full} full, {resumed} resumed handshakes");
-    assert_eq!(cluster.primary.total().await, 0, "not a single request goes to whom nobody trusts");
+    assert!(failed > 0, "no connection was tried: {full} full, {resumed} resumed handshakes");
+    assert_eq!(cluster.primary.total().await, 0, "an untrusted origin receives no request");
 }

@@ -1,16 +1,17 @@
-//! Promise 3: a fill belongs to nobody. It ends early only when nobody wants it and the rest is long.
+//! A fill does not depend on the request that started it. It ends early only when it has no reader left and
+//! much of the body is still missing.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_tests::{edge, origin, shield, until, viewer};
 
-/// Far more is missing than is worth fetching for nobody.
+/// Much more is missing than is worth fetching without a reader.
 const LARGE: &str = "/bytes/33554432";
-/// So little is missing that it is fetched all the same.
+/// So little is missing that the fill completes without a reader.
 const SMALL: &str = "/bytes/1048576";
 const FIRST: u64 = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_rest_that_nobody_wants_is_not_fetched() {
+async fn a_fill_without_readers_ends_when_much_is_missing() {
     let origin = origin().run().await;
     origin.fault(Fault::on(LARGE).hold_at("rest", FIRST).times(1)).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -24,16 +25,16 @@ async fn a_long_rest_that_nobody_wants_is_not_fetched() {
     for tier in [&edge, &shield] {
         until("the fill is ended", async || tier.count("tidegate_fills_total", "abandoned").await == 1).await;
     }
-    until("the origin is let go", async || origin.connections().open == 0).await;
-    assert_eq!(edge.status().await["cache"]["body_bytes"], 0, "nothing of it is held");
+    until("the connection to the origin is closed", async || origin.connections().open == 0).await;
+    assert_eq!(edge.status().await["cache"]["body_bytes"], 0, "nothing of it is cached");
 
-    // Who asks later gets all of it, by a new fill.
+    // A later viewer gets the whole object, by a new fill.
     viewer(edge.addr()).get(LARGE).await.is(200, &synthetic_bytes(LARGE, 0..32 << 20));
     assert_eq!(origin.requests(LARGE), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_rest_that_nobody_wants_is_fetched_and_stored() {
+async fn a_fill_without_readers_completes_when_little_is_missing() {
     let origin = origin().run().await;
     origin.fault(Fault::on(SMALL).hold_at("rest", FIRST)).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -42,7 +43,7 @@ async fn a_short_rest_that_nobody_wants_is_fetched_and_stored() {
     let mut only = viewer(edge.addr()).start("GET", SMALL).await;
     assert!(only.begins(1000).await);
     drop(only);
-    until("nobody is left", async || edge.joined().await == 0).await;
+    until("no viewer is left", async || edge.joined().await == 0).await;
     origin.release("rest");
 
     for tier in [&edge, &shield] {
@@ -53,7 +54,7 @@ async fn a_short_rest_that_nobody_wants_is_fetched_and_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_rest_that_one_of_two_wants_is_fetched() {
+async fn a_fill_that_loses_one_of_two_readers_completes() {
     let origin = origin().run().await;
     origin.fault(Fault::on(LARGE).hold_at("rest", FIRST)).unwrap();
     let edge = edge().origin(&origin).run().await;
@@ -70,7 +71,7 @@ async fn a_long_rest_that_one_of_two_wants_is_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_answer_ends_with_its_viewer() {
+async fn a_private_response_ends_with_its_viewer() {
     const PRIVATE: &str = "/bytes/33554432?private=1";
     let origin = origin().run().await;
     origin.fault(Fault::on(LARGE).hold_at("rest", FIRST)).unwrap();
@@ -81,5 +82,5 @@ async fn a_private_answer_ends_with_its_viewer() {
     assert!(only.begins(1000).await);
     drop(only);
 
-    until("the origin is let go", async || origin.connections().open == 0).await;
+    until("the connection to the origin is closed", async || origin.connections().open == 0).await;
 }

@@ -1,4 +1,4 @@
-//! What a playlist announces is fetched before anybody asks for it, and is never taken for missing.
+//! Objects that a playlist announces are prefetched, and a 404 for them is never final.
 
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Period;
@@ -7,7 +7,7 @@ use tidegate_tests::{edge, origin, shield, until, viewer};
 use crate::cluster::{Cluster, FOLDER, PLAYLIST, PUSHED, TARGET, playlist, push, put, segments, sequence};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_other() {
+async fn a_listed_segment_missing_at_one_origin_is_requested_from_the_other() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     for origin in [&primary, &backup] {
         push(origin, &playlist(600, 10..16, "")).await;
@@ -18,13 +18,13 @@ async fn a_listed_segment_that_one_origin_does_not_have_is_asked_for_at_the_othe
     viewer(edge.addr()).get(PUSHED).await;
 
     viewer(edge.addr()).get("/ingest/ch1/12.ts").await.is(200, b"twelve");
-    // Nobody has announced this one: it is missing, and the backup is not asked.
+    // No playlist announces this segment: it is missing, and the backup receives no request.
     assert_eq!(viewer(edge.addr()).get("/ingest/ch1/99.ts").await.status, 404);
     assert_eq!(backup.requests("/ingest/ch1/99.ts"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_segment_that_is_not_there_yet_is_waited_for() {
+async fn a_listed_segment_that_does_not_exist_yet_is_retried() {
     let cluster = Cluster::standing_still().await;
     let (early, never) = ("/ingest/ch1/12.ts", "/ingest/ch1/13.ts");
     put(&cluster.origin, early, b"twelve").await;
@@ -34,12 +34,12 @@ async fn a_listed_segment_that_is_not_there_yet_is_waited_for() {
     cluster.origin.fault(Fault::on(early).status(404).times(4)).unwrap();
     cluster.get(early).await.is(200, b"twelve");
     assert_eq!(cluster.origin.requests(early), 5);
-    // That has an end.
+    // The retries end.
     assert_eq!(cluster.get(never).await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_missing_is_there_once_it_is_announced() {
+async fn an_announcement_clears_a_remembered_404() {
     let origin = origin().run().await;
     let forever = Period::secs(600);
     let shield = shield().origin(&origin).with(|shield| {
@@ -57,14 +57,14 @@ async fn what_was_missing_is_there_once_it_is_announced() {
     let early = "/ingest/ch1/16.ts";
     assert_eq!(get(early).await.status, 404);
     put(&origin, early, b"sixteen").await;
-    assert_eq!(get(early).await.status, 404, "nobody has announced it");
+    assert_eq!(get(early).await.status, 404, "no playlist announces it");
     push(&origin, &playlist(1, 11..17, "")).await;
     until("it is announced", async || sequence(&get(PUSHED).await) == 11).await;
     get(early).await.is(200, b"sixteen");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_fetched_ahead_is_bounded_and_its_use_is_counted() {
+async fn prefetching_is_bounded_and_its_use_is_counted() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).with(|shield| shield.cache.prefetch_max = 0).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -85,9 +85,9 @@ async fn what_is_fetched_ahead_is_bounded_and_its_use_is_counted() {
     assert_eq!(edge.count("tidegate_prefetch_hits_total", "").await, 1);
     push(&origin, &playlist(1, 11..14, "")).await;
     until("the edge has it", async || edge.count("tidegate_prefetches_total", "").await == 2).await;
-    // What nobody has asked for is forgotten with the stream.
+    // A prefetched object without a request is dropped with its stream.
     push(&origin, &playlist(1, 11..14, "").replace(".ts", "-b.ts")).await;
-    until("it was for nothing", async || {
+    until("the unused object is counted", async || {
         get(PUSHED).await;
         edge.count("tidegate_prefetch_waste_total", "").await > 0
     })
@@ -96,16 +96,16 @@ async fn what_is_fetched_ahead_is_bounded_and_its_use_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_viewer_of_a_new_segment_is_answered_from_what_is_held() {
+async fn the_first_viewer_of_a_new_segment_gets_a_hit() {
     let cluster = Cluster::standing_still().await;
     let first = cluster.get(PLAYLIST).await;
     cluster.origin.advance(TARGET);
     cluster.reaches(PLAYLIST, sequence(&first) + 1).await;
     let newest = format!("{FOLDER}/{}.ts", sequence(&first) + segments(&first));
     for edge in [&cluster.edges[0], &cluster.shield] {
-        until("it is held", async || {
-            let held = edge.status().await["objects"].as_array().cloned().unwrap_or_default();
-            held.iter().any(|object| object["path"] == newest.as_str())
+        until("the segment is cached", async || {
+            let objects = edge.status().await["objects"].as_array().cloned().unwrap_or_default();
+            objects.iter().any(|object| object["path"] == newest.as_str())
         })
         .await;
     }

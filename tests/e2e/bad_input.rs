@@ -1,28 +1,28 @@
-//! Promise 9: bad input gets a clear error and harms nobody else.
+//! Bad input gets a clear error and affects no other viewer.
 //!
-//! Every bad request is sent on a connection of its own, while a good viewer uses another one before and after it.
+//! Each bad request has its own connection, while a good viewer uses another one before and after it.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tidegate_origin_stub::synthetic_bytes;
 use tidegate_proxy::config::units::Period;
-use tidegate_tests::viewer::{Answer, Connection};
+use tidegate_tests::viewer::{Connection, Response};
 use tidegate_tests::{Origin, PATIENCE, Running, edge, origin, shield};
 
 const GOOD: &str = "GET /bytes/1000 HTTP/1.1\r\nhost: live.example\r\n\r\n";
 
-/// What a bad request gets.
+/// What happens to the connection after a bad request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// The connection can be used again.
     Stays,
-    /// Nobody knows where the next request would begin, so there is none.
+    /// The start of the next request is unknown, so the connection closes.
     Closes,
 }
 use Then::{Closes, Stays};
 
-/// An edge that serves one host and is impatient, in front of a shield and an origin.
+/// An edge that serves one host and has short timeouts, in front of a shield and an origin.
 struct Cluster {
     origin: Origin,
     _shield: Running,
@@ -42,23 +42,23 @@ impl Cluster {
         Self { origin, _shield: shield, edge }
     }
 
-    /// Sends `request` on a connection of its own.
-    async fn answer(&self, request: &[u8]) -> Answer {
+    /// Sends `request` on a new connection.
+    async fn response(&self, request: &[u8]) -> Response {
         next(&mut Connection::open(self.edge.addr(), request).await).await
     }
 
-    /// Sends `request` to the edge while a good viewer is served on a connection beside it.
+    /// Sends `request` to the edge while another connection serves a good viewer.
     async fn refuses(&self, request: &[u8], status: u16, then: Then) {
         let shown = shown(request);
         let mut good = Connection::open(self.edge.addr(), GOOD.as_bytes()).await;
         next(&mut good).await.is(200, &synthetic_bytes("/bytes/1000", 0..1000));
 
         let mut bad = Connection::open(self.edge.addr(), request).await;
-        let answer = next(&mut bad).await;
+        let response = next(&mut bad).await;
 
-        assert_eq!((answer.status, answer.whole), (status, true), "{shown}: {}", answer.text());
+        assert_eq!((response.status, response.whole), (status, true), "{shown}: {}", response.text());
         if then == Closes {
-            assert_eq!(answer.header("connection"), "close", "{shown}");
+            assert_eq!(response.header("connection"), "close", "{shown}");
             assert!(bad.some().await.is_empty(), "{shown}: the connection ends");
         } else {
             bad.send(GOOD.as_bytes()).await;
@@ -69,7 +69,7 @@ impl Cluster {
         assert_eq!(panics(), 0, "{shown}");
     }
 
-    /// The same for many requests that get the same; only the good viewer's object was ever asked for upstream.
+    /// The same for many requests with the same response; the origin receives only the good viewer's request.
     async fn refuses_all(&self, requests: &[&[u8]], status: u16, then: Then) {
         for request in requests {
             self.refuses(request, status, then).await;
@@ -79,7 +79,7 @@ impl Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_http_is_a_400_and_the_end_of_the_connection() {
+async fn malformed_http_is_a_400_and_closes_the_connection() {
     let requests: [&[u8]; 13] = [
         b"HELLO\r\n\r\n",
         b"GET /bytes/10\r\n\r\n",
@@ -91,7 +91,8 @@ async fn what_is_not_http_is_a_400_and_the_end_of_the_connection() {
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\nx: a\r\n folded\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\nx: a\0b\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\n: empty\r\n\r\n",
-        // RFC 9112 section 3: an invalid request line is not to be repaired, it may have been made to get past a filter.
+        // RFC 9112 section 3: a recipient must not repair an invalid request line; it may be an attempt to
+        // bypass a filter.
         b"GET /bytes/10 and more HTTP/1.1\r\nhost: live.example\r\n\r\n",
         b"GET /bytes/10\t HTTP/1.1\r\nhost: live.example\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
@@ -112,7 +113,7 @@ async fn a_head_that_is_too_large_is_a_431() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_servers_could_read_differently_is_a_400() {
+async fn an_ambiguous_target_is_a_400() {
     let cluster = Cluster::new().await;
     let targets: [&[u8]; 18] = [
         b"/bytes/../bytes/10",
@@ -136,22 +137,23 @@ async fn a_target_that_servers_could_read_differently_is_a_400() {
     ];
     for target in targets {
         let request = [b"GET ", target, b" HTTP/1.1\r\nhost: live.example\r\n\r\n"].concat();
-        let answer = cluster.answer(&request).await;
-        assert_eq!((answer.status, answer.whole), (400, true), "{}", shown(&request));
+        let response = cluster.response(&request).await;
+        assert_eq!((response.status, response.whole), (400, true), "{}", shown(&request));
     }
     cluster.refuses(GOOD.as_bytes(), 200, Stays).await;
-    assert_eq!(cluster.origin.total(), 1, "only the good one went upstream");
+    assert_eq!(cluster.origin.total(), 1, "only the good request went upstream");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_in_another_form_is_served_or_refused_as_its_form_wants() {
+async fn other_target_forms_are_served_or_refused_by_their_form() {
     let cluster = Cluster::new().await;
     for (line, host, status) in [
         ("GET http://live.example/bytes/1000 HTTP/1.1", "live.example", 200),
         ("GET HTTP://live.example/bytes/1000 HTTP/1.1", "live.example", 200),
         ("GET http://live.example HTTP/1.1", "live.example", 404),
         ("GET http://other.example/bytes/1000 HTTP/1.1", "other.example", 421),
-        // A client sends the same in both places (RFC 9112 section 3.2.2). One that does not is not to be trusted.
+        // A client sends the same host in both places (RFC 9112 section 3.2.2). A request with two hosts is
+        // not trusted.
         ("GET http://live.example/bytes/1000 HTTP/1.1", "other.example", 400),
         ("GET http://live.example@other.example/bytes/1000 HTTP/1.1", "live.example", 400),
         ("GET ftp://live.example/bytes/1000 HTTP/1.1", "live.example", 400),
@@ -162,10 +164,10 @@ async fn a_target_in_another_form_is_served_or_refused_as_its_form_wants() {
         ("CONNECT live.example:80 HTTP/1.1", "live.example:80", 405),
     ] {
         let request = format!("{line}\r\nhost: {host}\r\n\r\n");
-        let answer = cluster.answer(request.as_bytes()).await;
-        assert_eq!((answer.status, answer.whole), (status, true), "{request}");
+        let response = cluster.response(request.as_bytes()).await;
+        assert_eq!((response.status, response.whole), (status, true), "{request}");
         if status == 405 {
-            assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
+            assert_eq!(response.header("allow"), "GET, HEAD, OPTIONS");
         }
     }
     cluster.refuses(GOOD.as_bytes(), 200, Stays).await;
@@ -177,7 +179,7 @@ async fn a_request_names_one_host() {
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\nhost: live.example\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\nhost: other.example\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\n\r\n",
-        // RFC 9112 section 3.2: also where the target names it.
+        // RFC 9112 section 3.2: this also holds where the target names the host.
         b"GET http://live.example/bytes/10 HTTP/1.1\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost:\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example, other.example\r\n\r\n",
@@ -187,8 +189,8 @@ async fn a_request_names_one_host() {
     ];
     let cluster = Cluster::new().await;
     for request in requests {
-        let answer = cluster.answer(request).await;
-        assert_eq!((answer.status, answer.whole), (400, true), "{}", shown(request));
+        let response = cluster.response(request).await;
+        assert_eq!((response.status, response.whole), (400, true), "{}", shown(request));
     }
     let unknown = b"GET /bytes/10 HTTP/1.1\r\nhost: other.example\r\n\r\n";
     cluster.refuses(unknown, 421, Stays).await;
@@ -197,7 +199,7 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_whose_length_is_in_doubt_is_a_400_and_the_end_of_the_connection() {
+async fn a_body_of_ambiguous_length_is_a_400_and_closes_the_connection() {
     let requests: [&[u8]; 8] = [
         b"POST /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -212,16 +214,16 @@ async fn a_body_whose_length_is_in_doubt_is_a_400_and_the_end_of_the_connection(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_that_is_not_served_is_a_405_that_says_what_is() {
+async fn an_unsupported_method_is_a_405_with_the_allowed_methods() {
     let cluster = Cluster::new().await;
     for method in ["POST", "PUT", "DELETE", "TRACE", "BREW"] {
         let request =
             format!("{method} /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 0\r\n\r\n");
         cluster.refuses(request.as_bytes(), 405, Stays).await;
-        let answer = cluster.answer(request.as_bytes()).await;
-        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
+        let response = cluster.response(request.as_bytes()).await;
+        assert_eq!(response.header("allow"), "GET, HEAD, OPTIONS");
     }
-    // A body that nobody reads: the answer says so, and the connection ends.
+    // The tier does not read this body: the response says so, and the connection closes.
     let body = format!(
         "POST /bytes/10 HTTP/1.1\r\nhost: live.example\r\ncontent-length: 500000\r\n\r\n{}",
         "a".repeat(500_000)
@@ -239,7 +241,7 @@ async fn a_target_that_is_too_long_is_a_414() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_and_then_silence_is_a_408() {
+async fn an_incomplete_request_is_a_408() {
     let cluster = Cluster::new().await;
     for half in ["G", "GET /bytes/10 HT", "GET /bytes/10 HTTP/1.1\r\nhost: live.example\r\n"] {
         cluster.refuses(half.as_bytes(), 408, Closes).await;
@@ -247,7 +249,7 @@ async fn half_a_request_and_then_silence_is_a_408() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_never_asks_is_closed_without_a_word() {
+async fn a_connection_without_a_request_is_closed_without_a_response() {
     count_panics();
     let origin = origin().run().await;
     let edge = edge().origin(&origin).with(|config| config.viewers.idle_timeout = Period::secs(1));
@@ -261,7 +263,7 @@ async fn a_connection_that_never_asks_is_closed_without_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_behind_a_request_is_a_bad_request_of_its_own() {
+async fn garbage_after_a_request_is_a_separate_bad_request() {
     let cluster = Cluster::new().await;
     let request = [GOOD.as_bytes(), b"\x00\x01garbage\r\n\r\n"].concat();
     let mut bad = Connection::open(cluster.edge.addr(), &request).await;
@@ -272,7 +274,7 @@ async fn garbage_behind_a_request_is_a_bad_request_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pipelined_requests_are_answered_in_their_order() {
+async fn pipelined_requests_are_answered_in_order() {
     let cluster = Cluster::new().await;
     let sizes = [3000, 1, 2000, 0, 1000];
     let ask = |size: &u64| format!("GET /bytes/{size} HTTP/1.1\r\nhost: live.example\r\n\r\n");
@@ -287,37 +289,37 @@ async fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_of_http_1_0_gets_one_answer_unless_it_asks_to_keep_the_connection() {
+async fn an_http_1_0_connection_closes_unless_keep_alive_is_requested() {
     let cluster = Cluster::new().await;
     let ask = |fields: &str| format!("GET /bytes/1000 HTTP/1.0\r\nhost: live.example\r\n{fields}\r\n");
     let expected = synthetic_bytes("/bytes/1000", 0..1000);
 
     let mut once = Connection::open(cluster.edge.addr(), ask("").as_bytes()).await;
-    let answer = next(&mut once).await;
-    answer.is(200, &expected);
-    assert_eq!((answer.header("transfer-encoding"), answer.header("connection")), ("", "close"));
+    let response = next(&mut once).await;
+    response.is(200, &expected);
+    assert_eq!((response.header("transfer-encoding"), response.header("connection")), ("", "close"));
     assert!(once.some().await.is_empty());
 
-    let kept = ask("connection: keep-alive\r\n");
-    let mut kept_open = Connection::open(cluster.edge.addr(), kept.as_bytes()).await;
-    next(&mut kept_open).await.is(200, &expected);
-    kept_open.send(kept.as_bytes()).await;
-    next(&mut kept_open).await.is(200, &expected);
+    let keep_alive = ask("connection: keep-alive\r\n");
+    let mut persistent = Connection::open(cluster.edge.addr(), keep_alive.as_bytes()).await;
+    next(&mut persistent).await.is(200, &expected);
+    persistent.send(keep_alive.as_bytes()).await;
+    next(&mut persistent).await.is(200, &expected);
 }
 
 /// The next answer on a connection.
-async fn next(connection: &mut Connection) -> Answer {
-    tokio::time::timeout(PATIENCE, connection.answer("GET")).await.expect("an answer in time")
+async fn next(connection: &mut Connection) -> Response {
+    tokio::time::timeout(PATIENCE, connection.response("GET")).await.expect("a response in time")
 }
 
-/// A request as it is told in a failed assertion.
+/// A request as a failed assertion shows it.
 fn shown(request: &[u8]) -> String {
     request[..request.len().min(120)].escape_ascii().to_string()
 }
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts the panics of tiers from now on, and leaves the tests their own.
+/// Counts the panics of tiers from now on; panics of tests are not counted.
 fn count_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

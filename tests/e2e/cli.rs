@@ -1,4 +1,4 @@
-//! The program as an operator meets it: what it prints, and how it ends.
+//! The program as an operator sees it: its output and its exit codes.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use tidegate_origin_stub::synthetic_bytes;
 use tidegate_tests::{Process, Signal, edge, origin, tidegate, until, viewer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_files_in_conf_are_well() {
+async fn the_files_in_conf_are_valid() {
     for name in ["edge.toml", "shield.toml", "origin-stub.toml"] {
         let file = conf(name);
         let checked = tidegate(&["check", "--config", file.to_str().unwrap()]).await;
@@ -17,7 +17,7 @@ async fn the_files_in_conf_are_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_file_is_told_with_line_column_and_field() {
+async fn an_invalid_file_is_reported_with_line_column_and_field() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text, place, field) in [
         ("edge.toml", "node = \"edge-1\"\nshieldz = []\n", "2:1", "shieldz"),
@@ -63,7 +63,7 @@ async fn a_wrong_file_is_told_with_line_column_and_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_tells_whose_file_it_is_by_its_keys_and_says_what_it_guessed() {
+async fn a_check_guesses_the_tier_from_the_keys_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     let file = file.to_str().unwrap();
@@ -78,12 +78,12 @@ async fn a_check_tells_whose_file_it_is_by_its_keys_and_says_what_it_guessed() {
     assert_eq!(guessed.code, Some(78));
     let end = " (checked as an edge; choose another part with --tier)\n";
     assert!(guessed.stderr.ends_with(end), "{}", guessed.stderr);
-    let told = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
-    assert_eq!((told.code, told.stderr.contains("--tier")), (Some(78), false), "{}", told.stderr);
+    let forced = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
+    assert_eq!((forced.code, forced.stderr.contains("--tier")), (Some(78), false), "{}", forced.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_there_is_the_configurations_fault() {
+async fn a_missing_file_is_a_configuration_error() {
     for arguments in [["check", "--config", "/nonexistent.toml"], ["edge", "--config", "/nonexistent.toml"]] {
         let ended = tidegate(&arguments).await;
         assert_eq!(ended.code, Some(78));
@@ -92,7 +92,7 @@ async fn a_file_that_is_not_there_is_the_configurations_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_usage_is_told_with_code_two() {
+async fn wrong_usage_exits_with_code_two() {
     for arguments in
         [&["edge", "--no-such-flag"][..], &["no-such-command"], &["check"], &["edge", "--config"], &[]]
     {
@@ -104,7 +104,7 @@ async fn wrong_usage_is_told_with_code_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn help_and_version_are_printed_and_end_well() {
+async fn help_and_version_exit_with_code_zero() {
     let help = tidegate(&["--help"]).await;
     assert_eq!(help.code, Some(0));
     for command in ["edge", "shield", "origin-stub", "check", "demo"] {
@@ -121,7 +121,7 @@ async fn help_and_version_are_printed_and_end_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_named_and_ends_with_code_one() {
+async fn a_port_in_use_is_named_and_exits_with_code_one() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ async fn a_taken_port_is_named_and_ends_with_code_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_processes_serve_what_they_are_configured_for_and_end_on_ctrl_c() {
+async fn three_processes_serve_their_configuration_and_end_on_ctrl_c() {
     let stub = "listen = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n";
     let mut stub = Process::start("origin-stub", stub).await;
     let listen = "[listen]\nviewers = \"127.0.0.1:0\"\noperators = \"127.0.0.1:0\"\n";
@@ -155,16 +155,16 @@ async fn three_processes_serve_what_they_are_configured_for_and_end_on_ctrl_c() 
 
     for process in [&mut edge, &mut shield, &mut stub] {
         process.signal(Signal::Interrupt).await;
-        assert_eq!(process.ended().await.code(), Some(0), "{}", process.complaints());
+        assert_eq!(process.ended().await.code(), Some(0), "{}", process.log_output());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_on_standard_error_is_plain_text_where_nobody_sees_colours() {
+async fn the_log_is_plain_text_when_standard_error_is_not_a_terminal() {
     let origin = origin().run().await;
     let edge = edge().origin(&origin).spawn().await;
-    until("it has said that it is ready", async || edge.complaints().contains("ready")).await;
-    assert!(!edge.complaints().contains('\u{1b}'), "{}", edge.complaints());
+    until("it has said that it is ready", async || edge.log_output().contains("ready")).await;
+    assert!(!edge.log_output().contains('\u{1b}'), "{}", edge.log_output());
 }
 
 fn conf(name: &str) -> PathBuf {

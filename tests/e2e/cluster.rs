@@ -1,13 +1,13 @@
-//! Two edges and a shield in front of an origin that publishes live playlists, for the tests of the live brain.
+//! Two edges and a shield in front of an origin with live playlists, for the tests of live streams.
 
 use std::time::Duration;
 
-use tidegate_tests::{Answer, Origin, Running, edge, origin, shield, until, viewer};
+use tidegate_tests::{Origin, Response, Running, edge, origin, shield, until, viewer};
 
 pub(crate) const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
 pub(crate) const FOLDER: &str = "/live/ch1/ts/360p";
 pub(crate) const PUSHED: &str = "/ingest/ch1/index.m3u8";
-/// Of the stub's live stream.
+/// The target duration of the stub's live stream.
 pub(crate) const TARGET: Duration = Duration::from_secs(2);
 
 /// Two edges, a shield and an origin.
@@ -18,7 +18,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Two edges in front of an origin that cannot hold requests, and whose time stands still.
+    /// Two edges in front of an origin that cannot block requests and whose clock stands still.
     pub(crate) async fn standing_still() -> Self {
         let origin = origin().run().await;
         origin.stop_clock();
@@ -27,7 +27,7 @@ impl Cluster {
         Self { origin, shield, edges }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         viewer(self.edges[0].addr()).get(path).await
     }
 
@@ -46,7 +46,7 @@ pub(crate) fn playlist(target: u64, numbers: std::ops::Range<u64>, end: &str) ->
     numbers.fold(head, |list, number| list + &format!("#EXTINF:{target}.0,\n{number}.ts\n")) + end
 }
 
-/// Gives the origin a playlist, as an encoder does.
+/// Pushes a playlist to the origin, as an encoder does.
 pub(crate) async fn push(origin: &Origin, playlist: &str) {
     put(origin, PUSHED, playlist.as_bytes()).await;
 }
@@ -57,12 +57,12 @@ pub(crate) async fn put(origin: &Origin, path: &str, body: &[u8]) {
     origin.forget();
 }
 
-pub(crate) fn sequence(playlist: &Answer) -> u64 {
+pub(crate) fn sequence(playlist: &Response) -> u64 {
     let text = playlist.text();
     let number = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
     number.expect(&text).parse().unwrap()
 }
 
-pub(crate) fn segments(playlist: &Answer) -> u64 {
+pub(crate) fn segments(playlist: &Response) -> u64 {
     playlist.text().lines().filter(|line| line.starts_with("#EXTINF:")).count() as u64
 }

@@ -1,4 +1,4 @@
-//! Promise 1: one object, one origin request. With it goes promise 2: whoever joins a fill streams at once.
+//! One object makes one origin request, and a request that joins a fill streams immediately.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 const MIB: u64 = 1 << 20;
 const COLD: &str = "/bytes/1048576";
 const LARGE: &str = "/bytes/16777216";
-/// What the origin sends before it holds.
+/// What the origin sends before it blocks.
 const FIRST: u64 = 64 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_viewers_at_two_edges_make_one_origin_request_and_stream_at_once() {
+async fn a_thousand_viewers_at_two_edges_make_one_origin_request_and_stream_immediately() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", FIRST)).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -30,7 +30,7 @@ async fn a_thousand_viewers_at_two_edges_make_one_origin_request_and_stream_at_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_asker_may_leave_before_the_head() {
+async fn the_first_requester_may_leave_before_the_head() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold("head")).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -49,7 +49,7 @@ async fn the_first_asker_may_leave_before_the_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_only_asker_may_leave_before_the_head_and_the_next_one_joins() {
+async fn the_only_requester_may_leave_before_the_head_and_the_next_one_joins() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold("head")).unwrap();
     let edge = edge().origin(&origin).run().await;
@@ -57,7 +57,7 @@ async fn the_only_asker_may_leave_before_the_head_and_the_next_one_joins() {
     let first = viewer(edge.addr()).start("GET", COLD).await;
     origin.waiting("head", 1).await;
     drop(first);
-    until("nobody waits", async || edge.joined().await == 0).await;
+    until("no viewer waits", async || edge.joined().await == 0).await;
     let mut next = viewer(edge.addr()).start("GET", COLD).await;
     until("the next has joined", async || edge.joined().await == 1).await;
     origin.release("head");
@@ -67,7 +67,7 @@ async fn the_only_asker_may_leave_before_the_head_and_the_next_one_joins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_asker_may_leave_after_the_head() {
+async fn the_first_requester_may_leave_after_the_head() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", FIRST)).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -86,13 +86,13 @@ async fn the_first_asker_may_leave_after_the_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_who_does_not_read_slows_nobody() {
+async fn a_viewer_that_does_not_read_slows_no_other_viewer() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
 
-    // More than all buffers on the way to it can take.
-    let mut slow = viewer(edge.addr()).narrow().start("GET", LARGE).await;
+    // More than all buffers on the way to the viewer can take.
+    let mut slow = viewer(edge.addr()).small_buffer().start("GET", LARGE).await;
     assert!(slow.begins(1).await);
     let watching = viewers(20, &[&edge]).start(LARGE).await;
 
@@ -103,12 +103,12 @@ async fn a_viewer_who_does_not_read_slows_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_at_one_kibibyte_a_second_slows_nobody() {
+async fn a_viewer_at_one_kibibyte_per_second_slows_no_other_viewer() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
 
-    let mut slow = viewer(edge.addr()).narrow().start("GET", LARGE).await;
+    let mut slow = viewer(edge.addr()).small_buffer().start("GET", LARGE).await;
     let (_, _) = slow.head().await.unwrap();
     let mut got = Vec::new();
     let watching = viewers(20, &[&edge]).start(LARGE).await;
@@ -125,13 +125,14 @@ async fn a_viewer_at_one_kibibyte_a_second_slows_nobody() {
     }
 
     assert!(!got.is_empty() && got.len() < 1 << 20);
-    assert!(got == synthetic_bytes(LARGE, 0..got.len() as u64), "what it has is right");
+    assert!(got == synthetic_bytes(LARGE, 0..got.len() as u64), "the bytes received are correct");
     assert_eq!(origin.requests(LARGE), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_viewers_of_a_missing_object_make_one_request_per_failure_lifetime() {
-    // Lifetimes that no slow machine outlasts; that they end is shown with paused time in the cache's own tests.
+    // Lifetimes longer than this test takes on any machine; the cache's own tests show with paused time that
+    // they end.
     let long = Period::secs(60);
     let origin = origin().run().await;
     let shield = shield().origin(&origin).with(|config| {
@@ -148,14 +149,14 @@ async fn five_hundred_viewers_of_a_missing_object_make_one_request_per_failure_l
         if status == 502 {
             origin.fault(Fault::on(path).status(502)).unwrap();
         }
-        for answer in viewers(500, &[&edge]).get(path).await {
-            assert_eq!(answer.status, status);
+        for response in viewers(500, &[&edge]).get(path).await {
+            assert_eq!(response.status, status);
         }
         assert_eq!(origin.requests(path), 1, "{path}");
     }
 }
 
-/// Waits until every one of them has the first bytes.
+/// Waits until each of them has the first bytes.
 async fn all_begin(watching: Vec<Connection>, len: u64) -> Vec<Connection> {
     let mut beginning = JoinSet::new();
     for mut viewer in watching {
@@ -168,7 +169,7 @@ async fn all_begin(watching: Vec<Connection>, len: u64) -> Vec<Connection> {
     beginning.join_all().await
 }
 
-/// Reads all to their ends, which must be right.
+/// Reads all bodies to their ends and checks them.
 async fn all_end(watching: Vec<Connection>, path: &'static str) {
     let len = path.trim_start_matches("/bytes/").parse().unwrap();
     let expected = synthetic_bytes(path, 0..len);

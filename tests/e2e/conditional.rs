@@ -1,11 +1,12 @@
-//! Conditional requests (RFC 9110 section 13) of viewers, and renewal between the tiers (RFC 9111 section 4.3).
+//! Conditional requests of viewers (RFC 9110 section 13), and revalidation between the tiers (RFC 9111
+//! section 4.3).
 
 use tidegate_origin_stub::{Fault, synthetic_bytes, synthetic_variant};
-use tidegate_tests::{Answer, Origin, Running, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Origin, Response, Running, edge, origin, shield, until, viewer, viewers};
 
 const SIZE: u64 = 5000;
 const OBJECT: &str = "/bytes/5000";
-/// The same with nothing that says how long it lives.
+/// The same object without a lifetime.
 const UNDATED: &str = "/bytes/5000?cc=";
 
 struct Cluster {
@@ -22,17 +23,17 @@ impl Cluster {
         Self { origin, shield, edge }
     }
 
-    /// Asks, and waits until what came is held on both tiers.
-    async fn get(&self, target: &str) -> Answer {
-        let answer = viewer(self.edge.addr()).get(target).await;
-        self.edge.settled().await;
-        self.shield.settled().await;
-        answer
+    /// Sends a request, and waits until both tiers have stored the response.
+    async fn get(&self, target: &str) -> Response {
+        let response = viewer(self.edge.addr()).get(target).await;
+        self.edge.fills_finished().await;
+        self.shield.fills_finished().await;
+        response
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
+async fn the_edge_evaluates_the_conditions_of_viewers() {
     let cluster = Cluster::new().await;
     let whole = cluster.get(OBJECT).await;
     let etag = whole.header("etag").to_owned();
@@ -50,7 +51,7 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
         (&[("if-modified-since", later)], 304),
         (&[("if-modified-since", before)], 200),
         (&[("if-modified-since", "whenever")], 200),
-        // RFC 9110 section 13.2.2: the tag decides.
+        // RFC 9110 section 13.2.2: the entity tag takes precedence.
         (&[("if-none-match", "\"x\""), ("if-modified-since", &modified)], 200),
         (&[("if-none-match", &etag), ("if-modified-since", before)], 304),
         (&[("if-match", &etag)], 200),
@@ -67,13 +68,13 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
             for (name, value) in fields {
                 asking = asking.header(name, value);
             }
-            let answer = asking.ask(method, OBJECT).await;
-            assert_eq!((answer.status, answer.whole), (status, true), "{method} {fields:?}");
-            assert_eq!(answer.header("etag"), etag, "{method} {fields:?}");
+            let response = asking.ask(method, OBJECT).await;
+            assert_eq!((response.status, response.whole), (status, true), "{method} {fields:?}");
+            assert_eq!(response.header("etag"), etag, "{method} {fields:?}");
             if status == 304 {
-                let described = (answer.header("content-type"), answer.header("content-length"));
+                let described = (response.header("content-type"), response.header("content-length"));
                 assert_eq!(described, ("", ""), "RFC 9110 section 15.4.5");
-                assert_eq!(answer.header("cache-control"), "max-age=60");
+                assert_eq!(response.header("cache-control"), "max-age=60");
             }
         }
     }
@@ -81,13 +82,13 @@ async fn a_viewer_who_has_the_object_is_told_so_by_the_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_not_sent_again() {
+async fn an_object_without_a_lifetime_is_revalidated_on_both_tiers_without_its_body() {
     let cluster = Cluster::new().await;
     let first = cluster.get(UNDATED).await;
     let second = cluster.get(UNDATED).await;
 
-    for answer in [&first, &second] {
-        answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+    for response in [&first, &second] {
+        response.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
     let seen = cluster.origin.seen(OBJECT);
     let statuses: Vec<_> = seen.iter().map(|seen| seen.status).collect();
@@ -105,34 +106,34 @@ async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_viewers_at_once_make_one_conditional_request() {
+async fn many_simultaneous_viewers_make_one_conditional_request() {
     let cluster = Cluster::new().await;
     cluster.get(UNDATED).await;
     cluster.origin.fault(Fault::on(OBJECT).hold("renewal")).unwrap();
 
     let crowd = viewers(50, &[&cluster.edge]);
-    let answers = tokio::spawn(async move { crowd.get(UNDATED).await });
+    let responses = tokio::spawn(async move { crowd.get(UNDATED).await });
     cluster.origin.waiting("renewal", 1).await;
     until("all wait", async || cluster.edge.status().await["fills"]["viewers"] == 50).await;
     cluster.origin.release("renewal");
 
-    for answer in answers.await.unwrap() {
-        answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+    for response in responses.await.unwrap() {
+        response.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
     assert_eq!(cluster.origin.requests(OBJECT), 2);
     assert_eq!(cluster.origin.seen(OBJECT)[1].status, Some(304));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_has_changed_replaces_the_one_that_is_held() {
+async fn a_changed_object_replaces_the_cached_one() {
     let cluster = Cluster::new().await;
     cluster.get(UNDATED).await;
     let changed = cluster.origin.fault(Fault::on(OBJECT).variant(1)).unwrap();
     let second = cluster.get(UNDATED).await;
     let third = cluster.get(UNDATED).await;
 
-    for answer in [second, third] {
-        answer.is(200, &synthetic_variant(OBJECT, 1, 0..SIZE));
+    for response in [second, third] {
+        response.is(200, &synthetic_variant(OBJECT, 1, 0..SIZE));
     }
     let statuses: Vec<_> = cluster.origin.seen(OBJECT).iter().map(|seen| seen.status).collect();
     assert_eq!(statuses, [Some(200), Some(200), Some(304)]);
@@ -144,8 +145,8 @@ async fn an_object_that_has_changed_replaces_the_one_that_is_held() {
 async fn an_object_without_validators_is_fetched_again() {
     let cluster = Cluster::new().await;
     for _ in 0..2 {
-        let answer = cluster.get("/bytes/5000?cc=&etag=&lm=0").await;
-        answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+        let response = cluster.get("/bytes/5000?cc=&etag=&lm=0").await;
+        response.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
     }
     let seen = cluster.origin.seen(OBJECT);
     assert_eq!(seen.len(), 2);
@@ -155,21 +156,21 @@ async fn an_object_without_validators_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_304_says_is_told_from_then_on() {
+async fn the_fields_of_a_304_update_the_cached_object() {
     let cluster = Cluster::new().await;
     cluster.get(UNDATED).await;
     let said = Fault::on(OBJECT).header("cache-control", "max-age=600").header("x-note", "renewed");
     cluster.origin.fault(said).unwrap();
     for _renewed_then_hit in 0..2 {
-        let answer = cluster.get(UNDATED).await;
-        answer.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
-        assert_eq!((answer.header("cache-control"), answer.header("x-note")), ("max-age=600", "renewed"));
+        let response = cluster.get(UNDATED).await;
+        response.is(200, &synthetic_bytes(OBJECT, 0..SIZE));
+        assert_eq!((response.header("cache-control"), response.header("x-note")), ("max-age=600", "renewed"));
     }
     assert_eq!(cluster.origin.requests(OBJECT), 2, "a lifetime from the 304 counts");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewers_condition_is_never_a_fills() {
+async fn a_fill_never_carries_a_viewers_condition() {
     let cluster = Cluster::new().await;
     let conditional = viewer(cluster.edge.addr())
         .header("if-none-match", "\"viewer\"")

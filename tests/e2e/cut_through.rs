@@ -1,4 +1,4 @@
-//! Promise 2: bytes go on as they arrive, to whoever wants them, at any range.
+//! Every hop forwards bytes as they arrive, to every viewer and for any range.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_tests::{edge, origin, shield, viewer};
@@ -6,7 +6,7 @@ use tidegate_tests::{edge, origin, shield, viewer};
 const COLD: &str = "/bytes/1048576";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_gets_the_first_bytes_while_the_origin_still_holds_the_rest() {
+async fn a_viewer_gets_the_first_bytes_while_the_origin_still_blocks_the_rest() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let shield = shield().origin(&origin).run().await;

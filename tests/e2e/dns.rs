@@ -1,4 +1,5 @@
-//! Upstreams are found by name, and a name that moves, vanishes or is not answered costs no viewer anything.
+//! Upstreams are resolved by name. A name that changes, vanishes or cannot be resolved causes no error for
+//! viewers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +20,8 @@ const SERVICE: &str = "_hls._tcp.origin.test";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_moves_is_followed_after_its_lifetime_and_no_request_fails() {
-    let (here, there) = two_places().await;
+async fn a_changed_address_is_used_after_its_ttl_and_no_request_fails() {
+    let (here, there) = two_addresses().await;
     let dns = resolver().await;
     dns.host(NAME, 1, &["127.0.0.1"]);
     let shield = behind(&dns, &url(&here)).await;
@@ -37,21 +38,21 @@ async fn a_name_that_moves_is_followed_after_its_lifetime_and_no_request_fails()
         fetch(&shield, number).await;
     }
 
-    assert_eq!(left_behind + there.total(), number + 10, "each request was answered at the first try");
+    assert_eq!(left_behind + there.total(), number + 10, "each request succeeded at the first attempt");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_resolver_is_silent_the_last_good_address_serves_and_nobody_waits() {
+async fn a_silent_resolver_leaves_the_last_good_address_in_use_without_delay() {
     let origin = origin().run().await;
     let dns = resolver().await;
     dns.host(NAME, 1, &["127.0.0.1"]);
     let shield = behind(&dns, &url(&origin)).await;
     fetch(&shield, 0).await;
 
-    dns.is_silent(NAME);
-    let asked = dns.asked(NAME, Kind::A);
-    let number = fetch_while(&shield, 1, || dns.asked(NAME, Kind::A) == asked).await;
-    // A question is under way now that takes seconds to be given up.
+    dns.silence(NAME);
+    let queries = dns.queries(NAME, Kind::A);
+    let number = fetch_while(&shield, 1, || dns.queries(NAME, Kind::A) == queries).await;
+    // A query is under way that takes seconds to time out.
     let begun = Instant::now();
     for number in number..number + 100 {
         fetch(&shield, number).await;
@@ -60,7 +61,7 @@ async fn while_the_resolver_is_silent_the_last_good_address_serves_and_nobody_wa
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_vanishes_or_fails_is_believed_to_be_where_it_was() {
+async fn a_name_that_vanishes_or_fails_keeps_its_last_address() {
     let origin = origin().run().await;
     let dns = resolver().await;
     dns.host(NAME, 1, &["127.0.0.1"]);
@@ -68,73 +69,73 @@ async fn a_name_that_vanishes_or_fails_is_believed_to_be_where_it_was() {
     fetch(&shield, 0).await;
 
     let mut number = 1;
-    for breaks in [Resolver::forgets, Resolver::fails] {
+    for breaks in [Resolver::remove, Resolver::fail] {
         breaks(&dns, NAME);
-        let asked = dns.asked(NAME, Kind::A);
-        number = fetch_while(&shield, number, || dns.asked(NAME, Kind::A) < asked + 2).await;
+        let queries = dns.queries(NAME, Kind::A);
+        number = fetch_while(&shield, number, || dns.queries(NAME, Kind::A) < queries + 2).await;
     }
     fetch(&shield, number).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_unknown_at_first_is_served_once_it_is_there() {
+async fn an_initially_unknown_name_is_served_once_it_resolves() {
     let origin = origin().run().await;
     let dns = resolver().await;
     let shield = behind(&dns, &url(&origin)).await;
 
-    let answer = viewer(shield.addr()).get("/bytes/1000").await;
-    assert_eq!(answer.status, 502);
-    let why = answer.headers["proxy-status"].to_str().unwrap();
+    let response = viewer(shield.addr()).get("/bytes/1000").await;
+    assert_eq!(response.status, 502);
+    let why = response.headers["proxy-status"].to_str().unwrap();
     assert!(why.contains("error=dns_error"), "{why}");
 
     dns.host(NAME, 1, &["127.0.0.1"]);
-    until("it is served", async || viewer(shield.addr()).get("/bytes/1000").await.status == 200).await;
+    until("the name is served", async || viewer(shield.addr()).get("/bytes/1000").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resolver_that_is_silent_from_the_start_is_a_timeout() {
+async fn a_resolver_that_never_responds_is_a_timeout() {
     let dns = resolver().await;
-    dns.is_silent(NAME);
+    dns.silence(NAME);
     let shield = shield().origin_at("http://origin.test:80").with(|config| {
         config.upstream.dns = vec![dns.addr()];
         config.upstream.connect_timeout = Period::millis(200);
     });
-    let answer = viewer(shield.run().await.addr()).get("/bytes/1000").await;
-    assert_eq!(answer.status, 504);
-    let why = answer.headers["proxy-status"].to_str().unwrap();
+    let response = viewer(shield.run().await.addr()).get("/bytes/1000").await;
+    assert_eq!(response.status, 504);
+    let why = response.headers["proxy-status"].to_str().unwrap();
     assert!(why.contains("error=dns_timeout"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_on_a_cold_name_makes_one_query_and_not_one_each() {
+async fn a_crowd_on_an_unresolved_name_makes_one_query() {
     let origin = origin().run().await;
     let dns = resolver().await;
     dns.host(NAME, 60, &["127.0.0.1"]);
     let shield = behind(&dns, &url(&origin)).await;
 
-    for answer in viewers(200, &[&shield]).get("/bytes/1000?private=1").await {
-        assert_eq!(answer.status, 200);
+    for response in viewers(200, &[&shield]).get("/bytes/1000?private=1").await {
+        assert_eq!(response.status, 200);
     }
 
-    // UDP may be repeated on a busy machine.
-    let asked = dns.asked(NAME, Kind::A);
-    assert!((1..=4).contains(&asked), "{asked} queries");
+    // The resolver may repeat a UDP query on a busy machine.
+    let queries = dns.queries(NAME, Kind::A);
+    assert!((1..=4).contains(&queries), "{queries} queries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_where_nobody_listens_is_left_for_the_next_of_the_name() {
+async fn an_address_that_refuses_connections_is_replaced_by_the_next_one() {
     let origin = origin().run().await;
     let dns = resolver().await;
     dns.host(NAME, 60, &["127.0.0.1", "127.0.0.3"]);
     let shield = behind(&dns, &url(&origin)).await;
 
     let get = async || viewer(shield.addr()).get("/bytes/1000").await.status;
-    until("the living one is found", async || get().await == 200).await;
+    until("the listening address is found", async || get().await == 200).await;
     fetch(&shield, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_is_asked_on_the_port_of_its_record() {
+async fn a_service_is_reached_on_the_port_of_its_srv_record() {
     let origin = origin().run().await;
     let dns = resolver().await;
     dns.service(SERVICE, 60, &[(10, 1, origin.addr().port(), NAME), (20, 1, 9, "backup.test")]);
@@ -184,7 +185,7 @@ async fn all_servers_of_a_service_are_found_with_port_weight_and_priority() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_fails_at_once_and_a_failing_target_is_told_apart() {
+async fn missing_records_fail_immediately_and_failing_targets_are_reported_separately() {
     let dns = resolver().await;
     let asking = asking(&dns);
     let find = async |what: &Discover| asking.find(what, PATIENCE).await;
@@ -194,8 +195,8 @@ async fn what_is_not_there_fails_at_once_and_a_failing_target_is_told_apart() {
     assert_eq!(find(&addresses(NAME)).await, Err(UpstreamError::DnsError), "no such records");
     assert_eq!(find(&addresses("not..a name")).await, Err(UpstreamError::DnsError));
     dns.service(SERVICE, 60, &[(0, 0, 0, ".")]);
-    assert_eq!(find(&services()).await, Err(UpstreamError::DnsError), "decidedly not offered");
-    dns.fails(NAME);
+    assert_eq!(find(&services()).await, Err(UpstreamError::DnsError), "explicitly not offered");
+    dns.fail(NAME);
     assert_eq!(find(&addresses(NAME)).await, Err(UpstreamError::DnsError));
     assert!(begun.elapsed() < PATIENCE);
 
@@ -213,11 +214,11 @@ async fn the_loopback_name_needs_no_resolver() {
     let dns = resolver().await;
     let found = asking(&dns).find(&addresses("localhost"), PATIENCE).await.unwrap();
     assert!(found.members.iter().all(|member| member.address.ip().is_loopback()), "{found:?}");
-    assert_eq!(dns.asked("localhost", Kind::A), 0);
+    assert_eq!(dns.queries("localhost", Kind::A), 0);
 }
 
 #[tokio::test]
-async fn a_watch_tells_who_comes_and_who_goes() {
+async fn a_watch_reports_added_and_removed_servers() {
     let dns = resolver().await;
     dns.host(NAME, 1, &["192.0.2.1"]);
     let mut watch = Watch::new(asking(&dns), addresses(NAME));
@@ -227,12 +228,12 @@ async fn a_watch_tells_who_comes_and_who_goes() {
         let places: Vec<_> = members.iter().map(|member| member.address.ip().to_string()).collect();
         assert_eq!(places, addresses);
     }
-    dns.forgets(NAME);
+    dns.remove(NAME);
     assert_eq!(timeout(PATIENCE, watch.answer()).await.unwrap(), None);
     assert_eq!((watch.members().len(), watch.error()), (1, Some(UpstreamError::DnsError)));
 }
 
-/// A shield whose only origin is found by name. Connecting may take long, so that whoever waits for a name shows.
+/// A shield whose only origin is found by name. The long connect timeout makes a wait for a name visible.
 async fn behind(dns: &Resolver, url: &str) -> Running {
     let shield = shield().origin_at(url).with(|config| {
         config.upstream.dns = vec![dns.addr()];
@@ -246,17 +247,17 @@ async fn fetch(shield: &Running, number: u64) {
     viewer(shield.addr()).get(&path).await.is(200, &synthetic_bytes(&path, 0..1000));
 }
 
-/// An object in a folder of its own: each folder has a shield.
+/// An object in its own folder: each folder has a shield.
 async fn fetch_folder(tier: &Running, number: u64) {
     let path = format!("/bytes/1000/{number}/x");
     viewer(tier.addr()).get(&path).await.is(200, &synthetic_bytes(&path, 0..1000));
 }
 
-/// Fetches one object after the other from this number on; returns the number of the next.
-async fn fetch_while(shield: &Running, mut number: u64, goes_on: impl Fn() -> bool) -> u64 {
+/// Fetches one object after the other from this number on; returns the number of the next one.
+async fn fetch_while(shield: &Running, mut number: u64, condition: impl Fn() -> bool) -> u64 {
     let begun = Instant::now();
-    while goes_on() {
-        assert!(begun.elapsed() < tidegate_tests::PATIENCE, "in vain: {number} objects");
+    while condition() {
+        assert!(begun.elapsed() < tidegate_tests::PATIENCE, "timed out after {number} objects");
         fetch(shield, number).await;
         number += 1;
     }
@@ -280,14 +281,14 @@ fn url(origin: &Origin) -> String {
 }
 
 /// Two origins on one port of two addresses.
-async fn two_places() -> (Origin, Origin) {
+async fn two_addresses() -> (Origin, Origin) {
     let here = origin().run().await;
     let there = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), here.addr().port()));
     (here, origin().with(|config| config.listen = there).run().await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shields_come_and_go_behind_a_name_and_no_request_fails() {
+async fn shields_behind_a_name_may_change_and_no_request_fails() {
     let origin = origin().run().await;
     let one = shield().origin(&origin).run().await;
     let port = one.addr().port();
@@ -302,13 +303,13 @@ async fn shields_come_and_go_behind_a_name_and_no_request_fails() {
 
     dns.host("shields.test", 1, &["127.0.0.1", "127.0.0.2"]);
     let number = AtomicU64::new(1);
-    until("the new one is asked", async || {
+    until("the new shield receives a request", async || {
         fetch_folder(&edge, number.fetch_add(1, Ordering::Relaxed)).await;
         taken(&two).await > 0
     })
     .await;
     dns.host("shields.test", 1, &["127.0.0.2"]);
-    until("the old one is let go", async || {
+    until("the old shield is removed", async || {
         members(&edge).await == [format!("http://shields.test:{port}#127.0.0.2")]
     })
     .await;
@@ -316,10 +317,10 @@ async fn shields_come_and_go_behind_a_name_and_no_request_fails() {
     for number in 10_000..10_020 {
         fetch_folder(&edge, number).await;
     }
-    assert_eq!(taken(&one).await, left, "whoever has left is asked nothing any more");
+    assert_eq!(taken(&one).await, left, "a removed shield receives no further request");
 }
 
-/// The names of those whom a tier asks.
+/// The names of the members of a tier's pool.
 async fn members(tier: &Running) -> Vec<String> {
     let page = viewer(tier.admin()).get("/v1/upstreams").await;
     let page: serde_json::Value = serde_json::from_slice(&page.body).unwrap();

@@ -1,4 +1,4 @@
-//! Promise 10, for one node: told to end, it takes nothing new, finishes what is open, and ends well.
+//! On SIGTERM a tier accepts nothing new, finishes open responses, and exits with code 0.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::units::Period;
@@ -9,13 +9,13 @@ const MIB: u64 = 1 << 20;
 const COLD: &str = "/bytes/1048576";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_body_finishes_and_nothing_new_is_taken() {
+async fn an_open_body_finishes_and_no_new_connection_is_accepted() {
     let (origin, mut edge, mut open) = with_an_open_body(Period::secs(30)).await;
     assert_eq!(viewer(edge.admin()).get("/readyz").await.status, 200);
 
     edge.signal(Signal::Terminate).await;
 
-    until("nobody can connect", async || TcpStream::connect(edge.addr()).await.is_err()).await;
+    until("no connection is accepted", async || TcpStream::connect(edge.addr()).await.is_err()).await;
     let ready = viewer(edge.admin()).get("/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("draining"), "{}", ready.text());
@@ -23,25 +23,25 @@ async fn an_open_body_finishes_and_nothing_new_is_taken() {
     assert_eq!(edge.count("tidegate_draining", "").await, 1);
     origin.release("rest");
     open.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
-    assert!(open.some().await.is_empty(), "the connection ends with its answer");
-    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+    assert!(open.some().await.is_empty(), "the connection closes after its response");
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.log_output());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_takes_too_long_is_cut_off_visibly_and_the_end_is_still_a_good_one() {
+async fn a_body_that_exceeds_the_drain_timeout_is_cut_off_visibly_and_the_exit_code_is_zero() {
     let (_origin, mut edge, mut open) = with_an_open_body(Period::millis(300)).await;
 
     edge.signal(Signal::Terminate).await;
 
-    let answer = open.rest().await;
-    assert!(!answer.whole, "nobody may take a part for the whole");
-    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
-    let told = "drain timeout reached node=\"edge-1\" requests=1 fills=1";
-    until("it is told", async || edge.complaints().contains(told)).await;
+    let response = open.rest().await;
+    assert!(!response.whole, "a truncated body must not look complete");
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.log_output());
+    let message = "drain timeout reached node=\"edge-1\" requests=1 fills=1";
+    until("the message is logged", async || edge.log_output().contains(message)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_cut_off_has_its_line_in_the_access_log() {
+async fn a_cut_off_request_has_its_line_in_the_access_log() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
@@ -68,7 +68,7 @@ async fn what_is_cut_off_has_its_line_in_the_access_log() {
     drop(waiting);
     let text = std::fs::read_to_string(&file).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let mut told: Vec<_> = lines
+    let mut logged: Vec<_> = lines
         .map(|line| {
             assert_eq!(
                 (&line["tidegate"]["broken"], &line["tidegate"]["site"]),
@@ -79,18 +79,18 @@ async fn what_is_cut_off_has_its_line_in_the_access_log() {
             (line["tidegate"]["fate"].as_str().unwrap().to_owned(), status, bytes)
         })
         .collect();
-    told.sort();
+    logged.sort();
     let expected = [
         ("client-closed", None, 0),
         ("join", Some(206), 500),
         ("miss", Some(200), 1000),
         ("pass", Some(200), 1000),
     ];
-    assert_eq!(told, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
+    assert_eq!(logged, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_process_too_what_takes_too_long_is_cut_off() {
+async fn an_in_process_drain_cuts_off_bodies_that_take_too_long() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let edge = edge().origin(&origin).with(|config| config.drain.timeout = Period::millis(300)).run().await;
@@ -104,27 +104,28 @@ async fn in_process_too_what_takes_too_long_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_do_not_hold_the_end_up() {
+async fn idle_connections_do_not_delay_the_drain() {
     let origin = origin().run().await;
-    // With the default time to drain, an end that waits for them comes too late for this test.
+    // With the default drain timeout, a drain that waits for these connections would exceed this test's
+    // patience.
     let mut edge =
         edge().origin(&origin).with(|config| config.drain.timeout = Period::secs(600)).spawn().await;
-    let mut kept = viewer(edge.addr()).start("GET", "/bytes/10").await;
-    kept.rest().await.is(200, &synthetic_bytes("/bytes/10", 0..10));
+    let mut idle = viewer(edge.addr()).start("GET", "/bytes/10").await;
+    idle.rest().await.is(200, &synthetic_bytes("/bytes/10", 0..10));
     let mut silent = Connection::open(edge.addr(), b"").await;
     let mut scraper = viewer(edge.admin()).start("GET", "/metrics").await;
     assert_eq!(scraper.rest().await.status, 200);
-    // An operator who never finishes asking.
+    // An operator's client that never completes its request.
     let _half = Connection::open(edge.admin(), b"GET /metrics HTTP/1.1\r\n").await;
 
     edge.signal(Signal::Terminate).await;
 
-    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
-    assert!(kept.some().await.is_empty() && silent.some().await.is_empty());
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.log_output());
+    assert!(idle.some().await.is_empty() && silent.some().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_process_immediately() {
     let (_origin, mut edge, mut open) = with_an_open_body(Period::secs(600)).await;
 
     edge.signal(Signal::Terminate).await;
@@ -136,7 +137,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_drains_finishes_what_an_edge_reads() {
+async fn a_draining_shield_finishes_the_bodies_that_an_edge_reads() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let mut shield = tidegate_tests::shield().origin(&origin).spawn().await;
@@ -145,16 +146,16 @@ async fn a_shield_that_drains_finishes_what_an_edge_reads() {
     assert!(open.begins(1000).await);
 
     shield.signal(Signal::Terminate).await;
-    until("nobody can connect", async || TcpStream::connect(shield.addr()).await.is_err()).await;
+    until("no connection is accepted", async || TcpStream::connect(shield.addr()).await.is_err()).await;
     origin.release("rest");
 
     open.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
     assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 0);
-    // The connection that the edge keeps open in its pool does not hold the end up.
+    // The idle connection in the edge's pool does not delay the drain.
     assert_eq!(shield.ended().await.code(), Some(0));
 }
 
-/// An edge in a process of its own, and a viewer who has the first thousand bytes of a body that is held.
+/// An edge in its own process, and a viewer with the first thousand bytes of a body that the origin blocks.
 async fn with_an_open_body(timeout: Period) -> (Origin, Process, Connection) {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();

@@ -14,5 +14,5 @@ async fn an_embedded_edge_serves_what_it_has_fetched_once_and_drains_on_ctrl_c()
     assert_eq!(origin.requests("/bytes/1000"), 1);
 
     edge.signal(Signal::Interrupt).await;
-    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
+    assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.log_output());
 }

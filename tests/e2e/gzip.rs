@@ -1,9 +1,9 @@
-//! Playlists in gzip: made at the edge, once per version, from one request to the origin.
+//! The edge compresses playlists with gzip, once per version, from one request to the origin.
 
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-use tidegate_tests::viewer::Answer;
+use tidegate_tests::viewer::Response;
 use tidegate_tests::{Origin, Running, edge, origin, shield, viewer, viewers};
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
@@ -22,20 +22,20 @@ impl Cluster {
         Self { origin, shield, edge }
     }
 
-    async fn gzip(&self) -> Answer {
+    async fn gzip(&self) -> Response {
         viewer(self.edge.addr()).header("accept-encoding", "br, gzip").get(PLAYLIST).await
     }
 }
 
-fn decoded(answer: &Answer) -> String {
+fn decoded(response: &Response) -> String {
     let mut text = String::new();
-    GzDecoder::new(&answer.body[..]).read_to_string(&mut text).expect("gzip");
+    GzDecoder::new(&response.body[..]).read_to_string(&mut text).expect("gzip");
     text
 }
 
-/// Appendix B.1 of HLS.
+/// HLS appendix B.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
+async fn a_playlist_is_sent_in_gzip_to_viewers_that_accept_it() {
     let cluster = Cluster::new().await;
     let coded = cluster.gzip().await;
     let plain = viewer(cluster.edge.addr()).get(PLAYLIST).await;
@@ -46,13 +46,13 @@ async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
     assert!(plain.text().starts_with("#EXTM3U"));
     assert_eq!(decoded(&coded), plain.text());
     assert!(coded.body.len() * 2 < plain.body.len());
-    for answer in [&plain, &declined] {
-        answer.is(200, &plain.body);
-        assert_eq!(answer.header("content-encoding"), "");
+    for response in [&plain, &declined] {
+        response.is(200, &plain.body);
+        assert_eq!(response.header("content-encoding"), "");
     }
-    for answer in [&coded, &plain, &declined] {
-        assert_eq!(answer.header("vary"), "Accept-Encoding");
-        assert_eq!(answer.header("content-type"), "application/vnd.apple.mpegurl");
+    for response in [&coded, &plain, &declined] {
+        assert_eq!(response.header("vary"), "Accept-Encoding");
+        assert_eq!(response.header("content-type"), "application/vnd.apple.mpegurl");
     }
     assert_eq!(coded.header("etag"), format!("W/{}", plain.header("etag")));
     assert_eq!(cluster.origin.requests(PLAYLIST), 1);
@@ -60,17 +60,17 @@ async fn d5_a_playlist_comes_in_gzip_to_those_who_accept_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_ask_at_once_get_the_same_bytes() {
+async fn simultaneous_requests_get_the_same_bytes() {
     let cluster = Cluster::new().await;
-    let answers = viewers(50, &[&cluster.edge]).header("accept-encoding", "gzip").get(PLAYLIST).await;
-    for answer in &answers {
-        answer.is(200, &answers[0].body);
+    let responses = viewers(50, &[&cluster.edge]).header("accept-encoding", "gzip").get(PLAYLIST).await;
+    for response in &responses {
+        response.is(200, &responses[0].body);
     }
     assert_eq!(cluster.origin.requests(PLAYLIST), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn either_tag_is_known_again_and_a_head_is_of_the_same_form() {
+async fn both_entity_tags_validate_and_a_head_describes_the_same_form() {
     let cluster = Cluster::new().await;
     let coded = cluster.gzip().await;
     let plain = viewer(cluster.edge.addr()).get(PLAYLIST).await;
@@ -79,8 +79,8 @@ async fn either_tag_is_known_again_and_a_head_is_of_the_same_form() {
     {
         let asking =
             viewer(cluster.edge.addr()).header("accept-encoding", accepts).header("if-none-match", tag);
-        let answer = asking.get(PLAYLIST).await;
-        assert_eq!((answer.status, answer.header("vary")), (304, "Accept-Encoding"));
+        let response = asking.get(PLAYLIST).await;
+        assert_eq!((response.status, response.header("vary")), (304, "Accept-Encoding"));
     }
     let head = viewer(cluster.edge.addr()).header("accept-encoding", "gzip").ask("HEAD", PLAYLIST).await;
     assert_eq!((head.header("content-encoding"), head.length()), ("gzip", Some(coded.body.len())));
@@ -89,7 +89,7 @@ async fn either_tag_is_known_again_and_a_head_is_of_the_same_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_but_playlists_and_nobody_but_the_edge() {
+async fn only_playlists_are_compressed_and_only_by_the_edge() {
     let cluster = Cluster::new().await;
     let segment =
         viewer(cluster.edge.addr()).header("accept-encoding", "gzip").get("/vod/film/ts/240p/0.ts").await;
@@ -97,6 +97,6 @@ async fn nothing_but_playlists_and_nobody_but_the_edge() {
     let shield = viewer(cluster.shield.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
     assert_eq!((shield.status, shield.header("content-encoding")), (200, ""));
     let off = edge().shield(&cluster.shield).with(|config| config.site[0].gzip = false).run().await;
-    let answer = viewer(off.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
-    assert_eq!((answer.status, answer.header("content-encoding")), (200, ""));
+    let response = viewer(off.addr()).header("accept-encoding", "gzip").get(PLAYLIST).await;
+    assert_eq!((response.status, response.header("content-encoding")), (200, ""));
 }

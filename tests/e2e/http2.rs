@@ -1,5 +1,5 @@
-//! HTTP/2: the same behaviour with prior knowledge as with HTTP/1.1, and broken bodies that are reset, not ended.
-//! And requests that tiers pass to each other by HTTP/2.
+//! HTTP/2 with prior knowledge behaves as HTTP/1.1 does; broken bodies are reset, not ended. Tiers may pass
+//! requests to each other over HTTP/2.
 
 use std::net::SocketAddr;
 
@@ -21,18 +21,18 @@ const MIB: u64 = 1 << 20;
 const COLD: &str = "/bytes/1048576";
 const SMALL: &str = "/bytes/5000";
 
-/// One HTTP/2 connection, ended when it is dropped.
+/// One HTTP/2 connection; it closes when it is dropped.
 struct Connection {
     requests: SendRequest<Full<Bytes>>,
     _driver: JoinSet<()>,
 }
 
-/// What came on one stream.
-struct Answer {
+/// The response on one HTTP/2 stream.
+struct Response {
     status: u16,
     headers: HeaderMap,
     body: Bytes,
-    /// How the stream was broken off, where it was.
+    /// The reason of the reset, if the stream was reset.
     reset: Option<h2::Reason>,
 }
 
@@ -48,39 +48,39 @@ impl Connection {
         Self { requests, _driver: driver }
     }
 
-    fn ask(&self, method: Method, path: &str, fields: &[(&str, &str)], body: &[u8]) -> Asked {
+    fn ask(&self, method: Method, path: &str, fields: &[(&str, &str)], body: &[u8]) -> Pending {
         let mut request = Request::builder().method(method).uri(format!("http://live.example{path}"));
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
-        Asked { requests: self.requests.clone(), request }
+        Pending { requests: self.requests.clone(), request }
     }
 
-    async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.ask(Method::GET, path, fields, b"").answer().await
+    async fn get(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        self.ask(Method::GET, path, fields, b"").response().await
     }
 }
 
-/// A request that is not sent yet.
-struct Asked {
+/// A request that has not been sent yet.
+struct Pending {
     requests: SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 }
 
-impl Asked {
+impl Pending {
     async fn head(mut self) -> http::Response<Incoming> {
         let response = self.requests.send_request(self.request);
-        tokio::time::timeout(PATIENCE, response).await.expect("an answer in time").expect("an answer")
+        tokio::time::timeout(PATIENCE, response).await.expect("a response in time").expect("a response")
     }
 
-    async fn answer(self) -> Answer {
+    async fn response(self) -> Response {
         whole(self.head().await).await
     }
 }
 
-/// The answer whose head has come, to its end.
-async fn whole(response: http::Response<Incoming>) -> Answer {
+/// Reads the response to its end after its head.
+async fn whole(response: http::Response<Incoming>) -> Response {
     let (head, mut incoming) = response.into_parts();
     let (mut body, mut reset) = (BytesMut::new(), None);
     while let Some(frame) = tokio::time::timeout(PATIENCE, incoming.frame()).await.expect("a frame in time") {
@@ -95,10 +95,10 @@ async fn whole(response: http::Response<Incoming>) -> Answer {
             }
         }
     }
-    Answer { status: head.status.as_u16(), headers: head.headers, body: body.freeze(), reset }
+    Response { status: head.status.as_u16(), headers: head.headers, body: body.freeze(), reset }
 }
 
-impl Answer {
+impl Response {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -118,7 +118,7 @@ async fn cluster() -> (Origin, Running, Running) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
+async fn an_http_2_viewer_is_served_like_an_http_1_1_viewer() {
     let (origin, _shield, edge) = cluster().await;
     let connection = Connection::to(edge.addr()).await;
     let whole = connection.get(SMALL, &[]).await;
@@ -127,7 +127,7 @@ async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
     assert_eq!((whole.header("content-length"), whole.header("x-cache")), ("5000", "MISS, MISS"));
     assert_eq!((whole.header("connection"), whole.header("transfer-encoding")), ("", ""));
 
-    let head = connection.ask(Method::HEAD, SMALL, &[], b"").answer().await;
+    let head = connection.ask(Method::HEAD, SMALL, &[], b"").response().await;
     head.is(200, b"");
     assert_eq!(head.header("content-length"), "5000");
     let range = connection.get(SMALL, &[("range", "bytes=100-199")]).await;
@@ -135,7 +135,7 @@ async fn a_viewer_of_http_2_is_served_as_one_of_http_1_1() {
     assert_eq!(range.header("content-range"), "bytes 100-199/5000");
     connection.get(SMALL, &[("range", "bytes=5000-")]).await.is(416, b"");
     connection.get(SMALL, &[("if-none-match", &etag)]).await.is(304, b"");
-    connection.ask(Method::OPTIONS, SMALL, &[], b"").answer().await.is(204, b"");
+    connection.ask(Method::OPTIONS, SMALL, &[], b"").response().await.is(204, b"");
     assert_eq!(origin.requests(SMALL), 1);
     assert_eq!(origin.seen(SMALL)[0].header("via"), "2.0 edge-1, 1.1 shield-1");
 }
@@ -152,10 +152,10 @@ async fn bad_requests_are_refused_on_their_own_streams() {
         (Method::GET, "/a/../b", b"", 400),
         (Method::GET, "/a%00b", b"", 400),
     ] {
-        let answer = connection.ask(method.clone(), path, &[], body).answer().await;
-        assert_eq!((answer.status, answer.reset), (status, None), "{method} {path}");
+        let response = connection.ask(method.clone(), path, &[], body).response().await;
+        assert_eq!((response.status, response.reset), (status, None), "{method} {path}");
     }
-    let allowed = connection.ask(Method::POST, SMALL, &[], b"").answer().await;
+    let allowed = connection.ask(Method::POST, SMALL, &[], b"").response().await;
     assert_eq!(allowed.header("allow"), "GET, HEAD, OPTIONS");
     assert_eq!(connection.get(SMALL, &[("cdn-loop", "edge-1")]).await.status, 508);
     let long = "a".repeat(5000);
@@ -164,18 +164,18 @@ async fn bad_requests_are_refused_on_their_own_streams() {
     connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));
 }
 
-/// Some clients end every request with a frame of its own, even one that has no body.
+/// Some clients end every request with a separate frame, even a request without a body.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
+async fn an_empty_final_frame_of_a_request_is_not_a_body() {
     let (_origin, _shield, edge) = cluster().await;
     let socket = TcpStream::connect(edge.addr()).await.unwrap();
     let (mut requests, connection) = h2::client::handshake(socket).await.unwrap();
     let driving = tokio::spawn(connection);
     let request = || Request::get(format!("http://live.example{SMALL}")).body(()).unwrap();
 
-    let (answer, mut rest) = requests.send_request(request(), false).unwrap();
+    let (response, mut rest) = requests.send_request(request(), false).unwrap();
     rest.send_data(Bytes::new(), true).unwrap();
-    let (head, mut incoming) = answer.await.unwrap().into_parts();
+    let (head, mut incoming) = response.await.unwrap().into_parts();
     assert_eq!(head.status, 200);
     let mut body = BytesMut::new();
     while let Some(bytes) = incoming.data().await {
@@ -183,35 +183,35 @@ async fn an_empty_frame_at_the_end_of_a_request_is_no_body() {
     }
     assert!(body.freeze() == synthetic_bytes(SMALL, 0..5000));
 
-    let (answer, mut rest) = requests.send_request(request(), false).unwrap();
+    let (response, mut rest) = requests.send_request(request(), false).unwrap();
     rest.send_data(Bytes::from_static(b"x"), true).unwrap();
-    assert_eq!(answer.await.unwrap().status(), 400);
+    assert_eq!(response.await.unwrap().status(), 400);
     driving.abort();
 }
 
-/// Appendix B.1 of HLS: HTTP/2, and duplicate requests wait for the one that is under way.
+/// HLS appendix B.1: HTTP/2, and duplicate requests wait for the one that is under way.
 #[tokio::test(flavor = "multi_thread")]
-async fn d5_a_hundred_streams_of_one_connection_join_one_fill() {
+async fn a_hundred_streams_of_one_connection_join_one_fill() {
     let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let connection = Connection::to(edge.addr()).await;
     let mut streams = JoinSet::new();
     for _ in 0..100 {
-        streams.spawn(connection.ask(Method::GET, COLD, &[], b"").answer());
+        streams.spawn(connection.ask(Method::GET, COLD, &[], b"").response());
     }
     until("all wait", async || edge.status().await["fills"]["viewers"] == 100).await;
     origin.release("rest");
 
     let expected = synthetic_bytes(COLD, 0..MIB);
-    for answer in streams.join_all().await {
-        answer.is(200, &expected);
+    for response in streams.join_all().await {
+        response.is(200, &expected);
     }
     assert_eq!(origin.requests(COLD), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
-    // So early that going on at the same origin, as often as a fill may, does not reach the end.
+async fn a_broken_body_is_a_reset_stream_and_never_a_short_one() {
+    // So early that the permitted continuations at the same origin do not reach the end.
     for fault in [
         Fault::on(COLD).cut_at(20 * 1024),
         Fault::on(COLD).close_at(20 * 1024),
@@ -219,45 +219,45 @@ async fn a_body_that_breaks_is_a_reset_stream_and_never_a_short_one() {
     ] {
         let (origin, _shield, edge) = cluster().await;
         origin.fault(fault.clone()).unwrap();
-        // A reset also takes back a head that has not left yet: the body breaks when the head has come.
+        // A reset also cancels a head that has not been sent yet: the body breaks after the head has arrived.
         origin.fault(Fault::on(COLD).hold_at("rest", 10 * 1024).times(1)).unwrap();
         let connection = Connection::to(edge.addr()).await;
 
-        // Without a validator nobody can go on where it broke.
+        // Without a validator the body cannot be resumed.
         let path = format!("{COLD}?etag=&lm=0");
         let head = connection.ask(Method::GET, &path, &[], b"").head().await;
         origin.release("rest");
         let broken = whole(head).await;
 
         assert_eq!(broken.status, 200);
-        // Clients such as hyper take a stream that is reset with NO_ERROR or CANCEL for one that has ended well.
+        // Clients such as hyper treat a stream that is reset with NO_ERROR or CANCEL as complete.
         assert_eq!(broken.reset, Some(h2::Reason::INTERNAL_ERROR), "{} bytes: {fault:?}", broken.body.len());
         assert!(broken.body.len() < 1 << 20 && synthetic_bytes(COLD, 0..MIB).starts_with(&broken.body));
-        // The connection and its other streams are unharmed.
+        // The connection and its other streams are unaffected.
         connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_given_up_ends_its_request_and_nothing_else() {
+async fn a_cancelled_stream_ends_only_its_own_request() {
     let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let connection = Connection::to(edge.addr()).await;
-    let given_up = connection.ask(Method::GET, COLD, &[], b"").head().await;
-    let kept = connection.ask(Method::GET, COLD, &[], b"");
-    let kept = tokio::spawn(kept.answer());
+    let cancelled = connection.ask(Method::GET, COLD, &[], b"").head().await;
+    let other = connection.ask(Method::GET, COLD, &[], b"");
+    let other = tokio::spawn(other.response());
     until("both read", async || edge.status().await["fills"]["viewers"] == 2).await;
 
-    drop(given_up);
+    drop(cancelled);
 
     until("one reads", async || edge.status().await["fills"]["viewers"] == 1).await;
     origin.release("rest");
-    kept.await.unwrap().is(200, &synthetic_bytes(COLD, 0..MIB));
+    other.await.unwrap().is(200, &synthetic_bytes(COLD, 0..MIB));
     assert_eq!(origin.requests(COLD), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_the_end_of_a_drain_cuts_off_has_its_line_in_the_access_log() {
+async fn a_stream_cut_off_by_a_drain_has_its_line_in_the_access_log() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
@@ -280,8 +280,8 @@ async fn a_stream_that_the_end_of_a_drain_cuts_off_has_its_line_in_the_access_lo
     assert_eq!((&line["tidegate"]["fate"], &line["tidegate"]["broken"]), (&"miss".into(), &true.into()));
 }
 
-/// Tiers that speak HTTP/2 with each other and with their origins.
-async fn house_of_http_2(origins: &[&Origin]) -> (Running, Running) {
+/// Tiers that use HTTP/2 with each other and with their origins.
+async fn http2_cluster(origins: &[&Origin]) -> (Running, Running) {
     let verbs = vec![Verb(Method::POST)];
     let mut shield = shield();
     for origin in origins {
@@ -302,12 +302,12 @@ async fn house_of_http_2(origins: &[&Origin]) -> (Running, Running) {
 #[tokio::test(flavor = "multi_thread")]
 async fn tiers_may_speak_http_2_with_each_other() {
     let origin = origin().run().await;
-    let (_shield, edge) = house_of_http_2(&[&origin]).await;
-    let answers = viewers(200, &[&edge]).get(COLD).await;
+    let (_shield, edge) = http2_cluster(&[&origin]).await;
+    let responses = viewers(200, &[&edge]).get(COLD).await;
     let expected = synthetic_bytes(COLD, 0..MIB);
-    for answer in &answers {
-        answer.is(200, &expected);
-        assert_eq!(answer.header("via"), "2.0 shield-1, 2.0 edge-1");
+    for response in &responses {
+        response.is(200, &expected);
+        assert_eq!(response.header("via"), "2.0 shield-1, 2.0 edge-1");
     }
     assert_eq!(origin.requests(COLD), 1);
     let seen = &origin.seen(COLD)[0];
@@ -323,11 +323,11 @@ async fn tiers_may_speak_http_2_with_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_of_requests_go_up_over_http_2() {
+async fn request_bodies_are_sent_upstream_over_http_2() {
     let origin = origin().run().await;
-    let (_shield, edge) = house_of_http_2(&[&origin]).await;
+    let (_shield, edge) = http2_cluster(&[&origin]).await;
     let body = synthetic_bytes("/body", 0..300_000);
     viewer(edge.addr()).body(&body).ask("POST", "/echo").await.is(200, &body);
     let connection = Connection::to(edge.addr()).await;
-    connection.ask(Method::POST, "/echo", &[], &body).answer().await.is(200, &body);
+    connection.ask(Method::POST, "/echo", &[], &body).response().await.is(200, &body);
 }

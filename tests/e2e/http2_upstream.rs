@@ -1,4 +1,4 @@
-//! Between tiers, and towards origins, HTTP/2 does what HTTP/1.1 does.
+//! Between tiers, and to origins, HTTP/2 does what HTTP/1.1 does.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ const COLD: &str = "/bytes/1048576";
 const BREAK: u64 = 300 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_come_over_one_connection_each_way() {
+async fn objects_arrive_over_one_connection_per_hop() {
     let origin = origin().run().await;
     let (_shield, edge) = over_http2(&[&origin]).await;
 
@@ -23,12 +23,12 @@ async fn objects_come_over_one_connection_each_way() {
 
     assert_eq!(origin.connections().accepted, 1);
     assert!(origin.seen("*").iter().all(|seen| seen.version == "HTTP/2.0"));
-    // The viewer's host goes as far as the shield; the origin is asked for its own.
+    // The viewer's host goes as far as the shield; the request to the origin has the origin's host.
     assert_eq!(origin.counted().total, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_makes_one_request_and_streams_at_once() {
+async fn a_crowd_makes_one_request_and_streams_immediately() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 64 * 1024)).unwrap();
     let (_shield, edge) = over_http2(&[&origin]).await;
@@ -46,14 +46,14 @@ async fn a_crowd_makes_one_request_and_streams_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_reset_or_stalls_goes_on_at_the_second_origin() {
+async fn a_reset_or_stalled_stream_resumes_at_the_second_origin() {
     for fault in [Fault::on(COLD).cut_at(BREAK), Fault::on(COLD).hold_at("stall", BREAK)] {
         let (primary, backup) = (origin().run().await, origin().run().await);
         primary.fault(fault.clone()).unwrap();
         let (shield, edge) = over_http2(&[&primary, &backup]).await;
 
-        for answer in viewers(20, &[&edge]).get(COLD).await {
-            answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+        for response in viewers(20, &[&edge]).get(COLD).await {
+            response.is(200, &synthetic_bytes(COLD, 0..MIB));
         }
 
         assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1, "{fault:?}");
@@ -61,16 +61,16 @@ async fn a_stream_that_is_reset_or_stalls_goes_on_at_the_second_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
+async fn a_different_object_at_the_second_origin_breaks_the_body_visibly() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
     backup.fault(Fault::on(COLD).variant(7)).unwrap();
     let (shield, edge) = over_http2(&[&primary, &backup]).await;
 
     let expected = synthetic_bytes(COLD, 0..MIB);
-    for answer in viewers(20, &[&edge]).get(COLD).await {
-        assert!(!answer.whole, "nobody may take a part for the whole");
-        assert!(expected.starts_with(&answer.body));
+    for response in viewers(20, &[&edge]).get(COLD).await {
+        assert!(!response.whole, "a truncated body must not look complete");
+        assert!(expected.starts_with(&response.body));
     }
     for tier in [&shield, &edge] {
         assert_eq!(tier.count("tidegate_fills_total", "stored").await, 0);
@@ -78,7 +78,7 @@ async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_private_answers_than_streams_of_one_connection_come_in_parallel() {
+async fn more_private_responses_than_streams_per_connection_arrive_in_parallel() {
     let origin = origin().run().await;
     let (_shield, edge) = over_http2(&[&origin]).await;
     viewer(edge.addr()).get("/bytes/1000?private=1").await;
@@ -90,19 +90,19 @@ async fn more_private_answers_than_streams_of_one_connection_come_in_parallel() 
 
     let mut bodies = HashSet::new();
     for mut viewer in watching {
-        let answer = viewer.rest().await;
-        assert_eq!((answer.status, answer.whole), (200, true));
-        assert!(bodies.insert(answer.body), "two viewers got the same body");
+        let response = viewer.rest().await;
+        assert_eq!((response.status, response.whole), (200, true));
+        assert!(bodies.insert(response.body), "two viewers got the same body");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_who_does_not_take_its_own_answer_holds_up_nobody_on_the_same_connection() {
+async fn a_viewer_that_does_not_read_its_private_response_delays_no_other_on_the_connection() {
     let origin = origin().run().await;
     let (_shield, edge) = over_http2(&[&origin]).await;
 
     // More than all buffers and windows on the way can take.
-    let mut stuck = viewer(edge.addr()).narrow().start("GET", "/bytes/33554432?private=1").await;
+    let mut stuck = viewer(edge.addr()).small_buffer().start("GET", "/bytes/33554432?private=1").await;
     assert!(stuck.begins(1).await);
     for number in 0..20 {
         let path = format!("/bytes/1048576/{number}");
@@ -114,7 +114,7 @@ async fn a_viewer_who_does_not_take_its_own_answer_holds_up_nobody_on_the_same_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fill_that_nobody_wants_ends_its_stream_and_keeps_the_connection() {
+async fn a_fill_without_readers_ends_its_stream_and_keeps_the_connection() {
     const LARGE: &str = "/bytes/33554432";
     let origin = origin().run().await;
     origin.fault(Fault::on(LARGE).hold_at("rest", 64 * 1024)).unwrap();
@@ -129,12 +129,12 @@ async fn a_fill_that_nobody_wants_ends_its_stream_and_keeps_the_connection() {
     assert_eq!(origin.connections().accepted, 1);
 }
 
-/// A shield in front of origins and an edge in front of it, which ask over HTTP/2.
+/// A shield in front of origins and an edge in front of it, which send their requests over HTTP/2.
 async fn over_http2(origins: &[&Origin]) -> (Running, Running) {
     let mut shield = shield().with(|config| {
         config.upstream.http = Version::Http2;
         config.upstream.between_bytes_timeout = Period::secs(1);
-        // An origin that breaks all bodies is not asked first for ever; here it is.
+        // By default an origin that breaks all bodies loses its first place; here it keeps it.
         config.upstream.health.consecutive_failures = 1000;
     });
     for origin in origins {

@@ -1,50 +1,50 @@
-//! A live stream through both tiers: what changes is asked for again in time, what cannot change is not.
+//! A live stream through both tiers: changing objects are requested again in time, immutable ones are not.
 
 use std::time::Duration;
 
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::site::config::PlaylistLifetime;
-use tidegate_tests::{Answer, Origin, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Origin, Response, edge, origin, shield, until, viewer, viewers};
 
 const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
 const PUSHED: &str = "/ingest/ch1/index.m3u8";
 
-/// Target durations that no slow machine outlasts: half of it is 300 s.
+/// Target durations longer than this test takes on any machine: half of one is 300 s.
 const SLOW_LIVE: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:600\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:600,\n7.ts\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn until_its_next_version_is_due_a_live_playlist_is_asked_for_once() {
+async fn a_live_playlist_is_requested_once_until_its_next_version_is_due() {
     let origin = origin().run().await;
     push(&origin, SLOW_LIVE).await;
     let shield = shield().origin(&origin).run().await;
     let (one, two) = (edge().shield(&shield).run().await, edge().named("edge-2").shield(&shield).run().await);
 
     for edge in [&one, &two, &one, &two] {
-        let answer = viewer(edge.addr()).get(PUSHED).await;
-        answer.is(200, SLOW_LIVE.as_bytes());
-        assert!(ttl(&answer) > 0, "{}", answer.header("cache-status"));
+        let response = viewer(edge.addr()).get(PUSHED).await;
+        response.is(200, SLOW_LIVE.as_bytes());
+        assert!(ttl(&response) > 0, "{}", response.header("cache-status"));
     }
 
-    assert_eq!(origin.requests(PUSHED), 1, "the origin's no-cache is not meant for caches that know HLS");
+    assert_eq!(origin.requests(PUSHED), 1, "the origin's no-cache is not meant for HLS caches");
 }
 
-/// Appendix C of HLS: players that tune in reckon with `Age`.
+/// HLS appendix C: players that tune in use `Age`.
 #[tokio::test(flavor = "multi_thread")]
-async fn d7_the_age_of_a_live_playlist_counts_the_way_to_the_first_tier() {
+async fn the_age_of_a_live_playlist_includes_the_time_to_the_first_tier() {
     let origin = origin().run().await;
     push(&origin, SLOW_LIVE).await;
     origin.fault(Fault::on(PUSHED).header("age", "250")).unwrap();
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
 
-    let answer = viewer(edge.addr()).get(PUSHED).await;
+    let response = viewer(edge.addr()).get(PUSHED).await;
 
-    let age: i64 = answer.header("age").parse().unwrap();
+    let age: i64 = response.header("age").parse().unwrap();
     assert!((250..300).contains(&age), "{age}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_playlist_moves_on_at_the_edge_when_it_does_at_the_origin() {
+async fn a_live_playlist_advances_at_the_edge_when_it_does_at_the_origin() {
     let origin = origin().run().await;
     origin.stop_clock();
     let shield = shield().origin(&origin).run().await;
@@ -53,25 +53,25 @@ async fn a_live_playlist_moves_on_at_the_edge_when_it_does_at_the_origin() {
 
     for moved in 1..=3 {
         origin.advance(Duration::from_secs(2));
-        until("the playlist moves on", async || {
+        until("the playlist advances", async || {
             sequence(&viewer(edge.addr()).get(PLAYLIST).await) == first + moved
         })
         .await;
     }
-    // Each version was asked for anew, and not more often than its lifetime allows.
+    // Each version was requested, and not more often than its lifetime allows.
     let again = origin.requests(PLAYLIST);
     assert!((4..60).contains(&again), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_playlist_that_has_not_moved_is_revalidated_and_not_sent_again() {
+async fn an_unchanged_playlist_is_revalidated_and_not_sent_again() {
     let origin = origin().run().await;
     origin.stop_clock();
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
     let first = viewer(edge.addr()).get(PLAYLIST).await;
 
-    until("the origin was asked again", async || {
+    until("the origin has received another request", async || {
         viewer(edge.addr()).get(PLAYLIST).await.is(200, &first.body);
         origin.seen(PLAYLIST).get(1).is_some_and(|seen| seen.status.is_some())
     })
@@ -98,10 +98,10 @@ async fn every_object_of_a_stream_is_fetched_once() {
         }
         for file in files {
             let path = format!("{folder}/{file}");
-            let answers = viewers(20, &[&edges[0], &edges[1]]).get(&path).await;
-            for answer in &answers {
-                answer.is(200, &answers[0].body);
-                assert!(ttl(answer) > 500, "{}", answer.header("cache-status"));
+            let responses = viewers(20, &[&edges[0], &edges[1]]).get(&path).await;
+            for response in &responses {
+                response.is(200, &responses[0].body);
+                assert!(ttl(response) > 500, "{}", response.header("cache-status"));
             }
             assert_eq!(origin.requests(&path), 1, "{path}");
         }
@@ -109,7 +109,7 @@ async fn every_object_of_a_stream_is_fetched_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_change_lives_long_and_what_may_start_again_does_not() {
+async fn recordings_live_long_and_playlists_that_may_restart_do_not() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -127,7 +127,7 @@ async fn what_cannot_change_lives_long_and_what_may_start_again_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_is_to_be_obeyed_is_asked_every_time_it_says_no_cache() {
+async fn an_origin_whose_lifetimes_are_obeyed_receives_every_request_for_a_no_cache_playlist() {
     let origin = origin().run().await;
     push(&origin, SLOW_LIVE).await;
     let obey = PlaylistLifetime::Origin;
@@ -141,7 +141,7 @@ async fn an_origin_that_is_to_be_obeyed_is_asked_every_time_it_says_no_cache() {
     let statuses: Vec<_> = origin.seen(PUSHED).iter().map(|seen| seen.status).collect();
     assert_eq!(statuses, [Some(200), Some(304), Some(304)]);
 
-    // Those who ask at the same time still share one request.
+    // Simultaneous requests still share one request to the origin.
     origin.fault(Fault::on(PUSHED).hold("head")).unwrap();
     let watching = viewers(20, &[&edge]).start(PUSHED).await;
     until("all have joined", async || edge.joined().await == 20).await;
@@ -153,7 +153,7 @@ async fn an_origin_that_is_to_be_obeyed_is_asked_every_time_it_says_no_cache() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_playlist_that_is_private_is_nobodys_whatever_hls_says() {
+async fn a_private_live_playlist_is_never_shared() {
     for word in ["private", "no-store"] {
         let origin = origin().run().await;
         push(&origin, SLOW_LIVE).await;
@@ -169,21 +169,21 @@ async fn a_live_playlist_that_is_private_is_nobodys_whatever_hls_says() {
     }
 }
 
-/// Gives the origin a playlist, as an encoder does, and forgets that it was asked.
+/// Pushes a playlist to the origin, as an encoder does, and resets its request counters.
 async fn push(origin: &Origin, playlist: &str) {
     let put = viewer(origin.addr()).body(playlist.as_bytes()).ask("PUT", PUSHED).await;
     assert!(put.status < 300, "{}", put.text());
     origin.forget();
 }
 
-/// How long the edge still holds it for fresh.
-fn ttl(answer: &Answer) -> i64 {
-    let members = answer.header("cache-status");
+/// The remaining lifetime of the edge's object.
+fn ttl(response: &Response) -> i64 {
+    let members = response.header("cache-status");
     let own = members.rsplit(", ").next().unwrap_or_default();
     own.split("; ttl=").nth(1).and_then(|ttl| ttl.split(';').next()?.parse().ok()).expect(members)
 }
 
-fn sequence(playlist: &Answer) -> u64 {
+fn sequence(playlist: &Response) -> u64 {
     let text = playlist.text();
     let number = text.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
     number.expect("a media playlist").parse().unwrap()

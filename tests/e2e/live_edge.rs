@@ -1,45 +1,45 @@
-//! The live edge: who asks for the next version of a playlist waits for it, and tiers ask for it as long as somebody
-//! watches. Section numbers are those of HLS (rfc8216bis).
+//! The live edge: a request for the next version of a playlist blocks until it arrives, and tiers follow a
+//! playlist as long as it has viewers.
 
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{until, viewer, viewers};
 
 use crate::cluster::{Cluster, PLAYLIST, PUSHED, TARGET, playlist, push, segments, sequence};
 
-/// Sections 6.2.5.2 and B.1.
+/// HLS section 6.2.5.2 and appendix B.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_who_asks_for_the_next_segment_waits_for_it_and_the_origin_knows_nothing_of_it() {
+async fn a_request_for_the_next_segment_blocks_and_the_origin_sees_no_directive() {
     let cluster = Cluster::standing_still().await;
     let first = cluster.get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
     let ahead = format!("{PLAYLIST}?_HLS_msn={next}");
 
     let waiting = viewers(100, &[&cluster.edges[0], &cluster.edges[1]]).start(&ahead).await;
-    until("all are held", async || {
-        let mut held = 0;
+    until("all requests are blocked", async || {
+        let mut blocked = 0;
         for edge in &cluster.edges {
-            held += edge.count("tidegate_blocked_requests", "").await;
+            blocked += edge.count("tidegate_blocked_requests", "").await;
         }
-        held == 100
+        blocked == 100
     })
     .await;
     cluster.origin.advance(TARGET);
     for mut viewer in waiting {
-        let answer = viewer.rest().await;
-        assert_eq!((answer.status, sequence(&answer)), (200, sequence(&first) + 1));
+        let response = viewer.rest().await;
+        assert_eq!((response.status, sequence(&response)), (200, sequence(&first) + 1));
     }
-    // Whoever asks for what is there already, or was there before, is answered at once (MUST).
+    // A request for an existing or older version is answered immediately (MUST).
     for old in [0, next - 1, next] {
-        let answer = cluster.get(&format!("{PLAYLIST}?_HLS_msn={old}")).await;
-        assert_eq!((answer.status, sequence(&answer)), (200, sequence(&first) + 1));
+        let response = cluster.get(&format!("{PLAYLIST}?_HLS_msn={old}")).await;
+        assert_eq!((response.status, sequence(&response)), (200, sequence(&first) + 1));
     }
     let seen = cluster.origin.seen(PLAYLIST);
     assert!(seen.iter().all(|request| request.query.is_none()), "{seen:?}");
 }
 
-/// Section 6.2.5.2.
+/// HLS section 6.2.5.2.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_what_is_too_far_ahead_is_a_bad_request_at_once() {
+async fn a_request_too_far_ahead_is_a_400_immediately() {
     let cluster = Cluster::standing_still().await;
     let first = cluster.get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
@@ -51,20 +51,20 @@ async fn d2_what_is_too_far_ahead_is_a_bad_request_at_once() {
     }
 }
 
-/// Section 6.2.5.2: held for three target durations.
+/// HLS section 6.2.5.2: requests block for at most three target durations.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_what_does_not_come_is_told_so_after_three_target_durations() {
+async fn a_version_that_does_not_appear_is_a_503_after_three_target_durations() {
     let cluster = Cluster::standing_still().await;
     // A target duration of 0 stands for segments of less than half a second.
     push(&cluster.origin, &playlist(0, 7..10, "")).await;
     cluster.get(PUSHED).await.is(200, playlist(0, 7..10, "").as_bytes());
-    let held = cluster.get(&format!("{PUSHED}?_HLS_msn=10")).await;
-    assert_eq!(held.status, 503);
+    let blocked = cluster.get(&format!("{PUSHED}?_HLS_msn=10")).await;
+    assert_eq!(blocked.status, 503);
 }
 
-/// Section 6.2.5.2: with EXT-X-ENDLIST, directives are ignored.
+/// HLS section 6.2.5.2: with EXT-X-ENDLIST, directives are ignored.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_a_playlist_that_has_ended_answers_at_once() {
+async fn an_ended_playlist_is_served_immediately() {
     let cluster = Cluster::standing_still().await;
     let ended = playlist(600, 7..10, "#EXT-X-ENDLIST\n");
     push(&cluster.origin, &ended).await;
@@ -75,25 +75,31 @@ async fn d2_a_playlist_that_has_ended_answers_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edge_that_has_never_heard_of_a_stream_holds_requests_for_it_too() {
+async fn an_edge_blocks_requests_for_an_unknown_stream_too() {
     let cluster = Cluster::standing_still().await;
     let first = viewer(cluster.origin.addr()).get(PLAYLIST).await;
     let next = sequence(&first) + segments(&first);
     let ahead = format!("{PLAYLIST}?_HLS_msn={next}");
     let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
+    until("the request is blocked", async || {
+        cluster.edges[0].count("tidegate_blocked_requests", "").await == 1
+    })
+    .await;
     cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_is_asked_aside_brings_the_next_version_and_fetches_nothing_ahead() {
+async fn a_shield_used_as_backup_fetches_the_next_version_and_prefetches_nothing() {
     let cluster = Cluster::standing_still().await;
     let first = viewer(cluster.origin.addr()).get(PLAYLIST).await;
     let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
     let as_backup = viewer(cluster.shield.addr()).header("tidegate-backup", "?1");
     let mut waiting = as_backup.start("GET", &ahead).await;
-    until("it is held", async || cluster.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    until("the request is blocked", async || {
+        cluster.shield.count("tidegate_blocked_requests", "").await == 1
+    })
+    .await;
     cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 1);
     assert_eq!(cluster.shield.count("tidegate_prefetches_total", "").await, 0);
@@ -101,60 +107,68 @@ async fn a_shield_that_is_asked_aside_brings_the_next_version_and_fetches_nothin
     let mut waiting = viewer(cluster.shield.addr())
         .start("GET", &format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first) + 1))
         .await;
-    until("it is held", async || cluster.shield.count("tidegate_blocked_requests", "").await == 1).await;
+    until("the request is blocked", async || {
+        cluster.shield.count("tidegate_blocked_requests", "").await == 1
+    })
+    .await;
     cluster.origin.advance(TARGET);
     assert_eq!(sequence(&waiting.rest().await), sequence(&first) + 2);
-    until("the new segment is fetched ahead", async || {
+    until("the new segment is prefetched", async || {
         cluster.shield.count("tidegate_prefetches_total", "").await == 1
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_who_stops_waiting_is_forgotten_at_once() {
+async fn a_viewer_that_stops_waiting_is_forgotten_immediately() {
     let cluster = Cluster::standing_still().await;
     let first = cluster.get(PLAYLIST).await;
     let ahead = format!("{PLAYLIST}?_HLS_msn={}", sequence(&first) + segments(&first));
     let waiting = viewers(20, &[&cluster.edges[0]]).start(&ahead).await;
     let blocked = async || cluster.edges[0].count("tidegate_blocked_requests", "").await;
-    until("all are held", async || blocked().await == 20).await;
+    until("all requests are blocked", async || blocked().await == 20).await;
     drop(waiting);
-    until("nobody is held", async || blocked().await == 0).await;
+    until("no request is blocked", async || blocked().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edge_without_viewers_stops_asking() {
+async fn an_edge_without_viewers_stops_following() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(0, 7..10, "")).await;
     cluster.get(PUSHED).await;
     for tier in [&cluster.edges[0], &cluster.shield] {
-        until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0).await;
+        until("no tier follows the playlist", async || {
+            tier.count("tidegate_followed_playlists", "").await == 0
+        })
+        .await;
     }
-    // What it was left with is not given to the next one who asks.
+    // The next request does not get the last followed version.
     push(&cluster.origin, &playlist(0, 20..23, "")).await;
     assert_eq!(sequence(&cluster.get(PUSHED).await), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_a_version_of_a_playlist_that_nobody_follows_is_given_it() {
+async fn a_blocking_request_for_a_playlist_that_is_not_followed_gets_its_version() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(0, 7..10, "")).await;
     cluster.get(PUSHED).await;
     // The next version, and one that would be too far ahead if the edge had kept up.
     for (window, wanted) in [(8..11, 10), (20..23, 22)] {
         for tier in [&cluster.edges[0], &cluster.shield] {
-            until("nobody follows it", async || tier.count("tidegate_followed_playlists", "").await == 0)
-                .await;
+            until("no tier follows the playlist", async || {
+                tier.count("tidegate_followed_playlists", "").await == 0
+            })
+            .await;
         }
         let first = window.start;
         push(&cluster.origin, &playlist(0, window, "")).await;
-        let answer = cluster.get(&format!("{PUSHED}?_HLS_msn={wanted}")).await;
-        assert_eq!((answer.status, sequence(&answer)), (200, first));
+        let response = cluster.get(&format!("{PUSHED}?_HLS_msn={wanted}")).await;
+        assert_eq!((response.status, sequence(&response)), (200, first));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_playlist_that_varies_is_not_followed_and_still_moves() {
+async fn a_playlist_that_varies_is_not_followed_and_still_advances() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(1, 10..16, "")).await;
     cluster.origin.fault(Fault::on(PUSHED).header("vary", "x-player")).unwrap();

@@ -1,10 +1,9 @@
-//! Parts and hints, in front of an origin that can hold requests and of one that cannot. Section numbers are those of
-//! HLS (rfc8216bis).
+//! Parts and hints, in front of an origin that can block requests and of one that cannot.
 
 use std::time::Duration;
 
 use tidegate_origin_stub::Fault;
-use tidegate_tests::{Answer, Origin, Running, until, viewer, viewers};
+use tidegate_tests::{Origin, Response, Running, until, viewer, viewers};
 
 use crate::cluster::{Cluster, PLAYLIST, TARGET, segments};
 
@@ -13,7 +12,7 @@ const PARTS: &str = "/ll/ch1/cmaf/360p";
 /// A sixth of a segment, rounded up.
 pub(crate) const PART: Duration = Duration::from_nanos(333_333_334);
 
-/// Lets the origin's time stand still where a segment begins to grow; returns its number.
+/// Stops the origin's clock where a segment begins to grow; returns its number.
 pub(crate) fn begin_segment(origin: &Origin) -> u64 {
     let now = origin.now();
     let number = now.as_secs() / TARGET.as_secs() + 1;
@@ -21,26 +20,30 @@ pub(crate) fn begin_segment(origin: &Origin) -> u64 {
     number
 }
 
-/// Section 6.2.5.2, with an origin that can hold requests itself.
+/// HLS section 6.2.5.2, with an origin that can block requests itself.
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_who_asks_for_the_next_part_waits_for_it_and_the_origin_is_asked_once() {
+async fn requests_for_the_next_part_block_and_make_one_origin_request() {
     let cluster = Cluster::standing_still().await;
     let growing = begin_segment(&cluster.origin);
     assert!(!cluster.get(LOW_LATENCY).await.text().contains(&format!("{growing}.0.m4s\",INDEPENDENT")));
     for part in 0..3 {
         let ahead = format!("{LOW_LATENCY}?_HLS_msn={growing}&_HLS_part={part}");
         let waiting = viewers(20, &[&cluster.edges[0], &cluster.edges[1]]).start(&ahead).await;
-        until("all are held", async || {
+        until("all requests are blocked", async || {
             let blocked = async |edge: &Running| edge.count("tidegate_blocked_requests", "").await;
             blocked(&cluster.edges[0]).await + blocked(&cluster.edges[1]).await == 20
         })
         .await;
-        cluster.origin.held(1).await;
+        cluster.origin.blocked(1).await;
         cluster.origin.advance(PART);
         for mut viewer in waiting {
-            let answer = viewer.rest().await;
-            assert_eq!(answer.status, 200);
-            assert!(answer.text().contains(&format!("URI=\"{growing}.{part}.m4s\"")), "{}", answer.text());
+            let response = viewer.rest().await;
+            assert_eq!(response.status, 200);
+            assert!(
+                response.text().contains(&format!("URI=\"{growing}.{part}.m4s\"")),
+                "{}",
+                response.text()
+            );
         }
         let query = format!("_HLS_msn={growing}&_HLS_part={part}");
         let seen = cluster.origin.seen(LOW_LATENCY);
@@ -49,9 +52,9 @@ async fn d2_who_asks_for_the_next_part_waits_for_it_and_the_origin_is_asked_once
     }
 }
 
-/// Section 6.2.5.1.
+/// HLS section 6.2.5.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn d3_a_delta_update_is_made_at_the_edge() {
+async fn a_delta_update_is_made_at_the_edge() {
     let cluster = Cluster::standing_still().await;
     begin_segment(&cluster.origin);
     let full = cluster.get(LOW_LATENCY).await;
@@ -69,34 +72,39 @@ async fn d3_a_delta_update_is_made_at_the_edge() {
         seen.iter().all(|request| !request.query.as_deref().unwrap_or_default().contains("skip")),
         "{seen:?}"
     );
-    // A playlist that offers none is sent in full.
+    // A playlist that does not offer delta updates is sent in full.
     let plain = cluster.get(&format!("{PLAYLIST}?_HLS_skip=YES")).await;
     assert!(!plain.text().contains("EXT-X-SKIP"));
 }
 
-/// Appendix C: the time that a request was held, and the age of the version before, are no part of `Age`.
+/// HLS appendix C: neither the time that a request was blocked nor the age of the previous version is part of
+/// `Age`.
 #[tokio::test(flavor = "multi_thread")]
-async fn d7_a_version_that_was_waited_for_is_a_fresh_one() {
+async fn a_version_after_a_blocking_request_is_fresh() {
     let cluster = Cluster::standing_still().await;
     let growing = begin_segment(&cluster.origin);
     cluster.origin.fault(Fault::on(LOW_LATENCY).header("age", "4").times(1)).unwrap();
-    let age = |answer: &Answer| -> u64 { answer.header("age").parse().expect("an age") };
+    let age = |response: &Response| -> u64 { response.header("age").parse().expect("an age") };
     let first = cluster.get(LOW_LATENCY).await;
     assert!(age(&first) >= 4, "{}", age(&first));
 
     let ahead = format!("{LOW_LATENCY}?_HLS_msn={growing}&_HLS_part=0");
     let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
-    cluster.origin.held(1).await;
+    until("the request is blocked", async || {
+        cluster.edges[0].count("tidegate_blocked_requests", "").await == 1
+    })
+    .await;
+    cluster.origin.blocked(1).await;
     cluster.origin.advance(PART);
-    let held = waiting.rest().await;
-    assert!(held.text().contains(&format!("URI=\"{growing}.0.m4s\"")), "{}", held.text());
-    assert!(age(&held) < 4, "{}", age(&held));
+    let blocked = waiting.rest().await;
+    assert!(blocked.text().contains(&format!("URI=\"{growing}.0.m4s\"")), "{}", blocked.text());
+    assert!(age(&blocked) < 4, "{}", age(&blocked));
 }
 
-/// Section 4.4.5.4: reports come as the origin made them, in delta updates too, and tell how far the others are.
+/// HLS section 4.4.5.4: reports arrive as the origin made them, in delta updates too, with the positions of
+/// the other renditions.
 #[tokio::test(flavor = "multi_thread")]
-async fn d8_rendition_reports_are_passed_on() {
+async fn rendition_reports_are_passed_on() {
     let cluster = Cluster::standing_still().await;
     begin_segment(&cluster.origin);
     let reports = |text: &str| -> Vec<String> {
@@ -108,9 +116,9 @@ async fn d8_rendition_reports_are_passed_on() {
     assert_eq!(reports(&cluster.get(&format!("{LOW_LATENCY}?_HLS_skip=YES")).await.text()), at_origin);
 }
 
-/// Section 6.2.2: a hinted part may be asked for before it is there.
+/// HLS section 6.2.2: a hinted part may be requested before it is available.
 #[tokio::test(flavor = "multi_thread")]
-async fn d4_a_hinted_part_is_asked_for_once_and_waited_for() {
+async fn a_hinted_part_is_requested_once_and_awaited() {
     let cluster = Cluster::standing_still().await;
     let growing = begin_segment(&cluster.origin);
     let hinted = format!("{PARTS}/{growing}.0.m4s");
@@ -126,7 +134,7 @@ async fn d4_a_hinted_part_is_asked_for_once_and_waited_for() {
     assert_eq!(cluster.origin.requests(&hinted), 2, "once by the tiers, once by this test");
 }
 
-/// In front of an origin whose parts appear but that cannot hold requests.
+/// In front of an origin whose parts appear but that cannot block requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_cannot_block_is_polled_for_its_parts() {
     let cluster = Cluster::standing_still().await;
@@ -135,7 +143,10 @@ async fn an_origin_that_cannot_block_is_polled_for_its_parts() {
     cluster.get(&playlist).await;
     let ahead = format!("{playlist}?_HLS_msn={growing}&_HLS_part=0");
     let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &ahead).await;
-    until("it is held", async || cluster.edges[0].count("tidegate_blocked_requests", "").await == 1).await;
+    until("the request is blocked", async || {
+        cluster.edges[0].count("tidegate_blocked_requests", "").await == 1
+    })
+    .await;
     cluster.origin.advance(PART);
     assert!(waiting.rest().await.text().contains(&format!("URI=\"{growing}.0.m4s\"")));
     assert!(cluster.origin.seen(&playlist).iter().all(|request| request.query.is_none()));

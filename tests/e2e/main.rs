@@ -1,4 +1,4 @@
-//! The promises of docs and design, end to end, over real sockets: one file per promise.
+//! Tidegate's promises, end to end, over real sockets: one file per promise.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,9 +10,8 @@
 
 mod abandon;
 mod announced;
-mod bad_answers;
 mod bad_input;
-mod both_ways;
+mod bad_responses;
 mod cli;
 mod cluster;
 mod coalescing;
@@ -22,14 +21,12 @@ mod dns;
 mod drain;
 mod examples;
 mod freshness;
-mod gathered;
 mod gzip;
 mod http2;
 mod http2_upstream;
 mod live;
 mod live_edge;
 mod low_latency;
-mod marks;
 mod memory;
 mod methods;
 mod never_back;
@@ -39,9 +36,12 @@ mod outcomes;
 mod private;
 mod query;
 mod range;
+mod request_paths;
 mod rescue;
 mod restarts;
 mod slices;
+mod tier_fields;
 mod tls;
+mod tls_records;
 mod upstreams;
 mod vary;

@@ -1,4 +1,4 @@
-//! Promise 8: what is held is bounded, and what is asked for all the time stays.
+//! The cache's memory is bounded, and frequently requested objects stay cached.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::units::Size;
@@ -10,7 +10,7 @@ const BUDGET: u64 = 256 * MIB;
 const READERS: u64 = 8;
 /// Two GiB in all, in objects of one MiB.
 const EACH: u64 = 2048 / READERS;
-/// Every reader asks for one of these after so many others.
+/// Every reader requests one of these after this many others.
 const HOT: u64 = 4;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,16 +24,16 @@ async fn two_gibibytes_go_through_a_cache_of_256_mebibytes() {
     }
     let highest = tokio::select! {
         _ = reading.join_all() => None,
-        // It runs for as long as there is something to look at.
+        // It never ends by itself.
         highest = watch(&edge) => Some(highest),
     };
 
-    assert_eq!(highest, None, "the budget was passed");
+    assert_eq!(highest, None, "the budget was exceeded");
     let peak = edge.peak_resident_bytes();
     assert!(peak < BUDGET * 3 / 2 + 100 * MIB, "{} MiB were resident", peak / MIB);
     for hot in 0..HOT {
         let path = hot_path(hot);
-        assert_eq!(origin.requests(&path), 1, "{path} is asked for all the time and was evicted");
+        assert_eq!(origin.requests(&path), 1, "{path} is requested frequently and was evicted");
     }
     assert_eq!(origin.requests("/bytes/1048576/cold/*"), READERS * EACH);
     let cache = &edge.status().await["cache"];
@@ -42,22 +42,22 @@ async fn two_gibibytes_go_through_a_cache_of_256_mebibytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_too_large_passes_and_is_not_stored() {
+async fn an_object_above_the_size_limit_passes_and_is_not_stored() {
     const LARGE: &str = "/bytes/1048577";
     let origin = origin().run().await;
     let edge = edge().origin(&origin).with(one_mebibyte_each).run().await;
 
-    for answer in viewers(3, &[&edge]).get(LARGE).await {
-        answer.is(200, &synthetic_bytes(LARGE, 0..MIB + 1));
+    for response in viewers(3, &[&edge]).get(LARGE).await {
+        response.is(200, &synthetic_bytes(LARGE, 0..MIB + 1));
     }
     viewer(edge.addr()).get("/bytes/1048576").await.is(200, &synthetic_bytes("/bytes/1048576", 0..MIB));
 
     assert_eq!(origin.requests(LARGE), 3);
-    assert_eq!(edge.count("tidegate_fills_total", "stored").await, 1, "the one that is not too large");
+    assert_eq!(edge.count("tidegate_fills_total", "stored").await, 1, "the one below the limit");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_outgrows_its_bound_is_cut_off_and_passes_from_then_on() {
+async fn an_object_that_outgrows_the_limit_is_cut_off_and_passes_afterwards() {
     const GROWING: &str = "/bytes/4194304?chunked=1";
     const PATH: &str = "/bytes/4194304";
     let origin = origin().run().await;
@@ -70,9 +70,9 @@ async fn an_object_that_outgrows_its_bound_is_cut_off_and_passes_from_then_on() 
     until("all have joined", async || edge.joined().await == 10).await;
     origin.release("rest");
     for mut viewer in watching {
-        let answer = viewer.rest().await;
-        assert!(!answer.whole, "nobody may take a part for the whole");
-        assert!(expected.starts_with(&answer.body));
+        let response = viewer.rest().await;
+        assert!(!response.whole, "a truncated body must not look complete");
+        assert!(expected.starts_with(&response.body));
     }
     assert_eq!(origin.requests(PATH), 1);
 
@@ -86,7 +86,7 @@ fn one_mebibyte_each(config: &mut tidegate_edge::Config) {
     config.cache.playlist_max = Size::mib(1);
 }
 
-/// Reads distinct objects, and every now and then a hot one.
+/// Reads distinct objects, and a hot one at intervals.
 async fn read(edge: Tier, reader: u64) {
     for number in 0..EACH {
         let path = format!("/bytes/1048576/cold/{reader}/{number}");
@@ -101,14 +101,14 @@ fn hot_path(number: u64) -> String {
     format!("/bytes/1048576/hot/{number}")
 }
 
-/// The whole object must come; its first bytes tell whether it is the right one.
+/// The whole object must arrive; its first bytes show whether it is the right one.
 async fn check(edge: &Tier, path: &str) {
-    let answer = viewer(edge.addr()).get(&format!("{path}?cc=max-age%3D3600")).await;
-    assert_eq!((answer.status, answer.whole, answer.body.len() as u64), (200, true, MIB));
-    assert!(answer.body.starts_with(&synthetic_bytes(path, 0..1024)), "{path} came with other bytes");
+    let response = viewer(edge.addr()).get(&format!("{path}?cc=max-age%3D3600")).await;
+    assert_eq!((response.status, response.whole, response.body.len() as u64), (200, true, MIB));
+    assert!(response.body.starts_with(&synthetic_bytes(path, 0..1024)), "{path} has other bytes");
 }
 
-/// Looks at what the cache is charged, again and again; ends with what is too much.
+/// Polls the cache's charged bytes; ends with the value that exceeds the budget.
 async fn watch(edge: &Process) -> u64 {
     loop {
         let cache = &edge.status().await["cache"];
@@ -116,7 +116,7 @@ async fn watch(edge: &Process) -> u64 {
         if charged > BUDGET / 100 * 105 {
             return charged;
         }
-        // What readers still hold of evicted objects comes on top.
+        // Evicted objects that readers still use are added to the budget.
         let alive = cache["body_bytes"].as_u64().unwrap();
         if alive > BUDGET / 100 * 105 + READERS * MIB {
             return alive;

@@ -1,5 +1,5 @@
-//! No viewer is given an older playlist than before, a source that stands still is as good as dead, and a stream that
-//! begins anew is not mixed with the old one. Section numbers are those of HLS (rfc8216bis).
+//! No viewer gets an older playlist than before, a frozen upstream counts as down, and a restarted stream is
+//! not mixed with the old one.
 
 use tidegate_origin_stub::Fault;
 use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
@@ -27,30 +27,33 @@ impl Pair {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_playlist_never_goes_back() {
+async fn a_playlist_never_goes_back() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(1, 10..16, "")).await;
     assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
-    // A source that lags three segments behind, as a backup may after a failover.
+    // An upstream three segments behind, as a backup may be after a failover.
     push(&cluster.origin, &playlist(1, 7..13, "")).await;
-    until("it was stopped", async || {
+    until("the older playlist was refused", async || {
         assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
         cluster.shield.count("tidegate_backward_playlists_total", "").await > 0
     })
     .await;
     let at_shield = viewer(cluster.shield.addr()).get(PUSHED).await;
-    assert!(at_shield.header("cache-status").contains("detail=playlist_backward"), "and viewers are told");
+    assert!(
+        at_shield.header("cache-status").contains("detail=playlist_backward"),
+        "and Cache-Status reports it"
+    );
     push(&cluster.origin, &playlist(1, 11..17, "")).await;
     cluster.reaches(PUSHED, 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_playlist_that_nobody_has_watched_for_a_while_does_not_go_back_either() {
+async fn a_playlist_without_recent_viewers_does_not_go_back_either() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(1, 10..16, "")).await;
     assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
     for tier in [&cluster.edges[0], &cluster.shield] {
-        until("it sleeps", async || tier.count("tidegate_sleeping_playlists", "").await == 1).await;
+        until("the playlist sleeps", async || tier.count("tidegate_sleeping_playlists", "").await == 1).await;
         assert_eq!(tier.count("tidegate_known_playlists", "").await, 1);
     }
     push(&cluster.origin, &playlist(1, 7..13, "")).await;
@@ -62,7 +65,7 @@ async fn a_playlist_that_nobody_has_watched_for_a_while_does_not_go_back_either(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
+async fn a_lagging_origin_is_skipped_for_a_current_one() {
     let Pair { primary, backup, shield, edge } = Pair::with(&playlist(1, 10..16, "")).await;
     let get = async || sequence(&viewer(edge.addr()).get(PUSHED).await);
     assert_eq!(get().await, 10);
@@ -74,23 +77,23 @@ async fn an_origin_that_lags_behind_is_passed_over_for_one_that_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_frozen_origin_is_passed_over_for_one_that_moves() {
+async fn a_frozen_origin_is_skipped_for_one_that_advances() {
     let Pair { backup, shield, edge, .. } = &Pair::with(&playlist(1, 10..16, "")).await;
     let ask = async || viewer(edge.addr()).get(PUSHED).await;
     let status = async || ask().await.header("cache-status").to_owned();
     assert_eq!(sequence(&ask().await), 10);
     assert!(!status().await.contains("detail"));
 
-    until("viewers are told", async || status().await.contains("detail=playlist_frozen")).await;
+    until("Cache-Status reports it", async || status().await.contains("detail=playlist_frozen")).await;
     push(backup, &playlist(1, 11..17, "")).await;
     until("the backup's version is there", async || sequence(&ask().await) == 11).await;
     assert!(shield.count("tidegate_failovers_total", "reason=\"frozen\"").await > 0);
     assert!(!status().await.contains("detail"));
 }
 
-/// Section 6.2.5.2: an origin that has begun anew finds what it is asked for too far ahead.
+/// HLS section 6.2.5.2: for a restarted origin, the requested version is too far ahead.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_low_latency_stream_that_begins_anew_is_taken_up() {
+async fn a_restarted_low_latency_stream_is_followed() {
     let cluster = Cluster::standing_still().await;
     let growing = begin_segment(&cluster.origin);
     assert!(sequence(&cluster.get(LOW_LATENCY).await) < growing);
@@ -99,9 +102,9 @@ async fn a_low_latency_stream_that_begins_anew_is_taken_up() {
         cluster.origin.advance(PART);
     }
     until("the new stream is there", async || {
-        let answer = cluster.get(LOW_LATENCY).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        sequence(&answer) + segments(&answer) < growing
+        let response = cluster.get(LOW_LATENCY).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        sequence(&response) + segments(&response) < growing
     })
     .await;
 }
@@ -116,19 +119,19 @@ async fn two_origins_that_name_their_segments_differently_are_not_mixed() {
     let text = async || viewer(edge.addr()).get(PUSHED).await.text();
     assert!(text().await.contains("10-a.ts"));
 
-    // The primary stands still, and the backup goes on under names of its own.
+    // The primary is frozen, and the backup advances under its own names.
     for first in 11..13 {
         push(&backup, &named("-b.ts", first..first + 6)).await;
         until("the backup's version is there", async || {
             text().await.contains(&format!("SEQUENCE:{first}\n"))
         })
         .await;
-        assert!(!text().await.contains("-a.ts"), "nobody is sent back to the primary");
+        assert!(!text().await.contains("-a.ts"), "no viewer is sent back to the primary");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_frozen_origin_is_better_than_none() {
+async fn a_frozen_origin_is_better_than_none() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     backup.fault(Fault::on("*").down()).unwrap();
     push(&primary, &playlist(0, 10..16, "")).await;
@@ -136,13 +139,13 @@ async fn d9_a_frozen_origin_is_better_than_none() {
     let get = async || viewer(shield.addr()).get(PUSHED).await;
     assert_eq!(sequence(&get().await), 10);
     let revalidated = async || shield.count("tidegate_fills_total", "outcome=\"revalidated\"").await;
-    until("it stands still", async || {
+    until("the playlist is frozen", async || {
         assert_eq!(get().await.status, 200);
         shield.count("tidegate_frozen_playlists_total", "").await > 0
     })
     .await;
     let before = revalidated().await;
-    until("it is revalidated all the same", async || {
+    until("the playlist is revalidated all the same", async || {
         assert_eq!(get().await.status, 200);
         revalidated().await > before + 1
     })

@@ -1,5 +1,5 @@
-//! `low_latency = "offer"`: players use blocking reload and delta updates at an edge, in front of an origin that knows
-//! neither. Section numbers are those of HLS (rfc8216bis).
+//! `low_latency = "offer"`: players use blocking reload and delta updates at an edge, in front of an origin
+//! that supports neither.
 
 use tidegate_proxy::site::config::LowLatency;
 use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
@@ -36,7 +36,7 @@ fn playlist(first: u64, control: &str) -> String {
 
 const OFFER: &str = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0\n";
 
-/// Sections 4.4.3.8 and 6.2.5.2.
+/// HLS sections 4.4.3.8 and 6.2.5.2.
 #[tokio::test(flavor = "multi_thread")]
 async fn players_block_at_the_edge_and_the_origin_sees_no_directive() {
     let cluster = Cluster::offering().await;
@@ -46,16 +46,17 @@ async fn players_block_at_the_edge_and_the_origin_sees_no_directive() {
     viewer(cluster.shield.addr()).get(PUSHED).await.is(200, playlist(7, "").as_bytes());
 
     let mut waiting = edge.start("GET", &format!("{PUSHED}?_HLS_msn=19")).await;
-    until("it is held", async || cluster.edge.count("tidegate_blocked_requests", "").await == 1).await;
+    until("the request is blocked", async || cluster.edge.count("tidegate_blocked_requests", "").await == 1)
+        .await;
     cluster.push(&playlist(8, "")).await;
     waiting.rest().await.is(200, playlist(8, OFFER).as_bytes());
     let seen = cluster.origin.seen(PUSHED);
     assert!(seen.iter().all(|request| request.query.is_none()), "{seen:?}");
 }
 
-/// Section 6.2.5.1.
+/// HLS section 6.2.5.1.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delta_update_is_to_be_had_as_well() {
+async fn a_delta_update_is_offered_as_well() {
     let cluster = Cluster::offering().await;
     cluster.push(&playlist(7, "")).await;
     let delta = viewer(cluster.edge.addr()).get(&format!("{PUSHED}?_HLS_skip=YES")).await.text();
@@ -64,23 +65,23 @@ async fn a_delta_update_is_to_be_had_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_origin_says_itself_stays() {
+async fn the_origins_own_server_control_is_kept() {
     let cluster = Cluster::offering().await;
     cluster.push(&playlist(7, "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0\n")).await;
     let control = "#EXT-X-SERVER-CONTROL:HOLD-BACK=8.0,CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0\n";
     viewer(cluster.edge.addr()).get(PUSHED).await.is(200, playlist(7, control).as_bytes());
-    // Nothing is reloaded of what has ended.
+    // An ended playlist is not reloaded.
     let ended = playlist(8, "") + "#EXT-X-ENDLIST\n";
     cluster.push(&ended).await;
-    until("the end is there", async || {
+    until("the ended playlist has arrived", async || {
         viewer(cluster.edge.addr()).get(PUSHED).await.body == ended.as_bytes()
     })
     .await;
 }
 
-/// RFC 9110 section 8.8.1: the edge's form of the playlist is not the origin's, byte for byte.
+/// RFC 9110 section 8.8.1: the edge's playlist differs from the origin's in its bytes.
 #[tokio::test(flavor = "multi_thread")]
-async fn its_entity_tag_is_a_weak_one_and_still_good_for_a_304() {
+async fn the_entity_tag_is_weak_and_still_validates() {
     let cluster = Cluster::offering().await;
     cluster.push(&playlist(7, "")).await;
     let at_shield = viewer(cluster.shield.addr()).get(PUSHED).await.header("etag").to_owned();

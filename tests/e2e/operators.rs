@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Period;
-use tidegate_tests::{Answer, Tier, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Response, Tier, edge, origin, shield, until, viewer, viewers};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tier_is_healthy_and_ready_once_it_runs() {
@@ -22,10 +22,10 @@ async fn a_tier_is_healthy_and_ready_once_it_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tier_that_can_ask_nobody_is_not_ready_until_somebody_is_back() {
+async fn a_tier_without_an_available_upstream_is_not_ready_until_one_returns() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
-    origin.settled().await;
+    origin.listener_updated().await;
     let shield =
         shield().origin(&origin).with(|config| config.upstream.health.ejection_time = Period::millis(500));
     let shield = shield.run().await;
@@ -36,13 +36,14 @@ async fn a_tier_that_can_ask_nobody_is_not_ready_until_somebody_is_back() {
     assert_eq!(viewer(shield.admin()).get("/healthz").await.status, 200, "a restart would not help");
 
     assert!(origin.remove(down));
-    origin.settled().await;
-    until("it is ready again", async || viewer(shield.admin()).get("/readyz").await.status == 200).await;
-    until("it answers again", async || viewer(shield.addr()).get("/bytes/1").await.status == 200).await;
+    origin.listener_updated().await;
+    until("the tier is ready again", async || viewer(shield.admin()).get("/readyz").await.status == 200)
+        .await;
+    until("the tier serves again", async || viewer(shield.addr()).get("/bytes/1").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_prometheus_text_with_names_of_our_own_and_no_paths() {
+async fn metrics_are_prometheus_text_with_our_prefix_and_no_paths() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -50,20 +51,20 @@ async fn metrics_are_prometheus_text_with_names_of_our_own_and_no_paths() {
         viewer(edge.addr()).get(target).await;
     }
     viewer(edge.addr()).host("secret.example").ask("DELETE", "/bytes/10").await;
-    // A request is counted when it is over, which is a moment after the viewer knows.
+    // A request is counted at its end, a moment after the viewer has the response.
     until("all are counted", async || edge.count("tidegate_requests_total", "").await == 6).await;
     assert_eq!(edge.count("tidegate_requests_total", "fate=\"hit\"").await, 1);
     for tier in [&shield, &edge] {
-        let answer = viewer(tier.admin()).get("/metrics").await;
-        assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
-        let samples = exposition(&answer.text());
+        let response = viewer(tier.admin()).get("/metrics").await;
+        assert!(response.header("content-type").starts_with("text/plain; version=0.0.4"));
+        let samples = exposition(&response.text());
         for (name, labels) in &samples {
             assert!(name.starts_with("tidegate_") || name.starts_with("process_"), "{name}");
             for (label, value) in labels {
                 assert!(!value.contains('/') && !value.contains("example"), "{name}: {label}={value}");
             }
             let of = |label: &str| labels.iter().any(|(name, _)| name == label);
-            assert!(of("tier") && of("node"), "{name} does not say where it is from");
+            assert!(of("tier") && of("node"), "{name} lacks its tier or node");
         }
         for name in ["tidegate_requests_total", "tidegate_origin_requests_total", "tidegate_connections"] {
             assert!(samples.iter().any(|(sample, _)| sample == name), "{name} is missing");
@@ -72,7 +73,7 @@ async fn metrics_are_prometheus_text_with_names_of_our_own_and_no_paths() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_status_page_tells_what_is_held_what_fills_and_who_is_asked() {
+async fn the_status_page_lists_objects_fills_and_upstreams() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -106,19 +107,19 @@ async fn other_paths_and_methods_of_the_operators_listener_are_errors_in_json() 
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     for (method, path, status) in [("GET", "/", 404), ("GET", "/v1/", 404), ("POST", "/v1/status", 405)] {
-        let answer = viewer(shield.admin()).ask(method, path).await;
-        assert_eq!(answer.status, status, "{method} {path}");
-        assert!(value(&answer)["error"].is_string());
+        let response = viewer(shield.admin()).ask(method, path).await;
+        assert_eq!(response.status, status, "{method} {path}");
+        assert!(value(&response)["error"].is_string());
     }
-    // And viewers do not get at them.
+    // Viewers cannot reach these paths.
     assert_ne!(viewer(shield.addr()).get("/v1/status").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_change_of_an_upstream_leaves_one_line() {
+async fn each_state_change_of_an_upstream_is_logged_once() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
-    origin.settled().await;
+    origin.listener_updated().await;
     let shield =
         shield().origin(&origin).with(|config| config.upstream.health.slow_start = Period::millis(1));
     let shield = shield.spawn().await;
@@ -127,13 +128,13 @@ async fn each_change_of_an_upstream_leaves_one_line() {
         assert_eq!(viewer(shield.addr()).get(path).await.status, 502);
     }
     assert!(origin.remove(down));
-    origin.settled().await;
-    until("it answers", async || viewer(shield.addr()).get("/bytes/4").await.status == 200).await;
+    origin.listener_updated().await;
+    until("the tier serves again", async || viewer(shield.addr()).get("/bytes/4").await.status == 200).await;
     until("it is up", async || upstreams(&shield).await[0]["state"] == "up").await;
-    // What a process says comes by another way than what it answers.
-    until("all is told", async || shield.complaints().contains("to=\"up\"")).await;
+    // Log output and responses arrive by different channels.
+    until("the last line is logged", async || shield.log_output().contains("to=\"up\"")).await;
 
-    let said = shield.complaints();
+    let said = shield.log_output();
     let lines: Vec<_> = said.lines().filter(|line| line.contains("upstream changed")).collect();
     let from_to = |line: &&str| -> (String, String) {
         let word = |name| {
@@ -147,13 +148,13 @@ async fn each_change_of_an_upstream_leaves_one_line() {
     assert!(lines[0].contains("connection refused") && lines[0].contains(&origin.url()), "{said}");
 }
 
-/// What the first pool of a tier says of its members.
+/// The members of a tier's first pool.
 async fn upstreams(tier: &Tier) -> Value {
     value(&viewer(tier.admin()).get("/v1/upstreams").await)["pools"][0]["upstreams"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
+async fn failovers_and_rescues_are_logged_at_debug_level() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on("/bytes/1000").status(503)).unwrap();
     primary.fault(Fault::on("/bytes/400000").close_at(100_000)).unwrap();
@@ -163,7 +164,7 @@ async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
     viewer(shield.addr()).get("/bytes/1000?token=secret").await;
     assert!(viewer(shield.addr()).get("/bytes/400000").await.whole);
 
-    until("the rescue is told", async || shield.complaints().contains("rescued")).await;
+    until("the rescue is logged", async || shield.log_output().contains("rescued")).await;
     let (upstream, next) = (primary.url(), backup.url());
     for line in [
         format!(
@@ -173,13 +174,13 @@ async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
             "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} error=connection closed next={next}"
         ),
     ] {
-        let said = shield.complaints();
+        let said = shield.log_output();
         assert!(said.contains(&line) && !said.contains("secret"), "{line}: {said}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_has_a_line_of_json_that_tells_its_fate() {
+async fn every_request_has_a_json_line_with_its_fate() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
@@ -207,7 +208,7 @@ async fn every_request_has_a_line_of_json_that_tells_its_fate() {
         let status = line["http"]["response"]["status_code"].as_u64();
         (text(&line["url"]["path"]), text(&line["tidegate"]["fate"]), status.unwrap_or_default())
     };
-    // A line is written when its request is over, which is a moment after the viewer knows.
+    // The line is written at the end of the request, a moment after the viewer has the response.
     let mut fates: Vec<_> = lines.iter().map(of).collect();
     fates.sort();
     let expected = [
@@ -223,7 +224,7 @@ async fn every_request_has_a_line_of_json_that_tells_its_fate() {
     assert_eq!(fates, expected.map(|(path, fate, status)| (path.to_owned(), fate.to_owned(), status)));
     let with = |path: &str, fate: &str| {
         let found = lines.iter().find(|line| line["url"]["path"] == path && line["tidegate"]["fate"] == fate);
-        found.expect("it was just seen")
+        found.expect("the line was just found")
     };
     let first = with("/bytes/1000", "miss");
     assert!(first["@timestamp"].as_str().unwrap().ends_with('Z'));
@@ -239,7 +240,7 @@ async fn every_request_has_a_line_of_json_that_tells_its_fate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as_possible() {
+async fn a_timeout_is_logged_as_failed_and_a_refusal_with_the_fields_that_are_known() {
     const SEGMENT: &str = "/bytes/1000/0.ts";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
@@ -272,14 +273,14 @@ async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as
         (421, "refused", "other", Value::Null, "http_request_denied"),
     ] {
         let line = lines.iter().find(|line| line["http"]["response"]["status_code"] == status);
-        let told = &line.expect("every request has a line")["tidegate"];
-        assert_eq!((&told["fate"], &told["kind"], &told["site"]), (&json!(fate), &json!(kind), &site));
-        assert_eq!(told["error"], error, "{status}");
+        let logged = &line.expect("every request has a line")["tidegate"];
+        assert_eq!((&logged["fate"], &logged["kind"], &logged["site"]), (&json!(fate), &json!(kind), &site));
+        assert_eq!(logged["error"], error, "{status}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_as_a_request_has_its_line_too() {
+async fn an_unreadable_request_has_its_line_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
@@ -293,9 +294,9 @@ async fn what_cannot_be_read_as_a_request_has_its_line_too() {
     let mut bodies = Vec::new();
     let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(100_000));
     for request in ["HELLO\r\n\r\n", "GET / HTTP/1.1\r\nhost: ", &large] {
-        let answer = viewer(edge.addr()).raw(request.as_bytes()).await;
-        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-        bodies.push(answer.len() - head - 4);
+        let response = viewer(edge.addr()).raw(request.as_bytes()).await;
+        let head = response.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        bodies.push(response.len() - head - 4);
     }
     edge.drain();
     edge.ended().await;
@@ -306,14 +307,14 @@ async fn what_cannot_be_read_as_a_request_has_its_line_too() {
             json!({ "response": { "status_code": status, "body": { "bytes": bytes } } })
         );
         assert_eq!((&line["client"]["ip"], &line["url"]), (&json!("127.0.0.1"), &Value::Null));
-        let told = &line["tidegate"];
-        assert_eq!((&told["fate"], &told["error"]), (&json!("refused"), &json!("http_request_error")));
+        let logged = &line["tidegate"];
+        assert_eq!((&logged["fate"], &logged["error"]), (&json!("refused"), &json!("http_request_error")));
     }
     assert_eq!(lines(&file).len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_joins_a_fill_is_logged_as_collapsed() {
+async fn a_request_that_joins_a_fill_is_logged_as_collapsed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
@@ -337,8 +338,8 @@ async fn who_joins_a_fill_is_logged_as_collapsed() {
     assert_eq!((collapsed, joined), (9, 9));
 }
 
-fn value(answer: &Answer) -> Value {
-    serde_json::from_slice(&answer.body).expect("JSON")
+fn value(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).expect("JSON")
 }
 
 fn lines(file: &Path) -> Vec<Value> {
@@ -348,7 +349,7 @@ fn lines(file: &Path) -> Vec<Value> {
 
 type Sample = (String, Vec<(String, String)>);
 
-/// Reads the text format of Prometheus strictly: every sample belongs to a family with help and type.
+/// Parses the Prometheus text format strictly: every sample belongs to a family with help and type.
 fn exposition(text: &str) -> Vec<Sample> {
     assert!(text.ends_with('\n'));
     let (mut families, mut helped, mut samples) = (Vec::new(), Vec::new(), Vec::new());
@@ -359,7 +360,7 @@ fn exposition(text: &str) -> Vec<Sample> {
             let (name, kind) = family.split_once(' ').unwrap();
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(helped.contains(&name), "{name} has no help");
-            assert!(!families.contains(&name), "{name} stands twice");
+            assert!(!families.contains(&name), "{name} appears twice");
             families.push(name);
         } else {
             let (name, value) = line.rsplit_once(' ').unwrap();

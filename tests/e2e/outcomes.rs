@@ -1,4 +1,4 @@
-//! A request upstream is counted twice: when it is asked, and by what came of it when it is over, whichever way it ends.
+//! An upstream request is counted twice: when it is sent, and by its outcome when it ends, however it ends.
 
 use http::Method;
 use tidegate_origin_stub::{Fault, synthetic_bytes};
@@ -24,7 +24,7 @@ async fn every_request_upstream_has_exactly_one_outcome() {
     assert_eq!(asking().get("/bytes/3000").await.status, 200);
     for _stored_then_renewed in 0..2 {
         assert_eq!(asking().get("/bytes/2000?cc=max-age%3D0").await.status, 200);
-        shield.settled().await;
+        shield.fills_finished().await;
     }
     assert_eq!(asking().body(b"a body").ask("POST", "/echo").await.text(), "a body");
     for method in ["GET", "HEAD"] {
@@ -37,19 +37,20 @@ async fn every_request_upstream_has_exactly_one_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_continuation_that_is_refused_is_one_request_with_one_outcome() {
+async fn a_refused_continuation_is_one_request_with_one_outcome() {
     let (primary, backup, shield) = two_origins().await;
     primary.fault(Fault::on(BODY).cut_at(100_000)).unwrap();
     backup.fault(Fault::on(BODY).variant(7)).unwrap();
 
     assert!(!viewer(shield.addr()).get(BODY).await.whole);
 
-    // The first breaks, goes on, and breaks again; both times the second has another object.
+    // The first origin's body breaks, resumes, and breaks again; both times the second origin has a different
+    // object.
     over(&shield, &[("broken", 2), ("unusable", 2)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_wants_any_more_is_counted_as_abandoned() {
+async fn a_request_without_readers_is_counted_as_abandoned() {
     let (primary, _backup, shield) = two_origins().await;
     primary.fault(Fault::on(LARGE).hold_at("rest", 1000)).unwrap();
     for target in [LARGE, &format!("{LARGE}?private=1")] {
@@ -58,7 +59,8 @@ async fn what_nobody_wants_any_more_is_counted_as_abandoned() {
     }
     over(&shield, &[("abandoned", 2)]).await;
 
-    // A viewer's cookie is not for an answer that is to be shared: that it is private is found out without.
+    // A viewer's cookie is not sent for a response that may be shared: the fill finds out without it that the
+    // response is private.
     let with_cookie = viewer(shield.addr()).header("cookie", "name=anna");
     assert_eq!(with_cookie.get("/bytes/1000?private=1").await.status, 200);
     over(&shield, &[("abandoned", 3), ("success", 1)]).await;
@@ -68,7 +70,7 @@ async fn what_nobody_wants_any_more_is_counted_as_abandoned() {
 async fn a_passed_method_has_its_outcome_too_when_the_origin_fails() {
     let (primary, backup, shield) = two_origins().await;
     primary.fault(Fault::on("*").refuse()).unwrap();
-    primary.settled().await;
+    primary.listener_updated().await;
     backup.fault(Fault::on("/echo").down()).unwrap();
 
     assert_eq!(viewer(shield.addr()).body(b"a body").ask("POST", "/echo").await.status, 502);
@@ -76,16 +78,16 @@ async fn a_passed_method_has_its_outcome_too_when_the_origin_fails() {
     over(&shield, &[("connect", 1), ("broken", 1)]).await;
 }
 
-/// Waits until as many requests are over as were asked; these outcomes they had.
+/// Waits until as many requests have ended as were sent, and checks their outcomes.
 async fn over(tier: &Tier, outcomes: &[(&str, u64)]) {
     const COUNTER: &str = "tidegate_upstream_requests_total";
-    let asked = async || tier.count("tidegate_origin_requests_total", "").await;
-    until("all are over", async || tier.count(COUNTER, "").await >= asked().await).await;
+    let sent = async || tier.count("tidegate_origin_requests_total", "").await;
+    until("all requests have ended", async || tier.count(COUNTER, "").await >= sent().await).await;
     for (outcome, count) in outcomes {
         assert_eq!(tier.count(COUNTER, &format!("outcome=\"{outcome}\"")).await, *count, "{outcome}");
     }
     let sum = outcomes.iter().map(|(_, count)| count).sum::<u64>();
-    assert_eq!((tier.count(COUNTER, "").await, asked().await), (sum, sum), "and no others");
+    assert_eq!((tier.count(COUNTER, "").await, sent().await), (sum, sum), "and no others");
 }
 
 /// A shield in front of two origins that passes POST.

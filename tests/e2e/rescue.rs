@@ -1,5 +1,5 @@
-//! Promise 4: a body that breaks goes on elsewhere, or breaks visibly. And before the first byte, another source is
-//! simply asked.
+//! A broken body resumes at another upstream, or breaks visibly. Before the first byte, the next upstream is
+//! tried.
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
 use tidegate_proxy::config::units::{Period, Size};
@@ -11,13 +11,13 @@ const COLD: &str = "/bytes/1048576";
 const BREAK: u64 = 300 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_reset_goes_on_at_the_second_origin() {
+async fn a_reset_body_resumes_at_the_second_origin() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
     let (shield, edge) = before(&primary, &backup).await;
 
-    for answer in viewers(50, &[&edge]).get(COLD).await {
-        answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+    for response in viewers(50, &[&edge]).get(COLD).await {
+        response.is(200, &synthetic_bytes(COLD, 0..MIB));
     }
 
     assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
@@ -28,23 +28,23 @@ async fn a_body_that_is_reset_goes_on_at_the_second_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_ends_too_early_goes_on_at_the_second_origin() {
+async fn a_truncated_body_resumes_at_the_second_origin() {
     for early in [Fault::on(COLD).close_at(BREAK), Fault::on(COLD).truncated_chunked(BREAK)] {
         let (primary, backup) = (origin().run().await, origin().run().await);
         primary.fault(early.clone()).unwrap();
         let (shield, edge) = before(&primary, &backup).await;
 
-        for answer in viewers(20, &[&edge]).get(COLD).await {
-            answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+        for response in viewers(20, &[&edge]).get(COLD).await {
+            response.is(200, &synthetic_bytes(COLD, 0..MIB));
         }
 
         assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1, "{early:?}");
-        assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 0, "the edge noticed nothing");
+        assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 0, "the edge did not notice");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_stalls_goes_on_at_the_second_origin() {
+async fn a_stalled_body_resumes_at_the_second_origin() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).hold_at("stall", BREAK)).unwrap();
     let shield = shield()
@@ -54,8 +54,8 @@ async fn a_body_that_stalls_goes_on_at_the_second_origin() {
     let shield = shield.run().await;
     let edge = edge().shield(&shield).run().await;
 
-    for answer in viewers(20, &[&edge]).get(COLD).await {
-        answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+    for response in viewers(20, &[&edge]).get(COLD).await {
+        response.is(200, &synthetic_bytes(COLD, 0..MIB));
     }
 
     assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
@@ -63,7 +63,7 @@ async fn a_body_that_stalls_goes_on_at_the_second_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
+async fn a_different_object_at_the_second_origin_breaks_the_body_visibly() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
     backup.fault(Fault::on(COLD).variant(7)).unwrap();
@@ -74,11 +74,11 @@ async fn another_object_at_the_second_origin_breaks_the_body_for_all_to_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_shorter_than_its_content_length_breaks_for_all_to_see() {
+async fn a_body_shorter_than_its_content_length_breaks_visibly() {
     for rest in [Some(Fault::on(COLD).variant(7)), None] {
         let (primary, backup) = (origin().run().await, origin().run().await);
         primary.fault(Fault::on(COLD).wrong_length(2 * MIB)).unwrap();
-        // Another object, or the same one, which is whole and so shorter than what was promised.
+        // A different object, or the same one, which is complete and so shorter than its Content-Length.
         if let Some(fault) = rest {
             backup.fault(fault).unwrap();
         }
@@ -90,7 +90,7 @@ async fn a_body_shorter_than_its_content_length_breaks_for_all_to_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_truncated_chunked_body_breaks_for_all_to_see() {
+async fn a_truncated_chunked_body_breaks_visibly() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).truncated_chunked(10_000)).unwrap();
     backup.fault(Fault::on(COLD).variant(7)).unwrap();
@@ -101,36 +101,36 @@ async fn a_truncated_chunked_body_breaks_for_all_to_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_without_a_strong_name_is_not_pieced_together() {
+async fn a_body_without_a_strong_validator_is_not_resumed() {
     let weak = format!("{COLD}?etag=&lm=0");
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
     let (_shield, edge) = before(&primary, &backup).await;
 
-    let answer = viewer(edge.addr()).get(&weak).await;
+    let response = viewer(edge.addr()).get(&weak).await;
 
-    assert!(!answer.whole);
-    assert_eq!(backup.requests(COLD), 0, "nobody could tell whether its rest is of the same object");
+    assert!(!response.whole);
+    assert_eq!(backup.requests(COLD), 0, "its bytes could belong to a different object");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fill_asks_no_more_sources_than_it_may_its_continuations_included() {
-    for (tries_max, asked) in [(2, [1, 1, 0]), (3, [1, 1, 1])] {
+async fn a_fill_makes_no_more_attempts_than_allowed_including_continuations() {
+    for (tries_max, requests) in [(2, [1, 1, 0]), (3, [1, 1, 1])] {
         let origins = [origin().run().await, origin().run().await, origin().run().await];
         origins[0].fault(Fault::on(COLD).status(503)).unwrap();
         origins[1].fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
         let shield = shield().origin(&origins[0]).origin(&origins[1]).origin(&origins[2]);
         let shield = shield.with(|config| config.upstream.attempts_max = tries_max).run().await;
 
-        let answer = viewer(shield.addr()).get(COLD).await;
+        let response = viewer(shield.addr()).get(COLD).await;
 
-        assert_eq!(answer.whole, tries_max == 3, "the third one has the rest");
-        assert_eq!([0, 1, 2].map(|number: usize| origins[number].requests(COLD)), asked);
+        assert_eq!(response.whole, tries_max == 3, "the third one has the rest");
+        assert_eq!([0, 1, 2].map(|number: usize| origins[number].requests(COLD)), requests);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_source_sends_beyond_its_length_is_nobodys_answer() {
+async fn bytes_beyond_the_content_length_are_never_part_of_a_response() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).wrong_length(1000)).unwrap();
     let edge = edge().origin(&origin).run().await;
@@ -143,7 +143,7 @@ async fn what_a_source_sends_beyond_its_length_is_nobodys_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_playlist_costs_no_viewer_anything() {
+async fn a_broken_playlist_causes_no_error_for_viewers() {
     const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
     for fault in [
         Fault::on(PLAYLIST).cut_at(100),
@@ -155,9 +155,9 @@ async fn a_broken_playlist_costs_no_viewer_anything() {
         primary.fault(fault.clone()).unwrap();
         let (shield, edge) = before(&primary, &backup).await;
 
-        for answer in viewers(10, &[&edge]).get(PLAYLIST).await {
-            assert_eq!((answer.status, answer.whole), (200, true), "{fault:?}");
-            assert!(answer.text().starts_with("#EXTM3U\n"), "{fault:?}");
+        for response in viewers(10, &[&edge]).get(PLAYLIST).await {
+            assert_eq!((response.status, response.whole), (200, true), "{fault:?}");
+            assert!(response.text().starts_with("#EXTM3U\n"), "{fault:?}");
         }
 
         assert_eq!(shield.count("tidegate_failovers_total", "").await, 1, "{fault:?}");
@@ -165,7 +165,7 @@ async fn a_broken_playlist_costs_no_viewer_anything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_edge_goes_on_at_the_next_shield_when_one_is_killed_in_mid_body() {
+async fn the_edge_resumes_at_the_next_shield_when_one_is_killed_in_mid_body() {
     let origin = origin().run().await;
     origin.fault(Fault::on(COLD).hold_at("rest", BREAK).times(1)).unwrap();
     let (one, two) = (shield().origin(&origin).spawn().await, shield().origin(&origin).spawn().await);
@@ -184,11 +184,11 @@ async fn the_edge_goes_on_at_the_next_shield_when_one_is_killed_in_mid_body() {
     }
     assert_eq!(edge.count("tidegate_rescued_bodies_total", "").await, 1);
     assert_eq!(next.count("tidegate_fills_total", "stored").await, 1);
-    assert_eq!(origin.requests(COLD), 2, "one for each shield");
+    assert_eq!(origin.requests(COLD), 2, "one from each shield");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_first_byte_the_next_origin_is_asked_and_the_reason_counted() {
+async fn before_the_first_byte_the_next_origin_is_tried_and_the_reason_counted() {
     for (fault, reason) in [
         (Fault::on("*").refuse(), "connect"),
         (Fault::on(COLD).hold("head"), "timeout"),
@@ -197,7 +197,7 @@ async fn before_the_first_byte_the_next_origin_is_asked_and_the_reason_counted()
     ] {
         let (primary, backup) = (origin().run().await, origin().run().await);
         primary.fault(fault).unwrap();
-        primary.settled().await;
+        primary.listener_updated().await;
         let shield = shield()
             .origin(&primary)
             .origin(&backup)
@@ -205,8 +205,8 @@ async fn before_the_first_byte_the_next_origin_is_asked_and_the_reason_counted()
         let shield = shield.run().await;
         let edge = edge().shield(&shield).run().await;
 
-        for answer in viewers(10, &[&edge]).get(COLD).await {
-            answer.is(200, &synthetic_bytes(COLD, 0..MIB));
+        for response in viewers(10, &[&edge]).get(COLD).await {
+            response.is(200, &synthetic_bytes(COLD, 0..MIB));
         }
 
         let label = format!("reason=\"{reason}\"");
@@ -217,10 +217,10 @@ async fn before_the_first_byte_the_next_origin_is_asked_and_the_reason_counted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_refuses_is_asked_last_for_a_while() {
+async fn an_origin_that_refuses_connections_is_tried_last_for_a_while() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on("*").refuse()).unwrap();
-    primary.settled().await;
+    primary.listener_updated().await;
     let shield = shield()
         .origin(&primary)
         .origin(&backup)
@@ -231,11 +231,15 @@ async fn an_origin_that_refuses_is_asked_last_for_a_while() {
         assert_eq!(viewer(shield.addr()).get(path).await.status, 200);
     }
 
-    assert_eq!(shield.count("tidegate_failovers_total", "").await, 1, "later ones go to the backup at once");
+    assert_eq!(
+        shield.count("tidegate_failovers_total", "").await,
+        1,
+        "later ones go to the backup immediately"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_all_origins_down_the_viewer_is_told_who_failed_and_how() {
+async fn with_all_origins_down_proxy_status_names_the_origin_and_the_error() {
     for (fault, status, error) in [
         (Fault::on("*").refuse(), 502, "error=connection_refused"),
         (Fault::on("*").hold("head"), 504, "error=http_response_timeout"),
@@ -243,7 +247,7 @@ async fn with_all_origins_down_the_viewer_is_told_who_failed_and_how() {
         let (primary, backup) = (origin().run().await, origin().run().await);
         for origin in [&primary, &backup] {
             origin.fault(fault.clone()).unwrap();
-            origin.settled().await;
+            origin.listener_updated().await;
         }
         let shield = shield()
             .origin(&primary)
@@ -254,9 +258,12 @@ async fn with_all_origins_down_the_viewer_is_told_who_failed_and_how() {
 
         let near = viewer(shield.addr()).get("/bytes/1000").await;
         assert_eq!(near.status, status);
-        let told = near.header("proxy-status");
-        assert!(told.starts_with("shield-1; ") && told.contains(error), "{told}");
-        assert!(told.contains(&backup.addr().to_string()), "it names the last that was asked: {told}");
+        let proxy_status = near.header("proxy-status");
+        assert!(proxy_status.starts_with("shield-1; ") && proxy_status.contains(error), "{proxy_status}");
+        assert!(
+            proxy_status.contains(&backup.addr().to_string()),
+            "it names the last one tried: {proxy_status}"
+        );
 
         let far = viewer(edge.addr()).get("/bytes/1000").await;
         assert_eq!(far.status, status);
@@ -266,8 +273,8 @@ async fn with_all_origins_down_the_viewer_is_told_who_failed_and_how() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_all_origins_down_what_is_held_stands_in() {
-    // Stale at once, and to be kept: the site's own `keep`.
+async fn with_all_origins_down_stale_objects_are_served() {
+    // Stale immediately, but kept for stale-if-error by the site's configuration.
     const STALE: &str = "/bytes/1000?cc=max-age%3D0";
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
@@ -277,18 +284,18 @@ async fn with_all_origins_down_what_is_held_stands_in() {
 
     for fault in [Fault::on("*").status(503), Fault::on("*").refuse()] {
         origin.fault(fault.clone()).unwrap();
-        origin.settled().await;
-        let answer = viewer(edge.addr()).get(STALE).await;
-        answer.is(200, &expected);
-        // The shield is what still has something to say; its answer tells that it is stale.
-        assert!(answer.header("x-cache").contains("STALE"), "{fault:?}: {}", answer.header("x-cache"));
+        origin.listener_updated().await;
+        let response = viewer(edge.addr()).get(STALE).await;
+        response.is(200, &expected);
+        // The shield still has a response to give; it says that it is stale.
+        assert!(response.header("x-cache").contains("STALE"), "{fault:?}: {}", response.header("x-cache"));
     }
     until("both are counted", async || shield.count("tidegate_requests_total", "stale-if-error").await == 2)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_all_shields_gone_what_the_edge_holds_stands_in() {
+async fn with_all_shields_gone_the_edge_serves_stale_objects() {
     const STALE: &str = "/bytes/1000?cc=max-age%3D0";
     let origin = origin().run().await;
     let mut shield = shield().origin(&origin).spawn().await;
@@ -301,24 +308,28 @@ async fn with_all_shields_gone_what_the_edge_holds_stands_in() {
 
     viewer(edge.addr()).get(STALE).await.is(200, &expected);
     until("it is counted", async || edge.count("tidegate_requests_total", "stale-if-error").await == 1).await;
-    assert_eq!(viewer(edge.addr()).get("/bytes/1001").await.status, 502, "what is not held fails");
+    assert_eq!(
+        viewer(edge.addr()).get("/bytes/1001").await.status,
+        502,
+        "an object that is not cached fails"
+    );
 }
 
 /// A shield in front of two origins, and an edge in front of it.
 async fn before(primary: &Origin, backup: &Origin) -> (Running, Running) {
-    // An origin that breaks all bodies is not asked first for ever; here it is.
+    // By default an origin that breaks all bodies loses its first place; here it keeps it.
     let patient = |config: &mut tidegate_shield::Config| config.upstream.health.consecutive_failures = 1000;
     let shield = shield().origin(primary).origin(backup).with(patient).run().await;
     let edge = edge().shield(&shield).run().await;
     (shield, edge)
 }
 
-/// Every viewer sees a broken transfer of right bytes, and nobody a short success.
+/// Every viewer sees a broken transfer of correct bytes; none sees a short success.
 async fn all_break(edge: &Tier) {
     let expected = synthetic_bytes(COLD, 0..MIB);
-    for answer in viewers(50, &[edge]).get(COLD).await {
-        assert!(!answer.whole, "nobody may take a part for the whole");
-        assert!(expected.starts_with(&answer.body), "what was sent is of the first object");
+    for response in viewers(50, &[edge]).get(COLD).await {
+        assert!(!response.whole, "a truncated body must not look complete");
+        assert!(expected.starts_with(&response.body), "the bytes sent are of the first object");
     }
 }
 
@@ -330,7 +341,7 @@ async fn nothing_is_stored(tiers: &[&Tier]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_comes_too_slowly_goes_on_elsewhere_and_one_that_nobody_else_has_is_kept() {
+async fn a_slow_body_resumes_elsewhere_unless_no_other_origin_has_it() {
     const PATH: &str = "/bytes/300000";
     let slow = || Fault::on(PATH).bytes_per_second(20_000);
     let (primary, backup) = (origin().run().await, origin().run().await);
@@ -343,10 +354,10 @@ async fn a_body_that_comes_too_slowly_goes_on_elsewhere_and_one_that_nobody_else
     viewer(shield.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..300_000));
 
     assert_eq!(backup.seen(PATH).len(), 1);
-    assert!(backup.seen(PATH)[0].header("range").starts_with("bytes="), "from where the slow one was");
+    assert!(backup.seen(PATH)[0].header("range").starts_with("bytes="), "from the position of the slow body");
     assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
 
-    // Another object under the same name is no help: what comes slowly comes to its end.
+    // A different object under the same name is no help: the slow body is read to its end.
     let (primary, other) = (origin().run().await, origin().run().await);
     primary.fault(Fault::on(PATH).bytes_per_second(150_000)).unwrap();
     other.fault(Fault::on(PATH).variant(1)).unwrap();

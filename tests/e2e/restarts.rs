@@ -1,24 +1,23 @@
-//! An encoder that begins anew: viewers see a discontinuity, and numbers that go on. Section numbers are those of HLS
-//! (rfc8216bis).
+//! When an encoder restarts, viewers see a discontinuity and continuous numbering.
 
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::site::config::Restarts;
-use tidegate_tests::{Answer, Running, edge, origin, shield, until, viewer};
+use tidegate_tests::{Response, Running, edge, origin, shield, until, viewer};
 
 use crate::cluster::{Cluster, PUSHED, playlist, push, put, segments, sequence};
 
-/// What the first segment of the second run is called, by encoder and by tiers.
+/// The name of the first segment of the second epoch, at the encoder and at the tiers.
 const FIRST: &str = "/ingest/ch1/0.ts";
 
-/// Where a list has the segment of this name that bears a mark.
-fn marked(list: &Answer, name: &str) -> String {
+/// The marked URI in the playlist of the segment with this name.
+fn marked(list: &Response, name: &str) -> String {
     let text = list.text();
     let uri = text.lines().find(|line| line.starts_with(&format!("{name}?tidegate_run=")));
     format!("/ingest/ch1/{}", uri.expect(&text))
 }
 
-/// The list with marks that are all the same to a test.
-fn unmarked(list: &Answer) -> String {
+/// The playlist with its epoch marks replaced by a constant.
+fn unmarked(list: &Response) -> String {
     let text = list.text();
     let mut runs: Vec<&str> =
         text.split("tidegate_run=").skip(1).filter_map(|rest| rest.lines().next()).collect();
@@ -38,7 +37,7 @@ async fn passing() -> Cluster {
     Cluster { origin, shield, edges }
 }
 
-/// The edge has had segments 40 to 45; then the encoder begins anew.
+/// The edge has had segments 40 to 45; then the encoder restarts.
 async fn restarted() -> Cluster {
     let cluster = Cluster::standing_still().await;
     put(&cluster.origin, FIRST, b"old").await;
@@ -51,20 +50,21 @@ async fn restarted() -> Cluster {
     cluster
 }
 
-/// Section 6.2.2: numbers grow by one with each segment that is removed, and a break is marked.
+/// HLS section 6.2.2: the media sequence number grows by one with each removed segment, and a break is
+/// marked.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_begins_anew_is_told_on_in_the_same_numbers() {
+async fn a_restarted_encoder_continues_in_the_same_numbering() {
     let cluster = restarted().await;
-    let answer = cluster.get(PUSHED).await;
-    let list = unmarked(&answer);
+    let response = cluster.get(PUSHED).await;
+    let list = unmarked(&response);
     assert!(list.contains("#EXT-X-TIDEGATE-RUN:ID=run-1,ADDED=46\n#EXT-X-MEDIA-SEQUENCE:41\n"), "{list}");
     assert!(list.ends_with("45.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-1\n"), "{list}");
-    assert_eq!(answer.header("etag").get(..2), Some("W/"));
-    cluster.get(&marked(&answer, "0.ts")).await.is(200, b"new");
+    assert_eq!(response.header("etag").get(..2), Some("W/"));
+    cluster.get(&marked(&response, "0.ts")).await.is(200, b"new");
     assert!(cluster.origin.seen(FIRST).iter().all(|request| request.query.is_none()));
     assert_eq!(cluster.origin.requests(FIRST), 1);
 
-    // Who waits for a number waits for that number.
+    // A request that waits for a number gets that number.
     push(&cluster.origin, &playlist(1, 0..2, "")).await;
     cluster.reaches(PUSHED, 42).await;
     let mut waiting = viewer(cluster.edges[0].addr()).start("GET", &format!("{PUSHED}?_HLS_msn=48")).await;
@@ -82,7 +82,7 @@ async fn an_encoder_that_begins_anew_is_told_on_in_the_same_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_begins_anew_twice_is_told_on_twice() {
+async fn an_encoder_that_restarts_twice_is_renumbered_twice() {
     let cluster = restarted().await;
     push(&cluster.origin, &playlist(1, 4..10, "")).await;
     cluster.reaches(PUSHED, 50).await;
@@ -94,9 +94,9 @@ async fn an_encoder_that_begins_anew_twice_is_told_on_twice() {
     assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 2);
 }
 
-/// A backup that has not seen the restart yet has what was there before it, and numbers that would fit.
+/// A backup that has not seen the restart yet has the segments before it, and numbers that would fit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_still_has_the_old_run_is_not_taken_for_a_leap() {
+async fn a_backup_that_is_still_in_the_old_epoch_is_not_taken_for_a_jump() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     push(&primary, &playlist(1, 40..46, "")).await;
     push(&backup, &playlist(1, 40..46, "")).await;
@@ -108,24 +108,24 @@ async fn a_backup_that_still_has_the_old_run_is_not_taken_for_a_leap() {
     };
     assert_eq!(next().await, 46);
     push(&primary, &playlist(1, 0..1, "")).await;
-    until("the run is told on", async || next().await == 47).await;
+    until("the restart is joined", async || next().await == 47).await;
     push(&primary, &playlist(1, 0..6, "")).await;
-    until("it goes on", async || next().await == 52).await;
+    until("the playlist advances", async || next().await == 52).await;
 
     primary.fault(Fault::on(PUSHED).status(503)).unwrap();
-    until("the backup was asked", async || {
+    until("the backup has received a request", async || {
         assert_eq!(next().await, 52);
         shield.count("tidegate_backward_playlists_total", "").await > 0
     })
     .await;
     primary.clear();
     push(&primary, &playlist(1, 1..7, "")).await;
-    until("the run goes on", async || next().await == 53).await;
+    until("the epoch continues", async || next().await == 53).await;
 }
 
-/// A shield that was not there when the run began has the encoder's own numbers.
+/// A shield that started after the restart has the encoder's own numbers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
+async fn a_shield_that_missed_the_restart_takes_no_viewer_back() {
     let origin = origin().run().await;
     let shields = [shield().origin(&origin).run().await, shield().origin(&origin).run().await];
     let edge = edge().shield(&shields[0]).shield(&shields[1]).run().await;
@@ -134,13 +134,13 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
     push(&origin, &playlist(1, 40..46, "")).await;
     assert_eq!(sequence(&get().await), 40);
     push(&origin, &playlist(1, 0..1, "")).await;
-    until("the run is told on", async || sequence(&get().await) == 41).await;
+    until("the restart is joined", async || sequence(&get().await) == 41).await;
 
-    let knows = async |shield: &Running| shield.count("tidegate_stream_restarts_total", "").await == 1;
-    let (knowing, other) = if knows(&shields[0]).await { (0, 1) } else { (1, 0) };
-    assert!(knows(&shields[knowing]).await);
-    shields[knowing].drain();
-    shields[knowing].ended().await;
+    let has_joined = async |shield: &Running| shield.count("tidegate_stream_restarts_total", "").await == 1;
+    let (joined, other) = if has_joined(&shields[0]).await { (0, 1) } else { (1, 0) };
+    assert!(has_joined(&shields[joined]).await);
+    shields[joined].drain();
+    shields[joined].ended().await;
     for end in 2..5 {
         push(&origin, &playlist(1, 0..end, "")).await;
         until("the next version is there", async || {
@@ -153,21 +153,21 @@ async fn a_shield_that_knows_nothing_of_the_restart_takes_nobody_back() {
     assert_eq!((sequence(&own), own.text().contains("tidegate")), (0, false));
     viewer(edge.addr()).get(&marked(&get().await, "3.ts")).await.is(200, b"new");
 
-    // And when the encoder begins anew once more, that shield goes on in its own row of numbers.
+    // When the encoder restarts once more, that shield continues in its own numbering.
     push(&origin, &playlist(1, 3..9, "")).await;
     until("the next version is there", async || sequence(&get().await) == 49).await;
     push(&origin, &playlist(1, 0..1, "")).await;
-    until("the run is told on", async || sequence(&get().await) == 50).await;
+    until("the restart is joined", async || sequence(&get().await) == 50).await;
     let list = unmarked(&get().await);
-    // What that shield lists without a mark is of the run before, which has one here.
+    // The segments that this shield lists without a mark belong to the previous epoch, which has a mark here.
     let end = "\n8.ts?tidegate_run=run-1\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-2\n";
     assert!(list.contains(",ADDED=55\n") && list.ends_with(end), "{list}");
     assert_eq!(edge.count("tidegate_stream_restarts_total", "").await, 0);
 }
 
-/// Section 6.2.4: the renditions of a stream have the same numbers.
+/// HLS section 6.2.4: the renditions of a stream have the same numbering.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rendition_that_nobody_had_asked_for_has_the_numbers_of_the_others() {
+async fn a_rendition_requested_for_the_first_time_has_the_numbering_of_the_others() {
     let cluster = Cluster::standing_still().await;
     let [low, high] = ["/ingest/ch1/low.m3u8", "/ingest/ch1/high.m3u8"];
     let variants =
@@ -188,27 +188,29 @@ async fn a_rendition_that_nobody_had_asked_for_has_the_numbers_of_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_that_is_passed_on_is_not_mixed_with_what_was_before() {
+async fn a_restart_that_is_passed_on_is_not_mixed_with_the_old_stream() {
     let cluster = passing().await;
     let segment = "/ingest/ch1/1.ts";
     put(&cluster.origin, segment, b"old").await;
     push(&cluster.origin, &playlist(1, 0..40, "")).await;
     assert_eq!(sequence(&cluster.get(PUSHED).await), 0);
     cluster.get(segment).await.is(200, b"old");
-    // It is listed no more, and still held.
+    // It is no longer listed, but still cached.
     push(&cluster.origin, &playlist(1, 10..50, "")).await;
     cluster.reaches(PUSHED, 10).await;
 
     put(&cluster.origin, segment, b"new").await;
-    // Nothing to play yet (section 6.3.3): viewers go on with what there was.
+    // There is nothing to play yet (HLS section 6.3.3): viewers stay with the old playlist.
     push(&cluster.origin, &playlist(1, 0..2, "")).await;
-    until("it was seen", async || cluster.shield.count("tidegate_backward_playlists_total", "").await > 0)
-        .await;
+    until("the restart was noticed", async || {
+        cluster.shield.count("tidegate_backward_playlists_total", "").await > 0
+    })
+    .await;
     assert_eq!(segments(&cluster.get(PUSHED).await), 40);
     cluster.get(segment).await.is(200, b"old");
 
     push(&cluster.origin, &playlist(1, 0..3, "")).await;
-    until("the new list is there", async || segments(&cluster.get(PUSHED).await) == 3).await;
+    until("the new playlist is there", async || segments(&cluster.get(PUSHED).await) == 3).await;
     cluster.get(segment).await.is(200, b"new");
     assert!(!cluster.get(PUSHED).await.text().contains("tidegate"));
     assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 1);

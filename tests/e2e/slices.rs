@@ -1,14 +1,15 @@
-//! Segments that are byte ranges of one resource (section 4.4.4.2 of HLS): each is an object of its own, so that a file
-//! that grows is not fetched anew for each segment. And parts that are byte ranges of a segment that grows.
+//! Segments that are byte ranges of one resource (HLS section 4.4.4.2): each is a separate object, so that a
+//! growing file is not fetched again for each segment. The same for parts that are byte ranges of a growing
+//! segment.
 
 use tidegate_origin_stub::{Fault, Seen, synthetic_bytes};
-use tidegate_tests::{Answer, edge, origin, shield, viewer, viewers};
+use tidegate_tests::{Response, edge, origin, shield, viewer, viewers};
 
 use crate::cluster::{Cluster, PUSHED, push, put};
 use crate::low_latency::{PART, begin_segment};
 
 const FILE: &str = "/ingest/ch1/all.ts";
-/// Of each segment.
+/// The size of each segment.
 const BYTES: u64 = 1000;
 
 /// Segments of a second each, which follow each other in one file.
@@ -18,7 +19,7 @@ fn playlist(first: u64, count: u64, end: &str) -> String {
     (first..first + count).fold(head, |list, number| list + &segment(number)) + end
 }
 
-/// The file with so many segments.
+/// The file with this many segments.
 fn file(segments: u64) -> Vec<u8> {
     (0..segments * BYTES).map(|at| u8::try_from(at / BYTES).expect("a small number")).collect()
 }
@@ -27,15 +28,15 @@ fn bytes(segment: u64) -> String {
     format!("bytes={}-{}", segment * BYTES, (segment + 1) * BYTES - 1)
 }
 
-async fn get(cluster: &Cluster, segment: u64) -> Answer {
+async fn get(cluster: &Cluster, segment: u64) -> Response {
     viewer(cluster.edges[0].addr()).header("range", &bytes(segment)).get(FILE).await
 }
 
-fn assert_is(answer: &Answer, segment: u64, total: u64) {
+fn assert_is(response: &Response, segment: u64, total: u64) {
     let expected = vec![u8::try_from(segment).expect("a small number"); 1000];
-    assert_eq!((answer.status, &answer.body), (206, &expected), "{}", answer.header("cache-status"));
+    assert_eq!((response.status, &response.body), (206, &expected), "{}", response.header("cache-status"));
     let range = bytes(segment).replace('=', " ");
-    assert_eq!(answer.header("content-range"), format!("{range}/{total}"));
+    assert_eq!(response.header("content-range"), format!("{range}/{total}"));
 }
 
 /// A file of four segments, and a live playlist of them that the first edge has.
@@ -48,7 +49,7 @@ async fn live() -> Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
+async fn the_segments_of_a_growing_file_are_fetched_once_each() {
     let cluster = live().await;
     for segment in 0..4 {
         for _ in 0..2 {
@@ -64,7 +65,7 @@ async fn the_segments_of_a_file_that_grows_are_fetched_once_each() {
     let mut ranges: Vec<_> = file_before.iter().chain(&cluster.origin.seen(FILE)).map(range_of).collect();
     ranges.sort();
     let expected: Vec<_> = (0..5).map(bytes).collect();
-    assert_eq!(ranges, expected, "each piece once, and never the whole");
+    assert_eq!(ranges, expected, "each slice once, and never the whole file");
 }
 
 fn range_of(seen: &Seen) -> String {
@@ -72,7 +73,7 @@ fn range_of(seen: &Seen) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recording_in_one_file_comes_in_pieces_from_shields_that_have_not_seen_the_playlist() {
+async fn a_recording_in_one_file_is_sliced_by_shields_that_have_not_seen_the_playlist() {
     let origin = origin().run().await;
     let one = shield().origin(&origin).run().await;
     let two = shield().origin(&origin).with(|shield| shield.node = "shield-2".to_owned().try_into().unwrap());
@@ -81,17 +82,20 @@ async fn a_recording_in_one_file_comes_in_pieces_from_shields_that_have_not_seen
     put(&origin, FILE, &file(20)).await;
     push(&origin, &playlist(0, 20, "#EXT-X-ENDLIST\n")).await;
     viewer(edge.addr()).get(PUSHED).await;
-    // The one that has seen the playlist goes away.
+    // The shield that has seen the playlist stops.
     let has_seen_it = one.count("tidegate_origin_requests_total", "").await > 0;
     let (owner, other) = if has_seen_it { (one, two) } else { (two, one) };
     owner.drain();
     owner.ended().await;
     for segment in 0..20 {
-        let answer = viewer(edge.addr()).header("range", &bytes(segment)).get(FILE).await;
-        assert_is(&answer, segment, 20 * BYTES);
+        let response = viewer(edge.addr()).header("range", &bytes(segment)).get(FILE).await;
+        assert_is(&response, segment, 20 * BYTES);
     }
     let seen = origin.seen(FILE);
-    assert!(seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()), "it is between tiers only");
+    assert!(
+        seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()),
+        "the field stays between tiers"
+    );
     let mut ranges: Vec<_> = seen.iter().map(range_of).collect();
     ranges.sort();
     let mut expected: Vec<_> = (0..20).map(bytes).collect();
@@ -101,7 +105,7 @@ async fn a_recording_in_one_file_comes_in_pieces_from_shields_that_have_not_seen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_piece_that_breaks_off_goes_on_at_the_other_origin() {
+async fn a_broken_slice_resumes_at_the_other_origin() {
     let (primary, backup) = (origin().run().await, origin().run().await);
     let path = "/bytes/4000";
     for origin in [&primary, &backup] {
@@ -112,26 +116,27 @@ async fn a_piece_that_breaks_off_goes_on_at_the_other_origin() {
     let edge = edge().shield(&shield).run().await;
     viewer(edge.addr()).get(PUSHED).await;
 
-    let answer = viewer(edge.addr()).header("range", &bytes(2)).get(path).await;
-    answer.is(206, &synthetic_bytes(path, 2 * BYTES..3 * BYTES));
-    assert_eq!(answer.header("content-range"), "bytes 2000-2999/4000");
+    let response = viewer(edge.addr()).header("range", &bytes(2)).get(path).await;
+    response.is(206, &synthetic_bytes(path, 2 * BYTES..3 * BYTES));
+    assert_eq!(response.header("content-range"), "bytes 2000-2999/4000");
     assert_eq!(backup.seen(path).iter().map(range_of).collect::<Vec<_>>(), ["bytes=2300-2999"]);
     assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
 }
 
-/// A piece that is listed and not yet there (416) is asked for again, and what the origin sends in full is no piece.
+/// A listed slice that does not exist yet (416) is requested again, and a full response from the origin is
+/// not a slice.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_the_piece_is_never_given_for_it() {
+async fn another_response_is_never_served_as_the_slice() {
     let cluster = live().await;
     cluster.origin.fault(Fault::on(FILE).status(416).times(1)).unwrap();
     assert_is(&get(&cluster, 1).await, 1, 4 * BYTES);
-    // The same where a part of it is there.
+    // The same where only a part of it exists.
     put(&cluster.origin, FILE, &file(4)[..2500]).await;
     let mut waiting = viewer(cluster.edges[0].addr()).header("range", &bytes(2)).start("GET", FILE).await;
     cluster.origin.answered(FILE, 1).await;
     put(&cluster.origin, FILE, &file(4)).await;
     assert_is(&waiting.rest().await, 2, 4 * BYTES);
-    // Who asks for more than there is, of what nobody has listed, gets what there is.
+    // A request beyond the end for a range that no playlist lists gets the bytes that exist.
     let more = viewer(cluster.edges[0].addr()).header("range", "bytes=3500-9999").get(FILE).await;
     assert_eq!(
         (more.status, more.body.len(), more.header("content-range")),
@@ -144,7 +149,7 @@ async fn what_is_not_the_piece_is_never_given_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_piece_that_is_for_one_viewer_alone_is_passed_on_as_a_piece() {
+async fn a_private_slice_is_passed_as_a_slice() {
     let cluster = Cluster::standing_still().await;
     cluster.origin.fault(Fault::on(FILE).header("cache-control", "private")).unwrap();
     put(&cluster.origin, FILE, &file(4)).await;
@@ -154,15 +159,19 @@ async fn a_piece_that_is_for_one_viewer_alone_is_passed_on_as_a_piece() {
         assert_is(&get(&cluster, 1).await, 1, 4 * BYTES);
     }
     let seen = cluster.origin.seen(FILE);
-    assert!(seen.iter().all(|seen| range_of(seen) == bytes(1)), "never the whole");
-    assert!(seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()), "it is between tiers only");
+    assert!(seen.iter().all(|seen| range_of(seen) == bytes(1)), "never the whole file");
+    assert!(
+        seen.iter().all(|seen| seen.header("tidegate-slice").is_empty()),
+        "the field stays between tiers"
+    );
 }
 
 const RANGES: &str = "/ll/ch1/cmaf-ranges/360p";
 
-/// Sections 4.4.5.3 and 6.2.2: a part that is a byte range of a segment that grows may be asked for before it is there.
+/// HLS sections 4.4.5.3 and 6.2.2: a part that is a byte range of a growing segment may be requested before
+/// it exists.
 #[tokio::test(flavor = "multi_thread")]
-async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_is_fetched_once() {
+async fn hinted_parts_of_a_growing_segment_are_awaited_and_the_segment_is_fetched_once() {
     let cluster = Cluster::standing_still().await;
     let growing = begin_segment(&cluster.origin);
     let (playlist, segment) = (format!("{RANGES}/index.m3u8"), format!("{RANGES}/{growing}.m4s"));
@@ -171,7 +180,7 @@ async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_
         hint.lines().find(|line| line.starts_with("#EXT-X-PRELOAD-HINT:TYPE=PART")).unwrap().to_owned();
     assert!(hint.contains(&format!("{growing}.m4s")) && hint.contains("BYTERANGE-START=0"), "{hint}");
 
-    // Each part is asked for by its hint before it is there, and what follows it as well.
+    // Each part is requested by its hint before it exists, together with the bytes that follow it.
     let (mut start, mut following) = (0, Vec::new());
     for part in 0..PARTS {
         let open_end = format!("bytes={start}-9007199254740991");
@@ -197,7 +206,7 @@ async fn d4_hinted_parts_of_a_segment_that_grows_are_waited_for_and_the_segment_
     }
 }
 
-/// Of a segment.
+/// The number of parts of a segment.
 const PARTS: u64 = 6;
 
 /// Length and first byte of the parts of a segment, as its playlist lists them.

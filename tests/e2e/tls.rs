@@ -1,5 +1,5 @@
-//! TLS between tiers and to origins: nobody is asked who cannot show who it is, and nobody is let in who may not.
-//! And viewers by HTTPS, who get what all others get.
+//! TLS between tiers and to origins: an upstream must prove its identity before it receives a request, and a
+//! client must prove its own where that is required. Viewers over HTTPS get the same responses as all others.
 
 use bytes::Bytes;
 use http::Request;
@@ -23,7 +23,7 @@ const SMALL: &str = "/bytes/5000";
 const HERE: &[&str] = &["127.0.0.1"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edge_and_its_shield_show_each_other_who_they_are() {
+async fn an_edge_and_its_shield_authenticate_each_other() {
     let (origin, authority) = (origin().run().await, authority());
     let shield = shield_for_members(&origin, &authority, HERE).await;
     let member = authority.issue(&["edge-1.example"]);
@@ -36,15 +36,15 @@ async fn an_edge_and_its_shield_show_each_other_who_they_are() {
         let playlist = viewer(edge.addr()).get("/live/ch1/ts/index.m3u8").await;
         assert_eq!(playlist.header("via"), via(version), "{:?}", playlist.headers);
         assert!(playlist.text().starts_with("#EXTM3U\n"), "{}", playlist.text());
-        // A member's connections are used again, whichever protocol they speak.
+        // Connections to upstreams are reused, whichever protocol they use.
         let connections = shield.metric("tidegate_connections", "").await;
-        assert!(connections <= 4.0, "{connections} connections for one request after the other");
+        assert!(connections <= 4.0, "{connections} connections for sequential requests");
     }
     assert_eq!(origin.requests("/bytes/100000/7"), 1, "the second edge was served by the shield");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_shows_no_certificate_or_a_strangers_is_refused_and_the_shield_lives_on() {
+async fn a_client_without_a_trusted_certificate_is_refused_and_the_shield_keeps_serving() {
     let (origin, authority) = (origin().run().await, authority());
     let shield = shield_for_members(&origin, &authority, HERE).await;
     let strangers = tidegate_tests::authority();
@@ -52,13 +52,13 @@ async fn who_shows_no_certificate_or_a_strangers_is_refused_and_the_shield_lives
     for version in [Version::Http1, Version::Http2] {
         for shown in [None, Some(&stranger)] {
             let edge = edge_asking(&shield, &authority, shown, |upstream| upstream.http = version).await;
-            let answer = viewer(edge.addr()).get(SMALL).await;
-            assert_eq!(answer.status, 502, "{version:?} {shown:?}");
-            assert_error(&answer, "tls_alert_received");
+            let response = viewer(edge.addr()).get(SMALL).await;
+            assert_eq!(response.status, 502, "{version:?} {shown:?}");
+            assert_error(&response, "tls_alert_received");
             assert_eq!(edge.status().await["sites"][0]["upstreams"][0]["up"], false);
         }
     }
-    // Nor is anybody let in who does not speak TLS, or nothing at all.
+    // A client that does not speak TLS, or sends nothing, is refused as well.
     let refused = viewer(shield.tls_addr()).raw(b"GET / HTTP/1.1\r\nhost: live.example\r\n\r\n").await;
     assert!(!refused.starts_with(b"HTTP"), "{}", refused.escape_ascii());
     drop(TcpStream::connect(shield.tls_addr()).await.unwrap());
@@ -73,25 +73,25 @@ async fn who_shows_no_certificate_or_a_strangers_is_refused_and_the_shield_lives
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_own_authority_is_trusted_where_there_is_one() {
+async fn only_the_configured_authority_is_trusted() {
     let (origin, authority) = (origin().run().await, authority());
     let relay = Terminator::run(origin.addr(), &authority.issue(HERE)).await;
     let others = tidegate_tests::authority();
-    // Without one the system's are trusted, and they know nothing of a test.
+    // Without a configured authority the system's are trusted, and they do not know the test's.
     for (ca, trusted) in [(Some(authority.file()), true), (Some(others.file()), false), (None, false)] {
         let shield = shield().origin_at(&relay.url()).with(|config| config.upstream.tls.ca = ca).run().await;
-        let answer = viewer(shield.addr()).get(SMALL).await;
+        let response = viewer(shield.addr()).get(SMALL).await;
         if trusted {
-            answer.is(200, &synthetic_bytes(SMALL, 0..5000));
+            response.is(200, &synthetic_bytes(SMALL, 0..5000));
         } else {
-            assert_eq!(answer.status, 502);
-            assert_error(&answer, "tls_certificate_error");
+            assert_eq!(response.status, 502);
+            assert_error(&response, "tls_certificate_error");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_must_have_the_name_that_is_asked_for() {
+async fn a_certificate_must_have_the_requested_name() {
     let (origin, authority) = (origin().run().await, authority());
     let relay = Terminator::run(origin.addr(), &authority.issue(&["origin.example"])).await;
     for (name, right) in [(None, false), (Some("origin.example"), true), (Some("other.example"), false)] {
@@ -100,18 +100,18 @@ async fn a_certificate_must_have_the_name_that_is_asked_for() {
             config.upstream.tls.server_name = name.map(str::to_owned);
         });
         let shield = shield.run().await;
-        let answer = viewer(shield.addr()).get(SMALL).await;
-        assert_eq!(answer.status, if right { 200 } else { 502 }, "{name:?}");
+        let response = viewer(shield.addr()).get(SMALL).await;
+        assert_eq!(response.status, if right { 200 } else { 502 }, "{name:?}");
         if !right {
-            assert_error(&answer, "tls_certificate_error");
+            assert_error(&response, "tls_certificate_error");
         }
     }
     assert_eq!(origin.counted().total, 1);
-    until("both are told to the relay", async || relay.handshakes().2 == 2).await;
+    until("the relay has counted both", async || relay.handshakes().2 == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_whose_certificate_has_expired_is_passed_over() {
+async fn an_upstream_with_an_expired_certificate_is_skipped() {
     let (origin, authority) = (origin().run().await, authority());
     let expired = Terminator::run(origin.addr(), &authority.issue_expired(HERE)).await;
     let valid = Terminator::run(origin.addr(), &authority.issue(HERE)).await;
@@ -121,15 +121,15 @@ async fn an_upstream_whose_certificate_has_expired_is_passed_over() {
     viewer(shield.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..5000));
     viewer(shield.addr()).get(COLD).await.is(200, &synthetic_bytes(COLD, 0..MIB));
 
-    assert_eq!(shield.count("tidegate_failovers_total", "connect").await, 1, "it is asked last from then on");
+    assert_eq!(shield.count("tidegate_failovers_total", "connect").await, 1, "it is tried last from then on");
     let upstreams = &shield.status().await["sites"][0]["upstreams"];
     assert_eq!((&upstreams[0]["up"], &upstreams[1]["up"]), (&false.into(), &true.into()));
     assert_eq!(origin.counted().total, 2);
-    until("it is told to the relay", async || expired.handshakes() == (0, 0, 1)).await;
+    until("the relay has counted the failure", async || expired.handshakes() == (0, 0, 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_connection_goes_on_from_the_handshake_of_the_first() {
+async fn a_second_connection_resumes_the_session_of_the_first() {
     let (origin, authority) = (origin().run().await, authority());
     let relay = Terminator::run(origin.addr(), &authority.issue(HERE)).await;
     let shield = shield().origin_at(&relay.url()).with(|config| {
@@ -151,12 +151,12 @@ async fn a_second_connection_goes_on_from_the_handshake_of_the_first() {
     assert!(first.rest().await.whole && second.rest().await.whole);
     let (full, resumed, refused) = relay.handshakes();
     assert_eq!((full, refused), (1, 0));
-    // One of the two may go over the first connection, if that is free again by then.
+    // One of the two may use the first connection, if that is free again by then.
     assert!((1..=2).contains(&resumed), "{resumed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
+async fn unusable_files_stop_the_start_and_are_named() {
     let authority = authority();
     let (one, other) = (authority.issue(HERE), authority.issue(HERE));
     let (ca, key) = (authority.file(), one.key.clone());
@@ -164,7 +164,7 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
     std::fs::write(&empty, "nothing\n").unwrap();
     let listen = |rest: &str| format!("[listen.tls]\naddress = \"127.0.0.1:0\"\n{rest}");
     let pair = |certificate: &str, key: &str| format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n");
-    for (text, place, told) in [
+    for (text, place, error) in [
         (
             "[upstream.tls]\nca = \"/nonexistent.pem\"\n".to_owned(),
             "2:1",
@@ -208,20 +208,20 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
                 "{text}{}",
                 ended.stderr
             );
-            assert!(ended.stderr.contains(told), "{text}{}", ended.stderr);
+            assert!(ended.stderr.contains(error), "{text}{}", ended.stderr);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn viewers_by_https_get_what_all_others_get() {
+async fn viewers_over_https_get_the_same_responses() {
     let (origin, _authority, edge, tls) = https().await;
     let viewer = viewer(edge.tls_addr()).tls(&tls);
     for fate in ["MISS", "HIT"] {
-        let answer = viewer.get(SMALL).await;
-        answer.is(200, &synthetic_bytes(SMALL, 0..5000));
-        assert_eq!(answer.header("x-cache"), fate);
-        assert_eq!(answer.header("via"), "1.1 edge-1");
+        let response = viewer.get(SMALL).await;
+        response.is(200, &synthetic_bytes(SMALL, 0..5000));
+        assert_eq!(response.header("x-cache"), fate);
+        assert_eq!(response.header("via"), "1.1 edge-1");
     }
     let part = viewer.clone().header("range", "bytes=100-199").get(SMALL).await;
     part.is(206, &synthetic_bytes(SMALL, 100..200));
@@ -231,61 +231,61 @@ async fn viewers_by_https_get_what_all_others_get() {
     tidegate_tests::viewer(edge.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..5000));
     assert_eq!(origin.requests(SMALL), 1);
 
-    let mut kept = viewer.start("GET", SMALL).await;
+    let mut persistent = viewer.start("GET", SMALL).await;
     for _ in 0..3 {
-        kept.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
-        kept.send(format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\n\r\n").as_bytes()).await;
+        persistent.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
+        persistent.send(format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\n\r\n").as_bytes()).await;
     }
-    // The next one is on its way before its turn has come.
+    // The next request is sent before the previous response.
     let two = format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\n\r\n").repeat(2);
-    kept.send(two.as_bytes()).await;
+    persistent.send(two.as_bytes()).await;
     for _ in 0..3 {
-        kept.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
+        persistent.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_viewer_who_comes_back_brings_what_a_short_handshake_needs() {
+async fn a_returning_viewer_resumes_its_session() {
     let (_origin, _authority, edge, tls) = https().await;
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         let stream = TcpStream::connect(edge.tls_addr()).await.unwrap();
-        let mut stream = tls.shake(stream).await.unwrap();
+        let mut stream = tls.handshake(stream).await.unwrap();
         let request = format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await.unwrap();
+        assert!(response.starts_with(b"HTTP/1.1 200 "));
         assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_is_agreed_on_in_the_handshake() {
+async fn http2_is_negotiated_in_the_handshake() {
     let (_origin, _authority, edge, tls) = https().await;
     let stream = TcpStream::connect(edge.tls_addr()).await.unwrap();
-    let stream = tls.http2().shake(stream).await.unwrap();
+    let stream = tls.http2().handshake(stream).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let over = tokio::spawn(connection);
-    let mut asked = tokio::task::JoinSet::new();
+    let mut fetching = tokio::task::JoinSet::new();
     for number in 0..20 {
-        asked.spawn(over_http2(requests.clone(), format!("/bytes/100000/{number}")));
+        fetching.spawn(over_http2(requests.clone(), format!("/bytes/100000/{number}")));
     }
-    for (path, body) in asked.join_all().await {
+    for (path, body) in fetching.join_all().await {
         assert!(body == synthetic_bytes(&path, 0..100_000), "{path}");
     }
 
     edge.drain();
-    // The edge says that it takes nothing more, so the connection ends by itself and well.
+    // The edge sends GOAWAY, so the connection closes cleanly.
     over.await.unwrap().unwrap();
     edge.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_reach_a_viewer_who_reads_slowly_and_hold_up_nobody() {
+async fn large_bodies_reach_a_slow_viewer_and_delay_no_other_viewer() {
     const LARGE: &str = "/bytes/16777216";
     let (origin, _authority, edge, tls) = https().await;
-    let mut slow = viewer(edge.tls_addr()).tls(&tls).narrow().start("GET", LARGE).await;
+    let mut slow = viewer(edge.tls_addr()).tls(&tls).small_buffer().start("GET", LARGE).await;
     assert!(slow.begins(1).await);
     for _ in 0..3 {
         viewer(edge.tls_addr()).tls(&tls).get(LARGE).await.is(200, &synthetic_bytes(LARGE, 0..16 * MIB));
@@ -295,17 +295,17 @@ async fn large_bodies_reach_a_viewer_who_reads_slowly_and_hold_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_does_not_end_well() {
+async fn a_broken_body_does_not_end_with_a_close_notify() {
     let (origin, _authority, edge, tls) = https_with(|config| config.upstream.attempts_max = 1).await;
     origin.fault(Fault::on(COLD).cut_at(300_000)).unwrap();
     let mut open = viewer(edge.tls_addr()).tls(&tls).start("GET", COLD).await;
     assert!(open.begins(1000).await);
     assert!(!open.rest().await.whole);
-    assert!(!open.ends_well().await, "TLS says that something is missing");
+    assert!(!open.closes_cleanly().await, "TLS reports the truncation");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_finishes_what_is_open_and_ends_what_is_idle() {
+async fn a_drain_finishes_open_bodies_and_closes_idle_connections() {
     let (origin, _authority, edge, tls) = https().await;
     origin.fault(Fault::on(COLD).hold_at("rest", 1000)).unwrap();
     let mut open = viewer(edge.tls_addr()).tls(&tls).start("GET", COLD).await;
@@ -316,17 +316,17 @@ async fn a_drain_finishes_what_is_open_and_ends_what_is_idle() {
 
     edge.drain();
 
-    assert!(idle.ends_well().await);
+    assert!(idle.closes_cleanly().await);
     assert_eq!(silent.read(&mut [0]).await.unwrap_or_default(), 0);
-    until("nobody can connect", async || TcpStream::connect(edge.tls_addr()).await.is_err()).await;
+    until("no connection is accepted", async || TcpStream::connect(edge.tls_addr()).await.is_err()).await;
     origin.release("rest");
     open.rest().await.is(200, &synthetic_bytes(COLD, 0..MIB));
-    assert!(open.ends_well().await, "the connection ends with its answer");
+    assert!(open.closes_cleanly().await, "the connection closes after its response");
     edge.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_has_its_time() {
+async fn a_handshake_has_a_timeout() {
     let (origin, authority) = (origin().run().await, authority());
     let edge = edge().origin(&origin).with(|config| {
         config.listen.tls = Some(authority.issue(HERE).listen());
@@ -361,21 +361,25 @@ async fn connections_with_and_without_tls_share_their_limit() {
         plain.rest().await.is(200, &synthetic_bytes(SMALL, 0..5000));
         let waiting = viewer(edge.tls_addr()).tls(&tls);
         let mut waiting = tokio::spawn(async move { waiting.get(SMALL).await });
-        // It has its place in the system's queue, and none here.
+        // It waits in the system's backlog, not in the tier.
         let early = tokio::time::timeout(std::time::Duration::from_millis(200), &mut waiting).await;
-        assert!(early.is_err(), "there is one place for both");
+        assert!(early.is_err(), "both listeners share one limit");
         drop(plain);
         waiting.await.unwrap().is(200, &synthetic_bytes(SMALL, 0..5000));
     }
 }
 
-/// A shield that lets in by TLS only those who show a certificate by `authority`.
+/// A shield whose TLS listener requires a client certificate by `authority`.
 async fn shield_for_members(origin: &Origin, authority: &Authority, names: &[&str]) -> Running {
     let shown = authority.issue(names);
-    shield().origin(origin).with(|config| config.listen.tls = Some(shown.listen_to(authority))).run().await
+    shield()
+        .origin(origin)
+        .with(|config| config.listen.tls = Some(shown.listen_with_client_ca(authority)))
+        .run()
+        .await
 }
 
-/// An edge that asks `shield` by TLS.
+/// An edge that reaches `shield` over TLS.
 async fn edge_asking(
     shield: &Tier,
     authority: &Authority,
@@ -391,7 +395,7 @@ async fn edge_asking(
     edge.run().await
 }
 
-/// An origin, an edge in front of it that viewers may reach by HTTPS, and how they do.
+/// An origin, an edge in front of it with an HTTPS listener, and the viewers' TLS configuration.
 pub(crate) async fn https() -> (Origin, Authority, Running, ViewerTls) {
     https_with(|_| {}).await
 }
@@ -409,9 +413,9 @@ async fn https_with(
 
 pub(crate) async fn over_http2(mut requests: SendRequest<Empty<Bytes>>, path: String) -> (String, Bytes) {
     let request = Request::get(format!("https://live.example{path}")).body(Empty::new()).unwrap();
-    let answer = requests.send_request(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    (path, answer.into_body().collect().await.unwrap().to_bytes())
+    let response = requests.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    (path, response.into_body().collect().await.unwrap().to_bytes())
 }
 
 fn via(version: Version) -> &'static str {
@@ -422,7 +426,7 @@ fn via(version: Version) -> &'static str {
 }
 
 #[track_caller]
-fn assert_error(answer: &tidegate_tests::Answer, error: &str) {
-    let told = answer.header("proxy-status");
-    assert!(told.contains(&format!("error={error}")), "{told}");
+fn assert_error(response: &tidegate_tests::Response, error: &str) {
+    let proxy_status = response.header("proxy-status");
+    assert!(proxy_status.contains(&format!("error={error}")), "{proxy_status}");
 }

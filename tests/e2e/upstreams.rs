@@ -1,4 +1,4 @@
-//! Whom a tier asks, and whom it does not ask any more: health, probes, hedges, the retry budget, limits, groups.
+//! Which upstreams receive a tier's requests: health, probes, hedges, the retry budget, limits, groups.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tidegate_tests::{Origin, Tier, edge, origin, shield, until, viewer, viewers}
 
 use crate::cluster::{PUSHED, playlist, push, put, sequence};
 
-/// What a tier says of its upstreams, the first pool's first.
+/// The upstreams of a tier's first pool.
 async fn upstreams(tier: &Tier) -> Value {
     let page = viewer(tier.admin()).get("/v1/upstreams").await;
     let page: Value = serde_json::from_slice(&page.body).expect("JSON");
@@ -26,47 +26,47 @@ async fn pair() -> (Origin, Origin) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_answer_is_overtaken_by_another_origins_and_its_request_is_given_up() {
+async fn a_hedge_overtakes_a_late_response_and_the_late_request_is_cancelled() {
     let (primary, backup) = pair().await;
     primary.fault(Fault::on("/bytes/1000").hold("late")).unwrap();
     let shield = shield().origin(&primary).origin(&backup).run().await;
 
-    let answer = viewer(shield.addr()).get("/bytes/1000").await;
+    let response = viewer(shield.addr()).get("/bytes/1000").await;
 
-    assert_eq!((answer.status, answer.body.len()), (200, 1000));
+    assert_eq!((response.status, response.body.len()), (200, 1000));
     assert_eq!((primary.requests("/bytes/1000"), backup.requests("/bytes/1000")), (1, 1));
-    until("the late one is let go", async || primary.held_now() == 0).await;
+    until("the late request is cancelled", async || primary.blocked_now() == 0).await;
     assert_eq!(shield.count("tidegate_hedges_total", "").await, 1);
     assert_eq!(shield.count("tidegate_hedges_won_total", "").await, 1);
     assert_eq!(upstreams(&shield).await[0]["outpaced"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_late_but_good_is_taken_when_the_other_one_fails() {
+async fn a_late_response_is_used_when_the_hedge_fails() {
     let (primary, backup) = pair().await;
     primary.fault(Fault::on("/bytes/1000").hold("late")).unwrap();
     backup.fault(Fault::on("/bytes/1000").status(503)).unwrap();
     let shield = shield().origin(&primary).origin(&backup).run().await;
 
     let asking = viewer(shield.addr());
-    let (answer, ()) = tokio::join!(asking.get("/bytes/1000"), async {
-        until("the other has failed", async || backup.requests("/bytes/1000") == 1).await;
+    let (response, ()) = tokio::join!(asking.get("/bytes/1000"), async {
+        until("the hedge has failed", async || backup.requests("/bytes/1000") == 1).await;
         primary.release("late");
     });
 
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     assert_eq!(shield.count("tidegate_hedges_won_total", "").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retries_are_paid_from_a_share_of_the_traffic() {
+async fn retries_are_limited_to_a_share_of_the_traffic() {
     let (primary, backup) = pair().await;
     primary.fault(Fault::on("*").status(500)).unwrap();
     backup.fault(Fault::on("*").status(500)).unwrap();
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
         config.upstream.retry_ratio = Share::percent(20);
         config.upstream.retries_per_second_min = 0;
-        // Nobody is put out, so that each request would be made again.
+        // No upstream is ejected, so that each request would be retried.
         config.upstream.health.consecutive_failures = 1_000_000;
         config.upstream.health.error_rate_excess = Share::percent(1000);
     });
@@ -76,12 +76,12 @@ async fn retries_are_paid_from_a_share_of_the_traffic() {
         assert_eq!(viewer(shield.addr()).get(&format!("/bytes/{number}")).await.status, 500);
     }
 
-    assert_eq!((primary.total(), backup.total()), (100, 20), "one in five was made again");
+    assert_eq!((primary.total(), backup.total()), (100, 20), "one in five was retried");
     assert_eq!(shield.count("tidegate_retry_budget_exhausted_total", "").await, 80);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_finds_an_upstream_and_its_queue_full_is_told_at_once() {
+async fn a_request_that_finds_the_queue_full_is_refused_immediately() {
     let origin = origin().run().await;
     origin.fault(Fault::on("/bytes/1*").hold("full")).unwrap();
     let shield = shield().origin(&origin).with(|config| {
@@ -99,7 +99,7 @@ async fn whoever_finds_an_upstream_and_its_queue_full_is_told_at_once() {
 
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     assert!(refused.header("proxy-status").contains("error=connection_limit_reached"), "{refused:?}");
-    assert_eq!(state(&shield, 0).await, "up", "it is not the origin's fault");
+    assert_eq!(state(&shield, 0).await, "up", "a full queue is not the origin's failure");
     origin.release("full");
     for mut connection in waiting {
         assert_eq!(connection.rest().await.status, 200);
@@ -108,7 +108,7 @@ async fn whoever_finds_an_upstream_and_its_queue_full_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_fails_more_often_than_its_peers_is_put_out() {
+async fn an_origin_that_fails_more_often_than_its_peers_is_ejected() {
     let (primary, backup) = pair().await;
     let failing = primary.fault(Fault::on("*").status(500)).unwrap();
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
@@ -123,14 +123,14 @@ async fn an_origin_that_fails_more_often_than_its_peers_is_put_out() {
     assert_eq!(primary.total(), 5, "five failures in a row are enough");
 
     primary.remove(failing);
-    until("it is back", async || state(&shield, 0).await == "up").await;
+    until("the origin is back", async || state(&shield, 0).await == "up").await;
     primary.forget();
     assert_eq!(viewer(shield.addr()).get("/bytes/100").await.status, 200);
     assert_eq!(primary.total(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_one_is_never_put_out_for_its_answers() {
+async fn the_last_upstream_is_never_ejected_for_its_responses() {
     let origin = origin().run().await;
     origin.fault(Fault::on("*").status(500).times(10)).unwrap();
     let shield = shield().origin(&origin).run().await;
@@ -144,10 +144,10 @@ async fn the_last_one_is_never_put_out_for_its_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_find_out_by_themselves_and_the_primary_is_asked_again_when_it_was_good_for_a_while() {
+async fn probes_detect_a_failure_and_the_primary_returns_after_a_healthy_period() {
     let (primary, backup) = pair().await;
     let down = primary.fault(Fault::on("*").refuse()).unwrap();
-    primary.settled().await;
+    primary.listener_updated().await;
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
         config.upstream.probe.kind = ProbeKind::Http;
         config.upstream.probe.interval = Period::millis(50);
@@ -155,19 +155,19 @@ async fn probes_find_out_by_themselves_and_the_primary_is_asked_again_when_it_wa
     });
     let shield = shield.run().await;
     until("it is found to be down", async || state(&shield, 0).await == "down").await;
-    assert_eq!(shield.count("tidegate_failovers_total", "").await, 0, "and no viewer had to find out");
+    assert_eq!(shield.count("tidegate_failovers_total", "").await, 0, "and no viewer's request failed over");
     assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 200);
     assert_eq!(shield.count("tidegate_failovers_total", "").await, 0);
 
     primary.remove(down);
-    primary.settled().await;
+    primary.listener_updated().await;
     until("it is found to be back", async || state(&shield, 0).await == "returning").await;
     assert_eq!(viewer(shield.addr()).get("/bytes/2").await.status, 200);
     assert_eq!((primary.requests("/bytes/2"), backup.requests("/bytes/2")), (0, 1), "not yet");
-    until("it was good for long enough", async || state(&shield, 0).await == "up").await;
+    until("it has been healthy for long enough", async || state(&shield, 0).await == "up").await;
     assert_eq!(viewer(shield.addr()).get("/bytes/3").await.status, 200);
     assert_eq!((primary.requests("/bytes/3"), backup.requests("/bytes/3")), (1, 0));
-    assert!(primary.seen("/").iter().all(|seen| seen.method == "HEAD"), "probes have a path of their own");
+    assert!(primary.seen("/").iter().all(|seen| seen.method == "HEAD"), "probes have their own path");
     assert!(shield.count("tidegate_upstream_probe_failures_total", "").await >= 2);
 }
 
@@ -189,28 +189,28 @@ async fn a_probe_of_a_shield_reaches_no_origin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_all_are_out_the_origins_are_tried_by_few_and_nobody_storms_them() {
+async fn while_all_origins_are_ejected_few_trial_requests_reach_them() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
-    origin.settled().await;
+    origin.listener_updated().await;
     let shield = shield().origin(&origin).with(|config| config.cache.failure_lifetime = Period::millis(1));
     let shield = shield.run().await;
     assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 502);
 
     for number in 0..50 {
-        let answers = viewers(4, &[&shield]).get(&format!("/bytes/{number}")).await;
-        assert!(answers.iter().all(|answer| answer.status == 502));
+        let responses = viewers(4, &[&shield]).get(&format!("/bytes/{number}")).await;
+        assert!(responses.iter().all(|response| response.status == 502));
     }
 
     let tried = shield.count("tidegate_origin_requests_total", "").await;
-    assert!(tried < 20, "two hundred requests were made, and the origin was tried {tried} times");
+    assert!(tried < 20, "two hundred requests were made, and {tried} of them reached the origin");
     origin.remove(down);
-    origin.settled().await;
-    until("it answers again", async || viewer(shield.addr()).get("/bytes/1").await.status == 200).await;
+    origin.listener_updated().await;
+    until("the tier serves again", async || viewer(shield.addr()).get("/bytes/1").await.status == 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_stream_that_stands_still_moves_to_the_backup() {
+async fn only_the_frozen_stream_moves_to_the_backup() {
     const OTHER: &str = "/ingest/ch2/index.m3u8";
     let (primary, backup) = pair().await;
     for origin in [&primary, &backup] {
@@ -222,7 +222,7 @@ async fn only_the_stream_that_stands_still_moves_to_the_backup() {
     assert_eq!(sequence(&viewer(edge.addr()).get(PUSHED).await), 10);
     assert_eq!(sequence(&viewer(edge.addr()).get(OTHER).await), 10);
 
-    // The backup's stream goes on, the primary's does not; the other one goes on at both.
+    // The backup's stream advances, the primary's does not; the other stream advances at both.
     for next in 11..16 {
         push(&backup, &playlist(1, next..next + 6, "")).await;
         for origin in [&primary, &backup] {
@@ -237,13 +237,16 @@ async fn only_the_stream_that_stands_still_moves_to_the_backup() {
 
     let refused = async |reason| shield.count("tidegate_failovers_total", reason).await;
     let refused = refused("reason=\"frozen\"").await + refused("reason=\"backward\"").await;
-    assert!((1..=3).contains(&refused), "it goes round the primary: {refused} of its versions were refused");
+    assert!(
+        (1..=3).contains(&refused),
+        "the stream avoids the primary: {refused} of its versions were refused"
+    );
     assert_eq!(backup.requests(OTHER), 0, "the other stream stays where it is");
     assert_eq!(state(&shield, 0).await, "up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_shield_an_edge_asks_the_origin_where_the_site_allows_it() {
+async fn without_a_shield_an_edge_uses_the_origin_where_the_site_allows_it() {
     let origin = origin().run().await;
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for (direct, status) in [(true, 200), (false, 502)] {
@@ -254,7 +257,7 @@ async fn without_a_shield_an_edge_asks_the_origin_where_the_site_allows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sites_share_a_host_by_their_paths_and_say_what_their_origins_are_sent() {
+async fn sites_share_a_host_by_path_and_set_the_fields_that_their_origins_receive() {
     let (vod, live) = pair().await;
     let shield = shield().origin(&live).with(|config| {
         let mut site = config.site[0].clone();
@@ -294,17 +297,17 @@ async fn origins_of_one_group_share_the_streams_and_the_next_group_backs_them_up
 
     for origin in [&one, &two] {
         origin.fault(Fault::on("*").refuse()).unwrap();
-        origin.settled().await;
+        origin.listener_updated().await;
     }
     assert_eq!(viewer(shield.addr()).get("/bytes/10").await.status, 200);
     assert_eq!(backup.total(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shield_that_hangs_is_overtaken_and_put_out() {
+async fn a_shield_that_hangs_is_hedged_and_ejected() {
     let (hung, origin) = pair().await;
-    // What looks like a shield and accepts everything without ever answering.
-    hung.fault(Fault::on("*").hold("for ever")).unwrap();
+    // An upstream that looks like a shield and accepts every request without ever responding.
+    hung.fault(Fault::on("*").hold("forever")).unwrap();
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield_at(&hung.url()).shield(&shield).with(|config| {
         config.upstream.hedge_delay = Period::millis(50);
@@ -313,12 +316,12 @@ async fn a_shield_that_hangs_is_overtaken_and_put_out() {
     let edge = edge.run().await;
     let began = tokio::time::Instant::now();
 
-    // Each stream has one shield; the one that hangs owns about half of them.
+    // Each stream has one shield; the hanging one owns about half of them.
     for number in 0..60 {
         assert_eq!(viewer(edge.addr()).get(&format!("/live/ch{number}/ts/index.m3u8")).await.status, 200);
     }
 
     assert_eq!(state(&edge, 0).await, "ejected");
-    assert!(began.elapsed() < Duration::from_secs(10), "nobody waited for a deadline");
+    assert!(began.elapsed() < Duration::from_secs(10), "no request waited for its timeout");
     assert_eq!(edge.count("tidegate_hedges_won_total", "").await, 5);
 }

@@ -1,4 +1,5 @@
-//! Vary (RFC 9110 section 12.5.5): variants are kept apart, and shared by those who ask alike.
+//! Vary (RFC 9110 section 12.5.5): variants are cached separately, and requests with the same selecting
+//! fields share one.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +17,11 @@ async fn cluster() -> (Origin, Running, Running) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
+async fn each_variant_is_fetched_once_and_served_to_matching_requests() {
     for name in ["user-agent", "x-device", "accept-language"] {
         let (origin, _shield, edge) = cluster().await;
         origin.fault(Fault::on(PATH).header("vary", name)).unwrap();
-        // Whoever asks first gets variant 1, all others variant 0.
+        // The first request gets variant 1, all others variant 0.
         origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
         for _cold_then_warm in 0..3 {
             let one = viewer(edge.addr()).header(name, "one").get(PATH).await;
@@ -29,8 +30,8 @@ async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
             one.is(200, &synthetic_variant(PATH, 1, 0..SIZE));
             two.is(200, &synthetic_bytes(PATH, 0..SIZE));
             none.is(200, &synthetic_bytes(PATH, 0..SIZE));
-            for answer in [one, two, none] {
-                assert_eq!(answer.header("vary"), name);
+            for response in [one, two, none] {
+                assert_eq!(response.header("vary"), name);
             }
         }
         let seen = origin.seen(PATH);
@@ -40,7 +41,7 @@ async fn each_variant_is_fetched_once_and_given_to_those_who_ask_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
+async fn viewers_that_join_a_fill_do_not_get_another_variant() {
     let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(PATH).header("vary", "x-device").hold("head")).unwrap();
     origin.fault(Fault::on(PATH).times(1).variant(1)).unwrap();
@@ -48,18 +49,18 @@ async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
         let crowd = viewers(20, &[&edge]).header("x-device", device);
         tokio::spawn(async move { crowd.get(PATH).await })
     };
-    // Nobody knows yet that the answers will vary, so all wait for one fill.
+    // It is not known yet that the response varies, so all requests wait for one fill.
     let (phones, screens) = (ask("phone"), ask("screen"));
     origin.waiting("head", 1).await;
     tidegate_tests::until("all wait", async || edge.status().await["fills"]["viewers"] == 40).await;
     origin.release("head");
 
-    let bodies = |answers: Vec<tidegate_tests::Answer>| -> BTreeSet<Vec<u8>> {
-        answers
+    let bodies = |responses: Vec<tidegate_tests::Response>| -> BTreeSet<Vec<u8>> {
+        responses
             .into_iter()
-            .map(|answer| {
-                assert_eq!((answer.status, answer.whole), (200, true));
-                answer.body
+            .map(|response| {
+                assert_eq!((response.status, response.whole), (200, true));
+                response.body
             })
             .collect()
     };
@@ -70,7 +71,7 @@ async fn viewers_who_join_a_fill_are_not_given_anothers_variant() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_varies_by_everything_is_nobody_elses() {
+async fn a_response_that_varies_by_everything_is_not_shared() {
     let (origin, _shield, edge) = cluster().await;
     origin.fault(Fault::on(PATH).header("vary", "*")).unwrap();
     for _ in 0..3 {
@@ -89,8 +90,8 @@ async fn header_fields_that_no_fill_carries_make_no_variants() {
         ("accept-encoding", "br"),
         ("cookie", "a=b"),
     ] {
-        let answer = viewer(edge.addr()).header(name, value).get(PATH).await;
-        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        let response = viewer(edge.addr()).header(name, value).get(PATH).await;
+        response.is(200, &synthetic_bytes(PATH, 0..SIZE));
     }
     assert_eq!(origin.requests(PATH), 1);
     let seen = &origin.seen(PATH)[0];

@@ -1,4 +1,4 @@
-//! Chromium with hls.js as a player, and what it tells afterwards.
+//! Chromium with hls.js as a player, and its report afterwards.
 
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -11,27 +11,27 @@ use tokio::task::JoinSet;
 
 use crate::PATIENCE;
 
-/// How a stream is to be watched.
+/// How to play a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Watch {
-    /// For how long, from the first picture on.
+    /// Playing time, from the first picture on.
     pub period: Duration,
     /// As near to the live edge as the playlist allows.
     pub low_latency: bool,
-    /// For how long the picture may stand still in all, where something is broken on purpose.
+    /// The longest total stall, for tests that break something on purpose.
     pub stall_max: Duration,
-    /// Whether a segment that is asked for, or appended, twice is a failure.
+    /// Whether requesting or appending a segment twice is a failure.
     pub once: bool,
 }
 
 impl Watch {
-    /// A viewer who accepts nothing but a picture that runs.
+    /// A viewer that accepts nothing but a picture without stalls.
     pub const fn lasting(period: Duration) -> Self {
         Self { period, low_latency: false, stall_max: Duration::ZERO, once: false }
     }
 }
 
-/// A browser that watches; it ends with this value.
+/// A browser that plays a stream; dropping this value ends it.
 #[derive(Debug)]
 pub struct Playing {
     child: Child,
@@ -39,7 +39,7 @@ pub struct Playing {
     reading: JoinSet<()>,
 }
 
-/// What the browser saw.
+/// The output of the browser.
 #[derive(Debug)]
 pub struct Seen(Output);
 
@@ -60,29 +60,29 @@ impl Playing {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node runs");
         let stderr = child.stderr.take().expect("its standard error");
-        let (tell, errors) = watch::channel(String::new());
+        let (sender, errors) = watch::channel(String::new());
         let mut reading = JoinSet::new();
         reading.spawn(async move {
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                tell.send_modify(|said| said.extend([line.as_str(), "\n"]));
+                sender.send_modify(|output| output.extend([line.as_str(), "\n"]));
             }
         });
         Self { child, errors, reading }
     }
 
-    /// Waits for the first picture; if the browser ends without one, [`Playing::end`] tells why.
+    /// Waits for the first picture; if the browser ends without one, [`Playing::end`] reports why.
     pub async fn began(&mut self) {
-        let began = self.errors.wait_for(|said| said.lines().any(|line| line == "playing"));
+        let began = self.errors.wait_for(|output| output.lines().any(|line| line == "playing"));
         let _ended =
             tokio::time::timeout(PATIENCE, began).await.expect("a picture, or the end of the browser");
     }
 
-    /// Waits until it has watched for as long as it should.
+    /// Waits until the browser has played for the given time.
     pub async fn end(mut self) -> Seen {
         let mut stdout = Vec::new();
         let mut pipe = self.child.stdout.take().expect("its standard output");
-        pipe.read_to_end(&mut stdout).await.expect("what it says");
+        pipe.read_to_end(&mut stdout).await.expect("its output");
         let status = self.child.wait().await.expect("a status");
         while self.reading.join_next().await.is_some() {}
         let stderr = self.errors.borrow().clone().into_bytes();
@@ -91,35 +91,37 @@ impl Playing {
 }
 
 impl Seen {
-    /// The viewer has nothing to complain of.
+    /// Asserts that the player reported no error and no stall.
     #[track_caller]
-    pub fn assert_content(&self) {
-        let told = String::from_utf8_lossy(&self.0.stdout);
+    pub fn assert_smooth(&self) {
+        let report = String::from_utf8_lossy(&self.0.stdout);
         let errors = String::from_utf8_lossy(&self.0.stderr);
-        assert!(self.0.status.success(), "Chromium with hls.js: {told}\n{errors}");
+        assert!(self.0.status.success(), "Chromium with hls.js: {report}\n{errors}");
     }
 
-    /// However long it was kept waiting and whatever it passed over, it has not given up, and plays at the end.
+    /// Asserts that the player has not given up and plays at the end, however long it stalled and whatever it
+    /// skipped.
     #[track_caller]
     pub fn assert_plays_at_the_end(&self) {
-        let told = self.told();
-        let fatal =
-            told["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["fatal"] == true));
-        let samples = told["samples"].as_array().expect("samples");
+        let report = self.report();
+        let fatal = report["errors"]
+            .as_array()
+            .is_some_and(|errors| errors.iter().any(|error| error["fatal"] == true));
+        let samples = report["samples"].as_array().expect("samples");
         let of_last_seconds = samples[samples.len().saturating_sub(4)..].iter();
         let times: Vec<_> = of_last_seconds.filter_map(|sample| sample["currentTime"].as_f64()).collect();
         let runs = times.len() == 4 && times.windows(2).all(|two| two[1] - two[0] > 0.5);
-        assert!(!fatal && runs, "Chromium with hls.js: {told}");
+        assert!(!fatal && runs, "Chromium with hls.js: {report}");
     }
 
-    /// Something that it measured, in seconds.
+    /// A measurement of the player, in seconds.
     pub fn seconds(&self, field: &str) -> Duration {
-        let told = self.told();
-        let seconds = told[field].as_f64().unwrap_or_else(|| panic!("{field} was not measured: {told}"));
+        let report = self.report();
+        let seconds = report[field].as_f64().unwrap_or_else(|| panic!("{field} was not measured: {report}"));
         Duration::try_from_secs_f64(seconds).unwrap_or_else(|error| panic!("{field} is {seconds}: {error}"))
     }
 
-    fn told(&self) -> serde_json::Value {
+    fn report(&self) -> serde_json::Value {
         serde_json::from_slice(&self.0.stdout).expect("JSON")
     }
 }

@@ -1,67 +1,67 @@
-//! A process that can be killed and come back as it was.
+//! A process that can be killed and restarted with the same configuration.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Deref;
 
 use crate::process::{Process, Signal};
 
-/// An address of loopback from which nobody connects: a port that is given up there stays free until it is taken again.
-pub const APART: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// A loopback address that no test connects from: a port released there stays free until it is bound again.
+pub const SEPARATE_LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// A configuration, given where to listen for viewers and for operators.
+/// Makes a configuration from the addresses for viewers and for operators.
 type Write = Box<dyn Fn(SocketAddr, SocketAddr) -> String + Send + Sync>;
 
-/// One process of a house; it is killed when this value goes.
+/// One process of a cluster; dropping this value kills it.
 pub struct Member {
     part: &'static str,
-    entrance: Vec<String>,
+    launcher: Vec<String>,
     write: Write,
     process: Process,
 }
 
 impl Member {
-    /// Starts `tidegate {part}` on free ports of [`APART`]; `write` makes its configuration of the addresses for viewers
-    /// and for operators.
+    /// Starts `tidegate {part}` on free ports of [`SEPARATE_LOOPBACK`]; `write` makes its configuration from
+    /// the addresses for viewers and for operators.
     pub async fn start(
         part: &'static str,
         write: impl Fn(SocketAddr, SocketAddr) -> String + Send + Sync + 'static,
     ) -> Self {
-        Self::start_at(APART, &[], part, write).await
+        Self::start_at(SEPARATE_LOOPBACK, &[], part, write).await
     }
 
-    /// The same at an address of its own, and by way of another program.
+    /// The same at another address, and through a launcher program.
     pub async fn start_at(
         ip: impl Into<IpAddr>,
-        entrance: &[&str],
+        launcher: &[&str],
         part: &'static str,
         write: impl Fn(SocketAddr, SocketAddr) -> String + Send + Sync + 'static,
     ) -> Self {
         let free = SocketAddr::from((ip.into(), 0));
-        let process = Process::start_inside(entrance, part, &write(free, free), &[]).await;
-        let entrance = entrance.iter().map(|word| (*word).to_owned()).collect();
-        Self { part, entrance, write: Box::new(write), process }
+        let process = Process::start_inside(launcher, part, &write(free, free), &[]).await;
+        let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        Self { part, launcher, write: Box::new(write), process }
     }
 
-    /// Ends at once, as the power does.
-    pub async fn dies(&mut self) {
+    /// Kills it immediately, as a power failure would.
+    pub async fn kill(&mut self) {
         self.process.signal(Signal::Kill).await;
         self.process.ended().await;
     }
 
-    /// Starts again, with the same configuration and on the same ports.
-    pub async fn returns(&mut self) {
+    /// Starts it again, with the same configuration and on the same ports.
+    pub async fn restart(&mut self) {
         let config = (self.write)(self.process.addr(), self.process.admin());
-        let entrance: Vec<_> = self.entrance.iter().map(String::as_str).collect();
-        self.process = Process::start_inside(&entrance, self.part, &config, &[]).await;
+        let launcher: Vec<_> = self.launcher.iter().map(String::as_str).collect();
+        self.process = Process::start_inside(&launcher, self.part, &config, &[]).await;
     }
 
-    /// Stands still with its sockets open.
-    pub async fn hangs(&self) {
+    /// Suspends it; its sockets stay open.
+    pub async fn suspend(&self) {
         self.process.signal(Signal::Stop).await;
     }
 
-    /// Goes on after that.
-    pub async fn goes_on(&self) {
+    /// Resumes it.
+    pub async fn resume(&self) {
         self.process.signal(Signal::Continue).await;
     }
 }

@@ -1,12 +1,13 @@
-//! A place that can be cut off without a word: a network namespace behind a pair of virtual cables.
+//! A network namespace behind a pair of virtual cables, which can be cut off silently.
 //!
-//! Who is cut off neither refuses nor closes anything; packets to it are lost. It needs `ip` (iproute2) and root.
+//! A server that is cut off neither refuses nor closes connections; packets to it are lost. It needs `ip`
+//! (iproute2) and root.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A network namespace; it goes with this value.
+/// A network namespace; dropping this value deletes it.
 #[derive(Debug)]
 pub struct Netns {
     name: String,
@@ -15,7 +16,7 @@ pub struct Netns {
     inside: Ipv4Addr,
 }
 
-/// How many this process has made.
+/// The number of namespaces that this process has made.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Netns {
@@ -23,7 +24,7 @@ impl Netns {
     pub fn new() -> Self {
         let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let name = format!("tdg{process}x{made}");
-        // Four addresses for each, of those that RFC 2544 sets aside for measurements (198.18.0.0/15).
+        // Four addresses for each, from the range that RFC 2544 reserves for measurements (198.18.0.0/15).
         let first = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + (process.wrapping_mul(4) + made) % 0x8000 * 4;
         let (here, inside) = (Ipv4Addr::from(first + 1), Ipv4Addr::from(first + 2));
         let netns = Self { cable: format!("{name}a"), name, here, inside };
@@ -41,7 +42,7 @@ impl Netns {
         ip(&format!("-n {name} addr add {inside}/30 dev {end}"));
         ip(&format!("-n {name} link set lo up"));
         ip(&format!("-n {name} link set {end} up"));
-        // A neighbour that is known for good is never found to be missing: packets to it are sent, and lost.
+        // A permanent neighbour entry never expires: packets to it are sent, and lost.
         let link = ip(&format!("-n {name} -o link show dev {end}"));
         let mac =
             link.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).expect("its address");
@@ -58,8 +59,8 @@ impl Netns {
         self.inside
     }
 
-    /// What to write before a command for it to run inside; it replaces itself by the command.
-    pub fn entrance(&self) -> [&str; 4] {
+    /// The command prefix that runs a command inside; it replaces itself by the command.
+    pub fn launcher(&self) -> [&str; 4] {
         ["ip", "netns", "exec", &self.name]
     }
 
@@ -69,7 +70,7 @@ impl Netns {
     }
 
     /// Connects it again.
-    pub fn mend(&self) {
+    pub fn reconnect(&self) {
         ip(&format!("-n {0} link set {0}b up", self.name));
     }
 }
@@ -82,14 +83,14 @@ impl Default for Netns {
 
 impl Drop for Netns {
     fn drop(&mut self) {
-        // The cable lives on until the last process inside has ended; it is taken away by its end here.
+        // The cable exists until the last process inside has ended; deleting its near end removes it.
         for arguments in [["link", "del", &self.cable], ["netns", "del", &self.name]] {
             let _missing = Command::new("ip").args(arguments).output();
         }
     }
 }
 
-/// Runs `ip`, and gives what it prints.
+/// Runs `ip` and returns its output.
 fn ip(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split(' ')).output();
     let output = output.unwrap_or_else(|error| panic!("`ip` (Debian: iproute2) cannot be run: {error}"));

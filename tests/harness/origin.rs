@@ -9,13 +9,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::PATIENCE;
 
-/// An origin to be.
+/// The configuration of an origin.
 #[derive(Debug, Default)]
 pub struct Builder {
     config: Config,
 }
 
-/// An origin that runs. It is also its own remote control.
+/// A running origin. It is also its own remote control.
 #[derive(Debug)]
 pub struct Origin {
     addr: SocketAddr,
@@ -46,8 +46,8 @@ impl Builder {
         let stub = OriginStub::load(self.config).await.expect("a free port");
         let (addr, control) = (stub.addr(), stub.control());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let told = stop.clone();
-        tasks.spawn(async move { stub.run(told).await.expect("the origin runs") });
+        let stopped = stop.clone();
+        tasks.spawn(async move { stub.run(stopped).await.expect("the origin runs") });
         tasks.close();
         Origin { addr, control, stop: stop.drop_guard(), tasks }
     }
@@ -64,13 +64,13 @@ impl Origin {
         format!("http://{}", self.addr)
     }
 
-    /// Waits until `count` answers wait at this hold.
+    /// Waits until `count` responses are blocked at this hold.
     pub async fn waiting(&self, hold: &str, count: u64) {
         let waiting = tokio::time::timeout(PATIENCE, self.control.waiting(hold, count)).await;
-        waiting.unwrap_or_else(|_late| panic!("in vain: {count} answers wait at {hold:?}"));
+        waiting.unwrap_or_else(|_late| panic!("timed out: {count} responses blocked at {hold:?}"));
     }
 
-    /// Stops it and waits until it is gone.
+    /// Stops it and waits until it has ended.
     pub async fn stop(self) {
         drop(self.stop);
         self.tasks.wait().await;

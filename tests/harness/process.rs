@@ -15,12 +15,12 @@ use tokio::task::JoinHandle;
 use crate::PATIENCE;
 use crate::tiers::Tier;
 
-/// A tier that runs as a process; it is killed, by its own process id, when this value goes.
+/// A tier that runs as a process; dropping this value kills it by its own process id.
 #[derive(Debug)]
 pub struct Process {
     tier: Tier,
     child: Child,
-    complaints: watch::Receiver<String>,
+    log_output: watch::Receiver<String>,
     _reading: JoinHandle<()>,
     _folder: Option<TempDir>,
 }
@@ -30,24 +30,24 @@ pub struct Process {
 pub struct Finished {
     /// Its exit code; `None` where a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// What it wrote to its standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
-/// What a process may be told.
+/// A signal for a process.
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
-    /// End in order.
+    /// Shut down in order.
     Terminate,
     /// What Ctrl-C sends.
     Interrupt,
-    /// End at once; the process is not asked.
+    /// End immediately; the process cannot react.
     Kill,
-    /// Stand still, with all sockets open; the process is not asked.
+    /// Suspend with all sockets open; the process cannot react.
     Stop,
-    /// Go on after that.
+    /// Resume.
     Continue,
 }
 
@@ -65,7 +65,7 @@ pub async fn tidegate(arguments: &[&str]) -> Finished {
 }
 
 impl Process {
-    /// Starts `tidegate {part}` with a configuration, and waits until it says where it listens.
+    /// Starts `tidegate {part}` with a configuration, and waits until it logs its addresses.
     pub async fn start(part: &str, config: &str) -> Self {
         Self::start_with(part, config, &[]).await
     }
@@ -75,13 +75,14 @@ impl Process {
         Self::start_inside(&[], part, config, flags).await
     }
 
-    /// The same by way of another program, which replaces itself by the one that its last arguments name.
-    pub async fn start_inside(entrance: &[&str], part: &str, config: &str, flags: &[&str]) -> Self {
+    /// The same through a launcher program, which replaces itself by the program that its last arguments
+    /// name.
+    pub async fn start_inside(launcher: &[&str], part: &str, config: &str, flags: &[&str]) -> Self {
         let folder = TempDir::with_prefix("tidegate-e2e-").expect("a folder");
         let file = folder.path().join(format!("{part}.toml"));
         std::fs::write(&file, config).expect("a configuration file");
         let program = program();
-        let words = entrance.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let words = launcher.iter().map(OsStr::new).chain([program.as_os_str()]);
         let words: Vec<_> = words.collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg(part).args(flags).arg("--config").arg(&file);
@@ -99,14 +100,14 @@ impl Process {
     async fn launch(mut command: Command, name: &str, folder: Option<TempDir>) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("a program");
-        let (tell, mut complaints) = watch::channel(String::new());
-        let reading = collect(child.stderr.take().expect("its standard error"), tell);
-        let said = tokio::time::timeout(PATIENCE, complaints.wait_for(|said| listening(said).is_some()));
+        let (sender, mut log_output) = watch::channel(String::new());
+        let reading = collect(child.stderr.take().expect("its standard error"), sender);
+        let said = tokio::time::timeout(PATIENCE, log_output.wait_for(|said| listening(said).is_some()));
         let Ok(Ok(said)) = said.await.map(|said| said.map(|said| said.clone())) else {
-            panic!("{name} does not listen: {}", *complaints.borrow());
+            panic!("{name} does not listen: {}", *log_output.borrow());
         };
-        let (addr, admin) = listening(&said).expect("it has just said so");
-        Self { tier: Tier::at(addr, admin), child, complaints, _reading: reading, _folder: folder }
+        let (addr, admin) = listening(&said).expect("its addresses were just logged");
+        Self { tier: Tier::at(addr, admin), child, log_output, _reading: reading, _folder: folder }
     }
 
     /// Sends it a signal.
@@ -123,23 +124,23 @@ impl Process {
         assert!(sent.expect("a shell").success(), "{signal:?} could not be sent to {id}");
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        ended.unwrap_or_else(|_late| panic!("it does not end: {}", self.complaints())).expect("a status")
+        ended.unwrap_or_else(|_late| panic!("it does not end: {}", self.log_output())).expect("a status")
     }
 
-    /// What it has written to its standard error so far.
-    pub fn complaints(&self) -> String {
-        self.complaints.borrow().clone()
+    /// Its standard error so far.
+    pub fn log_output(&self) -> String {
+        self.log_output.borrow().clone()
     }
 
-    /// The memory that it has resident, in bytes.
+    /// Its resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
         self.memory("VmHWM:")
     }
@@ -161,7 +162,8 @@ impl Deref for Process {
     }
 }
 
-/// The program under test: the one that `cargo xtask test` names, else the one that cargo builds by default.
+/// The program under test: the one that `cargo xtask test` names, otherwise the one that cargo builds by
+/// default.
 fn program() -> PathBuf {
     let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/tidegate");
     let program = std::env::var_os("TIDEGATE_BIN").map_or_else(built, PathBuf::from);
@@ -177,13 +179,13 @@ fn example(name: &str) -> PathBuf {
     program
 }
 
-/// Keeps what the program writes. Ends with the program.
+/// Collects the output of the program. Ends with the program.
 #[expect(clippy::disallowed_methods, reason = "it ends with the program that it reads")]
-fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
+fn collect(stderr: ChildStderr, sender: watch::Sender<String>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(stderr).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            tell.send_modify(|said| {
+            sender.send_modify(|said| {
                 said.push_str(&line);
                 said.push('\n');
             });
@@ -191,7 +193,7 @@ fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
     })
 }
 
-/// Where viewers and operators connect, once the program has said so.
+/// The addresses for viewers and operators, once the program has logged them.
 fn listening(said: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line = said.lines().find(|line| line.contains(" listening "))?;
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());

@@ -1,9 +1,9 @@
-//! The swarm: many viewers who watch live streams for as long as a drill lasts.
+//! The swarm: many viewers that watch live streams for as long as a drill lasts.
 //!
-//! Each viewer does on the wire what hls.js does, and decodes nothing: it polls its playlist, takes each new segment
-//! whole, on one connection that it keeps, and models its buffer. It begins three segments before the live edge and plays
-//! in real time; when its buffer runs dry, the picture stands still until the next segment is there. What all of them met is one
-//! [`Report`].
+//! Each viewer does on the network what hls.js does, and decodes nothing: it polls its playlist, fetches each
+//! new segment completely over one persistent connection, and models its buffer. It begins three segments
+//! before the live edge and plays in real time; when its buffer runs dry, the picture stalls until the next
+//! segment has arrived. The result of all viewers is one [`Report`].
 
 mod buffer;
 mod fetch;
@@ -11,7 +11,7 @@ mod playlist;
 mod report;
 mod viewer;
 
-pub use fetch::Trouble;
+pub use fetch::ViewerError;
 pub use report::Report;
 
 use std::net::SocketAddr;
@@ -24,55 +24,55 @@ use tokio_util::task::TaskTracker;
 use self::viewer::Viewer;
 use crate::until;
 
-/// How long the viewers take to come in: they are then spread over a usual target duration.
-const ENTRANCE: Duration = Duration::from_secs(2);
+/// The time over which the viewers start: it spreads them over a usual target duration.
+const RAMP_UP: Duration = Duration::from_secs(2);
 
-/// Viewers who watch until they are sent away.
+/// Viewers that watch until they are stopped.
 #[derive(Debug)]
 pub struct Swarm {
     viewers: usize,
     report: Arc<Mutex<Report>>,
-    leave: CancellationToken,
+    stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Swarm {
-    /// `viewers` of them come in, spread evenly over the edges and over the media playlists at `paths`.
-    pub fn enter(viewers: usize, edges: &[SocketAddr], paths: &[&str]) -> Self {
+    /// Starts `viewers` of them, spread evenly over the edges and over the media playlists at `paths`.
+    pub fn start(viewers: usize, edges: &[SocketAddr], paths: &[&str]) -> Self {
         let swarm = Self {
             viewers,
             report: Arc::default(),
-            leave: CancellationToken::new(),
+            stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         for number in 0..viewers {
             let place = u32::try_from(number).expect("a crowd that fits");
             let all = u32::try_from(viewers).expect("a crowd that fits");
-            let entrance = ENTRANCE * place / all;
+            let delay = RAMP_UP * place / all;
             let path = paths[number / edges.len() % paths.len()];
             let viewer = Viewer::new(number, edges[number % edges.len()], path, Arc::clone(&swarm.report));
-            let leave = swarm.leave.clone();
+            let stop = swarm.stop.clone();
             swarm.tasks.spawn(async move {
-                tokio::time::sleep(entrance).await;
-                viewer.watch(&leave).await;
+                tokio::time::sleep(delay).await;
+                viewer.watch(&stop).await;
             });
         }
         swarm
     }
 
     /// Waits until every viewer has begun to play.
-    pub async fn plays(&self) {
+    pub async fn wait_until_playing(&self) {
         until("every viewer plays", async || self.so_far().playing.len() == self.viewers).await;
     }
 
-    /// What they have met up to now.
+    /// The report up to now.
     pub fn so_far(&self) -> Report {
         self.report.lock().expect("a whole report").clone()
     }
 
-    /// Sends them away. A picture that stands still at the end counts as a stall until then.
-    pub async fn leave(self) -> Report {
-        self.leave.cancel();
+    /// Stops them. A picture that is stalled at the end counts as a stall until then.
+    pub async fn stop(self) -> Report {
+        self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         let mut report = self.so_far();

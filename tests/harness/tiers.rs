@@ -17,15 +17,15 @@ use crate::{PATIENCE, until};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// A shield to be.
+/// The configuration of a shield.
 #[derive(Debug)]
 pub struct ShieldBuilder(tidegate_shield::Config);
 
-/// An edge to be.
+/// The configuration of an edge.
 #[derive(Debug)]
 pub struct EdgeBuilder(tidegate_edge::Config);
 
-/// Where a tier is, and what it says of itself.
+/// A tier's addresses, and its metrics and status.
 #[derive(Debug, Clone, Copy)]
 pub struct Tier {
     addr: SocketAddr,
@@ -41,7 +41,8 @@ pub struct Running {
     tasks: TaskTracker,
 }
 
-/// A shield without origins yet. It does not probe, so that origins see what is asked of them and nothing else.
+/// A shield without origins yet. It does not probe, so that origins receive the test's requests and nothing
+/// else.
 pub fn shield() -> ShieldBuilder {
     let mut config = tidegate_shield::Config::default();
     config.upstream.probe.kind = ProbeKind::Off;
@@ -66,13 +67,13 @@ pub fn edge() -> EdgeBuilder {
 }
 
 impl ShieldBuilder {
-    /// With one more origin; the first is the primary.
+    /// Adds an origin; the first is the primary.
     #[must_use]
     pub fn origin(self, origin: &Origin) -> Self {
         self.origin_at(&origin.url())
     }
 
-    /// With one more origin at an address.
+    /// Adds an origin by its URL.
     #[must_use]
     pub fn origin_at(mut self, url: &str) -> Self {
         for site in &mut self.0.site {
@@ -81,7 +82,7 @@ impl ShieldBuilder {
         self
     }
 
-    /// With a change to its configuration.
+    /// Changes its configuration.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut tidegate_shield::Config)) -> Self {
         change(&mut self.0);
@@ -96,32 +97,32 @@ impl ShieldBuilder {
         Running::start(Tier { addr, admin, tls }, |stop| shield.run(stop))
     }
 
-    /// Starts it as a process of its own.
+    /// Starts it in a separate process.
     pub async fn spawn(self) -> Process {
         self.spawn_with(&[]).await
     }
 
-    /// Starts it as a process of its own, with further flags.
+    /// Starts it in a separate process, with further flags.
     pub async fn spawn_with(self, flags: &[&str]) -> Process {
         Process::start_with("shield", &toml::to_string(&self.0).expect("a configuration"), flags).await
     }
 }
 
 impl EdgeBuilder {
-    /// With one more shield.
+    /// Adds a shield.
     #[must_use]
     pub fn shield(self, shield: &Tier) -> Self {
         self.shield_at(&format!("http://{}", shield.addr))
     }
 
-    /// With one more shield at an address.
+    /// Adds a shield by its URL.
     #[must_use]
     pub fn shield_at(mut self, url: &str) -> Self {
         self.0.shields.push(url.parse().expect("an address"));
         self
     }
 
-    /// With one more origin, to be asked directly.
+    /// Adds an origin that the edge uses directly.
     #[must_use]
     pub fn origin(mut self, origin: &Origin) -> Self {
         for site in &mut self.0.site {
@@ -130,14 +131,14 @@ impl EdgeBuilder {
         self
     }
 
-    /// Under another name: every node has its own.
+    /// Sets its name: every node needs its own.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.0.node = NodeName::try_from(name.to_owned()).expect("a name");
         self
     }
 
-    /// With a change to its configuration.
+    /// Changes its configuration.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut tidegate_edge::Config)) -> Self {
         change(&mut self.0);
@@ -152,7 +153,7 @@ impl EdgeBuilder {
         Running::start(Tier { addr, admin, tls }, |stop| edge.run(stop))
     }
 
-    /// Starts it as a process of its own.
+    /// Starts it in a separate process.
     pub async fn spawn(self) -> Process {
         Process::start("edge", &toml::to_string(&self.0).expect("a configuration")).await
     }
@@ -170,7 +171,7 @@ impl Running {
         Self { tier, stop, tasks }
     }
 
-    /// Tells it to drain, as SIGTERM does.
+    /// Starts its drain, as SIGTERM does.
     pub fn drain(&self) {
         self.stop.cancel();
     }
@@ -186,17 +187,17 @@ impl Tier {
         Self { addr, admin, tls: None }
     }
 
-    /// Where viewers connect.
+    /// The address of the viewers' listener.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where viewers connect by TLS.
+    /// The address of the viewers' TLS listener.
     pub fn tls_addr(&self) -> SocketAddr {
         self.tls.expect("a listener with TLS")
     }
 
-    /// Where operators connect.
+    /// The address of the operators' listener.
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -213,7 +214,7 @@ impl Tier {
         samples.sum()
     }
 
-    /// A counter, which is a whole number.
+    /// A counter as an integer.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -223,21 +224,21 @@ impl Tier {
         self.metric(metric, label).await as u64
     }
 
-    /// How many viewers wait for or read fills under way.
+    /// The number of viewers that wait for or read fills under way.
     pub async fn joined(&self) -> u64 {
         self.status().await["fills"]["viewers"].as_u64().expect("a number")
     }
 
-    /// Waits until no fill is under way. A viewer may have an object whole before its tier holds it; a request in
-    /// between joins the fill.
-    pub async fn settled(&self) {
+    /// Waits until no fill is under way. A viewer may have a complete object before its tier has stored it; a
+    /// request in between joins the fill.
+    pub async fn fills_finished(&self) {
         until("no fill is under way", async || self.status().await["fills"]["count"] == 0).await;
     }
 
     /// The status page.
     pub async fn status(&self) -> serde_json::Value {
-        let answer = viewer(self.admin).get("/v1/status").await;
-        serde_json::from_slice(&answer.body).expect("JSON")
+        let response = viewer(self.admin).get("/v1/status").await;
+        serde_json::from_slice(&response.body).expect("JSON")
     }
 }
 

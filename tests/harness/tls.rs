@@ -1,5 +1,5 @@
-//! TLS for tests: a certificate authority that lives as long as its test, viewers that trust it, and a server that
-//! speaks TLS in front of one that does not.
+//! TLS for tests: a certificate authority that lives as long as its test, viewers that trust it, and a
+//! TLS-terminating server in front of one without TLS.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// A certificate authority; its files go with it.
+/// A certificate authority; dropping it deletes its files.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -36,14 +36,14 @@ pub struct Issued {
     pub key: String,
 }
 
-/// How a viewer speaks TLS: whom it trusts, what it shows, and whose certificate it expects.
+/// A viewer's TLS: its trusted authority, its own certificate, and the server name that it expects.
 #[derive(Clone)]
 pub struct ViewerTls {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
-/// A server that speaks TLS and gives on all bytes to another, which does not.
+/// A server that terminates TLS and forwards all bytes to another server, which has none.
 #[derive(Debug)]
 pub struct Terminator {
     addr: SocketAddr,
@@ -58,7 +58,7 @@ struct Handshakes {
     failed: AtomicU64,
 }
 
-/// A new authority, which nobody trusts who is not told to.
+/// A new authority, trusted only where a test configures it.
 pub fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -81,20 +81,20 @@ impl Authority {
         self.sign(names, |_params| {})
     }
 
-    /// A certificate that was valid once.
+    /// A certificate that has expired.
     pub fn issue_expired(&self, names: &[&str]) -> Issued {
         self.sign(names, |params| {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
         })
     }
 
-    /// TLS for viewers that trust this authority, to a server that is called `name`.
+    /// TLS for viewers that trust this authority, to a server named `name`.
     pub fn viewer_tls(&self, name: &str) -> ViewerTls {
         self.client(name, None)
     }
 
-    /// The same for viewers that show a certificate.
-    pub fn viewer_tls_showing(&self, name: &str, shown: &Issued) -> ViewerTls {
+    /// The same for viewers that present a certificate.
+    pub fn viewer_tls_with(&self, name: &str, shown: &Issued) -> ViewerTls {
         self.client(name, Some(shown))
     }
 
@@ -135,7 +135,7 @@ impl Authority {
 }
 
 impl Issued {
-    /// A listener on a free port that shows it.
+    /// A listener on a free port that presents this certificate.
     pub fn listen(&self) -> Listen {
         Listen {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -145,8 +145,8 @@ impl Issued {
         }
     }
 
-    /// The same, for those only who show a certificate by `authority`.
-    pub fn listen_to(&self, authority: &Authority) -> Listen {
+    /// The same, requiring a client certificate by `authority`.
+    pub fn listen_with_client_ca(&self, authority: &Authority) -> Listen {
         Listen { client_ca: Some(authority.file()), ..self.listen() }
     }
 
@@ -161,24 +161,25 @@ impl Issued {
 }
 
 impl ViewerTls {
-    /// Asking for HTTP/2 in the handshake.
+    /// Offers HTTP/2 in the handshake.
     #[must_use]
     pub fn http2(mut self) -> Self {
         Arc::make_mut(&mut self.config).alpn_protocols = vec![b"h2".to_vec()];
         self
     }
 
-    /// Shakes hands on a connection.
+    /// Performs the handshake on a connection.
     ///
     /// # Errors
-    /// When one side refuses the other. In TLS 1.3 a server's refusal comes later, when the connection is read.
-    pub async fn shake(&self, stream: TcpStream) -> std::io::Result<client::TlsStream<TcpStream>> {
+    /// When one side refuses the other. In TLS 1.3 a server's refusal arrives later, when the connection is
+    /// read.
+    pub async fn handshake(&self, stream: TcpStream) -> std::io::Result<client::TlsStream<TcpStream>> {
         TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await
     }
 }
 
 impl Terminator {
-    /// In front of `target`, showing `shown`.
+    /// Runs in front of `target`, presenting `shown`.
     pub async fn run(target: SocketAddr, shown: &Issued) -> Self {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let config = builder.expect("versions").with_no_client_auth();
@@ -188,23 +189,23 @@ impl Terminator {
         let addr = listener.local_addr().expect("an address");
         let (stop, tasks, handshakes) =
             (CancellationToken::new(), TaskTracker::new(), Arc::<Handshakes>::default());
-        let (told, counted) = (stop.clone(), Arc::clone(&handshakes));
-        tasks.clone().spawn(told.clone().run_until_cancelled_owned(async move {
+        let (stopped, counted) = (stop.clone(), Arc::clone(&handshakes));
+        tasks.clone().spawn(stopped.clone().run_until_cancelled_owned(async move {
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
                 let relayed = relay(acceptor.clone(), stream, target, Arc::clone(&counted));
-                tasks.spawn(told.clone().run_until_cancelled_owned(relayed));
+                tasks.spawn(stopped.clone().run_until_cancelled_owned(relayed));
             }
         }));
         Self { addr, handshakes, _stop: stop.drop_guard() }
     }
 
-    /// Its address for configurations.
+    /// Its URL for configurations.
     pub fn url(&self) -> String {
         format!("https://{}", self.addr)
     }
 
-    /// Handshakes in full, those that went on from an earlier one, and those that failed.
+    /// Full handshakes, resumed ones, and failed ones.
     pub fn handshakes(&self) -> (u64, u64, u64) {
         let Handshakes { full, resumed, failed } = &*self.handshakes;
         (full.load(Ordering::Relaxed), resumed.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
@@ -221,7 +222,7 @@ async fn relay(acceptor: TlsAcceptor, stream: TcpStream, target: SocketAddr, cou
         _ => counted.full.fetch_add(1, Ordering::Relaxed),
     };
     let mut target = TcpStream::connect(target).await.expect("the other server");
-    // Either side may end it at any time.
+    // Either side may close it at any time.
     let _end = tokio::io::copy_bidirectional(&mut stream, &mut target).await;
 }
 

@@ -1,5 +1,5 @@
-//! Viewers: a small HTTP/1.1 client that sees what a well-made client library hides: which byte came when, and
-//! whether a body was whole.
+//! Viewers: a small HTTP/1.1 client that shows what client libraries hide: when each byte arrived, and
+//! whether a body was complete.
 
 use std::net::SocketAddr;
 
@@ -13,14 +13,14 @@ use crate::PATIENCE;
 use crate::tiers::Tier;
 use crate::tls::ViewerTls;
 
-/// A request to be, to one address.
+/// A request to one address, before it is sent.
 #[derive(Debug, Clone)]
 pub struct Viewer {
     addr: SocketAddr,
     host: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    narrow: bool,
+    small_buffer: bool,
     tls: Option<ViewerTls>,
 }
 
@@ -32,45 +32,45 @@ pub struct Viewers {
     headers: Vec<(String, String)>,
 }
 
-/// What a viewer saw.
+/// The response that a viewer received.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status; 0 where the connection ended before there was one.
+pub struct Response {
+    /// The status; 0 where the connection closed before there was one.
     pub status: u16,
     /// The header fields.
     pub headers: HeaderMap,
     /// The bytes of the body that arrived.
     pub body: Vec<u8>,
-    /// Whether the body ended as its framing promised.
+    /// Whether the body ended as its framing declared.
     pub whole: bool,
     /// When the first byte of the body arrived, or the head where there was no body.
     pub first_byte: Instant,
-    /// Informational heads that came before.
+    /// Informational heads before the response.
     pub informational: Vec<u16>,
 }
 
-/// A connection that is read from step by step.
+/// A connection that is read step by step.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Box<dyn Wire>,
+    stream: Box<dyn Transport>,
     buffer: Vec<u8>,
     method: String,
     head: Option<(u16, HeaderMap)>,
 }
 
 /// A connection with or without TLS.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Wire for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Transport for T {}
 
-/// A viewer of whatever listens at `addr`.
+/// A viewer of the listener at `addr`.
 pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
     Viewer {
         addr: addr.into(),
         host: "live.example".to_owned(),
         headers: Vec::new(),
         body: Vec::new(),
-        narrow: false,
+        small_buffer: false,
         tls: None,
     }
 }
@@ -81,15 +81,15 @@ pub fn viewers(count: usize, tiers: &[&Tier]) -> Viewers {
 }
 
 impl Viewers {
-    /// With a header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// All ask for `target` at once.
-    pub async fn get(&self, target: &str) -> Vec<Answer> {
+    /// All viewers request `target` simultaneously.
+    pub async fn get(&self, target: &str) -> Vec<Response> {
         let mut asking = JoinSet::new();
         for addr in self.addrs.iter().cycle().take(self.count) {
             let (mut viewer, target) = (viewer(*addr), target.to_owned());
@@ -99,7 +99,7 @@ impl Viewers {
         asking.join_all().await
     }
 
-    /// All ask for `target` at once, and read nothing yet.
+    /// All viewers request `target` simultaneously, and read nothing yet.
     pub async fn start(&self, target: &str) -> Vec<Connection> {
         let mut starting = JoinSet::new();
         for addr in self.addrs.iter().cycle().take(self.count) {
@@ -112,35 +112,35 @@ impl Viewers {
 }
 
 impl Viewer {
-    /// With a header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Asking for another host.
+    /// Requests another host.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
         self
     }
 
-    /// With a body.
+    /// Adds a body.
     #[must_use]
     pub fn body(mut self, body: &[u8]) -> Self {
         body.clone_into(&mut self.body);
         self
     }
 
-    /// With a receive buffer of a few KiB: what is not read stays with the server.
+    /// With a receive buffer of a few KiB: unread bytes stay with the server.
     #[must_use]
-    pub fn narrow(mut self) -> Self {
-        self.narrow = true;
+    pub fn small_buffer(mut self) -> Self {
+        self.small_buffer = true;
         self
     }
 
-    /// By TLS.
+    /// Uses TLS.
     #[must_use]
     pub fn tls(mut self, tls: &ViewerTls) -> Self {
         self.tls = Some(tls.clone());
@@ -148,14 +148,14 @@ impl Viewer {
     }
 
     /// GET.
-    pub async fn get(&self, target: &str) -> Answer {
+    pub async fn get(&self, target: &str) -> Response {
         self.ask("GET", target).await
     }
 
-    /// Any method, on a connection of its own.
-    pub async fn ask(&self, method: &str, target: &str) -> Answer {
+    /// Any method, on a new connection.
+    pub async fn ask(&self, method: &str, target: &str) -> Response {
         let mut connection = self.start(method, target).await;
-        tokio::time::timeout(PATIENCE, connection.answer(method)).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, connection.response(method)).await.expect("a response in time")
     }
 
     /// Sends the request and reads nothing yet.
@@ -171,13 +171,13 @@ impl Viewer {
         let mut bytes = request.into_bytes();
         bytes.extend_from_slice(&self.body);
         let socket = TcpSocket::new_v4().expect("a socket");
-        if self.narrow {
+        if self.small_buffer {
             socket.set_recv_buffer_size(4096).expect("a small buffer");
         }
         let stream = socket.connect(self.addr).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
-        let stream: Box<dyn Wire> = match &self.tls {
-            Some(tls) => Box::new(tls.shake(stream).await.expect("a handshake")),
+        let stream: Box<dyn Transport> = match &self.tls {
+            Some(tls) => Box::new(tls.handshake(stream).await.expect("a handshake")),
             None => Box::new(stream),
         };
         let mut connection = Connection::on(stream, &bytes).await;
@@ -185,7 +185,7 @@ impl Viewer {
         connection
     }
 
-    /// Sends bytes as they are, and reads all that comes back until the connection ends.
+    /// Sends bytes unchanged, and reads until the connection ends.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut connection = Connection::open(self.addr, bytes).await;
         let mut all = Vec::new();
@@ -204,8 +204,8 @@ impl Connection {
         Self::on(Box::new(stream), bytes).await
     }
 
-    async fn on(mut stream: Box<dyn Wire>, bytes: &[u8]) -> Self {
-        // The other side may have refused already; what it said is read below.
+    async fn on(mut stream: Box<dyn Transport>, bytes: &[u8]) -> Self {
+        // The server may have refused already; its response is read below.
         let _refused = stream.write_all(bytes).await;
         let _refused = stream.flush().await;
         Self { stream, buffer: Vec::new(), method: "GET".to_owned(), head: None }
@@ -217,8 +217,8 @@ impl Connection {
         let _refused = self.stream.flush().await;
     }
 
-    /// Reads one answer.
-    pub async fn answer(&mut self, method: &str) -> Answer {
+    /// Reads one response.
+    pub async fn response(&mut self, method: &str) -> Response {
         let mut informational = Vec::new();
         let (status, headers) = loop {
             match self.head().await {
@@ -230,7 +230,8 @@ impl Connection {
         self.after(method, status, headers, informational).await
     }
 
-    /// Reads until the head and `len` bytes after it are there; they stay to be read. False if they never come.
+    /// Reads until the head and `len` bytes after it have arrived; they remain to be read. False if they
+    /// never arrive.
     pub async fn begins(&mut self, len: usize) -> bool {
         let there = async {
             if self.head.is_none() {
@@ -244,16 +245,16 @@ impl Connection {
         tokio::time::timeout(PATIENCE, there).await.expect("a beginning in time").is_some()
     }
 
-    /// Reads the answer to its end, from wherever it was read to by [`Connection::begins`].
-    pub async fn rest(&mut self) -> Answer {
+    /// Reads the response to its end, from the position that [`Connection::begins`] reached.
+    pub async fn rest(&mut self) -> Response {
         let method = self.method.clone();
         let read = async {
             match self.head.take() {
                 Some((status, headers)) => self.after(&method, status, headers, Vec::new()).await,
-                None => self.answer(&method).await,
+                None => self.response(&method).await,
             }
         };
-        tokio::time::timeout(PATIENCE, read).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, read).await.expect("a response in time")
     }
 
     async fn after(
@@ -262,8 +263,8 @@ impl Connection {
         status: u16,
         headers: HeaderMap,
         informational: Vec<u16>,
-    ) -> Answer {
-        let mut answer = Answer {
+    ) -> Response {
+        let mut response = Response {
             status,
             headers,
             body: Vec::new(),
@@ -272,12 +273,12 @@ impl Connection {
             informational,
         };
         if status != 0 {
-            self.body(method, &mut answer).await;
+            self.body(method, &mut response).await;
         }
-        answer
+        response
     }
 
-    /// Reads a head; `None` where the connection ends before it is whole.
+    /// Reads a head; `None` where the connection closes before it is complete.
     pub async fn head(&mut self) -> Option<(u16, HeaderMap)> {
         let end = loop {
             match self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -289,7 +290,7 @@ impl Connection {
         Some(parse_head(&String::from_utf8_lossy(&head)))
     }
 
-    /// Reads what has arrived, or the next bytes; empty at the end.
+    /// Reads the bytes that have arrived, or the next ones; empty at the end.
     pub async fn some(&mut self) -> Vec<u8> {
         if self.buffer.is_empty() {
             self.more().await;
@@ -297,9 +298,8 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Waits for the end, and tells whether it was one that the other side had announced: by TLS, nobody can end a
-    /// connection in its name.
-    pub async fn ends_well(&mut self) -> bool {
+    /// Waits for the end, and returns whether the peer announced it: with TLS, only the peer can do so.
+    pub async fn closes_cleanly(&mut self) -> bool {
         let end = async {
             let mut rest = [0; 1024];
             loop {
@@ -313,7 +313,7 @@ impl Connection {
         tokio::time::timeout(PATIENCE, end).await.expect("an end in time")
     }
 
-    /// Reads at most `len` bytes of what has arrived, or of the next bytes.
+    /// Reads at most `len` bytes of those that have arrived, or of the next ones.
     pub async fn at_most(&mut self, len: usize) -> Vec<u8> {
         if self.buffer.is_empty() {
             let mut piece = vec![0; len];
@@ -324,22 +324,22 @@ impl Connection {
         self.buffer.drain(..len.min(self.buffer.len())).collect()
     }
 
-    async fn body(&mut self, method: &str, answer: &mut Answer) {
-        if method == "HEAD" || matches!(answer.status, 204 | 304) {
-            answer.whole = true;
+    async fn body(&mut self, method: &str, response: &mut Response) {
+        if method == "HEAD" || matches!(response.status, 204 | 304) {
+            response.whole = true;
             return;
         }
-        if self.buffer.is_empty() && answer.length() != Some(0) {
+        if self.buffer.is_empty() && response.length() != Some(0) {
             self.more().await;
         }
-        answer.first_byte = Instant::now();
-        let chunked = answer.header("transfer-encoding") == "chunked";
-        answer.whole = match (chunked, answer.length()) {
-            (true, _) => self.chunks(&mut answer.body).await,
-            (false, Some(length)) => self.take(length, &mut answer.body).await,
+        response.first_byte = Instant::now();
+        let chunked = response.header("transfer-encoding") == "chunked";
+        response.whole = match (chunked, response.length()) {
+            (true, _) => self.chunks(&mut response.body).await,
+            (false, Some(length)) => self.take(length, &mut response.body).await,
             (false, None) => {
                 while self.more().await {}
-                answer.body = std::mem::take(&mut self.buffer);
+                response.body = std::mem::take(&mut self.buffer);
                 true
             }
         };
@@ -390,8 +390,8 @@ impl Connection {
     }
 }
 
-impl Answer {
-    /// A header field, or nothing.
+impl Response {
+    /// A header field, or an empty string.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -406,7 +406,7 @@ impl Answer {
         self.header("content-length").parse().ok()
     }
 
-    /// Asserts that it is whole and has this status and body.
+    /// Asserts that the response is complete and has this status and body.
     #[track_caller]
     pub fn is(&self, status: u16, body: &[u8]) {
         assert_eq!(self.status, status, "{}", self.text());

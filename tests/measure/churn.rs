@@ -1,13 +1,16 @@
-//! Measures whether memory stays where it is while a day of objects comes and goes: `churn [SECONDS]`, one line of JSON.
+//! Measures whether memory stays constant while a day of objects passes through the cache: `churn [SECONDS]`,
+//! one line of JSON.
 //!
-//! The edge is the `tidegate` program in a process of its own (`TIDEGATE_BIN`) with a cache that holds some seconds of what
-//! passes; origin and viewers are here. In ten minutes as many segments and versions of playlists pass as a channel with three
-//! renditions has in a day: it is as many channels at once as there are ten minutes in a day, 144, each of which
-//! ends after a minute and is followed by one with another name. Viewers come for one visit each: a connection, the playlist,
-//! the newest segments; one in eight hangs up in the middle of a segment.
+//! The edge is the `tidegate` program in its own process (`TIDEGATE_BIN`), with a cache for a few seconds of
+//! the traffic; origin and viewers run here. In ten minutes as many segments and playlist versions pass as a
+//! channel with three renditions has in a day: the test runs 144 simultaneous channels, the number of
+//! ten-minute periods in a day, each of which ends after a minute and is followed by one with another name.
+//! Viewers pay one visit each: a connection, the playlist, the newest segments; one in eight hangs up in the
+//! middle of a segment.
 //!
-//! Resident memory is told sixty times, in ten minutes every ten seconds (on standard error at once, too). The *plateau* is its
-//! median in the second half of the first tenth, the *end* that of the last twentieth. A shorter run is a shorter day.
+//! Resident memory is recorded sixty times, every ten seconds of the ten minutes (and printed on standard
+//! error immediately). The *plateau* is its median in the second half of the first tenth, the *end* that of
+//! the last twentieth. A shorter run is a shorter day.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -17,18 +20,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tidegate_proxy::config::units::Size;
-use tidegate_tests::{Answer, edge, origin, viewer};
+use tidegate_tests::{Response, edge, origin, viewer};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const DAY: Duration = Duration::from_mins(10);
-const TELLINGS: u32 = 60;
+const SAMPLES: u32 = 60;
 const CHANNELS: u64 = 144;
 const RENDITIONS: [&str; 3] = ["144p", "240p", "360p"];
-/// Seconds that a channel lasts.
+/// The duration of a channel in seconds.
 const SHOW: u64 = 60;
-/// Each of the visitors comes again and again, so that each version of each playlist is asked for about once.
+/// Each visitor returns continually, so that each version of each playlist is requested about once.
 const VISITORS: u64 = 48;
 const EACH: Duration = Duration::from_millis(222);
 
@@ -43,13 +46,13 @@ async fn main() -> Result<()> {
     let began = Instant::now();
     for number in 0..VISITORS {
         let visitor = Visitor { edge: edge.addr(), began, tally: Arc::clone(&tally), number };
-        let told = enough.clone();
-        tasks.spawn(async move { told.run_until_cancelled(visitor.come_and_go()).await });
+        let stopped = enough.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(visitor.come_and_go()).await });
     }
     let mut resident = Vec::new();
-    let mut due = interval(time / TELLINGS);
+    let mut due = interval(time / SAMPLES);
     due.tick().await;
-    for _ in 0..TELLINGS {
+    for _ in 0..SAMPLES {
         due.tick().await;
         resident.push(edge.resident_bytes());
         let (at, mib) = (began.elapsed().as_secs(), edge.resident_bytes() >> 20);
@@ -76,7 +79,7 @@ async fn main() -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }
 
-/// A cache that holds some seconds of what passes.
+/// A cache for a few seconds of the traffic.
 fn small(config: &mut tidegate_edge::Config) {
     config.cache.memory = Size::mib(64);
     config.cache.object_max = Size::mib(16);
@@ -88,7 +91,7 @@ fn median(figures: Option<&[u64]>) -> Option<u64> {
     figures.get(figures.len() / 2).copied()
 }
 
-/// Somebody who comes again and again, each time to another channel.
+/// A viewer that returns continually, each time to another channel.
 struct Visitor {
     edge: SocketAddr,
     began: Instant,
@@ -96,11 +99,11 @@ struct Visitor {
     number: u64,
 }
 
-/// What all visitors have met.
+/// The results of all visitors.
 #[derive(Debug, Default)]
 struct Tally {
     visits: AtomicU64,
-    /// Answers that were not 200, or not whole.
+    /// Responses that were not 200, or not complete.
     failed: AtomicU64,
 }
 
@@ -110,7 +113,7 @@ impl Visitor {
         due.set_missed_tick_behavior(MissedTickBehavior::Skip);
         for visit in 0_u64.. {
             due.tick().await;
-            // Every channel has its turn, and each rendition of it.
+            // Every channel has its turn, and each of its renditions.
             let turn = visit * VISITORS + self.number;
             let (channel, rendition) = (turn / 3 % CHANNELS, turn % 3);
             let show = self.began.elapsed().as_secs() / SHOW;
@@ -122,10 +125,10 @@ impl Visitor {
         }
     }
 
-    /// The playlist and the two newest segments on one connection.
+    /// Fetches the playlist and the two newest segments on one connection.
     async fn visit(&self, folder: &str, hangs_up: bool) {
         let mut connection = viewer(self.edge).start("GET", &format!("{folder}/index.m3u8")).await;
-        let playlist = connection.answer("GET").await;
+        let playlist = connection.response("GET").await;
         self.judge(&playlist);
         let playlist = playlist.text();
         let segments: Vec<_> = playlist.lines().filter(|line| !line.starts_with('#')).collect();
@@ -136,12 +139,12 @@ impl Visitor {
                 connection.begins(1000).await;
                 return;
             }
-            self.judge(&connection.answer("GET").await);
+            self.judge(&connection.response("GET").await);
         }
     }
 
-    fn judge(&self, answer: &Answer) {
-        if answer.status != 200 || !answer.whole {
+    fn judge(&self, response: &Response) {
+        if response.status != 200 || !response.whole {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -1,12 +1,14 @@
-//! Measures what keep-alive connections cost: `connections PID SERVER PATH COUNT SECONDS`, one line of JSON.
+//! Measures the cost of keep-alive connections: `connections PID SERVER PATH COUNT SECONDS`, one line of
+//! JSON.
 //!
-//! After fifty connections that stay, so many more are
-//! opened, each of which asks once.
+//! After fifty connections that stay open, COUNT more are opened, each of which sends one request.
 //!
-//! - **Memory**: what the server has resident when all are idle, beyond what it had with the fifty, for each connection.
-//! - **CPU**: for some seconds all of them ask in turn, at most 64 at once; the server's CPU time per request.
+//! - **Memory**: the server's resident memory when all are idle, beyond that with the fifty, for each
+//!   connection.
+//! - **CPU**: for SECONDS all of them send requests in turn, at most 64 simultaneously; the server's CPU time
+//!   per request.
 
-mod line;
+mod connection;
 mod quiet;
 #[path = "../../xtask/src/bench/usage.rs"]
 mod usage;
@@ -20,26 +22,26 @@ use clap::Parser;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::line::Line;
+use crate::connection::Connection;
 use crate::quiet::quiet;
 use crate::usage::{memory_of, time_of};
 
-/// Connections before memory is looked at for the first time.
+/// Connections before the first reading of the memory.
 const BEFORE: usize = 50;
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 
-/// What keep-alive connections cost.
+/// The cost of keep-alive connections.
 #[derive(Parser)]
 struct Arguments {
-    /// The process of a running cache.
+    /// The process id of a running cache.
     pid: u32,
     /// Its address.
     server: SocketAddr,
-    /// Something that it has.
+    /// The path of an object in its cache.
     path: String,
-    /// So many connections are opened beside the fifty.
+    /// The number of connections beside the fifty.
     count: usize,
-    /// For so many seconds they ask.
+    /// The duration of the requests in seconds.
     seconds: u64,
 }
 
@@ -50,12 +52,12 @@ async fn main() -> Result<()> {
     let _before = open(server, &path, BEFORE).await?;
     quiet(pid).await?;
     let empty = memory_of(pid)?;
-    let lines = open(server, &path, count).await?;
+    let connections = open(server, &path, count).await?;
     quiet(pid).await?;
     let idle = memory_of(pid)?.saturating_sub(empty);
 
     let cpu = time_of(pid)?;
-    let requests = all_ask(lines, &path, Duration::from_secs(seconds)).await?;
+    let requests = request_all(connections, &path, Duration::from_secs(seconds)).await?;
     let cpu = time_of(pid)?.saturating_sub(cpu);
     let figures = serde_json::json!({
         "connections": count, "idle_bytes": idle, "requests": requests, "cpu_seconds": cpu.as_secs_f64(),
@@ -63,41 +65,42 @@ async fn main() -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }
 
-async fn open(server: SocketAddr, path: &str, count: usize) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
+async fn open(server: SocketAddr, path: &str, count: usize) -> Result<Vec<Connection>> {
+    let mut connections = Vec::new();
     for _ in 0..count {
-        let mut line = Line::open(server).await?;
-        line.get(path).await?;
-        lines.push(line);
+        let mut connection = Connection::open(server).await?;
+        connection.get(path).await?;
+        connections.push(connection);
     }
-    Ok(lines)
+    Ok(connections)
 }
 
-/// Each of the askers goes round through its share of the connections until the time is over. How many answers there were.
-async fn all_ask(lines: Vec<Line>, path: &str, time: Duration) -> Result<u64> {
+/// Each task cycles through its share of the connections until the time is over. Returns the number of
+/// responses.
+async fn request_all(connections: Vec<Connection>, path: &str, time: Duration) -> Result<u64> {
     let end = Instant::now() + time;
-    let askers = lines.len().clamp(1, AT_ONCE);
-    let mut shares: Vec<Vec<Line>> = (0..askers).map(|_| Vec::new()).collect();
-    for (number, line) in lines.into_iter().enumerate() {
-        if let Some(share) = shares.get_mut(number % askers) {
-            share.push(line);
+    let tasks = connections.len().clamp(1, CONCURRENCY);
+    let mut shares: Vec<Vec<Connection>> = (0..tasks).map(|_| Vec::new()).collect();
+    for (number, connection) in connections.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(number % tasks) {
+            share.push(connection);
         }
     }
     let mut asking = JoinSet::new();
     for mut share in shares {
         let path = path.to_owned();
         asking.spawn(async move {
-            let mut answers = 0;
+            let mut responses = 0;
             while Instant::now() < end && !share.is_empty() {
-                for line in &mut share {
-                    line.get(&path).await?;
-                    answers += 1;
+                for connection in &mut share {
+                    connection.get(&path).await?;
+                    responses += 1;
                     if Instant::now() >= end {
                         break;
                     }
                 }
             }
-            anyhow::Ok(answers)
+            anyhow::Ok(responses)
         });
     }
     asking.join_all().await.into_iter().sum()

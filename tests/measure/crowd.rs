@@ -1,14 +1,16 @@
-//! Measures how late the first byte reaches a crowd: `crowd [VIEWERS] [plain|first-leaves|slow-reader]`, one line of JSON.
+//! Measures how late the first byte reaches a crowd: `crowd [VIEWERS] [plain|first-leaves|slow-reader]`, one
+//! line of JSON.
 //!
-//! An origin holds the head of a cold 1 MiB object, which takes it 2 s to produce, until every viewer waits at one of two
-//! edges, and lets it go then. What is measured is the time from the first byte at a reader who asks the shield directly to
-//! the first byte at each viewer, by one clock, in one process. `cargo xtask bench` runs it and writes the figures down.
+//! An origin blocks the head of a cold 1 MiB object, which it takes 2 s to produce, until every viewer waits
+//! at one of two edges, and then releases it. The measured time is from the first byte at a reader that
+//! requests it from the shield directly to the first byte at each viewer, by one clock, in one process.
+//! `cargo xtask bench` runs it and records the figures.
 //!
-//! - `plain`: the viewers ask, wait and read.
-//! - `first-leaves`: another viewer asks first, and leaves as soon as the origin has been asked because of it. Then nobody
-//!   wants the object any more, until the crowd asks.
-//! - `slow-reader`: one of the viewers takes 1 KiB per second. Its first byte is in the figures; when all others have the
-//!   whole object, what it has got so far is looked at.
+//! - `plain`: the viewers send their requests, wait and read.
+//! - `first-leaves`: another viewer sends the first request, and leaves as soon as the origin has received
+//!   it. The fill then has no reader until the crowd arrives.
+//! - `slow-reader`: one of the viewers reads 1 KiB per second. Its first byte is in the figures; when all
+//!   others have the whole object, the bytes that it has are checked.
 
 mod millis;
 mod quantiles;
@@ -17,7 +19,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use tidegate_origin_stub::{Fault, synthetic_bytes};
-use tidegate_tests::{Answer, Origin, Running, Tier, edge, origin, shield, until, viewer, viewers};
+use tidegate_tests::{Origin, Response, Running, Tier, edge, origin, shield, until, viewer, viewers};
 use tokio::time::Instant;
 
 use crate::millis::millis;
@@ -25,10 +27,10 @@ use crate::quantiles::quantiles;
 
 const COLD: &str = "/bytes/1048576";
 const MIB: u64 = 1 << 20;
-/// What the slow reader takes each second.
+/// The bytes that the slow reader reads each second.
 const SIP: usize = 1024;
 
-/// What is special about the viewers.
+/// The variant of the measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     Plain,
@@ -49,15 +51,15 @@ async fn main() {
     let two = edge().named("edge-2").shield(&shield).run().await;
 
     if case == Case::FirstLeaves {
-        ask_and_leave(&origin, &one).await;
+        request_and_leave(&origin, &one).await;
     }
     let slow = u64::from(case == Case::SlowReader);
     let readers = viewers(usize::try_from(count - slow).expect("a crowd"), &[&one, &two]);
     let expected = synthetic_bytes(COLD, 0..MIB);
     let crowd = async {
         let reading = async {
-            let answers = readers.get(COLD).await;
-            answers.iter().map(|answer| in_full(answer, &expected)).collect()
+            let responses = readers.get(COLD).await;
+            responses.iter().map(|response| in_full(response, &expected)).collect()
         };
         if case == Case::SlowReader { beside_a_slow_reader(&one, reading).await } else { reading.await }
     };
@@ -93,44 +95,46 @@ impl Case {
     }
 }
 
-/// How many viewers wait for the object at a tier.
+/// The number of viewers that wait for the object at a tier.
 async fn waiters(tier: &Tier) -> u64 {
     tier.count("tidegate_waiters", "").await
 }
 
-/// Asks an edge for the object, and leaves once the origin has been asked for it. The edge knows then that nobody waits.
-async fn ask_and_leave(origin: &Origin, edge: &Running) {
+/// Requests the object from an edge, and leaves once the origin has received the request. The edge then knows
+/// that it has no reader.
+async fn request_and_leave(origin: &Origin, edge: &Running) {
     let first = viewer(edge.addr()).start("GET", COLD).await;
     origin.waiting("start", 1).await;
-    assert_eq!(waiters(edge).await, 1, "the first asker waits");
+    assert_eq!(waiters(edge).await, 1, "the first requester waits");
     drop(first);
-    until("the first asker has left", async || waiters(edge).await == 0).await;
+    until("the first requester has left", async || waiters(edge).await == 0).await;
 }
 
-/// Lets the origin go on once a reader waits at the shield; when that reader has its first byte.
+/// Releases the origin once a reader waits at the shield; returns when that reader has its first byte.
 async fn first_byte_near(origin: &Origin, shield: &Running) -> Instant {
     let near = viewer(shield.addr());
     let release = async {
         until("the reader at the shield waits", async || waiters(shield).await >= 3).await;
         origin.release("start")
     };
-    let (answer, _released) = tokio::join!(near.get(COLD), release);
-    assert!(answer.whole, "the reader at the shield has it all");
-    answer.first_byte
+    let (response, _released) = tokio::join!(near.get(COLD), release);
+    assert!(response.whole, "the reader at the shield has the whole object");
+    response.first_byte
 }
 
-/// When the first byte came of an answer that must be all there.
-fn in_full(answer: &Answer, expected: &[u8]) -> Instant {
-    answer.is(200, expected);
-    answer.first_byte
+/// The time of the first byte of a response, which must be complete.
+fn in_full(response: &Response, expected: &[u8]) -> Instant {
+    response.is(200, expected);
+    response.first_byte
 }
 
-/// The first bytes of the crowd and of one more viewer, who takes 1 KiB per second until the crowd has read everything.
+/// The first bytes of the crowd and of one more viewer, which reads 1 KiB per second until the crowd has read
+/// everything.
 async fn beside_a_slow_reader(edge: &Tier, crowd: impl Future<Output = Vec<Instant>>) -> Vec<Instant> {
-    let mut slow = viewer(edge.addr()).narrow().start("GET", COLD).await;
+    let mut slow = viewer(edge.addr()).small_buffer().start("GET", COLD).await;
     let (mut got, mut first_byte) = (Vec::new(), None);
     let sipping = async {
-        assert!(slow.begins(1).await, "the slow reader's answer begins");
+        assert!(slow.begins(1).await, "the slow reader's response begins");
         first_byte = Some(Instant::now());
         let mut each_second = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -143,7 +147,7 @@ async fn beside_a_slow_reader(edge: &Tier, crowd: impl Future<Output = Vec<Insta
         first_bytes = crowd => first_bytes,
     };
     assert!(!got.is_empty() && (got.len() as u64) < MIB, "the slow reader has {} bytes", got.len());
-    assert!(got == synthetic_bytes(COLD, 0..got.len() as u64), "what the slow reader has is right");
+    assert!(got == synthetic_bytes(COLD, 0..got.len() as u64), "the slow reader's bytes are correct");
     first_bytes.extend(first_byte);
     first_bytes
 }

@@ -1,13 +1,14 @@
-//! Measures what a tier adds to the time of the first byte: `delay TIER ORIGIN [OBJECTS]`, one line of JSON.
+//! Measures the delay of the first byte that a tier adds: `delay TIER ORIGIN [OBJECTS]`, one line of JSON.
 //!
-//! The program is the origin itself, and listens there. For each of the objects, a
-//! viewer asks the tier, then a second one; the origin holds its answer until both wait, sends the head and 64 KiB, and after
-//! 20 ms what is missing of 200 KiB. What is measured is the time from just before the origin's first byte is written to the
-//! first byte of the body at each viewer, by one clock. Where TIER is ORIGIN, both ask the origin itself: that is what the
-//! machine takes without any tier. `cargo xtask bench delay` runs it for each cache.
+//! The program is itself the origin, and listens at ORIGIN. For each of the objects, a viewer sends a request
+//! to the tier, then a second viewer does; the origin blocks its response until both wait, sends the head and
+//! 64 KiB, and after 20 ms the remainder of 200 KiB. The measured time is from just before the origin's first
+//! byte is written to the first byte of the body at each viewer, by one clock. Where TIER is ORIGIN, both
+//! requests go to the origin itself, which shows the delay of the machine without any tier. `cargo xtask
+//! bench delay` runs it for each cache.
 
-mod held;
-mod line;
+mod blocking_origin;
+mod connection;
 mod micros;
 mod quantiles;
 
@@ -20,23 +21,23 @@ use clap::Parser;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::held::{Body, Held};
-use crate::line::Line;
+use crate::blocking_origin::{BlockingOrigin, Body};
+use crate::connection::Connection;
 use crate::micros::micros;
 use crate::quantiles::quantiles;
 
 const BODY: Body = Body { bytes: 200 * 1024, first: 64 * 1024, pause: Duration::from_millis(20) };
-/// So long after the first viewer the second asks, and so long after that the origin begins.
+/// The delay between the first and the second request, and between the second and the origin's first byte.
 const NEXT: Duration = Duration::from_millis(3);
 
-/// What a tier adds to the time of the first byte.
+/// The delay of the first byte that a tier adds.
 #[derive(Parser)]
 struct Arguments {
     /// The address of a running cache.
     tier: SocketAddr,
-    /// Where it looks for its origin.
+    /// The address of the origin that it is configured with.
     origin: SocketAddr,
-    /// So many objects are asked for.
+    /// The number of objects.
     #[arg(default_value_t = 200)]
     objects: u64,
 }
@@ -45,8 +46,8 @@ struct Arguments {
 async fn main() -> Result<()> {
     let Arguments { tier, origin, objects } = Arguments::parse();
 
-    let origin = Held::listen(origin, BODY, &TaskTracker::new()).await?;
-    let (mut first, mut second) = (Line::open(tier).await?, Line::open(tier).await?);
+    let origin = BlockingOrigin::listen(origin, BODY, &TaskTracker::new()).await?;
+    let (mut first, mut second) = (Connection::open(tier).await?, Connection::open(tier).await?);
     first.get("/warm").await?;
     second.get("/warm").await?;
     let (mut asking, mut joining) = (Vec::new(), Vec::new());
@@ -64,7 +65,7 @@ async fn main() -> Result<()> {
         tokio::try_join!(first.rest(), second.rest())?;
     }
     let figures = serde_json::json!({
-        "objects": objects, "origin_requests": origin.asked(),
+        "objects": objects, "origin_requests": origin.requests(),
         "first_us": quantiles(asking, micros), "joined_us": quantiles(joining, micros),
     });
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)

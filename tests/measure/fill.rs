@@ -1,18 +1,19 @@
-//! Measures what viewers cost who wait for one object: `fill PID TIER ORIGIN VIEWERS`, one line of JSON.
+//! Measures the cost of viewers that wait for one object: `fill PID TIER ORIGIN VIEWERS`, one line of JSON.
 //!
-//! The program is the origin itself, and listens there. The viewers have a connection each, which has been used before; all ask
-//! for one cold object of 64 KiB, which the origin holds until the server has nothing more to do. Then they get it. They do so
-//! with one object, with a second one, and ask for that once more when it is in the cache.
+//! The program is itself the origin, and listens at ORIGIN. Each viewer has a connection that has been used
+//! before; all request one cold object of 64 KiB, which the origin blocks until the server is idle. Then it
+//! releases the object. They do so with one object, with a second one, and request the second again when it
+//! is in the cache.
 //!
-//! - **CPU**: the server's, from the first question to the last byte, for each viewer: the first time, when it touches
-//!   memory that it has never had; the second time; and of the hits.
-//! - **Memory**: what the server has resident when all wait for the first time, beyond what it had when all were idle, for
-//!   each viewer.
-//! - **Delay**: from the origin's first byte to the first byte at each viewer, the second time. One thread reads for all of
-//!   them, and its time is in it.
+//! - **CPU**: the server's, from the first request to the last byte, for each viewer: the first time, when it
+//!   touches memory for the first time; the second time; and for the hits.
+//! - **Memory**: the server's resident memory when all viewers wait for the first time, beyond that when all
+//!   were idle, for each viewer.
+//! - **Delay**: from the origin's first byte to the first byte at each viewer, the second time. One thread
+//!   reads for all of them, and its time is included.
 
-mod held;
-mod line;
+mod blocking_origin;
+mod connection;
 mod micros;
 mod quantiles;
 mod quiet;
@@ -29,8 +30,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::held::{Body, Held};
-use crate::line::Line;
+use crate::blocking_origin::{BlockingOrigin, Body};
+use crate::connection::Connection;
 use crate::micros::micros;
 use crate::quantiles::quantiles;
 use crate::quiet::quiet;
@@ -38,16 +39,16 @@ use crate::usage::{memory_of, time_of};
 
 const BODY: Body = Body { bytes: 64 * 1024, first: 16 * 1024, pause: Duration::ZERO };
 
-/// What viewers cost who wait for one object.
+/// The cost of viewers that wait for one object.
 #[derive(Parser)]
 struct Arguments {
-    /// The process of a running cache.
+    /// The process id of a running cache.
     pid: u32,
     /// Its address.
     tier: SocketAddr,
-    /// Where it looks for its origin.
+    /// The address of the origin that it is configured with.
     origin: SocketAddr,
-    /// So many wait.
+    /// The number of viewers.
     viewers: u32,
 }
 
@@ -55,27 +56,27 @@ struct Arguments {
 async fn main() -> Result<()> {
     let Arguments { pid, tier, origin, viewers } = Arguments::parse();
 
-    let origin = Held::listen(origin, BODY, &TaskTracker::new()).await?;
-    let mut lines = Vec::new();
+    let origin = BlockingOrigin::listen(origin, BODY, &TaskTracker::new()).await?;
+    let mut connections = Vec::new();
     for _ in 0..viewers {
-        let mut line = Line::open(tier).await?;
-        line.get("/warm").await?;
-        lines.push(line);
+        let mut connection = Connection::open(tier).await?;
+        connection.get("/warm").await?;
+        connections.push(connection);
     }
     quiet(pid).await?;
     let memory = memory_of(pid)?;
     let crowd = Crowd { pid, origin: &origin, viewers };
-    let (lines, first) = crowd.fills(lines, 1).await?;
-    let (mut lines, second) = crowd.fills(lines, 2).await?;
+    let (connections, first) = crowd.fills(connections, 1).await?;
+    let (mut connections, second) = crowd.fills(connections, 2).await?;
 
     quiet(pid).await?;
     let cpu = time_of(pid)?;
-    all_ask(&mut lines, 2).await?;
-    all_read(lines).await?;
+    request_all(&mut connections, 2).await?;
+    all_read(connections).await?;
     let hit = time_of(pid)?.saturating_sub(cpu);
 
     let figures = serde_json::json!({
-        "viewers": viewers, "origin_requests": f64::from(u32::try_from(origin.asked())?) / 2.0,
+        "viewers": viewers, "origin_requests": f64::from(u32::try_from(origin.requests())?) / 2.0,
         "cpu_us_per_waiter_at_first": crowd.each(first.cpu), "cpu_us_per_waiter": crowd.each(second.cpu),
         "cpu_us_per_hit": crowd.each(hit),
         "bytes_per_waiter": first.waiting.saturating_sub(memory) / u64::from(viewers.max(1)),
@@ -84,35 +85,35 @@ async fn main() -> Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{figures}")?)
 }
 
-/// Who asks whom.
+/// The servers that the crowd uses.
 struct Crowd<'a> {
     pid: u32,
-    origin: &'a Held,
+    origin: &'a BlockingOrigin,
     viewers: u32,
 }
 
-/// What one fill was like.
+/// The measurements of one fill.
 struct Fill {
     cpu: Duration,
-    /// Bytes resident when all waited.
+    /// Resident bytes when all viewers waited.
     waiting: u64,
     delays: Vec<Duration>,
 }
 
 impl Crowd<'_> {
-    /// All wait for the object of this number, and get it.
-    async fn fills(&self, mut lines: Vec<Line>, number: u64) -> Result<(Vec<Line>, Fill)> {
+    /// All viewers request the object with this number, and receive it.
+    async fn fills(&self, mut connections: Vec<Connection>, number: u64) -> Result<(Vec<Connection>, Fill)> {
         quiet(self.pid).await?;
         let cpu = time_of(self.pid)?;
-        all_ask(&mut lines, number).await?;
+        request_all(&mut connections, number).await?;
         quiet(self.pid).await?;
         let waiting = memory_of(self.pid)?;
         self.origin.release(number);
-        let (lines, first_bytes) = all_read(lines).await?;
+        let (connections, first_bytes) = all_read(connections).await?;
         let cpu = time_of(self.pid)?.saturating_sub(cpu);
         let began = self.origin.began(number)?;
         let delays = first_bytes.iter().map(|first| first.saturating_duration_since(began)).collect();
-        Ok((lines, Fill { cpu, waiting, delays }))
+        Ok((connections, Fill { cpu, waiting, delays }))
     }
 
     /// Microseconds for each viewer.
@@ -121,22 +122,22 @@ impl Crowd<'_> {
     }
 }
 
-async fn all_ask(lines: &mut [Line], number: u64) -> Result<()> {
+async fn request_all(connections: &mut [Connection], number: u64) -> Result<()> {
     let path = format!("/cold/{number}");
-    for line in lines {
-        line.ask(&path).await?;
+    for connection in connections {
+        connection.ask(&path).await?;
     }
     Ok(())
 }
 
-/// All read at once; when each had its first byte.
-async fn all_read(lines: Vec<Line>) -> Result<(Vec<Line>, Vec<Instant>)> {
+/// All viewers read simultaneously; returns when each had its first byte.
+async fn all_read(connections: Vec<Connection>) -> Result<(Vec<Connection>, Vec<Instant>)> {
     let mut reading = JoinSet::new();
-    for mut line in lines {
+    for mut connection in connections {
         reading.spawn(async move {
-            let first_byte = line.first_byte().await?;
-            line.rest().await?;
-            anyhow::Ok((line, first_byte))
+            let first_byte = connection.first_byte().await?;
+            connection.rest().await?;
+            anyhow::Ok((connection, first_byte))
         });
     }
     let read = reading.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;

@@ -1,9 +1,9 @@
-//! The least that a server could do for a cached answer: `floor ADDRESS FOLDER`. `cargo xtask bench hit` measures it beside the
-//! others; what a server takes beyond it is what it does besides.
+//! The lower bound for a cached response: `floor ADDRESS FOLDER`. `cargo xtask bench hit` measures it beside
+//! the caches; the difference is the cost of their other work.
 //!
-//! It accepts, reads, parses the head (httparse), looks the path up (moka), and writes a head that never changes with
-//! the body in one vectored write. It checks nothing and never forgets anything. The objects are the files of FOLDER, at their
-//! paths in it.
+//! It accepts connections, reads and parses the head (httparse), looks the path up (moka), and writes a
+//! constant head with the body in one vectored write. It checks nothing and never evicts anything. The
+//! objects are the files of FOLDER, at their paths in it.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, IoSlice};
@@ -15,7 +15,7 @@ use moka::sync::Cache;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-/// What is written.
+/// The bytes of a response.
 #[derive(Debug)]
 struct Object {
     head: Vec<u8>,
@@ -24,7 +24,7 @@ struct Object {
 
 type Objects = Cache<String, Arc<Object>, ahash::RandomState>;
 
-/// More than any head that is sent here.
+/// More than any head in this measurement.
 const HEAD_MAX: usize = 16 * 1024;
 
 thread_local! {
@@ -46,12 +46,12 @@ async fn main() -> Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let objects = objects.clone();
-        // A viewer who leaves ends the connection, and nobody has to know.
+        // A viewer that leaves ends the connection, which is not an error.
         tasks.spawn(async move { serve(stream, &objects).await.ok() });
     }
 }
 
-/// All files of a folder and of those in it.
+/// Loads all files of a folder and its subfolders.
 fn load(folder: &Path, path: &str, objects: &Objects) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -83,12 +83,12 @@ async fn serve(stream: TcpStream, objects: &Objects) -> Result<()> {
     stream.set_nodelay(true)?;
     loop {
         stream.readable().await?;
-        let asked = BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
+        let object = BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(read) => Ok(buffer.get(..read).and_then(|head| find(head, objects))),
             Err(error) => Err(error),
         });
-        match asked {
+        match object {
             Ok(object) => write(&stream, &*object.context("a path that is there")?).await?,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
@@ -96,7 +96,7 @@ async fn serve(stream: TcpStream, objects: &Objects) -> Result<()> {
     }
 }
 
-/// What a request's head asks for. Heads that come in pieces are nobody's here.
+/// Finds the requested object. Heads that arrive in several reads are not supported.
 fn find(head: &[u8], objects: &Objects) -> Option<Arc<Object>> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut fields);

@@ -1,9 +1,9 @@
-//! Measures how evenly keys are spread over shields, and how many move when shields come and go: `hashing [KEYS]`,
-//! tables in Markdown. docs/hashing.md has its output.
+//! Measures how evenly keys are spread over shields, and how many move when shields are added or removed:
+//! `hashing [KEYS]`, tables in Markdown. docs/hashing.md has its output.
 //!
-//! Keys are the paths of segments, as a channel makes them: many that differ in a few digits only. What is measured
-//! stands beside what a hash without a fault would do: moving exactly the keys of the shields that come or go, and
-//! spreading them as dice would.
+//! Keys are the paths of segments, as a channel makes them: many that differ in a few digits only. The
+//! measured figures stand beside those of an ideal hash: it moves exactly the keys of the added or removed
+//! shields, and spreads them as dice would.
 
 use std::io::Write as _;
 
@@ -28,7 +28,7 @@ fn segment(number: u32) -> String {
     format!("/live/ch{}/{}/seg{:08}.m4s", number % 20, number / 20 % 5, number / 100)
 }
 
-/// The seeds of so many shields.
+/// The seeds of `count` shields.
 fn shields(count: u32) -> Vec<u64> {
     (1..=count).map(|shield| hash::seed(&format!("http://10.0.0.{shield}:8081"))).collect()
 }
@@ -50,7 +50,7 @@ fn changes(keys: &[String]) -> String {
         let stays = f64::from(*before.min(after));
         let all = f64::from(*before.max(after));
         let pairs = || old.iter().zip(&new).filter(|(old, new)| old != new);
-        // Whoever comes or goes is the last one.
+        // The shield that is added or removed is the last one.
         let last = number(*before.max(after)) - 1;
         let others = pairs().filter(|(old, new)| **old != last && **new != last).count();
         let balance = Balance::of(&new, *after);
@@ -79,7 +79,7 @@ fn weights(keys: &[String]) -> String {
     std::iter::once("| weight | keys | ideal |\n|---|---|---|\n".to_owned()).chain(rows).collect()
 }
 
-/// Ten shields with a thousand requests in flight for objects of which the n-th is asked for 1/n as often as the first.
+/// Ten shields with a thousand requests in flight, where the n-th object is 1/n as popular as the first.
 fn crowds() -> String {
     const REQUESTS: usize = 1000;
     let members = equal(10);
@@ -106,7 +106,7 @@ fn crowds() -> String {
     std::iter::once(head.to_owned()).chain(rows).collect()
 }
 
-/// Which of a thousand objects is asked for, if the n-th is 1/n as popular as the first.
+/// Draws one of a thousand objects, where the n-th is 1/n as popular as the first.
 fn popular(point: f64) -> u32 {
     let all: f64 = (1..=1000).map(|object| 1.0 / f64::from(object)).sum();
     let mut left = point * all;
@@ -118,14 +118,14 @@ fn popular(point: f64) -> u32 {
         .unwrap_or(1000)
 }
 
-/// What putting 50 shields in order takes, once with equal weights and once while one of them warms up.
+/// The time to order 50 shields, once with equal weights and once while one of them warms up.
 fn cost(keys: &[String]) -> String {
     let members = equal(50);
     let mut warming = members.clone();
     if let Some((_, weight)) = warming.first_mut() {
         *weight = 0.5;
     }
-    // The quickest of many batches: what else the machine does slows down some of them.
+    // The fastest of many batches: other work of the machine slows down some of them.
     let time = |members: &[(u64, f64)]| {
         let batches = keys.chunks_exact(1000).map(|batch| {
             let began = Instant::now();
@@ -142,7 +142,7 @@ fn cost(keys: &[String]) -> String {
     )
 }
 
-/// How far the shields are from having the same number of keys, as parts of the mean.
+/// How far the shields are from having equal numbers of keys, as fractions of the mean.
 struct Balance {
     max: f64,
     deviation: f64,
@@ -162,7 +162,7 @@ impl Balance {
     }
 }
 
-/// Exact for the numbers of keys that can be measured in a lifetime.
+/// Exact for all practical numbers of keys.
 fn count(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

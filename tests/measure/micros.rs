@@ -1,4 +1,4 @@
-//! The unit of what takes less than milliseconds.
+//! The unit for times below a millisecond.
 
 use std::time::Duration;
 

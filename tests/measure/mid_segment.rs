@@ -1,11 +1,11 @@
-//! Measures what viewers see when the primary origin is killed in the middle of a segment: `mid_segment [VIEWERS]`, a table in
-//! Markdown.
+//! Measures the effect on viewers when the primary origin is killed in the middle of a segment: `mid_segment
+//! [VIEWERS]`, a table in Markdown.
 //!
-//! One tier stands in front of a primary and a backup that serve what one encoder makes, each a process of its own: Tidegate
-//! as an edge without shields, nginx, and Varnish, one after the other. Viewers watch a live stream there as players do. When
-//! all of them play, the primary begins to send slowly; when it is in the middle of a segment, it is killed (SIGKILL), and
-//! does not come back. Ten seconds later it is counted who has met an error: a status other than 200, a body that broke
-//! off, or no answer at all.
+//! One tier stands in front of a primary and a backup that serve the output of one encoder, each in its own
+//! process: Tidegate as an edge without shields, nginx, and Varnish, one after the other. Viewers watch a
+//! live stream as players do. When all of them play, the primary begins to send slowly; when it is in the
+//! middle of a segment, it is killed (SIGKILL) and not restarted. Ten seconds later the viewers with errors
+//! are counted: a status other than 200, a body that broke off, or no response at all.
 
 mod program;
 mod rivals;
@@ -19,11 +19,11 @@ use tidegate_tests::{Member, OriginProcess, Report, Swarm};
 use crate::program::Program;
 
 const PLAYLIST: &str = "/live/one/ts/144p/index.m3u8";
-/// How long the viewers watch before it happens, and after.
+/// The time that the viewers watch before the kill, and after it.
 const BEFORE: Duration = Duration::from_secs(4);
 const AFTER: Duration = Duration::from_secs(10);
 
-/// Which system carries the stream.
+/// The system that carries the stream.
 #[derive(Debug, Clone, Copy)]
 enum System {
     Tidegate,
@@ -41,7 +41,7 @@ impl System {
     }
 }
 
-/// A running one.
+/// A running tier of one of the systems.
 #[derive(Debug)]
 enum Tier {
     Tidegate(Box<Member>),
@@ -57,12 +57,12 @@ async fn main() {
         .expect("standard output");
     for system in [System::Tidegate, System::Nginx, System::Varnish] {
         let report = drill(system, viewers).await;
-        let (name, troubled) = (system.name(), report.troubled.len());
-        let kinds = report.troubles.iter().map(|(kind, (count, _))| format!("{count} × {kind}"));
+        let (name, affected) = (system.name(), report.affected.len());
+        let kinds = report.errors_by_kind.iter().map(|(kind, (count, _))| format!("{count} × {kind}"));
         let kinds: Vec<_> = kinds.collect();
         let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
         let stall = report.longest_stall.as_secs_f64();
-        writeln!(stdout, "| {name} | {troubled} of {viewers} | {kinds} | {stall:.1} |")
+        writeln!(stdout, "| {name} | {affected} of {viewers} | {kinds} | {stall:.1} |")
             .expect("standard output");
     }
 }
@@ -71,13 +71,13 @@ async fn main() {
 async fn drill(system: System, viewers: usize) -> Report {
     let (mut primary, backup) = (OriginProcess::start().await, OriginProcess::start().await);
     let tier = Tier::start(system, primary.addr(), backup.addr()).await;
-    let swarm = Swarm::enter(viewers, &[tier.addr()], &[PLAYLIST]);
-    swarm.plays().await;
+    let swarm = Swarm::start(viewers, &[tier.addr()], &[PLAYLIST]);
+    swarm.wait_until_playing().await;
     tokio::time::sleep(BEFORE).await;
-    primary.is_in_mid_segment().await;
-    primary.dies().await;
+    primary.wait_for_mid_segment().await;
+    primary.kill().await;
     tokio::time::sleep(AFTER).await;
-    swarm.leave().await
+    swarm.stop().await
 }
 
 impl Tier {

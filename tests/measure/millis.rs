@@ -1,4 +1,4 @@
-//! The unit of what viewers feel.
+//! The unit for times that viewers notice.
 
 use std::time::Duration;
 

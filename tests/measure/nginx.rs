@@ -1,8 +1,9 @@
-//! nginx as a tier of a live channel, as its documentation advises for what changes every few seconds.
+//! nginx as a tier of a live channel, as its documentation advises for objects that change every few seconds.
 //!
-//! What it holds is kept for a second (`proxy_cache_valid 200 1s`; the origin's `no-cache` has to be ignored for that),
-//! one request at a time refreshes it (`proxy_cache_lock`), and whoever asks meanwhile gets what is there
-//! (`proxy_cache_use_stale updating`). The cache is on tmpfs, connections to the next tier are kept.
+//! Cached objects live for a second (`proxy_cache_valid 200 1s`; this requires ignoring the origin's
+//! `no-cache`), one request refreshes each of them (`proxy_cache_lock`), and other requests meanwhile get the
+//! stale object (`proxy_cache_use_stale updating`). The cache is on tmpfs, connections to the next tier are
+//! kept open.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use tidegate_tests::PATIENCE;
 
 use crate::program::Program;
 
-/// A running nginx; it ends with this value.
+/// A running nginx; dropping this value ends it.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     program: Program,
@@ -20,7 +21,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one that asks `upstream`.
+    /// Starts one in front of `upstream`.
     pub(crate) async fn in_front_of(upstream: SocketAddr) -> Self {
         let mut cache = PathBuf::new();
         let program = Program::nginx(|folder, addr| {
@@ -35,22 +36,22 @@ impl Nginx {
         self.program.addr()
     }
 
-    /// Waits until `text` stands in what the cache holds. Its folder is read each millisecond; nginx itself is not
-    /// asked, because a request would refresh what has expired.
+    /// Waits until a cached object contains `text`. The cache's folder is read each millisecond; nginx itself
+    /// receives no request, because that would refresh expired objects.
     #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
-    pub(crate) async fn holds(&self, text: &str) {
+    pub(crate) async fn caches(&self, text: &str) {
         let mut again = tokio::time::interval(Duration::from_millis(1));
-        let held = async {
-            while !is_held(&self.cache, text) {
+        let cached = async {
+            while !is_cached(&self.cache, text) {
                 again.tick().await;
             }
         };
-        tokio::time::timeout(PATIENCE, held).await.expect("what viewers ask for is held");
+        tokio::time::timeout(PATIENCE, cached).await.expect("the requested object is cached");
     }
 }
 
-/// Whether a file of the cache that is in its place contains `text`. Those with a dot are still being written.
-fn is_held(cache: &Path, text: &str) -> bool {
+/// Whether a complete file of the cache contains `text`. Files with a dot are still being written.
+fn is_cached(cache: &Path, text: &str) -> bool {
     let Ok(files) = std::fs::read_dir(cache) else { return false };
     let complete = files.flatten().filter(|file| !file.file_name().to_string_lossy().contains('.'));
     complete.filter_map(|file| std::fs::read(file.path()).ok()).any(|content| {

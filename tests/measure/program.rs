@@ -1,4 +1,4 @@
-//! A server of somebody else's, for as long as it is measured.
+//! A third-party server, for as long as it is measured.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tidegate_tests::until;
 use tokio::net::TcpStream;
 
-/// One that runs, with a folder of its own in memory; it ends with this value.
+/// A running server with its own folder in memory; dropping this value ends it.
 #[derive(Debug)]
 pub(crate) struct Program {
     addr: SocketAddr,
@@ -19,11 +19,11 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts what `command` makes of a folder and an address to listen on.
+    /// Starts the command that `command` makes from a folder and an address to listen at.
     #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
     pub(crate) async fn start(command: impl FnOnce(&Path, SocketAddr) -> Command) -> Self {
         let folder = TempDir::with_prefix_in("tidegate-measured-", "/dev/shm").expect("a folder in memory");
-        // Workers may be other users and have to pass through.
+        // Workers may run as other users and need access.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).expect("a folder of ours");
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -33,11 +33,11 @@ impl Program {
         command.env("PATH", path_with_system_programs());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let program = Self { addr, process: command.spawn().expect("it is installed"), _folder: folder };
-        until("it listens", async || TcpStream::connect(addr).await.is_ok()).await;
+        until("the program listens", async || TcpStream::connect(addr).await.is_ok()).await;
         program
     }
 
-    /// Starts nginx with this configuration, made of its folder and the address to listen on.
+    /// Starts nginx with the configuration that `configuration` makes from its folder and its address.
     pub(crate) async fn nginx(configuration: impl FnOnce(&Path, SocketAddr) -> String) -> Self {
         Self::start(|folder, addr| {
             let file = write(folder, "nginx.conf", &configuration(folder, addr));
@@ -55,9 +55,10 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Asked politely, it takes its workers with it.
-        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        let ended = if asked.is_ok_and(|status| status.success()) { Ok(()) } else { self.process.kill() };
+        // On SIGTERM it ends its workers, too.
+        let terminated = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let ended =
+            if terminated.is_ok_and(|status| status.success()) { Ok(()) } else { self.process.kill() };
         let ended = ended.and_then(|()| self.process.wait());
         debug_assert!(ended.is_ok(), "it ends: {ended:?}");
     }
@@ -71,7 +72,7 @@ pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     file
 }
 
-/// Where system programs live is left out of ordinary users' paths.
+/// The PATH of ordinary users lacks the folders of system programs.
 fn path_with_system_programs() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/usr/local/sbin:/sbin");

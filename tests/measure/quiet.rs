@@ -1,4 +1,4 @@
-//! When a server has nothing more to do.
+//! Detects when a server is idle.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use anyhow::Result;
 
 use crate::usage::time_of;
 
-/// How often it is looked at, and for how long at most.
-const RHYTHM: Duration = Duration::from_millis(50);
-const LOOKS_MAX: u32 = 200;
-/// Timers go on in a server that has nothing to do.
+/// The interval between readings, and their maximum number.
+const INTERVAL: Duration = Duration::from_millis(50);
+const READINGS_MAX: u32 = 200;
+/// Timers run even in an idle server.
 const IDLE: Duration = Duration::from_millis(1);
 
-/// Waits until a server's CPU time stands still.
+/// Waits until a server's CPU time no longer grows.
 pub(crate) async fn quiet(pid: u32) -> Result<()> {
     let mut last = time_of(pid)?;
-    for _ in 0..LOOKS_MAX {
-        tokio::time::sleep(RHYTHM).await;
+    for _ in 0..READINGS_MAX {
+        tokio::time::sleep(INTERVAL).await;
         let now = time_of(pid)?;
         if now.saturating_sub(last) < IDLE {
             return Ok(());

@@ -6,13 +6,13 @@ use std::process::Command;
 
 use crate::program::{Program, write};
 
-/// nginx: what is held of playlists lives for a second, one request refreshes it, the next upstream is asked when one
-/// fails, and what is stale is used while nobody can answer.
+/// nginx: cached playlists live for a second, one request refreshes them, the next upstream is tried when one
+/// fails, and stale objects are served while no upstream responds.
 pub(crate) async fn nginx(primary: SocketAddr, backup: SocketAddr) -> Program {
     Program::nginx(|folder, addr| nginx_conf(folder, addr, primary, backup)).await
 }
 
-/// Varnish: a director that falls back, probes each second, a retry at the other backend.
+/// Varnish: a director that falls back, probes each second, and a retry at the other backend.
 pub(crate) async fn varnish(primary: SocketAddr, backup: SocketAddr) -> Program {
     Program::start(|folder, addr| {
         let configuration = write(folder, "fallback.vcl", &vcl(primary, backup));

@@ -1,24 +1,28 @@
-//! Measures how far behind the origin tiers are: `staleness [VIEWERS] [VERSIONS] [tidegate|nginx]`, one line of JSON.
+//! Measures how far tiers are behind the origin: `staleness [VIEWERS] [VERSIONS] [tidegate|nginx]`, one line
+//! of JSON.
 //!
-//! An origin that cannot hold requests publishes a plain live playlist, a segment of two seconds at a time. Viewers poll it
-//! at two edges behind a shield, each at a moment of its own, and drift through all phases of a segment as players do.
-//! `cargo xtask bench` runs it and writes the figures down. They are three, by the origin's clock:
+//! An origin that cannot block requests publishes a plain live playlist, a segment of two seconds at a time.
+//! Viewers poll it at two edges behind a shield, each at its own time, and drift through all phases of a
+//! segment as players do. `cargo xtask bench` runs it and records the figures. There are three, by the
+//! origin's clock:
 //!
-//! - **What viewers see**, asked in the same way of both systems: each time a viewer asks, for how long there has been a
-//!   newer version at the origin than the one that it is given; nothing where it is given the newest.
-//! - **When tiers have a version**: the time from the moment at which it exists at the origin to the moment from which the
-//!   tier answers with it to everyone, and from the shield to the edges.
-//!   A *Tidegate* tier is asked for the version beforehand (`_HLS_msn`) and answers when it has it. That causes no request
-//!   upstream: each tier asks for the next version by itself as long as viewers poll, and one request stands for all.
-//!   An *nginx* tier is not asked at all, because a request for what has expired would refresh it, which is what viewers are
-//!   there for: its cache's folder is watched until the version stands in it, complete and under its final name. While
-//!   what it holds has expired, whoever asks first may be given a version that it does not hold yet; that is seen in
-//!   the first figure, not here. With few viewers the time until one of them asks is most of this figure.
-//! - **How often the origin was asked** for the playlist, per version.
+//! - **The age of viewers' playlists**, measured in the same way for both systems: at each request of a
+//!   viewer, for how long the origin has had a newer version than the one in the response; zero where the
+//!   response has the newest.
+//! - **When tiers have a version**: the time from the moment at which it exists at the origin to the moment
+//!   from which the tier sends it to every viewer, and from the shield to the edges. A *Tidegate* tier
+//!   receives a blocking request for the version (`_HLS_msn`) and responds when it has it. That causes no
+//!   upstream request: each tier follows the playlist by itself as long as viewers poll, and one request
+//!   stands for all. An *nginx* tier receives no request, because a request for an expired object would
+//!   refresh it, which is the viewers' part: its cache's folder is watched until the version is in it,
+//!   complete and under its final name. While the cached object has expired, the first request may get a
+//!   version that is not in the cache yet; that shows in the first figure, not here. With few viewers the
+//!   time until one of them polls is most of this figure.
+//! - **Origin requests** for the playlist, per version.
 //!
-//! All of that happens to four channels at once that share nothing: the clock of each one's origin is half a second ahead
-//! of that of the one before it. nginx counts lifetimes in whole seconds of the wall clock, and so its figures depend on the
-//! part of a second in which versions appear.
+//! All of this happens on four simultaneous channels that share nothing: the clock of each one's origin is
+//! half a second ahead of the previous one's. nginx counts lifetimes in whole seconds of the wall clock, and
+//! so its figures depend on the fraction of a second in which versions appear.
 
 mod millis;
 mod nginx;
@@ -40,13 +44,15 @@ use crate::quantiles::quantiles;
 
 const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
 const SEGMENT: Duration = Duration::from_secs(2);
-/// A viewer asks once per target duration and a twentieth: in twenty versions it has asked at every phase of a segment.
+/// A viewer sends a request every target duration and a twentieth: over twenty versions it polls at every
+/// phase of a segment.
 const POLL: Duration = Duration::from_millis(2100);
 /// Versions that are not counted: the shield is still learning when the next one is due.
 const WARM_UP: u64 = 10;
 
 const CHANNELS: u32 = 4;
-/// By how much the origin of each channel is ahead of the wall clock, on which segments begin with an even second.
+/// How far the origin of each channel is ahead of the wall clock, on which segments begin with an even
+/// second.
 const AHEAD: [Duration; CHANNELS as usize] = [
     Duration::from_millis(250),
     Duration::from_millis(750),
@@ -54,7 +60,7 @@ const AHEAD: [Duration; CHANNELS as usize] = [
     Duration::from_millis(1750),
 ];
 
-/// Which system carries the channels.
+/// The system that carries the channels.
 #[derive(Debug, Clone, Copy)]
 enum System {
     Tidegate,
@@ -68,9 +74,9 @@ enum Tier {
     Nginx(Nginx),
 }
 
-/// What was measured at one channel, or at all.
+/// The measurements of one channel, or of all.
 #[derive(Debug, Default)]
-struct Seen {
+struct Measured {
     origin_requests: u64,
     viewers_behind: Vec<Duration>,
     at_shield: Vec<Duration>,
@@ -88,7 +94,7 @@ async fn main() {
 
     let [one, two, three, four] = AHEAD.map(|ahead| Box::pin(channel(system, ahead, viewers, versions)));
     let (one, two, three, four) = tokio::join!(one, two, three, four);
-    let mut all = Seen::default();
+    let mut all = Measured::default();
     for seen in [one, two, three, four] {
         all.origin_requests += seen.origin_requests;
         all.viewers_behind.extend(seen.viewers_behind);
@@ -122,9 +128,9 @@ impl System {
     }
 }
 
-/// Measures at one channel.
+/// Measures one channel.
 #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
-async fn channel(system: System, ahead: Duration, viewers: u32, versions: u32) -> Seen {
+async fn channel(system: System, ahead: Duration, viewers: u32, versions: u32) -> Measured {
     let origin = Arc::new(origin().run().await);
     origin.advance(ahead);
     let [shield, one, two] = match system {
@@ -139,7 +145,7 @@ async fn channel(system: System, ahead: Duration, viewers: u32, versions: u32) -
     for (number, edge) in (0..viewers).zip([&one, &two].into_iter().cycle()) {
         watching.spawn(poll(Arc::clone(&audience), edge.addr(), POLL * number / viewers));
     }
-    // An edge of nginx that nobody watches holds nothing.
+    // An nginx edge without viewers caches nothing.
     let is_watched = viewers > 1;
     let (origin_requests, at_shield, at_one, at_two) = tokio::join!(
         requests(&audience),
@@ -151,8 +157,8 @@ async fn channel(system: System, ahead: Duration, viewers: u32, versions: u32) -
 
     let beyond = at_one.iter().zip(&at_shield).chain(at_two.iter().zip(&at_shield));
     let at_edges_beyond_shield = beyond.map(|(edge, shield)| edge.saturating_sub(*shield)).collect();
-    let viewers_behind = std::mem::take(&mut *audience.behind.lock().expect("a lock that nobody broke"));
-    Seen { origin_requests, viewers_behind, at_shield, at_edges_beyond_shield }
+    let viewers_behind = std::mem::take(&mut *audience.behind.lock().expect("an unpoisoned lock"));
+    Measured { origin_requests, viewers_behind, at_shield, at_edges_beyond_shield }
 }
 
 /// A shield and two edges behind it.
@@ -163,7 +169,7 @@ async fn tidegate(origin: &Origin) -> [Tier; 3] {
     [shield, one, two].map(Tier::Tidegate)
 }
 
-/// The same of nginx.
+/// The same for nginx.
 async fn nginx(origin: &Origin) -> [Tier; 3] {
     let shield = Nginx::in_front_of(origin.addr()).await;
     let one = Nginx::in_front_of(shield.addr()).await;
@@ -179,45 +185,45 @@ impl Tier {
         }
     }
 
-    /// Waits until it has a version.
+    /// Waits until the tier has a version.
     async fn has(&self, number: u64) {
         match self {
             Self::Tidegate(tier) => {
-                let answer = viewer(tier.addr()).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
-                assert_eq!(answer.status, 200, "{}", answer.text());
+                let response = viewer(tier.addr()).get(&format!("{PLAYLIST}?_HLS_msn={number}")).await;
+                assert_eq!(response.status, 200, "{}", response.text());
             }
-            Self::Nginx(nginx) => nginx.holds(&format!("\n{number}.ts\n")).await,
+            Self::Nginx(nginx) => nginx.caches(&format!("\n{number}.ts\n")).await,
         }
     }
 }
 
-/// What the players of a stream have seen.
+/// The players of a stream, and their measurements.
 #[derive(Debug)]
 struct Audience {
     origin: Arc<Origin>,
-    /// The time that counts, by the origin's clock.
+    /// The measured period, by the origin's clock.
     counted: Range<Duration>,
-    /// For each answer: for how long there had been a newer version when it was asked for.
+    /// For each response: for how long there had been a newer version at the request.
     behind: Mutex<Vec<Duration>>,
 }
 
-/// A player; it asks until it is ended.
+/// A player; it polls until it is stopped.
 #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
 async fn poll(audience: Arc<Audience>, edge: SocketAddr, phase: Duration) {
     tokio::time::sleep(phase).await;
     let mut due = tokio::time::interval(POLL);
     loop {
         due.tick().await;
-        let asked = audience.origin.now();
-        let answer = viewer(edge).get(PLAYLIST).await;
-        let behind = asked.saturating_sub(exists(newest(&answer.text()) + 1));
-        if audience.counted.contains(&asked) {
-            audience.behind.lock().expect("a lock that nobody broke").push(behind);
+        let requested = audience.origin.now();
+        let response = viewer(edge).get(PLAYLIST).await;
+        let behind = requested.saturating_sub(exists(newest(&response.text()) + 1));
+        if audience.counted.contains(&requested) {
+            audience.behind.lock().expect("an unpoisoned lock").push(behind);
         }
     }
 }
 
-/// How often the origin was asked for the playlist in the time that counts.
+/// The number of origin requests for the playlist in the measured period.
 async fn requests(audience: &Audience) -> u64 {
     let Audience { origin, counted, .. } = audience;
     tokio::time::sleep(counted.start.saturating_sub(origin.now())).await;
@@ -226,10 +232,10 @@ async fn requests(audience: &Audience) -> u64 {
     origin.requests(PLAYLIST)
 }
 
-/// How long after it existed a tier had each version.
+/// The time from each version's existence to its arrival at a tier.
 async fn arrivals(origin: &Origin, tier: &Tier, numbers: Range<u64>) -> Vec<Duration> {
     let mut delays = Vec::new();
-    // Long before that it is too early to ask for.
+    // Much earlier the request would be too far ahead.
     tokio::time::sleep(exists(numbers.start - 1).saturating_sub(origin.now())).await;
     for number in numbers {
         tier.has(number).await;

@@ -1,19 +1,21 @@
-//! Measures what players cost who wait for the next version of a playlist: `waiters [PLAYERS]`, one line of JSON.
+//! Measures the cost of players that wait for the next version of a playlist: `waiters [PLAYERS]`, one line
+//! of JSON.
 //!
-//! The edge is the `tidegate` program in a process of its own (`TIDEGATE_BIN`); origin, shield and players are here. Each
-//! player has one HTTP/1.1 connection, asks for the playlist once, and then for the version that is still to come
-//! (`_HLS_msn`). `cargo xtask bench` runs it and writes the figures down.
+//! The edge is the `tidegate` program in its own process (`TIDEGATE_BIN`); origin, shield and players run
+//! here. Each player has one HTTP/1.1 connection, requests the playlist once, and then the next version
+//! (`_HLS_msn`). `cargo xtask bench` runs it and records the figures.
 //!
-//! - **Memory**: what the edge has resident when all players wait, beyond what it had when all were connected and
-//!   idle; and what that was beyond what it had before the first one came; both per player.
-//! - **Release**: when the version comes, every player gets it, byte for byte. The time from the first answer to the last
-//!   is taken by a player who reads one after the other, so that the players take little of the machine.
-//! - **Pause**: another viewer asks for a small object that the edge holds, every five milliseconds, on a thread of
-//!   its own. Its longest response time from before the version comes until everybody has it; and before that, while
-//!   everybody waits.
-//! - **Requests**: what the shield was asked by the edge for that version, and the origin by the shield.
-//! - **Leaving**: half of those who wait for another version hang up. How long it takes until the edge counts
-//!   the other half only (`tidegate_blocked_requests`), who then get what they wait for.
+//! - **Memory**: the edge's resident memory when all players wait, beyond that when all were connected and
+//!   idle; and the latter beyond that before the first player connected; both per player.
+//! - **Release**: when the version arrives, every player gets it, byte for byte. The time from the first
+//!   response to the last is measured by a player that reads one after the other, so that the players take
+//!   little of the machine.
+//! - **Pause**: another viewer requests a small cached object from the edge every five milliseconds, on its
+//!   own thread. Its longest response time from before the version arrives until every player has it; and
+//!   before that, while every player waits.
+//! - **Requests**: the edge's requests to the shield for that version, and the shield's to the origin.
+//! - **Leaving**: half of the players that wait for another version hang up. The time until the edge counts
+//!   only the other half (`tidegate_blocked_requests`), which then get their version.
 //!
 //! Both processes need as many open files as there are players, and some more.
 
@@ -36,15 +38,15 @@ use crate::millis::millis;
 use crate::quantiles::quantiles;
 
 const PLAYLIST: &str = "/ingest/ch1/index.m3u8";
-/// A segment lasts so long that all players have asked before the next version is due.
+/// A segment lasts so long that all players have sent their requests before the next version is due.
 const SEGMENT_SECONDS: u64 = 10;
-/// Segments in a playlist, which is of about 1 KiB then.
+/// Segments in a playlist, which then has about 1 KiB.
 const LISTED: u64 = 30;
-/// What the other viewer asks for, and how often.
+/// The object that the other viewer requests, and how often.
 const SMALL: &str = "/bytes/1000";
 const SMALL_BYTES: u64 = 1000;
 const EACH: Duration = Duration::from_millis(5);
-/// For how long it asks before the version comes that everybody waits for.
+/// How long the other viewer polls before the awaited version arrives.
 const CALM: Duration = Duration::from_secs(1);
 
 /// A channel and its players.
@@ -72,12 +74,12 @@ async fn main() {
     let other = OtherViewer::begin(channel.edge.addr());
     tokio::time::sleep(CALM).await;
     let before = other.end();
-    let shield_asked = channel.shield.count("tidegate_requests_total", "").await;
+    let shield_requests = channel.shield.count("tidegate_requests_total", "").await;
     let other = OtherViewer::begin(channel.edge.addr());
     let released_in = channel.release().await;
     let meanwhile = other.end();
-    let shield_asked = channel.shield.count("tidegate_requests_total", "").await - shield_asked;
-    let origin_asked = channel.origin.requests(PLAYLIST);
+    let shield_requests = channel.shield.count("tidegate_requests_total", "").await - shield_requests;
+    let origin_requests = channel.origin.requests(PLAYLIST);
 
     channel.publish().await;
     channel.all_wait().await;
@@ -91,14 +93,14 @@ async fn main() {
         "bytes_per_waiter": each(waiting.saturating_sub(idle)),
         "released_in_ms": millis(released_in),
         "others_before_ms": quantiles(before, millis), "others_meanwhile_ms": quantiles(meanwhile, millis),
-        "shield_requests": shield_asked, "origin_requests": origin_asked,
+        "shield_requests": shield_requests, "origin_requests": origin_requests,
         "left": count / 2, "forgotten_in_ms": millis(forgotten_in),
     });
     writeln!(std::io::stdout().lock(), "{figures}").expect("standard output");
 }
 
 impl Channel {
-    /// Starts everything; the first version is there, and the small object is held by the edge.
+    /// Starts all servers; the first version exists, and the edge has cached the small object.
     async fn start(count: usize) -> Self {
         let origin =
             origin().with(|config| "max-age=3600".clone_into(&mut config.bytes.cache_control)).run().await;
@@ -119,20 +121,21 @@ impl Channel {
         });
         let edge = edge.spawn().await;
         viewer(edge.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..SMALL_BYTES));
-        edge.settled().await;
+        edge.fills_finished().await;
         Self { origin, shield, edge, players: Vec::new(), newest }
     }
 
-    /// Each player connects and asks once.
+    /// Each player connects and sends one request.
     async fn connect(&mut self, count: usize) {
         for _ in 0..count {
             let mut player = viewer(self.edge.addr()).start("GET", PLAYLIST).await;
-            player.answer("GET").await.is(200, playlist(self.newest).as_bytes());
+            player.response("GET").await.is(200, playlist(self.newest).as_bytes());
             self.players.push(player);
         }
     }
 
-    /// The next version, which is at the edge when this returns. What the origin was asked before does not count.
+    /// Publishes the next version, which the edge has when this returns. Earlier origin requests do not
+    /// count.
     async fn publish(&mut self) {
         self.newest += 1;
         push(&self.origin, self.newest).await;
@@ -141,7 +144,7 @@ impl Channel {
         self.origin.forget();
     }
 
-    /// All players ask for the version that comes next, and the edge has begun to hold them.
+    /// All players request the next version, and the edge blocks them.
     async fn all_wait(&mut self) {
         let request = format!("GET {} HTTP/1.1\r\nhost: live.example\r\n\r\n", blocking(self.newest + 1));
         for player in &mut self.players {
@@ -150,7 +153,7 @@ impl Channel {
         self.until_waiting("all players wait").await;
     }
 
-    /// The version that all wait for comes. The time from the first answer to the last.
+    /// The awaited version arrives. Returns the time from the first response to the last.
     #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
     async fn release(&mut self) -> Duration {
         self.newest += 1;
@@ -158,82 +161,82 @@ impl Channel {
         let expected = playlist(self.newest);
         let mut began = None;
         for player in &mut self.players {
-            let answer = player.answer("GET").await;
-            answer.is(200, expected.as_bytes());
-            began.get_or_insert(answer.first_byte);
+            let response = player.response("GET").await;
+            response.is(200, expected.as_bytes());
+            began.get_or_insert(response.first_byte);
         }
         began.expect("a player").elapsed()
     }
 
-    /// Half of the players hang up. How long the edge takes to forget them.
+    /// Half of the players hang up. Returns the time until the edge has forgotten them.
     async fn half_leave(&mut self) -> Duration {
         let began = Instant::now();
         self.players.truncate(self.players.len() - self.players.len() / 2);
-        self.until_waiting("those who have left are forgotten").await;
+        self.until_waiting("the players that left are forgotten").await;
         began.elapsed()
     }
 
-    /// Waits until as many requests are held as there are players.
+    /// Waits until as many requests are blocked as there are players.
     async fn until_waiting(&self, what: &str) {
         let players = self.players.len() as u64;
         until(what, async || self.edge.count("tidegate_blocked_requests", "").await == players).await;
     }
 }
 
-/// A viewer who asks for the small object again and again, on a thread of its own.
+/// A viewer that requests the small object repeatedly, on its own thread.
 struct OtherViewer {
     enough: Arc<AtomicBool>,
-    asking: JoinHandle<Vec<Duration>>,
+    requesting: JoinHandle<Vec<Duration>>,
 }
 
 impl OtherViewer {
-    /// Begins to ask.
+    /// Starts the requests.
     #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
     fn begin(edge: SocketAddr) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&enough);
-        let asking = std::thread::spawn(move || {
+        let stopped = Arc::clone(&enough);
+        let requesting = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(responses(edge, &told))
+            runtime.expect("a runtime").block_on(responses(edge, &stopped))
         });
-        Self { enough, asking }
+        Self { enough, requesting }
     }
 
-    /// Ends it; how long each answer took.
+    /// Stops it; returns how long each response took.
     #[expect(clippy::expect_used, reason = "a measurement that goes wrong ends with its reason")]
     fn end(self) -> Vec<Duration> {
         self.enough.store(true, Ordering::Relaxed);
-        self.asking.join().expect("right answers")
+        self.requesting.join().expect("correct responses")
     }
 }
 
-/// How long each answer took, until it is enough.
+/// How long each response took, until `enough` is set.
 async fn responses(edge: SocketAddr, enough: &AtomicBool) -> Vec<Duration> {
     let small = synthetic_bytes(SMALL, 0..SMALL_BYTES);
     let mut connection = viewer(edge).start("GET", SMALL).await;
-    connection.answer("GET").await.is(200, &small);
+    connection.response("GET").await.is(200, &small);
     let request = format!("GET {SMALL} HTTP/1.1\r\nhost: live.example\r\n\r\n");
     let mut each = tokio::time::interval(EACH);
     let mut responses = Vec::new();
     while !enough.load(Ordering::Relaxed) {
         each.tick().await;
-        let asked = Instant::now();
+        let sent = Instant::now();
         connection.send(request.as_bytes()).await;
-        connection.answer("GET").await.is(200, &small);
-        responses.push(asked.elapsed());
+        connection.response("GET").await.is(200, &small);
+        responses.push(sent.elapsed());
     }
     responses
 }
 
-/// The request for a version of the playlist that may be still to come.
+/// The request for a version of the playlist that may not exist yet.
 fn blocking(number: u64) -> String {
     format!("{PLAYLIST}?_HLS_msn={number}")
 }
 
 /// Publishes the version of the playlist whose newest segment has this number.
 async fn push(origin: &Origin, newest: u64) {
-    let answer = viewer(origin.addr()).body(playlist(newest).as_bytes()).ask("PUT", PLAYLIST).await;
-    assert!(matches!(answer.status, 201 | 204), "{}: {}", answer.status, answer.text());
+    let response = viewer(origin.addr()).body(playlist(newest).as_bytes()).ask("PUT", PLAYLIST).await;
+    assert!(matches!(response.status, 201 | 204), "{}: {}", response.status, response.text());
 }
 
 fn playlist(newest: u64) -> String {

@@ -1,4 +1,4 @@
-// The browser that the tests drive: the system's Chromium, because its build decodes H.264 and AAC.
+// The browser of the tests: the system's Chromium, because its build decodes H.264 and AAC.
 
 import { chromium } from "playwright-core";
 

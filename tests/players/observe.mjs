@@ -1,4 +1,4 @@
-// Watches a page's <video> from its first `playing` event on, and writes down what a viewer would have seen.
+// Watches a page's <video> from its first `playing` event on, and records what a viewer would have seen.
 
 export async function observe(browser, address, { seconds, startWithin, screenshot, onStart }) {
   const page = await browser.newPage();
@@ -23,10 +23,10 @@ export async function observe(browser, address, { seconds, startWithin, screensh
   return { errors: [], ...seen, started, pageErrors, requested };
 }
 
-// Segments and their parts; initialisation sections may be asked for with each rendition that is tried.
+// Segments and their parts; initialisation sections may be requested with each rendition that is tried.
 const MEDIA = /\.(ts|m4s|aac)(\?|$)/;
 
-// Runs inside the page, before its own scripts: everything it uses must be defined in here.
+// Runs inside the page, before its own scripts: it can use only definitions inside it.
 function watchVideo() {
   const watched = { samples: [], rebuffers: 0, stalledFor: 0, seeks: 0, droppedFrames: 0, decodedFrames: 0 };
   const wall = () => performance.now() / 1000;
@@ -35,7 +35,7 @@ function watchVideo() {
     if (stalledSince !== undefined) watched.stalledFor += wall() - stalledSince;
     stalledSince = undefined;
   };
-  // What has been seen so far; a stop to buffer that goes on counts until now.
+  // The observations so far; an ongoing stall counts until now.
   window.watched = {
     now() {
       if (stalledSince !== undefined) {
@@ -77,7 +77,7 @@ function watchVideo() {
       const video = document.querySelector("video");
       if (!video) return;
       clearInterval(find);
-      // A player in a page of its own may already be running when it is found.
+      // A player in its own page may already be running when it is found.
       if (!video.paused && video.readyState > 2 && video.currentTime > 0) started(video);
       else video.addEventListener("playing", () => started(video), { once: true });
     }, 20);

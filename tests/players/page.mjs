@@ -1,4 +1,4 @@
-// A page with nothing but a player, served on loopback: hls.js as it stands in web/vendor, muted, started at once.
+// A page with only a player, served on loopback: hls.js from web/vendor, muted, started immediately.
 
 import { createServer } from "node:http";
 import { readFileSync, readdirSync } from "node:fs";
@@ -26,8 +26,9 @@ function version() {
   return versions[0];
 }
 
-// The player's own events land in `window.player`, where observe.mjs reads them; `measure` is asked with each sample:
-// how far the player believes to be behind the playlist's end, and how far the picture is behind the encoder's clock.
+// The player's own events are collected in `window.player`, where observe.mjs reads them; `measure` is called
+// with each sample: how far the player estimates to be behind the playlist's end, and how far the picture is
+// behind the encoder's clock.
 function html(playlist, config) {
   return `<!doctype html>
 <title>player</title>

@@ -1,11 +1,11 @@
-// Plays a stream in a real browser and says, in one JSON object, how it went.
+// Plays a stream in a real browser and reports the result in one JSON object.
 //
-//   node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --seconds 30
-//   node play.mjs --url http://127.0.0.1:8080/ll/demo/cmaf/index.m3u8 --low-latency
-//   node play.mjs --page http://127.0.0.1:8000/ --seconds 20      (a page that has a player of its own)
+//     node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --seconds 30
+//     node play.mjs --url http://127.0.0.1:8080/ll/demo/cmaf/index.m3u8 --low-latency
+//     node play.mjs --page http://127.0.0.1:8000/ --seconds 20      (a page with its own player)
 //
-// The exit status is 0 only where the stream started in time, ran at real-time pace, and neither failed
-// nor stopped to buffer for longer than it may: see verdict.mjs.
+// The exit status is 0 only where the stream started in time, ran at real-time pace, and neither failed nor
+// stalled for longer than allowed: see verdict.mjs.
 
 import { parseArgs } from "node:util";
 import { launch } from "./browser.mjs";
@@ -44,14 +44,14 @@ if (
   process.exit(2);
 }
 
-// Nothing here may hang a test run: the browser gets its time and a margin for being started, no more.
+// Nothing here may hang a test run: the browser gets its time and a margin for its start, no more.
 const limit = setTimeout(() => {
   console.error(`play.mjs: not done after ${START_WITHIN_SECONDS + seconds + 45} s`);
   process.exit(3);
 }, (START_WITHIN_SECONDS + seconds + 45) * 1000);
 
-// In low latency a player that has fallen behind plays a little faster until it has caught up, as the makers of such
-// pages set it: how late it was with its first picture is then forgotten.
+// In low latency a player that has fallen behind plays a little faster until it has caught up, as such pages
+// configure it: the delay of its first picture is then forgotten.
 const config = values["low-latency"] ? { lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 } : {};
 
 const server = values.url ? await servePlayerPage(values.url, config) : undefined;
@@ -61,7 +61,7 @@ try {
     seconds,
     startWithin: START_WITHIN_SECONDS,
     screenshot: values.screenshot,
-    // Whoever breaks something on purpose wants to know when somebody watches.
+    // A test that breaks something on purpose needs to know when playback starts.
     onStart: () => console.error("playing"),
   });
   const verdict = judge(observation, seconds, allowed);

@@ -1,22 +1,24 @@
-// What counts as "it plays": pure, so that the tests can ask it about streams that do not.
+// The conditions of "it plays": pure, so that the tests can use it on streams that do not play.
 
 export const START_WITHIN_SECONDS = 15;
 const SLOWEST_PACE = 0.95;
 const FASTEST_PACE = 1.1;
-// What `play.mjs` lets a player catch up with, and what a second may be measured wrong by.
+// The rate at which `play.mjs` lets a player catch up, and the measurement error of a second.
 const FASTEST_CATCH_UP = 1.6;
-// A player with so much ahead has been given all it needs: if its clock falls behind, its own machine was busy.
+// A player with this much ahead has received all that it needs: if its clock falls behind, its own machine
+// was busy.
 const ENOUGH_AHEAD_SECONDS = 2;
-// Yet no machine is so busy: below this it does not play, whatever lies ready. (A machine whose neighbours took its time
-// was seen at 0.56, with five seconds ahead throughout.)
+// Yet no machine is this busy: below this rate it does not play, whatever is buffered. (A machine whose
+// neighbours took its time was seen at 0.56, with five seconds ahead throughout.)
 const SLOWEST_PACE_EVER = 0.25;
-// Nobody plays so much within one interval that lasts as long as the machine lets it.
+// No player plays this much within one interval, however long the machine makes it.
 const LEAP_SECONDS = 30;
 
-// The observation's reasons to fail; none means that a viewer has nothing to complain of. Where something is broken on
-// purpose, the viewer may be kept waiting for `stallMax` seconds in all; with `once`, no segment may come twice. The
-// player's own script may fail `pageErrorsMax` times, as long as the picture runs. One that `catchesUp` plays faster
-// while it is further behind than it means to be: what it comes nearer to the live edge is no leap.
+// The reasons why the observation fails; none means that a viewer has nothing to complain of. Where a test
+// breaks something on purpose, the viewer may wait for `stallMax` seconds in all; with `once`, no segment may
+// arrive twice. The player's own script may fail `pageErrorsMax` times, as long as the picture runs. One that
+// `catchesUp` plays faster while it is further behind than its target: its progress towards the live edge is
+// not a leap.
 export function judge(
   observation,
   seconds,
@@ -54,8 +56,8 @@ function again(counts = {}) {
   return Object.keys(counts).filter((piece) => counts[piece] > 1);
 }
 
-// By how many seconds a player has come nearer to the live edge by playing faster, by the encoder's clock. What comes
-// nearer by more than that is a leap.
+// By how many seconds a player has come nearer to the live edge by playing faster, by the encoder's clock.
+// Any further progress is a leap.
 function nearer(samples) {
   let gained = 0;
   for (let i = 1; i < samples.length; i++) {
@@ -67,15 +69,15 @@ function nearer(samples) {
   return gained;
 }
 
-// Of the numbers among the values; none where there are none.
+// The median of the numbers among the values; none where there are none.
 function median(values) {
   const numbers = values.filter(Number.isFinite).sort((one, other) => one - other);
   return numbers.at(Math.floor(numbers.length / 2));
 }
 
-// `ownPace` is that of the player's clock. `pace` is that of a player whose machine is never busy: what its clock
-// lost while enough lay ahead at both ends of an interval is given back, and so are the stop that it was granted and the
-// interval of a leap. What a leap passes over was not played.
+// `ownPace` is the pace of the player's clock. `pace` is that of a player whose machine is never busy: the
+// time that its clock lost while enough was buffered at both ends of an interval is given back, and so are
+// the permitted stall and the interval of a leap. Media skipped by a leap was not played.
 function measurePace(samples, granted) {
   const first = samples.at(0);
   const last = samples.at(-1);

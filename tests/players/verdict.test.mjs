@@ -26,11 +26,11 @@ test("a stream that lags behind the clock does not play", () => {
   assert.match(judge(watched(30, 0.9), 30).reasons[0], /0\.900 of real time/);
 });
 
-test("a busy machine is not the stream's fault while enough lies ahead", () => {
+test("a busy machine is not the stream's fault while enough is buffered", () => {
   assert.deepEqual(judge(watched(30, 0.9, 5), 30).reasons, []);
 });
 
-test("a picture that stands still does not play, however much lies ahead", () => {
+test("a stalled picture does not play, however much is buffered", () => {
   assert.match(judge(watched(30, 0, 5), 30).reasons[0], /0\.000 of real time/);
 });
 
@@ -38,7 +38,7 @@ test("a stream that jumps ahead does not play", () => {
   assert.match(judge(watched(30, 1.3), 30).reasons[0], /1\.300 of real time/);
 });
 
-test("a player that catches up comes nearer to the live edge by what it plays too much", () => {
+test("a player that catches up comes nearer to the live edge by playing faster", () => {
   const catching = watched(30, 1.3);
   const behind = (seconds) =>
     catching.samples.forEach((sample, second) => (sample.behind = 12 - (seconds * second) / 30));
@@ -53,7 +53,7 @@ test("a player that catches up comes nearer to the live edge by what it plays to
   assert.match(judge(leaping, 30, { catchesUp: true }).reasons[0], /1\.333 of real time/);
 });
 
-test("a picture that stands still does not play", () => {
+test("a stalled picture does not play", () => {
   assert.match(judge(watched(30, 0), 30).reasons[0], /0\.000 of real time/);
 });
 
@@ -61,11 +61,11 @@ test("a short look is not a verdict", () => {
   assert.match(judge(watched(5), 30).reasons[0], /watched for 5\.0 s instead of 30 s/);
 });
 
-test("one stop to buffer is a failure", () => {
+test("one stall is a failure", () => {
   assert.match(judge({ ...watched(30), rebuffers: 1 }, 30).reasons[0], /stopped to buffer 1 times/);
 });
 
-test("a stop to buffer may be granted, as long as it lasts no longer", () => {
+test("a permitted stall is not a failure while it lasts no longer", () => {
   const stopped = watched(30);
   for (const sample of stopped.samples.slice(16)) sample.currentTime -= 3;
   const observation = { ...stopped, rebuffers: 2, stalledFor: 3 };
@@ -80,7 +80,7 @@ test("a leap is a failure", () => {
   assert.match(judge(leaping, 30).reasons[0], /leapt 1 times/);
 });
 
-test("a segment that comes twice is a failure where it may come once", () => {
+test("a segment that arrives twice is a failure where it may arrive once", () => {
   const twice = { ...watched(30), requested: { "/7.ts": 1, "/8.ts": 2 }, appended: { "/7.ts": 2, "/8.ts": 1 } };
   assert.deepEqual(judge(twice, 30).reasons, []);
   assert.deepEqual(judge(twice, 30, { once: true }).reasons, ["asked for again: /8.ts", "appended again: /7.ts"]);

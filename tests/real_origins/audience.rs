@@ -1,4 +1,4 @@
-//! Everybody who watches: a browser, ffmpeg and twenty small players, spread over the edges.
+//! All viewers of a scenario: a browser, ffmpeg and twenty small players, spread over the edges.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{ffmpeg, player};
 const PERIOD: Duration = Duration::from_secs(30);
 const SMALL_PLAYERS: usize = 20;
 
-/// What everybody saw.
+/// The reports of all viewers.
 #[derive(Debug)]
 pub(crate) struct Reports {
     browser: chromium::Seen,
@@ -18,7 +18,7 @@ pub(crate) struct Reports {
     players: Vec<player::Watched>,
 }
 
-/// Lets everybody watch the same stream for half a minute; `urls` are the stream's addresses, one per edge.
+/// Lets all viewers watch the same stream for half a minute; `urls` are the stream's addresses, one per edge.
 pub(crate) async fn watch(urls: &[String]) -> Reports {
     let edge = |viewer: usize| urls[viewer % urls.len()].clone();
     let mut players = JoinSet::new();
@@ -32,13 +32,13 @@ pub(crate) async fn watch(urls: &[String]) -> Reports {
 }
 
 impl Reports {
-    /// Nobody has anything to complain of.
-    pub(crate) fn assert_content(&self) {
-        self.browser.assert_content();
-        self.ffmpeg.assert_content();
+    /// Asserts that no viewer reported an error.
+    pub(crate) fn assert_smooth(&self) {
+        self.browser.assert_smooth();
+        self.ffmpeg.assert_smooth();
         for (number, player) in self.players.iter().enumerate() {
-            assert_eq!(player.complaints, Vec::<String>::new(), "small player {number}");
-            // Half a minute of two-second segments, the first and the last of which may be on their way.
+            assert_eq!(player.errors, Vec::<String>::new(), "small player {number}");
+            // Half a minute of two-second segments; the first and the last may still be incomplete.
             assert!(player.segments >= 12, "small player {number} saw {} segments", player.segments);
         }
     }

@@ -1,5 +1,5 @@
-//! A small low-latency player: it asks for each version of a playlist before there is one (blocking reload,
-//! RFC 8216bis 6.2.5.2), for the hinted part at the same time, and takes each part once.
+//! A small low-latency player: it requests each version of a playlist before it exists (blocking reload, HLS
+//! section 6.2.5.2), the hinted part at the same time, and fetches each part once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use tokio::time::{Instant, timeout};
 
 use crate::player::{Viewer, resolve};
 
-/// What one player has seen.
+/// The results of one player.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     pub(crate) parts: usize,
-    pub(crate) complaints: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
-/// In which form a player wants its playlists.
+/// The form in which a player requests its playlists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Updates {
     Full,
-    /// Without what it has already (6.2.5.1).
+    /// Without what the player has already (HLS section 6.2.5.1).
     Delta,
 }
 
-/// No answer takes longer: whoever holds a request gives up after three target durations, which is six seconds.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
+/// No response takes longer: a blocked request times out after three target durations, which is six seconds.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Plays one rendition for a while; `rendition` counts through those of the multivariant playlist.
+/// Plays one rendition for a while; `rendition` is an index into those of the multivariant playlist.
 pub(crate) async fn watch(url: String, rendition: usize, updates: Updates, period: Duration) -> Watched {
     let viewer = Viewer::new();
     let end = Instant::now() + period;
     let mut watched = Watched::default();
-    if let Err(complaint) = play(&viewer, &url, rendition, updates, end, &mut watched).await {
-        watched.complaints.push(complaint);
+    if let Err(error) = play(&viewer, &url, rendition, updates, end, &mut watched).await {
+        watched.errors.push(error);
     }
     watched
 }
@@ -47,7 +47,7 @@ async fn play(
 ) -> Result<(), String> {
     let media = viewer.media_playlist(url, rendition).await?;
     let mut playlist = in_time(viewer.text(&media)).await?;
-    // A player that joins begins with what comes next.
+    // A player that joins begins with the next part.
     let mut taken: BTreeSet<String> = parts(&playlist).into_iter().collect();
     while Instant::now() < end {
         let wanted = Position::after(&playlist);
@@ -66,7 +66,7 @@ async fn play(
         watched.parts += hints?;
         taken.extend(hint);
         if Position::after(&next) <= wanted {
-            return Err(format!("{reload} was answered before there was anything new:\n{next}"));
+            return Err(format!("{reload} was answered without anything new:\n{next}"));
         }
         for part in parts(&next) {
             if taken.insert(part.clone()) {
@@ -84,11 +84,11 @@ async fn take(viewer: &Viewer, media: &str, part: &str) -> Result<(), String> {
     if body.is_empty() { Err(format!("{part} is empty")) } else { Ok(()) }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    timeout(ANSWERED_WITHIN, answer).await.unwrap_or_else(|late| Err(format!("no answer: {late}")))
+async fn in_time<T>(response: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    timeout(RESPONSE_WITHIN, response).await.unwrap_or_else(|late| Err(format!("no response: {late}")))
 }
 
-/// A part's place in its stream.
+/// A part's position in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Position {
     segment: u64,
@@ -96,7 +96,7 @@ struct Position {
 }
 
 impl Position {
-    /// Of the part that comes after the last one that is listed.
+    /// The position of the part after the last listed one.
     fn after(playlist: &str) -> Self {
         let first = tag(playlist, "#EXT-X-MEDIA-SEQUENCE:").and_then(|text| text.parse().ok()).unwrap_or(0);
         let skipped = tag(playlist, "#EXT-X-SKIP:").and_then(|text| attribute(text, "SKIPPED-SEGMENTS="));
@@ -121,7 +121,7 @@ fn tag<'a>(playlist: &'a str, name: &str) -> Option<&'a str> {
     playlist.lines().find_map(|line| line.strip_prefix(name))
 }
 
-/// The value of the attribute that is called `name`, with its equals sign; none of these holds a comma.
+/// The value of the attribute `name`, which includes the equals sign; none of these values contains a comma.
 fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     list.split(',').find_map(|attribute| attribute.strip_prefix(name)).map(|value| value.trim_matches('"'))
 }

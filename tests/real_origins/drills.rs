@@ -1,8 +1,8 @@
 //! Something breaks behind the tiers while a browser watches: it must play on.
 //!
-//! Two origins serve what one encoder makes; where one is to be behind in time, the other one's clock is moved ahead.
-//! The browser plays one rendition, so that every segment it asks for twice, or appends twice, is the fault of what it
-//! was told.
+//! Two origins serve the output of one encoder; where one must be behind in time, the other one's clock is
+//! set ahead. The browser plays one rendition, so that a segment requested or appended twice is caused by the
+//! playlists that it received.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// The primary's clock is ahead of the backup's by so much.
+    /// Sets the primary's clock ahead of the backup's by this much.
     async fn with_primary_ahead(by: Duration) -> Self {
         let (primary, backup) = (Stub::start().await, Stub::start().await);
         primary.control.advance(by);
@@ -38,21 +38,21 @@ impl Stage {
         Self { primary, backup, tiers }
     }
 
-    /// Lets a browser watch, at the tiers, what the drill breaks behind them.
+    /// Lets a browser watch through the tiers while the drill breaks something behind them.
     async fn watch(&self, watch: Watch) -> Seen {
         chromium::play(self.tiers.urls(PLAYLIST)[0].clone(), watch).await
     }
 
-    /// Waits until an origin was asked for so many segments in all, and until the tiers have them: what breaks then
-    /// takes nothing with it that has been announced.
-    async fn has_given(&self, origin: &Stub, segments: u64) {
-        let given = timeout(PERIOD, origin.control.arrived(SEGMENTS, segments)).await;
-        given.unwrap_or_else(|late| panic!("{segments} segments were not asked for: {late}"));
-        self.tiers.shield_has_all().await;
+    /// Waits until an origin has received this many segment requests in all, and until the tiers have the
+    /// responses: a later fault does not affect announced segments.
+    async fn wait_for_segments(&self, origin: &Stub, segments: u64) {
+        let requested = timeout(PERIOD, origin.control.arrived(SEGMENTS, segments)).await;
+        requested.unwrap_or_else(|late| panic!("{segments} segments were not requested: {late}"));
+        self.tiers.shield_is_idle().await;
     }
 }
 
-/// The picture may stand still for less than two target durations, and no segment may come twice.
+/// The picture may stall for less than two target durations, and no segment may arrive twice.
 const fn plays_on() -> Watch {
     Watch { stall_max: SEGMENT.saturating_mul(2), once: true, ..Watch::lasting(PERIOD) }
 }
@@ -66,12 +66,12 @@ async fn a_backup_that_is_three_segments_behind_does_not_take_the_player_back() 
     let _alone = ONE_AT_A_TIME.lock().await;
     let stage = Stage::with_primary_ahead(SEGMENT * 3).await;
     let drill = async {
-        stage.has_given(&stage.primary, BEGINNING + 3).await;
+        stage.wait_for_segments(&stage.primary, BEGINNING + 3).await;
         order(&stage.primary, Fault::on("*").refuse());
-        stage.has_given(&stage.backup, 3).await;
+        stage.wait_for_segments(&stage.backup, 3).await;
     };
     let (seen, ()) = tokio::join!(stage.watch(plays_on()), drill);
-    seen.assert_content();
+    seen.assert_smooth();
 
     assert!(stage.tiers.at_shield("tidegate_backward_playlists_total").await >= 1);
     assert_eq!(stage.tiers.at_shield("tidegate_stream_restarts_total").await, 0);
@@ -79,15 +79,16 @@ async fn a_backup_that_is_three_segments_behind_does_not_take_the_player_back() 
     assert_eq!(stage.tiers.at_edges("tidegate_backward_playlists_total").await, 0);
 }
 
-/// Both origins are fed by the encoder that restarts. It marks nothing as discontinuous, and times begin anew as the
-/// numbers do: a player that is told as much stands still for several seconds (hls.js) or for good.
+/// Both origins receive the output of the restarted encoder. It marks no discontinuity, and its timestamps
+/// start again as its numbers do: a player that saw this would stall for several seconds (hls.js) or for
+/// good.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_counts_anew_is_played_on() {
+async fn a_restarted_encoder_is_played_on() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let stage = Stage::with_primary_ahead(Duration::ZERO).await;
     let drill = async {
-        stage.has_given(&stage.primary, BEGINNING + 2).await;
-        // In the middle of a segment, so that the encoders agree in what is their first one.
+        stage.wait_for_segments(&stage.primary, BEGINNING + 2).await;
+        // In the middle of a segment, so that the encoders agree about their first one.
         until("the middle of a segment", SEGMENT * 2, async || {
             let into_segment = stage.primary.control.now().as_millis() % SEGMENT.as_millis();
             (500..1500).contains(&into_segment).then_some(())
@@ -98,7 +99,7 @@ async fn an_encoder_that_counts_anew_is_played_on() {
         }
     };
     let (seen, ()) = tokio::join!(stage.watch(plays_on()), drill);
-    seen.assert_content();
+    seen.assert_smooth();
 
     assert_eq!(stage.tiers.at_shield("tidegate_stream_restarts_total").await, 1);
     assert_eq!(stage.tiers.at_edges("tidegate_stream_restarts_total").await, 0);
@@ -106,16 +107,16 @@ async fn an_encoder_that_counts_anew_is_played_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_primary_whose_playlist_freezes_is_left_for_the_backup() {
+async fn a_primary_with_a_frozen_playlist_is_replaced_by_the_backup() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let stage = Stage::with_primary_ahead(Duration::ZERO).await;
     let drill = async {
-        stage.has_given(&stage.primary, BEGINNING + 3).await;
+        stage.wait_for_segments(&stage.primary, BEGINNING + 3).await;
         order(&stage.primary, Fault::on("/live/*").frozen());
-        stage.has_given(&stage.backup, 4).await;
+        stage.wait_for_segments(&stage.backup, 4).await;
     };
     let (seen, ()) = tokio::join!(stage.watch(plays_on()), drill);
-    seen.assert_content();
+    seen.assert_smooth();
 
     assert!(stage.tiers.at_shield("tidegate_frozen_playlists_total").await >= 1);
     assert_eq!(stage.tiers.at_shield("tidegate_stream_restarts_total").await, 0);
@@ -123,19 +124,19 @@ async fn a_primary_whose_playlist_freezes_is_left_for_the_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failing_over_and_back_between_origins_that_are_apart_in_time_is_not_seen() {
+async fn failing_over_and_back_between_origins_at_different_times_is_not_visible() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let stage = Stage::with_primary_ahead(SEGMENT * 3 / 2).await;
     let drill = async {
-        stage.has_given(&stage.primary, BEGINNING + 2).await;
+        stage.wait_for_segments(&stage.primary, BEGINNING + 2).await;
         order(&stage.primary, Fault::on("*").refuse());
-        stage.has_given(&stage.backup, 3).await;
+        stage.wait_for_segments(&stage.backup, 3).await;
         let so_far = stage.primary.control.requests(SEGMENTS);
         stage.primary.control.clear();
-        stage.has_given(&stage.primary, so_far + 3).await;
+        stage.wait_for_segments(&stage.primary, so_far + 3).await;
     };
     let (seen, ()) = tokio::join!(stage.watch(plays_on()), drill);
-    seen.assert_content();
+    seen.assert_smooth();
 
     assert!(stage.tiers.at_shield("tidegate_backward_playlists_total").await >= 1);
     assert_eq!(stage.tiers.at_shield("tidegate_stream_restarts_total").await, 0);

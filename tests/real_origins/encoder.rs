@@ -25,7 +25,7 @@ pub(crate) fn writing_files(folder: &Path, logs: &Path) -> Process {
     Process::start("encoder", &mut command, logs)
 }
 
-/// Writes one rendition, `live.m3u8` in a folder of its own, with these of ffmpeg's options for HLS.
+/// Writes one rendition, `live.m3u8` in a separate folder, with these HLS options of ffmpeg.
 pub(crate) fn writing_flavour(folder: &Path, options: &str, logs: &Path) -> Process {
     let mut command = encoder();
     words(&mut command, "-map 0:v -map 1:a -b:v 300k -f hls -hls_time 2");

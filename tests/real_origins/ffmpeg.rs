@@ -1,18 +1,18 @@
-//! ffmpeg as a player: it decodes every picture and sample, and throws them away.
+//! ffmpeg as a player: it decodes every picture and sample, and discards them.
 
 use std::process::Output;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-/// What it says at the end.
+/// The output of ffmpeg.
 #[derive(Debug)]
 pub(crate) struct Seen {
     url: String,
     output: Output,
 }
 
-/// Plays so much of a stream.
+/// Plays this much of a stream.
 pub(crate) async fn play(url: &str, period: Duration) -> Seen {
     let seconds = period.as_secs().to_string();
     let mut command = Command::new("ffmpeg");
@@ -25,8 +25,8 @@ pub(crate) async fn play(url: &str, period: Duration) -> Seen {
 }
 
 impl Seen {
-    /// It has played all of it and says nothing.
-    pub(crate) fn assert_content(&self) {
+    /// Asserts that it has played all of it without a warning.
+    pub(crate) fn assert_smooth(&self) {
         let Self { url, output } = self;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(

@@ -1,4 +1,4 @@
-//! What ffmpeg can make of HLS, served by nginx as files: each flavour must reach a player as it is.
+//! The HLS flavours that ffmpeg can write, served by nginx as files: each must reach a player unchanged.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::scenarios::{ONE_AT_A_TIME, on_air};
 use crate::tiers::Tiers;
 use crate::{encoder, ffmpeg, player};
 
-/// A folder's name, and ffmpeg's options for what is in it.
+/// A folder's name, and the ffmpeg options for its contents.
 const FLAVOURS: [(&str, &str); 5] = [
     ("event", "-hls_playlist_type event"),
     ("live", "-hls_list_size 6 -hls_flags delete_segments"),
@@ -21,7 +21,7 @@ const FLAVOURS: [(&str, &str); 5] = [
     ("shared", "-hls_list_size 6 -hls_key_info_file KEY_INFO"),
     ("guarded", "-hls_list_size 6 -hls_key_info_file KEY_INFO"),
 ];
-/// Those that are played in the browser as well; ffmpeg plays all of them.
+/// The flavours that the browser plays as well; ffmpeg plays all of them.
 const IN_CHROMIUM: [&str; 2] = ["fmp4", "guarded"];
 const PERIOD: Duration = Duration::from_secs(12);
 
@@ -44,16 +44,16 @@ async fn every_flavour_of_ffmpegs_hls_plays() {
         chromium::play(tiers.urls(&format!("/{name}/live.m3u8")).swap_remove(0), Watch::lasting(PERIOD))
     });
     let (fmp4, guarded) = tokio::join!(fmp4, guarded);
-    decoders.join_all().await.iter().for_each(ffmpeg::Seen::assert_content);
-    fmp4.assert_content();
-    guarded.assert_content();
+    decoders.join_all().await.iter().for_each(ffmpeg::Seen::assert_smooth);
+    fmp4.assert_smooth();
+    guarded.assert_smooth();
 
     tiers.assert_alive();
     encoders.iter_mut().for_each(Process::assert_alive);
     origin.process.assert_alive();
     let reads = origin.reads();
     assert_segments_were_read_once(&reads);
-    assert_keys_are_kept_as_the_origin_allows(&origin, &tiers).await;
+    assert_keys_are_stored_as_the_origin_allows(&origin, &tiers).await;
 }
 
 fn encode(origin: &Nginx, name: &str, options: &str) -> Process {
@@ -64,7 +64,7 @@ fn encode(origin: &Nginx, name: &str, options: &str) -> Process {
     encoder::writing_flavour(&folder, &options, &folder)
 }
 
-/// Writes a key and the file that tells ffmpeg of it: how players reach it, and where it is.
+/// Writes a key, and the file that gives ffmpeg the key's URL and its path.
 fn key_info(folder: &Path, name: &str) -> PathBuf {
     let (key, info) = (folder.join("secret.key"), folder.join("key_info"));
     std::fs::write(&key, format!("{name:0>16}")).expect("a key");
@@ -81,13 +81,13 @@ fn assert_segments_were_read_once(reads: &BTreeMap<String, u64>) {
             .collect();
         let again: Vec<_> = of_flavour.iter().filter(|(_, count)| **count != 1).collect();
         assert!(again.is_empty(), "{name}: read more than once: {again:?}");
-        // What ffmpeg and the browser play in twelve seconds, the last of it on its way.
+        // The segments that ffmpeg and the browser play in twelve seconds; the last may still be incomplete.
         assert!(of_flavour.len() >= 5, "{name}: {} segments only", of_flavour.len());
     }
 }
 
-/// A key that may be stored is read once, by all players together; one that may not, by each.
-async fn assert_keys_are_kept_as_the_origin_allows(origin: &Nginx, tiers: &Tiers) {
+/// A key that may be stored is read once by all players together; one that may not, once by each.
+async fn assert_keys_are_stored_as_the_origin_allows(origin: &Nginx, tiers: &Tiers) {
     let reads = |name: &str| origin.reads()[&format!("/{name}/secret.key")];
     let (shared, guarded) = (reads("shared"), reads("guarded"));
     for name in ["shared", "guarded"] {
@@ -99,10 +99,10 @@ async fn assert_keys_are_kept_as_the_origin_allows(origin: &Nginx, tiers: &Tiers
     assert_eq!(reads("guarded"), guarded + 2);
 }
 
-/// All segments are ranges of one file, which grows: each is an object of its own. The list is as long as the file: of
-/// one that slides over such a file, ffmpeg 5.1 never counts the numbers on.
+/// All segments are ranges of one growing file: each is a separate object. The playlist lists the whole file:
+/// ffmpeg 5.1 never advances the media sequence number of a sliding window over such a file.
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_of_a_file_that_grows_play() {
+async fn ranges_of_a_growing_file_play() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let origin = Nginx::serving_files();
     let mut encoder = encode(&origin, "ranges", "-hls_list_size 0 -hls_flags single_file");
@@ -112,13 +112,13 @@ async fn ranges_of_a_file_that_grows_play() {
     let urls = tiers.urls("/ranges/live.m3u8");
     let (browser, decoder) =
         tokio::join!(chromium::play(urls[0].clone(), Watch::lasting(PERIOD)), ffmpeg::play(&urls[1], PERIOD));
-    browser.assert_content();
-    decoder.assert_content();
+    browser.assert_smooth();
+    decoder.assert_smooth();
     encoder.assert_alive();
     tiers.assert_alive();
 }
 
-/// A stream whose encoder is to be restarted, and the tiers in front of it.
+/// A stream whose encoder is restarted, and the tiers in front of it.
 struct Show {
     origin: Nginx,
     folder: PathBuf,
@@ -138,10 +138,10 @@ impl Show {
     }
 }
 
-/// What happens most: the encoder dies and is started again, knows nothing of its first life, and writes other pictures
-/// under the same names.
+/// The most frequent case: the encoder dies and is started again, knows nothing of its previous run, and
+/// writes different pictures under the same names.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_is_killed_and_started_again_is_played_on() {
+async fn a_killed_and_restarted_encoder_is_played_on() {
     const OPTIONS: &str = "-hls_list_size 6 -hls_flags delete_segments+temp_file";
     const ACROSS: Duration = Duration::from_secs(24);
     let _alone = ONE_AT_A_TIME.lock().await;
@@ -152,12 +152,12 @@ async fn an_encoder_that_is_killed_and_started_again_is_played_on() {
     let restart = async {
         let is_read = async || origin.reads().contains_key("/show/live7.ts").then_some(());
         until("the tiers have read the eighth segment", ACROSS, is_read).await;
-        // Dropped, it is killed.
+        // Dropping it kills it.
         drop(first);
         encoder::writing_flavour(&folder, OPTIONS, &folder)
     };
     let (browser, mut second) = tokio::join!(chromium::play(urls[0].clone(), watch), restart);
-    browser.assert_content();
+    browser.assert_smooth();
 
     second.assert_alive();
     tiers.assert_alive();
@@ -165,9 +165,10 @@ async fn an_encoder_that_is_killed_and_started_again_is_played_on() {
     assert_eq!(tiers.at_edges("tidegate_stream_restarts_total").await, 0);
 }
 
-/// A restarted encoder goes on with the numbers of the one before, marks the break, and counts times anew.
+/// A restarted encoder continues the numbers of the previous run, marks the break, and starts its timestamps
+/// again.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_restarts_and_marks_it_is_played_across_the_break() {
+async fn a_restart_that_the_encoder_marks_is_played_across_the_break() {
     const OPTIONS: &str = "-hls_list_size 6 -hls_flags append_list+discont_start+omit_endlist";
     const ACROSS: Duration = Duration::from_secs(20);
     let _alone = ONE_AT_A_TIME.lock().await;
@@ -189,8 +190,8 @@ async fn an_encoder_that_restarts_and_marks_it_is_played_across_the_break() {
     };
     let (browser, decoder, mut second) =
         tokio::join!(chromium::play(urls[0].clone(), watch), ffmpeg::play(&urls[1], ACROSS), restart);
-    browser.assert_content();
-    decoder.assert_content();
+    browser.assert_smooth();
+    decoder.assert_smooth();
 
     second.assert_alive();
     tiers.assert_alive();

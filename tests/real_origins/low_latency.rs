@@ -1,9 +1,9 @@
-//! Low latency, from parts that exist for a third of a second before the next one does.
+//! Low latency, with parts that exist for a third of a second before the next one does.
 //!
-//! The origin stub stands in for a packager: none that makes low-latency HLS comes as a program from a package
-//! registry. On crates.io `xiu` makes no parts, nor does npm's `shaka-packager` for HLS. On `PyPI`, `gpac` is bindings to a
-//! library that Debian bookworm does not have, `mediamtx-py` fetches its program from elsewhere, and `biim` is not
-//! there. What Debian bookworm has (nginx, ffmpeg, `gstreamer`) makes no parts.
+//! The origin stub stands in for a packager: no package registry has a program that makes low-latency HLS. On
+//! crates.io `xiu` makes no parts, nor does npm's `shaka-packager` for HLS. On `PyPI`, `gpac` is bindings to
+//! a library that Debian bookworm does not have, `mediamtx-py` fetches its program from elsewhere, and `biim`
+//! is not there. The programs in Debian bookworm (nginx, ffmpeg, `gstreamer`) make no parts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,15 +21,15 @@ const STREAM: &str = "/ll/show/cmaf/index.m3u8";
 const PERIOD: Duration = Duration::from_mins(1);
 const OFFERED_PERIOD: Duration = Duration::from_secs(20);
 const SMALL_PLAYERS: usize = 20;
-/// How much further behind a viewer may be for the two tiers in between.
+/// The latency that the two tiers may add.
 const TIERS_MAY_ADD: Duration = Duration::from_millis(300);
-/// A minute of parts, of which three come in a second.
+/// A minute of parts, at three per second.
 const PARTS_OF_PERIOD: usize = 180;
 
-/// One browser watches through the tiers and another one, at the same time, another origin that has the same: what
-/// both of them lose to a busy machine is not the tiers' fault.
+/// One browser watches through the tiers, and another one, at the same time, an origin with the same stream:
+/// delays that both of them suffer on a busy machine are not the tiers' fault.
 #[tokio::test(flavor = "multi_thread")]
-async fn low_latency_is_kept_through_two_tiers_and_asked_of_the_origin_once() {
+async fn two_tiers_preserve_low_latency_and_request_each_part_once() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let (origin, twin) = (Stub::start().await, Stub::start().await);
     let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
@@ -47,25 +47,25 @@ async fn low_latency_is_kept_through_two_tiers_and_asked_of_the_origin_once() {
     let (through_tiers, direct) = tokio::join!(through_tiers, direct);
 
     for (number, player) in players.join_all().await.into_iter().enumerate() {
-        assert_eq!(player.complaints, Vec::<String>::new(), "small player {number}");
-        // The last ones may be on their way.
+        assert_eq!(player.errors, Vec::<String>::new(), "small player {number}");
+        // The last parts may still be incomplete.
         assert!(player.parts >= PARTS_OF_PERIOD - 6, "small player {number} saw {} parts", player.parts);
     }
     for seen in [&direct, &through_tiers] {
-        seen.assert_content();
+        seen.assert_smooth();
     }
-    // By what the player believes, and by the encoder's clock, which knows better.
+    // As the player estimates it, and by the encoder's clock, which is more precise.
     for latency in ["latency", "behind"] {
         let (ours, theirs) = (through_tiers.seconds(latency), direct.seconds(latency));
         assert!(ours <= theirs + TIERS_MAY_ADD, "{latency}: {ours:?}, but {theirs:?} directly");
     }
     tiers.assert_alive();
-    assert_each_was_asked_for_once(&origin.targets());
+    assert_each_was_requested_once(&origin.targets());
 }
 
-/// Section 4.4.3.8: a player that is offered blocking reload uses it.
+/// HLS section 4.4.3.8: a player that is offered blocking reload uses it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offer_is_taken_up_in_front_of_an_origin_that_knows_nothing_of_it() {
+async fn players_use_the_offer_in_front_of_an_origin_that_knows_nothing_of_it() {
     const PLAIN: &str = "/live/show/ts/360p/index.m3u8";
     let _alone = ONE_AT_A_TIME.lock().await;
     let origin = Stub::start().await;
@@ -77,27 +77,31 @@ async fn an_offer_is_taken_up_in_front_of_an_origin_that_knows_nothing_of_it() {
         (tiers.at_edges("tidegate_blocked_requests").await > 0).then_some(())
     });
     let (seen, ()) = tokio::join!(chromium::play(url, watch), waits);
-    seen.assert_content();
+    seen.assert_smooth();
 
     tiers.assert_alive();
-    let told: Vec<_> = origin.targets().into_keys().filter(|target| target.contains("_HLS_")).collect();
-    assert!(told.is_empty(), "the origin was asked {told:?}");
+    let directives: Vec<_> = origin.targets().into_keys().filter(|target| target.contains("_HLS_")).collect();
+    assert!(directives.is_empty(), "the origin received {directives:?}");
 }
 
-/// The first version of a playlist may be any; from then on each is waited for, and each part is there once.
-fn assert_each_was_asked_for_once(targets: &BTreeMap<String, u64>) {
+/// The first version of a playlist may be any; every later one is requested with a directive, and each part
+/// once.
+fn assert_each_was_requested_once(targets: &BTreeMap<String, u64>) {
     let is_reload = |target: &str| target.contains("_HLS_msn=");
     let is_media = |target: &str| target.rsplit('.').next() == Some("m4s");
-    let asked = |is_one: &dyn Fn(&str) -> bool| {
+    let requested = |is_one: &dyn Fn(&str) -> bool| {
         targets.iter().filter(|(target, _)| is_one(target)).map(|(_, count)| *count).collect::<Vec<_>>()
     };
     let again: Vec<_> = targets
         .iter()
         .filter(|(target, count)| (is_reload(target) || is_media(target)) && **count != 1)
         .collect();
-    assert!(again.is_empty(), "the origin was asked more than once: {again:?}");
-    // Three renditions of pictures were watched throughout.
-    let (reloads, media) = (asked(&is_reload).len(), asked(&is_media).len());
+    assert!(again.is_empty(), "requested from the origin more than once: {again:?}");
+    // Three renditions were watched throughout.
+    let (reloads, media) = (requested(&is_reload).len(), requested(&is_media).len());
     assert!(reloads >= 3 * (PARTS_OF_PERIOD - 6), "the origin saw {reloads} blocked reloads only");
-    assert!(media >= 3 * (PARTS_OF_PERIOD - 6), "the origin was asked for {media} parts and segments only");
+    assert!(
+        media >= 3 * (PARTS_OF_PERIOD - 6),
+        "the origin saw {media} requests for parts and segments only"
+    );
 }

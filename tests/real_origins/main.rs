@@ -1,16 +1,15 @@
 //! Real encoders and packagers on one side, real players on the other, Tidegate between them.
 //!
-//! Three ways in which people make HLS, each run for half a minute: ffmpeg writing files that nginx
-//! serves, ffmpeg publishing RTMP to nginx, which makes the HLS, and ffmpeg pushing HLS by PUT. On the
-//! other side Chromium with hls.js, ffmpeg as a player, and twenty small players of our own, spread
-//! over two edges. The viewers must have nothing to complain of, and the origin must have been asked
-//! for each segment once (`scenarios.rs`).
+//! Three usual ways to make HLS, each run for half a minute: ffmpeg writes files that nginx serves, ffmpeg
+//! publishes RTMP to nginx, which makes the HLS, and ffmpeg pushes HLS by PUT. On the other side are Chromium
+//! with hls.js, ffmpeg as a player, and twenty small players, spread over two edges. No viewer may report an
+//! error, and each segment must be requested from the origin once (`scenarios.rs`).
 //!
-//! Then what the stub can do that they cannot: a minute of low latency, beside a browser that plays
-//! directly from such an origin (`low_latency.rs`), and origins that die, freeze, lag or count anew
-//! while a browser watches (`drills.rs`). And whatever else ffmpeg makes of HLS (`flavours.rs`).
+//! Beyond these, the stub provides a minute of low latency, beside a browser that plays directly from such an
+//! origin (`low_latency.rs`), and origins that die, freeze, lag or restart their numbering while a browser
+//! watches (`drills.rs`). The other HLS flavours of ffmpeg are in `flavours.rs`.
 //!
-//! One scenario runs at a time: what is measured here is real time, and a small machine has only so much.
+//! One scenario runs at a time: scenarios measure real time, and a small machine can run only one.
 
 #[cfg(test)]
 mod audience;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::player;
 use crate::process::{Process, free_port, until};
 
-/// A running nginx that serves HLS from a folder of its own.
+/// A running nginx that serves HLS from its own folder.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     /// Dropped first: the folder must outlive the process.
@@ -21,12 +21,12 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Serves what somebody else writes into [`Nginx::media`].
+    /// Serves files that another program writes into [`Nginx::media`].
     pub(crate) fn serving_files() -> Self {
         Self::start(|_, _| String::new())
     }
 
-    /// Takes RTMP at [`Nginx::rtmp`] and makes HLS of it.
+    /// Accepts RTMP at [`Nginx::rtmp`] and makes HLS from it.
     pub(crate) fn making_hls_of_rtmp() -> Self {
         Self::start(|media, port| {
             format!(
@@ -58,20 +58,20 @@ impl Nginx {
         }
     }
 
-    /// The folder that is served.
+    /// The served folder.
     pub(crate) fn media(&self) -> PathBuf {
         self.folder.path().join("media")
     }
 
-    /// Waits until requests are taken; that there is nothing to list at the top is an answer as well.
-    pub(crate) async fn answers(&self) {
-        until("nginx answers", Duration::from_secs(10), async || {
+    /// Waits until nginx accepts requests; an error for the top folder is a response as well.
+    pub(crate) async fn wait_until_ready(&self) {
+        until("nginx responds", Duration::from_secs(10), async || {
             player::text(&self.http).await.err().filter(|complaint| complaint.contains("403"))
         })
         .await;
     }
 
-    /// How often each path was read.
+    /// The number of reads of each path.
     pub(crate) fn reads(&self) -> BTreeMap<String, u64> {
         let log =
             std::fs::read_to_string(self.folder.path().join("access.log")).expect("nginx writes its log");
@@ -108,14 +108,14 @@ fn configuration_text(root: &Path, port: u16, rtmp: &str) -> String {
     )
 }
 
-/// Started by root, nginx gives its workers another user, who may not write into our folder.
+/// When root starts it, nginx gives its workers another user, which may not write into our folder.
 fn program_runs_as_root(own: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
 
     own.metadata().expect("our folder is there").uid() == 0
 }
 
-/// Ordinary users' paths leave out where Debian puts nginx.
+/// The PATH of ordinary users lacks the folder where Debian installs nginx.
 fn program() -> &'static str {
     if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" }
 }

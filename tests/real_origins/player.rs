@@ -11,30 +11,30 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
-/// What one player has seen.
+/// The results of one player.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     pub(crate) segments: usize,
-    pub(crate) complaints: Vec<String>,
+    pub(crate) errors: Vec<String>,
 }
 
-/// Plays one rendition for a while; `rendition` counts through those of the multivariant playlist.
+/// Plays one rendition for a while; `rendition` is an index into those of the multivariant playlist.
 pub(crate) async fn watch(url: String, rendition: usize, period: Duration) -> Watched {
     let viewer = Viewer::new();
     let end = Instant::now() + period;
     let mut watched = Watched::default();
-    if let Err(complaint) = viewer.play(&url, rendition, end, &mut watched).await {
-        watched.complaints.push(complaint);
+    if let Err(error) = viewer.play(&url, rendition, end, &mut watched).await {
+        watched.errors.push(error);
     }
     watched
 }
 
-/// The answer's text, or what is wrong with it.
+/// The text of the response, or an error message.
 pub(crate) async fn text(url: &str) -> Result<String, String> {
     Viewer::new().text(url).await
 }
 
-/// Whoever asks for playlists and segments; it keeps its connections.
+/// The HTTP client of a player, with its connections.
 #[derive(Debug)]
 pub(crate) struct Viewer {
     client: Client<HttpConnector, Empty<Bytes>>,
@@ -58,7 +58,7 @@ impl Viewer {
             let started = Instant::now();
             let playlist = self.text(&media).await?;
             let fresh: Vec<_> = lines(&playlist).filter(|line| !seen.contains(line)).collect();
-            // A player that joins takes the last three segments, as real ones do.
+            // A player that joins fetches the last three segments, as real ones do.
             let wanted = if seen.is_empty() { fresh.len().saturating_sub(3) } else { 0 };
             for segment in &fresh[wanted..] {
                 let body = self.body(&resolve(&media, segment)).await?;
@@ -90,11 +90,11 @@ impl Viewer {
     pub(crate) async fn body(&self, url: &str) -> Result<Bytes, String> {
         let complain = |error: &dyn std::error::Error| format!("{url}: {error}");
         let address = url.parse().map_err(|error: http::uri::InvalidUri| complain(&error))?;
-        let answer = self.client.get(address).await.map_err(|error| complain(&error))?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("{url}: {}", answer.status()));
+        let response = self.client.get(address).await.map_err(|error| complain(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("{url}: {}", response.status()));
         }
-        Ok(answer.into_body().collect().await.map_err(|error| complain(&error))?.to_bytes())
+        Ok(response.into_body().collect().await.map_err(|error| complain(&error))?.to_bytes())
     }
 }
 
@@ -111,7 +111,7 @@ fn target_duration(playlist: &str) -> Duration {
     Duration::from_secs(tag.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(2))
 }
 
-/// A playlist's own addresses are relative to it, or to its host.
+/// A playlist's references are relative to it, or to its host.
 pub(crate) fn resolve(base: &str, reference: &str) -> String {
     if reference.contains("://") {
         return reference.to_owned();

@@ -1,4 +1,4 @@
-//! The three ways in, each from encoder to viewer.
+//! The three ways to make HLS, each from encoder to viewer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::stub::Stub;
 use crate::tiers::Tiers;
 use crate::{audience, encoder, player};
 
-/// Real time is measured here, so one scenario has the machine to itself.
+/// Scenarios measure real time, so each has the machine to itself.
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// How long an encoder may take to its third segment.
+/// The time that an encoder may take to its third segment.
 const ON_AIR_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +34,7 @@ async fn files_written_by_ffmpeg_and_served_by_nginx_play_everywhere() {
 async fn rtmp_packaged_by_nginx_plays_everywhere() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let mut origin = Nginx::making_hls_of_rtmp();
-    origin.answers().await;
+    origin.wait_until_ready().await;
     let mut encoder = encoder::publishing_rtmp(&origin.rtmp, origin.folder.path());
     on_air(&origin.http, "/show.m3u8").await;
 
@@ -57,22 +57,22 @@ async fn hls_pushed_by_ffmpeg_plays_everywhere() {
     assert_each_segment_was_read_once(&origin.reads());
 }
 
-/// Puts a shield and two edges in front of the origin and lets everybody watch.
+/// Puts a shield and two edges in front of the origin and lets all viewers watch.
 async fn plays_everywhere(origin: &str, stream: &str) {
     let mut tiers = Tiers::in_front_of(&[origin]).await;
-    audience::watch(&tiers.urls(stream)).await.assert_content();
+    audience::watch(&tiers.urls(stream)).await.assert_smooth();
     tiers.assert_alive();
 }
 
 fn assert_each_segment_was_read_once(reads: &BTreeMap<String, u64>) {
     let segments: Vec<_> = reads.iter().filter(|(path, _)| path.rsplit('.').next() == Some("ts")).collect();
     let again: Vec<_> = segments.iter().filter(|(_, count)| **count != 1).collect();
-    assert!(again.is_empty(), "segments that the origin was asked for more than once: {again:?}");
+    assert!(again.is_empty(), "segments requested from the origin more than once: {again:?}");
     // Half a minute of two-second segments, whatever the number of renditions.
-    assert!(segments.len() >= 14, "the origin was asked for {} segments only", segments.len());
+    assert!(segments.len() >= 14, "only {} segments were requested from the origin", segments.len());
 }
 
-/// Waits until three segments are listed: what every player wants to begin with.
+/// Waits until three segments are listed: every player begins with these.
 pub(crate) async fn on_air(origin: &str, media_playlist: &str) {
     let url = format!("{origin}{media_playlist}");
     until(&format!("three segments at {url}"), ON_AIR_WITHIN, async || {

@@ -1,4 +1,4 @@
-//! The origin stub: the place that an encoder pushes to, or a live origin of its own that breaks on command.
+//! The origin stub: the target of an encoder's pushes, or a live origin that breaks on command.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,10 +8,10 @@ use tidegate_origin_stub::{Config, Control, OriginStub};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Requests whose queries are remembered: more than any scenario makes.
-const REMEMBERED: u64 = 50_000;
+/// The number of requests whose queries are recorded: more than any scenario makes.
+const RECORDED: u64 = 50_000;
 
-/// A running stub; it ends with this value.
+/// A running stub; dropping this value ends it.
 #[derive(Debug)]
 pub(crate) struct Stub {
     pub(crate) http: String,
@@ -21,21 +21,21 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Takes pushes, and serves streams of its own. What two of them serve at a moment is the same.
+    /// Accepts pushes, and serves its own streams. Two stubs serve the same at any moment.
     pub(crate) async fn start() -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let counts = Counts { recent_max: REMEMBERED, ..Counts::default() };
+        let counts = Counts { recent_max: RECORDED, ..Counts::default() };
         let stub = OriginStub::load(Config { listen: free, admin: free, counts, ..Config::default() });
         let stub = stub.await.expect("the stub takes two free ports");
         let (http, control) = (format!("http://{}", stub.addr()), stub.control());
         let shutdown = CancellationToken::new();
         let mut running = JoinSet::new();
         let run = stub.run(shutdown.clone());
-        running.spawn(async move { run.await.expect("the stub serves until it is told to stop") });
+        running.spawn(async move { run.await.expect("the stub serves until it is stopped") });
         Self { http, control, _running: running, _until_dropped: shutdown.drop_guard() }
     }
 
-    /// How often each path was asked for with each query.
+    /// The number of requests for each path with each query.
     pub(crate) fn targets(&self) -> BTreeMap<String, u64> {
         let seen = self.control.seen("*");
         assert_eq!(seen.len() as u64, self.control.total(), "some requests have been forgotten");
@@ -47,7 +47,7 @@ impl Stub {
         targets
     }
 
-    /// How often each path was read.
+    /// The number of reads of each path.
     pub(crate) fn reads(&self) -> BTreeMap<String, u64> {
         let counted = self.control.counted().paths.into_iter();
         let reads =

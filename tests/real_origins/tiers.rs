@@ -20,7 +20,7 @@ pub(crate) struct Tiers {
 }
 
 impl Tiers {
-    /// Starts everything in front of a site's origins, the primary first, and waits until it is ready.
+    /// Starts the tiers in front of a site's origins, the primary first, and waits until they are ready.
     pub(crate) async fn in_front_of(origins: &[&str]) -> Self {
         Self::with(origins, "").await
     }
@@ -37,29 +37,29 @@ impl Tiers {
         Self { shield, edges: [first, second], _folder: folder }
     }
 
-    /// A path's addresses, one per edge.
+    /// The URLs of a path, one per edge.
     pub(crate) fn urls(&self, path: &str) -> Vec<String> {
         self.edges.iter().map(|edge| format!("{}{path}", edge.http)).collect()
     }
 
-    /// What the shield has counted of something.
+    /// A counter of the shield.
     pub(crate) async fn at_shield(&self, counter: &str) -> u64 {
         self.shield.count(counter).await
     }
 
-    /// What the edges have counted of something, together.
+    /// The sum of a counter over the edges.
     pub(crate) async fn at_edges(&self, counter: &str) -> u64 {
         let [first, second] = &self.edges;
         first.count(counter).await + second.count(counter).await
     }
 
-    /// Waits until the shield waits for nothing from its origins.
-    pub(crate) async fn shield_has_all(&self) {
+    /// Waits until the shield has no fill under way.
+    pub(crate) async fn shield_is_idle(&self) {
         let status = format!("{}/v1/status", self.shield.operators);
-        until("the shield has what it has asked for", READY_WITHIN, async || {
-            let told = player::text(&status).await.expect("a status");
-            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-            (told["fills"]["count"] == 0).then_some(())
+        until("the shield has no fill under way", READY_WITHIN, async || {
+            let text = player::text(&status).await.expect("a status");
+            let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            (status["fills"]["count"] == 0).then_some(())
         })
         .await;
     }

@@ -107,6 +107,6 @@ fn has_heading(document: &Path, heading: &str) -> bool {
 /// A heading's anchor, as Markdown renderers make it: lower case, spaces as hyphens, other signs dropped.
 fn anchor(line: &str) -> Option<String> {
     let title = line.strip_prefix('#')?.trim_start_matches('#').trim();
-    let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    Some(kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect())
+    let oldest = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(oldest.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect())
 }

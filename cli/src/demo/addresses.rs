@@ -1,4 +1,4 @@
-//! Where everything listens: the one JSON line for programs, the tier map for people.
+//! The addresses of the demo: one JSON line for programs, the tier map for people.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,16 @@ use serde::Serialize;
 pub(crate) struct Addresses {
     /// The page.
     pub(crate) page: String,
-    /// Where players may go.
+    /// The edges, for players.
     pub(crate) edges: Vec<String>,
-    /// Where edges go.
+    /// The shields, for edges.
     pub(crate) shields: Vec<String>,
-    /// Where shields go: the primary first.
+    /// The origins, for shields: the primary first.
     pub(crate) origins: Vec<String>,
     /// The operators' listeners, by name of tier.
     pub(crate) admin: BTreeMap<String, String>,
-    /// The path of the multivariant playlist; `None` when the user's own origin is used and the path is not known.
+    /// The path of the multivariant playlist; `None` when the user's own origin is used and the path is
+    /// unknown.
     pub(crate) stream: Option<String>,
 }
 
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_json_has_the_promised_fields() {
+    fn the_json_has_the_documented_fields() {
         let json = serde_json::to_string(&addresses()).unwrap();
         assert_eq!(
             json,

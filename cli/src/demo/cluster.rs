@@ -1,4 +1,4 @@
-//! Starts what the demo consists of, each tier with its own configuration on free loopback ports.
+//! Starts the demo's tiers, each with its own configuration on free loopback ports.
 
 mod tiers;
 
@@ -25,8 +25,8 @@ pub(crate) struct Cluster {
     shields: Vec<Node>,
     edges: Vec<Node>,
     stream: Option<String>,
-    /// The tiers' lives; none of them ends before the demo does.
-    lives: JoinSet<anyhow::Result<()>>,
+    /// The running tiers; none of them ends before the demo does.
+    running_tiers: JoinSet<anyhow::Result<()>>,
 }
 
 /// An edge or a shield.
@@ -46,7 +46,7 @@ struct Site {
 }
 
 impl Cluster {
-    /// Starts origins (unless the user brings some), a shield, and two edges, in this order.
+    /// Starts origins (unless the user provides some), a shield, and two edges, in this order.
     pub(crate) async fn start(
         options: &Options,
         tasks: &TaskTracker,
@@ -55,29 +55,29 @@ impl Cluster {
         let origins = origins(&options.origin, tasks, stop).await?;
         let stream = if options.origin.is_empty() { Some(STREAM.to_owned()) } else { options.stream.clone() };
         let mut cluster =
-            Self { origins, shields: Vec::new(), edges: Vec::new(), stream, lives: JoinSet::new() };
+            Self { origins, shields: Vec::new(), edges: Vec::new(), stream, running_tiers: JoinSet::new() };
 
         let urls: Vec<String> = cluster.origins.iter().map(|origin| origin.url.clone()).collect();
         let shield = tiers::shield("shield-1", &urls).await.context("the shield cannot start")?;
         cluster.shields.push(Node::of("shield-1", shield.addr()?, shield.admin_addr()?));
-        cluster.lives.spawn(shield.run(stop.clone()));
+        cluster.running_tiers.spawn(shield.run(stop.clone()));
 
         let shields: Vec<String> = cluster.shields.iter().map(Node::url).collect();
         for name in ["edge-1", "edge-2"] {
             let edge = tiers::edge(name, &shields).await.with_context(|| format!("{name} cannot start"))?;
             cluster.edges.push(Node::of(name, edge.addr()?, edge.admin_addr()?));
-            cluster.lives.spawn(edge.run(stop.clone()));
+            cluster.running_tiers.spawn(edge.run(stop.clone()));
         }
         Ok(cluster)
     }
 
-    /// Where the edges serve viewers.
+    /// The addresses of the edges for viewers.
     pub(crate) fn edges(&self) -> Vec<SocketAddr> {
         self.edges.iter().map(|edge| edge.addr).collect()
     }
 
-    /// The URL of each edge, and a client that asks it.
-    pub(crate) fn entrances(&self) -> Vec<(String, Client)> {
+    /// The URL of each edge, and a client for it.
+    pub(crate) fn clients(&self) -> Vec<(String, Client)> {
         self.edges.iter().map(|edge| (edge.url(), Client::new(edge.addr))).collect()
     }
 
@@ -86,7 +86,7 @@ impl Cluster {
         self.origins.first().and_then(|origin| origin.own.clone())
     }
 
-    /// Where everything listens.
+    /// All addresses.
     pub(crate) fn addresses(&self, page: &TcpListener) -> anyhow::Result<Addresses> {
         let page = page.local_addr().context("the page has no address")?;
         let nodes = self.edges.iter().chain(&self.shields);
@@ -106,7 +106,7 @@ impl Cluster {
         })
     }
 
-    /// Somebody who reads the counters of all tiers.
+    /// An observer that reads the counters of all tiers.
     pub(crate) fn observer(&self) -> Observer {
         let watched = |node: &Node| Watched::new(node.name.clone(), node.url(), node.operators);
         let origins = self.origins.iter().map(|origin| WatchedOrigin {
@@ -122,18 +122,18 @@ impl Cluster {
         )
     }
 
-    /// Waits until a tier ends by itself, which it should not.
+    /// Waits until a tier ends by itself, which is an error.
     pub(crate) async fn broken(&mut self) -> anyhow::Result<()> {
-        match self.lives.join_next().await {
+        match self.running_tiers.join_next().await {
             Some(Ok(Ok(()))) | None => bail!("a tier ended unexpectedly"),
             Some(Ok(Err(error))) => Err(error.context("a tier failed")),
             Some(Err(error)) => Err(error).context("a tier failed"),
         }
     }
 
-    /// Waits until every tier has ended, after the stop has been given.
+    /// Waits until every tier has ended, after the stop.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
-        while let Some(life) = self.lives.join_next().await {
+        while let Some(life) = self.running_tiers.join_next().await {
             life.context("a tier failed")?.context("a tier failed during shutdown")?;
         }
         Ok(())
@@ -173,7 +173,7 @@ async fn origins(
 }
 
 const ORIGINS_MAX: usize = 2;
-/// What the demo's own origins serve.
+/// The playlist of the demo's own origins.
 const STREAM: &str = "/live/demo/ts/index.m3u8";
 
 #[cfg(test)]
@@ -187,16 +187,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_is_fetched_once_for_both_edges_and_still_comes_when_the_primary_is_gone() {
+    async fn an_object_is_fetched_once_for_both_edges_and_others_arrive_when_the_primary_is_down() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mut cluster = Cluster::start(&options(&[]), &tasks, &stop).await.unwrap();
-        crate::demo::ready::wait(&cluster.entrances(), STREAM, |_| {}).await.unwrap();
+        crate::demo::ready::wait(&cluster.clients(), STREAM, |_| {}).await.unwrap();
         let primary = cluster.primary().unwrap();
-        let asked = primary.requests();
+        let before = primary.requests();
         for edge in cluster.edges() {
             assert_eq!(Client::new(edge).drain("/bytes/100000/before").await.unwrap(), 100_000);
         }
-        assert_eq!(primary.requests(), asked + 1);
+        assert_eq!(primary.requests(), before + 1);
 
         primary.switch(false).await.unwrap();
         for edge in cluster.edges() {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_users_origin_stands_in_for_the_demos_own() {
+    async fn the_users_origin_replaces_the_demos_own() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let own = OwnOrigin::start(&tasks, &stop).await.unwrap();
         let url = format!("http://{}", own.addr());

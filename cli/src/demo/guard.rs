@@ -1,15 +1,15 @@
-//! Who may talk to the page's server: browsers on this machine, about this page.
+//! Access control of the page's server: only browsers on this machine, and only for this page.
 //!
-//! The listener is on loopback, but any website may point a visitor's browser at it, directly (cross-site request)
-//! or through a name of its own (DNS rebinding). The `Host` and `Origin` headers tell, and a browser lets no
-//! script forge them.
+//! The listener is on loopback, but any website may point a visitor's browser at it, directly (cross-site
+//! request) or through its own name (DNS rebinding). The `Host` and `Origin` headers reveal that, and a
+//! browser lets no script forge them.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
-/// The middleware: 403 for whoever is refused.
+/// The middleware: 403 for a refused request.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     match refusal(request.headers()) {
         Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),

@@ -1,4 +1,4 @@
-//! Reads the Prometheus text that a tier's operators' listener gives at `/metrics`.
+//! Parses the Prometheus text of a tier's operators' listener at `/metrics`.
 
 /// The samples of one scrape.
 #[derive(Debug, Default)]
@@ -15,17 +15,17 @@ struct Sample {
 }
 
 impl Metrics {
-    /// Parses the text; lines that are no samples are skipped.
+    /// Parses the text; lines that are not samples are skipped.
     pub(crate) fn parse(text: &str) -> Self {
         Self { samples: text.lines().take(SAMPLES_MAX).filter_map(Sample::parse).collect() }
     }
 
-    /// The sum over all samples called `name`.
+    /// The sum over all samples named `name`.
     pub(crate) fn total(&self, name: &str) -> u64 {
         self.sum(|sample| sample.name == name)
     }
 
-    /// The sum over the samples called `name` whose `label` has one of `values`.
+    /// The sum over the samples named `name` whose `label` has one of `values`.
     pub(crate) fn total_where(&self, name: &str, label: &str, values: &[&str]) -> u64 {
         self.sum(|sample| {
             sample.name == name && sample.label(label).is_some_and(|value| values.contains(&value))
@@ -58,7 +58,7 @@ impl Sample {
         Some(Self { name: name.trim().to_owned(), labels: labels.to_owned(), value })
     }
 
-    /// The value of a label. Tidegate's label values come from enums, so none holds a quote or a comma.
+    /// The value of a label. Tidegate's label values come from enums, so none contains a quote or a comma.
     fn label(&self, name: &str) -> Option<&str> {
         self.labels.split(',').find_map(|pair| {
             let (key, value) = pair.split_once('=')?;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_counts_nothing() {
+    fn missing_samples_count_as_zero() {
         let metrics = Metrics::parse(TEXT);
         assert_eq!(metrics.total("tidegate_requests"), 0);
         assert_eq!(metrics.total_where("tidegate_requests_total", "fat", &["hit"]), 0);

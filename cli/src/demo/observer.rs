@@ -1,4 +1,4 @@
-//! Reads the counters of all tiers, once a second, into what the page shows.
+//! Reads the counters of all tiers once a second, for the page.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use super::metrics::Metrics;
 use super::own_origin::OwnOrigin;
 use super::snapshot::{Origin, Snapshot, Tier, Totals, ratio};
 use super::viewers::Counts;
-use super::viewers::fetch::{Client, Fetch, Trouble};
+use super::viewers::fetch::{Client, Fetch, ViewerError};
 
-/// Watches the tiers.
+/// Reads the tiers.
 #[derive(Debug)]
 pub(crate) struct Observer {
     started: Instant,
@@ -23,7 +23,7 @@ pub(crate) struct Observer {
     origins: Vec<WatchedOrigin>,
 }
 
-/// An edge or a shield, and what it last said.
+/// An edge or a shield, and its last state.
 #[derive(Debug)]
 pub(crate) struct Watched {
     operators: Client,
@@ -49,7 +49,7 @@ impl Observer {
         Self { started: Instant::now(), stream, edges, shields, origins }
     }
 
-    /// Publishes a snapshot every second, until nobody listens; `viewers` says what the swarm counts.
+    /// Publishes a snapshot every second, until there is no receiver; `viewers` returns the swarm's counts.
     pub(crate) async fn run(mut self, to: watch::Sender<Snapshot>, viewers: impl Fn() -> Counts + Send) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,8 +66,8 @@ impl Observer {
     async fn observe(&mut self, viewers: Counts) -> Snapshot {
         let mut problems = Vec::new();
         for tier in self.edges.iter_mut().chain(&mut self.shields) {
-            if let Err(trouble) = tier.ask().await {
-                problems.push(format!("{} does not say how it is: {trouble}.", tier.last.name));
+            if let Err(error) = tier.ask().await {
+                problems.push(format!("{} does not say how it is: {error}.", tier.last.name));
             }
         }
         let tiers =
@@ -88,7 +88,8 @@ impl Observer {
         let at_shields = |name| self.shields.iter().map(|shield| shield.metrics.total(name)).sum::<u64>();
         let sent = at_shields(UPSTREAM_REQUESTS);
         let needed = at_shields(UPSTREAM_REQUESTS_NEEDED);
-        // All three figures about origins are the shields', so that they agree. An origin that is down counts nothing.
+        // All three figures about origins are the shields', so that they agree. An origin that is down counts
+        // nothing.
         Totals {
             viewer_requests: self.edges.iter().map(|edge| edge.last.requests).sum(),
             origin_requests: sent,
@@ -99,27 +100,27 @@ impl Observer {
 }
 
 impl Watched {
-    /// A tier that serves `url` and answers its operators at `operators`.
+    /// A tier that serves viewers at `url` and operators at `operators`.
     pub(crate) fn new(name: String, url: String, operators: SocketAddr) -> Self {
         let last = Tier { name, url, ..Tier::default() };
         Self { operators: Client::new(operators), last, metrics: Metrics::default() }
     }
 
-    /// Reads its counters. Those of a tier that does not answer stay as they were.
-    async fn ask(&mut self) -> Result<(), Trouble> {
+    /// Reads its counters. When the tier does not respond, the counters keep their last values.
+    async fn ask(&mut self) -> Result<(), ViewerError> {
         let answer = timeout(SCRAPE_MAX, self.operators.text("/metrics")).await;
-        let text = match answer.unwrap_or(Err(Trouble::Deadline(SCRAPE_MAX))) {
+        let text = match answer.unwrap_or(Err(ViewerError::Deadline(SCRAPE_MAX))) {
             Ok(text) => text,
-            Err(trouble) => {
+            Err(error) => {
                 self.last.up = false;
-                return Err(trouble);
+                return Err(error);
             }
         };
         self.metrics = Metrics::parse(&text);
         self.last.up = true;
         self.last.requests = self.metrics.total(REQUESTS);
         self.last.hits = self.metrics.total_where(REQUESTS, "fate", HITS);
-        self.last.lookups = self.last.hits + self.metrics.total_where(REQUESTS, "fate", NO_HITS);
+        self.last.lookups = self.last.hits + self.metrics.total_where(REQUESTS, "fate", MISSES);
         self.last.hit_ratio = ratio(self.last.hits, self.last.lookups);
         self.last.upstream_requests = self.metrics.total(UPSTREAM_REQUESTS);
         Ok(())
@@ -145,9 +146,10 @@ impl WatchedOrigin {
 const PERIOD: Duration = Duration::from_secs(1);
 const SCRAPE_MAX: Duration = Duration::from_secs(2);
 const REQUESTS: &str = "tidegate_requests_total";
-/// The fates of requests that cause none upstream, and of those that do. Others, such as refusals, are no lookups.
+/// The fates of requests that cause no upstream request, and of those that do. Others, such as refusals, are
+/// not lookups.
 const HITS: &[&str] = &["hit", "stale", "join"];
-const NO_HITS: &[&str] = &["miss", "revalidated", "pass", "hit-for-miss", "stale-if-error", "failed"];
+const MISSES: &[&str] = &["miss", "revalidated", "pass", "hit-for-miss", "stale-if-error", "failed"];
 const UPSTREAM_REQUESTS: &str = "tidegate_origin_requests_total";
 const UPSTREAM_REQUESTS_NEEDED: &str = "tidegate_origin_requests_needed_total";
 
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_about_origins_agrees_also_when_one_is_down() {
+    async fn the_figures_about_origins_agree_even_when_one_is_down() {
         let shield = operators(
             "tidegate_origin_requests_total 30\ntidegate_origin_requests_needed_total{tier=\"shield\"} 20\n",
         );
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tier_that_does_not_answer_is_a_problem_and_keeps_its_counters() {
+    async fn a_tier_that_does_not_respond_is_a_problem_and_keeps_its_counters() {
         let mut edge = watched("edge-1", operators("tidegate_requests_total{fate=\"hit\"} 6\n").await);
         edge.ask().await.unwrap();
         edge.operators = Client::new(closed().await);

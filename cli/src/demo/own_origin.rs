@@ -1,4 +1,4 @@
-//! An origin of the demo's own, which can be stopped and started again on the same port.
+//! One of the demo's own origins, which can be stopped and started again on the same port.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// An origin stub with its life in our hands.
+/// An origin stub that the demo can start and stop.
 #[derive(Debug)]
 pub(crate) struct OwnOrigin {
     config: Config,
     tasks: TaskTracker,
-    /// The end of all lives.
+    /// Stops the origin for good.
     end: CancellationToken,
-    life: Mutex<Life>,
+    running: Mutex<Running>,
     /// One switch at a time.
     switching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Life {
+struct Running {
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     control: Control,
-    /// Requests of the lives before.
+    /// Requests before the last start.
     requests_before: u64,
 }
 
@@ -35,16 +35,16 @@ impl OwnOrigin {
     /// Starts an origin on free loopback ports; it runs on `tasks`, at most until `end`.
     pub(crate) async fn start(tasks: &TaskTracker, end: &CancellationToken) -> anyhow::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        // Whoever stops this origin wants to see it break off, not finish.
+        // A stopped origin must break off its responses, not finish them.
         let config = Config { listen: free, admin: free, drain_timeout: Duration::ZERO, ..Config::default() };
         let stub = OriginStub::load(config.clone()).await?;
         let config = Config { listen: stub.addr(), admin: stub.admin_addr(), ..config };
-        let life = Mutex::new(Life::begin(stub, tasks, end.child_token(), 0));
+        let running = Mutex::new(Running::begin(stub, tasks, end.child_token(), 0));
         Ok(Self {
             config,
             tasks: tasks.clone(),
             end: end.clone(),
-            life,
+            running,
             switching: tokio::sync::Mutex::default(),
         })
     }
@@ -59,13 +59,13 @@ impl OwnOrigin {
 
     /// Whether it runs.
     pub(crate) fn is_up(&self) -> bool {
-        !self.life.lock().task.is_finished()
+        !self.running.lock().task.is_finished()
     }
 
-    /// Requests that it has been asked, in all its lives.
+    /// The number of requests that it has received since its first start.
     pub(crate) fn requests(&self) -> u64 {
-        let life = self.life.lock();
-        life.requests_before + life.control.total()
+        let running = self.running.lock();
+        running.requests_before + running.control.total()
     }
 
     /// Stops it, so that its port refuses connections and open ones are reset, or starts it again.
@@ -79,7 +79,7 @@ impl OwnOrigin {
     }
 
     async fn stop(&self) -> anyhow::Result<()> {
-        self.life.lock().stop.cancel();
+        self.running.lock().stop.cancel();
         let stopped = async {
             while self.is_up() {
                 tokio::time::sleep(STOP_POLL).await;
@@ -91,12 +91,12 @@ impl OwnOrigin {
     async fn start_again(&self) -> anyhow::Result<()> {
         let stub = OriginStub::load(self.config.clone()).await?;
         let requests = self.requests();
-        *self.life.lock() = Life::begin(stub, &self.tasks, self.end.child_token(), requests);
+        *self.running.lock() = Running::begin(stub, &self.tasks, self.end.child_token(), requests);
         Ok(())
     }
 }
 
-impl Life {
+impl Running {
     fn begin(stub: OriginStub, tasks: &TaskTracker, stop: CancellationToken, requests_before: u64) -> Self {
         let control = stub.control();
         let task = tasks.spawn(stub.run(stop.clone()));
@@ -116,7 +116,7 @@ mod tests {
     use crate::demo::viewers::fetch::{Client, Fetch};
 
     #[tokio::test]
-    async fn a_stopped_origin_refuses_connections_and_a_started_one_counts_on() {
+    async fn a_stopped_origin_refuses_connections_and_a_restarted_one_continues_its_counts() {
         let tasks = TaskTracker::new();
         let origin = OwnOrigin::start(&tasks, &CancellationToken::new()).await.unwrap();
         let client = Client::new(origin.addr());
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_under_way_breaks_off() {
+    async fn a_response_under_way_breaks_off() {
         let tasks = TaskTracker::new();
         let origin = OwnOrigin::start(&tasks, &CancellationToken::new()).await.unwrap();
         let mut socket = TcpStream::connect(origin.addr()).await.unwrap();
@@ -144,6 +144,6 @@ mod tests {
         origin.switch(false).await.unwrap();
         let mut rest = Vec::new();
         let read = socket.read_to_end(&mut rest).await;
-        assert!(read.is_err() || rest.len() < 49_000_000, "the whole object came");
+        assert!(read.is_err() || rest.len() < 49_000_000, "the whole object arrived");
     }
 }

@@ -16,12 +16,12 @@ use super::own_origin::OwnOrigin;
 use super::snapshot::Snapshot;
 use super::viewers::Swarm;
 
-/// What the page shows and moves.
+/// The state that the page shows and controls.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) snapshots: watch::Receiver<Snapshot>,
     pub(crate) swarm: Swarm,
-    /// The primary origin, when it is the demo's own.
+    /// The primary origin, when it is one of the demo's own.
     pub(crate) primary: Option<Arc<OwnOrigin>>,
 }
 
@@ -91,7 +91,7 @@ fn refuse(reason: &'static str) -> Response {
     (StatusCode::CONFLICT, reason).into_response()
 }
 
-/// Nothing on the page comes from elsewhere, except the stream from the edges of this machine.
+/// The page loads nothing from other hosts, except the stream from the edges of this machine.
 async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
@@ -212,14 +212,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn viewers_come_and_go_and_are_bounded() {
+    async fn viewers_are_added_removed_and_bounded() {
         let (status, body) = ask(Method::POST, "/api/viewers", "{\"add\":100000}", Some("http://self")).await;
         assert_eq!((status, body.as_str()), (StatusCode::OK, "{\"added\":500,\"watching\":500}"));
         assert_eq!(ask(Method::DELETE, "/api/viewers", "", None).await.1, "{\"added\":0,\"watching\":0}");
     }
 
     #[tokio::test]
-    async fn a_wrong_order_is_refused() {
+    async fn an_invalid_command_is_refused() {
         let cases = ["", "{}", "{\"add\":-1}", "{\"add\":1,\"other\":2}", "[]"];
         for body in cases {
             let (status, _) = ask(Method::POST, "/api/viewers", body, None).await;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_page_can_press_no_button() {
+    async fn another_page_cannot_use_the_buttons() {
         for (method, path) in [(Method::POST, "/api/viewers"), (Method::DELETE, "/api/viewers")] {
             let (status, _) = ask(method, path, "{\"add\":1}", Some("http://other.example")).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_origin_of_the_users_own_is_not_stopped() {
+    async fn the_users_own_origin_is_not_stopped() {
         let (status, body) = ask(Method::POST, "/api/origin/primary", "{\"up\":false}", None).await;
         assert_eq!(status, StatusCode::CONFLICT);
         assert!(body.contains("your own origin"), "{body}");

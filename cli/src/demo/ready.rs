@@ -1,4 +1,4 @@
-//! Waits until the stream comes through every edge, and says what it waits for when that takes long.
+//! Waits until the stream arrives through every edge, and reports what it waits for when that takes long.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use anyhow::bail;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::viewers::fetch::{Fetch, Trouble};
+use super::viewers::fetch::{Fetch, ViewerError};
 
-/// Asks every edge, each with its URL, for the playlist at `stream` until each has given it. When that takes long,
-/// `say` is told which one does not, and what it answers instead.
+/// Requests the playlist at `stream` from every edge, each with its URL, until each has sent it. When that
+/// takes long, `say` receives the edge that is missing, and its last response.
 ///
 /// # Errors
-/// When they have not all given it within half a minute.
+/// When not all edges have sent it within half a minute.
 pub(crate) async fn wait(
     edges: &[(String, impl Fetch)],
     stream: &str,
     say: impl FnMut(&Waiting),
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + DEADLINE;
-    let (tell, waiting) = watch::channel(Waiting::default());
+    let (sender, waiting) = watch::channel(Waiting::default());
     tokio::select! {
-        () = ask(edges, stream, &tell) => return Ok(()),
+        () = ask(edges, stream, &sender) => return Ok(()),
         () = report(waiting.clone(), say) => {}
         () = sleep_until(deadline) => {}
     }
@@ -29,25 +29,25 @@ pub(crate) async fn wait(
     bail!("no playlist from {url} within {} s; last response: {answer}", DEADLINE.as_secs())
 }
 
-/// What is waited for.
+/// The state of the wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
     /// The playlist at an edge.
     pub(crate) url: String,
-    /// What came the last time.
+    /// The last response.
     pub(crate) answer: String,
 }
 
-async fn ask(edges: &[(String, impl Fetch)], stream: &str, tell: &watch::Sender<Waiting>) {
+async fn ask(edges: &[(String, impl Fetch)], stream: &str, sender: &watch::Sender<Waiting>) {
     for (edge, client) in edges {
         let url = format!("{edge}{stream}");
         let mut now = Waiting { url, answer: "no response yet".to_owned() };
-        tell.send_replace(now.clone());
-        while let Err(trouble) = playlist(client, stream).await {
-            now.answer = trouble.to_string();
-            tell.send_if_modified(|told| {
-                let is_news = *told != now;
-                told.clone_from(&now);
+        sender.send_replace(now.clone());
+        while let Err(error) = playlist(client, stream).await {
+            now.answer = error.to_string();
+            sender.send_if_modified(|last| {
+                let is_news = *last != now;
+                last.clone_from(&now);
                 is_news
             });
             sleep(PAUSE).await;
@@ -55,7 +55,7 @@ async fn ask(edges: &[(String, impl Fetch)], stream: &str, tell: &watch::Sender<
     }
 }
 
-/// Keeps quiet at first, then tells how it is, and tells it again when it changes.
+/// Reports nothing at first, then the state, and again whenever it changes.
 async fn report(mut waiting: watch::Receiver<Waiting>, mut say: impl FnMut(&Waiting)) {
     sleep(QUIET).await;
     loop {
@@ -66,7 +66,7 @@ async fn report(mut waiting: watch::Receiver<Waiting>, mut say: impl FnMut(&Wait
     }
 }
 
-async fn playlist(client: &impl Fetch, stream: &str) -> Result<(), Trouble> {
+async fn playlist(client: &impl Fetch, stream: &str) -> Result<(), ViewerError> {
     let text = client.text(stream).await?;
     super::viewers::check_playlist(&text)
 }
@@ -85,23 +85,23 @@ mod tests {
 
     const PLAYLIST: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n1.ts\n";
 
-    /// An edge that answers according to the time since it was made.
+    /// An edge that responds according to the time since its creation.
     struct Edge(Instant, fn(u64) -> Option<Result<&'static str, StatusCode>>);
 
     impl Fetch for Edge {
-        async fn text(&self, _path: &str) -> Result<String, Trouble> {
+        async fn text(&self, _path: &str) -> Result<String, ViewerError> {
             match self.1(self.0.elapsed().as_secs()) {
-                Some(answer) => answer.map(str::to_owned).map_err(Trouble::Status),
+                Some(answer) => answer.map(str::to_owned).map_err(ViewerError::Status),
                 None => std::future::pending().await,
             }
         }
 
-        async fn drain(&self, _path: &str) -> Result<u64, Trouble> {
+        async fn drain(&self, _path: &str) -> Result<u64, ViewerError> {
             Ok(0)
         }
     }
 
-    /// What was said, each with its second, and how the wait ended.
+    /// The reports, each with its second, and the end of the wait.
     async fn waited(
         answers: fn(u64) -> Option<Result<&'static str, StatusCode>>,
     ) -> (Vec<(u64, String)>, Result<(), String>) {
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_comes_soon_is_waited_for_in_silence() {
+    async fn a_stream_that_arrives_soon_causes_no_report() {
         let answers = |second| Some(if second < 1 { Err(StatusCode::BAD_GATEWAY) } else { Ok(PLAYLIST) });
         assert_eq!(waited(answers).await, (vec![], Ok(())));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_takes_long_is_told_and_told_again_when_the_answer_changes() {
+    async fn a_long_wait_is_reported_and_again_when_the_response_changes() {
         let (said, ended) = waited(|second| match second {
             0..5 => Some(Err(StatusCode::BAD_GATEWAY)),
             5..9 => Some(Err(StatusCode::NOT_FOUND)),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_never_comes_is_an_error_with_url_and_last_answer() {
+    async fn a_stream_that_never_arrives_is_an_error_with_url_and_last_response() {
         let (said, ended) = waited(|_| Some(Ok("<html>"))).await;
         assert_eq!(said.len(), 1, "{said:?}");
         let error = ended.unwrap_err();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_edge_that_hangs_is_told_and_holds_nobody_up_for_longer() {
+    async fn an_edge_that_hangs_is_reported_and_ends_the_wait_in_time() {
         let start = Instant::now();
         let (said, ended) = waited(|_| None).await;
         assert_eq!(said, [(2, "http://edge-1/a.m3u8: no response yet".to_owned())]);

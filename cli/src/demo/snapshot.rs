@@ -1,15 +1,15 @@
-//! What the page shows: the state of every tier at one moment.
+//! The data of the page: the state of every tier at one moment.
 
 use serde::Serialize;
 
 use super::viewers::Counts;
 
-/// The answer of `GET /api/state`.
+/// The response to `GET /api/state`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Snapshot {
     /// Since the demo started.
     pub(crate) uptime_seconds: f64,
-    /// The path of the playlist that the page plays; `None` when it is not known.
+    /// The path of the playlist that the page plays; `None` when it is unknown.
     pub(crate) stream: Option<String>,
     /// The synthetic viewers.
     pub(crate) viewers: Counts,
@@ -17,7 +17,7 @@ pub(crate) struct Snapshot {
     pub(crate) shields: Vec<Tier>,
     pub(crate) origins: Vec<Origin>,
     pub(crate) totals: Totals,
-    /// What could not be read, in words.
+    /// Problems in words, such as a tier that could not be read.
     pub(crate) problems: Vec<String>,
 }
 
@@ -26,13 +26,13 @@ pub(crate) struct Snapshot {
 pub(crate) struct Tier {
     pub(crate) name: String,
     pub(crate) url: String,
-    /// Whether its operators' listener answers.
+    /// Whether its operators' listener responds.
     pub(crate) up: bool,
-    /// Requests it was asked.
+    /// The number of requests that it received.
     pub(crate) requests: u64,
-    /// Requests it answered without causing one to the next tier.
+    /// Requests that caused no request to the next tier.
     pub(crate) hits: u64,
-    /// Requests it looked up in what it holds: all but refusals and the like.
+    /// Requests that it looked up in its cache: all but refusals and the like.
     pub(crate) lookups: u64,
     /// `hits` of `lookups`; `None` before the first.
     pub(crate) hit_ratio: Option<f64>,
@@ -47,9 +47,9 @@ pub(crate) struct Origin {
     pub(crate) url: String,
     /// `primary` or `backup`.
     pub(crate) role: &'static str,
-    /// Whether it runs; `None` for an origin that is not the demo's own.
+    /// Whether it runs; `None` for an origin of the user's.
     pub(crate) up: Option<bool>,
-    /// Requests it was asked; `None` when it does not say.
+    /// The number of requests that it received; `None` when that is unknown.
     pub(crate) requests: Option<u64>,
 }
 
@@ -58,15 +58,15 @@ pub(crate) struct Origin {
 pub(crate) struct Totals {
     /// Requests at the edges.
     pub(crate) viewer_requests: u64,
-    /// Requests that the shields sent to origins, those that an origin which is down refused included.
+    /// Requests that the shields sent to origins, including those that an origin refused while it was down.
     pub(crate) origin_requests: u64,
-    /// Requests that perfect shields would have sent.
+    /// Requests that ideal shields would have sent.
     pub(crate) origin_needed: u64,
     /// `origin_requests` as a multiple of `origin_needed`; `None` before the first.
     pub(crate) origin_amplification: Option<f64>,
 }
 
-/// A share, or `None` of nothing.
+/// A share, or `None` where the whole is zero.
 #[expect(clippy::cast_precision_loss, reason = "counts of a demo stay far below 2^52")]
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -1,4 +1,4 @@
-//! The swarm: synthetic viewers that load the edges as real players do, and say what they met.
+//! The swarm: synthetic viewers that load the edges as real players do, and count their errors.
 
 pub(crate) mod fetch;
 mod player;
@@ -26,7 +26,7 @@ pub(crate) struct Swarm {
     crowd: Mutex<Crowd>,
 }
 
-/// The viewers that watch now.
+/// The current viewers.
 #[derive(Debug, Default)]
 struct Crowd {
     watching: usize,
@@ -35,17 +35,17 @@ struct Crowd {
 }
 
 impl Swarm {
-    /// A swarm without viewers, for `stream` at `edges`. Without a stream nobody can be added.
+    /// A swarm without viewers, for `stream` at `edges`. Without a stream no viewer can be added.
     pub(crate) fn new(edges: Vec<SocketAddr>, stream: Option<String>) -> Self {
         Self { edges, stream: stream.map(Arc::from), tally: Arc::default(), crowd: Mutex::default() }
     }
 
-    /// Whether there is something to watch.
+    /// Whether there is a stream to watch.
     pub(crate) fn has_stream(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Lets up to `wanted` more viewers in, spread over two seconds and over the edges; gives how many came.
+    /// Adds up to `wanted` viewers, spread over two seconds and over the edges; returns how many were added.
     pub(crate) fn add(&self, wanted: usize) -> usize {
         let Some(stream) = self.stream.as_ref().filter(|_| !self.edges.is_empty()) else { return 0 };
         let mut crowd = self.crowd.lock();
@@ -54,11 +54,11 @@ impl Swarm {
             let player = Player {
                 edge: fetch::Client::new(*edge),
                 stream: Arc::clone(stream),
-                // Neighbours sit at different edges, so pairs of them share a rendition.
+                // Neighbours use different edges, so pairs of them share a rendition.
                 choice: (crowd.watching + index) / self.edges.len(),
                 tally: Arc::clone(&self.tally),
             };
-            let entrance = ENTRANCE.mul_f64(fraction(index, coming));
+            let entrance = RAMP_UP.mul_f64(fraction(index, coming));
             let leave = crowd.leave.clone();
             crowd.tasks.spawn(async move {
                 let watching = async {
@@ -72,7 +72,7 @@ impl Swarm {
         coming
     }
 
-    /// Sends every viewer away and waits until the last one has gone.
+    /// Removes every viewer and waits until the last one has ended.
     pub(crate) async fn remove_all(&self) {
         let crowd = std::mem::take(&mut *self.crowd.lock());
         crowd.leave.cancel();
@@ -80,15 +80,15 @@ impl Swarm {
         crowd.tasks.wait().await;
     }
 
-    /// What the viewers have done so far, those that have left included.
+    /// The counts of all viewers so far, removed ones included.
     pub(crate) fn counts(&self) -> Counts {
         let watching = self.crowd.lock().watching;
         self.tally.counts(watching, VIEWERS_MAX)
     }
 }
 
-/// Says what is wrong with a text that should be a playlist.
-pub(crate) fn check_playlist(text: &str) -> Result<(), fetch::Trouble> {
+/// Checks that a text is a playlist.
+pub(crate) fn check_playlist(text: &str) -> Result<(), fetch::ViewerError> {
     playlist::Playlist::parse(text)?;
     Ok(())
 }
@@ -98,10 +98,10 @@ fn fraction(index: usize, of: usize) -> f64 {
     index as f64 / of.max(1) as f64
 }
 
-/// How many viewers there may be in all.
+/// The largest number of viewers.
 pub(crate) const VIEWERS_MAX: usize = 500;
-/// How long a batch of viewers takes to come in: they are then spread over a usual target duration.
-const ENTRANCE: Duration = Duration::from_secs(2);
+/// The time over which a batch of viewers starts: they are then spread over a usual target duration.
+const RAMP_UP: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn viewers_spread_over_the_edges_and_are_bounded_and_leave_together() {
+    async fn viewers_spread_over_the_edges_are_bounded_and_leave_together() {
         let hits = [Arc::default(), Arc::default()];
         let edges = vec![edge(Arc::clone(&hits[0])).await, edge(Arc::clone(&hits[1])).await];
         let swarm = Swarm::new(edges, Some("/a.m3u8".to_owned()));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_stream_nobody_comes() {
+    async fn without_a_stream_no_viewer_is_added() {
         let swarm = Swarm::new(vec!["127.0.0.1:9".parse().unwrap()], None);
         assert_eq!(swarm.add(5), 0);
     }

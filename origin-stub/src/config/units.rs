@@ -43,7 +43,7 @@ pub(super) mod duration {
     }
 }
 
-/// How long parts of segments are, within bounds.
+/// Durations of parts of segments, within bounds.
 pub(super) mod part_target {
     use std::collections::BTreeMap;
     use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The faults in force, in the order in which they were given.
+//! The faults in force, in the order of their injection.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::effects::Effects;
 use super::gate::{Gate, Gates};
 use super::{Down, Fault, FaultError, FaultId};
 
-/// Where faults are kept and asked for.
+/// The list of the faults in force.
 #[derive(Debug)]
 pub(crate) struct Book {
     pages: Mutex<Pages>,
     pub(crate) gates: Gates,
     /// How the data listener is down, if it is.
     down: watch::Sender<Option<Down>>,
-    /// Faults were put in force, or ended.
-    orders: watch::Sender<()>,
+    /// Notified when faults are put in force or end.
+    changes: watch::Sender<()>,
     faults_max: u64,
 }
 
@@ -37,12 +37,12 @@ struct Entry {
     incarnation: u64,
     gate: Option<Gate>,
     skipped: u64,
-    /// Matching requests that chance has decided on.
+    /// The number of matching requests that chance has decided on.
     drawn: u64,
     used: u64,
 }
 
-/// A fault as it is listed.
+/// A fault in the list.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Listed {
     id: FaultId,
@@ -56,7 +56,7 @@ impl Book {
             pages: Mutex::default(),
             gates: Gates::default(),
             down: watch::Sender::new(None),
-            orders: watch::Sender::new(()),
+            changes: watch::Sender::new(()),
             faults_max,
         }
     }
@@ -74,23 +74,23 @@ impl Book {
         pages
             .entries
             .insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, drawn: 0, used: 0 });
-        self.tell(&pages);
+        self.notify(&pages);
         Ok(id)
     }
 
-    /// Ends a fault and lets go what it holds. False if there is no such fault.
+    /// Ends a fault and releases its hold. False if there is no such fault.
     pub(crate) fn remove(&self, id: FaultId) -> bool {
         let mut pages = self.pages.lock();
         let removed = pages.entries.remove(&id);
-        self.tell(&pages);
-        removed.inspect(|entry| self.let_go(&pages, entry)).is_some()
+        self.notify(&pages);
+        removed.inspect(|entry| self.release(&pages, entry)).is_some()
     }
 
-    /// Ends all faults and lets go whatever is held, also by faults that are spent.
+    /// Ends all faults and releases all holds, also those of spent faults.
     pub(crate) fn clear(&self) {
         let mut pages = self.pages.lock();
         pages.entries.clear();
-        self.tell(&pages);
+        self.notify(&pages);
         for (name, _) in self.gates.list() {
             self.gates.release(&name);
         }
@@ -106,7 +106,7 @@ impl Book {
         pages.entries.iter().map(listed).collect()
     }
 
-    /// What a request for `path` meets; uses up one time of each fault that it meets.
+    /// The effects on a request for `path`; uses up one time of each fault that affects it.
     pub(crate) fn meet(&self, path: &str) -> Effects {
         let mut effects = Effects::default();
         let mut pages = self.pages.lock();
@@ -116,12 +116,12 @@ impl Book {
             }
             effects.add(&entry.fault, entry.since, entry.incarnation, entry.gate.as_ref());
         }
-        // A spent hold keeps those who wait at it: its gate stays in the book of gates.
+        // A spent hold still blocks the requests that wait at it: its gate stays in the list of gates.
         pages.entries.retain(|_, entry| !entry.is_spent());
         effects
     }
 
-    /// What the encoder has come to for a request that is held: it meets the faults that last, without using them up.
+    /// Updates the encoder's state for a blocked request: applies the lasting faults without using them up.
     pub(crate) fn look_again(&self, path: &str, effects: &mut Effects) {
         if effects.is_passing {
             return;
@@ -134,12 +134,12 @@ impl Book {
         }
     }
 
-    /// Is told when faults are put in force or end.
-    pub(crate) fn orders(&self) -> watch::Receiver<()> {
-        self.orders.subscribe()
+    /// Notified when faults are put in force or end.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
-    /// Follows how the listener is down.
+    /// Follows the state of the listener.
     pub(crate) fn down(&self) -> watch::Receiver<Option<Down>> {
         self.down.subscribe()
     }
@@ -151,21 +151,21 @@ impl Book {
             entry.use_up();
         }
         pages.entries.retain(|_, entry| !entry.is_spent());
-        self.tell_down(&pages);
+        self.notify_down(&pages);
     }
 
-    fn tell(&self, pages: &Pages) {
-        self.tell_down(pages);
-        self.orders.send_replace(());
+    fn notify(&self, pages: &Pages) {
+        self.notify_down(pages);
+        self.changes.send_replace(());
     }
 
-    fn tell_down(&self, pages: &Pages) {
+    fn notify_down(&self, pages: &Pages) {
         let last = pages.entries.values().rfind(|entry| entry.fault.is_host_down());
         let down = last.and_then(|entry| entry.fault.down);
         self.down.send_if_modified(|before| std::mem::replace(before, down) != down);
     }
 
-    fn let_go(&self, pages: &Pages, entry: &Entry) {
+    fn release(&self, pages: &Pages, entry: &Entry) {
         let Some(name) = &entry.fault.hold else { return };
         if !pages.entries.values().any(|other| other.fault.hold.as_ref() == Some(name)) {
             self.gates.release(name);
@@ -174,7 +174,7 @@ impl Book {
 }
 
 impl Entry {
-    /// False while the fault lets requests through, or when it is spent.
+    /// False while the fault skips requests, or when it is spent.
     fn use_up(&mut self) -> bool {
         if self.skipped < self.fault.skip {
             self.skipped += 1;
@@ -191,7 +191,7 @@ impl Entry {
         unspent
     }
 
-    /// In force until it is ended.
+    /// In force until it is removed.
     fn lasts(&self) -> bool {
         self.fault.times.is_none() && self.fault.percent.is_none() && self.skipped >= self.fault.skip
     }
@@ -210,7 +210,7 @@ fn chance(draw: u64) -> u64 {
 }
 
 impl Fault {
-    /// The whole origin is down, not only some paths of it.
+    /// Whether the whole origin is down, not only some of its paths.
     fn is_host_down(&self) -> bool {
         self.down == Some(Down::Refuse) || (self.down.is_some() && self.pattern.is_any())
     }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_hits_as_often_as_it_says_after_those_it_skips() {
+    fn a_fault_applies_as_often_as_it_says_after_its_skipped_requests() {
         let book = book([Fault::on("/a*").cut_at(3).skip(1).times(2)]);
         let endings: Vec<_> = ["/a", "/b", "/a", "/a", "/a"].map(|path| book.meet(path).ending).to_vec();
         let cut = Ending::Reset(3);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_hits_as_many_of_a_hundred_as_it_says() {
+    fn a_fault_applies_to_its_percentage_of_requests() {
         let book = book([Fault::on("/a*").status(500).percent(30)]);
         let hits: Vec<_> = (0..1000).map(|_| book.meet("/a").status.is_some()).collect();
         let count = hits.iter().filter(|hit| **hit).count();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_add_up_and_the_later_one_is_obeyed() {
+    fn faults_add_up_and_the_later_one_wins() {
         let book = book([Fault::on("*").status(500).garbage(), Fault::on("*").status(404)]);
         let effects = book.meet("/x");
         assert_eq!(effects.status.map(|status| status.as_u16()), Some(404));

@@ -1,4 +1,4 @@
-//! What the faults in force mean for one request.
+//! The combined effect of the faults in force on one request.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -10,7 +10,7 @@ use super::Fault;
 use super::gate::Gate;
 use crate::stream::Incarnation;
 
-/// All faults that hit one request, together; where two disagree the later one is obeyed.
+/// All faults that affect one request, together; where two disagree the later one wins.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub(crate) struct Effects {
@@ -25,7 +25,8 @@ pub(crate) struct Effects {
     pub(crate) early_hints: bool,
     pub(crate) frozen_since: Option<Duration>,
     pub(crate) incarnation: Option<Incarnation>,
-    /// The fault that has the encoder frozen or restarted ends with a number of requests, of which this is one.
+    /// The fault that has the encoder frozen or restarted ends with a number of requests, of which this is
+    /// one.
     pub(crate) is_passing: bool,
     pub(crate) garbage: bool,
     pub(crate) skew_ms: i64,
@@ -39,17 +40,17 @@ pub(crate) struct Effects {
 /// How a body ends.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Ending {
-    /// As it should.
+    /// Completely.
     #[default]
     Whole,
-    /// With a reset after so many bytes.
+    /// With a reset after this many bytes.
     Reset(u64),
-    /// With a close after so many bytes.
+    /// With a close after this many bytes.
     Close(u64),
 }
 
 impl Effects {
-    /// Adds a fault that was ordered at `since`.
+    /// Adds a fault that was injected at `since`.
     pub(super) fn add(&mut self, fault: &Fault, since: Duration, incarnation: u64, gate: Option<&Gate>) {
         set(&mut self.latency, fault.latency_ms.map(Duration::from_millis));
         set(&mut self.first_byte_delay, fault.first_byte_delay_ms.map(Duration::from_millis));
@@ -75,7 +76,7 @@ impl Effects {
         }
     }
 
-    /// Adds what the fault does to the encoder.
+    /// Adds the fault's effect on the encoder.
     pub(super) fn add_encoder(&mut self, fault: &Fault, since: Duration, incarnation: u64) {
         set_some(&mut self.frozen_since, fault.frozen.then_some(since));
         let restarted = Incarnation { number: incarnation, began: Some(since) };
@@ -83,7 +84,7 @@ impl Effects {
     }
 }
 
-/// Parses a fault's headers; none if one of them is not valid.
+/// Parses a fault's headers; `None` if one of them is invalid.
 pub(super) fn headers(
     text: &BTreeMap<String, Option<String>>,
 ) -> Option<Vec<(HeaderName, Option<HeaderValue>)>> {

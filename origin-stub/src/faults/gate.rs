@@ -1,4 +1,4 @@
-//! Holds: answers wait at a gate with a name until somebody opens it. So a test needs no sleeps.
+//! Holds: responses wait at a named gate until a test opens it. So a test needs no sleeps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// A gate that answers wait at.
+/// A gate that blocks responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<watch::Sender<State>>);
 
@@ -21,22 +21,22 @@ impl Gate {
         Self(Arc::new(watch::Sender::new(State::default())))
     }
 
-    /// Waits until the gate is open. Leaving early, as when the client is gone, is counted too.
+    /// Waits until the gate is open. Leaving early, as when the client has gone, is counted too.
     pub(crate) async fn pass(&self) {
         let waiting = Waiting::at(self);
         let mut state = self.0.subscribe();
-        // The sender lives in `self`, so that the wait ends by an open gate only.
+        // The sender lives in `self`, so that the wait ends only by an open gate.
         let opened = state.wait_for(|state| state.open).await.is_ok();
-        debug_assert!(opened, "a gate outlives those who wait at it");
+        debug_assert!(opened, "a gate outlives the requests that wait at it");
         drop(waiting);
     }
 
-    /// Lets everybody through, now and later.
+    /// Opens the gate for all responses, now and later.
     pub(crate) fn open(&self) {
         self.0.send_modify(|state| state.open = true);
     }
 
-    /// How many wait.
+    /// The number of waiting responses.
     pub(crate) fn waiting(&self) -> u64 {
         self.0.borrow().waiting
     }
@@ -48,7 +48,7 @@ impl Gate {
     async fn until_waiting(&self, count: u64) {
         let mut state = self.0.subscribe();
         let reached = state.wait_for(|state| state.waiting >= count).await.is_ok();
-        debug_assert!(reached, "a gate outlives those who watch it");
+        debug_assert!(reached, "a gate outlives its watchers");
     }
 }
 
@@ -67,12 +67,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The gates by name. There are at most as many as faults and callers who wait for one.
+/// The gates by name. There are at most as many as faults and callers that wait for one.
 #[derive(Debug, Default)]
 pub(crate) struct Gates(Mutex<BTreeMap<String, Gate>>);
 
 impl Gates {
-    /// The gate for a new fault: a closed one, which those who already wait for the name are watching.
+    /// The closed gate of a new fault; callers that already wait for the name watch the same gate.
     pub(crate) fn closed(&self, name: &str) -> Gate {
         let mut gates = self.0.lock();
         let gate = gates.entry(name.to_owned()).or_insert_with(Gate::new);
@@ -82,7 +82,7 @@ impl Gates {
         gate.clone()
     }
 
-    /// Opens the gate; says how many it lets through.
+    /// Opens the gate; returns the number of responses it releases.
     pub(crate) fn release(&self, name: &str) -> Option<u64> {
         let gate = self.0.lock().remove(name)?;
         let waiting = gate.waiting();
@@ -95,7 +95,7 @@ impl Gates {
         gate.until_waiting(count).await;
     }
 
-    /// Name and number of those who wait.
+    /// The names of the gates, and the numbers of their waiting responses.
     pub(crate) fn list(&self) -> Vec<(String, u64)> {
         self.0.lock().iter().map(|(name, gate)| (name.clone(), gate.waiting())).collect()
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_who_wait_are_counted_and_let_through() {
+    async fn waiting_responses_are_counted_and_released() {
         let gates = Gates::default();
         let gate = gates.closed("a");
         tokio::join!(gate.pass(), gate.pass(), async {

@@ -1,5 +1,5 @@
-//! What a player asks of a playlist in its query (RFC 8216bis 6.2.5): not before a segment or part is in it, and
-//! without what the player has.
+//! The delivery directives in the query of a playlist (HLS section 6.2.5): block until it has a segment or
+//! part, and leave out what the player has.
 
 use http::StatusCode;
 
@@ -27,7 +27,7 @@ pub(crate) enum Extent {
 }
 
 impl Directives {
-    /// Reads the query. What is unknown is ignored; what is said twice counts as said last.
+    /// Parses the query. Unknown parameters are ignored; of repeated ones the last one counts.
     pub(crate) fn parse(query: &str) -> Result<Self, Refusal> {
         let mut directives = Self::default();
         for pair in query.split('&') {
@@ -38,18 +38,18 @@ impl Directives {
                 _ => {}
             }
         }
-        // 6.2.5.2: a part belongs to a segment.
+        // HLS section 6.2.5.2: a part belongs to a segment.
         if directives.part.is_some() && directives.segment.is_none() {
             return Err(bad("_HLS_part needs an _HLS_msn".to_owned()));
         }
         Ok(directives)
     }
 
-    /// The part that the playlist must have, if any. Refuses what is too far ahead (6.2.5.2).
+    /// The part that the playlist must have, if any. Refuses one that is too far ahead (HLS section 6.2.5.2).
     pub(crate) fn wanted(&self, progress: &Progress) -> Result<Option<Position>, Refusal> {
         let Some(segment) = self.segment else { return Ok(None) };
         let (end, per_segment) = (progress.window.end, progress.cut.per_segment);
-        // The last segment is `end - 1`, and two more may be asked for.
+        // The last segment is `end - 1`, and two more may be requested.
         if segment > end + 1 {
             let last = end - 1;
             return Err(bad(format!("segment {segment} is too far ahead: the last one is {last}")));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_player_waits_for_a_segment_or_for_a_part() {
+    fn a_player_may_wait_for_a_segment_or_for_a_part() {
         for (query, expected) in [
             ("", Ok(None)),
             ("_HLS_msn=500", Ok(Some((500, 5)))),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_far_ahead_or_makes_no_sense_is_a_bad_request() {
+    fn a_directive_that_is_too_far_ahead_or_invalid_is_a_bad_request() {
         for query in [
             "_HLS_msn=502",
             "_HLS_msn=18446744073709551615",
@@ -133,7 +133,7 @@ mod tests {
         ] {
             assert_eq!(wanted(query), Err(400), "{query}");
         }
-        // Part 1 is the last one, and eight more may be asked for.
+        // Part 1 is the last one, and eight more may be requested.
         assert_eq!(wanted("_HLS_msn=500&_HLS_part=9"), Ok(Some((501, 0))));
         assert_eq!(wanted("_HLS_msn=501&_HLS_part=3"), Ok(Some((501, 3))));
     }

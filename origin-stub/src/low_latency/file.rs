@@ -1,4 +1,5 @@
-//! The files of a low-latency stream: what a path means, what must exist before it is answered, and the answer.
+//! The files of a low-latency stream: what a path means, what must exist before the response, and the
+//! response.
 
 use http::StatusCode;
 
@@ -32,7 +33,7 @@ enum What {
     Part(&'static Rendition, Position),
 }
 
-/// What a file is made from.
+/// The inputs of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look<'a> {
     pub(crate) config: &'a Config,
@@ -43,7 +44,7 @@ pub(crate) struct Look<'a> {
 }
 
 impl File {
-    /// Parses what follows `/ll/`: `{name}/{flavour}/{rendition}/{file}` and its like.
+    /// Parses the path after `/ll/`: `{name}/{flavour}/{rendition}/{file}` and its like.
     pub(crate) fn parse(path: &str) -> Result<Self, Refusal> {
         let parts: Vec<&str> = path.split('/').collect();
         let [name, flavour, rest @ ..] = parts.as_slice() else {
@@ -52,8 +53,8 @@ impl File {
         if !objects::is_name(name) {
             return Err(missing("a stream's name has 1 to 32 letters of a-z, 0-9 and -"));
         }
-        let known = Flavour::ALL.into_iter().find(|known| known.as_str() == *flavour);
-        let flavour = known.ok_or_else(|| {
+        let found = Flavour::ALL.into_iter().find(|found| found.as_str() == *flavour);
+        let flavour = found.ok_or_else(|| {
             missing("low-latency streams come as cmaf, as cmaf-ranges and as cmaf-unblocked")
         })?;
         let what = match rest {
@@ -70,12 +71,12 @@ impl File {
         Ok(Self { name: (*name).to_owned(), flavour, what })
     }
 
-    /// How this stream is cut.
+    /// The cut of this stream.
     pub(crate) fn cut(&self, config: &Config) -> Cut {
         Cut::of(&self.name, config)
     }
 
-    /// What the query asks for. Only playlists have directives, and only where requests can be held.
+    /// The directives in the query. Only playlists have directives, and only where requests can be blocked.
     pub(crate) fn directives(&self, query: &str) -> Result<Directives, Refusal> {
         match self.what {
             What::Playlist(_) if self.flavour.can_block() => Directives::parse(query),
@@ -83,7 +84,8 @@ impl File {
         }
     }
 
-    /// The part that must exist before the file can be sent from `first_byte` on. Refuses what nobody has announced.
+    /// The part that must exist before the file can be sent from `first_byte` on. Refuses one that is not
+    /// announced.
     pub(crate) fn needs(
         &self,
         progress: &Progress,
@@ -93,7 +95,7 @@ impl File {
         match self.what {
             What::Playlist(_) => directives.wanted(progress),
             What::Part(_, position) => {
-                // The next part is hinted, and may be asked for before it is there (RFC 8216bis 6.2.6).
+                // The next part is hinted, and may be requested before it exists (HLS section 6.2.6).
                 let is_hinted = self.flavour.can_block() && position == progress.next();
                 if position.part >= progress.cut.per_segment {
                     return Err(missing("a segment has no such part"));
@@ -114,7 +116,7 @@ impl File {
         }
     }
 
-    /// The segment that grows, where it can be asked for: not all of it is there.
+    /// The growing segment, where it can be requested before it is complete.
     pub(crate) fn growing(&self, look: &Look<'_>, watch: Watch) -> Option<Object> {
         let What::Segment(rendition, segment) = self.what else { return None };
         let Look { progress, config, .. } = *look;
@@ -127,13 +129,13 @@ impl File {
             content: Content::Growing { bytes, growth: Box::new(growth) },
             content_type: content_type(rendition).to_owned(),
             cache_control: config.live.segment_cache_control.clone(),
-            // Nobody can name bytes that are not there yet.
+            // Bytes that do not exist yet have no validator.
             etag: None,
             last_modified: None,
         })
     }
 
-    /// What is there now.
+    /// The object as it is now.
     pub(crate) fn object(&self, look: &Look<'_>, extent: Extent) -> Result<Object, Refusal> {
         let Look { config, progress, view, effects, reports } = *look;
         let (window, cut) = (&progress.window, progress.cut);
@@ -159,7 +161,7 @@ impl File {
             }
             What::Part(rendition, position) => {
                 let Position { segment, part } = position;
-                if segment < window.kept {
+                if segment < window.oldest {
                     return Err(missing("this part has expired"));
                 }
                 let content = rendition.part(window.media(segment), part, cut.per_segment);
@@ -173,7 +175,7 @@ impl File {
         Ok(objects::object(content, content_type, cache_control.clone(), made, effects))
     }
 
-    /// The other renditions' names and playlists, of which a playlist reports.
+    /// The other renditions' names and playlists, for the reports in a playlist.
     pub(crate) fn others(&self) -> Vec<(&'static str, String)> {
         let What::Playlist(own) = self.what else { return Vec::new() };
         let others = Packing::Cmaf.renditions().filter(|other| other.name != own.name);
@@ -219,7 +221,7 @@ mod tests {
     use super::super::tests::progress;
     use super::*;
 
-    /// Whether a file is there, is to be waited for, or what is said instead.
+    /// Whether a file exists or is awaited, or the error status.
     fn state(path: &str, query: &str) -> Result<&'static str, u16> {
         let progress = progress(1_000_700);
         let look = || {
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hinted_part_is_waited_for_and_later_ones_are_unknown() {
+    fn the_hinted_part_is_awaited_and_later_ones_are_unknown() {
         for (path, expected) in [
             ("ch1/cmaf/240p/499.5.m4s", Ok("there")),
             ("ch1/cmaf/240p/499.6.m4s", Err(404)),

@@ -1,5 +1,5 @@
-//! A segment that is asked for while it grows: each part goes out as soon as all of it is there
-//! (RFC 8216bis 6.2.6), and none is begun before.
+//! A segment that is requested while it grows: each part is sent as soon as it is complete (HLS section
+//! 6.2.6), and none is begun before.
 
 use std::num::NonZeroU64;
 
@@ -10,7 +10,7 @@ use super::watch::Watch;
 use super::{Position, Progress};
 use crate::answer::{Answer, Content, put};
 
-/// How a segment grows. What its bytes will be is known beforehand; when they may be shown is not.
+/// How a segment grows. Its bytes are known beforehand; when they may be sent is not.
 #[derive(Clone, Debug)]
 pub(crate) struct Growth {
     pub(crate) watch: Watch,
@@ -18,17 +18,17 @@ pub(crate) struct Growth {
     pub(crate) parts: Parts,
 }
 
-/// Where the parts of a segment end, counted in bytes.
+/// The ends of a segment's parts, in bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts(pub(crate) Vec<u64>);
 
 impl Parts {
-    /// The part that a byte is in.
+    /// The part that contains a byte.
     pub(crate) fn of_byte(&self, at: u64) -> Option<u64> {
         self.0.iter().position(|end| at < *end).map(|part| part as u64)
     }
 
-    /// How many bytes there are of a segment.
+    /// The number of bytes that exist of a segment.
     fn made(&self, segment: u64, progress: &Progress) -> u64 {
         let last = progress.last();
         let whole = if segment < last.segment { self.0.len() as u64 } else { last.part + 1 };
@@ -39,7 +39,8 @@ impl Parts {
 }
 
 impl Growth {
-    /// Waits until byte `at` may be shown; says how many bytes from there on may be. None if that takes too long.
+    /// Waits until byte `at` may be sent; returns how many bytes may be sent from there on. `None` if that
+    /// takes too long.
     pub(crate) async fn ready(&self, at: u64) -> Option<NonZeroU64> {
         let needed = Position { segment: self.segment, part: self.parts.of_byte(at)? };
         let mut watch = self.watch.clone();
@@ -49,19 +50,19 @@ impl Growth {
     }
 }
 
-/// The first byte that is asked for.
-pub(crate) fn first_byte(asked: &HeaderMap) -> u64 {
-    bounds(asked).map_or(0, |(first, _)| first)
+/// The first requested byte.
+pub(crate) fn first_byte(headers: &HeaderMap) -> u64 {
+    bounds(headers).map_or(0, |(first, _)| first)
 }
 
-/// Says in the head that the answer's object is not complete. True if the length of its body is unknown: it goes on
-/// until the segment is complete.
-pub(crate) fn announce(answer: &mut Answer, asked: &HeaderMap) -> bool {
+/// Announces in the head that the object is not complete. True if the length of the body is unknown: it
+/// continues until the segment is complete.
+pub(crate) fn announce(answer: &mut Answer, headers: &HeaderMap) -> bool {
     if !matches!(answer.content, Content::Growing { .. }) {
         return false;
     }
-    // A range is open if it has no end, or the one that RFC 8673 has for ranges without an end.
-    let end = bounds(asked).and_then(|(_, last)| last).filter(|last| *last < VERY_LARGE);
+    // A range is open if it has no end, or the one that RFC 8673 defines for ranges without an end.
+    let end = bounds(headers).and_then(|(_, last)| last).filter(|last| *last < VERY_LARGE);
     if answer.headers.contains_key(CONTENT_RANGE) {
         let last = end.map_or(VERY_LARGE, |_| answer.body.end - 1);
         put(&mut answer.headers, CONTENT_RANGE, &format!("bytes {}-{last}/*", answer.body.start));
@@ -73,8 +74,8 @@ pub(crate) fn announce(answer: &mut Answer, asked: &HeaderMap) -> bool {
 const VERY_LARGE: u64 = (1 << 53) - 1;
 
 /// First and last byte of a range that says where it begins.
-fn bounds(asked: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let range = asked.get(RANGE)?.to_str().ok()?;
+fn bounds(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let range = headers.get(RANGE)?.to_str().ok()?;
     let (first, last) = range.trim().strip_prefix("bytes=")?.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()))
 }
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_shown_part_by_part() {
+    fn bytes_are_sent_part_by_part() {
         let parts = Parts(vec![10, 20, 30, 40, 50, 60]);
         assert_eq!(
             [0, 9, 10, 59, 60].map(|at| parts.of_byte(at)),
@@ -97,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_range_may_be_without_an_end() {
+    fn a_range_may_be_open() {
         let bounds = |range: &'static str| {
-            let mut asked = HeaderMap::new();
-            asked.insert(RANGE, range.parse().unwrap());
-            bounds(&asked)
+            let mut headers = HeaderMap::new();
+            headers.insert(RANGE, range.parse().unwrap());
+            bounds(&headers)
         };
         assert_eq!(bounds("bytes=5-"), Some((5, None)));
         assert_eq!(bounds("bytes=5-9007199254740991"), Some((5, Some(VERY_LARGE))));

@@ -1,4 +1,4 @@
-//! Waiting for an encoder: until it has made a part, but not for ever.
+//! Waits until an encoder has made a part, for a limited time.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Sleep, sleep};
 
-use super::{Cut, HELD_MAX, Position, Progress};
+use super::{BLOCK_MAX, Cut, Position, Progress};
 use crate::answer::Refusal;
 use crate::faults::effects::Effects;
 use crate::shared::Shared;
 use crate::stream::View;
 
-/// An encoder as one request sees it: with the faults that the request has met, and those that came later.
+/// An encoder as one request sees it: with the faults that affect the request, and later ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     shared: Arc<Shared>,
@@ -28,42 +28,43 @@ impl Watch {
         Self { shared: Arc::clone(shared), path: path.to_owned(), cut, effects: effects.clone() }
     }
 
-    /// Waits until the part that is needed exists; `needed` is asked again whenever something has changed. Refuses
-    /// with 503 what was held for three target durations (RFC 8216bis 6.2.5.2).
+    /// Waits until the needed part exists; calls `needed` again whenever something has changed. Refuses with
+    /// 503 after three target durations (HLS section 6.2.5.2).
     pub(crate) async fn until(
         &mut self,
         needed: impl Fn(&Progress) -> Result<Option<Position>, Refusal>,
     ) -> Result<(Progress, View), Refusal> {
-        let mut held = None;
+        let mut blocked = None;
         loop {
-            // What happens from here on is noticed by the wait below.
-            let mut hands = self.shared.clock.moves();
-            let mut orders = self.shared.faults.orders();
+            // The wait below notices everything from here on.
+            let mut clock_changes = self.shared.clock.changes();
+            let mut fault_changes = self.shared.faults.changes();
             let view = self.shared.view(&self.effects);
             let progress = Progress::at(&view, self.cut, &self.shared.config);
             let missing = needed(&progress)?.filter(|needed| *needed > progress.last());
             let Some(missing) = missing else { return Ok((progress, view)) };
-            let held = held.get_or_insert_with(|| Held::new(&self.shared));
-            if self.shared.clock.now() >= held.give_up {
+            let blocked = blocked.get_or_insert_with(|| BlockedRequest::new(&self.shared));
+            if self.shared.clock.now() >= blocked.give_up {
                 return Err(too_late());
             }
             let due = progress.complete(missing).filter(|_| self.effects.frozen_since.is_none());
             tokio::select! {
-                moved = hands.changed() => debug_assert!(moved.is_ok(), "the clock is ours"),
-                ordered = orders.changed() => debug_assert!(ordered.is_ok(), "the book is ours"),
+                changed = clock_changes.changed() => debug_assert!(changed.is_ok(), "the clock is ours"),
+                ordered = fault_changes.changed() => debug_assert!(ordered.is_ok(), "the book is ours"),
                 () = self.passing(due) => {}
-                () = held.patience.as_mut() => return Err(too_late()),
+                () = blocked.patience.as_mut() => return Err(too_late()),
             }
             self.look_again();
         }
     }
 
-    /// Meets the faults that have come, and is rid of those that have ended.
+    /// Applies new faults, and drops ended ones.
     pub(crate) fn look_again(&mut self) {
         self.shared.faults.look_again(&self.path, &mut self.effects);
     }
 
-    /// Waits until the origin's clock shows `moment`; for ever if it stands, or if there is no such moment.
+    /// Waits until the origin's clock reaches `moment`; forever if it is stopped, or if there is no such
+    /// moment.
     async fn passing(&self, moment: Option<Duration>) {
         match moment.and_then(|moment| self.shared.clock.until(moment)) {
             Some(left) => sleep(left).await,
@@ -72,25 +73,25 @@ impl Watch {
     }
 }
 
-/// A request that waits. It waits by the origin's clock, and no longer by the wall's: a clock that was stopped keeps
-/// nobody for ever.
-struct Held {
+/// A blocked request. It waits by the origin's clock, but no longer than by the wall clock: a stopped clock
+/// blocks no request forever.
+struct BlockedRequest {
     give_up: Duration,
     patience: Pin<Box<Sleep>>,
     shared: Arc<Shared>,
 }
 
-impl Held {
+impl BlockedRequest {
     fn new(shared: &Arc<Shared>) -> Self {
-        shared.held.send_modify(|held| *held += 1);
-        let give_up = shared.clock.now() + HELD_MAX;
-        Self { give_up, patience: Box::pin(sleep(HELD_MAX)), shared: Arc::clone(shared) }
+        shared.blocked.send_modify(|blocked| *blocked += 1);
+        let give_up = shared.clock.now() + BLOCK_MAX;
+        Self { give_up, patience: Box::pin(sleep(BLOCK_MAX)), shared: Arc::clone(shared) }
     }
 }
 
-impl Drop for Held {
+impl Drop for BlockedRequest {
     fn drop(&mut self) {
-        self.shared.held.send_modify(|held| *held -= 1);
+        self.shared.blocked.send_modify(|blocked| *blocked -= 1);
     }
 }
 

@@ -1,11 +1,12 @@
-//! Moves a CMAF segment in time (ISO/IEC 14496-12): `mfhd` sequence number, `tfdt` decode time, `sidx` earliest time.
+//! Moves a CMAF segment in time (ISO/IEC 14496-12): `mfhd` sequence number, `tfdt` decode time, `sidx`
+//! earliest time.
 //!
-//! The segments are our own, made by ffmpeg: boxes have 32-bit sizes, `sidx` comes first and gives the timescale,
-//! `tfdt` and `sidx` are of version 1.
+//! The segments are our own, made by ffmpeg: boxes have 32-bit sizes, `sidx` comes first and gives the
+//! timescale, `tfdt` and `sidx` are of version 1.
 
 use std::time::Duration;
 
-/// Gives `segment` the number that it has in the stream and moves its times by `seconds`.
+/// Sets the segment's number in the stream and moves its times by `seconds`.
 pub(super) fn shift(segment: &mut [u8], number: u64, seconds: u64) {
     let ticks = seconds * timescale(segment).unwrap_or(0);
     each_box(segment, &mut |kind, body| match &kind {
@@ -13,7 +14,7 @@ pub(super) fn shift(segment: &mut [u8], number: u64, seconds: u64) {
         b"tfdt" => add_u64(body, 4, ticks),
         b"mfhd" => {
             if let Some(field) = body.get_mut(4..8) {
-                // The number has 32 bits and starts at 1 (8.8.5).
+                // The number has 32 bits and starts at 1 (ISO/IEC 14496-12 section 8.8.5).
                 let [.., a, b, c, d] = (number + 1).to_be_bytes();
                 field.copy_from_slice(&[a, b, c, d]);
             }
@@ -22,19 +23,19 @@ pub(super) fn shift(segment: &mut [u8], number: u64, seconds: u64) {
     });
 }
 
-/// How long the segment lasts, as its `sidx` says.
+/// The duration of the segment, from its `sidx`.
 pub(super) fn duration(segment: &[u8]) -> Option<Duration> {
     let timescale = timescale(segment)?;
     let ticks = u32_at(body(segment, *b"sidx")?, 36)?;
     Some(Duration::from_nanos(u64::from(ticks) * 1_000_000_000 / timescale))
 }
 
-/// A `free` box (8.1.2) with a number in it.
+/// A `free` box (section 8.1.2) with a number in it.
 pub(super) fn free_box(number: u64) -> Vec<u8> {
     [&16u32.to_be_bytes(), b"free".as_slice(), &number.to_be_bytes()].concat()
 }
 
-/// Ticks per second, as the segment's `sidx` says.
+/// Ticks per second, from the segment's `sidx`.
 pub(super) fn timescale(segment: &[u8]) -> Option<u64> {
     let timescale = u32_at(body(segment, *b"sidx")?, 8)?;
     (timescale > 0).then(|| u64::from(timescale))
@@ -69,7 +70,7 @@ fn head(bytes: &[u8]) -> Option<(usize, [u8; 4])> {
     (size >= HEAD).then_some((size, kind))
 }
 
-/// Visits every box, and what is inside `moof` and `traf`.
+/// Visits every box, and the boxes inside `moof` and `traf`.
 fn each_box(mut rest: &mut [u8], visit: &mut dyn FnMut([u8; 4], &mut [u8])) {
     while let Some((size, kind)) = head(rest) {
         let Some((this, after)) = rest.split_at_mut_checked(size) else { return };
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_times_go_on_over_the_joint_of_the_loop() {
+    fn decode_times_continue_across_the_end_of_the_loop() {
         for rendition in Packing::Cmaf.renditions() {
             let timescale = timescale(&rendition.segment(0)).unwrap();
             let mut expected = 0;

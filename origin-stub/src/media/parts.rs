@@ -1,15 +1,16 @@
 //! Cuts a CMAF segment into parts at frame boundaries: each part is one chunk, a `moof` and its `mdat`
-//! (ISO/IEC 14496-12 8.8; RFC 8216bis 3.2).
+//! (ISO/IEC 14496-12 section 8.8; HLS section 3.2).
 //!
-//! The segments are our own, made by ffmpeg: one fragment each, in which frames differ by their size only. What belongs
-//! to all frames is in `tfhd`, which the chunks keep; `tfdt`, `trun` and `mfhd` are written anew.
+//! The segments are our own, made by ffmpeg: one fragment each, in which frames differ by their size only.
+//! The common values of all frames are in `tfhd`, which the chunks keep; `tfdt`, `trun` and `mfhd` are
+//! rewritten.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use super::cmaf::{body, decode_time, timescale, u32_at};
 
-/// What a playlist says of a part.
+/// A part as a playlist lists it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Part {
     pub(crate) duration: Duration,
@@ -26,7 +27,7 @@ pub(super) struct Fragment<'a> {
     decode_time: u64,
     header: &'a [u8],
     frame_ticks: u64,
-    /// The sample flags (8.8.3.1) of the first frame, where they differ from the others'.
+    /// The sample flags (section 8.8.3.1) of the first frame, where they differ from the others'.
     first_flags: Option<u32>,
     other_flags: u32,
     /// Four bytes for each frame.
@@ -35,7 +36,7 @@ pub(super) struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    /// None if the segment is not one of ours.
+    /// `None` if the segment is not one of ours.
     pub(super) fn read(segment: &'a [u8]) -> Option<Self> {
         let track = body(body(segment, *b"moof")?, *b"traf")?;
         let (header, run) = (body(track, *b"tfhd")?, body(track, *b"trun")?);
@@ -57,7 +58,7 @@ impl<'a> Fragment<'a> {
         })
     }
 
-    /// The segment in `count` parts, as long as each other but for a frame.
+    /// The segment in `count` parts, equal in duration except for a frame.
     pub(super) fn parts(&self, count: u64) -> impl Iterator<Item = Part> {
         (0..count).map(move |index| self.part(&self.cut(index, count)))
     }
@@ -73,7 +74,7 @@ impl<'a> Fragment<'a> {
         let first_flags = self.first_flags.filter(|_| cut.start == 0).map(u32::to_be_bytes);
         let first_flags = first_flags.as_ref().map_or(&[][..], |flags| flags);
         let flags = if first_flags.is_empty() { RUN_FLAGS } else { RUN_FLAGS | HAS_FIRST_FLAGS };
-        // The offset of the data, from the start of `moof`, is known when its size is.
+        // The offset of the data, from the start of `moof`, is known once its size is.
         let run = |offset: u32| {
             let fixed = [flags.to_be_bytes(), low_word(ticks(cut.len())), offset.to_be_bytes()];
             boxed(*b"trun", &[fixed.as_flattened(), first_flags, sizes])
@@ -98,7 +99,7 @@ impl<'a> Fragment<'a> {
         }
     }
 
-    /// How long a chunk is, as [`Fragment::chunk`] writes it.
+    /// The length of a chunk, as [`Fragment::chunk`] writes it.
     fn chunk_bytes(&self, cut: &Range<usize>) -> u64 {
         let first_flags = if self.first_flags.is_some() && cut.start == 0 { 4 } else { 0 };
         let run = 8 + 12 + first_flags + 4 * cut.len();
@@ -155,7 +156,7 @@ mod tests {
     use super::*;
     use crate::media::{LOOP_SEGMENTS, Packing, Rendition};
 
-    /// The counts that a configuration can bring about.
+    /// The counts that a configuration can produce.
     const COUNTS: std::ops::RangeInclusive<u64> = 2..=7;
 
     fn every_cut() -> impl Iterator<Item = (&'static Rendition, u64, u64)> {
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_times_go_on_from_part_to_part() {
+    fn decode_times_continue_from_part_to_part() {
         for (rendition, number, count) in every_cut() {
             let segment = rendition.segment(number);
             let mut expected = decode_time(run(&segment).0).unwrap();
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_points_at_its_data_and_knows_its_frames() {
+    fn a_chunk_points_at_its_data_and_lists_its_frames() {
         let rendition = Packing::Cmaf.rendition("240p").unwrap();
         let chunks = chunks(rendition, 5, 6);
         let frames: Vec<u32> = chunks.iter().map(|chunk| u32_at(run(chunk).1, 4).unwrap()).collect();
@@ -228,9 +229,9 @@ mod tests {
         assert_eq!(independent("audio"), [true; 6]);
     }
 
-    /// RFC 8216bis 4.4.4.9: a part lasts at least 85 % of the target, the last one of its segment excepted.
+    /// HLS section 4.4.4.9: a part lasts at least 85 % of the target, except for the last one of its segment.
     #[test]
-    fn parts_are_as_long_as_the_target_wants_them() {
+    fn parts_are_as_long_as_the_target_requires() {
         for count in COUNTS {
             let target =
                 Packing::Cmaf.renditions().map(|rendition| rendition.longest_part(count)).max().unwrap();

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// Moves `segment` by `loops` times `loop_seconds`. `whole` is the loop that it is from: a continuity counter
-/// goes on over the joint by as many packets as the loop has.
+/// Moves `segment` by `loops` times `loop_seconds`. `whole` is the loop that it belongs to: a continuity
+/// counter advances across the end of the loop by as many packets as the loop has.
 pub(super) fn shift(segment: &mut [u8], whole: &[&'static [u8]], loops: u64, loop_seconds: u64) {
     if loops == 0 {
         return;
@@ -28,7 +28,8 @@ const TICKS_PER_SECOND: u64 = 90_000;
 /// Timestamps have 33 bits and wrap.
 const STAMP_MASK: u64 = (1 << 33) - 1;
 
-/// How many packets with a payload each PID has: only these move the continuity counter (2.4.3.3).
+/// The number of packets with a payload for each PID: only these advance the continuity counter (ISO/IEC
+/// 13818-1 section 2.4.3.3).
 fn payload_packets(whole: &[&'static [u8]]) -> HashMap<u16, u64> {
     let mut packets = HashMap::new();
     for packet in whole.iter().flat_map(|segment| segment.chunks_exact(PACKET)) {
@@ -49,7 +50,7 @@ fn low_nibble(number: u64) -> u8 {
     u8::try_from(number & 0x0f).unwrap_or(0)
 }
 
-/// Moves the PCR of the adaptation field (2.4.3.5), if there is one, and gives back the payload.
+/// Moves the PCR of the adaptation field (section 2.4.3.5), if there is one, and returns the payload.
 fn shift_pcr(header: [u8; 4], rest: &mut [u8], ticks: u64) -> Option<&mut [u8]> {
     let has_payload = header[3] & 0x10 != 0;
     if header[3] & 0x20 == 0 {
@@ -66,7 +67,7 @@ fn shift_pcr(header: [u8; 4], rest: &mut [u8], ticks: u64) -> Option<&mut [u8]> 
     has_payload.then_some(payload)
 }
 
-/// 33 bits of base (90 kHz), 6 reserved, 9 of extension, which whole ticks leave alone.
+/// 33 bits of base (90 kHz), 6 reserved, 9 of extension, which whole ticks do not change.
 fn move_pcr(pcr: &mut [u8; 6], ticks: u64) {
     let all = pcr.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
     let base = (all >> 15).wrapping_add(ticks) & STAMP_MASK;
@@ -74,7 +75,7 @@ fn move_pcr(pcr: &mut [u8; 6], ticks: u64) {
     *pcr = moved;
 }
 
-/// Moves PTS and DTS in a PES header (2.4.3.6). Tables begin otherwise and stay as they are.
+/// Moves PTS and DTS in a PES header (section 2.4.3.6). Tables begin differently and stay unchanged.
 fn shift_pes(payload: &mut [u8], ticks: u64) {
     let Some((start, stamps)) = payload.split_first_chunk_mut::<9>() else { return };
     let [0, 0, 1, stream, _, _, _, flags, _] = *start else { return };
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_equally_spaced_over_the_joint_of_the_loop_and_over_the_wrap() {
+    fn pictures_are_equally_spaced_across_the_end_of_the_loop_and_across_the_wrap() {
         use crate::media::Packing;
         let rendition = Packing::Ts.rendition("240p").unwrap();
         // 2^33 ticks are 11930.46 loops of 8 s.
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn continuity_counters_go_on_over_the_joint_of_the_loop() {
+    fn continuity_counters_continue_across_the_end_of_the_loop() {
         use crate::media::Packing;
         for rendition in Packing::Ts.renditions() {
             let mut last: HashMap<u16, u8> = HashMap::new();

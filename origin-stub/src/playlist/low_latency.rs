@@ -1,4 +1,4 @@
-//! The text of a low-latency media playlist (RFC 8216bis 4.4 and appendix B).
+//! The text of a low-latency media playlist (HLS section 4.4 and appendix B).
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) struct Sheet<'a> {
     pub(crate) skew_ms: i64,
 }
 
-/// How far another rendition is.
+/// The position of another rendition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     pub(crate) rendition: &'static str,
@@ -35,7 +35,7 @@ impl Sheet<'_> {
         let mut text = String::from("#EXTM3U\n");
         self.push_head(&mut text);
         if skipped > 0 {
-            // 4.4.5.2: it stands for the segments and for their tags, of which EXT-X-MAP is one.
+            // HLS section 4.4.5.2: it stands for the segments and for their tags, one of which is EXT-X-MAP.
             push(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         } else {
             text.push_str("#EXT-X-MAP:URI=\"init.mp4\"\n");
@@ -58,12 +58,12 @@ impl Sheet<'_> {
 
     fn push_head(&self, text: &mut String) {
         let target = self.progress.cut.target.as_secs_f64();
-        // 4.4.3.8: the hold-back is at least three part targets. Players that have to poll find a playlist that is up to
-        // a target duration old.
+        // HLS section 4.4.3.8: the hold-back is at least three part targets. Players that have to poll find a
+        // playlist that is up to a target duration old.
         let polling = if self.flavour.can_block() { Duration::ZERO } else { SEGMENT };
         let hold_back = (self.progress.cut.target * 3 + polling).as_secs_f64();
         let skip_until = SKIP_BOUNDARY.as_secs_f64();
-        // EXT-X-SKIP wants version 9 (section 8); a delta has the version of the playlist that it stands for.
+        // EXT-X-SKIP requires version 9 (HLS section 8); a delta has the version of the full playlist.
         push(text, format_args!("#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{}", SEGMENT.as_secs()));
         let control = if self.flavour.can_block() {
             format!("CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={skip_until:.1},")
@@ -100,7 +100,7 @@ impl Sheet<'_> {
         }
     }
 
-    /// The part that comes next. How long it will be is not known, so that a range has no end.
+    /// The next part. Its length is unknown, so a range has no end.
     fn push_hint(&self, text: &mut String) {
         let Position { segment, part } = self.progress.next();
         match self.flavour {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_playlist_reads_like_this() {
+    fn the_text_of_a_low_latency_playlist() {
         assert_eq!(
             text(1, 700, Flavour::Files, Extent::Full),
             "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_listed_for_the_newest_three_segments_and_the_one_that_grows() {
+    fn parts_are_listed_for_the_newest_three_segments_and_the_growing_one() {
         let text = text(15, 700, Flavour::Files, Extent::Full);
         assert_eq!(text.matches("#EXTINF").count(), 15);
         assert_eq!(text.matches("#EXT-X-PART:").count(), 3 * 6 + 2);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_leaves_out_what_is_before_the_skip_boundary() {
+    fn a_delta_leaves_out_the_segments_before_the_skip_boundary() {
         let full = text(15, 700, Flavour::Files, Extent::Full);
         let delta = text(15, 700, Flavour::Files, Extent::Delta);
         assert!(delta.contains("#EXT-X-MEDIA-SEQUENCE:849999985\n"), "{delta}");
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(delta.matches("#EXTINF").count(), 6);
         let (_, rest) = delta.split_once("SKIPPED-SEGMENTS=9\n").unwrap();
         assert!(full.ends_with(rest), "{delta}");
-        // There is nothing to leave out of a short playlist.
+        // A short playlist has nothing to leave out.
         assert_eq!(text(6, 700, Flavour::Files, Extent::Delta), text(6, 700, Flavour::Files, Extent::Full));
     }
 

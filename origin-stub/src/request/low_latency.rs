@@ -1,4 +1,4 @@
-//! A request for a low-latency stream: it is held until what it asks for exists, but not for ever.
+//! A request for a low-latency stream: it is blocked until its object exists, for a limited time.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::low_latency::watch::Watch;
 use crate::playlist::low_latency::Report;
 use crate::shared::Shared;
 
-/// Answers GET and HEAD of what follows `/ll/`.
+/// Responds to GET and HEAD of paths below `/ll/`.
 pub(super) async fn answer<B>(
     shared: &Arc<Shared>,
     request: &Request<B>,
@@ -37,7 +37,7 @@ pub(super) async fn answer<B>(
     Ok(answer)
 }
 
-/// How far the other renditions are, each as the faults on its own path have it.
+/// The positions of the other renditions, each with the faults on its own path.
 fn reports(shared: &Shared, file: &File) -> Vec<Report> {
     let cut = file.cut(&shared.config);
     let report = |(rendition, path): (&'static str, String)| {
@@ -58,9 +58,9 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::faults::Fault;
-    use crate::low_latency::HELD_MAX;
+    use crate::low_latency::BLOCK_MAX;
 
-    /// A stub whose clock stands at the start of a segment, and the number of that segment.
+    /// A stub whose clock is stopped at the start of a segment, and the number of that segment.
     fn shared() -> (Arc<Shared>, u64) {
         let shared = Arc::new(Shared::new(Config::default()));
         shared.clock.stop();
@@ -78,25 +78,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_stands_keeps_nobody_for_ever() {
+    async fn a_stopped_clock_blocks_no_request_forever() {
         let (shared, segment) = shared();
         let start = Instant::now();
         assert_eq!(get(&shared, &format!("index.m3u8?_HLS_msn={segment}")).await, 503);
         assert_eq!(start.elapsed().as_secs(), 6);
         assert_eq!(get(&shared, &format!("{segment}.0.m4s")).await, 503);
         assert_eq!(start.elapsed().as_secs(), 12);
-        assert_eq!(*shared.held.borrow(), 0);
+        assert_eq!(*shared.blocked.borrow(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn three_target_durations_of_the_origins_clock_are_enough() {
+    async fn a_request_ends_after_three_target_durations_of_the_origins_clock() {
         let (shared, segment) = shared();
         shared.faults.add(Fault::on("*").frozen(), shared.clock.now()).unwrap();
         let start = Instant::now();
         let path = format!("{segment}.0.m4s");
         let (status, ()) = tokio::join!(get(&shared, &path), async {
-            shared.held.subscribe().wait_for(|held| *held == 1).await.unwrap();
-            shared.clock.advance(HELD_MAX);
+            shared.blocked.subscribe().wait_for(|blocked| *blocked == 1).await.unwrap();
+            shared.clock.advance(BLOCK_MAX);
         });
         assert_eq!((status, start.elapsed()), (503, Duration::ZERO));
     }

@@ -1,4 +1,4 @@
-//! How an answer goes out: through hyper, or past it when it is to be wrong.
+//! How a response is sent: through hyper, or past it when it must be wrong.
 
 use std::fmt::Write as _;
 use std::future::pending;
@@ -10,15 +10,15 @@ use http::{HeaderMap, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Empty};
 
 use crate::answer::Answer;
+use crate::connection::RawConnection;
 use crate::faults::effects::{Effects, Ending};
 use crate::flow::{Body, Flow};
 use crate::shared::Shared;
-use crate::wire::Line;
 
-/// Sends the answer through hyper, or past it when it is to be wrong.
+/// Sends the response through hyper, or past it when it must be wrong.
 pub(super) async fn send(
     shared: &Shared,
-    line: Line,
+    raw: RawConnection,
     version: Version,
     is_head: bool,
     answer: Answer,
@@ -36,9 +36,9 @@ pub(super) async fn send(
     let flow = Flow::new(content, body, effects);
     let is_wrong = effects.ending != Ending::Whole || (effects.wrong_length.is_some() && !effects.chunked);
     if is_wrong && version < Version::HTTP_2 {
-        return send_wrong(shared, &line, &head(status, &headers, effects), flow, effects).await;
+        return send_wrong(shared, &raw, &head(status, &headers, effects), flow, effects).await;
     }
-    respond(status, headers, flow.into_body(line))
+    respond(status, headers, flow.into_body(raw))
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
@@ -48,37 +48,37 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body>
     response
 }
 
-/// Writes the answer past hyper and ends the connection. Never returns: the connection's end drops it.
+/// Writes the response past hyper and ends the connection. Never returns: the end of the connection drops it.
 async fn send_wrong(
     shared: &Shared,
-    line: &Line,
+    raw: &RawConnection,
     head: &str,
     flow: Flow,
     effects: &Effects,
 ) -> Response<Body> {
-    line.mute();
-    if let Err(error) = write_wrong(line, head, flow, effects).await {
-        tracing::debug!(%error, "a client left before its answer was broken");
+    raw.mute();
+    if let Err(error) = write_wrong(raw, head, flow, effects).await {
+        tracing::debug!(%error, "a client left before its response was broken");
     }
     match effects.ending {
         Ending::Reset(_) => {
             shared.resets.fetch_add(1, Ordering::Relaxed);
-            line.reset().await;
+            raw.reset().await;
         }
-        Ending::Whole | Ending::Close(_) => line.close().await,
+        Ending::Whole | Ending::Close(_) => raw.close().await,
     }
     pending().await
 }
 
-async fn write_wrong(line: &Line, head: &str, mut flow: Flow, effects: &Effects) -> io::Result<()> {
-    line.write(head.as_bytes()).await?;
-    while let Some(piece) = flow.next().await {
+async fn write_wrong(raw: &RawConnection, head: &str, mut flow: Flow, effects: &Effects) -> io::Result<()> {
+    raw.write(head.as_bytes()).await?;
+    while let Some(chunk) = flow.next().await {
         if effects.chunked {
-            line.write(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+            raw.write(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
         }
-        line.write(&piece).await?;
+        raw.write(&chunk).await?;
         if effects.chunked {
-            line.write(b"\r\n").await?;
+            raw.write(b"\r\n").await?;
         }
     }
     Ok(())

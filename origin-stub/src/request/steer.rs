@@ -1,4 +1,4 @@
-//! How the query of `/bytes/...` steers the answer.
+//! How the query of `/bytes/...` controls the response.
 
 use std::num::NonZeroU64;
 
@@ -11,11 +11,11 @@ use crate::faults::effects::Effects;
 use crate::objects::SyntheticObject;
 use crate::shared::Shared;
 
-/// Answers for a synthetic object:
-/// `cc=` Cache-Control (empty: none) · `type=` Content-Type · `etag=` the `ETag` without quotes (empty: none) ·
-/// `lm=0` no Last-Modified · `chunked=1` no Content-Length · `private=1` a body of its own for each request ·
-/// `cookie=1` the same with a Set-Cookie · `status=` another status · `bps=` bytes per second ·
-/// `header=Name:Value` any header, also several times. Values are percent-encoded; what is unknown is ignored.
+/// Responds with a synthetic object: `cc=` Cache-Control (empty: none) · `type=` Content-Type · `etag=` the
+/// `ETag` without quotes (empty: none) · `lm=0` no Last-Modified · `chunked=1` no Content-Length ·
+/// `private=1` a different body for each request · `cookie=1` the same with a Set-Cookie · `status=` another
+/// status · `bps=` bytes per second · `header=Name:Value` any header, also several times. Values are
+/// percent-encoded; unknown parameters are ignored.
 pub(super) fn answer<B>(
     shared: &Shared,
     object: SyntheticObject,
@@ -87,7 +87,7 @@ impl Wishes {
         Ok(wishes)
     }
 
-    /// None if the value makes no sense.
+    /// `None` if the value is invalid.
     fn add(&mut self, name: &str, value: String) -> Option<()> {
         match name {
             "cc" => self.cache_control = Some(value),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_synthetic_object_may_be_kept_for_a_minute() {
+    fn a_synthetic_object_may_be_cached_for_a_minute() {
         let answer = ask("");
         assert_eq!(header(&answer, "cache-control"), "max-age=60");
         assert_eq!(header(&answer, "content-type"), "application/octet-stream");

@@ -11,7 +11,7 @@ async fn admin(origin: &Origin, method: &str, path: &str, body: &str) -> (u16, V
 }
 
 #[tokio::test]
-async fn a_fault_is_ordered_listed_and_ended() {
+async fn a_fault_is_injected_listed_and_removed() {
     let origin = origin().await;
     let order = r#"{"match": "/bytes/*", "cut_at": 5}"#;
     assert_eq!(admin(&origin, "POST", "/v1/faults", order).await, (201, json!({ "id": 1 })));
@@ -28,7 +28,7 @@ async fn a_fault_is_ordered_listed_and_ended() {
 }
 
 #[tokio::test]
-async fn a_fault_that_makes_no_sense_is_refused_with_the_reason() {
+async fn an_invalid_fault_is_refused_with_the_reason() {
     let origin = origin().await;
     for (order, why) in [
         ("{", "line 1"),
@@ -43,7 +43,7 @@ async fn a_fault_that_makes_no_sense_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_listener_is_closed_when_the_order_is_answered() {
+async fn the_listener_is_closed_before_the_response_to_its_fault() {
     let origin = origin().await;
     admin(&origin, "POST", "/v1/faults", r#"{"down": "refuse"}"#).await;
     tokio::net::TcpStream::connect(origin.addr).await.unwrap_err();

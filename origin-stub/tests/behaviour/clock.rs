@@ -1,4 +1,4 @@
-//! Streams in time: what moves, what stands still, what starts anew.
+//! Streams in time: what advances, what is frozen, what restarts.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_live_window_slides_and_old_segments_stay_for_a_while() {
 #[tokio::test]
 async fn two_origins_agree_byte_for_byte() {
     let (primary, backup) = tokio::join!(origin(), origin());
-    // Both clocks stand still, a little apart: bring the backup's to the same segment.
+    // Both clocks are stopped, a little apart: advance the backup's to the same segment.
     while window(&backup).await.1 < window(&primary).await.1 {
         backup.control.advance(TWO_SECONDS);
     }

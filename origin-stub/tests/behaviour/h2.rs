@@ -17,7 +17,7 @@ async fn connect(origin: &Origin) -> SendRequest<Empty<Bytes>> {
     sender
 }
 
-/// The bytes of the body, and whether it ended as it should.
+/// The bytes of the body, and whether it ended completely.
 async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> (u16, Vec<u8>, bool) {
     let request = Request::get(format!("http://origin{path}")).body(Empty::new()).unwrap();
     let response = sender.send_request(request).await.unwrap();
@@ -33,7 +33,7 @@ async fn get(sender: &mut SendRequest<Empty<Bytes>>, path: &str) -> (u16, Vec<u8
 }
 
 #[tokio::test]
-async fn a_stream_is_reset_at_its_byte_and_the_connection_lives_on() {
+async fn a_stream_is_reset_at_its_byte_and_the_connection_stays_open() {
     let origin = origin().await;
     let mut sender = connect(&origin).await;
     for bytes in [10, 300_000, 1_000_000] {
@@ -48,21 +48,21 @@ async fn a_stream_is_reset_at_its_byte_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn held_streams_do_not_hold_each_other() {
+async fn blocked_streams_do_not_block_each_other() {
     let origin = origin().await;
     let mut sender = connect(&origin).await;
     origin.control.fault(Fault::on("/bytes/1").hold("gate")).unwrap();
     let mut other = sender.clone();
-    let (held, ()) = tokio::join!(get(&mut sender, "/bytes/1"), async {
+    let (blocked, ()) = tokio::join!(get(&mut sender, "/bytes/1"), async {
         origin.control.waiting("gate", 1).await;
         assert_eq!(get(&mut other, "/bytes/2").await.0, 200);
         origin.control.release("gate");
     });
-    assert_eq!(held.0, 200);
+    assert_eq!(blocked.0, 200);
 }
 
 #[tokio::test]
-async fn an_origin_that_goes_down_breaks_held_streams() {
+async fn an_origin_that_goes_down_breaks_blocked_streams() {
     let origin = origin().await;
     let mut sender = connect(&origin).await;
     origin.control.fault(Fault::on("/bytes/1").hold("gate")).unwrap();

@@ -1,4 +1,4 @@
-//! A running stub, and a client so plain that it hides nothing.
+//! A running stub, and a client so simple that it hides nothing.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub(crate) struct Origin {
     pub(crate) running: JoinHandle<anyhow::Result<()>>,
 }
 
-/// What a connection gave until it ended.
+/// The bytes of a connection until its end.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -70,7 +70,7 @@ impl Origin {
     }
 }
 
-/// Asks on a connection of its own and reads until it ends.
+/// Sends a request on a new connection and reads until it ends.
 pub(crate) async fn ask(addr: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Reply {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let request =
@@ -91,7 +91,7 @@ pub(crate) async fn drain(stream: &mut TcpStream) -> (Vec<u8>, End) {
     (bytes, end)
 }
 
-/// Far more than anything takes; reached only when something is stuck.
+/// Much longer than any step takes; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Reply {

@@ -1,4 +1,4 @@
-//! What an honest origin does.
+//! The behaviour without faults.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::harness::{End, origin};
 const SEGMENT: &str = "/vod/ch1/ts/144p/7.ts";
 
 #[tokio::test]
-async fn a_segment_has_the_headers_that_caches_look_for() {
+async fn a_segment_has_the_headers_that_caches_use() {
     let origin = origin().await;
     let reply = origin.get(SEGMENT).await;
     assert_eq!((reply.status, reply.end), (200, End::Closed));
@@ -35,7 +35,7 @@ async fn a_head_has_the_headers_of_a_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn a_range_is_cut_out_of_the_object_that_was_meant() {
+async fn a_range_is_cut_from_the_validated_object() {
     let origin = origin().await;
     let whole = origin.get(SEGMENT).await;
     let etag = whole.header("etag").unwrap();
@@ -50,7 +50,7 @@ async fn a_range_is_cut_out_of_the_object_that_was_meant() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_sent_again() {
+async fn an_unchanged_object_is_not_sent_again() {
     let origin = origin().await;
     let whole = origin.get(SEGMENT).await;
     let etag = whole.header("etag").unwrap();
@@ -62,7 +62,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn errors_say_what_is_wrong() {
+async fn errors_give_their_reason() {
     let origin = origin().await;
     for (method, path, status, why) in [
         ("GET", "/nothing", 404, "there are /live/"),
@@ -85,7 +85,7 @@ async fn errors_say_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn synthetic_bytes_are_what_the_function_says() {
+async fn synthetic_bytes_match_the_function() {
     let origin = origin().await;
     let path = "/bytes/1000000/a";
     assert_eq!(origin.get(path).await.body, synthetic_bytes(path, 0..1_000_000));
@@ -96,7 +96,7 @@ async fn synthetic_bytes_are_what_the_function_says() {
 }
 
 #[tokio::test]
-async fn private_and_cookie_answers_are_all_different() {
+async fn private_and_cookie_responses_are_all_different() {
     let origin = origin().await;
     for query in ["private=1", "cookie=1"] {
         let path = format!("/bytes/1000?{query}");
@@ -109,7 +109,7 @@ async fn private_and_cookie_answers_are_all_different() {
 }
 
 #[tokio::test]
-async fn a_chunked_answer_has_no_length() {
+async fn a_chunked_response_has_no_length() {
     let origin = origin().await;
     let reply = origin.get("/bytes/10?chunked=1").await;
     assert_eq!((reply.header("content-length"), reply.header("transfer-encoding")), (None, Some("chunked")));
@@ -126,14 +126,14 @@ async fn an_echo_sends_the_request_back() {
 }
 
 #[tokio::test]
-async fn a_browser_may_ask_first() {
+async fn a_preflight_is_answered() {
     let origin = origin().await;
     let reply = origin.ask("OPTIONS", SEGMENT, "Origin: http://page\r\n").await;
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, Some("*")));
 }
 
 #[tokio::test]
-async fn a_thousand_requests_at_once_are_answered() {
+async fn a_thousand_simultaneous_requests_are_answered() {
     let origin = origin().await;
     let replies = join_all((0..1000).map(|_| origin.get("/bytes/10000"))).await;
     assert!(replies.iter().all(|reply| reply.status == 200 && reply.body.len() == 10_000));
@@ -141,7 +141,7 @@ async fn a_thousand_requests_at_once_are_answered() {
 }
 
 #[tokio::test]
-async fn what_was_asked_is_counted_and_remembered() {
+async fn requests_are_counted_and_recorded() {
     let origin = origin().await;
     origin.ask("GET", &format!("{SEGMENT}?a=b"), "Range: bytes=0-1\r\nVia: 1.1 shield\r\n").await;
     origin.get("/vod/ch1/ts/index.m3u8").await;

@@ -1,4 +1,4 @@
-//! What an encoder pushes.
+//! Objects that an encoder pushes.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -38,7 +38,7 @@ async fn an_upload_is_visible_only_when_it_is_complete() {
 }
 
 #[tokio::test]
-async fn an_encoder_may_leave_without_reading_its_answer() {
+async fn an_encoder_may_leave_without_reading_its_response() {
     let origin = origin().await;
     for (number, request) in [
         "PUT /ingest/a.ts HTTP/1.1\r\nHost: o\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",

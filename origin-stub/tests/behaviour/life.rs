@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::harness::{End, Origin, PATIENCE, ask, config, drain, origin, origin_with};
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn a_port_in_use_is_named() {
     let origin = origin().await;
     for which in ["listen", "admin"] {
         let mut config = config();
@@ -22,7 +22,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn a_connection_that_asks_nothing_is_closed() {
+async fn a_connection_without_a_request_is_closed() {
     let mut config = config();
     config.idle_timeout = Duration::from_millis(50);
     let origin = origin_with(config).await;
@@ -34,7 +34,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_the_stub_even_while_an_answer_is_held() {
+async fn shutdown_ends_the_stub_even_while_a_response_is_blocked() {
     let Origin { addr, control, shutdown, running, .. } = origin().await;
     control.fault(Fault::on("*").hold("gate")).unwrap();
     let (reply, ended) = tokio::join!(ask(addr, "GET", "/bytes/5", "", ""), async {

@@ -1,4 +1,4 @@
-//! Streams in low latency: what exists, what is waited for, and what is never answered.
+//! Low-latency streams: what exists, what is awaited, and what is refused.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ const FOLDER: &str = "/ll/ch1/cmaf/240p";
 /// A third of a second, and the nanosecond that it is rounded up by.
 const A_PART: Duration = Duration::from_nanos(333_333_334);
 
-/// An origin whose clock stands at the start of a segment, and the number of that segment, of which nothing exists.
+/// An origin whose clock is stopped at the start of a segment, and the number of that segment, of which
+/// nothing exists.
 async fn at_a_start() -> (Origin, u64) {
     let origin = origin().await;
     let now = origin.control.now();
@@ -39,52 +40,52 @@ async fn a_segment_is_its_parts_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_blocking_reload_is_held_until_the_part_is_there() {
+async fn a_reload_blocks_until_the_part_exists() {
     let (origin, next) = at_a_start().await;
     let path = format!("{FOLDER}/index.m3u8?_HLS_msn={next}&_HLS_part=1");
     let (reply, ()) = tokio::join!(origin.get(&path), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.advance(A_PART);
-        assert_eq!(origin.control.held_now(), 1);
+        assert_eq!(origin.control.blocked_now(), 1);
         origin.control.advance(A_PART);
     });
     let text = reply.text();
     assert!(text.contains(&format!("URI=\"{next}.1.m4s\"\n")), "{text}");
     assert!(text.contains(&format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}.2.m4s\"\n")), "{text}");
-    assert_eq!(origin.control.held_now(), 0);
+    assert_eq!(origin.control.blocked_now(), 0);
     // A newer playlist satisfies an older request, which gets all of it.
     let old = origin.get(&format!("{FOLDER}/index.m3u8?_HLS_msn=1&_HLS_part=0")).await;
     assert_eq!((old.status, old.text()), (200, text));
 }
 
 #[tokio::test]
-async fn a_segment_is_waited_for_as_a_whole() {
+async fn a_reload_blocks_until_a_whole_segment_exists() {
     let (origin, next) = at_a_start().await;
     let path = format!("{FOLDER}/index.m3u8?_HLS_msn={next}");
     let (reply, ()) = tokio::join!(origin.get(&path), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.advance(A_PART * 5);
-        assert_eq!(origin.control.held_now(), 1);
+        assert_eq!(origin.control.blocked_now(), 1);
         origin.control.advance(A_PART);
     });
     assert!(reply.text().contains(&format!("\n{next}.m4s\n")), "{}", reply.text());
 }
 
 #[tokio::test]
-async fn a_hinted_part_is_held_and_an_unknown_one_is_not() {
+async fn a_request_for_a_hinted_part_blocks_and_for_an_unknown_one_does_not() {
     let (origin, next) = at_a_start().await;
     assert_eq!(origin.get(&format!("{FOLDER}/{next}.1.m4s")).await.status, 404);
     let path = format!("{FOLDER}/{next}.0.m4s");
     let (reply, ()) = tokio::join!(origin.get(&path), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.advance(A_PART);
     });
     assert_eq!((reply.status, &reply.body), (200, &origin.get(&path).await.body));
-    assert!(reply.header("content-length").is_some(), "it is sent when all of it is there");
+    assert!(reply.header("content-length").is_some(), "it is sent once it is complete");
 }
 
 #[tokio::test]
-async fn a_clock_that_runs_lets_requests_go() {
+async fn a_running_clock_unblocks_requests() {
     let (origin, _) = at_a_start().await;
     origin.control.run_clock();
     let next = origin.control.now().as_secs() / 2 + 1;
@@ -94,7 +95,7 @@ async fn a_clock_that_runs_lets_requests_go() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_at_once() {
+async fn invalid_requests_are_refused_immediately() {
     let (origin, next) = at_a_start().await;
     for query in
         [format!("_HLS_msn={}", next + 2), "_HLS_part=0".to_owned(), format!("_HLS_msn={next}&_HLS_part=99")]
@@ -115,15 +116,15 @@ async fn an_origin_that_cannot_block_ignores_directives() {
 }
 
 #[tokio::test]
-async fn a_freeze_holds_who_waits_and_its_end_lets_them_go() {
+async fn a_freeze_blocks_requests_and_its_end_unblocks_them() {
     let (origin, next) = at_a_start().await;
     let path = format!("{FOLDER}/index.m3u8?_HLS_msn={next}&_HLS_part=0");
     let (reply, ()) = tokio::join!(origin.get(&path), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.fault(Fault::on("/ll/*").frozen()).unwrap();
         origin.control.advance(Duration::from_secs(2));
         assert_eq!(origin.get(&format!("{FOLDER}/{next}.1.m4s")).await.status, 404);
-        assert_eq!(origin.control.held_now(), 1);
+        assert_eq!(origin.control.blocked_now(), 1);
         origin.control.clear();
     });
     assert_eq!(reply.status, 200);
@@ -131,38 +132,38 @@ async fn a_freeze_holds_who_waits_and_its_end_lets_them_go() {
 }
 
 #[tokio::test]
-async fn a_freeze_keeps_nobody_longer_than_three_target_durations() {
+async fn a_freeze_blocks_no_request_longer_than_three_target_durations() {
     let (origin, next) = at_a_start().await;
     origin.control.fault(Fault::on("/ll/*").frozen()).unwrap();
     let (playlist, part) = (format!("{FOLDER}/index.m3u8?_HLS_msn={next}"), format!("{FOLDER}/{next}.0.m4s"));
     let (playlist, part, ()) = tokio::join!(origin.get(&playlist), origin.get(&part), async {
-        origin.control.held(2).await;
+        origin.control.blocked(2).await;
         origin.control.advance(Duration::from_secs(6));
     });
     assert_eq!((playlist.status, part.status), (503, 503));
 }
 
 #[tokio::test]
-async fn an_origin_that_goes_down_resets_who_waits() {
+async fn an_origin_that_goes_down_resets_blocked_requests() {
     let (origin, next) = at_a_start().await;
     let mut stream = origin.connect().await;
     let request = format!("GET {FOLDER}/{next}.0.m4s HTTP/1.1\r\nHost: origin\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    origin.control.held(1).await;
+    origin.control.blocked(1).await;
     origin.control.fault(Fault::on("*").down()).unwrap();
     assert_eq!(drain(&mut stream).await, (Vec::new(), End::Reset));
 }
 
 #[tokio::test]
-async fn a_client_who_leaves_waits_no_more() {
+async fn a_client_that_leaves_is_no_longer_blocked() {
     let (origin, next) = at_a_start().await;
     let mut stream = origin.connect().await;
     let request = format!("GET {FOLDER}/{next}.0.m4s HTTP/1.1\r\nHost: origin\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    origin.control.held(1).await;
+    origin.control.blocked(1).await;
     drop(stream);
     let gone = async {
-        while origin.control.held_now() > 0 {
+        while origin.control.blocked_now() > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -174,10 +175,10 @@ async fn a_restarted_encoder_counts_parts_from_zero() {
     let (origin, next) = at_a_start().await;
     let last = format!("{FOLDER}/index.m3u8?_HLS_msn={next}&_HLS_part=0");
     let (reply, ()) = tokio::join!(origin.get(&last), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.fault(Fault::on("/ll/*").sequence_reset()).unwrap();
     });
-    assert_eq!(reply.status, 400, "what was waited for is far ahead now");
+    assert_eq!(reply.status, 400, "the awaited part is far ahead now");
     let text = origin.get(&format!("{FOLDER}/index.m3u8")).await.text();
     assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:0\n"), "{text}");
     assert!(text.contains("TYPE=PART,URI=\"1.0.m4s\""), "{text}");
@@ -185,7 +186,7 @@ async fn a_restarted_encoder_counts_parts_from_zero() {
 }
 
 #[tokio::test]
-async fn a_report_is_true_of_a_rendition_that_is_frozen_alone() {
+async fn a_report_is_correct_for_a_single_frozen_rendition() {
     let (origin, next) = at_a_start().await;
     origin.control.fault(Fault::on("/ll/ch1/cmaf/audio/*").frozen()).unwrap();
     origin.control.advance(Duration::from_secs(2));
@@ -209,7 +210,7 @@ async fn parts_break_like_everything_else() {
 
 const RANGES: &str = "/ll/ch1/cmaf-ranges/240p";
 
-/// Where the parts of a segment end, as its playlist says.
+/// The ends of a segment's parts, from its playlist.
 async fn ends(origin: &Origin, segment: u64) -> Vec<usize> {
     let text = origin.get(&format!("{RANGES}/index.m3u8")).await.text();
     let ranges = text.lines().filter(|line| line.contains(&format!("URI=\"{segment}.m4s\",BYTERANGE=")));
@@ -240,7 +241,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_growing_segment_goes_out_part_by_part() {
+async fn a_growing_segment_is_sent_part_by_part() {
     let (origin, next) = at_a_start().await;
     origin.control.advance(A_PART);
     let start = ends(&origin, next).await[0];
@@ -249,10 +250,10 @@ async fn a_growing_segment_goes_out_part_by_part() {
         "GET {RANGES}/{next}.m4s HTTP/1.1\r\nHost: origin\r\nConnection: close\r\nRange: bytes={start}-9007199254740991\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    origin.control.held(1).await;
+    origin.control.blocked(1).await;
     let mut received = Vec::new();
     for part in 1..6 {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.advance(A_PART);
         if part == 1 {
             let head = read_head(&mut stream).await;
@@ -295,7 +296,7 @@ async fn a_growing_segment_breaks_off_when_its_encoder_hangs() {
     let start = ends(&origin, next).await[0];
     let path = format!("{RANGES}/{next}.m4s");
     let (reply, ()) = tokio::join!(origin.get(&path), async {
-        origin.control.held(1).await;
+        origin.control.blocked(1).await;
         origin.control.fault(Fault::on("/ll/*").frozen()).unwrap();
         origin.control.advance(Duration::from_secs(6));
     });

@@ -1,4 +1,4 @@
-//! What the origin stub promises, asked for over real sockets and judged by the bytes on the wire.
+//! The behaviour of the origin stub, over real sockets, judged by the bytes on the network.
 
 #[cfg(test)]
 mod admin;

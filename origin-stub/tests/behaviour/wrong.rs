@@ -1,4 +1,4 @@
-//! Answers that are wrong on command, judged by the bytes on the wire.
+//! Responses that are wrong on command, judged by the bytes on the network.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn origin_that(fault: Fault) -> Origin {
 }
 
 #[tokio::test]
-async fn a_cut_body_has_exactly_so_many_bytes_and_a_reset() {
+async fn a_cut_body_has_exactly_its_bytes_and_a_reset() {
     for bytes in [0, 1, 300_000, 1_000_000] {
         let origin = origin_that(Fault::on(PATH).cut_at(bytes).times(1)).await;
         let reply = origin.get(PATH).await;
@@ -40,12 +40,12 @@ async fn two_hundred_readers_are_cut_at_the_same_byte() {
 }
 
 #[tokio::test]
-async fn a_reader_who_is_slow_gets_all_bytes_before_the_reset() {
+async fn a_slow_reader_gets_all_bytes_before_the_reset() {
     let path = "/bytes/33554432";
     let origin = origin_that(Fault::on(path).cut_at(20 << 20)).await;
     let mut stream = origin.connect().await;
     ask(&mut stream, path).await;
-    // Far more than socket buffers hold is on its way; the reset must not overtake it.
+    // Much more than socket buffers take is under way; the reset must not overtake it.
     let mut first = [0; 1];
     stream.read_exact(&mut first).await.unwrap();
     origin.control.arrived(path, 1).await;
@@ -72,7 +72,7 @@ async fn a_closed_body_ends_early_without_a_reset() {
 }
 
 #[tokio::test]
-async fn a_wrong_length_is_what_was_ordered_and_the_body_is_its_own() {
+async fn a_wrong_length_is_announced_and_the_body_is_unchanged() {
     for length in [10, 2_000_000] {
         let origin = origin_that(Fault::on(PATH).wrong_length(length)).await;
         let reply = origin.get(PATH).await;
@@ -110,7 +110,7 @@ async fn headers_are_set_and_removed() {
 }
 
 #[tokio::test]
-async fn a_variant_is_another_object_at_the_same_path() {
+async fn a_variant_is_a_different_object_at_the_same_path() {
     let origin = origin().await;
     let first = origin.get(PATH).await;
     origin.control.fault(Fault::on(PATH).variant(1)).unwrap();
@@ -120,7 +120,7 @@ async fn a_variant_is_another_object_at_the_same_path() {
 }
 
 #[tokio::test]
-async fn early_hints_come_before_the_answer() {
+async fn early_hints_come_before_the_response() {
     let origin = origin_that(Fault::on("*").early_hints()).await;
     let hints = origin.get("/bytes/5").await;
     assert_eq!(hints.status, 103);
@@ -128,7 +128,7 @@ async fn early_hints_come_before_the_answer() {
 }
 
 #[tokio::test]
-async fn a_held_head_is_sent_when_it_is_released() {
+async fn a_blocked_head_is_sent_when_it_is_released() {
     let origin = origin_that(Fault::on(PATH).hold("gate").times(2)).await;
     let (one, two, ()) = tokio::join!(origin.get(PATH), origin.get(PATH), async {
         origin.control.waiting("gate", 2).await;
@@ -139,7 +139,7 @@ async fn a_held_head_is_sent_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn a_held_body_sends_what_comes_before_the_hold() {
+async fn a_blocked_body_sends_the_bytes_before_the_hold() {
     for fault in
         [Fault::on(PATH).hold_at("gate", 100_000), Fault::on(PATH).hold_at("gate", 100_000).cut_at(150_000)]
     {
@@ -158,13 +158,13 @@ async fn a_held_body_sends_what_comes_before_the_hold() {
 }
 
 #[tokio::test]
-async fn a_client_who_leaves_is_no_longer_held() {
+async fn a_client_that_leaves_is_no_longer_blocked_at_a_hold() {
     let origin = origin_that(Fault::on(PATH).hold("gate")).await;
     let mut stream = origin.connect().await;
     ask(&mut stream, PATH).await;
     origin.control.waiting("gate", 1).await;
     drop(stream);
-    // The connection's end drops the request; it is counted out when that has happened.
+    // The end of the connection drops the request, which is then no longer counted as blocked.
     let gone = async {
         while origin.control.connections().open > 0 {
             tokio::task::yield_now().await;
@@ -175,7 +175,7 @@ async fn a_client_who_leaves_is_no_longer_held() {
 }
 
 #[tokio::test]
-async fn slow_bytes_keep_their_pace() {
+async fn slow_bytes_keep_their_rate() {
     let origin = origin_that(Fault::on("*").bytes_per_second(100_000)).await;
     let mut stream = origin.connect().await;
     let start = tokio::time::Instant::now();

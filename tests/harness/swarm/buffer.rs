@@ -1,4 +1,4 @@
-//! What a viewer has loaded and not yet shown.
+//! The media that a viewer has loaded and not yet shown.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::Instant;
 /// A buffer that is played out in real time.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
-    /// When it runs dry; none before the first segment.
+    /// When the buffer runs dry; `None` before the first segment.
     dry_at: Option<Instant>,
 }
 
 impl Buffer {
-    /// Adds a segment that has just arrived; for how long the picture had stood still before it came.
+    /// Adds a segment that has just arrived; returns how long the picture had been stalled.
     pub(super) fn push(&mut self, duration: Duration) -> Duration {
         let now = Instant::now();
         let stall = self.stalled();
@@ -20,7 +20,7 @@ impl Buffer {
         stall
     }
 
-    /// For how long the picture has stood still now.
+    /// How long the picture has been stalled now.
     pub(super) fn stalled(&self) -> Duration {
         self.dry_at.map_or(Duration::ZERO, |dry_at| Instant::now().saturating_duration_since(dry_at))
     }
@@ -33,7 +33,7 @@ mod tests {
     const SEGMENT: Duration = Duration::from_secs(2);
 
     #[tokio::test(start_paused = true)]
-    async fn a_picture_stands_still_from_the_end_of_the_last_segment_until_the_next_one_is_there() {
+    async fn a_picture_stalls_from_the_end_of_the_last_segment_until_the_next_one_arrives() {
         let mut buffer = Buffer::default();
         assert_eq!(buffer.stalled(), Duration::ZERO, "nothing is played yet");
         assert_eq!(buffer.push(SEGMENT), Duration::ZERO);
@@ -43,6 +43,6 @@ mod tests {
         tokio::time::advance(SEGMENT / 2).await;
         assert_eq!(buffer.push(SEGMENT), SEGMENT / 2);
         tokio::time::advance(SEGMENT).await;
-        assert_eq!(buffer.stalled(), Duration::ZERO, "what was lost is not made up for");
+        assert_eq!(buffer.stalled(), Duration::ZERO, "lost time is not made up for");
     }
 }

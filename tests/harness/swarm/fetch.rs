@@ -1,4 +1,4 @@
-//! One GET on a connection that is kept, and everything that can be wrong with the answer.
+//! One GET on a persistent connection, and every error that its response can have.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,25 +13,25 @@ use hyper_util::rt::TokioExecutor;
 /// A player gives up on a request that takes longer.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What can be wrong with an answer.
+/// An error in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Trouble {
+pub enum ViewerError {
     /// There was no connection.
     #[error("no connection")]
     Refused,
-    /// The connection ended before there was an answer.
-    #[error("no answer")]
+    /// The connection closed before there was a response.
+    #[error("no response")]
     Closed,
     /// Any status but 200.
     #[error("status {0}")]
     Status(u16),
-    /// The body ended before its framing said so.
+    /// The body ended before its framing allowed it.
     #[error("broken body")]
     Broken,
-    /// It was not there whole before its deadline.
+    /// The response was not complete before its deadline.
     #[error("too late")]
     Late,
-    /// It is no playlist.
+    /// The body is not a playlist.
     #[error("no playlist")]
     Malformed,
     /// The playlist is older than one that the viewer has seen.
@@ -55,48 +55,50 @@ impl Fetch {
     }
 
     /// The body of a playlist.
-    pub(super) async fn text(&self, path: &str) -> Result<String, (Trouble, String)> {
+    pub(super) async fn text(&self, path: &str) -> Result<String, (ViewerError, String)> {
         let mut body = Vec::new();
         self.read(path, |piece| body.extend_from_slice(piece)).await?;
-        String::from_utf8(body).map_err(|error| (Trouble::Malformed, error.to_string()))
+        String::from_utf8(body).map_err(|error| (ViewerError::Malformed, error.to_string()))
     }
 
-    /// Reads a segment to its end and keeps nothing of it.
-    pub(super) async fn drain(&self, path: &str) -> Result<(), (Trouble, String)> {
+    /// Reads a segment to its end and discards it.
+    pub(super) async fn drain(&self, path: &str) -> Result<(), (ViewerError, String)> {
         self.read(path, |_piece| {}).await
     }
 
-    async fn read(&self, path: &str, take: impl FnMut(&[u8])) -> Result<(), (Trouble, String)> {
-        let answer = tokio::time::timeout(DEADLINE, self.whole(path, take)).await;
-        answer.unwrap_or_else(|_late| Err((Trouble::Late, format!("after {} s", DEADLINE.as_secs()))))
+    async fn read(&self, path: &str, take: impl FnMut(&[u8])) -> Result<(), (ViewerError, String)> {
+        let response = tokio::time::timeout(DEADLINE, self.whole(path, take)).await;
+        response.unwrap_or_else(|_late| Err((ViewerError::Late, format!("after {} s", DEADLINE.as_secs()))))
     }
 
-    async fn whole(&self, path: &str, mut take: impl FnMut(&[u8])) -> Result<(), (Trouble, String)> {
+    async fn whole(&self, path: &str, mut take: impl FnMut(&[u8])) -> Result<(), (ViewerError, String)> {
         let request = Request::get(format!("http://{}{path}", self.server)).body(Empty::new());
-        let answer = self.client.request(request.expect("a request")).await.map_err(|error| {
-            let kind = if error.is_connect() { Trouble::Refused } else { Trouble::Closed };
+        let response = self.client.request(request.expect("a request")).await.map_err(|error| {
+            let kind = if error.is_connect() { ViewerError::Refused } else { ViewerError::Closed };
             (kind, chain(&error))
         })?;
-        if answer.status() != StatusCode::OK {
-            let told = ["proxy-status", "cache-status"].map(|name| {
-                let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
+        if response.status() != StatusCode::OK {
+            let details = ["proxy-status", "cache-status"].map(|name| {
+                let value = response.headers().get(name).and_then(|value| value.to_str().ok());
                 value.unwrap_or_default().to_owned()
             });
-            return Err((Trouble::Status(answer.status().as_u16()), told.join(" ")));
+            return Err((ViewerError::Status(response.status().as_u16()), details.join(" ")));
         }
-        let promised = answer.headers().get(header::CONTENT_LENGTH);
-        let promised = promised.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let (mut body, mut got) = (answer.into_body(), 0_u64);
+        let declared = response.headers().get(header::CONTENT_LENGTH);
+        let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let (mut body, mut got) = (response.into_body(), 0_u64);
         while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|error| (Trouble::Broken, format!("after {got} bytes: {}", chain(&error))))?;
+            let frame = frame
+                .map_err(|error| (ViewerError::Broken, format!("after {got} bytes: {}", chain(&error))))?;
             if let Ok(piece) = frame.into_data() {
                 got += piece.len() as u64;
                 take(&piece);
             }
         }
-        match promised {
-            Some(promised) if promised != got => Err((Trouble::Broken, format!("{got} bytes of {promised}"))),
+        match declared {
+            Some(declared) if declared != got => {
+                Err((ViewerError::Broken, format!("{got} bytes of {declared}")))
+            }
             _ => Ok(()),
         }
     }

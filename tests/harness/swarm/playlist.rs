@@ -1,4 +1,4 @@
-//! The little of a media playlist that a viewer needs.
+//! The part of a media playlist that a viewer needs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) struct Media {
     pub(super) segments: Vec<Segment>,
 }
 
-/// A segment that it lists.
+/// A segment of the playlist.
 #[derive(Debug, PartialEq)]
 pub(super) struct Segment {
     /// Its media sequence number.
@@ -19,7 +19,7 @@ pub(super) struct Segment {
 }
 
 impl Media {
-    /// Parses `text`; none where it is not a media playlist with a segment.
+    /// Parses `text`; `None` where it is not a media playlist with a segment.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().map(str::trim);
         (lines.next() == Some("#EXTM3U")).then_some(())?;
@@ -54,7 +54,7 @@ impl Media {
     }
 }
 
-/// The path of what a playlist at `base` calls `uri`: beside it, or from the top.
+/// Resolves `uri` against the playlist at `base`: a relative path or an absolute one.
 pub(super) fn resolve(base: &str, uri: &str) -> String {
     if uri.starts_with('/') {
         return uri.to_owned();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_playlist_with_segments_is_refused() {
+    fn a_text_without_segments_is_refused() {
         for text in [
             "",
             "noise",

@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::Buffer;
-use super::fetch::{Fetch, Trouble};
+use super::fetch::{Fetch, ViewerError};
 use super::playlist::{Media, resolve};
 use super::report::Report;
 
-/// The pause after anything that went wrong, as hls.js makes it.
+/// The pause after an error, as in hls.js.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A viewer of one media playlist at one edge.
@@ -22,9 +22,9 @@ pub(super) struct Viewer {
     edge: Fetch,
     path: String,
     report: Arc<Mutex<Report>>,
-    /// The number of the segment that it takes next.
+    /// The number of the segment that it fetches next.
     next: Option<u64>,
-    /// The newest segment that was ever listed.
+    /// The newest segment listed so far.
     newest: Option<u64>,
     buffer: Buffer,
 }
@@ -43,37 +43,37 @@ impl Viewer {
         }
     }
 
-    /// Watches until it is sent away.
-    pub(super) async fn watch(mut self, leave: &CancellationToken) {
+    /// Watches until it is stopped.
+    pub(super) async fn watch(mut self, stop: &CancellationToken) {
         let watching = async {
             loop {
-                let asked = Instant::now();
+                let requested = Instant::now();
                 let pause = match self.reload().await {
                     Ok(pause) => pause,
-                    Err((kind, told)) => {
-                        self.note(|report, number| report.trouble(number, kind, told));
+                    Err((kind, details)) => {
+                        self.note(|report, number| report.record_error(number, kind, details));
                         PAUSE
                     }
                 };
-                sleep_until(asked + pause).await;
+                sleep_until(requested + pause).await;
             }
         };
-        let _left: Option<()> = leave.run_until_cancelled(watching).await;
+        let _left: Option<()> = stop.run_until_cancelled(watching).await;
         let stall = self.buffer.stalled();
         self.note(|report, number| report.stall(number, stall));
     }
 
-    /// Loads the playlist and what is new in it; how long after its request the next one is due (RFC 8216 section 6.3.4):
-    /// a target duration after a change, half of one while nothing changes.
-    async fn reload(&mut self) -> Result<Duration, (Trouble, String)> {
-        let text = self.edge.text(&self.path).await.map_err(|trouble| at(&self.path, trouble))?;
+    /// Loads the playlist and its new segments; returns how long after its request the next one is due (RFC
+    /// 8216 section 6.3.4): a target duration after a change, half of one without a change.
+    async fn reload(&mut self) -> Result<Duration, (ViewerError, String)> {
+        let text = self.edge.text(&self.path).await.map_err(|record_error| at(&self.path, record_error))?;
         let Some(media) = Media::parse(&text) else {
-            return Err((Trouble::Malformed, format!("{}: {text:.60}", self.path)));
+            return Err((ViewerError::Malformed, format!("{}: {text:.60}", self.path)));
         };
         let newest = media.newest();
         let moved = self.newest.is_none_or(|before| before < newest);
         if let Some(before) = self.newest.filter(|before| *before > newest) {
-            return Err((Trouble::Backward, format!("{}: from {before} to {newest}", self.path)));
+            return Err((ViewerError::Backward, format!("{}: from {before} to {newest}", self.path)));
         }
         self.newest = Some(newest);
         let path = self.path.clone();
@@ -85,8 +85,8 @@ impl Viewer {
         Ok(if moved { media.target } else { media.target / 2 })
     }
 
-    /// Takes each new segment, in order. The first that fails is asked for again after the next reload.
-    async fn load(&mut self, media: &Media) -> Result<(), (Trouble, String)> {
+    /// Fetches each new segment, in order. The first that fails is requested again after the next reload.
+    async fn load(&mut self, media: &Media) -> Result<(), (ViewerError, String)> {
         let first = media.segments.first().map(|segment| segment.number);
         if self.next.is_none() || self.next < first {
             self.next = Some(media.beginning());
@@ -94,7 +94,7 @@ impl Viewer {
         let next = self.next;
         for segment in media.segments.iter().filter(|segment| Some(segment.number) >= next) {
             let path = resolve(&self.path, &segment.uri);
-            self.edge.drain(&path).await.map_err(|trouble| at(&path, trouble))?;
+            self.edge.drain(&path).await.map_err(|record_error| at(&path, record_error))?;
             let stall = self.buffer.push(segment.duration);
             self.next = Some(segment.number + 1);
             self.note(|report, number| {
@@ -111,6 +111,6 @@ impl Viewer {
     }
 }
 
-fn at(path: &str, (kind, told): (Trouble, String)) -> (Trouble, String) {
-    (kind, format!("{path}: {told}"))
+fn at(path: &str, (kind, details): (ViewerError, String)) -> (ViewerError, String) {
+    (kind, format!("{path}: {details}"))
 }

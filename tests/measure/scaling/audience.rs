@@ -1,4 +1,4 @@
-//! Who watches what: viewers draw a channel and a rendition, the same ones in every run.
+//! Which viewers watch what: viewers draw a channel and a rendition, the same ones in every run.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use tidegate_upstream::hash;
 
 use crate::catalogue::LADDER;
 
-/// For each edge the renditions that its viewers watch, in the order in which it comes to ask for them.
+/// For each edge the renditions that its viewers watch, in the order of its requests.
 ///
-/// The n-th channel is 1/n as popular as the first. The orders of two edges have nothing to do with each other.
+/// The n-th channel is 1/n as popular as the first. The orders of two edges are independent.
 pub(crate) fn of(edges: u32, viewers_of_an_edge: u32, channels: u32) -> Vec<Vec<usize>> {
     let draw = Draw::new(channels);
     (0..edges)
@@ -26,7 +26,7 @@ pub(crate) fn of(edges: u32, viewers_of_an_edge: u32, channels: u32) -> Vec<Vec<
         .collect()
 }
 
-/// Where each rendition ends, if all viewers stand between 0 and 1.
+/// The upper bound of each rendition, if all viewers are spread between 0 and 1.
 struct Draw(Vec<f64>);
 
 impl Draw {
@@ -51,12 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_viewers_come_in_every_run() {
+    fn every_run_has_the_same_viewers() {
         assert_eq!(of(3, 50, 4), of(3, 50, 4));
     }
 
     #[test]
-    fn a_crowd_watches_everything_and_a_few_watch_what_is_popular() {
+    fn a_crowd_watches_everything_and_a_few_watch_popular_channels() {
         let [crowd] = &of(1, 2000, 2)[..] else { panic!("one edge") };
         assert_eq!(crowd.len(), 10);
         let few = of(200, 1, 20);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_do_not_ask_in_the_same_order() {
+    fn edges_send_their_requests_in_different_orders() {
         let edges = of(2, 2000, 2);
         assert_ne!(edges[0], edges[1]);
     }

@@ -1,4 +1,5 @@
-//! How many viewers a core, a network and a memory carry. Plain arithmetic, each formula as docs/scaling.md has it.
+//! How many viewers a core, a network and a memory can serve. Plain arithmetic, each formula as
+//! docs/scaling.md has it.
 
 use crate::inputs::Inputs;
 use crate::text::{number, whole};
@@ -13,7 +14,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 const MICRO: f64 = 1e6;
 
 impl Inputs {
-    /// µs of CPU for a cached answer of so many bytes: a fixed part, and one for each KiB.
+    /// µs of CPU for a cached response of this size: a fixed part, and one for each KiB.
     pub(crate) fn answer_us(&self, bytes: f64) -> f64 {
         let for_each_kib = (self.large_us - self.small_us) / 1023.0;
         self.small_us + for_each_kib * (bytes / KIB - 1.0)
@@ -24,24 +25,24 @@ impl Inputs {
         (self.answer_us(segment_bytes(mbit, segment_s)) + self.answer_us(self.playlist_bytes)) / segment_s
     }
 
-    /// Mbit/s on the wire to one viewer.
+    /// Mbit/s on the network to one viewer.
     pub(crate) fn viewer_mbit(&self, mbit: f64, segment_s: f64) -> f64 {
         let beside = (self.playlist_bytes + 2.0 * self.head_bytes) * 8.0 / 1e6 / segment_s;
         (mbit + beside) * self.wire
     }
 
-    /// Viewers for whom a core has time.
+    /// Viewers that a core can serve.
     pub(crate) fn viewers_per_core(&self, mbit: f64, segment_s: f64) -> f64 {
         self.headroom * MICRO / self.viewer_us(mbit, segment_s)
     }
 
-    /// Viewers for whom one Gbit/s has room.
+    /// Viewers that one Gbit/s can serve.
     pub(crate) fn viewers_per_gbit(&self, mbit: f64, segment_s: f64) -> f64 {
         self.headroom * 1000.0 / self.viewer_mbit(mbit, segment_s)
     }
 
-    /// What a cached answer costs, and how far the formula is from what was measured between its ends.
-    pub(crate) fn answers(&self) -> String {
+    /// The cost of a cached response, and the error of the formula between its measured ends.
+    pub(crate) fn responses(&self) -> String {
         let at_medium = self.answer_us(200.0 * KIB);
         format!(
             "    µs of an answer = {} + {:.3} × (KiB − 1)\n\n\
@@ -53,7 +54,7 @@ impl Inputs {
         )
     }
 
-    /// Viewers by bitrate and segment.
+    /// Viewers by bitrate and segment duration.
     pub(crate) fn viewers_table(&self) -> String {
         let head = "| Mbit/s | seconds of a segment | its KiB | µs per viewer and second | viewers per core | viewers per Gbit/s | cores for each Gbit/s |\n\
                     |---:|---:|---:|---:|---:|---:|---:|\n";
@@ -73,7 +74,7 @@ impl Inputs {
         std::iter::once(head.to_owned()).chain(rows).collect()
     }
 
-    /// Memory for connections and for what is held.
+    /// Memory for connections and for cached media.
     pub(crate) fn memory_table(&self) -> String {
         let of_10_000 = |bytes: f64| 10_000.0 * bytes / MIB;
         let connections = format!(
@@ -83,7 +84,7 @@ impl Inputs {
         );
         let head = "| MiB for a rendition of | 30 s | 60 s | 30 min | 2 h |\n|---|---:|---:|---:|---:|\n";
         let rows = BITRATES.iter().map(|mbit| {
-            let cells = WINDOWS.map(|seconds| format!("{} |", number_of_mib(held(*mbit, seconds))));
+            let cells = WINDOWS.map(|seconds| format!("{} |", number_of_mib(media_mib(*mbit, seconds))));
             format!("| {mbit} Mbit/s | {}\n", cells.join(" "))
         });
         connections + head + &rows.collect::<String>()
@@ -95,12 +96,12 @@ pub(crate) fn segment_bytes(mbit: f64, segment_s: f64) -> f64 {
     mbit * 1e6 / 8.0 * segment_s
 }
 
-/// MiB of so many seconds.
-pub(crate) fn held(mbit: f64, seconds: f64) -> f64 {
+/// MiB of this many seconds.
+pub(crate) fn media_mib(mbit: f64, seconds: f64) -> f64 {
     segment_bytes(mbit, seconds) / MIB
 }
 
-/// MiB of so many connections.
+/// MiB of this many connections.
 pub(crate) fn connections_mib(inputs: &Inputs, connections: f64) -> f64 {
     connections * (inputs.idle_bytes + inputs.waiter_bytes) / MIB
 }
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_costs_what_was_measured_at_both_ends() {
+    fn a_response_costs_what_was_measured_at_both_ends() {
         let inputs = Inputs::default();
         assert!(is_near(inputs.answer_us(1024.0), inputs.small_us));
         assert!(is_near(inputs.answer_us(MIB), inputs.large_us));
@@ -154,8 +155,8 @@ mod tests {
 
     #[test]
     fn half_the_bitrate_and_twice_the_seconds_take_the_same_memory() {
-        assert!(is_near(held(6.0, 60.0), held(3.0, 120.0)));
-        assert!(is_near(held(8.388_608, 1.0), 1.0));
+        assert!(is_near(media_mib(6.0, 60.0), media_mib(3.0, 120.0)));
+        assert!(is_near(media_mib(8.388_608, 1.0), 1.0));
         assert!(is_near(connections_mib(&round(), 1024.0), 4.0));
     }
 }

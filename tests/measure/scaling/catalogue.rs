@@ -1,4 +1,4 @@
-//! What is on the air: channels, each in several renditions, each of which lies in a folder of its own.
+//! The channels on the air, each in several renditions, each of which has its own folder.
 
 /// The renditions of each channel: Mbit/s, and the share of a channel's viewers that watches it.
 pub(crate) const LADDER: [(f64, f64); 5] = [(0.4, 0.05), (0.8, 0.1), (1.6, 0.2), (3.2, 0.3), (6.0, 0.35)];
@@ -8,13 +8,13 @@ pub(crate) const LADDER: [(f64, f64); 5] = [(0.4, 0.05), (0.8, 0.1), (1.6, 0.2),
 pub(crate) struct Rendition {
     /// The key of its playlist, as a tier makes it.
     pub(crate) playlist: String,
-    /// The key of the segment that is the newest.
+    /// The key of the newest segment.
     pub(crate) segment: String,
     /// Megabits per second.
     pub(crate) mbit: f64,
 }
 
-/// All renditions of so many channels, channel by channel.
+/// All renditions of this many channels, channel by channel.
 pub(crate) fn renditions(channels: u32) -> Vec<Rendition> {
     let of_one = |channel| {
         LADDER.iter().zip(1..).map(move |(&(mbit, _), rung): (_, u32)| {

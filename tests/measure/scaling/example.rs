@@ -1,26 +1,26 @@
-//! The worked example: from an audience to machines, step by step, and the simulation of what comes out.
+//! The worked example: from an audience to machines, step by step, and the simulation of the result.
 
 use anyhow::Result;
 
-use crate::capacity::{connections_mib, held};
+use crate::capacity::{connections_mib, media_mib};
 use crate::catalogue::{LADDER, average_mbit, channel_mbit};
 use crate::inputs::Inputs;
 use crate::network::{Network, ShieldId, Size};
 use crate::rounds::Scene;
 use crate::text::{count, number, whole};
 
-/// With fewer, the loss of one sends some keys to another region (72 % must be well).
+/// With fewer, the loss of one moves some keys to another region (72 % must be healthy).
 const SHIELDS_MIN: f64 = 4.0;
 
-/// What the audience needs.
+/// The requirements of an audience.
 pub(crate) struct Plan<'a> {
     inputs: &'a Inputs,
-    /// Mbit/s of the average viewer, and on the wire.
+    /// Mbit/s of the average viewer, and on the network.
     mbit: f64,
     wire_mbit: f64,
     edges_by: [(&'static str, f64); 3],
     edges: f64,
-    /// Mbit/s of all renditions once.
+    /// Mbit/s of all renditions together.
     catalogue_mbit: f64,
     shields: f64,
 }
@@ -34,7 +34,7 @@ impl<'a> Plan<'a> {
         let connections = inputs.connections_max * inputs.headroom;
         let edges_by = [("network", network), ("cores", cores), ("connections", connections)];
         let of_an_edge = edges_by.iter().map(|(_, viewers)| *viewers).fold(f64::INFINITY, f64::min);
-        // What is left when a region is gone must carry everybody.
+        // The remaining regions must carry all viewers when one is lost.
         let spare = if inputs.regions > 1.0 { inputs.regions / (inputs.regions - 1.0) } else { 1.0 };
         let in_a_region = (inputs.viewers / of_an_edge * spare / inputs.regions).ceil();
         let edges = in_a_region * inputs.regions;
@@ -105,7 +105,7 @@ impl<'a> Plan<'a> {
         )
     }
 
-    /// Viewers of an edge when a region is gone, which is when it has most.
+    /// Viewers of an edge when a region is lost, which is when it has most.
     fn viewers_of_an_edge(&self) -> f64 {
         let left = if self.inputs.regions > 1.0 { self.edges - self.in_a_region() } else { self.edges };
         (self.inputs.viewers / left).ceil()
@@ -113,7 +113,7 @@ impl<'a> Plan<'a> {
 
     fn edge_memory(&self) -> String {
         let connections = connections_mib(self.inputs, self.viewers_of_an_edge());
-        let window = held(self.catalogue_mbit, self.inputs.window_s);
+        let window = media_mib(self.catalogue_mbit, self.inputs.window_s);
         format!(
             "**Memory of an edge.** {} connections at most, all waiting: {} MiB. {} s of {} renditions, {} Mbit/s together: {} MiB. \
              An edge that lets viewers go back for two hours holds {} GiB in place of that.",
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
             whole(self.renditions()),
             whole(self.catalogue_mbit),
             whole(window),
-            whole(held(self.catalogue_mbit, 7200.0) / 1024.0)
+            whole(media_mib(self.catalogue_mbit, 7200.0) / 1024.0)
         )
     }
 
@@ -163,7 +163,7 @@ impl<'a> Plan<'a> {
         format!(
             "**A shield's cores and memory.** To its edges it is what an edge is to viewers: the busiest one needs {:.2} cores, and a part of the {} MiB.",
             each * us / 1e6,
-            whole(held(self.catalogue_mbit, inputs.window_s))
+            whole(media_mib(self.catalogue_mbit, inputs.window_s))
         )
     }
 
@@ -184,7 +184,7 @@ impl<'a> Plan<'a> {
         )
     }
 
-    /// The simulation of this plan, while all is well and without its first region's shields.
+    /// The simulation of this plan, with all shields healthy and without its first region's shields.
     async fn simulated(&self) -> Result<String> {
         let size = Size { regions: count(self.inputs.regions), shields: count(self.shields) };
         let viewers = count(self.inputs.viewers / self.edges);
@@ -192,7 +192,7 @@ impl<'a> Plan<'a> {
         let well = scene.round(&Network::new(size)?).await?.tally;
         let gbit = |mbit: f64| mbit * self.inputs.wire / 1000.0;
         let everybody = |_: ShieldId| true;
-        let told = format!(
+        let simulated = format!(
             "**Simulated.** {} origin requests for {} objects while a segment lasts, {:.2} for each. The busiest shield sends {:.1} Gbit/s, {:.2} times the mean.",
             well.origin,
             well.objects(),
@@ -201,12 +201,12 @@ impl<'a> Plan<'a> {
             well.traffic(everybody).imbalance()
         );
         if size.regions < 2 {
-            return Ok(told);
+            return Ok(simulated);
         }
         let lost: Vec<ShieldId> = (0..usize::try_from(size.shields)?).collect();
         let hurt = scene.round(&Network::without(size, &lost)?).await?.tally;
         Ok(format!(
-            "{told} Without the first region's shields: {} origin requests, and {:.1} Gbit/s from the busiest.",
+            "{simulated} Without the first region's shields: {} origin requests, and {:.1} Gbit/s from the busiest.",
             hurt.origin,
             gbit(hurt.traffic(everybody).max)
         ))
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_when_a_region_is_gone_carries_everybody() {
+    fn the_remaining_regions_carry_all_viewers_when_one_is_lost() {
         let inputs = Inputs::default();
         let plan = Plan::new(&inputs);
         let least = plan.edges_by.iter().map(|(_, viewers)| *viewers).fold(f64::INFINITY, f64::min);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_the_viewers_need_twice_the_edges_and_ask_the_origin_no_more() {
+    fn twice_the_viewers_need_twice_the_edges_and_no_more_origin_requests() {
         let (inputs, more) = (Inputs::default(), Inputs { viewers: 2e6, ..Inputs::default() });
         let (plan, larger) = (Plan::new(&inputs), Plan::new(&more));
         assert!((larger.edges / plan.edges - 2.0).abs() < 0.02);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_part_of_a_machine_says_how_many_viewers_it_has() {
+    fn the_slowest_part_of_a_machine_limits_its_viewers() {
         let inputs = Inputs { cores: 0.01, ..Inputs::default() };
         assert!(Plan::new(&inputs).edges > 4.0 * Plan::new(&Inputs::default()).edges);
     }

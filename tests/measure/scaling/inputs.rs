@@ -1,10 +1,10 @@
-//! What the capacity model starts from. Each figure can be given anew: `scaling large_us=420 cores=16`.
+//! The inputs of the capacity model. Each figure can be overridden: `scaling large_us=420 cores=16`.
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::text::number;
 
-/// The figures, each with where it comes from.
+/// The figures, each with its source.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Inputs {
     pub(crate) small_us: f64,
@@ -28,7 +28,7 @@ pub(crate) struct Inputs {
     pub(crate) imbalance: f64,
 }
 
-/// One of them: its name on the command line, what it is, and where its default comes from.
+/// One figure: its name on the command line, its meaning, and the source of its default.
 struct Field {
     name: &'static str,
     default: f64,
@@ -70,8 +70,8 @@ fields! {
     headroom = 0.6, "share of cores and network that is planned with", "your choice";
     segment_s = 4.0, "seconds of a segment", "your stream";
     window_s = 60.0, "seconds that the playlist lists", "your stream";
-    viewers = 1_000_000.0, "viewers at once", "your audience";
-    channels = 10.0, "channels at once, each in five renditions", "your programme";
+    viewers = 1_000_000.0, "simultaneous viewers", "your audience";
+    channels = 10.0, "simultaneous channels, each in five renditions", "your programme";
     regions = 3.0, "regions", "your choice, one to three";
     connections_max = 20_000.0, "connections of an edge, one for each viewer", "`listen.connections_max`, its default";
     cores = 8.0, "cores of an edge or a shield", "your machines";
@@ -80,7 +80,7 @@ fields! {
 }
 
 impl Inputs {
-    /// The defaults, with those in their places that `arguments` give as `name=value`.
+    /// The defaults, overridden by `arguments` of the form `name=value`.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let mut inputs = Self::default();
         for argument in arguments {
@@ -96,14 +96,14 @@ impl Inputs {
         if inputs.regions > 3.0 || inputs.regions.fract() > 0.0 {
             bail!("regions: one to three");
         }
-        // What is larger takes the simulation hours.
+        // For larger figures the simulation takes hours.
         if inputs.viewers > 20_000_000.0 || inputs.channels > 1000.0 {
             bail!("at most 20 million viewers and 1000 channels");
         }
         Ok(inputs)
     }
 
-    /// All of them.
+    /// A table of all figures.
     pub(crate) fn table(&self) -> String {
         let mut inputs = self.clone();
         let rows = FIELDS.iter().map(|field| {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_figure_is_refused() {
+    fn an_invalid_figure_is_refused() {
         for wrong in [
             "large_us",
             "large=5",
@@ -161,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn the_measured_defaults_stand_in_the_benchmarks() {
+    fn the_measured_defaults_are_in_the_benchmarks() {
         let page = include_str!("../../../docs/benchmarks.md");
         for field in FIELDS.iter().filter(|field| field.source.is_empty()) {
             let is_it = |word: &str| word.parse() == Ok(field.default);
             assert!(
                 page.lines().any(|line| line.starts_with("| ") && line.split(' ').any(is_it)),
-                "{} = {} is not in docs/benchmarks.md: put the new figure here and write docs/scaling.md anew",
+                "{} = {} is not in docs/benchmarks.md: put the new figure here and scaling.md anew/run/scaling.md anew",
                 field.name,
                 field.default
             );

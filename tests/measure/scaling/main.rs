@@ -1,9 +1,13 @@
-//! How Tidegate grows: what machines an audience needs, and what tiers of 10, 100 and 1,000 edges ask each other.
+//! How Tidegate scales: the machines that an audience needs, and the requests between tiers of 10, 100 and
+//! 1,000 edges.
 //!
-//! `scaling [write] [name=value ...]` prints the tables of docs/scaling.md, or writes them into it. Nothing here measures
-//! anything or opens a socket. The capacity model is arithmetic (`capacity.rs`, `example.rs`) on figures that the benchmark
-//! has measured (`inputs.rs`). The simulation (`rounds.rs`) lets edges ask: whom, is decided by the pools, the health, the
-//! hash and the bounds of `tidegate-upstream` themselves (`network.rs`), with the defaults of an edge.
+//!
+//! `scaling [write] [name=value ...]` prints the tables of docs/scaling.md, or writes them into it. Nothing
+//! here measures anything or opens a socket. The capacity model is arithmetic (`capacity.rs`, `example.rs`)
+//! on figures that the benchmark has measured (`inputs.rs`). The simulation (`rounds.rs`) lets edges send
+//! requests; the pools, the health, the hash and the bounds of `tidegate-upstream` themselves choose the
+//! shields (`network.rs`), with the defaults of an edge.
+//!
 //!
 //! Where to begin: `rounds.rs`, then `tiers.rs`.
 

@@ -1,8 +1,9 @@
-//! The shields, as the edges of each region see them: real pools of the edge's real defaults, without a socket.
+//! The shields, as the edges of each region see them: real pools with an edge's real defaults, without a
+//! socket.
 //!
-//! Edges of one region that see the same shields healthy are alike, except for what each of them has in flight. So there is one
-//! pool for each region, and the edges use it one after the other: what one of them has in flight is over before the next
-//! one begins.
+//! Edges of one region that see the same healthy shields differ only in their requests in flight. So there is
+//! one pool for each region, and the edges use it one after the other: the requests of one edge have ended
+//! before the next edge begins.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,10 +20,10 @@ use tidegate_upstream::{
 /// Regions with their places: Frankfurt, Virginia, Singapore.
 const REGIONS: [(&str, f64, f64); 3] = [("eu", 50.11, 8.68), ("us", 39.04, -77.49), ("ap", 1.35, 103.82)];
 
-/// A shield by its number; those of the first region come first.
+/// A shield by its number; those of the first region are first.
 pub(crate) type ShieldId = usize;
 
-/// How many regions there are, and how many shields in each.
+/// The number of regions, and of shields in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
     /// One to three.
@@ -37,7 +38,7 @@ pub(crate) struct Network {
     views: Vec<View>,
 }
 
-/// What the edges of one region see.
+/// The view of the edges of one region.
 struct View {
     candidates: Candidates,
     ids: HashMap<Arc<str>, ShieldId>,
@@ -45,12 +46,12 @@ struct View {
 }
 
 impl Size {
-    /// All shields.
+    /// The number of all shields.
     pub(crate) fn all(self) -> u32 {
         self.regions * self.shields
     }
 
-    /// The same number, for those who count with places.
+    /// The same number as an index type.
     pub(crate) fn regions_count(self) -> usize {
         usize::try_from(self.regions).unwrap_or_default()
     }
@@ -88,17 +89,18 @@ impl Network {
         Ok(network)
     }
 
-    /// How large it is.
+    /// The size of the network.
     pub(crate) fn size(&self) -> Size {
         self.size
     }
 
-    /// Whom an edge of `region` asks for `key`, and the request's place among those in flight. `None` where nobody is up.
+    /// The shield that receives a request of an edge of `region` for `key`, and the request's permit. `None`
+    /// where no shield is up.
     pub(crate) async fn ask(
         &self,
         region: usize,
         key: &str,
-        is_held: bool,
+        is_blocking: bool,
     ) -> Result<Option<(ShieldId, Permit)>> {
         let view = self.views.get(region).context("a region of that number")?;
         let candidates = view.candidates.for_key(key);
@@ -106,14 +108,14 @@ impl Network {
             return Ok(None);
         };
         let id = view.ids.get(source.name()).context("a shield of ours")?;
-        Ok(Some((*id, source.acquire(is_held).await?)))
+        Ok(Some((*id, source.acquire(is_blocking).await?)))
     }
 
-    /// A request of an edge of `region` that was under way before, to a shield that is still there.
-    pub(crate) async fn goes_on(&self, region: usize, shield: ShieldId, is_held: bool) -> Result<Permit> {
+    /// Moves a request of an edge of `region` that was under way to a shield that is still up.
+    pub(crate) async fn resume(&self, region: usize, shield: ShieldId, is_blocking: bool) -> Result<Permit> {
         let view = self.views.get(region).context("a region of that number")?;
         let source = view.sources.get(shield).context("a shield of that number")?;
-        Ok(source.acquire(is_held).await?)
+        Ok(source.acquire(is_blocking).await?)
     }
 }
 

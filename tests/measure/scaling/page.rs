@@ -1,4 +1,4 @@
-//! docs/scaling.md: the parts of it that this program writes stand between two comments.
+//! docs/scaling.md: the parts of it that this program writes are between two comments.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl Part {
         }
     }
 
-    /// What stands in `page` between this part's comments, and what is before and behind it.
+    /// The text in `page` between this part's comments, and the text before and after it.
     pub(crate) fn find(self, page: &str) -> Result<[&str; 3]> {
         let (begin, end) =
             (format!("<!-- begin {} -->\n", self.name()), format!("<!-- end {} -->", self.name()));
@@ -51,26 +51,26 @@ impl Part {
     }
 }
 
-/// Where the page is.
+/// The path of the page.
 pub(crate) fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/scaling.md")
 }
 
-/// A part, and what it says.
+/// A part, and its text.
 type Text = (Part, String);
 
-/// What arithmetic says.
+/// The results of the arithmetic.
 pub(crate) async fn model(inputs: &Inputs) -> Result<Vec<Text>> {
     Ok(vec![
         (Part::Inputs, inputs.table()),
-        (Part::Answers, inputs.answers()),
+        (Part::Answers, inputs.responses()),
         (Part::Viewers, inputs.viewers_table()),
         (Part::Memory, inputs.memory_table()),
         (Part::Example, Plan::new(inputs).steps().await?),
     ])
 }
 
-/// What is simulated, whatever is given.
+/// The results of the simulation, whatever the inputs.
 pub(crate) async fn simulation() -> Result<Vec<Text>> {
     let Tables { well, without_a_shield, without_a_region } = Tables::simulate().await?;
     Ok(vec![
@@ -95,23 +95,23 @@ pub(crate) fn write(texts: &[Text]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn assert_stand_in_the_page(texts: &[Text]) {
+    fn assert_in_the_page(texts: &[Text]) {
         let page = std::fs::read_to_string(file()).unwrap();
         for (part, text) in texts {
             let [_, shown, _] = part.find(&page).unwrap();
             let command = "cargo run -q --release -p tidegate-tests --bin scaling write";
-            assert_eq!(shown, text, "{part:?}: to write it anew, run {command}");
+            assert_eq!(shown, text, "{part:?}: to update it, run {command}");
         }
     }
 
     #[tokio::test]
-    async fn the_page_has_the_model_as_it_is_computed() {
-        assert_stand_in_the_page(&model(&Inputs::default()).await.unwrap());
+    async fn the_page_has_the_computed_model() {
+        assert_in_the_page(&model(&Inputs::default()).await.unwrap());
     }
 
     #[tokio::test]
-    async fn the_page_has_the_tiers_as_they_are_simulated() {
-        assert_stand_in_the_page(&simulation().await.unwrap());
+    async fn the_page_has_the_simulated_tiers() {
+        assert_in_the_page(&simulation().await.unwrap());
     }
 
     #[test]

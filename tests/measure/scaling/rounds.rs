@@ -1,9 +1,9 @@
-//! What tiers ask each other while one segment lasts: each edge asks for the newest segment of every rendition that it has
-//! viewers of, and then for the next version of its playlist.
+//! The requests between tiers during one segment: each edge requests the newest segment of every rendition
+//! that it has viewers of, and then the next version of its playlist.
 //!
-//! All of an edge's requests are in flight together, which is the worst that can be: encoders in step, and a network in which
-//! the first answer takes as long as the last. A shield fetches an object from the origin when it is asked for it for the
-//! first time, and never again.
+//! All of an edge's requests are in flight together, which is the worst case: encoders in step, and a network
+//! in which the first response takes as long as the last. A shield fetches an object from the origin at its
+//! first request, and never again.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use crate::catalogue::{self, Rendition};
 use crate::network::{Network, ShieldId, Size};
 use crate::{audience, tally::Tally};
 
-/// What is on the air, and who watches it where.
+/// The channels on the air, and who watches them where.
 #[derive(Debug)]
 pub(crate) struct Scene {
     renditions: Vec<Rendition>,
-    /// For each edge the renditions that it asks for.
+    /// For each edge the renditions that it requests.
     edges: Vec<Vec<usize>>,
 }
 
-/// What is asked for.
+/// The kinds of requested objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object {
-    /// The next version of the playlist; the shield holds the request until it is there.
+    /// The next version of the playlist; the shield blocks the request until it exists.
     Playlist,
     /// The newest segment.
     Segment,
@@ -36,17 +36,17 @@ pub(crate) enum Object {
 pub(crate) struct Ask {
     pub(crate) rendition: usize,
     pub(crate) object: Object,
-    /// Who was asked; nobody where nobody is up.
+    /// The shield that received it; `None` where no shield is up.
     pub(crate) shield: Option<ShieldId>,
 }
 
 /// The owner of each rendition, by region and rendition.
 pub(crate) type Owners = BTreeMap<(usize, usize), ShieldId>;
 
-/// What one segment's time brought.
+/// The results of one segment's time.
 #[derive(Debug, Clone)]
 pub(crate) struct Round {
-    /// What each edge asked for.
+    /// The requests of each edge.
     pub(crate) asks: Vec<Vec<Ask>>,
     pub(crate) tally: Tally,
 }
@@ -75,9 +75,9 @@ impl Scene {
             let mut in_flight = Vec::new();
             let mut of_this_edge = Vec::new();
             for (rendition, object) in wanted {
-                let asked = self.ask(network, edge, rendition, object).await?;
-                let (shield, passed) = asked.unzip();
-                in_flight.extend(passed);
+                let sent = self.ask(network, edge, rendition, object).await?;
+                let (shield, permits) = sent.unzip();
+                in_flight.extend(permits);
                 of_this_edge.push(Ask { rendition, object, shield });
             }
             asks.push(of_this_edge);
@@ -88,8 +88,8 @@ impl Scene {
         Ok(Round { asks, tally })
     }
 
-    /// The moment at which shields are lost, in the middle of `round`: `after` is the network without them. What they had
-    /// under way is asked for elsewhere, while everything else goes on.
+    /// The moment at which shields are lost, in the middle of `round`: `after` is the network without them.
+    /// Requests under way at them are sent elsewhere, while everything else continues.
     pub(crate) async fn loss(&self, round: &Round, after: &Network, lost: &[ShieldId]) -> Result<Tally> {
         let is_lost = |ask: &&Ask| ask.shield.is_some_and(|shield| lost.contains(&shield));
         let mut tally = round.tally.clone();
@@ -97,20 +97,21 @@ impl Scene {
             let mut in_flight = Vec::new();
             for ask in asks.iter().filter(|ask| !is_lost(ask)) {
                 if let Some(shield) = ask.shield {
-                    in_flight.push(after.goes_on(region(edge, after.size()), shield, ask.is_held()).await?);
+                    in_flight
+                        .push(after.resume(region(edge, after.size()), shield, ask.is_blocking()).await?);
                 }
             }
             for ask in asks.iter().filter(is_lost) {
-                let asked = self.ask(after, edge, ask.rendition, ask.object).await?;
-                let (shield, passed) = asked.unzip();
-                in_flight.extend(passed);
+                let sent = self.ask(after, edge, ask.rendition, ask.object).await?;
+                let (shield, permits) = sent.unzip();
+                in_flight.extend(permits);
                 tally.count(&Ask { shield, ..*ask }, &self.renditions);
             }
         }
         Ok(tally)
     }
 
-    /// Whom each region asks for each rendition while nothing else is in flight: the owner.
+    /// The shield that each region uses for each rendition while nothing else is in flight: the owner.
     pub(crate) async fn owners(&self, network: &Network) -> Result<Owners> {
         let mut owners = BTreeMap::new();
         for region in 0..network.size().regions_count() {
@@ -133,21 +134,21 @@ impl Scene {
         let Some(Rendition { playlist, segment, .. }) = self.renditions.get(rendition) else {
             return Ok(None);
         };
-        let (key, is_held) = match object {
+        let (key, is_blocking) = match object {
             Object::Playlist => (playlist, true),
             Object::Segment => (segment, false),
         };
-        network.ask(region(edge, network.size()), key, is_held).await
+        network.ask(region(edge, network.size()), key, is_blocking).await
     }
 }
 
 impl Ask {
-    fn is_held(&self) -> bool {
+    fn is_blocking(&self) -> bool {
         self.object == Object::Playlist
     }
 }
 
-/// Edges stand in the regions in turn.
+/// Edges are assigned to the regions in turn.
 fn region(edge: usize, size: Size) -> usize {
     edge % size.regions_count().max(1)
 }

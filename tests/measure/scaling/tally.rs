@@ -1,29 +1,29 @@
-//! What the requests of a segment's time come to.
+//! The sums of the requests of a segment's time.
 
 use crate::catalogue::Rendition;
 use crate::network::Size;
 use crate::rounds::{Ask, Object};
 
-/// Requests and bytes, by whom they go to.
+/// Requests and bytes, by receiver.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tally {
-    /// Requests of the shields at the origin.
+    /// Requests of the shields to the origin.
     pub(crate) origin: u32,
     /// Requests of all edges.
     pub(crate) edges: u32,
-    /// Requests that nobody could be asked.
+    /// Requests for which no shield was up.
     pub(crate) unanswered: u32,
-    /// For each shield, requests that it was asked.
-    pub(crate) asked: Vec<u32>,
+    /// For each shield, the requests that it received.
+    pub(crate) received: Vec<u32>,
     /// For each shield, Mbit/s that it sends to edges.
     pub(crate) mbit: Vec<f64>,
-    /// For each shield, the playlists and segments that it has.
+    /// For each shield, the playlists and segments that it has cached.
     has: Vec<Vec<bool>>,
-    /// The playlists and segments that anybody has asked for.
+    /// The playlists and segments that any edge has requested.
     wanted: Vec<bool>,
 }
 
-/// How load is spread.
+/// The distribution of load.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) mean: f64,
@@ -37,7 +37,7 @@ impl Tally {
             origin: 0,
             edges: 0,
             unanswered: 0,
-            asked: vec![0; shields],
+            received: vec![0; shields],
             mbit: vec![0.0; shields],
             has: vec![vec![false; 2 * renditions]; shields],
             wanted: vec![false; 2 * renditions],
@@ -54,8 +54,8 @@ impl Tally {
             self.unanswered += 1;
             return;
         };
-        if let Some(asked) = self.asked.get_mut(shield) {
-            *asked += 1;
+        if let Some(received) = self.received.get_mut(shield) {
+            *received += 1;
         }
         let mbit = renditions.get(ask.rendition).map(|rendition| rendition.mbit);
         if let Some((sum, mbit)) =
@@ -70,7 +70,7 @@ impl Tally {
         }
     }
 
-    /// Playlist versions and segments that were asked for at all: what a perfect network asks the origin.
+    /// The number of requested playlist versions and segments: the origin requests of an ideal network.
     pub(crate) fn objects(&self) -> u32 {
         u32::try_from(self.wanted.iter().filter(|wanted| **wanted).count()).unwrap_or(u32::MAX)
     }
@@ -80,22 +80,22 @@ impl Tally {
         f64::from(self.origin) / f64::from(self.objects())
     }
 
-    /// How the requests are spread over those of the shields that `counts` names.
+    /// The distribution of the requests over the shields that `counts` selects.
     pub(crate) fn requests(&self, counts: impl Fn(usize) -> bool) -> Spread {
-        Spread::of(self.asked.iter().map(|asked| f64::from(*asked)), counts)
+        Spread::of(self.received.iter().map(|received| f64::from(*received)), counts)
     }
 
-    /// How the bytes are.
+    /// The distribution of the bytes.
     pub(crate) fn traffic(&self, counts: impl Fn(usize) -> bool) -> Spread {
         Spread::of(self.mbit.iter().copied(), counts)
     }
 
-    /// The shield that is asked most; of equals the first.
+    /// The shield with the most requests; the first of equals.
     pub(crate) fn busiest(&self) -> Option<usize> {
         let by_load = |(one, left): &(usize, &u32), (other, right): &(usize, &u32)| {
             left.cmp(right).then(other.cmp(one))
         };
-        self.asked.iter().enumerate().max_by(by_load).map(|(shield, _)| shield)
+        self.received.iter().enumerate().max_by(by_load).map(|(shield, _)| shield)
     }
 }
 
@@ -111,7 +111,7 @@ impl Spread {
         Self { mean: if count > 0.0 { sum / count } else { 0.0 }, max }
     }
 
-    /// The busiest beside the mean.
+    /// The busiest shield relative to the mean.
     pub(crate) fn imbalance(self) -> f64 {
         self.max / self.mean
     }

@@ -1,6 +1,6 @@
-//! Numbers as they stand in the page.
+//! Numbers as the page shows them.
 
-/// With what is behind the point as far as it means something, and groups before it.
+/// With significant decimals, and grouped digits.
 pub(crate) fn number(value: f64) -> String {
     let decimals = if value.abs() >= 10.0 { 1 } else { 4 };
     let text = format!("{value:.decimals$}");
@@ -10,7 +10,7 @@ pub(crate) fn number(value: f64) -> String {
     if part.is_empty() { whole } else { format!("{whole}.{part}") }
 }
 
-/// Without what is behind the point.
+/// Without decimals.
 pub(crate) fn whole(value: f64) -> String {
     grouped(&format!("{value:.0}"))
 }
@@ -31,7 +31,7 @@ fn grouped(digits: &str) -> String {
     grouped
 }
 
-/// A count that comes out of a formula, and is none too many for a model.
+/// A count from a formula, in the range of a model.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_end_where_they_mean_nothing_more() {
+    fn numbers_are_grouped_and_have_significant_decimals_only() {
         for (value, text) in [
             (1_000_000.0, "1,000,000"),
             (33.5, "33.5"),

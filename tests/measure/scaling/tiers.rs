@@ -1,4 +1,5 @@
-//! The tables of the simulation: what edges ask shields and shields the origin, and what changes when some are lost.
+//! The tables of the simulation: the requests from edges to shields and from shields to the origin, and the
+//! changes when some shields are lost.
 
 use anyhow::{Context as _, Result};
 
@@ -22,7 +23,7 @@ const SIZES: [(u32, u32, u32); 9] = [
 const CHANNELS: u32 = 10;
 const VIEWERS_OF_AN_EDGE: u32 = 1000;
 
-/// For each size, what is asked while everything is well, and what changes when shields are lost.
+/// For each size, the requests while all shields are healthy, and the changes when shields are lost.
 pub(crate) struct Tables {
     pub(crate) well: String,
     pub(crate) without_a_shield: String,
@@ -64,9 +65,9 @@ impl Tables {
 const WELL: &str = "| edges | regions | shields of a region | objects | requests of all edges | of one edge | origin requests | for each object | of a shield: requests | busiest / mean | Mbit/s | busiest / mean |\n\
                     |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
 
-/// The columns of [`WELL`] behind the size.
+/// The columns of [`WELL`] after the size.
 fn well(tally: &Tally, edges: u32) -> String {
-    let (requests, traffic) = (tally.requests(everybody), tally.traffic(everybody));
+    let (requests, traffic) = (tally.requests(all_shields), tally.traffic(all_shields));
     format!(
         " {} | {} | {} | {} | {:.2} | {} | {:.2} | {} | {:.2} |\n",
         tally.objects(),
@@ -81,19 +82,19 @@ fn well(tally: &Tally, edges: u32) -> String {
     )
 }
 
-/// From few renditions to more than an edge has in flight without looking at its shields' loads.
+/// From few renditions to more requests than an edge has in flight without comparing its shields' loads.
 pub(crate) async fn by_channels() -> Result<String> {
     let mut table = vec!["| channels | renditions | shields with nothing to do | requests of a shield: busiest / mean | Mbit/s: busiest / mean | origin requests for each object |\n\
                      |---:|---:|---:|---:|---:|---:|\n".to_owned()];
     for channels in [1, 5, 20, 60, 200] {
         let scene = Scene::new(channels, 30, 20_000);
         let tally = scene.round(&Network::new(Size { regions: 1, shields: 10 })?).await?.tally;
-        let idle = tally.asked.iter().filter(|asked| **asked == 0).count();
+        let idle = tally.received.iter().filter(|received| **received == 0).count();
         table.push(format!(
             "| {channels} | {} | {idle} of 10 | {:.2} | {:.2} | {:.2} |\n",
             scene.renditions().len(),
-            tally.requests(everybody).imbalance(),
-            tally.traffic(everybody).imbalance(),
+            tally.requests(all_shields).imbalance(),
+            tally.traffic(all_shields).imbalance(),
             tally.amplification()
         ));
     }
@@ -103,11 +104,11 @@ pub(crate) async fn by_channels() -> Result<String> {
 /// The columns of [`Change::cells`].
 const CHANGE: &str = "origin requests at that moment | beside those of a segment's time | for each object afterwards | requests of the busiest shield, × before | Mbit/s of the busiest, × before |";
 
-/// What is different when shields are lost.
+/// The changes when shields are lost.
 struct Change {
-    /// Who owned each region's renditions before, and who does now.
+    /// The owner of each region's renditions before the loss, and after it.
     owners: [Owners; 2],
-    /// Origin requests in a segment's time before, and those that the loss adds in that one.
+    /// Origin requests in a segment's time before the loss, and those that the loss adds.
     origin: (u32, u32),
     amplification: f64,
     requests: (Spread, Spread),
@@ -124,12 +125,13 @@ impl Change {
             owners: [scene.owners(whole).await?, scene.owners(&hurt).await?],
             origin: (before.tally.origin, moment.origin - before.tally.origin),
             amplification: after.amplification(),
-            requests: (before.tally.requests(everybody), after.requests(is_left)),
-            traffic: (before.tally.traffic(everybody), after.traffic(is_left)),
+            requests: (before.tally.requests(all_shields), after.requests(is_left)),
+            traffic: (before.tally.traffic(all_shields), after.traffic(is_left)),
         })
     }
 
-    /// Of the keys of a region, the shares of those that have another owner now, and of those that were the lost one's.
+    /// Of the keys of a region, the share that has another owner now, and the share that the lost shield
+    /// owned.
     fn moved_keys(&self, region: usize, lost: ShieldId) -> String {
         let [before, after] = &self.owners;
         let keys = || before.iter().filter(|((of, _), _)| *of == region);
@@ -151,7 +153,7 @@ impl Change {
     }
 }
 
-fn everybody(_: ShieldId) -> bool {
+fn all_shields(_: ShieldId) -> bool {
     true
 }
 

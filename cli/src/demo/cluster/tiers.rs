@@ -1,4 +1,5 @@
-//! The configurations of the demo's tiers: the defaults, on free loopback ports, small, quick to end, and quiet.
+//! The configurations of the demo's tiers: the defaults, on free loopback ports, with a small cache, a short
+//! drain and no access log.
 
 use tidegate_edge::Edge;
 use tidegate_shield::Shield;
@@ -15,7 +16,7 @@ pub(crate) async fn edge(name: &str, shields: &[String]) -> anyhow::Result<Edge>
     Edge::load(tidegate_edge::Config::parse(name, &text)?).await
 }
 
-/// What both tiers are told, as their configuration files would.
+/// The common part of both configurations.
 const COMMON: &str = r#"
 [listen]
 viewers = "127.0.0.1:0"

@@ -1,4 +1,4 @@
-//! One GET, and everything that can be wrong with the answer.
+//! One GET, and every error that its response can have.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,19 +13,19 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::playlist::Malformed;
 
-/// Where a viewer's objects come from: an edge, or a script in tests.
+/// The source of a viewer's objects: an edge, or a script in tests.
 pub(crate) trait Fetch: Send + Sync {
     /// The whole body at `path`.
-    fn text(&self, path: &str) -> impl Future<Output = Result<String, Trouble>> + Send;
+    fn text(&self, path: &str) -> impl Future<Output = Result<String, ViewerError>> + Send;
 
-    /// Reads the body at `path` to its end and keeps none of it; gives its length.
-    fn drain(&self, path: &str) -> impl Future<Output = Result<u64, Trouble>> + Send;
+    /// Reads the body at `path` to its end and discards it; returns its length.
+    fn drain(&self, path: &str) -> impl Future<Output = Result<u64, ViewerError>> + Send;
 }
 
-/// Why an object did not arrive, or was of no use.
+/// Why an object did not arrive, or is invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Trouble {
+pub(crate) enum ViewerError {
     #[error("the request failed: {}", chain(.0))]
     Request(#[source] legacy::Error),
     #[error("status {0}")]
@@ -50,8 +50,8 @@ pub(crate) enum Trouble {
     WentBack { seen: u64, now: u64 },
 }
 
-impl Trouble {
-    /// The kind of trouble, as a label.
+impl ViewerError {
+    /// The kind of error, as a label.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
@@ -84,50 +84,57 @@ impl Client {
         Self { server, client }
     }
 
-    /// Sends the request; gives the body of a 200 and the length it announces.
-    async fn open(&self, path: &str) -> Result<(Incoming, Option<u64>), Trouble> {
+    /// Sends the request; returns the body of a 200 and its announced length.
+    async fn open(&self, path: &str) -> Result<(Incoming, Option<u64>), ViewerError> {
         let request = Request::get(format!("http://{}{path}", self.server))
             .body(Empty::new())
-            .map_err(|_invalid| Trouble::Uri(path.to_owned()))?;
-        let response = self.client.request(request).await.map_err(Trouble::Request)?;
+            .map_err(|_invalid| ViewerError::Uri(path.to_owned()))?;
+        let response = self.client.request(request).await.map_err(ViewerError::Request)?;
         if response.status() != StatusCode::OK {
-            return Err(Trouble::Status(response.status()));
+            return Err(ViewerError::Status(response.status()));
         }
         let length = response.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()).and_then(|value| value.parse().ok());
         Ok((response.into_body(), length))
     }
 
-    /// Reads a body of at most `max` bytes to its end, giving each chunk to `take`.
-    async fn read(&self, path: &str, max: u64, mut take: impl FnMut(&[u8]) + Send) -> Result<u64, Trouble> {
+    /// Reads a body of at most `max` bytes to its end, passing each chunk to `take`.
+    async fn read(
+        &self,
+        path: &str,
+        max: u64,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<u64, ViewerError> {
         let (mut body, expected) = self.open(path).await?;
         let mut got: u64 = 0;
         while let Some(frame) = body.frame().await {
-            let Ok(chunk) = frame.map_err(Trouble::Body)?.into_data() else { continue };
+            let Ok(chunk) = frame.map_err(ViewerError::Body)?.into_data() else { continue };
             got += chunk.len() as u64;
             if got > max {
-                return Err(Trouble::TooLong(max));
+                return Err(ViewerError::TooLong(max));
             }
             take(&chunk);
         }
         match expected {
-            Some(expected) if expected != got => Err(Trouble::Length { expected, got }),
+            Some(expected) if expected != got => Err(ViewerError::Length { expected, got }),
             _ => Ok(got),
         }
     }
 }
 
 impl Fetch for Client {
-    async fn text(&self, path: &str) -> Result<String, Trouble> {
+    async fn text(&self, path: &str) -> Result<String, ViewerError> {
         let mut text = BytesMut::new();
         let reading = self.read(path, PLAYLIST_BYTES_MAX, |chunk| text.extend_from_slice(chunk));
-        tokio::time::timeout(DEADLINE, reading).await.map_err(|_elapsed| Trouble::Deadline(DEADLINE))??;
-        String::from_utf8(text.into()).map_err(Trouble::Encoding)
+        tokio::time::timeout(DEADLINE, reading)
+            .await
+            .map_err(|_elapsed| ViewerError::Deadline(DEADLINE))??;
+        String::from_utf8(text.into()).map_err(ViewerError::Encoding)
     }
 
-    async fn drain(&self, path: &str) -> Result<u64, Trouble> {
+    async fn drain(&self, path: &str) -> Result<u64, ViewerError> {
         let reading = self.read(path, SEGMENT_BYTES_MAX, |_chunk| {});
-        tokio::time::timeout(DEADLINE, reading).await.map_err(|_elapsed| Trouble::Deadline(DEADLINE))?
+        tokio::time::timeout(DEADLINE, reading).await.map_err(|_elapsed| ViewerError::Deadline(DEADLINE))?
     }
 }
 
@@ -150,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// An edge that gives one canned answer on one connection.
+    /// An edge that sends one fixed response on one connection.
     async fn edge_that_answers(answer: &'static str) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::new(listener.local_addr().unwrap());
@@ -174,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_trouble_however_it_is_framed() {
+    async fn a_broken_body_is_an_error_with_any_framing() {
         let edge = edge_that_answers("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello").await;
         assert_eq!(edge.drain("/a.ts").await.unwrap_err().reason(), "body");
         let edge =
@@ -193,8 +200,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let edge = Client::new(listener.local_addr().unwrap());
         drop(listener);
-        let trouble = edge.text("/a.m3u8").await.unwrap_err();
-        assert_eq!(trouble.reason(), "request");
-        assert!(trouble.to_string().contains("refused"), "{trouble}");
+        let error = edge.text("/a.m3u8").await.unwrap_err();
+        assert_eq!(error.reason(), "request");
+        assert!(error.to_string().contains("refused"), "{error}");
     }
 }

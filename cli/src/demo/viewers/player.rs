@@ -1,14 +1,14 @@
-//! One synthetic viewer: what a player does on the wire, without decoding anything.
+//! One synthetic viewer: the requests of a player, without decoding anything.
 //!
 //! It reads the multivariant playlist once, then one media playlist about every target duration, and each new
-//! segment once. A model of its buffer says when a person would have seen the picture stop.
+//! segment once. A model of its buffer tells when a person would have seen the picture stop.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::fetch::{Fetch, Trouble};
+use super::fetch::{Fetch, ViewerError};
 use super::playlist::{Media, Playlist, Segment, resolve};
 use super::tally::Tally;
 
@@ -16,15 +16,15 @@ use super::tally::Tally;
 #[derive(Debug)]
 pub(super) struct Player<F> {
     pub(super) edge: F,
-    /// The path of the multivariant playlist (or of a lone media playlist).
+    /// The path of the multivariant playlist (or of a single media playlist).
     pub(super) stream: Arc<str>,
-    /// Which rendition it picks, modulo how many there are.
+    /// The index of its rendition, modulo their number.
     pub(super) choice: usize,
     pub(super) tally: Arc<Tally>,
 }
 
 impl<F: Fetch> Player<F> {
-    /// Watches until dropped, beginning anew after whatever stops a viewing.
+    /// Watches until dropped, starting again after any error that stops a viewing.
     pub(super) async fn watch(self) {
         loop {
             if let Some(rendition) = self.tune_in().await {
@@ -50,7 +50,7 @@ impl<F: Fetch> Player<F> {
         let mut place = Place::default();
         let mut failures = 0;
         while failures < FAILURES_MAX {
-            let asked = Instant::now();
+            let requests = Instant::now();
             let Some(media) = self.media(rendition).await else {
                 failures += 1;
                 sleep(PAUSE).await;
@@ -59,19 +59,19 @@ impl<F: Fetch> Player<F> {
             failures = 0;
             let moved = match place.accept(&media) {
                 Ok(moved) => moved,
-                Err(trouble) => return self.tally.trouble(rendition, &trouble),
+                Err(error) => return self.tally.record_error(rendition, &error),
             };
             self.load(rendition, &media, &mut place).await;
             if media.ended && place.next >= media.next_number() {
                 return place.buffer.play_out().await;
             }
-            // RFC 8216 section 6.3.4: a target duration after a change, half of it while nothing changes.
+            // RFC 8216 section 6.3.4: a target duration after a change, half of it without a change.
             let wait = if moved { media.target_duration } else { media.target_duration / 2 };
-            sleep_until(asked + wait.max(RELOAD_MIN)).await;
+            sleep_until(requests + wait.max(RELOAD_MIN)).await;
         }
     }
 
-    /// Loads every segment that is new, in order; the first that fails is asked for again after the next reload.
+    /// Loads every new segment, in order; the first that fails is requested again after the next reload.
     async fn load(&self, rendition: &str, media: &Media, place: &mut Place) {
         let next = place.next;
         for segment in media.segments.iter().filter(|segment| Some(segment.number) >= next) {
@@ -102,8 +102,8 @@ impl<F: Fetch> Player<F> {
         let Some(path) = self.resolve(rendition, uri) else { return false };
         match self.edge.drain(&path).await {
             Ok(body_bytes) => self.tally.segment(body_bytes),
-            Err(trouble) => {
-                self.tally.trouble(&path, &trouble);
+            Err(error) => {
+                self.tally.record_error(&path, &error);
                 return false;
             }
         }
@@ -114,7 +114,7 @@ impl<F: Fetch> Player<F> {
         match self.playlist(path).await? {
             Playlist::Media(media) => Some(media),
             Playlist::Multivariant(_) => {
-                self.tally.trouble(path, &Trouble::Nested);
+                self.tally.record_error(path, &ViewerError::Nested);
                 None
             }
         }
@@ -122,16 +122,18 @@ impl<F: Fetch> Player<F> {
 
     async fn playlist(&self, path: &str) -> Option<Playlist> {
         let read = match self.edge.text(path).await {
-            Ok(text) => Playlist::parse(&text).map(|playlist| (playlist, text.len())).map_err(Trouble::from),
-            Err(trouble) => Err(trouble),
+            Ok(text) => {
+                Playlist::parse(&text).map(|playlist| (playlist, text.len())).map_err(ViewerError::from)
+            }
+            Err(error) => Err(error),
         };
         match read {
             Ok((playlist, body_bytes)) => {
                 self.tally.playlist(body_bytes as u64);
                 Some(playlist)
             }
-            Err(trouble) => {
-                self.tally.trouble(path, &trouble);
+            Err(error) => {
+                self.tally.record_error(path, &error);
                 None
             }
         }
@@ -140,31 +142,31 @@ impl<F: Fetch> Player<F> {
     fn resolve(&self, base: &str, uri: &str) -> Option<String> {
         let path = resolve(base, uri);
         if path.is_none() {
-            self.tally.trouble(base, &Trouble::Uri(uri.to_owned()));
+            self.tally.record_error(base, &ViewerError::Uri(uri.to_owned()));
         }
         path
     }
 }
 
-/// Where a viewer is in its stream.
+/// A viewer's position in its stream.
 #[derive(Debug, Default)]
 struct Place {
-    /// The media sequence number it loads next.
+    /// The media sequence number that it loads next.
     next: Option<u64>,
-    /// The end of the newest playlist it has seen.
+    /// The end of the newest playlist seen.
     seen: Option<u64>,
     map: Option<String>,
     buffer: Buffer,
 }
 
 impl Place {
-    /// Takes notice of a playlist; says whether it is newer than all before. One that is older is an error.
-    fn accept(&mut self, media: &Media) -> Result<bool, Trouble> {
+    /// Accepts a playlist; returns whether it is newer than all before. An older one is an error.
+    fn accept(&mut self, media: &Media) -> Result<bool, ViewerError> {
         let now = media.next_number();
         if let (Some(seen), Some(now)) = (self.seen, now)
             && now < seen
         {
-            return Err(Trouble::WentBack { seen: seen.saturating_sub(1), now: now.saturating_sub(1) });
+            return Err(ViewerError::WentBack { seen: seen.saturating_sub(1), now: now.saturating_sub(1) });
         }
         let fell_behind = self.next < media.segments.first().map(|segment| segment.number);
         if self.next.is_none() || fell_behind {
@@ -176,7 +178,7 @@ impl Place {
     }
 }
 
-/// How much a viewer has loaded and not yet shown.
+/// The media that a viewer has loaded and not yet shown.
 #[derive(Debug, Default)]
 struct Buffer {
     /// When it will run dry; `None` before the first segment.
@@ -184,7 +186,7 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Adds a segment that has just arrived; says whether the picture had stopped before it came.
+    /// Adds a segment that has just arrived; returns whether the picture had stalled.
     fn push(&mut self, duration: Duration) -> bool {
         let now = Instant::now();
         let stalled = self.dry_at.is_some_and(|dry_at| dry_at < now);
@@ -207,9 +209,9 @@ impl Buffer {
     }
 }
 
-/// The pause after anything that failed.
+/// The pause after an error.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Playlists in a row that may fail before a viewer starts over at the multivariant playlist.
+/// Consecutive playlist errors before a viewer starts over at the multivariant playlist.
 const FAILURES_MAX: u32 = 5;
 const RELOAD_MIN: Duration = Duration::from_millis(250);
 const AHEAD_MAX: Duration = Duration::from_secs(30);
@@ -226,7 +228,7 @@ mod tests {
     #[derive(Clone)]
     struct Script {
         began: Instant,
-        asked: Arc<Mutex<Vec<String>>>,
+        requests: Arc<Mutex<Vec<String>>>,
         /// Seconds of the test during which segments fail.
         outage: std::ops::Range<u64>,
         ended: bool,
@@ -234,11 +236,11 @@ mod tests {
 
     impl Script {
         fn new() -> Self {
-            Self { began: Instant::now(), asked: Arc::default(), outage: 0..0, ended: false }
+            Self { began: Instant::now(), requests: Arc::default(), outage: 0..0, ended: false }
         }
 
-        fn asked(&self, path: &str) -> usize {
-            self.asked.lock().iter().filter(|asked| asked.as_str() == path).count()
+        fn requests(&self, path: &str) -> usize {
+            self.requests.lock().iter().filter(|requests| requests.as_str() == path).count()
         }
 
         fn media(&self) -> String {
@@ -256,8 +258,8 @@ mod tests {
     }
 
     impl Fetch for Script {
-        async fn text(&self, path: &str) -> Result<String, Trouble> {
-            self.asked.lock().push(path.to_owned());
+        async fn text(&self, path: &str) -> Result<String, ViewerError> {
+            self.requests.lock().push(path.to_owned());
             match path {
                 "/ch/master.m3u8" => {
                     Ok("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na/x.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nb/x.m3u8\n"
@@ -267,10 +269,10 @@ mod tests {
             }
         }
 
-        async fn drain(&self, path: &str) -> Result<u64, Trouble> {
-            self.asked.lock().push(path.to_owned());
+        async fn drain(&self, path: &str) -> Result<u64, ViewerError> {
+            self.requests.lock().push(path.to_owned());
             if self.outage.contains(&self.began.elapsed().as_secs()) {
-                return Err(Trouble::Status(http::StatusCode::BAD_GATEWAY));
+                return Err(ViewerError::Status(http::StatusCode::BAD_GATEWAY));
             }
             Ok(1000)
         }
@@ -285,7 +287,7 @@ mod tests {
             tally: Arc::clone(&tally),
         };
         let watching = tokio::time::timeout(Duration::from_secs(seconds), player.watch()).await;
-        assert!(watching.is_err(), "a viewer watches for ever");
+        assert!(watching.is_err(), "a viewer watches forever");
         tally.counts(1, 1)
     }
 
@@ -293,19 +295,19 @@ mod tests {
     async fn a_viewer_reads_its_playlist_every_target_duration_and_each_segment_once() {
         let script = Script::new();
         let counts = watch(&script, 21).await;
-        assert_eq!(script.asked("/ch/master.m3u8"), 1);
-        assert_eq!(script.asked("/ch/b/x.m3u8"), 11);
-        assert_eq!(script.asked("/ch/b/init.mp4"), 1);
-        assert_eq!(script.asked("/ch/b/seg7.m4s"), 0, "it starts three segments before the edge");
+        assert_eq!(script.requests("/ch/master.m3u8"), 1);
+        assert_eq!(script.requests("/ch/b/x.m3u8"), 11);
+        assert_eq!(script.requests("/ch/b/init.mp4"), 1);
+        assert_eq!(script.requests("/ch/b/seg7.m4s"), 0, "it starts three segments before the edge");
         for number in 8..=20 {
-            assert_eq!(script.asked(&format!("/ch/b/seg{number}.m4s")), 1, "segment {number}");
+            assert_eq!(script.requests(&format!("/ch/b/seg{number}.m4s")), 1, "segment {number}");
         }
         assert_eq!((counts.errors, counts.stalls), (0, 0));
         assert_eq!(counts.playlists, 12);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_segment_is_asked_for_again_and_a_long_outage_is_one_stall() {
+    async fn a_failed_segment_is_requested_again_and_a_long_outage_is_one_stall() {
         let script = Script { outage: 5..16, ..Script::new() };
         let counts = watch(&script, 30).await;
         assert!(counts.errors > 3, "{counts:?}");
@@ -315,11 +317,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_ended_is_played_at_its_own_pace_and_then_from_the_beginning() {
+    async fn an_ended_playlist_is_played_in_real_time_and_then_from_the_beginning() {
         let script = Script { ended: true, ..Script::new() };
         let counts = watch(&script, 12).await;
         assert_eq!((counts.segments, counts.stalls), (7, 0));
-        assert_eq!(script.asked("/ch/master.m3u8"), 1);
+        assert_eq!(script.requests("/ch/master.m3u8"), 1);
         let again = watch(&script, 14).await;
         assert_eq!(again.segments, 14, "six segments of two seconds, then all again");
     }

@@ -1,6 +1,6 @@
-//! The little of a playlist that a synthetic viewer needs: which renditions there are, which segments, how long.
+//! The part of a playlist that a synthetic viewer needs: renditions, segments, durations.
 //!
-//! Tags the viewer has no use for are skipped, as RFC 8216 section 6.3.1 asks of clients.
+//! Tags that the viewer does not need are skipped, as RFC 8216 section 6.3.1 requires of clients.
 
 use std::time::Duration;
 
@@ -69,14 +69,15 @@ impl Media {
         self.segments.last().map(|segment| segment.number.saturating_add(1))
     }
 
-    /// Where a viewer starts: three segments before the live edge (RFC 8216 section 6.3.3), or at the beginning.
+    /// Where a viewer starts: three segments before the live edge (RFC 8216 section 6.3.3), or at the
+    /// beginning.
     pub(super) fn first_number(&self) -> Option<u64> {
         let skipped = if self.ended { 0 } else { self.segments.len().saturating_sub(LIVE_EDGE_SEGMENTS) };
         self.segments.get(skipped).map(|segment| segment.number)
     }
 }
 
-/// What the lines so far have said.
+/// The state after the lines so far.
 #[derive(Default)]
 struct Reading {
     renditions: Vec<String>,
@@ -90,7 +91,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes one line; `None` when it cannot be read.
+    /// Parses one line; `None` when it is invalid.
     fn line(&mut self, line: &str) -> Option<()> {
         if let Some(value) = line.strip_prefix("#EXT-X-TARGETDURATION:") {
             self.target_duration = Some(Duration::from_secs(value.parse().ok()?));
@@ -128,9 +129,10 @@ impl Reading {
     }
 }
 
-/// Resolves `reference` against the path of the playlist that names it (RFC 3986 section 5.2), as a path with its query.
+/// Resolves `reference` against the path of the playlist that names it (RFC 3986 section 5.2), as a path with
+/// its query.
 ///
-/// `None` for a reference that leaves the host: a synthetic viewer stays with its edge.
+/// `None` for a reference to another host: a synthetic viewer stays with its edge.
 pub(super) fn resolve(base: &str, reference: &str) -> Option<String> {
     if reference.starts_with("//") || reference.split(['/', '?', '#']).next()?.contains(':') {
         return None;
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_numbered_from_the_media_sequence_and_know_their_map() {
+    fn segments_are_numbered_from_the_media_sequence_and_have_their_map() {
         let media = media(
             "#EXTM3U\r\n#EXT-X-TARGETDURATION:2\r\n#EXT-X-MEDIA-SEQUENCE:7\r\n#EXT-X-MAP:URI=\"init.mp4\"\r\n\
              #EXTINF:2.000,\r\ns7.m4s\r\n#EXTINF:1.5,title\r\ns8.m4s\r\n",
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_starts_three_segments_before_the_live_edge_and_at_the_beginning_of_what_has_ended() {
+    fn a_viewer_starts_three_segments_before_the_live_edge_or_at_the_beginning_of_an_ended_playlist() {
         let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:10\n".to_owned();
         for index in 0..6 {
             write!(text, "#EXTINF:2,\n{index}.ts\n").unwrap();
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_playlist_is_refused_with_its_reason() {
+    fn an_invalid_playlist_is_refused_with_its_reason() {
         assert_eq!(Playlist::parse("<html>"), Err(Malformed::Header));
         assert_eq!(Playlist::parse(""), Err(Malformed::Header));
         assert_eq!(Playlist::parse("#EXTM3U\n"), Err(Malformed::NoTargetDuration));

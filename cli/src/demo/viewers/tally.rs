@@ -1,4 +1,4 @@
-//! What all synthetic viewers together have done and met.
+//! The counters of all synthetic viewers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::fetch::Trouble;
+use super::fetch::ViewerError;
 
 /// The counters that all viewers of a swarm share.
 #[derive(Debug, Default)]
@@ -23,11 +23,11 @@ pub(super) struct Tally {
 pub(crate) struct Counts {
     /// Viewers that are watching now.
     pub(crate) watching: usize,
-    /// How many may watch at once.
+    /// The largest number of simultaneous viewers.
     pub(crate) max: usize,
-    /// Playlists that arrived whole.
+    /// Playlists that arrived completely.
     pub(crate) playlists: u64,
-    /// Segments and initialization sections that arrived whole.
+    /// Segments and initialization sections that arrived completely.
     pub(crate) segments: u64,
     /// Bytes of both.
     pub(crate) body_bytes: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Counts {
     pub(crate) errors: u64,
     /// The same by reason.
     pub(crate) errors_by_reason: BTreeMap<&'static str, u64>,
-    /// The last failure in words.
+    /// The last error in words.
     pub(crate) last_error: Option<String>,
 }
 
@@ -62,10 +62,10 @@ impl Tally {
         self.stalls.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn trouble(&self, path: &str, trouble: &Trouble) {
+    pub(super) fn record_error(&self, path: &str, error: &ViewerError) {
         let mut errors = self.errors.lock();
-        *errors.by_reason.entry(trouble.reason()).or_default() += 1;
-        errors.last = Some(format!("{path}: {trouble}"));
+        *errors.by_reason.entry(error.reason()).or_default() += 1;
+        errors.last = Some(format!("{path}: {error}"));
     }
 
     /// The counters now, for a swarm of `watching` viewers out of `max`.

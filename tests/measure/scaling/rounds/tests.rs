@@ -2,7 +2,7 @@ use super::*;
 
 const CHANNELS: u32 = 20;
 
-/// So many edges, each with so many viewers that they watch everything that is on the air.
+/// This many edges, each with enough viewers to watch everything on the air.
 fn crowd(edges: u32) -> Scene {
     Scene::new(CHANNELS, edges, 20_000)
 }
@@ -17,7 +17,7 @@ async fn with_one_edge_and_one_shield_the_origin_sees_each_object_once() {
     let round = scene.round(&Network::new(size(1, 1)).unwrap()).await.unwrap();
     assert_eq!(round.asks[0].len(), 200, "a playlist and a segment of each of 100 renditions");
     assert_eq!((round.tally.origin, round.tally.objects(), round.tally.edges), (200, 200, 200));
-    assert_eq!(round.tally.asked, [200]);
+    assert_eq!(round.tally.received, [200]);
     assert!((round.tally.mbit[0] - 20.0 * catalogue::channel_mbit()).abs() < 1e-6);
 }
 
@@ -25,11 +25,11 @@ async fn with_one_edge_and_one_shield_the_origin_sees_each_object_once() {
 async fn edges_of_a_region_agree_on_the_owner_of_each_object() {
     let round = crowd(40).round(&Network::new(size(1, 5)).unwrap()).await.unwrap();
     assert_eq!((round.tally.origin, round.tally.edges), (200, 8000));
-    assert_eq!(round.tally.asked.iter().sum::<u32>(), 8000);
+    assert_eq!(round.tally.received.iter().sum::<u32>(), 8000);
 }
 
 #[tokio::test]
-async fn each_region_asks_the_origin_for_itself() {
+async fn each_region_sends_its_own_requests_to_the_origin() {
     for regions in 1..=3 {
         let round = crowd(30).round(&Network::new(size(regions, 4)).unwrap()).await.unwrap();
         assert_eq!(round.tally.origin, regions * 200);
@@ -38,7 +38,7 @@ async fn each_region_asks_the_origin_for_itself() {
 }
 
 #[tokio::test]
-async fn an_edge_asks_the_shields_of_its_own_region() {
+async fn an_edge_uses_the_shields_of_its_own_region() {
     let network = Network::new(size(3, 4)).unwrap();
     let round = crowd(3).round(&network).await.unwrap();
     for (edge, asks) in round.asks.iter().enumerate() {
@@ -71,15 +71,15 @@ async fn losing_a_shield_of_two_spills_a_part_of_its_neighbours_keys_too() {
 }
 
 #[tokio::test]
-async fn what_a_lost_shield_had_under_way_is_asked_for_once_more() {
+async fn requests_under_way_at_a_lost_shield_are_sent_once_more() {
     let (scene, size) = (crowd(8), size(2, 4));
     let round = scene.round(&Network::new(size).unwrap()).await.unwrap();
     let after = Network::without(size, &[1]).unwrap();
     let tally = scene.loss(&round, &after, &[1]).await.unwrap();
-    // Of the eight edges four are in its region, and each has asked it for each of its objects.
-    assert_eq!(tally.origin - round.tally.origin, round.tally.asked[1] / 4);
-    assert_eq!(tally.edges - round.tally.edges, round.tally.asked[1]);
-    assert_eq!(tally.asked[1], round.tally.asked[1], "it is asked nothing any more");
+    // Of the eight edges four are in its region, and each has requested each of its objects from it.
+    assert_eq!(tally.origin - round.tally.origin, round.tally.received[1] / 4);
+    assert_eq!(tally.edges - round.tally.edges, round.tally.received[1]);
+    assert_eq!(tally.received[1], round.tally.received[1], "it receives no further request");
 }
 
 #[tokio::test]
@@ -89,23 +89,27 @@ async fn a_lost_region_is_served_by_the_next_one() {
     let round = scene.round(&Network::new(size).unwrap()).await.unwrap();
     let network = Network::without(size, &lost).unwrap();
     let after = scene.round(&network).await.unwrap();
-    assert_eq!((after.tally.origin, after.tally.unanswered), (400, 0), "two regions ask the origin");
-    assert_eq!(after.tally.edges, round.tally.edges, "as much is asked");
-    assert!(lost.iter().all(|shield| after.tally.asked[*shield] == 0));
+    assert_eq!(
+        (after.tally.origin, after.tally.unanswered),
+        (400, 0),
+        "two regions send requests to the origin"
+    );
+    assert_eq!(after.tally.edges, round.tally.edges, "as many requests are sent");
+    assert!(lost.iter().all(|shield| after.tally.received[*shield] == 0));
     let at_that_moment = scene.loss(&round, &network, &lost).await.unwrap();
-    assert_eq!(at_that_moment.origin, round.tally.origin, "the next region had asked for everything already");
+    assert_eq!(at_that_moment.origin, round.tally.origin, "the next region had requested everything already");
 }
 
 #[tokio::test]
-async fn where_all_shields_are_lost_nobody_is_asked() {
+async fn with_all_shields_lost_no_request_is_sent() {
     let size = size(1, 2);
     let round = crowd(1).round(&Network::without(size, &[0, 1]).unwrap()).await.unwrap();
     assert_eq!((round.tally.unanswered, round.tally.edges, round.tally.origin), (200, 200, 0));
 }
 
 #[tokio::test]
-async fn a_stream_that_is_popular_beyond_its_share_is_shared_by_shields() {
-    // 400 renditions at once are more than the default lets two shields have without comparing them.
+async fn a_stream_above_its_share_of_requests_is_shared_by_shields() {
+    // 400 requests in flight are more than the default allows two shields without comparing their loads.
     let scene = Scene::new(80, 4, 20_000);
     let round = scene.round(&Network::new(size(1, 2)).unwrap()).await.unwrap();
     let segments = |shield: usize| {
@@ -118,7 +122,7 @@ async fn a_stream_that_is_popular_beyond_its_share_is_shared_by_shields() {
 }
 
 #[tokio::test]
-async fn the_same_comes_out_of_every_run() {
+async fn every_run_has_the_same_result() {
     let (scene, size) = (crowd(6), size(3, 3));
     let one = scene.round(&Network::new(size).unwrap()).await.unwrap();
     let other = crowd(6).round(&Network::new(size).unwrap()).await.unwrap();

@@ -1,7 +1,8 @@
 //! A client's TCP connection, which can be broken on purpose.
 //!
-//! hyper speaks HTTP over a [`Wire`]. An answer that HTTP libraries refuse to give, such as a body that does not fit its
-//! Content-Length or a reset after byte k, is written past hyper through the connection's [`Line`].
+//! hyper speaks HTTP over a [`Transport`]. A response that HTTP libraries refuse to write, such as a body
+//! that does not fit its Content-Length or a reset after byte k, is written past hyper through the
+//! connection's [`RawConnection`].
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,27 +21,27 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection as its requests see it.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(Arc<Inner>);
+pub(crate) struct RawConnection(Arc<Inner>);
 
 /// A connection as hyper sees it.
 #[derive(Debug)]
-pub(crate) struct Wire(Arc<Inner>);
+pub(crate) struct Transport(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     stream: TcpStream,
-    /// hyper's writes wait for ever: an answer is being written past it.
+    /// hyper's writes wait forever: a response is being written past it.
     muted: AtomicBool,
     /// A request was read.
     used: AtomicBool,
     /// Bytes that hyper has written.
     written: AtomicU64,
     progress: Notify,
-    /// The connection is to end now.
+    /// The connection must end now.
     over: CancellationToken,
 }
 
-impl Line {
+impl RawConnection {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self(Arc::new(Inner {
             stream,
@@ -52,11 +53,11 @@ impl Line {
         }))
     }
 
-    pub(crate) fn wire(&self) -> Wire {
-        Wire(Arc::clone(&self.0))
+    pub(crate) fn transport(&self) -> Transport {
+        Transport(Arc::clone(&self.0))
     }
 
-    /// Notes that a request was read.
+    /// Records that a request was read.
     pub(crate) fn note_use(&self) {
         self.0.used.store(true, Ordering::Relaxed);
     }
@@ -66,15 +67,15 @@ impl Line {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Ends when the connection is to end.
+    /// Cancelled when the connection must end.
     pub(crate) fn over(&self) -> &CancellationToken {
         &self.0.over
     }
 
-    /// Keeps the kernel from waiting for more before it sends: slow bodies go out byte by byte.
-    pub(crate) fn send_at_once(&self) {
+    /// Keeps the kernel from delaying small writes: slow bodies are sent byte by byte.
+    pub(crate) fn set_nodelay(&self) {
         if let Err(error) = self.0.stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection was gone before it was served");
+            tracing::debug!(%error, "a connection closed before it was served");
         }
     }
 
@@ -96,7 +97,7 @@ impl Line {
         Ok(())
     }
 
-    /// How much hyper has written so far.
+    /// The number of bytes that hyper has written so far.
     pub(crate) fn written(&self) -> u64 {
         self.0.written.load(Ordering::Acquire)
     }
@@ -115,36 +116,37 @@ impl Line {
         drop(timeout(PATIENCE, reached).await);
     }
 
-    /// Ends the connection after all that was written has left this side.
+    /// Ends the connection after all written bytes have been sent.
     pub(crate) async fn close(&self) {
         self.sent().await;
         self.0.over.cancel();
     }
 
-    /// Ends the connection with a RST after all that was written has left this side.
+    /// Ends the connection with a RST after all written bytes have been sent.
     pub(crate) async fn reset(&self) {
         self.sent().await;
         self.reset_now();
     }
 
-    /// Ends the connection with a RST; what is still to be sent is lost.
+    /// Ends the connection with a RST; unsent bytes are lost.
     pub(crate) fn reset_now(&self) {
-        // A close with no time to linger is a RST. It goes out when the last owner of the socket is dropped.
+        // A close without lingering is a RST. It is sent when the last owner of the socket is dropped.
         if let Err(error) = SockRef::from(&self.0.stream).set_linger(Some(Duration::ZERO)) {
-            tracing::debug!(%error, "a connection could not be told to reset");
+            tracing::debug!(%error, "a connection could not be set to reset");
         }
         self.0.over.cancel();
     }
 
-    /// Waits until the kernel holds no unsent byte; gives up after [`PATIENCE`], as when the client does not read.
+    /// Waits until the kernel has no unsent byte; gives up after [`PATIENCE`], as when the client does not
+    /// read.
     async fn sent(&self) {
         if let Err(error) = self.wait_until_sent().await {
             tracing::debug!(%error, "cannot tell whether a client has everything");
         }
     }
 
-    /// With the low-water mark at 1 a socket is writable only while nothing is unsent. A second descriptor is needed:
-    /// tokio remembers the first one's readiness from before.
+    /// With the low-water mark at 1 a socket is writable only while nothing is unsent. This needs a second
+    /// descriptor: tokio remembers the first one's readiness from before.
     async fn wait_until_sent(&self) -> io::Result<()> {
         SockRef::from(&self.0.stream).set_tcp_notsent_lowat(1)?;
         let second: OwnedFd = self.0.stream.as_fd().try_clone_to_owned()?;
@@ -156,10 +158,10 @@ impl Line {
     }
 }
 
-/// How long a connection that is to be broken waits for its client to take what was promised.
+/// How long a connection that must break waits for its client to read the preceding bytes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Wire {
+impl Transport {
     fn poll_write_with(
         &self,
         cx: &mut Context<'_>,
@@ -183,7 +185,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.stream.poll_read_ready(cx))?;
@@ -199,7 +201,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(cx, |stream| stream.try_write(bytes))
     }

@@ -1,4 +1,5 @@
-//! The marks that tiers leave: Cache-Status, X-Cache, Via, CDN-Loop; and what they take off at every hop.
+//! The fields that tiers add: Cache-Status, X-Cache, Via, CDN-Loop; and the fields that they remove at every
+//! hop.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -10,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 const PATH: &str = "/bytes/5000";
 const SIZE: u64 = 5000;
 
-/// A `Cache-Status` with its times left to live replaced: they may have passed a second.
-fn status(answer: &tidegate_tests::Answer) -> String {
+/// A `Cache-Status` with its remaining lifetimes replaced: a second may have passed.
+fn status(response: &tidegate_tests::Response) -> String {
     let members =
-        answer.header("cache-status").split(", ").map(|member| match member.rsplit_once("; ttl=") {
+        response.header("cache-status").split(", ").map(|member| match member.rsplit_once("; ttl=") {
             Some((before, ttl)) => {
                 let ttl: i64 = ttl.parse().expect("a number");
                 assert!((0..=60).contains(&ttl), "{member}");
@@ -25,14 +26,14 @@ fn status(answer: &tidegate_tests::Answer) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tier_says_what_it_did_the_shield_first() {
+async fn every_tier_adds_its_cache_status_the_shield_first() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let (one, two) = (edge().shield(&shield).run().await, edge().named("edge-2").shield(&shield).run().await);
     let missed = "shield-1; fwd=uri-miss; fwd-status=200; stored; ttl";
     for (edge, x_cache, cache_status) in [
         (&one, "MISS, MISS", format!("{missed}, edge-1; fwd=uri-miss; fwd-status=200; stored; ttl")),
-        // What the shield said when the object came to this edge is still true of it.
+        // The shield's member from when the object arrived at this edge is still true.
         (&one, "MISS, HIT", format!("{missed}, edge-1; hit; ttl")),
         (
             &two,
@@ -41,11 +42,11 @@ async fn every_tier_says_what_it_did_the_shield_first() {
         ),
         (&two, "HIT, HIT", "shield-1; hit; ttl, edge-2; hit; ttl".to_owned()),
     ] {
-        let answer = viewer(edge.addr()).get(PATH).await;
-        edge.settled().await;
-        shield.settled().await;
-        answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
-        assert_eq!((answer.header("x-cache"), status(&answer)), (x_cache, cache_status));
+        let response = viewer(edge.addr()).get(PATH).await;
+        edge.fills_finished().await;
+        shield.fills_finished().await;
+        response.is(200, &synthetic_bytes(PATH, 0..SIZE));
+        assert_eq!((response.header("x-cache"), status(&response)), (x_cache, cache_status));
     }
     let partial = viewer(one.addr()).header("range", "bytes=0-1").get(PATH).await;
     assert_eq!(status(&partial), format!("{missed}, edge-1; hit; ttl"));
@@ -55,47 +56,47 @@ async fn every_tier_says_what_it_did_the_shield_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_joins_a_fill_is_told_that_it_was_collapsed() {
+async fn a_request_that_joins_a_fill_is_reported_as_collapsed() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
     origin.fault(Fault::on(PATH).hold("head")).unwrap();
     let crowd = viewers(10, &[&edge]);
-    let answers = tokio::spawn(async move { crowd.get(PATH).await });
+    let responses = tokio::spawn(async move { crowd.get(PATH).await });
     until("all wait", async || edge.status().await["fills"]["viewers"] == 10).await;
     origin.release("head");
 
-    let answers = answers.await.unwrap();
-    let member = |answer| status(answer).split(", ").nth(1).expect("the edge's member").to_owned();
+    let responses = responses.await.unwrap();
+    let member = |response| status(response).split(", ").nth(1).expect("the edge's member").to_owned();
     let collapsed = "edge-1; fwd=uri-miss; fwd-status=200; stored; collapsed; ttl";
-    assert_eq!(answers.iter().filter(|answer| member(answer) == collapsed).count(), 9);
+    assert_eq!(responses.iter().filter(|response| member(response) == collapsed).count(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_who_joins_a_renewal_is_told_that_what_was_held_was_stale() {
+async fn a_request_that_joins_a_revalidation_is_reported_as_stale() {
     let path = "/bytes/5000?cc=no-cache";
     let origin = origin().run().await;
     let edge = edge().origin(&origin).run().await;
     viewer(edge.addr()).get(path).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
-    edge.settled().await;
+    edge.fills_finished().await;
     origin.fault(Fault::on(PATH).hold("head")).unwrap();
     let crowd = viewers(10, &[&edge]);
-    let answers = tokio::spawn(async move { crowd.get(path).await });
+    let responses = tokio::spawn(async move { crowd.get(path).await });
     until("all wait", async || edge.status().await["fills"]["viewers"] == 10).await;
     origin.release("head");
 
-    for answer in answers.await.unwrap() {
-        assert!(answer.header("cache-status").starts_with("edge-1; fwd=stale; "), "{:?}", answer.headers);
+    for response in responses.await.unwrap() {
+        assert!(response.header("cache-status").starts_with("edge-1; fwd=stale; "), "{:?}", response.headers);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_tier_says_how_long_it_took() {
+async fn every_tier_adds_its_server_timing() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
-    let answer = viewer(edge.addr()).get(PATH).await;
-    let timing: Vec<_> = answer.headers.get_all("server-timing").iter().collect();
+    let response = viewer(edge.addr()).get(PATH).await;
+    let timing: Vec<_> = response.headers.get_all("server-timing").iter().collect();
     let milliseconds = |line: &&http::HeaderValue, tier: &str| -> f64 {
         let line = line.to_str().unwrap();
         line.strip_prefix(tier).and_then(|rest| rest.strip_prefix(";dur=")).unwrap().parse().unwrap()
@@ -106,49 +107,49 @@ async fn every_tier_says_how_long_it_took() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn via_and_cdn_loop_name_the_way() {
+async fn via_and_cdn_loop_name_every_hop() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
     let asking = viewer(edge.addr()).header("via", "1.0 home").header("cdn-loop", "other; v=1");
-    let answer = asking.get(PATH).await;
+    let response = asking.get(PATH).await;
 
-    assert_eq!(answer.header("via"), "1.1 shield-1, 1.1 edge-1");
+    assert_eq!(response.header("via"), "1.1 shield-1, 1.1 edge-1");
     let seen = &origin.seen(PATH)[0];
     assert_eq!(seen.header("via"), "1.0 home, 1.1 edge-1, 1.1 shield-1");
     assert_eq!(seen.header("cdn-loop"), "other; v=1, edge-1, shield-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_comes_round_again_is_a_508() {
+async fn a_request_that_returns_to_a_tier_is_a_508() {
     let origin = origin().run().await;
     let edge = edge().origin(&origin).run().await;
     for marks in ["edge-1", "other, EDGE-1; v=2"] {
-        let answer = viewer(edge.addr()).header("cdn-loop", marks).get(PATH).await;
-        assert_eq!(answer.status, 508, "{marks}");
-        assert!(answer.header("proxy-status").starts_with("edge-1; error=proxy_loop_detected"));
+        let response = viewer(edge.addr()).header("cdn-loop", marks).get(PATH).await;
+        assert_eq!(response.status, 508, "{marks}");
+        assert!(response.header("proxy-status").starts_with("edge-1; error=proxy_loop_detected"));
     }
-    // RFC 8586 section 2: no Connection field takes the mark away.
+    // RFC 8586 section 2: a Connection field cannot remove CDN-Loop.
     let hiding = viewer(edge.addr()).header("connection", "cdn-loop").header("cdn-loop", "edge-1");
     assert_eq!(hiding.get(PATH).await.status, 508);
     assert_eq!(origin.total(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tiers_that_ask_each_other_in_a_circle_find_it_out() {
+async fn tiers_that_are_upstreams_of_each_other_detect_the_loop() {
     let circle = Forwarder::new().await;
     let two = edge().named("edge-2").shield_at(&format!("http://{}", circle.addr)).run().await;
     let one = edge().shield_at(&format!("http://{}", two.addr())).run().await;
     circle.to.set(one.addr()).unwrap();
 
-    let answer = viewer(one.addr()).get(PATH).await;
+    let response = viewer(one.addr()).get(PATH).await;
 
-    assert_eq!(answer.status, 508, "{}", answer.text());
-    let told = answer.header("proxy-status");
-    assert!(told.contains("received-status=508"), "{told}");
+    assert_eq!(response.status, 508, "{}", response.text());
+    let proxy_status = response.header("proxy-status");
+    assert!(proxy_status.contains("received-status=508"), "{proxy_status}");
 }
 
-/// A port that is known before what is behind it.
+/// A port that is known before its target.
 struct Forwarder {
     addr: SocketAddr,
     to: Arc<OnceLock<SocketAddr>>,
@@ -176,7 +177,7 @@ impl Forwarder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_concerns_one_connection_ends_with_it() {
+async fn hop_by_hop_fields_are_not_forwarded() {
     let origin = origin().run().await;
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
@@ -198,13 +199,13 @@ async fn what_concerns_one_connection_ends_with_it() {
         .header("proxy-connection", "keep-alive")
         .header("x-theirs", "1");
 
-    let answer = asking.get(PATH).await;
+    let response = asking.get(PATH).await;
 
-    answer.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    response.is(200, &synthetic_bytes(PATH, 0..SIZE));
     for name in ["x-hop", "keep-alive", "proxy-authenticate", "trailer"] {
-        assert_eq!(answer.header(name), "", "{name}");
+        assert_eq!(response.header(name), "", "{name}");
     }
-    assert_eq!(answer.header("x-end"), "1");
+    assert_eq!(response.header("x-end"), "1");
     let seen = &origin.seen(PATH)[0];
     for name in ["x-mine", "keep-alive", "te", "upgrade", "proxy-authorization", "proxy-connection"] {
         assert_eq!(seen.header(name), "", "{name}");

@@ -1,7 +1,7 @@
-//! An origin that holds what is asked for below `/cold/` until it is told to let it go, and notes when it did.
+//! An origin that blocks requests below `/cold/` until a measurement releases them, and records when it did.
 //!
-//! `/cold/{number}` is answered once that number is released: the head and a first piece at once, the rest after a pause.
-//! Anything else is answered at once with the first piece alone.
+//! `/cold/{number}` is answered once that number is released: the head and a first part immediately, the rest
+//! after a pause. Any other path is answered immediately with the first part alone.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,42 +16,42 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-/// What it answers with.
+/// The body of its responses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Body {
     pub(crate) bytes: usize,
     pub(crate) first: usize,
-    /// Before what is not of the first piece.
+    /// The pause before the rest of the body.
     pub(crate) pause: Duration,
 }
 
 /// The origin; it lives as long as its runtime.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct BlockingOrigin {
     released: watch::Sender<u64>,
     began: Mutex<BTreeMap<u64, Instant>>,
-    asked: AtomicU64,
+    requests: AtomicU64,
     body: Body,
 }
 
-impl Held {
+impl BlockingOrigin {
     /// Listens at an address.
     pub(crate) async fn listen(address: SocketAddr, body: Body, tasks: &TaskTracker) -> Result<Arc<Self>> {
         let listener = TcpListener::bind(address).await.context("an address to listen at")?;
         let (released, _) = watch::channel(0);
-        let origin = Arc::new(Self { released, began: Mutex::default(), asked: AtomicU64::new(0), body });
+        let origin = Arc::new(Self { released, began: Mutex::default(), requests: AtomicU64::new(0), body });
         let (accepting, tracker) = (Arc::clone(&origin), tasks.clone());
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let origin = Arc::clone(&accepting);
-                // A tier that closes its connection has what it wanted.
+                // A tier that closes its connection has received its response.
                 tracker.spawn(async move { origin.serve(stream).await.ok() });
             }
         });
         Ok(origin)
     }
 
-    /// Lets this object go, and those before it.
+    /// Releases this object, and those before it.
     pub(crate) fn release(&self, number: u64) {
         self.released.send_replace(number);
     }
@@ -59,12 +59,12 @@ impl Held {
     /// When the first byte of an object was sent.
     pub(crate) fn began(&self, number: u64) -> Result<Instant> {
         let began = self.began.lock().unwrap_or_else(PoisonError::into_inner);
-        began.get(&number).copied().context("an object that was asked for")
+        began.get(&number).copied().context("an object that was requested")
     }
 
-    /// How often objects that are held were asked for.
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
+    /// The number of requests for blocked objects.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     async fn serve(&self, stream: TcpStream) -> Result<()> {
@@ -74,18 +74,18 @@ impl Held {
             let Some(path) = path(&mut stream).await? else { return Ok(()) };
             match path.strip_prefix("/cold/").and_then(|number| number.parse().ok()) {
                 Some(number) => self.cold(number, stream.get_mut()).await?,
-                None => stream.write_all(&answer(self.body.first, self.body.first)).await?,
+                None => stream.write_all(&response(self.body.first, self.body.first)).await?,
             }
         }
     }
 
     async fn cold(&self, number: u64, stream: &mut TcpStream) -> Result<()> {
         let Body { bytes, first, pause } = self.body;
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.released.subscribe().wait_for(|released| *released >= number).await?;
-        let answer = answer(bytes, first);
+        let response = response(bytes, first);
         self.began.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert_with(Instant::now);
-        stream.write_all(&answer).await?;
+        stream.write_all(&response).await?;
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
@@ -93,7 +93,7 @@ impl Held {
     }
 }
 
-/// The path of the next request, when its head is there.
+/// The path of the next request, once its head has arrived.
 async fn path(stream: &mut BufReader<TcpStream>) -> Result<Option<String>> {
     let mut path = None;
     let mut line = String::new();
@@ -108,8 +108,8 @@ async fn path(stream: &mut BufReader<TcpStream>) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// A head, and as much of the body.
-fn answer(length: usize, first: usize) -> Vec<u8> {
+/// A head, and the first `first` bytes of the body.
+fn response(length: usize, first: usize) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nContent-Length: {length}\r\nCache-Control: max-age=3600\r\n\
          ETag: \"{length}\"\r\n\r\n"

@@ -1,5 +1,5 @@
-//! The ways of a request over HTTP/1.1 give the same answer: the fast lane, the long way, and the long way by pingora's
-//! session. At an edge, with TLS and without, and at a shield.
+//! A request over HTTP/1.1 gets the same response on each path: the fast path, the slow path, and the slow
+//! path through pingora's session. This holds at an edge, with and without TLS, and at a shield.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::config::units::Size;
-use tidegate_tests::viewer::Answer;
+use tidegate_tests::viewer::Response;
 use tidegate_tests::{
     Connection, Origin, Running, Viewer, ViewerTls, authority, edge, origin, shield, until, viewer,
 };
@@ -18,21 +18,21 @@ use tokio::runtime::Runtime;
 const OBJECT: &str = "/bytes/200000";
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 const OTHER: &str = "/vod/film/ts/360p/index.m3u8";
-/// Live, and so slow that it does not move on during a test.
+/// Live, and so slow that it does not advance during a test.
 const LIVE: &str = "/ingest/ch1/index.m3u8";
 const SLOW_LIVE: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:600\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:600,\n7.ts\n";
-const AT_ONCE: &str = "tidegate_fast_path_hits_total";
+const FAST_PATH_HITS: &str = "tidegate_fast_path_hits_total";
 
 struct Cluster {
     _origin: Origin,
     shield: Running,
     edge: Running,
     tls: ViewerTls,
-    /// What the origin says of each object: its entity tag and its date.
+    /// The entity tag and the date of each object, as the origin sent them.
     validators: BTreeMap<&'static str, (String, String)>,
 }
 
-/// Where a viewer asks.
+/// The listener that a viewer connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Edge,
@@ -40,13 +40,14 @@ enum At {
     Shield,
 }
 
-/// A field that changes nothing but the way that a request takes; without one, the fast lane, if it takes such a request.
-const WAYS: [Option<(&str, &str)>; 3] = [None, Some(LONG_WAY), Some(SESSION)];
-const LONG_WAY: (&str, &str) = ("tidegate-backup", "?1");
+/// A header field that changes only the path of the request. Without one, the fast path serves the requests
+/// that it can.
+const PATHS_TAKEN: [Option<(&str, &str)>; 3] = [None, Some(SLOW_PATH), Some(SESSION)];
+const SLOW_PATH: (&str, &str) = ("tidegate-backup", "?1");
 const SESSION: (&str, &str) = ("content-length", "0");
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct Generated {
     at: At,
     method: &'static str,
     path: &'static str,
@@ -63,12 +64,14 @@ impl Cluster {
         let edge = edge().shield(&shield).with(|config| config.listen.tls = Some(listen)).run().await;
         let mut validators = BTreeMap::new();
         for path in [OBJECT, PLAYLIST, OTHER] {
-            let answer = viewer(edge.addr()).get(path).await;
-            assert_eq!(answer.status, 200, "{path}");
-            validators
-                .insert(path, (answer.header("etag").to_owned(), answer.header("last-modified").to_owned()));
+            let response = viewer(edge.addr()).get(path).await;
+            assert_eq!(response.status, 200, "{path}");
+            validators.insert(
+                path,
+                (response.header("etag").to_owned(), response.header("last-modified").to_owned()),
+            );
         }
-        // What is not held yet would be a miss on the first way and a hit on the second.
+        // An object that is not cached yet would be a miss on the first path and a hit on the second.
         let ask_all = async |paths: &[&str]| {
             for (path, query) in paths.iter().flat_map(|path| QUERIES.map(|query| (path, query))) {
                 for tier in [&edge, &shield] {
@@ -77,44 +80,44 @@ impl Cluster {
             }
         };
         ask_all(&[OBJECT, PLAYLIST, OTHER]).await;
-        edge.settled().await;
-        shield.settled().await;
-        // From now on the next version of the live playlist is waited for.
+        edge.fills_finished().await;
+        shield.fills_finished().await;
+        // From now on the next version of the live playlist is awaited.
         ask_all(&[LIVE]).await;
         Self { _origin: origin, shield, edge, tls: authority.viewer_tls("127.0.0.1"), validators }
     }
 
-    fn viewer(&self, asked: &Asked, way: Option<(&str, &str)>) -> Viewer {
-        let (tag, date) = self.validators.get(asked.path).unwrap_or_else(|| &self.validators[OBJECT]);
-        let mut viewer = match asked.at {
+    fn viewer(&self, generated: &Generated, way: Option<(&str, &str)>) -> Viewer {
+        let (tag, date) = self.validators.get(generated.path).unwrap_or_else(|| &self.validators[OBJECT]);
+        let mut viewer = match generated.at {
             At::Edge => viewer(self.edge.addr()),
             At::EdgeByTls => viewer(self.edge.tls_addr()).tls(&self.tls),
             At::Shield => viewer(self.shield.addr()),
         };
-        for (name, value) in &asked.fields {
+        for (name, value) in &generated.fields {
             viewer = viewer.header(name, &value.replace("TAG", tag).replace("DATE", date));
         }
         if let Some((name, value)) = way { viewer.header(name, value) } else { viewer }
     }
 
-    /// The answers on each of the ways.
-    async fn each(&self, asked: &Asked) -> [Answer; 3] {
-        let target = format!("{}{}", asked.path, asked.query);
-        let [fast, long, session] = WAYS.map(|way| self.viewer(asked, way));
-        let ask = async |viewer: Viewer| viewer.ask(asked.method, &target).await;
-        [ask(fast).await, ask(long).await, ask(session).await]
+    /// The responses on each of the paths.
+    async fn each(&self, generated: &Generated) -> [Response; 3] {
+        let target = format!("{}{}", generated.path, generated.query);
+        let [fast, slow, session] = PATHS_TAKEN.map(|way| self.viewer(generated, way));
+        let ask = async |viewer: Viewer| viewer.ask(generated.method, &target).await;
+        [ask(fast).await, ask(slow).await, ask(session).await]
     }
 
-    /// Requests that were answered on the fast lane.
-    async fn at_once(&self) -> u64 {
-        self.edge.count(AT_ONCE, "").await + self.shield.count(AT_ONCE, "").await
+    /// The number of requests that the fast path served.
+    async fn fast_path_hits(&self) -> u64 {
+        self.edge.count(FAST_PATH_HITS, "").await + self.shield.count(FAST_PATH_HITS, "").await
     }
 }
 
-/// All that an answer says, but for the time that it took. Ages and what follows from them may be a second apart.
-fn said(answer: &Answer) -> (u16, bool, BTreeMap<String, Vec<String>>, (usize, u64)) {
+/// Everything in a response except its timing. Ages and the values derived from them may differ by a second.
+fn comparable(response: &Response) -> (u16, bool, BTreeMap<String, Vec<String>>, (usize, u64)) {
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         let value = value.to_str().unwrap();
         let value = match name.as_str() {
             "server-timing" => value.split("dur=").next().unwrap().to_owned(),
@@ -125,8 +128,8 @@ fn said(answer: &Answer) -> (u16, bool, BTreeMap<String, Vec<String>>, (usize, u
         fields.entry(name.to_string()).or_default().push(value);
     }
     let mut hasher = DefaultHasher::new();
-    answer.body.hash(&mut hasher);
-    (answer.status, answer.whole, fields, (answer.body.len(), hasher.finish()))
+    response.body.hash(&mut hasher);
+    (response.status, response.whole, fields, (response.body.len(), hasher.finish()))
 }
 
 fn without_ttl(value: &str) -> String {
@@ -141,12 +144,12 @@ fn without_ttl(value: &str) -> String {
     }
 }
 
-fn seconds(answer: &Answer) -> [i64; 2] {
-    let ttl = answer.header("cache-status").rsplit_once("ttl=").map_or("", |(_, ttl)| ttl);
-    [answer.header("age"), ttl].map(|text| text.parse().unwrap_or_default())
+fn seconds(response: &Response) -> [i64; 2] {
+    let ttl = response.header("cache-status").rsplit_once("ttl=").map_or("", |(_, ttl)| ttl);
+    [response.header("age"), ttl].map(|text| text.parse().unwrap_or_default())
 }
 
-fn requests() -> impl Strategy<Value = Asked> {
+fn requests() -> impl Strategy<Value = Generated> {
     let fields = prop_oneof![
         4 => prop_oneof!["bytes=[0-9]{1,6}-[0-9]{0,6}", "bytes=-[0-9]{1,6}", "bytes=5-1", "lines=1-2", "bytes=", "BYTES=0-0"]
             .prop_map(|range| ("range", range)),
@@ -180,16 +183,16 @@ fn requests() -> impl Strategy<Value = Asked> {
         .prop_map(|(at, method, path, query, mut fields)| {
             let mut connections = 0;
             fields.retain(|(name, _)| match *name {
-                // pingora looks at the first line only (RFC 9112 section 9.3 knows no such difference).
+                // pingora looks at the first line only (RFC 9112 section 9.3 makes no such difference).
                 "connection" => {
                     connections += 1;
                     connections == 1
                 }
-                // It names an object by itself, which is filled by whoever asks first.
+                // It names a separate object, whose fill belongs to the first request.
                 "tidegate-slice" => at != At::Shield,
                 _ => true,
             });
-            Asked { at, method, path, query, fields }
+            Generated { at, method, path, query, fields }
         })
 }
 
@@ -201,14 +204,14 @@ fn one_of(
 }
 
 #[test]
-fn all_ways_give_the_same_answer() {
+fn all_paths_give_the_same_response() {
     let runtime = Runtime::new().unwrap();
     let cluster = runtime.block_on(Cluster::new());
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&requests(), |asked| {
-        let [fast, long, session] = runtime.block_on(cluster.each(&asked));
-        for other in [long, session] {
-            prop_assert_eq!(said(&fast), said(&other));
+    let outcome = runner.run(&requests(), |generated| {
+        let [fast, slow, session] = runtime.block_on(cluster.each(&generated));
+        for other in [slow, session] {
+            prop_assert_eq!(comparable(&fast), comparable(&other));
             for (one, other) in seconds(&fast).into_iter().zip(seconds(&other)) {
                 prop_assert!((one - other).abs() <= 1, "{} and {}", one, other);
             }
@@ -218,19 +221,19 @@ fn all_ways_give_the_same_answer() {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
-    // A comparison of the long way with itself would show nothing.
-    let taken = runtime.block_on(cluster.at_once());
-    assert!(taken > u64::from(CASES) / 8, "{taken} of {CASES} requests were answered at once");
+    // Comparing the slow path with itself would show nothing.
+    let taken = runtime.block_on(cluster.fast_path_hits());
+    assert!(taken > u64::from(CASES) / 8, "{taken} of {CASES} requests took the fast path");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_plain_is_answered_at_once_and_what_is_not_takes_the_long_way() {
+async fn simple_hits_take_the_fast_path_and_other_requests_the_slow_path() {
     let cluster = Cluster::new().await;
     let ask = |at, path, name: &'static str, value: &str| {
         let fields = vec![(name, value.to_owned())];
-        Asked { at, method: "GET", path, query: "", fields }
+        Generated { at, method: "GET", path, query: "", fields }
     };
-    for asked in [
+    for generated in [
         ask(At::Edge, OBJECT, "user-agent", "player/1"),
         ask(At::EdgeByTls, OBJECT, "range", "bytes=70000-140000"),
         ask(At::Edge, PLAYLIST, "accept-encoding", "gzip"),
@@ -238,26 +241,26 @@ async fn what_is_plain_is_answered_at_once_and_what_is_not_takes_the_long_way() 
         ask(At::EdgeByTls, LIVE, "accept-encoding", "gzip"),
         ask(At::Shield, LIVE, "user-agent", "player/1"),
     ] {
-        let before = cluster.at_once().await;
-        let [fast, long, session] = cluster.each(&asked).await;
-        assert_eq!(said(&fast), said(&long), "{asked:?}");
-        assert_eq!(said(&fast), said(&session), "{asked:?}");
-        assert_eq!(cluster.at_once().await, before + 1, "{asked:?}");
+        let before = cluster.fast_path_hits().await;
+        let [fast, slow, session] = cluster.each(&generated).await;
+        assert_eq!(comparable(&fast), comparable(&slow), "{generated:?}");
+        assert_eq!(comparable(&fast), comparable(&session), "{generated:?}");
+        assert_eq!(cluster.fast_path_hits().await, before + 1, "{generated:?}");
     }
-    for asked in [
+    for generated in [
         ask(At::Edge, OBJECT, "authorization", "x"),
         ask(At::Edge, OBJECT, "range", "bytes=0-1,5-6"),
         ask(At::EdgeByTls, OBJECT, "connection", "close"),
     ] {
-        let before = cluster.at_once().await;
-        cluster.each(&asked).await;
-        assert_eq!(cluster.at_once().await, before, "{asked:?}");
+        let before = cluster.fast_path_hits().await;
+        cluster.each(&generated).await;
+        assert_eq!(cluster.fast_path_hits().await, before, "{generated:?}");
     }
 }
 
-/// The clock of the origin stands, so that its playlist does: what keeps a newer one away is told in `Cache-Status`.
+/// The origin's clock stands still, and so does its playlist; `Cache-Status` gives the reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_a_live_playlist_from_moving_is_told_on_all_ways() {
+async fn a_frozen_live_playlist_is_reported_on_all_paths() {
     const PLAYLIST: &str = "/live/ch1/ts/360p/index.m3u8";
     let origin = origin().run().await;
     origin.stop_clock();
@@ -268,24 +271,24 @@ async fn what_keeps_a_live_playlist_from_moving_is_told_on_all_ways() {
         let viewer = if let Some((name, value)) = way { viewer.header(name, value) } else { viewer };
         viewer.get(PLAYLIST).await
     };
-    let told = |answer: &Answer| answer.header("cache-status").contains("detail=playlist_frozen");
-    for way in WAYS {
-        until("it is told", async || told(&ask(way).await)).await;
+    let frozen = |response: &Response| response.header("cache-status").contains("detail=playlist_frozen");
+    for way in PATHS_TAKEN {
+        until("the reason is reported", async || frozen(&ask(way).await)).await;
     }
-    let before = edge.count(AT_ONCE, "").await;
-    for way in WAYS {
-        assert!(told(&ask(way).await), "{way:?}");
+    let before = edge.count(FAST_PATH_HITS, "").await;
+    for way in PATHS_TAKEN {
+        assert!(frozen(&ask(way).await), "{way:?}");
     }
-    assert!(edge.count(AT_ONCE, "").await > before, "the fast lane was one of them");
+    assert!(edge.count(FAST_PATH_HITS, "").await > before, "the fast path was one of them");
     origin.advance(Duration::from_secs(2));
-    for way in WAYS {
-        until("it moves on", async || !told(&ask(way).await)).await;
+    for way in PATHS_TAKEN {
+        until("the playlist advances", async || !frozen(&ask(way).await)).await;
     }
 }
 
-/// What is not held: nobody can answer it at once, and each way asks for it anew.
+/// Private responses are never cached: the fast path cannot serve them, and each path requests them again.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_given_on_the_same_with_a_length_and_in_chunks() {
+async fn passed_responses_are_the_same_with_a_length_and_chunked() {
     let origin = origin().run().await;
     let edge = edge().origin(&origin).run().await;
     for fault in [Fault::on(OBJECT), Fault::on(OBJECT).chunked()] {
@@ -294,31 +297,32 @@ async fn what_passes_is_given_on_the_same_with_a_length_and_in_chunks() {
             let ask = async |(name, value): (&str, &str)| {
                 viewer(edge.addr()).header(name, value).ask(method, OBJECT).await
             };
-            let [long, session] = [ask(LONG_WAY).await, ask(SESSION).await];
-            assert_eq!(said(&long), said(&session), "{method}");
-            assert_eq!(long.status, 200);
-            assert_eq!(long.body.len(), if method == "GET" { 200_000 } else { 0 });
+            let [slow, session] = [ask(SLOW_PATH).await, ask(SESSION).await];
+            assert_eq!(comparable(&slow), comparable(&session), "{method}");
+            assert_eq!(slow.status, 200);
+            assert_eq!(slow.body.len(), if method == "GET" { 200_000 } else { 0 });
         }
         origin.clear();
     }
 }
 
-/// Of several lines of Connection, pingora looks at the first, and what is not pingora's at all: so it shows who answers.
+/// pingora looks at the first of several Connection lines, the other parsers at all of them, which shows
+/// which one serves the request.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_long_way_is_pingoras_only_where_a_body_is_announced() {
+async fn pingoras_session_serves_only_requests_that_announce_a_body() {
     let cluster = Cluster::new().await;
-    for ((name, value), stays) in [(LONG_WAY, "close"), (SESSION, "keep-alive")] {
+    for ((name, value), stays) in [(SLOW_PATH, "close"), (SESSION, "keep-alive")] {
         let request = format!(
             "GET {PLAYLIST} HTTP/1.1\r\nhost: live.example\r\n{name}: {value}\r\nconnection: keep-alive\r\nconnection: close\r\n\r\n"
         );
         let mut connection = Connection::open(cluster.edge.addr(), request.as_bytes()).await;
-        assert_eq!(connection.answer("GET").await.header("connection"), stays);
+        assert_eq!(connection.response("GET").await.header("connection"), stays);
     }
 }
 
-/// Under TLS bytes are changed on their way, and a file is of no use.
+/// TLS encrypts the bytes on their way, so a file is of no use there.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
+async fn a_large_popular_body_is_sent_from_a_file() {
     let cluster = Cluster::new().await;
     let from_file = async || cluster.edge.count("tidegate_sendfile_responses_total", "").await;
     let whole = viewer(cluster.edge.addr()).get(OBJECT).await;
@@ -336,13 +340,13 @@ async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
     viewer(cluster.edge.addr()).header("range", "bytes=70000-80000").get(OBJECT).await;
     assert!(viewer(cluster.edge.addr()).ask("HEAD", OBJECT).await.body.is_empty());
     viewer(cluster.edge.addr()).get(OTHER).await;
-    assert_eq!(from_file().await, before + 1, "what is small goes from memory");
-    // Who takes it slowly is sent all of it, too.
-    viewer(cluster.edge.addr()).narrow().get(OBJECT).await.is(200, &whole.body);
+    assert_eq!(from_file().await, before + 1, "small responses are sent from memory");
+    // A slow viewer gets the whole body, too.
+    viewer(cluster.edge.addr()).small_buffer().get(OBJECT).await.is(200, &whole.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_shorter_than_the_least_that_is_sent_from_files_has_none() {
+async fn a_body_below_the_minimum_size_has_no_file() {
     let origin = origin().run().await;
     let least = |config: &mut tidegate_edge::Config| config.cache.sendfile_min = Size::kib(512);
     let edge = edge().origin(&origin).with(least).run().await;
@@ -359,24 +363,24 @@ async fn what_is_shorter_than_the_least_that_is_sent_from_files_has_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_behind_each_other_are_answered_in_their_order_whichever_way_they_take() {
+async fn pipelined_requests_are_answered_in_order_on_every_path() {
     let cluster = Cluster::new().await;
     let plain = format!("GET {OBJECT} HTTP/1.1\r\nhost: live.example\r\nrange: bytes=0-9\r\n\r\n");
-    let long = format!(
+    let slow = format!(
         "GET {OBJECT} HTTP/1.1\r\nhost: live.example\r\nrange: bytes=5-9\r\ncontent-length: 0\r\n\r\n"
     );
     let last = format!("HEAD {PLAYLIST} HTTP/1.1\r\nhost: live.example\r\nconnection: close\r\n\r\n");
-    let all = [&plain, &plain, &long, &plain, &long, &long, &plain, &last].map(String::as_str).concat();
-    let answers = viewer(cluster.edge.addr()).raw(all.as_bytes()).await;
-    let answers = String::from_utf8_lossy(&answers);
-    let ranges: Vec<_> = answers
+    let all = [&plain, &plain, &slow, &plain, &slow, &slow, &plain, &last].map(String::as_str).concat();
+    let responses = viewer(cluster.edge.addr()).raw(all.as_bytes()).await;
+    let responses = String::from_utf8_lossy(&responses);
+    let ranges: Vec<_> = responses
         .lines()
         .filter_map(|line| {
             line.to_ascii_lowercase().strip_prefix("content-range: bytes ").map(|range| range[..3].to_owned())
         })
         .collect();
     assert_eq!(ranges, ["0-9", "0-9", "5-9", "0-9", "5-9", "5-9", "0-9"]);
-    assert!(answers.to_ascii_lowercase().contains("connection: close"));
+    assert!(responses.to_ascii_lowercase().contains("connection: close"));
 }
 
 const CASES: u32 = 400;

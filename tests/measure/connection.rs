@@ -1,4 +1,5 @@
-//! A viewer's connection that costs the viewer little: it reads answers of known length and keeps nothing of their bodies.
+//! A connection of a viewer that costs the viewer little: it reads responses of known length and discards
+//! their bodies.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -9,11 +10,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// An HTTP/1.1 connection that is kept.
+/// A persistent HTTP/1.1 connection.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Connection {
     stream: TcpStream,
-    /// Bytes of the body that are still to come.
+    /// The number of bytes of the body that are still missing.
     missing: usize,
 }
 
@@ -21,7 +22,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 256 * 1024]);
 }
 
-impl Line {
+impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await.context("a connection")?;
         stream.set_nodelay(true)?;
@@ -34,7 +35,7 @@ impl Line {
         self.stream.write_all(request.as_bytes()).await.context("a connection that stays")
     }
 
-    /// Reads until there is a byte of the body; when it was there.
+    /// Reads until a byte of the body has arrived; returns when.
     pub(crate) async fn first_byte(&mut self) -> Result<Instant> {
         let mut head = Vec::new();
         loop {
@@ -59,14 +60,14 @@ impl Line {
         Ok(())
     }
 
-    /// A whole request.
+    /// A complete request and response.
     pub(crate) async fn get(&mut self, path: &str) -> Result<()> {
         self.ask(path).await?;
         self.first_byte().await?;
         self.rest().await
     }
 
-    /// Hands over what comes next, and says how much it was.
+    /// Passes the next bytes to `take`, and returns their number.
     async fn read(&self, take: impl FnOnce(&[u8])) -> Result<usize> {
         let read = loop {
             self.stream.readable().await?;
@@ -84,9 +85,9 @@ impl Line {
     }
 }
 
-/// The length of the body that a good head tells.
+/// The length of the body, from a valid head.
 fn length(head: &str) -> Result<usize> {
-    ensure!(head.starts_with("HTTP/1.1 200 "), "an answer that is not 200: {head}");
+    ensure!(head.starts_with("HTTP/1.1 200 "), "a response that is not 200: {head}");
     let lines = head.lines().filter_map(|line| line.split_once(':'));
     let length = lines.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     length.and_then(|(_, value)| value.trim().parse().ok()).with_context(|| format!("no length: {head}"))
