@@ -9,7 +9,8 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`; demo: `warn`]
+    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`;
+    /// demo: `warn`]
     #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub(crate) log: Option<String>,
 
@@ -18,8 +19,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The log filter. pingora reports an error when it opens a new connection because an idle one was busy; operators
-    /// need not see that.
+    /// The log filter. pingora reports an error when it opens a new connection because an idle one was busy;
+    /// operators need not see that.
     pub(crate) fn log(&self) -> &str {
         match (&self.log, &self.command) {
             (Some(filter), _) => filter,
@@ -38,7 +39,8 @@ pub(crate) enum Command {
     Shield(Config),
     /// Run the origin stub: a small HLS origin with faults on command, for tests and experiments
     OriginStub(Config),
-    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with 78
+    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with
+    /// 78
     Check {
         /// The configuration file
         #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
@@ -71,7 +73,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// The part that a file configures, by its name (`edge.toml`, `my-shield.toml`), else by what only one has.
+    /// The part that a file configures, by its name (`edge.toml`, `my-shield.toml`), else by what only one
+    /// has.
     pub(crate) fn guess(file: &str, text: &str) -> Self {
         let name = file.rsplit('/').next().unwrap_or(file);
         let has = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
@@ -100,8 +103,8 @@ impl Part {
     }
 }
 
-/// Whether a key at the top of the file is the stub's and no tier's. The two know each other's `listen`: the stub's is
-/// a value, a tier's is a table.
+/// Whether a key at the top of the file is the stub's and no tier's. The two know each other's `listen`: the
+/// stub's is a value, a tier's is a table.
 fn has_key_of_the_stub_alone(text: &str) -> bool {
     let edge = keys(&tidegate_edge::Config::default());
     let stub = keys(&tidegate_origin_stub::Config::default());
@@ -126,7 +129,8 @@ fn keys(config: &impl Serialize) -> Vec<Key> {
     fields.map(|(name, value)| Key { name: name.clone(), is_table: is_table(value) }).collect()
 }
 
-/// The keys at the top of a text that need not be whole TOML: it is the check that says what is wrong with it.
+/// The keys at the top of a text that need not be whole TOML: it is the check that says what is wrong with
+/// it.
 fn top_level(text: &str) -> impl Iterator<Item = Key> {
     let mut at_top = true;
     text.lines().filter_map(move |line| {

@@ -13,41 +13,41 @@ use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
+    /// The node's name in Via, Cache-Status and CDN-Loop. Every node has its own.
     pub node: NodeName,
-    /// The shields, `http://host:port`. Without any, each site's origins are asked directly.
+    /// The shields, `http://host:port`. With none, requests go to each site's origins.
     pub shields: Vec<Server>,
-    /// Where it listens.
+    /// Listeners.
     pub listen: Listen,
-    /// Regions whose shields are asked first, in this order; the others by round-trip time.
+    /// Regions whose shields come first, in this order; the others follow by round-trip time.
     pub region_order: Vec<String>,
-    /// Where it is.
+    /// Where this node is.
     pub location: Location,
-    /// Where the regions are, by name.
+    /// The coordinates of the regions, by name.
     pub regions: BTreeMap<String, Coordinates>,
-    /// What it holds.
+    /// The cache.
     pub cache: Cache,
-    /// What a viewer may do.
+    /// Limits for one viewer.
     pub viewers: Viewers,
-    /// When a shield has more to do than its share.
+    /// When an overloaded shield loses keys to the next one.
     pub balance: Balance,
-    /// How shields are asked.
+    /// How requests go to shields.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// How it ends.
+    /// The shutdown.
     pub drain: Drain,
-    /// The sites that it serves.
+    /// The sites.
     pub site: Vec<site::Config>,
 }
 
-/// When a shield has more to do than its share, so that the next one takes over some of its keys.
+/// When an overloaded shield loses some of its keys to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
-    /// How much more than its share of the requests in flight a shield may have.
+    /// How far a shield may exceed its fair share of the requests in flight.
     pub excess: Share,
-    /// So many requests in flight move nothing yet: a key that moves costs its origin another request.
+    /// Below this number of requests in flight no key moves: each move costs the origin another request.
     pub requests_min: usize,
 }
 
@@ -69,7 +69,7 @@ impl Default for Config {
             location: Location::default(),
             regions: BTreeMap::new(),
             balance: Balance::default(),
-            // A shield that goes over to another origin may take its own deadlines for it.
+            // A shield that fails over to another origin may need its own timeouts for it.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
                 between_bytes_timeout: Period::secs(20),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edge_that_could_ask_nobody_is_refused() {
+    fn an_edge_without_upstreams_is_refused() {
         let problem = Config::parse("edge.toml", "shields = []\n").unwrap_err().to_string();
         assert!(problem.starts_with("edge.toml:1:1: shields: "), "{problem}");
     }

@@ -12,23 +12,23 @@ use tidegate_upstream::Address;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
+    /// The node's name in Via, Cache-Status and CDN-Loop. Every node has its own.
     pub node: NodeName,
-    /// Where it listens.
+    /// Listeners.
     pub listen: Listen,
-    /// Where it is.
+    /// Where this node is.
     pub location: Location,
-    /// What it holds.
+    /// The cache.
     pub cache: Cache,
-    /// What a viewer may do.
+    /// Limits for one viewer.
     pub viewers: Viewers,
-    /// How origins are asked.
+    /// How requests go to origins.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// How it ends.
+    /// The shutdown.
     pub drain: Drain,
-    /// The sites that it serves.
+    /// The sites.
     pub site: Vec<site::Config>,
 }
 

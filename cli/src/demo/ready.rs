@@ -142,8 +142,7 @@ mod tests {
         let (said, ended) = waited(|_| Some(Ok("<html>"))).await;
         assert_eq!(said.len(), 1, "{said:?}");
         let error = ended.unwrap_err();
-        let start =
-            "no playlist from http://edge-1/a.m3u8 within 30 s; last response: the playlist is";
+        let start = "no playlist from http://edge-1/a.m3u8 within 30 s; last response: the playlist is";
         assert!(error.starts_with(start), "{error}");
     }
 

@@ -1,6 +1,6 @@
-//! What the configuration says of TLS: `[listen.tls]` towards those who ask, `[upstream.tls]` towards those who are asked.
+//! TLS in the configuration: `[listen.tls]` for viewers or edges, `[upstream.tls]` for upstreams.
 //!
-//! The files that it names are read when it is checked, so that a bad one stops the start.
+//! A check reads the files that it names, so that a bad one stops the start.
 
 use std::net::SocketAddr;
 
@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 use super::check::Breach;
 use crate::acceptor;
 
-/// A second listener, which speaks TLS.
+/// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
-    /// Where it listens.
+    /// The address.
     pub address: SocketAddr,
     /// A PEM file with the certificate and its chain.
     pub certificate: String,
-    /// A PEM file with its key.
+    /// A PEM file with its private key.
     pub key: String,
-    /// A PEM file with authorities: only those who show a certificate by one of them are let in.
+    /// A PEM file with authorities: every client must present a certificate that one of them issued.
     pub client_ca: Option<String>,
 }
 
-/// Holds the files of both sections against each other.
+/// Reads the files of both sections.
 ///
 /// # Errors
 /// The first that cannot be used, by the field that names it.

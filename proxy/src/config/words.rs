@@ -29,8 +29,8 @@ fn renamed(error: &Error) -> Option<String> {
     Some(format!("{section}.{old}: `{old}` is now `{new}`"))
 }
 
-/// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as long
-/// as it cannot show the line.
+/// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as
+/// long as it cannot show the line.
 fn path(error: &Error) -> Option<String> {
     let mut without_line = error.clone();
     without_line.set_input(None);
@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn what_is_no_choice_no_field_or_no_toml_is_told_as_such() {
         for (text, words) in [
-            (
-                "[upstream]\nhttp = \"3\"",
-                "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\"",
-            ),
+            ("[upstream]\nhttp = \"3\"", "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\""),
             ("[drain]\ntimeuot = \"2s\"", "unknown field `timeuot`, expected `timeout`"),
             ("[[site]]\nhosts = [", "hosts: unclosed array, expected `]`"),
         ] {
