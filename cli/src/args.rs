@@ -9,7 +9,8 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`; demo: `warn`]
+    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`;
+    /// demo: `warn`]
     #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub(crate) log: Option<String>,
 
@@ -38,7 +39,8 @@ pub(crate) enum Command {
     Shield(Config),
     /// Run the origin stub: a small HLS origin with faults on command, for tests and experiments
     OriginStub(Config),
-    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with 78
+    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with
+    /// 78
     Check {
         /// The configuration file
         #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]

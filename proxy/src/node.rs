@@ -279,7 +279,7 @@ fn objects(tier: &Tier) -> Vec<Value> {
             "bytes": object.body.len(),
             "age_seconds": object.age(now).as_secs_f64(),
             "ttl_seconds": object.lifetimes.ttl.as_secs_f64(),
-            "source": &*object.upstream,
+            "upstream": &*object.upstream,
         })
     });
     listed.collect()

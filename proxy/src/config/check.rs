@@ -98,8 +98,8 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
     found
 }
 
-/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that stands. Where
-/// the key is missing in it, the header is the place.
+/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that
+/// stands. Where the key is missing in it, the header is the place.
 fn place_in_table(text: &str, path: &[&str]) -> Option<usize> {
     let (key, tables) = path.split_last()?;
     let header = format!("[{}]", tables.join("."));

@@ -13,7 +13,7 @@ pub struct NodeName(String);
 pub struct NodeNameError(String);
 
 impl NodeName {
-    /// A name that is known to be one.
+    /// A name that is known to be valid.
     pub fn literal(name: &'static str) -> Self {
         Self(name.to_owned())
     }

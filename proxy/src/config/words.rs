@@ -29,8 +29,8 @@ fn renamed(error: &Error) -> Option<String> {
     Some(format!("{section}.{old}: `{old}` is now `{new}`"))
 }
 
-/// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as long
-/// as it cannot show the line.
+/// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as
+/// long as it cannot show the line.
 fn path(error: &Error) -> Option<String> {
     let mut without_line = error.clone();
     without_line.set_input(None);
