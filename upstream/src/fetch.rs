@@ -35,35 +35,34 @@ use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, note_end};
+use crate::policy::{Ending, Event, FillPolicy, Inspection, Progress, Ruling, StoredResponse};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// Makes one fill.
 pub async fn fill(
-    policy: &Arc<impl FillPolicy + 'static>,
+    policy: &impl FillPolicy,
     job: FillRequest,
     mut fill_writer: FillWriter,
     requester: Requester,
-) {
+) -> Ending {
     let mut attempts = Attempts::of(&job);
+    let mut progress = Progress::none(attempts.last_sent());
     let mut last: Option<LastFailure<'_>> = None;
-    let (mut rounds, mut waited) = (0, Duration::ZERO);
     loop {
-        let Some(upstream) = attempts.next(&**policy) else {
-            rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.error, rounds, waited))
-            else {
+        let Some(upstream) = attempts.next() else {
+            progress.rounds += 1;
+            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.error, &progress)) else {
                 break;
             };
             let pause = pause.mul_f64(fastrand::f64());
-            waited += pause;
+            progress.waited += pause;
             tokio::time::sleep(pause).await;
             attempts.start_round(job.tries_max);
             continue;
         };
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
-            fail_over(&**policy, &job.ask, *error, failed, upstream);
+            fail_over(&job, *error, failed, upstream);
         }
         let ask =
             if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
@@ -72,6 +71,7 @@ pub async fn fill(
             &job,
             &ask,
             &mut attempts,
+            &mut progress,
             upstream,
             &mut fill_writer,
             requester.interim.as_ref(),
@@ -81,19 +81,22 @@ pub async fn fill(
             // Boxed, because a fill that waits for a response need not hold the room for streaming.
             Attempt::Streaming(response) => {
                 let rescue = Rescue::of(&job, &response, &attempts);
-                return Box::pin(pump(policy, &job, fill_writer, response, rescue)).await;
+                return Box::pin(pump(&job, fill_writer, response, rescue)).await;
             }
             Attempt::Filled(body) => {
-                note_end(&**policy, &fill_writer, Ending::Stored);
-                return fill_writer.complete_with(body);
+                job.record_end(&fill_writer, Ending::Stored);
+                fill_writer.complete_with(body);
+                return Ending::Stored;
             }
             Attempt::Renewed(head, lifetimes) => {
-                note_end(&**policy, &fill_writer, Ending::Renewed);
-                return fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
+                job.record_end(&fill_writer, Ending::Renewed);
+                fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
+                return Ending::Renewed;
             }
             Attempt::Pass(response, remember) => {
-                note_end(&**policy, &fill_writer, Ending::Passed);
-                return hand_over(fill_writer, response, requester.own, remember);
+                job.record_end(&fill_writer, Ending::Passed);
+                hand_over(fill_writer, response, requester.own, remember);
+                return Ending::Passed;
             }
             Attempt::Failed(error, head) => {
                 attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
@@ -102,24 +105,26 @@ pub async fn fill(
         }
     }
     let last = last.unwrap_or_else(|| LastFailure::without_request(&attempts));
-    note_end(&**policy, &fill_writer, Ending::Failed);
-    fill_writer.fail(last.failure(&**policy));
+    job.record_end(&fill_writer, Ending::Failed);
+    fill_writer.fail(last.failure(policy));
+    Ending::Failed
 }
 
 /// Sends a request for one viewer only; informational responses go to `interim`. Safe methods go to the next
 /// candidate when one fails.
 pub async fn pass(
-    policy: &Arc<impl FillPolicy + 'static>,
+    policy: &impl FillPolicy,
     job: &FillRequest,
     interim: &Interim,
 ) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<LastFailure<'_>> = None;
-    while let Some(upstream) = attempts.next(&**policy) {
+    while let Some(upstream) = attempts.next() {
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
-            fail_over(&**policy, &job.ask, *error, failed, upstream);
+            fail_over(job, *error, failed, upstream);
         }
-        match UpstreamResponse::open(InFlight::begin(policy), upstream, &job.ask, Some(interim)).await {
+        match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.ask, Some(interim)).await
+        {
             Ok(mut response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
                     response.refuse(error);
@@ -130,7 +135,7 @@ pub async fn pass(
             Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), head: None }),
         }
     }
-    Err(last.unwrap_or_else(|| LastFailure::without_request(&attempts)).failure(&**policy))
+    Err(last.unwrap_or_else(|| LastFailure::without_request(&attempts)).failure(policy))
 }
 
 /// What was wrong with the candidate that received the last request.
@@ -155,16 +160,10 @@ impl<'a> LastFailure<'a> {
 }
 
 /// Counts that `next` receives the request because of the error of `failed`.
-pub fn fail_over(
-    policy: &impl FillPolicy,
-    ask: &UpstreamRequest,
-    error: UpstreamError,
-    failed: &Upstream,
-    next: &Upstream,
-) {
-    policy.note(Event::FailedOver(error));
+pub fn fail_over(job: &FillRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
+    job.recorder.record(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
-    tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
+    tracing::debug!(path = job.ask.path(), %upstream, %error, %next, "failed over");
 }
 
 /// How a request to one upstream ended.
@@ -183,17 +182,19 @@ enum Attempt {
 
 /// Sends the request to `upstream`, and as a hedge to the next. Returns the upstream that responded.
 async fn attempt<'a>(
-    policy: &Arc<impl FillPolicy + 'static>,
+    policy: &impl FillPolicy,
     job: &FillRequest,
     ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
+    progress: &mut Progress,
     upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Upstream>, Attempt) {
-    let (upstream, opened) = hedge::open(policy, attempts, upstream, ask, interim).await;
+    let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, ask, interim).await;
+    (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
     let attempt = match opened {
-        Ok(response) => judge(policy, job, upstream, response, fill_writer).await,
+        Ok(response) => judge(policy, job, progress, upstream, response, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     };
     (upstream, attempt)
@@ -201,8 +202,9 @@ async fn attempt<'a>(
 
 /// Does what the policy rules about a response.
 async fn judge(
-    policy: &Arc<impl FillPolicy + 'static>,
+    policy: &impl FillPolicy,
     job: &FillRequest,
+    progress: &mut Progress,
     upstream: &Arc<Upstream>,
     mut response: UpstreamResponse,
     fill_writer: &mut FillWriter,
@@ -212,10 +214,10 @@ async fn judge(
     {
         // Read to its (empty) end, so that the connection goes back to its pool.
         let _nothing = response.next().await;
-        return match policy.renew(stale, &response.head) {
+        return match policy.renew(stale, &response.head, progress) {
             Ok((head, lifetimes)) => Attempt::Renewed(head, lifetimes),
             Err(error) => {
-                policy.record_unusable(upstream, error);
+                progress.record_unusable(upstream, error);
                 Attempt::Failed(error, None)
             }
         };
@@ -223,10 +225,11 @@ async fn judge(
     match Extent::of(&response.head, job.ask.span.as_ref()) {
         Extent::Requested => {}
         Extent::Shorter => {
-            let error = UpstreamError::Status(StatusCode::RANGE_NOT_SATISFIABLE);
-            return match policy.retry_pause(error, 1, Duration::ZERO) {
-                Some(_) => refuse(response, error),
-                None => Attempt::Pass(response, Duration::ZERO),
+            let status = StatusCode::RANGE_NOT_SATISFIABLE;
+            return if policy.may_appear(status) {
+                refuse(response, UpstreamError::Status(status))
+            } else {
+                Attempt::Pass(response, Duration::ZERO)
             };
         }
         Extent::Other => {
@@ -254,7 +257,7 @@ async fn judge(
                 Err(Refused::NoRoom) => Attempt::Pass(response, Duration::ZERO),
             }
         }
-        Ruling::Collect { max } => collect(&**policy, upstream, fill_writer, response, max).await,
+        Ruling::Collect { max } => collect(policy, progress, upstream, fill_writer, response, max).await,
     }
 }
 
@@ -288,6 +291,7 @@ impl Extent {
 /// anything.
 async fn collect(
     policy: &impl FillPolicy,
+    progress: &mut Progress,
     upstream: &Arc<Upstream>,
     fill_writer: &mut FillWriter,
     mut response: UpstreamResponse,
@@ -297,9 +301,9 @@ async fn collect(
         Ok(body) => body,
         Err(error) => return Attempt::Failed(error, None),
     };
-    match policy.inspect(&response.head, body) {
+    match policy.inspect(&response.head, body, progress) {
         Inspection::Refuse(error) => {
-            policy.record_unusable(upstream, error);
+            progress.record_unusable(upstream, error);
             refuse(response, error)
         }
         Inspection::Store(kept) => {

@@ -11,6 +11,7 @@ use crate::connect::dns::Dns;
 use crate::connect::trust::{Config, Trust};
 use crate::fetch::limiter::Limits;
 use crate::health::Rules;
+use crate::policy::{Event, Recorder};
 use crate::request::UpstreamRequest;
 use crate::spec::{Options, Spec, Timeouts};
 
@@ -62,4 +63,12 @@ pub(crate) fn ask(stream: &str) -> UpstreamRequest {
         overdue: None,
         is_backup: false,
     }
+}
+
+/// Counts nothing.
+#[derive(Debug)]
+pub(crate) struct NoRecorder;
+
+impl Recorder for NoRecorder {
+    fn record(&self, _event: Event) {}
 }

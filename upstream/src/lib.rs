@@ -50,7 +50,9 @@ pub use fetch::limiter::Limits;
 pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
-pub use policy::{Ending, Event, FillPolicy, Inspection, Outcome, Ruling, StoredResponse};
+pub use policy::{
+    Ending, Event, FillPolicy, Inspection, Outcome, Progress, Recorder, Ruling, StoredResponse,
+};
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};
 pub use upstream::{Report, Upstream};

@@ -1,10 +1,12 @@
 //! The rules of a fill: the decisions that it leaves to its [`FillPolicy`], and the events that it reports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Variant};
+use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
+use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::upstream::Upstream;
@@ -93,28 +95,68 @@ pub enum Ending {
     Abandoned,
 }
 
-/// The rules for responses. The proxy implements it for the site of one request.
+/// The rules of one request's site. Pure: a policy rules on what it is given and keeps nothing between calls.
 pub trait FillPolicy: Send + Sync {
     /// Rules on a response by its head.
     fn rule(&self, head: &Head) -> Ruling;
     /// Rules on a collected response.
-    fn inspect(&self, head: &Head, body: Bytes) -> Inspection;
+    fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection;
     /// The head and lifetimes of `stale` after a 304.
     ///
     /// # Errors
-    /// If it cannot be served all the same: the next candidate is tried.
-    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError>;
+    /// When the stale object cannot be served all the same: the next candidate is tried.
+    fn renew(
+        &self,
+        stale: &Object,
+        head: &Head,
+        progress: &Progress,
+    ) -> Result<(Head, Lifetimes), UpstreamError>;
     /// The head as it is stored: end-to-end fields only.
     fn stored_head(&self, head: &Head) -> Head;
-    /// Called when every candidate has failed for the `rounds`th time, the last one with `error`, after
-    /// pauses of `waited`. Returns the longest pause (full jitter) before the next round; `None` gives up.
-    fn retry_pause(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
-    /// Records a response of `upstream` that is unusable, though the server itself is well.
-    fn record_unusable(&self, upstream: &Upstream, error: UpstreamError);
-    /// The failure that viewers receive and that is remembered.
+    /// Whether a resource that an upstream answers with this status is known to appear any moment.
+    fn may_appear(&self, status: StatusCode) -> bool;
+    /// Called when every candidate has failed, the last one with `error`. Returns the longest pause (full jitter)
+    /// before the next round; `None` gives up.
+    fn retry_pause(&self, error: UpstreamError, progress: &Progress) -> Option<Duration>;
+    /// The failure that viewers receive and that the cache remembers.
     fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
+}
+
+/// How far a fill has come: all that a policy may consider beside a response.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Requests sent to upstreams.
+    pub requests: usize,
+    /// When the last of them was sent.
+    pub last_sent: Instant,
+    /// Rounds in which every candidate failed.
+    pub rounds: usize,
+    /// The pauses between these rounds.
+    pub waited: Duration,
+    /// Whether an upstream was refused because its live playlist was frozen.
+    pub was_frozen: bool,
+    /// The last upstream whose response was unusable though the upstream itself is well.
+    pub unusable: Option<(Arc<str>, UpstreamError)>,
+}
+
+impl Progress {
+    /// Nothing has been sent yet.
+    pub fn none(now: Instant) -> Self {
+        let (requests, rounds, waited) = (0, 0, Duration::ZERO);
+        Self { requests, last_sent: now, rounds, waited, was_frozen: false, unusable: None }
+    }
+
+    /// The response of `upstream` is unusable, though nothing is wrong with the upstream itself.
+    pub(crate) fn record_unusable(&mut self, upstream: &Upstream, error: UpstreamError) {
+        self.was_frozen |= error == UpstreamError::Frozen;
+        self.unusable = Some((Arc::clone(upstream.name()), error));
+    }
+}
+
+/// Counts events. Nothing depends on what it does with them.
+pub trait Recorder: std::fmt::Debug + Send + Sync {
     /// Counts an event.
-    fn note(&self, event: Event);
+    fn record(&self, event: Event);
 }
 
 /// The outcome of a request to an upstream.
@@ -126,9 +168,4 @@ pub enum Outcome {
     Failed(UpstreamError),
     /// Dropped before its end: no reader wanted the rest any more, or there was no room for it.
     Abandoned,
-}
-
-/// Counts the end of a fill, and the readers that it served.
-pub(crate) fn note_end(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
-    policy.note(Event::Ended(ending, fill_writer.readers_total()));
 }

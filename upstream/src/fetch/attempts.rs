@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::UpstreamError;
 use crate::fetch::budget::Budget;
 use crate::fetch::fill_request::FillRequest;
-use crate::policy::{Event, FillPolicy};
+use crate::policy::{Event, Recorder};
 use crate::upstream::Upstream;
 
 /// The candidates of one request that have not been tried in this round.
@@ -18,11 +18,14 @@ pub struct Attempts<'a> {
     next: usize,
     tries_left: usize,
     budget: &'a Budget,
+    recorder: &'a dyn Recorder,
     stream: &'a str,
     /// Requests sent in this round. Each one after the first is charged to the budget.
     in_round: usize,
     /// Requests sent in all rounds.
     sent: usize,
+    /// When the last of them was sent.
+    last_sent: Instant,
     /// Whether the last upstream reported a failure behind it.
     is_reported: bool,
 }
@@ -31,22 +34,32 @@ impl<'a> Attempts<'a> {
     /// The candidates of `job`.
     pub fn of(job: &'a FillRequest) -> Self {
         job.budget.deposit();
-        let attempts = Self::for_rescue(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
+        let attempts = Self::for_rescue(job, &job.candidates, job.tries_max);
         Self { in_round: 0, ..attempts }
     }
 
     /// The candidates for a rescue, whose round has begun with another upstream.
     pub(crate) fn for_rescue(
-        all: &'a [Arc<Upstream>],
+        job: &'a FillRequest,
+        candidates: &'a [Arc<Upstream>],
         tries_left: usize,
-        budget: &'a Budget,
-        stream: &'a str,
     ) -> Self {
-        Self { all, next: 0, tries_left, budget, stream, in_round: 1, sent: 0, is_reported: false }
+        Self {
+            all: candidates,
+            next: 0,
+            tries_left,
+            budget: &job.budget,
+            recorder: &*job.recorder,
+            stream: &job.ask.stream,
+            in_round: 1,
+            sent: 0,
+            last_sent: Instant::now(),
+            is_reported: false,
+        }
     }
 
     /// The next upstream to try.
-    pub fn next(&mut self, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
+    pub fn next(&mut self) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
             if self.tries_left == 0 {
@@ -54,7 +67,7 @@ impl<'a> Attempts<'a> {
             }
             // Before a trial of an upstream that is out is used up.
             if self.in_round > 0 && !self.budget.can_withdraw() {
-                self.give_up(policy);
+                self.give_up();
                 return None;
             }
             self.next += 1;
@@ -63,7 +76,7 @@ impl<'a> Attempts<'a> {
                 continue;
             }
             if upstream.admit_request(rest) {
-                return self.charge(policy).then_some(upstream);
+                return self.charge().then_some(upstream);
             }
         }
     }
@@ -88,15 +101,16 @@ impl<'a> Attempts<'a> {
         self.sent
     }
 
+    /// When the last request was sent.
+    pub(crate) fn last_sent(&self) -> Instant {
+        self.last_sent
+    }
+
     /// An upstream for a hedge beside the late `first`, only if it is available.
-    pub(crate) fn next_hedge(
-        &mut self,
-        first: &Upstream,
-        policy: &dyn FillPolicy,
-    ) -> Option<&'a Arc<Upstream>> {
+    pub(crate) fn next_hedge(&mut self, first: &Upstream) -> Option<&'a Arc<Upstream>> {
         let upstream = self.all.get(self.next).filter(|_| self.has_hedge(first))?;
         self.next += 1;
-        self.charge(policy).then_some(upstream)
+        self.charge().then_some(upstream)
     }
 
     /// Whether there is an upstream for [`Attempts::next_hedge`].
@@ -125,19 +139,20 @@ impl<'a> Attempts<'a> {
     }
 
     /// The budget allows no more requests in this round.
-    fn give_up(&mut self, policy: &dyn FillPolicy) {
+    fn give_up(&mut self) {
         self.tries_left = 0;
-        policy.note(Event::BudgetExhausted);
+        self.recorder.record(Event::BudgetExhausted);
     }
 
-    fn charge(&mut self, policy: &dyn FillPolicy) -> bool {
+    fn charge(&mut self) -> bool {
         if self.in_round > 0 && !self.budget.try_withdraw() {
-            self.give_up(policy);
+            self.give_up();
             return false;
         }
         self.tries_left -= 1;
         self.in_round += 1;
         self.sent += 1;
+        self.last_sent = Instant::now();
         true
     }
 }

@@ -13,14 +13,15 @@ use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::{Interim, UpstreamResponse};
 use crate::fetch::in_flight::InFlight;
-use crate::policy::{Event, FillPolicy, Ruling};
+use crate::policy::{Event, FillPolicy, Recorder, Ruling};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// Sends the request to `upstream`, and to the next candidate if it is late. Returns the upstream whose
 /// result counts.
 pub(crate) async fn open<'a>(
-    policy: &Arc<impl FillPolicy + 'static>,
+    policy: &impl FillPolicy,
+    recorder: &Arc<dyn Recorder>,
     attempts: &mut Attempts<'a>,
     upstream: &'a Arc<Upstream>,
     ask: &UpstreamRequest,
@@ -32,10 +33,10 @@ pub(crate) async fn open<'a>(
         None => upstream.hedge_after(),
     };
     let Some(late_after) = late_after.filter(|_| attempts.has_hedge(upstream)) else {
-        return (upstream, UpstreamResponse::open(InFlight::begin(policy), upstream, ask, interim).await);
+        return (upstream, UpstreamResponse::open(InFlight::begin(recorder), upstream, ask, interim).await);
     };
     let is_blocking = ask.patience.is_some();
-    let mut in_flight = InFlight::begin(policy);
+    let mut in_flight = InFlight::begin(recorder);
     // Waiting for a permit is not the upstream's fault.
     let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, ask).await {
         Ok(permit) => permit,
@@ -46,30 +47,30 @@ pub(crate) async fn open<'a>(
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (upstream, in_time);
     }
-    let Some(second) = attempts.next_hedge(upstream, &**policy) else { return (upstream, first.await) };
-    policy.note(Event::Hedged);
+    let Some(second) = attempts.next_hedge(upstream) else { return (upstream, first.await) };
+    recorder.record(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
     tracing::debug!(path = ask.path(), upstream = %name, %other, "hedged");
     let as_backup = ask.as_backup();
-    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &as_backup, interim));
+    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(recorder), second, &as_backup, interim));
     tokio::select! {
         biased;
         answer = &mut first => {
-            if is_good(&**policy, &answer, is_blocking) {
+            if is_good(policy, &answer, is_blocking) {
                 return (upstream, answer);
             }
             let last = other.await;
-            if is_good(&**policy, &last, is_blocking) { (second, last) } else { (upstream, answer) }
+            if is_good(policy, &last, is_blocking) { (second, last) } else { (upstream, answer) }
         }
         answer = &mut other => {
-            if !is_good(&**policy, &answer, is_blocking) {
+            if !is_good(policy, &answer, is_blocking) {
                 return (upstream, first.await);
             }
             if !is_blocking {
                 // An upstream that blocks a request for longer may be about to send the same.
                 upstream.record_failure(UpstreamError::Outpaced);
             }
-            policy.note(Event::HedgeWon);
+            recorder.record(Event::HedgeWon);
             (second, answer)
         }
     }
@@ -77,7 +78,7 @@ pub(crate) async fn open<'a>(
 
 /// A response that nothing has changed is no good for a request that waits for a change.
 fn is_good(
-    policy: &dyn FillPolicy,
+    policy: &impl FillPolicy,
     answer: &Result<UpstreamResponse, UpstreamError>,
     is_blocking: bool,
 ) -> bool {

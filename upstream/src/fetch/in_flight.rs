@@ -6,19 +6,19 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use crate::error::UpstreamError;
-use crate::policy::{Event, FillPolicy, Outcome};
+use crate::policy::{Event, Outcome, Recorder};
 
 /// A request in flight. It moves with its response and is counted when it is dropped, however it ends.
 pub struct InFlight {
-    policy: Arc<dyn FillPolicy>,
+    recorder: Arc<dyn Recorder>,
     outcome: Outcome,
 }
 
 impl InFlight {
     /// Counts a request that is about to be sent.
-    pub fn begin<D: FillPolicy + 'static>(policy: &Arc<D>) -> Self {
-        policy.note(Event::Requested);
-        Self { policy: Arc::<D>::clone(policy), outcome: Outcome::Abandoned }
+    pub fn begin(recorder: &Arc<dyn Recorder>) -> Self {
+        recorder.record(Event::Requested);
+        Self { recorder: Arc::clone(recorder), outcome: Outcome::Abandoned }
     }
 
     /// Records a failure. The last record counts: a response may be complete and then prove unusable.
@@ -33,7 +33,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.policy.note(Event::Finished(self.outcome));
+        self.recorder.record(Event::Finished(self.outcome));
     }
 }
 

@@ -1,7 +1,6 @@
 //! The body of a fill, from its first byte to its last: written as it arrives, resumed elsewhere when its
 //! upstream breaks or is slow, stopped when no reader wants it any more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +12,7 @@ use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fill_request::FillRequest;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, note_end};
-use crate::request::UpstreamRequest;
+use crate::policy::{Ending, Event};
 
 /// What happens next to a body on its way.
 enum BodyEvent {
@@ -27,53 +25,54 @@ enum BodyEvent {
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
-    policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
     mut fill_writer: FillWriter,
     mut response: UpstreamResponse,
     mut rescue: Rescue<'_>,
-) {
+) -> Ending {
     let mut meter = rescue.meter(&response);
     loop {
-        let next = next_event(&**policy, fill_writer, &mut response, &mut meter, job.finish_within).await;
-        let Some((writer, event)) = next else { return };
+        let next = next_event(job, fill_writer, &mut response, &mut meter).await;
+        let Some((writer, event)) = next else { return Ending::Abandoned };
         fill_writer = writer;
         match event {
             BodyEvent::Bytes(bytes) if fill_writer.is_last(&bytes) => {
-                note_end(&**policy, &fill_writer, Ending::Stored);
+                job.record_end(&fill_writer, Ending::Stored);
                 fill_writer.complete_with(bytes);
                 // Read to its end, so that the connection goes back to its pool.
                 let _end = response.next().await;
-                return;
+                return Ending::Stored;
             }
             BodyEvent::Bytes(bytes) => {
                 if let Err(refused) = fill_writer.append(bytes) {
-                    note_end(&**policy, &fill_writer, Ending::Broken);
-                    return match refused {
-                        Refused::TooLarge { .. } => fill_writer.end_too_large(job.remember_large),
-                        Refused::NoRoom => fill_writer.end_too_large(Duration::ZERO),
-                    };
+                    job.record_end(&fill_writer, Ending::Broken);
+                    fill_writer.end_too_large(match refused {
+                        Refused::TooLarge { .. } => job.remember_large,
+                        Refused::NoRoom => Duration::ZERO,
+                    });
+                    return Ending::Broken;
                 }
             }
             BodyEvent::End => {
-                note_end(&**policy, &fill_writer, Ending::Stored);
-                return fill_writer.complete();
+                job.record_end(&fill_writer, Ending::Stored);
+                fill_writer.complete();
+                return Ending::Stored;
             }
             BodyEvent::Slow => {
                 let error = UpstreamError::Slow;
                 // A slow body is better than none: it goes on until another upstream takes over.
                 let has_another =
-                    resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await;
+                    resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await;
                 meter = has_another.then(|| rescue.meter(&response)).flatten();
             }
             BodyEvent::Failed(error) => {
-                if !resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await
-                {
+                if !resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await {
                     let (path, from, upstream) =
                         (job.ask.path(), written(&fill_writer), response.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
-                    note_end(&**policy, &fill_writer, Ending::Broken);
-                    return fill_writer.break_off(Broken(error.token()));
+                    job.record_end(&fill_writer, Ending::Broken);
+                    fill_writer.break_off(Broken(error.token()));
+                    return Ending::Broken;
                 }
                 meter = rescue.meter(&response);
             }
@@ -83,11 +82,10 @@ pub(crate) async fn pump(
 
 /// Waits for what happens next to the body. Returns the writer with it; `None` if the fill was abandoned.
 async fn next_event(
-    policy: &impl FillPolicy,
+    job: &FillRequest,
     mut fill_writer: FillWriter,
     response: &mut UpstreamResponse,
     meter: &mut Option<Meter>,
-    finish_within: u64,
 ) -> Option<(FillWriter, BodyEvent)> {
     let mut read = std::pin::pin!(response.next());
     let mut keep = false;
@@ -102,12 +100,12 @@ async fn next_event(
                 }
             }
             () = fill_writer.until_unwanted(), if !keep => {
-                keep = worth_keeping(&fill_writer, finish_within);
+                keep = worth_keeping(&fill_writer, job.finish_within);
                 if !keep {
                     let served = fill_writer.readers_total();
                     match fill_writer.abandon() {
                         Ok(()) => {
-                            policy.note(Event::Ended(Ending::Abandoned, served));
+                            job.recorder.record(Event::Ended(Ending::Abandoned, served));
                             return None;
                         }
                         Err(joined) => fill_writer = joined,
@@ -133,22 +131,21 @@ fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>
 
 /// Replaces `response` by one from another upstream that resumes the body. Returns whether there is one.
 async fn resume_elsewhere(
-    policy: &Arc<impl FillPolicy + 'static>,
-    ask: &UpstreamRequest,
+    job: &FillRequest,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
     response: &mut UpstreamResponse,
     error: UpstreamError,
 ) -> bool {
     let from = written(fill_writer);
-    let Some(next) = rescue.resume(policy, from).await else { return false };
+    let Some(next) = rescue.resume(from).await else { return false };
     let upstream = response.upstream().name();
-    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
+    tracing::debug!(path = job.ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
         // A broken response has recorded its failure itself.
         response.fail(error);
     }
-    policy.note(Event::Rescued(error));
+    job.recorder.record(Event::Rescued(error));
     *response = next;
     true
 }

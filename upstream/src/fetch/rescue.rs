@@ -15,7 +15,6 @@ use crate::fetch::exchange::{UpstreamResponse, content_range};
 use crate::fetch::fill_request::FillRequest;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::min_rate::Meter;
-use crate::policy::FillPolicy;
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
@@ -81,11 +80,7 @@ impl<'a> Rescue<'a> {
     }
 
     /// Finds an upstream that resumes from byte `from`.
-    pub(crate) async fn resume(
-        &mut self,
-        policy: &Arc<impl FillPolicy + 'static>,
-        from: u64,
-    ) -> Option<UpstreamResponse> {
+    pub(crate) async fn resume(&mut self, from: u64) -> Option<UpstreamResponse> {
         let condition = self.original.condition()?;
         let mut ask = self.job.ask.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
@@ -102,12 +97,12 @@ impl<'a> Rescue<'a> {
         // RFC 9110 section 13.1.5: without a match the response is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
-        let mut attempts = Attempts::for_rescue(&candidates, self.tries_left, &self.job.budget, &ask.stream);
+        let mut attempts = Attempts::for_rescue(self.job, &candidates, self.tries_left);
         let mut found = None;
         while found.is_none()
-            && let Some(upstream) = attempts.next(&**policy)
+            && let Some(upstream) = attempts.next()
         {
-            found = self.try_one(InFlight::begin(policy), upstream, &ask, from).await.ok();
+            found = self.try_one(InFlight::begin(&self.job.recorder), upstream, &ask, from).await.ok();
         }
         self.tries_left = self.tries_left.saturating_sub(attempts.sent());
         found

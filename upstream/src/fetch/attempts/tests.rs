@@ -1,13 +1,8 @@
-use tidegate_cache::{Failure, Head, Lifetimes, Object};
-
 use super::*;
 use crate::balance::peers::Peers;
 use crate::connect::address::Address;
-use crate::fixture::{SECOND, ask, spec};
-use crate::policy::{Inspection, Ruling};
+use crate::fixture::{NoRecorder, SECOND, ask, spec};
 use crate::spec::Spec;
-use bytes::Bytes;
-use std::time::Duration;
 
 /// Upstreams of one pool, of which nothing is known.
 fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
@@ -24,6 +19,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     FillRequest {
         ask: ask(stream),
         candidates: candidates.to_vec(),
+        recorder: Arc::new(NoRecorder),
         budget: Arc::new(Budget::new(1.0, 100.0)),
         tries_max: 9,
         finish_within: 0,
@@ -31,44 +27,11 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     }
 }
 
-/// A policy that only receives events.
-struct NoRules;
-
-impl FillPolicy for NoRules {
-    fn rule(&self, _head: &Head) -> Ruling {
-        panic!("there is no response")
-    }
-
-    fn inspect(&self, _head: &Head, _body: Bytes) -> Inspection {
-        panic!("there is no response")
-    }
-
-    fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
-        panic!("there is no response")
-    }
-
-    fn stored_head(&self, _head: &Head) -> Head {
-        panic!("there is no response")
-    }
-
-    fn retry_pause(&self, _error: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
-        None
-    }
-
-    fn record_unusable(&self, _upstream: &Upstream, _error: UpstreamError) {}
-
-    fn failure(&self, _error: UpstreamError, _upstream: Option<&Upstream>, _head: Option<&Head>) -> Failure {
-        panic!("there is no response")
-    }
-
-    fn note(&self, _event: Event) {}
-}
-
 /// The ports of the upstreams that receive the request.
 fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
-    while let Some(upstream) = attempts.next(&NoRules) {
+    while let Some(upstream) = attempts.next() {
         asked.push(upstream.spec().address.port());
         attempts.note_failure(is_reported);
     }
