@@ -32,7 +32,7 @@ use page::Stage;
 use snapshot::Snapshot;
 use viewers::Swarm;
 
-/// What `tidegate demo` may be told.
+/// The options of `tidegate demo`.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
     /// The port of the page on 127.0.0.1; 0 takes a free one. All other ports are free ones
@@ -122,14 +122,14 @@ fn announce(addresses: &addresses::Addresses, json: bool) -> anyhow::Result<()> 
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print the addresses")
 }
 
-/// Says what the demo waits for, on standard error. With that closed there is nobody to tell.
+/// Prints what the demo waits for on standard error. With that closed the line is lost.
 fn complain(waiting: &ready::Waiting, origins: &str) {
     let ready::Waiting { url, answer } = waiting;
     let line = format!("tidegate: waiting for {url} (origin {origins}): {answer}");
     let _unheard = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Waits for the time that was given, or for ever.
+/// Waits for the configured time, or for ever.
 async fn rest(seconds: Option<u64>) {
     match seconds {
         Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,

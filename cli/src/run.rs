@@ -1,4 +1,4 @@
-//! Runs what the command line asks for, and turns its end into an exit code.
+//! Runs the command of the command line, and turns its result into an exit code.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
@@ -106,7 +106,7 @@ fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     })
 }
 
-/// The stub's errors are told as those of the tiers are.
+/// The stub's errors have the form of the tiers' errors.
 fn parse_stub(file: &str, text: &str) -> Result<tidegate_origin_stub::Config, Problem> {
     tidegate_edge::check::read(file, text, |_| Ok(()))
 }
@@ -119,12 +119,12 @@ fn read<T: Default>(
     parse(&file.display().to_string(), &text(file)?).map_err(|error| Fault::Config(error.to_string()))
 }
 
-/// A file that cannot be read is the configuration's fault, too.
+/// A file that cannot be read is a configuration error, too.
 fn text(file: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(file).map_err(|error| Fault::Config(format!("{}: {error}", file.display())))
 }
 
-/// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.
+/// Cancelled by SIGTERM or Ctrl-C. A second signal ends the process immediately.
 fn until_told() -> anyhow::Result<CancellationToken> {
     let told = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
@@ -163,6 +163,6 @@ fn log_to_stderr(filter: &str) -> Result<(), Fault> {
 }
 
 fn complain(problem: &str) {
-    // With standard error closed there is nobody to tell.
+    // With standard error closed the message is lost.
     let _unheard = writeln!(std::io::stderr().lock(), "tidegate: {problem}");
 }

@@ -106,7 +106,7 @@ impl Cluster {
         })
     }
 
-    /// Somebody who reads the counters of all tiers.
+    /// A reader of the counters of all tiers.
     pub(crate) fn observer(&self) -> Observer {
         let watched = |node: &Node| Watched::new(node.name.clone(), node.url(), node.operators);
         let origins = self.origins.iter().map(|origin| WatchedOrigin {

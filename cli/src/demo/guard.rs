@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
-/// The middleware: 403 for whoever is refused.
+/// The middleware: 403 for a refused request.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     match refusal(request.headers()) {
         Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),

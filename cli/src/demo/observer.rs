@@ -49,7 +49,7 @@ impl Observer {
         Self { started: Instant::now(), stream, edges, shields, origins }
     }
 
-    /// Publishes a snapshot every second, until nobody listens; `viewers` says what the swarm counts.
+    /// Publishes a snapshot every second, until there is no receiver; `viewers` returns the counts of the swarm.
     pub(crate) async fn run(mut self, to: watch::Sender<Snapshot>, viewers: impl Fn() -> Counts + Send) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -35,7 +35,7 @@ impl OwnOrigin {
     /// Starts an origin on free loopback ports; it runs on `tasks`, at most until `end`.
     pub(crate) async fn start(tasks: &TaskTracker, end: &CancellationToken) -> anyhow::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        // Whoever stops this origin wants to see it break off, not finish.
+        // A stopped origin must break its responses, not finish them.
         let config = Config { listen: free, admin: free, drain_timeout: Duration::ZERO, ..Config::default() };
         let stub = OriginStub::load(config.clone()).await?;
         let config = Config { listen: stub.addr(), admin: stub.admin_addr(), ..config };

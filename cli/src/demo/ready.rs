@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_edge_that_hangs_is_told_and_holds_nobody_up_for_longer() {
+    async fn an_edge_that_hangs_is_reported_at_the_deadline() {
         let start = Instant::now();
         let (said, ended) = waited(|_| None).await;
         assert_eq!(said, [(2, "http://edge-1/a.m3u8: no response yet".to_owned())]);

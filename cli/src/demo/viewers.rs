@@ -35,7 +35,7 @@ struct Crowd {
 }
 
 impl Swarm {
-    /// A swarm without viewers, for `stream` at `edges`. Without a stream nobody can be added.
+    /// A swarm without viewers, for `stream` at `edges`. Without a stream no viewer can be added.
     pub(crate) fn new(edges: Vec<SocketAddr>, stream: Option<String>) -> Self {
         Self { edges, stream: stream.map(Arc::from), tally: Arc::default(), crowd: Mutex::default() }
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_stream_nobody_comes() {
+    async fn without_a_stream_no_viewer_is_added() {
         let swarm = Swarm::new(vec!["127.0.0.1:9".parse().unwrap()], None);
         assert_eq!(swarm.add(5), 0);
     }

@@ -23,7 +23,7 @@ pub(super) struct Tally {
 pub(crate) struct Counts {
     /// Viewers that are watching now.
     pub(crate) watching: usize,
-    /// How many may watch at once.
+    /// The maximum number of viewers.
     pub(crate) max: usize,
     /// Playlists that arrived whole.
     pub(crate) playlists: u64,
