@@ -1,4 +1,4 @@
-//! Runs the command of the command line, and turns its end into an exit code.
+//! Runs the command of the command line, and turns its result into an exit code.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};

@@ -65,7 +65,7 @@ impl<B: MetricVecBuilder> Table<B> {
         }
     }
 
-    /// The instrument for these label values, for those who keep it.
+    /// The instrument for these label values, for callers that keep it.
     pub(super) fn handle<const N: usize>(&self, labels: [&dyn Word; N]) -> Option<B::M> {
         let mut handle = None;
         self.with(labels, |instrument| handle = Some(instrument.clone()));
