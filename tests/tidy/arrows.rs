@@ -7,10 +7,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["edge", "shield", "origin-stub"]),
     ("edge", &["proxy", "upstream"]),
     ("shield", &["proxy", "upstream"]),
-    ("proxy", &["upstream", "cache", "hls"]),
-    ("upstream", &["cache", "hls"]),
+    ("proxy", &["upstream", "cache", "hls", "http1"]),
+    ("upstream", &["cache", "hls", "http1"]),
     ("cache", &[]),
     ("hls", &[]),
+    ("http1", &[]),
     ("origin-stub", &[]),
 ];
 
@@ -54,6 +55,7 @@ fn nothing_uses_the_tests_or_xtask() {
 fn the_pure_libraries_know_neither_sockets_nor_clocks() {
     let forbidden = [
         ("hls", ["tokio", "pingora-core", "hyper", "axum"]),
+        ("http1", ["tokio", "pingora-core", "hyper", "axum"]),
         ("cache", ["quick-m3u8", "pingora-core", "hyper", "axum"]),
     ];
     let mut findings = Vec::new();
