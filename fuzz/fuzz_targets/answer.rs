@@ -5,7 +5,7 @@
 /// The modules are compiled from where they stand: the crate around them brings a whole client, which would take minutes
 /// to instrument and has nothing to do with reading bytes.
 #[expect(dead_code, reason = "only what reads is used here")]
-#[path = "../../upstream/src/http1"]
+#[path = "../../upstream/src/connect/http1"]
 mod http1 {
     pub mod answer;
     pub mod chunks;

@@ -119,7 +119,7 @@ impl Node {
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
-                pool.until_found().await;
+                pool.wait_for_members().await;
             }
         });
         tokio::select! {
@@ -219,7 +219,8 @@ struct View(Arc<Tier>);
 
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
-        let up = self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_in()));
+        let up =
+            self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
         match (self.0.draining().is_given(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,

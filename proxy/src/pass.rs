@@ -145,18 +145,18 @@ async fn exchange(
                 let failed = |error| Ended::Failed(error, Some(Arc::clone(upstream)));
                 let carried = carry(tier, client, &mut exchange, failed).await;
                 if let Err(Ended::Failed(error, _)) = &carried {
-                    in_flight.failed(*error);
+                    in_flight.record_failure(*error);
                 }
-                return carried.map(|head| exchange.reply(head, in_flight));
+                return carried.map(|head| exchange.into_response(head, in_flight));
             }
             Err(error) => {
-                in_flight.failed(error);
+                in_flight.record_failure(error);
                 last = Some((error, upstream));
             }
         }
     }
     let (error, upstream) =
-        last.map_or_else(|| attempts.nobody(), |(error, upstream)| (error, Some(upstream)));
+        last.map_or_else(|| attempts.no_candidate(), |(error, upstream)| (error, Some(upstream)));
     Err(Ended::Failed(error, upstream.map(Arc::clone)))
 }
 

@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{Ending, Event, FillPolicy, Inspection, Kept, Ruling, Upstream, UpstreamError};
+use tidegate_upstream::{
+    Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, Upstream, UpstreamError,
+};
 use tokio::time::Instant;
 
 use crate::conditional;
@@ -277,12 +279,12 @@ impl FillPolicy for SitePolicy {
                 self.remember_slices(media);
                 let live = media.filter(|_| variant.is_none());
                 let (head, body) = match &version {
-                    Some(version) => (version.head(self.kept(head)), version.body.clone()),
-                    None => (self.kept(head), body),
+                    Some(version) => (version.head(self.stored_head(head)), version.body.clone()),
+                    None => (self.stored_head(head), body),
                 };
                 let (head, body) = self.offered(head, body, live);
                 let lifetimes = self.lifetimes(lifetimes, live);
-                Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))
+                Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
         }
@@ -319,7 +321,7 @@ impl FillPolicy for SitePolicy {
         }
     }
 
-    fn kept(&self, head: &Head) -> Head {
+    fn stored_head(&self, head: &Head) -> Head {
         let mut headers = hop::end_to_end(&head.headers);
         // The length is known from the body, and a cookie that a site ignores is nobody's. The marks of the tiers
         // above stay: they tell how what is held came here.
@@ -329,7 +331,7 @@ impl FillPolicy for SitePolicy {
         Head { status: head.status, headers }
     }
 
-    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration> {
+    fn retry_pause(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration> {
         if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
             // Nobody does better than the one that stands still.
             self.takes_frozen.store(true, Ordering::Relaxed);
@@ -356,24 +358,24 @@ impl FillPolicy for SitePolicy {
         }
     }
 
-    fn refused(&self, upstream: &Upstream, error: UpstreamError) {
+    fn record_unusable(&self, upstream: &Upstream, error: UpstreamError) {
         *self.refused.lock() = Some((Arc::clone(upstream.name()), error));
     }
 
     fn note(&self, event: Event) {
         let metrics = self.tier.metrics();
         match event {
-            Event::Asked => {
+            Event::Requested => {
                 let mut asked = self.asked.lock();
                 *asked = (asked.0 + 1, Instant::now());
                 metrics.origin_requests.inc();
             }
-            Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
+            Event::Finished(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
             Event::FailedOver(error) => metrics.failover(Failover::from(error)),
             Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
             Event::Hedged => metrics.upstreams.hedges.inc(),
             Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
-            Event::Unaffordable => metrics.upstreams.unaffordable.inc(),
+            Event::BudgetExhausted => metrics.upstreams.unaffordable.inc(),
             Event::Ended(ending, viewers) => {
                 self.is_stored.store(ending == Ending::Stored, Ordering::Release);
                 metrics.fill_ended(ending.into(), viewers);
@@ -387,7 +389,7 @@ impl From<Ending> for FillEnd {
         match ending {
             Ending::Stored => Self::Stored,
             Ending::Renewed => Self::Renewed,
-            Ending::Permit => Self::Uncacheable,
+            Ending::Passed => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,
             Ending::Abandoned => Self::Abandoned,

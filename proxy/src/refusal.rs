@@ -158,7 +158,7 @@ pub(crate) fn failed(tier: &Tier, failure: &Failure) -> (HeaderMap, String) {
 
 /// The status that a source itself gave as its failure.
 pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
-    (failure.reason == UpstreamError::ANSWERED).then(|| failure.status.as_u16())
+    (failure.reason == UpstreamError::RECEIVED_STATUS).then(|| failure.status.as_u16())
 }
 
 fn plain(length: usize) -> HeaderMap {

@@ -65,15 +65,15 @@ pub enum UpstreamError {
     Full,
     /// There is nobody to ask.
     #[error("there is nobody to ask")]
-    Nobody,
+    NoCandidate,
 }
 
 impl UpstreamError {
     /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
     /// such a status as `received-status`.
-    pub const ANSWERED: &str = "received_status";
+    pub const RECEIVED_STATUS: &str = "received_status";
 
-    /// The token of RFC 9209 section 2.3 that says it best, or [`UpstreamError::ANSWERED`].
+    /// The token of RFC 9209 section 2.3 that says it best, or [`UpstreamError::RECEIVED_STATUS`].
     pub fn token(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
@@ -89,8 +89,8 @@ impl UpstreamError {
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
             Self::Backward => "playlist_backward",
             Self::Frozen => "playlist_frozen",
-            Self::Status(_) => Self::ANSWERED,
-            Self::Nobody => "destination_unavailable",
+            Self::Status(_) => Self::RECEIVED_STATUS,
+            Self::NoCandidate => "destination_unavailable",
         }
     }
 
@@ -101,7 +101,7 @@ impl UpstreamError {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::Status(status) => status,
-            Self::Nobody | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoCandidate | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::address::Address;
-use crate::dns::Dns;
-use crate::exchange::UpstreamRequest;
+use crate::connect::address::Address;
+use crate::connect::connections::Connections;
+use crate::connect::dns::Dns;
+use crate::connect::trust::{Config, Trust};
+use crate::fetch::limiter::Limits;
 use crate::health::Rules;
-use crate::limiter::Limits;
-use crate::trust::{Config, Trust};
-use crate::upstream::{Options, Spec, Timeouts};
+use crate::request::UpstreamRequest;
+use crate::spec::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,13 +20,8 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
-        trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
-        timeouts: Timeouts {
-            connect: SECOND,
-            first_byte: SECOND,
-            stall: SECOND,
-            clamped_target_duration: None,
-        },
+        connections: Arc::new(Connections::new(Trust::load(&Config::default()).unwrap(), 1)),
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, min_rate: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },

@@ -13,12 +13,18 @@
 //! of which a probe knows nothing: only time ends it. Each time in a row is twice as long as the one before. A source
 //! that returns is trusted step by step ([`Health::share`]).
 
+pub(crate) mod half_open;
+pub mod latency;
+pub mod probe;
+pub(crate) mod reported_failures;
+mod window;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::UpstreamError;
-use crate::window::Window;
+use crate::health::window::Window;
 
 /// The rules of one pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +58,17 @@ pub enum State {
     Ejected,
     /// It cannot be reached: asked last.
     Down,
+}
+
+/// The state, and why it is the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The state.
+    pub state: State,
+    /// When the upstream entered it.
+    pub since: Instant,
+    /// The error that put the upstream out, until it is up again.
+    pub why: Option<UpstreamError>,
 }
 
 /// A source went from one state to another.
@@ -109,7 +126,7 @@ const VOLUME_MIN: u32 = 20;
 const SHARE_MIN: f64 = 0.1;
 
 impl Health {
-    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::probed`]
+    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::record_probe`]
     /// will be told of probes.
     pub fn new(rules: Rules, is_probed: bool, now: Instant) -> Self {
         Self {
@@ -127,9 +144,9 @@ impl Health {
         }
     }
 
-    /// Where it stands, since when, and what was wrong with it.
-    pub fn state(&self) -> (State, Instant, Option<UpstreamError>) {
-        (self.state, self.since, self.why)
+    /// The state, and why it is the state.
+    pub fn status(&self) -> Status {
+        Status { state: self.state, since: self.since, why: self.why }
     }
 
     /// Failures in a row.
@@ -138,13 +155,13 @@ impl Health {
     }
 
     /// Lets time pass: what is over is over.
-    pub fn passes(&mut self, now: Instant) -> Option<Change> {
+    pub fn advance(&mut self, now: Instant) -> Option<Change> {
         match self.state {
             State::Down | State::Ejected if self.until.is_some_and(|until| until <= now) => {
-                Some(self.goes(State::Returning, None, now))
+                Some(self.enter(State::Returning, None, now))
             }
             State::Returning if now.saturating_duration_since(self.since) >= self.rules.settle => {
-                Some(self.goes(State::Up, None, now))
+                Some(self.enter(State::Up, None, now))
             }
             _ => None,
         }
@@ -152,8 +169,8 @@ impl Health {
 
     /// A request that was sent at `sent` begins to be answered: whoever answers what was sent after it went down is in
     /// reach, whatever was believed.
-    pub fn answers(&mut self, sent: Instant, now: Instant) -> Option<Change> {
-        (self.state == State::Down && sent >= self.since).then(|| self.goes(State::Returning, None, now))
+    pub fn record_first_byte(&mut self, sent: Instant, now: Instant) -> Option<Change> {
+        (self.state == State::Down && sent >= self.since).then(|| self.enter(State::Returning, None, now))
     }
 
     /// A request was answered, to its last byte.
@@ -175,13 +192,13 @@ impl Health {
             // It has not been good for as long as it must.
             self.since = now;
         }
-        if self.state.is_in() && error.is_unreachable() {
+        if self.state.is_available() && error.is_unreachable() {
             self.recent.at(now).0.bad += 1;
-            return Some(self.leaves(State::Down, error, chance, now));
+            return Some(self.take_out(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
-        let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
@@ -194,8 +211,8 @@ impl Health {
         now: Instant,
     ) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
-        let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
@@ -203,30 +220,27 @@ impl Health {
         mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
     }
 
-    fn eject(
-        &mut self,
-        is_out: bool,
-        error: UpstreamError,
-        others: Others,
-        chance: f64,
-        now: Instant,
-    ) -> Option<Change> {
-        let eject = is_out && self.state.is_in() && others.can_spare;
-        eject.then(|| self.leaves(State::Ejected, error, chance, now))
+    fn may_be_ejected(&self, others: Others) -> bool {
+        self.state.is_available() && others.can_spare
     }
 
     /// A probe came back, or did not.
-    pub fn probed(&mut self, result: Result<(), UpstreamError>, chance: f64, now: Instant) -> Option<Change> {
+    pub fn record_probe(
+        &mut self,
+        result: Result<(), UpstreamError>,
+        chance: f64,
+        now: Instant,
+    ) -> Option<Change> {
         let Err(error) = result else {
             self.failed_probes = 0;
             self.good_probes = self.good_probes.saturating_add(1);
             let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
-            return is_back.then(|| self.goes(State::Returning, None, now));
+            return is_back.then(|| self.enter(State::Returning, None, now));
         };
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
-        let is_out = self.state.is_in() && self.failed_probes >= self.rules.fall;
-        is_out.then(|| self.leaves(State::Down, error, chance, now))
+        let is_out = self.state.is_available() && self.failed_probes >= self.rules.fall;
+        is_out.then(|| self.take_out(State::Down, error, chance, now))
     }
 
     /// What came of the latest requests.
@@ -248,7 +262,7 @@ impl Health {
     }
 
     /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
-    fn leaves(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
+    fn take_out(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
         if self.state == State::Up && good_for >= self.rules.out_max {
             self.times = 0;
@@ -257,12 +271,12 @@ impl Health {
         self.times = self.times.saturating_add(1);
         // Up to a quarter more, so that those who went out together do not return together.
         let out_for = doubled.mul_f64(1.0 + chance / 4.0);
-        let left = self.goes(to, Some(why), now);
+        let left = self.enter(to, Some(why), now);
         self.until = (to == State::Ejected || !self.is_probed).then(|| now + out_for);
         left
     }
 
-    fn goes(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
+    fn enter(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
         let from = std::mem::replace(&mut self.state, to);
         (self.since, self.until) = (now, None);
         self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));
@@ -283,7 +297,7 @@ impl State {
     }
 
     /// Whether it is asked before others that are not.
-    pub const fn is_in(self) -> bool {
+    pub const fn is_available(self) -> bool {
         matches!(self, Self::Up | Self::Returning)
     }
 }

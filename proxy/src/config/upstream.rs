@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust};
+use tidegate_upstream::trust::{self, TrustError};
+use tidegate_upstream::{
+    Budget, Connections, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust,
+};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
@@ -188,24 +190,24 @@ impl Default for Probing {
 
 impl Upstream {
     /// What every source of this section is told. `is_tier`: it is a tier of ours.
-    pub fn options(&self, is_tier: bool, trust: &Arc<Trust>) -> Options {
-        let connections = match self.http {
+    pub fn options(&self, is_tier: bool, connections: &Arc<Connections>) -> Options {
+        let requests_max = match self.http {
             Version::Http1 => self.connections_max,
             Version::Http2 => self.connections_max.saturating_mul(self.streams_max),
         };
         Options {
             dns: Dns::at(&self.dns),
-            trust: Arc::clone(trust),
+            connections: Arc::clone(connections),
             timeouts: Timeouts {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
                 stall: self.stall_timeout.get(),
-                clamped_target_duration: self.clamped_target_duration(),
+                min_rate: self.min_rate(),
             },
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
             limits: Limits {
-                requests_max: self.requests_max.min(connections),
+                requests_max: self.requests_max.min(requests_max),
                 queue_max: self.queue_max,
                 queue_timeout: self.queue_timeout.get(),
             },
@@ -228,11 +230,12 @@ impl Upstream {
     ///
     /// # Errors
     /// When a file that it names cannot be used.
-    pub fn trust(&self, listed: usize) -> Result<Arc<Trust>, Distrust> {
-        Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
+    pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, TrustError> {
+        let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
+        Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))
     }
 
-    fn clamped_target_duration(&self) -> Option<MinRate> {
+    fn min_rate(&self) -> Option<MinRate> {
         let window = self.rate_window.get();
         let bytes =
             self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))

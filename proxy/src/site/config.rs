@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
-use tidegate_upstream::{Order, Pool, Spec, Trust};
+use tidegate_upstream::{Connections, Order, Pool, Spec};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
@@ -226,8 +226,8 @@ impl Default for Lifetimes {
 
 impl Config {
     /// The origins as a pool.
-    pub fn pool(&self, upstream: &Upstream, trust: &Arc<Trust>) -> Arc<Pool> {
-        let mut options = upstream.options(false, trust);
+    pub fn pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Arc<Pool> {
+        let mut options = upstream.options(false, connections);
         let timeouts = &mut options.timeouts;
         for (deadline, own) in [
             (&mut timeouts.connect, self.timeouts.connect),

@@ -26,7 +26,7 @@ impl Case {
 
     fn after(&mut self, millis: u64) -> &mut Self {
         self.1 += Duration::from_millis(millis);
-        self.0.passes(self.1);
+        self.0.advance(self.1);
         self
     }
 
@@ -35,11 +35,11 @@ impl Case {
     }
 
     fn probe(&mut self, result: Result<(), UpstreamError>) -> Option<Change> {
-        self.0.probed(result, 0.0, self.1)
+        self.0.record_probe(result, 0.0, self.1)
     }
 
     fn state(&self) -> State {
-        self.0.state().0
+        self.0.status().state
     }
 
     /// For how long it stays out, in seconds.
@@ -129,7 +129,7 @@ fn failed_probes_in_a_row_make_down() {
 fn an_answer_from_one_that_is_down_brings_it_back() {
     let mut case = Case::new(true);
     case.fails(UpstreamError::Refused);
-    assert_eq!(case.0.answers(case.1, case.1).map(|change| change.to), Some(State::Returning));
+    assert_eq!(case.0.record_first_byte(case.1, case.1).map(|change| change.to), Some(State::Returning));
 }
 
 #[test]

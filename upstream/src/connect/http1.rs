@@ -1,0 +1,228 @@
+//! HTTP/1.1 towards upstreams: one request and its answer on a connection, and no more work than that.
+//!
+//! 1. A connection is taken from the idle ones (`idle.rs`), or made (`wire.rs`).
+//! 2. The head of the request leaves in one write (`question.rs`), and the body behind it, if there is one (`upload.rs`).
+//! 3. The head of the answer is read (`answer.rs`). It says how the body is framed (`framing.rs`).
+//! 4. The body is read into the memory in which it stays (`intake.rs`), and freed from its chunks (`chunks.rs`).
+//! 5. When the body has come to its end and nothing is behind it, the connection is idle again.
+//!
+//! Decision 14 says why this is not pingora's session.
+
+mod answer;
+mod chunks;
+mod framing;
+pub(crate) mod idle;
+mod intake;
+mod question;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod wire;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use tidegate_cache::Head;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+use crate::error::UpstreamError;
+use crate::request::UpstreamRequest;
+use crate::spec::{Spec, Timeouts};
+use answer::Answer;
+use chunks::{Decoder, Part};
+use framing::Framing;
+use idle::{Idle, Key};
+use intake::{BUFFER, Intake, LARGE};
+use upload::Upload;
+pub(crate) use wire::Wire;
+
+/// A request on its way over a connection, and its answer.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    wire: Wire,
+    key: Key,
+    method: Method,
+    upload: Upload,
+    intake: Intake,
+    body: Body,
+    /// Whether it may be used again once the body has ended.
+    persists: bool,
+    patience: Duration,
+    stall: Duration,
+}
+
+/// What of the answer's body is still to come.
+#[derive(Debug)]
+enum Body {
+    /// Its head is.
+    Unknown,
+    Length(u64),
+    Chunks(Decoder),
+    UntilClose,
+    Ended,
+}
+
+impl Connection {
+    /// Sends the head of `ask` to the one whom `spec` describes, over a connection to `key`. The answer's head may take as
+    /// long as `patience`.
+    pub(crate) async fn send(
+        mut wire: Wire,
+        key: Key,
+        spec: &Spec,
+        ask: &UpstreamRequest,
+        patience: Duration,
+    ) -> Result<Self, UpstreamError> {
+        let head = question::head(spec, ask)?;
+        let Timeouts { stall, .. } = spec.options.timeouts;
+        let sent = async {
+            wire.write_all(&head).await?;
+            wire.flush().await
+        };
+        within(stall, UpstreamError::Stalled, sent).await?;
+        let upload = Upload::of(&ask.headers);
+        let (method, intake) = (ask.method.clone(), Intake::new());
+        Ok(Self { wire, key, method, upload, intake, body: Body::Unknown, persists: false, patience, stall })
+    }
+
+    /// Sends a piece of the request's body.
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), UpstreamError> {
+        within(self.stall, UpstreamError::Stalled, self.upload.write(&mut self.wire, bytes)).await
+    }
+
+    /// Ends the request.
+    pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
+        within(self.stall, UpstreamError::Stalled, self.upload.finish(&mut self.wire)).await
+    }
+
+    /// Waits for the next head: the final one, or an informational one before it.
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
+        let patience = self.patience;
+        within(patience, UpstreamError::FirstByteTimeout, self.read_head()).await
+    }
+
+    async fn read_head(&mut self) -> Result<Head, UpstreamError> {
+        let mut looked = 0;
+        loop {
+            match Answer::read(self.intake.unread(), looked, &self.method) {
+                Err(answer::Malformed) => return Err(UpstreamError::Protocol),
+                Ok(Some((answer, len))) => {
+                    self.intake.skip(len);
+                    self.persists = answer.persists;
+                    if !answer.status.is_informational() {
+                        self.body = Body::of(answer.framing);
+                    }
+                    return Ok(Head { status: answer.status, headers: answer.headers });
+                }
+                Ok(None) => looked = self.intake.unread().len(),
+            }
+            if !self.intake.head(&mut self.wire).await? {
+                return Err(UpstreamError::Closed);
+            }
+        }
+    }
+
+    /// The next bytes of the body, as soon as there are any; `None` at its end. Cancelling the wait loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        let stall = self.stall;
+        match self.body {
+            Body::Length(left) => within(stall, UpstreamError::Stalled, self.next_of(left)).await.map(Some),
+            Body::Chunks(_) => within(stall, UpstreamError::Stalled, self.next_of_chunks()).await,
+            Body::UntilClose => within(stall, UpstreamError::Stalled, self.next_until_close()).await,
+            Body::Unknown | Body::Ended => Ok(None),
+        }
+    }
+
+    async fn next_of(&mut self, left: u64) -> Result<Bytes, UpstreamError> {
+        let is_whole = self.intake.unread().len() as u64 >= left;
+        if !is_whole && !self.intake.body(&mut self.wire, Some(left)).await? {
+            return Err(UpstreamError::Closed);
+        }
+        let there = self.intake.unread().len();
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(there);
+        let left = left.saturating_sub(taken as u64);
+        self.body = if left == 0 { Body::Ended } else { Body::Length(left) };
+        Ok(self.intake.take(taken))
+    }
+
+    /// A large chunk goes on as it lies there; small ones that came together go on together.
+    async fn next_of_chunks(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        let mut small = BytesMut::new();
+        loop {
+            let Body::Chunks(decoder) = &mut self.body else { return Ok(None) };
+            let before = *decoder;
+            match decoder.next(self.intake.unread()).map_err(|answer::Malformed| UpstreamError::Protocol)? {
+                Part::Frame(len) => self.intake.skip(len),
+                Part::Data(len) if small.is_empty() && len > LARGE => return Ok(Some(self.intake.take(len))),
+                Part::Data(len) if len > LARGE || small.len() + len > BUFFER => {
+                    // It comes next.
+                    *decoder = before;
+                    return Ok(Some(small.freeze()));
+                }
+                Part::Data(len) => {
+                    small.extend_from_slice(self.intake.unread().get(..len).unwrap_or_default());
+                    self.intake.skip(len);
+                }
+                Part::End if small.is_empty() => {
+                    self.body = Body::Ended;
+                    return Ok(None);
+                }
+                Part::More | Part::End if !small.is_empty() => return Ok(Some(small.freeze())),
+                Part::More | Part::End => {
+                    let left = Some(decoder.left()).filter(|left| *left > LARGE as u64);
+                    if !self.intake.body(&mut self.wire, left).await? {
+                        return Err(UpstreamError::Closed);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next_until_close(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        if !self.intake.body(&mut self.wire, None).await? {
+            self.body = Body::Ended;
+            return Ok(None);
+        }
+        Ok(Some(self.intake.take(self.intake.unread().len())))
+    }
+
+    /// Gives the connection back, if it can be used again; else it is closed. That is so where the request or the answer has not
+    /// come to its end, and where something stands behind the answer: it may belong to another one.
+    pub(crate) fn release(self, idle: &Arc<Idle>) {
+        let is_over = matches!(self.body, Body::Ended) && self.upload.is_over();
+        if self.persists && is_over && self.intake.is_at_rest() {
+            idle.put(self.key, self.wire);
+        }
+    }
+}
+
+impl Body {
+    fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::Nothing | Framing::Length(0) => Self::Ended,
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunks(Decoder::new()),
+            Framing::Close => Self::UntilClose,
+        }
+    }
+}
+
+/// Does `work` within `limit`. What can be done at once needs no timer.
+async fn within<T, E: Into<UpstreamError>>(
+    limit: Duration,
+    late: UpstreamError,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, UpstreamError> {
+    let mut work = pin!(work);
+    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+    let done = match first {
+        Poll::Ready(done) => done,
+        Poll::Pending => timeout(limit, work).await.map_err(|_late| late)?,
+    };
+    done.map_err(Into::into)
+}

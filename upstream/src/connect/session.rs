@@ -1,0 +1,104 @@
+//! The protocol in which a source is spoken to: HTTP/1.1 by a client of our own (`http1.rs`), HTTP/2 by pingora's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::Head;
+
+use crate::connect::http1::{Connection, Wire};
+use crate::connect::http2::{Dialled, Stream};
+use crate::error::UpstreamError;
+use crate::request::{Rest, UpstreamRequest};
+use crate::upstream::Upstream;
+
+/// A request on its way, and its answer. Boxed, because it is handed on many times.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Http1(Box<Connection>),
+    Http2(Box<Stream>),
+}
+
+impl Session {
+    /// Sends the head of `ask`; tells whether the connection had been used before. The head of the answer may take as long
+    /// as `patience`.
+    pub(crate) async fn open(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        rest: Rest,
+        patience: Duration,
+    ) -> Result<(Self, bool), UpstreamError> {
+        let spec = upstream.spec();
+        let address = upstream.address().await?;
+        let key = upstream.key(address);
+        // A source without TLS is spoken to in the protocol that it has by the configuration.
+        let may_be_idle = !spec.options.http2 || spec.address.is_tls();
+        if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
+            return Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), true));
+        }
+        let left = |error| {
+            upstream.mark_unreachable(address);
+            error
+        };
+        let wire = if spec.options.http2 {
+            // Boxed, because most sources are spoken to in HTTP/1.1.
+            match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
+                Dialled::Http1(wire) => wire,
+                Dialled::Http2(mut stream, reused) => {
+                    stream.send(upstream, ask, rest, patience)?;
+                    return Ok((Self::Http2(stream), reused));
+                }
+            }
+        } else if spec.address.is_tls() {
+            let peer = upstream.peer(address);
+            let connected = Box::pin(upstream.connections().connector().transport().new_stream(&peer)).await;
+            connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
+        } else {
+            Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
+        };
+        Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
+    }
+
+    /// Sends a piece of the request's body; `end` with the last one.
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
+        match self {
+            Self::Http1(connection) => {
+                connection.write(bytes).await?;
+                if end { connection.finish().await } else { Ok(()) }
+            }
+            Self::Http2(stream) => stream.write(bytes, end).await,
+        }
+    }
+
+    /// Ends the request.
+    pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.finish().await,
+            Self::Http2(stream) => stream.finish(),
+        }
+    }
+
+    /// Waits for the next head: the final one, or an informational one before it.
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.head().await,
+            Self::Http2(stream) => stream.head().await,
+        }
+    }
+
+    /// The next bytes of the answer's body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.next().await,
+            Self::Http2(stream) => stream.next().await,
+        }
+    }
+
+    /// Gives the connection back.
+    pub(crate) fn release(self, upstream: &Upstream) {
+        match self {
+            Self::Http1(connection) => connection.release(upstream.connections().idle()),
+            Self::Http2(stream) => stream.release(upstream),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Who is asked next: the candidates of one request, in order, as far as their state and the budget allow.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::error::UpstreamError;
+use crate::fetch::budget::Budget;
+use crate::fetch::fill_request::FillRequest;
+use crate::policy::{Event, FillPolicy};
+use crate::upstream::Upstream;
+
+/// The candidates of one request that have not been asked in this round.
+#[derive(Debug)]
+pub struct Attempts<'a> {
+    all: &'a [Arc<Upstream>],
+    next: usize,
+    tries_left: usize,
+    budget: &'a Budget,
+    stream: &'a str,
+    /// How many were asked in this round. Whoever is asked after the first is paid for from the budget.
+    in_round: usize,
+    /// How many were asked in all.
+    sent: usize,
+    /// Whoever was asked last has told that the fault is behind it.
+    is_reported: bool,
+}
+
+impl<'a> Attempts<'a> {
+    /// The candidates of `job`.
+    pub fn of(job: &'a FillRequest) -> Self {
+        job.budget.deposit();
+        let attempts = Self::for_rescue(&job.candidates, job.tries_max, &job.budget, &job.ask.stream);
+        Self { in_round: 0, ..attempts }
+    }
+
+    /// Those who may go on where another one has begun: that one was the first of the round.
+    pub(crate) fn for_rescue(
+        all: &'a [Arc<Upstream>],
+        tries_left: usize,
+        budget: &'a Budget,
+        stream: &'a str,
+    ) -> Self {
+        Self { all, next: 0, tries_left, budget, stream, in_round: 1, sent: 0, is_reported: false }
+    }
+
+    /// The next one to ask.
+    pub fn next(&mut self, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
+        loop {
+            let upstream = self.all.get(self.next)?;
+            if self.tries_left == 0 {
+                return None;
+            }
+            // Before anybody's trial is used up.
+            if self.in_round > 0 && !self.budget.can_withdraw() {
+                self.give_up(policy);
+                return None;
+            }
+            self.next += 1;
+            let rest = self.all.get(self.next..).unwrap_or_default();
+            if self.is_reported && self.has_reported_failure(upstream) {
+                continue;
+            }
+            if upstream.admit_request(rest) {
+                return self.charge(policy).then_some(upstream);
+            }
+        }
+    }
+
+    /// Whoever was asked last has failed; `is_reported`: it tells that the fault is behind it.
+    pub(crate) fn note_failure(&mut self, is_reported: bool) {
+        self.is_reported = is_reported;
+    }
+
+    /// Whether this one has told of late that those behind it fail with this stream.
+    fn has_reported_failure(&self, upstream: &Upstream) -> bool {
+        upstream.reported_failures().has_recent(self.stream, Instant::now())
+    }
+
+    /// Whether the one that is asked now is asked in place of another, or beside it.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.in_round > 1
+    }
+
+    /// How many were asked.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// One to ask beside the one that is late: only if it is believed to be well.
+    pub(crate) fn next_hedge(
+        &mut self,
+        first: &Upstream,
+        policy: &dyn FillPolicy,
+    ) -> Option<&'a Arc<Upstream>> {
+        let upstream = self.all.get(self.next).filter(|_| self.has_hedge(first))?;
+        self.next += 1;
+        self.charge(policy).then_some(upstream)
+    }
+
+    /// Whether there is one for [`Attempts::next_hedge`].
+    pub(crate) fn has_hedge(&self, first: &Upstream) -> bool {
+        let report_the_same =
+            |second: &Upstream| self.has_reported_failure(first) && self.has_reported_failure(second);
+        let may_help = |second: &Arc<Upstream>| second.state().is_available() && !report_the_same(second);
+        self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
+    }
+
+    /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
+    /// request is free.
+    pub(crate) fn start_round(&mut self, tries_max: usize) {
+        (self.next, self.tries_left, self.in_round, self.is_reported) = (0, tries_max, 0, false);
+    }
+
+    /// How many of the candidates have had their turn.
+    pub(crate) fn position(&self) -> usize {
+        self.next
+    }
+
+    /// What is wrong when nobody could be asked: whatever put the first candidate out.
+    pub fn no_candidate(&self) -> (UpstreamError, Option<&'a Arc<Upstream>>) {
+        let first = self.all.first();
+        (first.and_then(|upstream| upstream.why()).unwrap_or(UpstreamError::NoCandidate), first)
+    }
+
+    /// Nobody else can be paid for in this round.
+    fn give_up(&mut self, policy: &dyn FillPolicy) {
+        self.tries_left = 0;
+        policy.note(Event::BudgetExhausted);
+    }
+
+    fn charge(&mut self, policy: &dyn FillPolicy) -> bool {
+        if self.in_round > 0 && !self.budget.try_withdraw() {
+            self.give_up(policy);
+            return false;
+        }
+        self.tries_left -= 1;
+        self.in_round += 1;
+        self.sent += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! One answer out of two: when a source is late, another is asked as well, and whoever answers first is taken.
+//!
+//! Late is what takes longer than nineteen of twenty answers of that source do. The other one is let go when the first
+//! good answer is there; what is a failure by its head does not win.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::time::timeout;
+
+use crate::error::UpstreamError;
+use crate::fetch::attempts::Attempts;
+use crate::fetch::exchange::{Interim, UpstreamResponse};
+use crate::fetch::in_flight::InFlight;
+use crate::policy::{Event, FillPolicy, Ruling};
+use crate::request::UpstreamRequest;
+use crate::upstream::Upstream;
+
+/// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.
+pub(crate) async fn open<'a>(
+    policy: &Arc<impl FillPolicy + 'static>,
+    attempts: &mut Attempts<'a>,
+    upstream: &'a Arc<Upstream>,
+    ask: &UpstreamRequest,
+    interim: Option<&Interim>,
+) -> (&'a Arc<Upstream>, Result<UpstreamResponse, UpstreamError>) {
+    let late_after = match ask.patience {
+        // It is held by its nature; only whoever asks knows when it is late.
+        Some(_) => ask.overdue.filter(|_| upstream.spec().options.hedge_after.is_some()),
+        None => upstream.hedge_after(),
+    };
+    let Some(late_after) = late_after.filter(|_| attempts.has_hedge(upstream)) else {
+        return (upstream, UpstreamResponse::open(InFlight::begin(policy), upstream, ask, interim).await);
+    };
+    let is_blocking = ask.patience.is_some();
+    let mut in_flight = InFlight::begin(policy);
+    // Waiting for its turn here is not the source's fault.
+    let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, ask).await {
+        Ok(permit) => permit,
+        Err(full) => return (upstream, Err(full)),
+    };
+    // Boxed, so that whoever is never late does not hold the room of two.
+    let mut first = Box::pin(UpstreamResponse::open_with_permit(permit, in_flight, upstream, ask, interim));
+    if let Ok(in_time) = timeout(late_after, &mut first).await {
+        return (upstream, in_time);
+    }
+    let Some(second) = attempts.next_hedge(upstream, &**policy) else { return (upstream, first.await) };
+    policy.note(Event::Hedged);
+    let (name, other) = (upstream.name(), second.name());
+    tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
+    let as_backup = ask.as_backup();
+    let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &as_backup, interim));
+    tokio::select! {
+        biased;
+        answer = &mut first => {
+            if is_good(&**policy, &answer, is_blocking) {
+                return (upstream, answer);
+            }
+            let last = other.await;
+            if is_good(&**policy, &last, is_blocking) { (second, last) } else { (upstream, answer) }
+        }
+        answer = &mut other => {
+            if !is_good(&**policy, &answer, is_blocking) {
+                return (upstream, first.await);
+            }
+            if !is_blocking {
+                // Who holds a request longer than another may be about to say the same.
+                upstream.record_failure(UpstreamError::Outpaced);
+            }
+            policy.note(Event::HedgeWon);
+            (second, answer)
+        }
+    }
+}
+
+/// An answer that says that nothing has changed is none to a request that is held until something does.
+fn is_good(
+    policy: &dyn FillPolicy,
+    answer: &Result<UpstreamResponse, UpstreamError>,
+    is_blocking: bool,
+) -> bool {
+    let Ok(response) = answer else { return false };
+    if response.head.status == StatusCode::NOT_MODIFIED {
+        return !is_blocking;
+    }
+    !matches!(policy.rule(&response.head), Ruling::Refuse(_))
+}

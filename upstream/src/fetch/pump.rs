@@ -1,0 +1,175 @@
+//! The body of a fill, from its first byte to its last: written as it arrives, gone on with elsewhere when its source breaks
+//! or is slow, given up when nobody wants it any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::{Broken, FillWriter, Refused};
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::UpstreamError;
+use crate::fetch::exchange::UpstreamResponse;
+use crate::fetch::fill_request::FillRequest;
+use crate::fetch::min_rate::Meter;
+use crate::fetch::rescue::Rescue;
+use crate::policy::{Ending, Event, FillPolicy, note_end};
+use crate::request::UpstreamRequest;
+
+/// What happens next to a body on its way.
+enum BodyEvent {
+    Bytes(Bytes),
+    End,
+    Failed(UpstreamError),
+    /// Fewer bytes arrived in a window than must.
+    Slow,
+}
+
+/// Writes the body as it arrives.
+pub(crate) async fn pump(
+    policy: &Arc<impl FillPolicy + 'static>,
+    job: &FillRequest,
+    mut fill_writer: FillWriter,
+    mut response: UpstreamResponse,
+    mut rescue: Rescue<'_>,
+) {
+    let mut meter = rescue.meter(&response);
+    loop {
+        let next = next_event(&**policy, fill_writer, &mut response, &mut meter, job.finish_within).await;
+        let Some((writer, event)) = next else { return };
+        fill_writer = writer;
+        match event {
+            BodyEvent::Bytes(bytes) if fill_writer.is_last(&bytes) => {
+                note_end(&**policy, &fill_writer, Ending::Stored);
+                fill_writer.complete_with(bytes);
+                // Read to its end, so that the connection goes back to its pool.
+                let _end = response.next().await;
+                return;
+            }
+            BodyEvent::Bytes(bytes) => {
+                if let Err(refused) = fill_writer.append(bytes) {
+                    note_end(&**policy, &fill_writer, Ending::Broken);
+                    return match refused {
+                        Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
+                        Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
+                    };
+                }
+            }
+            BodyEvent::End => {
+                note_end(&**policy, &fill_writer, Ending::Stored);
+                return fill_writer.complete();
+            }
+            BodyEvent::Slow => {
+                let error = UpstreamError::Slow;
+                // A slow body is better than none: it goes on until another upstream takes over.
+                let has_another =
+                    resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await;
+                meter = has_another.then(|| rescue.meter(&response)).flatten();
+            }
+            BodyEvent::Failed(error) => {
+                if !resume_elsewhere(policy, &job.ask, &fill_writer, &mut rescue, &mut response, error).await
+                {
+                    let (path, from, upstream) =
+                        (job.ask.path(), written(&fill_writer), response.upstream().name());
+                    tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
+                    note_end(&**policy, &fill_writer, Ending::Broken);
+                    return fill_writer.break_off(Broken(error.token()));
+                }
+                meter = rescue.meter(&response);
+            }
+        }
+    }
+}
+
+/// Waits for what happens next to the body. Returns the writer with it; `None` if the fill was abandoned.
+async fn next_event(
+    policy: &impl FillPolicy,
+    mut fill_writer: FillWriter,
+    response: &mut UpstreamResponse,
+    meter: &mut Option<Meter>,
+    finish_within: u64,
+) -> Option<(FillWriter, BodyEvent)> {
+    let mut read = std::pin::pin!(response.next());
+    let mut keep = false;
+    loop {
+        let due = meter.as_ref().map(Meter::due);
+        tokio::select! {
+            biased;
+            read = &mut read => return Some((fill_writer, arrived(read, meter.as_mut()))),
+            () = until(due) => {
+                if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
+                    return Some((fill_writer, BodyEvent::Slow));
+                }
+            }
+            () = fill_writer.deserted(), if !keep => {
+                keep = worth_keeping(&fill_writer, finish_within);
+                if !keep {
+                    let served = fill_writer.served();
+                    match fill_writer.abandon() {
+                        Ok(()) => {
+                            policy.note(Event::Ended(Ending::Abandoned, served));
+                            return None;
+                        }
+                        Err(joined) => fill_writer = joined,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>) -> BodyEvent {
+    match read {
+        Ok(Some(bytes)) => {
+            if let Some(meter) = meter {
+                meter.add(bytes.len());
+            }
+            BodyEvent::Bytes(bytes)
+        }
+        Ok(None) => BodyEvent::End,
+        Err(error) => BodyEvent::Failed(error),
+    }
+}
+
+/// Lets another source go on in the place of the one that gives `response`; tells whether there is one that does.
+async fn resume_elsewhere(
+    policy: &Arc<impl FillPolicy + 'static>,
+    ask: &UpstreamRequest,
+    fill_writer: &FillWriter,
+    rescue: &mut Rescue<'_>,
+    response: &mut UpstreamResponse,
+    error: UpstreamError,
+) -> bool {
+    let from = written(fill_writer);
+    let Some(next) = rescue.resume(policy, from).await else { return false };
+    let upstream = response.upstream().name();
+    tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
+    if error == UpstreamError::Slow {
+        // What broke has told so by itself.
+        response.fail(error);
+    }
+    policy.note(Event::Rescued(error));
+    *response = next;
+    true
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn written(fill_writer: &FillWriter) -> u64 {
+    fill_writer.object().map_or(0, |object| object.body.len())
+}
+
+/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
+fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
+    let Some(object) = fill_writer.object() else { return true };
+    let there = object.body.len();
+    object.body.full_len().is_some_and(|full| {
+        let missing = full.saturating_sub(there);
+        missing <= finish_within || missing <= there
+    })
+}
