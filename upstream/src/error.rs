@@ -151,6 +151,13 @@ impl UpstreamError {
     }
 }
 
+/// Whatever the codec refuses is no HTTP that leaves no doubt.
+impl From<tidegate_http1::Error> for UpstreamError {
+    fn from(_fault: tidegate_http1::Error) -> Self {
+        Self::Protocol
+    }
+}
+
 /// What breaks a connection that is in use.
 impl From<io::Error> for UpstreamError {
     fn from(error: io::Error) -> Self {
