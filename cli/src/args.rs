@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// What is logged on standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`, for the demo `warn`]
+    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`; demo: `warn`]
     #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub(crate) log: Option<String>,
 
@@ -18,8 +18,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// What is logged if nothing is said. pingora reports as an error that it opens a new connection because an idle
-    /// one was just being looked after; that is no operator's business.
+    /// The log filter. pingora reports an error when it opens a new connection because an idle one was busy; operators
+    /// need not see that.
     pub(crate) fn log(&self) -> &str {
         match (&self.log, &self.command) {
             (Some(filter), _) => filter,
@@ -36,14 +36,14 @@ pub(crate) enum Command {
     Edge(Config),
     /// Run a shield: the tier that faces origins
     Shield(Config),
-    /// Run a small HLS origin that misbehaves on command, for tests and tries
+    /// Run the origin stub: a small HLS origin with faults on command, for tests and experiments
     OriginStub(Config),
-    /// Check a configuration file: exit 0, or the first error with its line and column
+    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with 78
     Check {
         /// The configuration file
         #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
         config: PathBuf,
-        /// What the file configures; guessed from its name and content if not given
+        /// The part that the file configures [default: guessed from its name and content]
         #[arg(long, value_enum)]
         tier: Option<Part>,
     },
@@ -54,7 +54,7 @@ pub(crate) enum Command {
 /// The configuration of one part.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
-    /// The configuration file; without one, the defaults of conf/*.toml
+    /// The configuration file [default: none, the defaults of conf/*.toml apply]
     #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_of_the_stub_tells_it() {
+    fn every_key_of_the_stub_identifies_it() {
         for key in keys(&tidegate_origin_stub::Config::default()) {
             let text = if key.is_table { format!("[{}]\n", key.name) } else { format!("{} = 1\n", key.name) };
             assert_eq!(Part::guess("a.toml", &text), Part::OriginStub, "{text}");

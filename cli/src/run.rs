@@ -17,7 +17,7 @@ use crate::demo;
 /// `EX_CONFIG` of sysexits: the configuration is at fault, and starting again will not help.
 const EXIT_CONFIG: u8 = 78;
 
-/// What went wrong, by whose fault.
+/// What went wrong, and whose fault it is.
 enum Fault {
     /// The configuration file's.
     Config(String),
@@ -58,7 +58,7 @@ fn start(args: Args) -> Result<(), Fault> {
         .enable_all()
         .thread_name("tidegate")
         .build()
-        .context("the runtime could not be started")?;
+        .context("cannot start the runtime")?;
     runtime.block_on(serve(args.command))
 }
 
@@ -98,7 +98,7 @@ fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     };
     checked.map_err(|problem| {
         let guessed = if part.is_none() {
-            format!(" (read as {}; --tier says otherwise)", read_as.name())
+            format!(" (checked as {}; choose another part with --tier)", read_as.name())
         } else {
             String::new()
         };
@@ -127,8 +127,8 @@ fn text(file: &Path) -> Result<String, Fault> {
 /// Cancelled by SIGTERM or Ctrl-C. A second one ends the process at once.
 fn until_told() -> anyhow::Result<CancellationToken> {
     let told = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot install the SIGINT handler")?;
     let token = told.clone();
     // It lives as long as the process, and there is nothing to wait for at its end.
     let _listener = tokio::runtime::Handle::current().spawn(async move {
@@ -149,7 +149,7 @@ fn until_told() -> anyhow::Result<CancellationToken> {
 }
 
 fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
-    tracing::info!(%serving, %operators, "{part} listens");
+    tracing::info!(%serving, %operators, "{part} listening");
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Fault> {

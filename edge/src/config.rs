@@ -72,7 +72,7 @@ impl Default for Config {
             // A shield that goes over to another origin may take its own deadlines for it.
             upstream: Upstream {
                 first_byte_timeout: Period::secs(20),
-                stall_timeout: Period::secs(20),
+                between_bytes_timeout: Period::secs(20),
                 rate_window: Period::secs(3),
                 ..Upstream::default()
             },
@@ -94,7 +94,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
-        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
+        tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         for shield in &self.shields {
             shield.check(&["shields"])?;
@@ -104,18 +104,18 @@ impl Config {
             |site: &&site::Config| site.direct && site.origins.iter().any(|origin| origin.url().is_tls());
         if !self.shields.is_empty() && own_trust && self.site.iter().any(|site| is_direct(&site)) {
             let message =
-                "origins with https:// cannot be asked where [upstream.tls] names whom to trust for shields";
+                "https:// origins cannot be used where [upstream.tls] sets ca or server_name for the shields";
             return Err(Breach::new(&["site", "direct"], message));
         }
         let is_known = |name: &str| {
             self.regions.contains_key(name) || self.shields.iter().any(|shield| shield.region() == Some(name))
         };
         if let Some(name) = self.region_order.iter().find(|name| !is_known(name)) {
-            let message = format!("{name:?} is the region of no shield");
+            let message = format!("{name:?} is not in [regions], and no shield has this region");
             return Err(Breach::new(&["region_order"], message));
         }
         if self.shields.is_empty() && self.site.iter().any(|site| site.origins.is_empty()) {
-            let message = "there are no shields, and a site has no origins: nobody could be asked";
+            let message = "without shields, every site needs at least one origin";
             return Err(Breach::new(&["shields"], message));
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! The tier that faces viewers.
 //!
 //! An edge is a node (`proxy::Node`) whose candidates are shields: one of them owns each object, by consistent
-//! hashing, and the next takes over when it is down ([`shields`]). What happens to a request is in `proxy`.
+//! hashing, and the next takes over when it is down (`shields.rs`). What happens to a request is in `proxy`.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod config;
 mod shields;

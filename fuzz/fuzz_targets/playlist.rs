@@ -26,11 +26,11 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// An encoder that writes the same again is told on: as another list that is sound.
 fn begin_anew(bytes: &[u8], media: &Media) {
-    if !Epoch::can_write(bytes) || media.segments.is_empty() {
+    if !Epoch::can_rewrite(bytes) || media.segments.is_empty() {
         return;
     }
-    let run = Epoch::after(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
-    let written = run.write(bytes, media, |uri| !uri.is_empty());
+    let run = Epoch::restarted(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
+    let written = run.rewrite(bytes, media, |uri| !uri.is_empty());
     let Ok(Playlist::Media(received)) = Playlist::parse(&written) else {
         panic!("not a media playlist: {}", String::from_utf8_lossy(&written));
     };

@@ -24,6 +24,8 @@
 //!
 //! Begin reading at `request.rs`, one request's way; then `stream.rs` (what exists now), `low_latency.rs` (and in which
 //! parts), `media.rs` (timestamps), `faults.rs` (what can go wrong) and `wire.rs` (how a connection is broken).
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

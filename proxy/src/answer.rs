@@ -1,32 +1,36 @@
 //! Answers from what is held or growing: head, range, encoding, body.
 
-use std::fmt::{self, Display};
+pub(crate) mod content;
+pub(crate) mod marks;
+pub(crate) mod pass;
+pub(crate) mod select;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tidegate_cache::{Failure, Head, Key, Object};
+use tidegate_cache::{Failure, Head, Object};
+use tidegate_headers::cache_status::Reason;
+use tidegate_headers::compress;
+use tidegate_headers::conditional::{self, Validators};
+use tidegate_headers::field;
+use tidegate_headers::hop;
 use tidegate_hls::{Kind, Playlist};
-use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
-use crate::account::Account;
-use crate::cache_status::{self, Member, Reason};
-use crate::client::{Client, Gone, PIECE};
-use crate::compress;
-use crate::conditional::{self, Validators};
+use self::marks::Handling;
+use self::select::Selected;
+use crate::clock;
 use crate::fate::Fate;
-use crate::field;
-use crate::hop;
-use crate::lines;
-use crate::live::Stream;
-use crate::policy;
+use crate::live::stream::Stream;
+use crate::observe::account::Account;
 use crate::refusal::{self, Refusal};
-use crate::request::{self, Request};
-use crate::select::{self, Selected};
+use crate::request::parsed::Request;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
+use crate::viewer::client::{Client, PIECE};
+use crate::viewer::gone::Gone;
+use crate::viewer::lines;
 
 /// Answers with an object, as much of it as was asked for.
 pub(crate) async fn object(
@@ -39,7 +43,7 @@ pub(crate) async fn object(
     let mut account = Account::of(request, handling.fate).with_object(object);
     object.mark_requested();
     if let Some(stream) = live_stream(tier, request, object) {
-        handling.error = count_live(tier, &stream);
+        handling.error = content::count_live(tier, &stream);
         account = account.live();
     }
     client.known().fate = Some(handling.fate);
@@ -57,9 +61,9 @@ pub(crate) async fn object(
         headers.remove(header::ETAG);
         headers.remove(header::LAST_MODIFIED);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
-    } else if has_codings(tier, &request.site, request.resource.kind, object) {
+    } else if content::has_codings(tier, &request.site, request.resource.kind, object) {
         compress::vary_by_coding(&mut headers);
-        coded = gzip(tier, client.headers(), &request.key, object);
+        coded = content::gzip(tier, client.headers(), &request.key, object);
         if let Some(gzip) = &coded {
             headers = compress::coded_headers(&headers, gzip.len());
         }
@@ -97,21 +101,21 @@ pub(crate) async fn refuse(
     site: Option<&Site>,
 ) -> Account {
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
-    let (mut headers, body) = refusal.answer(tier, &allow);
+    let (mut headers, body) = refusal.answer(tier.node(), &allow);
     let account = Account::refused(refusal, client.known());
     if let Some(site) = site {
-        allow_reading(tier, site, &mut headers);
+        marks::allow_reading(tier, site, &mut headers);
     }
-    mark(tier, &mut headers, Handling::here(refusal.fate()), None);
+    marks::mark(tier, &mut headers, Handling::here(refusal.fate()), None);
     account.sent(send(client, refusal.status(), headers, body.into()).await)
 }
 
 /// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
 pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
-    let (mut headers, body) = refusal.answer(tier, "");
-    headers.insert(header::DATE, field::value(httpdate::fmt_http_date(policy::now())));
+    let (mut headers, body) = refusal.answer(tier.node(), "");
+    headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    mark(tier, &mut headers, Handling::here(Fate::Refused), None);
+    marks::mark(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = lines::begun(refusal.status(), headers.iter());
     head.extend_from_slice(b"\r\n");
     (head, body)
@@ -135,10 +139,10 @@ pub(crate) async fn failed(
     failure: &Failure,
     reason: Option<Reason>,
 ) -> Account {
-    let (mut headers, body) = refusal::failed(tier, failure);
-    allow_reading(tier, &request.site, &mut headers);
+    let (mut headers, body) = refusal::failed(tier.node(), failure);
+    marks::allow_reading(tier, &request.site, &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
-    mark(tier, &mut headers, handling, None);
+    marks::mark(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).because(failure);
     account.sent(send(client, failure.status, headers, body.into()).await)
 }
@@ -150,7 +154,7 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
         headers.insert(header::ALLOW, allow);
     }
-    mark(tier, &mut headers, Handling::here(Fate::Options), None);
+    marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
     account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
@@ -159,117 +163,22 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
 pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    mark(tier, &mut headers, Handling::here(Fate::Options), None);
+    marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::before(Fate::Options, client.known());
     account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
-/// The course that a request took, as the marks of its answer tell it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Handling<'a> {
-    pub(crate) fate: Fate,
-    /// Why it went forward, if it did.
-    pub(crate) reason: Option<Reason>,
-    /// What failed on the way.
-    pub(crate) failure: Option<&'a Failure>,
-    /// What keeps a newer version of a live playlist away.
-    pub(crate) error: Option<UpstreamError>,
-}
-
-impl Handling<'_> {
-    /// It went no further than this node.
-    pub(crate) const fn here(fate: Fate) -> Self {
-        Self { fate, reason: None, failure: None, error: None }
-    }
-
-    /// It went forward.
-    pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
-        Self { fate, reason: Some(reason), failure: None, error: None }
-    }
-}
-
-/// The marks that every answer carries: Cache-Status, X-Cache, Via.
-pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
-    let now = Instant::now();
-    let ttl = object.map(|object| ttl(object, object.age(now)));
-    let received = handling.failure.and_then(refusal::received_status);
-    let status = match (handling.fate, handling.failure) {
-        (Fate::Renewed, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
-        (_, Some(_)) => received,
-        (_, None) => object.map(|object| object.head.status.as_u16()),
-    };
-    let failed = handling.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
-    let detail = failed.or_else(|| handling.error.map(UpstreamError::token));
-    let outcome = handling.fate.outcome(handling.reason, status, object.is_some());
-    cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
-    cache_status::append_x_cache(headers, handling.fate);
-    hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
-}
-
-/// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.
-pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
-    if let Some(cors) = site.cors.as_ref().filter(|_| tier.role() == Role::Edge) {
-        cors.apply(headers);
-    }
-}
-
 /// The head for an object: its own fields, its age, and the marks.
 fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
-    let mut headers = shared_head(tier, &request.site, object);
+    let mut headers = content::shared_head(tier, &request.site, object);
     headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
-    mark(tier, &mut headers, handling, Some(object));
+    marks::mark(tier, &mut headers, handling, Some(object));
     headers
-}
-
-/// What the heads of all answers from an object have in common.
-pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMap {
-    let mut headers = object.head.headers.clone();
-    if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    }
-    if tier.role() == Role::Edge {
-        // It is meant for caches such as this one, and ends with the last of them.
-        headers.remove("surrogate-control");
-    }
-    allow_reading(tier, site, &mut headers);
-    headers
-}
-
-/// The playlist in gzip, where the viewer accepts it; made once per version.
-pub(crate) fn gzip(tier: &Tier, viewer: &HeaderMap, key: &Key, object: &Object) -> Option<Bytes> {
-    if viewer.contains_key(header::RANGE) || !compress::accepts_gzip(viewer) {
-        return None;
-    }
-    let pieces = object.body.whole()?;
-    let first = object.gzip.get().is_none();
-    let gzip = object.gzip.get_or_init(|| compress::gzip(&joined(pieces)));
-    if first {
-        tier.cache().weigh_again(key);
-    }
-    gzip.clone()
-}
-
-/// Counts that a version of a live stream is given out; tells what keeps a newer one away.
-pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<UpstreamError> {
-    tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
-    stream.error()
-}
-
-/// How long this node took until now: a member of Server-Timing (in milliseconds).
-pub(crate) fn timing(tier: &Tier, received: Instant) -> impl Display {
-    let tenths = received.elapsed().as_micros() / 100;
-    fmt::from_fn(move |f| write!(f, "{};dur={}.{}", tier.node(), tenths / 10, tenths % 10))
-}
-
-/// Seconds for which an object of this age is still fresh; negative where it is stale.
-pub(crate) fn ttl(object: &Object, age: Duration) -> i64 {
-    let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
-    seconds(object.lifetimes.ttl) - seconds(age)
 }
 
 /// The live stream that it is a version of, if it is one.
 fn live_stream(tier: &Tier, request: &Request, object: &Object) -> Option<Arc<Stream>> {
-    let stream = request::stream(tier, request).filter(|_| object.head.status == StatusCode::OK);
+    let stream = tier.streams().of_request(request).filter(|_| object.head.status == StatusCode::OK);
     stream.filter(|stream| stream.is_live())
 }
 
@@ -280,7 +189,7 @@ fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
     let pieces = object.body.whole()?;
     let first = object.delta.get().is_none();
     let delta = object.delta.get_or_init(|| {
-        let full = joined(pieces);
+        let full = content::joined(pieces);
         let playlist = Playlist::parse(&full).ok()?;
         Some(tidegate_hls::delta(&full, playlist.as_media()?, skip)?.into())
     });
@@ -290,23 +199,6 @@ fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
     delta.clone()
 }
 
-/// Whether the answer is one of those that come in gzip, too.
-pub(crate) fn has_codings(tier: &Tier, site: &Site, kind: Kind, object: &Object) -> bool {
-    tier.role() == Role::Edge
-        && site.gzip
-        && kind == Kind::Playlist
-        && object.head.status == StatusCode::OK
-        && !object.head.headers.contains_key(header::CONTENT_ENCODING)
-}
-
-/// The pieces of a body as one.
-pub(crate) fn joined(pieces: &[Bytes]) -> Bytes {
-    match pieces {
-        [whole] => whole.clone(),
-        pieces => pieces.concat().into(),
-    }
-}
-
 /// Waits until the body is whole; false where it breaks or the viewer leaves.
 async fn whole(client: &mut Client, object: &Object) -> bool {
     if object.body.is_complete() {
@@ -314,7 +206,7 @@ async fn whole(client: &mut Client, object: &Object) -> bool {
     }
     tokio::select! {
         biased;
-        ended = object.body.ended() => ended.is_ok(),
+        ended = object.body.wait_for_end() => ended.is_ok(),
         () = client.gone() => false,
     }
 }

@@ -4,8 +4,11 @@
 //! errors. What TOML and serde can check is reported with line and column; so are the rules between fields, through
 //! [`check::Problem`].
 
+pub mod certificates;
 pub mod check;
 pub mod location;
+mod name;
+mod renamed;
 pub mod server;
 pub mod shown;
 pub mod tls;
@@ -16,9 +19,11 @@ mod words;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+
 use units::{Period, Size};
 
 pub use location::Location;
+pub use name::{NodeName, NodeNameError};
 pub use server::Server;
 pub use upstream::{Upstream, Version};
 
@@ -60,7 +65,7 @@ pub struct Cache {
     /// Objects that live playlists announce and that are fetched ahead at once.
     pub prefetch_max: usize,
     /// Bytes that are expected of them, all together.
-    pub prefetch_bytes: Size,
+    pub prefetch_bytes_max: Size,
 }
 
 /// What one viewer may do.
@@ -76,7 +81,7 @@ pub struct Viewers {
     /// Time for the viewer to take a piece of 64 KiB.
     pub write_timeout: Period,
     /// Time that a viewer waits for the head of an answer.
-    pub wait_max: Period,
+    pub wait_timeout: Period,
     /// Ranges in one request; with more, the whole object is sent.
     pub ranges_max: usize,
     /// Bytes of a request's body, where a site allows methods that have one.
@@ -135,7 +140,7 @@ impl Default for Cache {
             hit_for_miss: Period::secs(120),
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
-            prefetch_bytes: Size::mib(64),
+            prefetch_bytes_max: Size::mib(64),
         }
     }
 }
@@ -147,7 +152,7 @@ impl Default for Viewers {
             head_timeout: Period::secs(10),
             idle_timeout: Period::secs(60),
             write_timeout: Period::secs(60),
-            wait_max: Period::secs(30),
+            wait_timeout: Period::secs(30),
             ranges_max: 16,
             body_max: Size::mib(64),
         }
@@ -159,7 +164,7 @@ impl Default for Log {
         Self {
             access: "stdout".to_owned(),
             queue_max: 8192,
-            redact: crate::access_log::Config::default().redact,
+            redact: crate::observe::access_log::Config::default().redact,
         }
     }
 }
@@ -167,48 +172,6 @@ impl Default for Log {
 impl Default for Drain {
     fn default() -> Self {
         Self { timeout: Period::secs(30) }
-    }
-}
-
-/// A node's name in Via, Cache-Status and CDN-Loop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NodeName(String);
-
-/// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 63 letters, digits, '-', '_' or '.', and begins with a letter; {0:?} is none")]
-pub struct NodeNameError(String);
-
-impl NodeName {
-    /// A name that is known to be one.
-    pub fn literal(name: &'static str) -> Self {
-        Self(name.to_owned())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for NodeName {
-    type Error = NodeNameError;
-
-    fn try_from(name: String) -> Result<Self, NodeNameError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let begins_well = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-        if begins_well && name.len() <= 63 && name.chars().all(fits) {
-            Ok(Self(name))
-        } else {
-            Err(NodeNameError(name))
-        }
-    }
-}
-
-impl From<NodeName> for String {
-    fn from(name: NodeName) -> Self {
-        name.0
     }
 }
 
@@ -230,7 +193,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.sendfile_min < Size::kib(16) {
         return breach(
             &["cache", "sendfile_min"],
-            "must be at least 16KiB: what is shorter is sent as fast from memory",
+            "must be at least 16KiB: shorter bodies are sent as fast from memory",
         );
     }
     if viewers.head_max < Size::kib(1) {
@@ -240,7 +203,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
         ("head_timeout", viewers.head_timeout),
         ("idle_timeout", viewers.idle_timeout),
         ("write_timeout", viewers.write_timeout),
-        ("wait_max", viewers.wait_max),
+        ("wait_timeout", viewers.wait_timeout),
     ] {
         if period.get().is_zero() {
             return breach(&["viewers", name], "must not be zero");

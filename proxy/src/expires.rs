@@ -10,8 +10,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 use tidegate_cache::freshness::CacheControl;
-
-use crate::field;
+use tidegate_headers::field;
 
 /// Puts `max-age` in the place of `Expires`. `now` is when the answer came.
 pub(crate) fn tell_in_seconds(headers: &mut HeaderMap, now: SystemTime) {

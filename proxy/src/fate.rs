@@ -1,51 +1,52 @@
-//! What became of a viewer's request: one word for the access log, the metrics, `Cache-Status` and `X-Cache`.
+//! How a request from a viewer was handled: one word for the access log, the metrics, `Cache-Status` and `X-Cache`.
 
-use crate::cache_status::{Outcome, Reason};
-use crate::label::label;
+use tidegate_headers::cache_status::{Outcome, Reason};
+
+use crate::observe::label::label;
 
 label! {
-    /// What became of one request. Decided once, in `request.rs`; everything that reports reads it from here.
+    /// How one request was handled. `request.rs` decides it once; logs, metrics and header fields all report it.
     Fate {
-        /// Answered from a fresh object.
+        /// Served from a fresh cached object.
         Hit = "hit",
-        /// Answered from an object in grace (RFC 5861 stale-while-revalidate) while a fill renews it.
+        /// Served from a stale object while a fill revalidates it (RFC 5861 stale-while-revalidate).
         Stale = "stale",
-        /// Attached to a fill that another request had started.
+        /// Joined a fill that another request had started.
         Join = "join",
-        /// Started a fill and was answered from it.
+        /// Started a fill and was served from it.
         Miss = "miss",
-        /// The held object was revalidated by a 304 and is answered again.
-        Renewed = "renewed",
-        /// Passed upstream for this viewer alone.
+        /// A 304 revalidated the cached object, which was served.
+        Revalidated = "revalidated",
+        /// Forwarded upstream for this viewer alone, without storing the response.
         Pass = "pass",
-        /// Passed upstream because the key is known to answer privately.
+        /// Forwarded because the key is known to have private responses.
         HitForMiss = "hit-for-miss",
-        /// Answered from a stale object because the fill failed (RFC 5861 stale-if-error).
+        /// Served from a stale object because the fill failed (RFC 5861 stale-if-error).
         StaleIfError = "stale-if-error",
-        /// No source could answer, or none in time.
+        /// No upstream had a usable response, or none in time.
         Failed = "failed",
-        /// Turned away by this node: bad request, unknown host, method, limit, loop.
+        /// Refused by this node: bad request, unknown host, method, limit, loop.
         Refused = "refused",
-        /// An OPTIONS request, answered by this node.
+        /// An OPTIONS request, handled by this node.
         Options = "options",
-        /// The viewer left, or was cut off at the end of a drain, before there was anything to answer.
-        Gone = "gone",
+        /// The viewer closed the connection, or the drain timeout did, before the response began.
+        ClientClosed = "client-closed",
     }
 }
 
 impl Fate {
-    /// How the request went as `Cache-Status` tells it. `reason` is why it went forward, if it did; `status` is what
-    /// the next hop answered, where that is known.
+    /// The outcome for `Cache-Status`. `reason` is why the request was forwarded, if it was; `status` is the status of
+    /// the next hop, where it is known.
     pub fn outcome(self, reason: Option<Reason>, status: Option<u16>, stored: bool) -> Outcome {
         match (self, reason) {
-            // An object in grace, or one that stands in for a failure that is remembered, is a hit whose ttl is
-            // negative (RFC 9211 2.1 and 2.4).
+            // A stale object, also one served in place of a remembered failure, is a hit with a negative ttl
+            // (RFC 9211 sections 2.1 and 2.4).
             (Self::Hit | Self::Stale, _) | (Self::StaleIfError, None) => Outcome::Hit,
             (Self::Refused | Self::Options, _) | (_, None) => Outcome::Own,
             (_, Some(reason)) => Outcome::Forward {
                 reason,
                 status,
-                // What stands in was stored before; what came now is not.
+                // The stale object was stored before; the response that failed was not.
                 stored: stored && self != Self::StaleIfError,
                 collapsed: self == Self::Join,
             },
@@ -57,8 +58,8 @@ impl Fate {
         match self {
             Self::Hit => "HIT",
             Self::Stale | Self::StaleIfError => "STALE",
-            Self::Join | Self::Miss | Self::Gone => "MISS",
-            Self::Renewed => "REVALIDATED",
+            Self::Join | Self::Miss | Self::ClientClosed => "MISS",
+            Self::Revalidated => "REVALIDATED",
             Self::Pass | Self::HitForMiss => "PASS",
             Self::Failed => "ERROR",
             Self::Refused | Self::Options => "NONE",
@@ -69,7 +70,7 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::observe::label::Label;
 
     #[test]
     fn every_fate_has_its_own_word_and_its_own_index() {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn only_answers_from_what_is_held_are_hits() {
+    fn only_responses_from_the_cache_are_hits() {
         let hits = |reason| -> Vec<_> {
             Fate::ALL.iter().filter(|fate| fate.outcome(reason, None, false) == Outcome::Hit).collect()
         };

@@ -1,62 +1,37 @@
-//! The request's way, the same on both tiers: from a viewer's socket to an answer.
+//! The way of a request, the same on both tiers: from a viewer's socket to a response.
 //!
-//! An edge and a shield differ in whom they ask and in how they face viewers; what happens to a request in between
-//! is here. Read in this order:
+//! An edge and a shield differ in the upstreams that they ask and in how they face viewers; what happens to a request in
+//! between is here. Read in this order:
 //!
-//! 1. `node.rs`: a node binds its listeners, serves, drains
-//! 2. `listener.rs`: connections, TLS (`acceptor.rs`), HTTP/1.1 (`head.rs`) and HTTP/2, and their end (`lingering_close.rs`)
-//!    `fast_path.rs`: plain hits over HTTP/1.1, answered where they are read
-//!    `client.rs`: the viewer's side of any other request; `http1.rs` where it comes over HTTP/1.1 without a body
+//! 1. [`node`]: a node binds its listeners, serves, drains
+//! 2. `viewer/`: connections, TLS, HTTP/1.1 and HTTP/2, the fast path for plain hits, and the client that all others are
 //! 3. `request.rs`: the request's fate; the only file that branches on it
-//! 4. `policy.rs`: what an upstream's answer means to the site
-//! 5. `live.rs`: what is known of live streams, and how the next version comes in time
-//! 6. `answer.rs`, `select.rs`, `pass.rs`: what the viewer gets
-//! 7. `account.rs`: what is counted and logged
+//! 4. `live/`: what is known of live streams, and how the next version comes in time
+//! 5. `fill.rs` and `policy.rs`: what an upstream is asked, and what its response means to the site
+//! 6. `answer/`: what the viewer gets
+//! 7. `observe/`: what is counted and logged
 //!
-//! Everything else is a leaf: header fields (`range`, `conditional`, `vary`, `hop`, `cors`, `compress`,
-//! `cache_status`, `proxy_status`), configuration (`config`, `site`) and telemetry (`metrics`, `access_log`, `admin`).
+//! [`tier`] is what all requests of a node share, [`site`] the rules of one `[[site]]`, [`config`] the file they come
+//! from. The rules of header fields are a crate of their own, `tidegate_headers`.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
-mod acceptor;
-pub mod access_log;
-mod account;
-pub mod admin;
 mod answer;
-pub mod cache_status;
-mod client;
-pub mod compress;
-pub mod conditional;
+mod clock;
 pub mod config;
-pub mod cors;
 mod expires;
-mod fast_path;
 pub mod fate;
-mod field;
-mod head;
-pub mod hop;
-mod http1;
-pub mod label;
-mod lines;
-mod lingering_close;
-mod listener;
+mod fill;
 mod live;
-pub mod metrics;
 pub mod node;
-mod pass;
+pub mod observe;
 mod policy;
-pub mod proxy_status;
-pub mod range;
 mod refusal;
 mod request;
-mod select;
-mod sendfile;
 mod signal;
 pub mod site;
-mod slice;
-mod target;
 pub mod tier;
-mod transport;
-mod upstreams;
-pub mod vary;
+mod viewer;
 
 pub use node::Node;
 pub use refusal::Refusal;

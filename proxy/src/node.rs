@@ -11,14 +11,14 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::acceptor;
-use crate::access_log::{self, AccessLog, Output, Writer};
-use crate::admin::{self, Readiness};
-use crate::listener::{self, Listeners};
-use crate::metrics::Metrics;
+use crate::observe::access_log::{self, AccessLog, Output, Writer};
+use crate::observe::admin::{self, Readiness};
+use crate::observe::metrics::Metrics;
+use crate::observe::upstreams;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
-use crate::upstreams;
+use crate::viewer::listener::{self, Listeners};
+use crate::viewer::tls;
 
 /// A node that is bound and not yet serving.
 #[derive(Debug)]
@@ -64,9 +64,9 @@ impl Node {
             Role::Shield => "shield",
         };
         let metrics =
-            Metrics::new(word, settings.node.as_str(), COMMIT).context("the metrics could not be set up")?;
+            Metrics::new(word, settings.node.as_str(), COMMIT).context("cannot register the metrics")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
-            .with_context(|| format!("log.access: {:?} cannot be written", settings.log.access))?;
+            .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         Ok(Self { tier, viewers, operators, log })
     }
@@ -107,7 +107,7 @@ impl Node {
     /// When the operators' listener fails.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         if let Some(address) = self.tls_addr()? {
-            tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS is spoken, too");
+            tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
         let Self { tier, viewers, operators, log } = self;
         let over = CancellationToken::new();
@@ -176,7 +176,7 @@ async fn cut_off(tier: &Tier) {
     tier.requests().close();
     let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
     let requests = tier.requests_cut_off().load(Ordering::Relaxed);
-    tracing::warn!(node = tier.node(), requests, fills, "cut off: the time to drain was over");
+    tracing::warn!(node = tier.node(), requests, fills, "drain timeout reached");
 }
 
 /// Lets go what nobody needs any more, from time to time, until the node drains.
@@ -190,12 +190,12 @@ async fn keep_tidy(tier: Arc<Tier>) {
 
 /// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.
 async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
-    let Some(tls) = &listen.tls else {
+    let Some(secured) = &listen.tls else {
         return Ok(Listeners { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
     };
-    let acceptor = acceptor::load(tls).context("listen.tls")?;
+    let acceptor = tls::load(secured).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
-    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", tls.address).await?, acceptor)) })
+    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", secured.address).await?, acceptor)) })
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -2,28 +2,31 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
+use tidegate_headers::conditional;
+use tidegate_headers::hop;
+use tidegate_headers::vary::{self, Selection};
 use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
 use tidegate_upstream::{
     Ending, Event, FillPolicy, Inspection, Ruling, StoredResponse, Upstream, UpstreamError,
 };
 use tokio::time::Instant;
 
-use crate::conditional;
+use crate::clock;
 use crate::expires;
-use crate::hop;
-use crate::live::{self, Arrival, Stream, Version};
-use crate::metrics::{Failover, FillEnd, UpstreamEnd};
-use crate::request::Request;
+use crate::live::numbering::Version;
+use crate::live::stream::{Arrival, Stream};
+use crate::live::{epochs, listing};
+use crate::observe::metrics::{Failover, FillEnd, UpstreamEnd};
+use crate::request::parsed::Request;
 use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
-use crate::vary::{self, Selection};
 
 /// Rules on the answers to one request.
 #[derive(Debug)]
@@ -48,6 +51,15 @@ pub(crate) struct SitePolicy {
     takes_frozen: AtomicBool,
     /// The source whose answer was of no use last.
     refused: Mutex<Option<(Arc<str>, UpstreamError)>>,
+}
+
+/// What came of a fill.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    /// The live stream whose playlist was filled.
+    pub(crate) stream: Option<Arc<Stream>>,
+    /// Whether the cache holds what came.
+    pub(crate) is_stored: bool,
 }
 
 impl SitePolicy {
@@ -77,29 +89,9 @@ impl SitePolicy {
         Self { stale, ..self }
     }
 
-    /// The fill is over. What it brought of a live playlist is made known, and followed from now on.
-    pub(crate) fn conclude(&self) {
-        let Self { tier, request, sent, .. } = self;
-        let Some(stream) = self.stream.get() else { return };
-        let is_first = stream.media().is_none();
-        if !self.is_stored.load(Ordering::Acquire) {
-            stream.dismiss();
-        } else if let Some(news) = stream.publish() {
-            if !news.is_empty() {
-                tier.metrics().live.versions.inc();
-            }
-            if let Some(media) = stream.media() {
-                if stream.has_doubled() {
-                    tier.streams().weigh_again(&request.key, stream);
-                }
-                if is_first {
-                    live::remember_listed(tier, request, stream, &media);
-                }
-            }
-            live::prefetch_announced(tier, request, stream, &news, sent);
-            live::share_reports(tier, request, stream);
-        }
-        live::follow(tier, request, stream, sent);
+    /// What came of the fill, when it is over.
+    pub(crate) fn filled(&self) -> Filled {
+        Filled { stream: self.stream.get().cloned(), is_stored: self.is_stored.load(Ordering::Acquire) }
     }
 
     /// Holds a version of a media playlist against what is known of the stream; gives it as it goes out.
@@ -110,8 +102,8 @@ impl SitePolicy {
         let stream =
             self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key, self.request.is_backup));
         let old = stream.media();
-        let published = || Some(crate::answer::joined(self.stale.as_ref()?.body.whole()?));
-        let version = live::version(&self.tier, &self.request, stream, raw, body, published);
+        let published = || Some(crate::answer::content::joined(self.stale.as_ref()?.body.whole()?));
+        let version = epochs::version(&self.tier, &self.request, stream, raw, body, published);
         if version.is_old {
             self.admit(Arrival::Backward)?;
         }
@@ -127,8 +119,8 @@ impl SitePolicy {
             (Arrival::Restarted(why), Some(old)) => {
                 self.record_restart(why.as_str(), false);
                 // What has slid out of the old list is known by the new one, which uses its names again.
-                live::purge_listed(&self.tier, &self.request, &old);
-                live::purge_listed(&self.tier, &self.request, raw);
+                listing::purge_listed(&self.tier, &self.request, &old);
+                listing::purge_listed(&self.tier, &self.request, raw);
             }
             _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}
@@ -138,7 +130,7 @@ impl SitePolicy {
     }
 
     fn record_restart(&self, why: &str, joined: bool) {
-        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream began anew");
+        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream restarted");
         self.tier.metrics().live.restarts.inc();
     }
 
@@ -162,7 +154,7 @@ impl SitePolicy {
 
     /// Whether there is nobody left to ask who might do better.
     fn is_last_asked(&self) -> bool {
-        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.tries_max);
+        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.attempts_max);
         self.takes_frozen.load(Ordering::Relaxed) || self.asked.lock().0 >= all
     }
 
@@ -182,7 +174,7 @@ impl SitePolicy {
     /// Remembers what a playlist lists in pieces.
     fn remember_slices(&self, playlist: Option<&Media>) {
         if let Some(media) = playlist {
-            live::remember_slices(&self.tier, &self.request, media);
+            listing::remember_slices(&self.tier, &self.request, media);
         }
     }
 
@@ -219,7 +211,7 @@ impl SitePolicy {
             _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
         let facts = RequestFacts { authorization: self.request.is_authorized };
-        judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), now())
+        judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), clock::now())
     }
 
     fn variant(&self, head: &Head) -> Result<Option<Variant>, ()> {
@@ -264,7 +256,7 @@ impl FillPolicy for SitePolicy {
             Err(_error) => None,
         };
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
-            live::remember_renditions(&self.tier, &self.request, multivariant);
+            listing::remember_renditions(&self.tier, &self.request, multivariant);
         }
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
@@ -292,14 +284,14 @@ impl FillPolicy for SitePolicy {
 
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
-        expires::tell_in_seconds(&mut fresh, now());
+        expires::tell_in_seconds(&mut fresh, clock::now());
         let renewed =
             Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
             .body
             .whole()
             .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
-            .and_then(|pieces| Playlist::parse(&crate::answer::joined(pieces)).ok());
+            .and_then(|pieces| Playlist::parse(&crate::answer::content::joined(pieces)).ok());
         // The age is that of the 304, not of the stored answer.
         let mut judged = renewed.clone();
         judged.headers.remove(header::AGE);
@@ -327,7 +319,7 @@ impl FillPolicy for SitePolicy {
         // above stay: they tell how what is held came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
-        expires::tell_in_seconds(&mut headers, now());
+        expires::tell_in_seconds(&mut headers, clock::now());
         Head { status: head.status, headers }
     }
 
@@ -375,7 +367,7 @@ impl FillPolicy for SitePolicy {
             Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
             Event::Hedged => metrics.upstreams.hedges.inc(),
             Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
-            Event::BudgetExhausted => metrics.upstreams.unaffordable.inc(),
+            Event::BudgetExhausted => metrics.upstreams.retry_budget_exhausted.inc(),
             Event::Ended(ending, viewers) => {
                 self.is_stored.store(ending == Ending::Stored, Ordering::Release);
                 metrics.fill_ended(ending.into(), viewers);
@@ -388,7 +380,7 @@ impl From<Ending> for FillEnd {
     fn from(ending: Ending) -> Self {
         match ending {
             Ending::Stored => Self::Stored,
-            Ending::Renewed => Self::Renewed,
+            Ending::Renewed => Self::Revalidated,
             Ending::Passed => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,
@@ -429,10 +421,4 @@ fn may_be_playlist(kind: Kind, head: &Head) -> bool {
     head.status == StatusCode::OK
         && !encoded
         && (kind == Kind::Playlist || (kind == Kind::Other && labelled()))
-}
-
-/// Wall time enters the proxy here and nowhere else; what needs it gets it as an argument.
-#[expect(clippy::disallowed_methods, reason = "this is where wall time enters")]
-pub(crate) fn now() -> SystemTime {
-    SystemTime::now()
 }

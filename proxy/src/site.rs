@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use http::Method;
 use tidegate_cache::freshness::Policy;
+use tidegate_headers::cors::Cors;
 use tidegate_hls::{Kind, QueryRules};
 use tidegate_upstream::Candidates;
-
-use crate::cors::Cors;
 
 pub use config::Config;
 
@@ -71,8 +70,8 @@ impl Site {
                 vod: lifetimes.vod.get(),
                 ended: lifetimes.ended.get(),
                 segment: lifetimes.segment.get(),
-                target_assumed: lifetimes.missing.get(),
-                failure: lifetimes.missing.get(),
+                target_assumed: lifetimes.negative.get(),
+                failure: lifetimes.negative.get(),
                 ..tidegate_hls::Lifetimes::default()
             },
             lifetimes,
@@ -98,15 +97,15 @@ impl Site {
         let lifetimes = &self.lifetimes;
         let trust = self.follows();
         Policy {
-            known,
-            trust_known_over_no_cache: trust,
-            cap_known: trust && kind == Kind::Playlist,
+            hls_ttl: known,
+            hls_over_no_cache: trust,
+            cap_at_hls: trust && kind == Kind::Playlist,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignore_set_cookie: lifetimes.ignore_set_cookie,
-            grace: lifetimes.grace.get(),
-            keep: lifetimes.keep.get(),
-            error_ttl: lifetimes.missing.get(),
+            grace: lifetimes.stale_while_revalidate.get(),
+            keep: lifetimes.stale_if_error.get(),
+            error_ttl: lifetimes.negative.get(),
         }
     }
 }

@@ -8,13 +8,13 @@ use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
 use tokio_util::task::TaskTracker;
 
-use crate::access_log::AccessLog;
 use crate::config;
-use crate::fast_path::Copies;
-use crate::live::Streams;
-use crate::metrics::Metrics;
+use crate::live::streams::Streams;
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::Metrics;
 use crate::signal::Signal;
 use crate::site::Sites;
+use crate::viewer::fast_path::copies::Copies;
 
 /// Which way a node faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

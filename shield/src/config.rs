@@ -65,7 +65,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
-        tidegate_proxy::config::tls::check(&self.listen, &self.upstream)?;
+        tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         if self.site.iter().any(|site| site.origins.is_empty()) {
             return Err(Breach::new(&["site", "origins"], "a site at a shield needs at least one origin"));

@@ -1,8 +1,10 @@
 //! The tier that faces origins.
 //!
 //! A shield is a node (`proxy::Node`) whose candidates are a site's origins: the primary first, backups when it
-//! fails ([`origins`]). Many edges ask few shields, so that an origin serves each object once. What happens to a
+//! fails (`origins.rs`). Many edges ask few shields, so that an origin serves each object once. What happens to a
 //! request is in `proxy`.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod config;
 mod origins;

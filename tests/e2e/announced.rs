@@ -43,11 +43,11 @@ async fn what_was_missing_is_there_once_it_is_announced() {
     let origin = origin().run().await;
     let forever = Period::secs(600);
     let shield = shield().origin(&origin).with(|shield| {
-        (shield.site[0].lifetimes.missing, shield.cache.failure_lifetime) = (forever, forever);
+        (shield.site[0].lifetimes.negative, shield.cache.failure_lifetime) = (forever, forever);
     });
     let shield = shield.run().await;
     let edge = edge().shield(&shield).with(|edge| {
-        (edge.site[0].lifetimes.missing, edge.cache.failure_lifetime) = (forever, forever);
+        (edge.site[0].lifetimes.negative, edge.cache.failure_lifetime) = (forever, forever);
     });
     let edge = edge.run().await;
     let get = async |path: &str| viewer(edge.addr()).get(path).await;

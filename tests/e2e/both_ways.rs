@@ -21,7 +21,7 @@ const OTHER: &str = "/vod/film/ts/360p/index.m3u8";
 /// Live, and so slow that it does not move on during a test.
 const LIVE: &str = "/ingest/ch1/index.m3u8";
 const SLOW_LIVE: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:600\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:600,\n7.ts\n";
-const AT_ONCE: &str = "tidegate_requests_at_once_total";
+const AT_ONCE: &str = "tidegate_fast_path_hits_total";
 
 struct Cluster {
     _origin: Origin,
@@ -320,7 +320,7 @@ async fn the_long_way_is_pingoras_only_where_a_body_is_announced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_body_that_is_asked_for_often_is_sent_from_a_file() {
     let cluster = Cluster::new().await;
-    let from_file = async || cluster.edge.count("tidegate_requests_sendfile_total", "").await;
+    let from_file = async || cluster.edge.count("tidegate_sendfile_responses_total", "").await;
     let whole = viewer(cluster.edge.addr()).get(OBJECT).await;
     until("it is sent from a file", async || {
         viewer(cluster.edge.addr()).get(OBJECT).await.is(200, &whole.body);
@@ -347,7 +347,7 @@ async fn what_is_shorter_than_the_least_that_is_sent_from_files_has_none() {
     let least = |config: &mut tidegate_edge::Config| config.cache.sendfile_min = Size::kib(512);
     let edge = edge().origin(&origin).with(least).run().await;
     let (short, long) = ("/bytes/500000?cc=max-age=60", "/bytes/600000?cc=max-age=60");
-    let from_file = async || edge.count("tidegate_requests_sendfile_total", "").await;
+    let from_file = async || edge.count("tidegate_sendfile_responses_total", "").await;
     until("the long one is sent from a file", async || {
         for path in [short, long] {
             assert_eq!(viewer(edge.addr()).get(path).await.status, 200);

@@ -76,7 +76,7 @@ async fn a_check_tells_whose_file_it_is_by_its_keys_and_says_what_it_guessed() {
     std::fs::write(file, "[unknown]\n").unwrap();
     let guessed = tidegate(&["check", "--config", file]).await;
     assert_eq!(guessed.code, Some(78));
-    let end = " (read as an edge; --tier says otherwise)\n";
+    let end = " (checked as an edge; choose another part with --tier)\n";
     assert!(guessed.stderr.ends_with(end), "{}", guessed.stderr);
     let told = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
     assert_eq!((told.code, told.stderr.contains("--tier")), (Some(78), false), "{}", told.stderr);

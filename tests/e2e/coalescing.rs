@@ -136,12 +136,12 @@ async fn five_hundred_viewers_of_a_missing_object_make_one_request_per_failure_l
     let origin = origin().run().await;
     let shield = shield().origin(&origin).with(|config| {
         config.cache.failure_lifetime = long;
-        config.site[0].lifetimes.missing = long;
+        config.site[0].lifetimes.negative = long;
     });
     let shield = shield.run().await;
     let edge = edge().shield(&shield).with(|config| {
         config.cache.failure_lifetime = long;
-        config.site[0].lifetimes.missing = long;
+        config.site[0].lifetimes.negative = long;
     });
     let edge = edge.run().await;
     for (path, status) in [("/live/none/missing.ts", 404), ("/bytes/2000", 502)] {

@@ -100,7 +100,7 @@ async fn an_object_without_a_lifetime_is_renewed_from_tier_to_tier_and_its_body_
         assert!(mark.starts_with(&format!("{node}; fwd=stale; fwd-status=304; stored")), "{mark}");
     }
     for tier in [&cluster.shield, &cluster.edge] {
-        assert_eq!(tier.count("tidegate_fills_total", "renewed").await, 1);
+        assert_eq!(tier.count("tidegate_fills_total", "revalidated").await, 1);
     }
 }
 

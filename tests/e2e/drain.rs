@@ -36,7 +36,7 @@ async fn a_body_that_takes_too_long_is_cut_off_visibly_and_the_end_is_still_a_go
     let answer = open.rest().await;
     assert!(!answer.whole, "nobody may take a part for the whole");
     assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.complaints());
-    let told = "cut off: the time to drain was over node=\"edge-1\" requests=1 fills=1";
+    let told = "drain timeout reached node=\"edge-1\" requests=1 fills=1";
     until("it is told", async || edge.complaints().contains(told)).await;
 }
 
@@ -80,8 +80,12 @@ async fn what_is_cut_off_has_its_line_in_the_access_log() {
         })
         .collect();
     told.sort();
-    let expected =
-        [("gone", None, 0), ("join", Some(206), 500), ("miss", Some(200), 1000), ("pass", Some(200), 1000)];
+    let expected = [
+        ("client-closed", None, 0),
+        ("join", Some(206), 500),
+        ("miss", Some(200), 1000),
+        ("pass", Some(200), 1000),
+    ];
     assert_eq!(told, expected.map(|(fate, status, bytes)| (fate.to_owned(), status, Some(bytes))));
 }
 

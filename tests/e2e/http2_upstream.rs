@@ -133,9 +133,9 @@ async fn a_fill_that_nobody_wants_ends_its_stream_and_keeps_the_connection() {
 async fn over_http2(origins: &[&Origin]) -> (Running, Running) {
     let mut shield = shield().with(|config| {
         config.upstream.http = Version::Http2;
-        config.upstream.stall_timeout = Period::secs(1);
+        config.upstream.between_bytes_timeout = Period::secs(1);
         // An origin that breaks all bodies is not asked first for ever; here it is.
-        config.upstream.health.failures = 1000;
+        config.upstream.health.consecutive_failures = 1000;
     });
     for origin in origins {
         shield = shield.origin(origin);

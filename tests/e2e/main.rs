@@ -20,6 +20,7 @@ mod conditional;
 mod cut_through;
 mod dns;
 mod drain;
+mod examples;
 mod freshness;
 mod gathered;
 mod gzip;

@@ -135,16 +135,16 @@ async fn d9_a_frozen_origin_is_better_than_none() {
     let shield = shield().origin(&primary).origin(&backup).run().await;
     let get = async || viewer(shield.addr()).get(PUSHED).await;
     assert_eq!(sequence(&get().await), 10);
-    let renewed = async || shield.count("tidegate_fills_total", "outcome=\"renewed\"").await;
+    let revalidated = async || shield.count("tidegate_fills_total", "outcome=\"revalidated\"").await;
     until("it stands still", async || {
         assert_eq!(get().await.status, 200);
         shield.count("tidegate_frozen_playlists_total", "").await > 0
     })
     .await;
-    let before = renewed().await;
-    until("it is renewed all the same", async || {
+    let before = revalidated().await;
+    until("it is revalidated all the same", async || {
         assert_eq!(get().await.status, 200);
-        renewed().await > before + 1
+        revalidated().await > before + 1
     })
     .await;
 }

@@ -26,7 +26,8 @@ async fn a_tier_that_can_ask_nobody_is_not_ready_until_somebody_is_back() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.settled().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.health.out_for = Period::millis(500));
+    let shield =
+        shield().origin(&origin).with(|config| config.upstream.health.ejection_time = Period::millis(500));
     let shield = shield.run().await;
     assert_eq!(viewer(shield.addr()).get("/bytes/1").await.status, 502);
 
@@ -118,7 +119,8 @@ async fn each_change_of_an_upstream_leaves_one_line() {
     let origin = origin().run().await;
     let down = origin.fault(Fault::on("*").refuse()).unwrap();
     origin.settled().await;
-    let shield = shield().origin(&origin).with(|config| config.upstream.health.settle = Period::millis(1));
+    let shield =
+        shield().origin(&origin).with(|config| config.upstream.health.slow_start = Period::millis(1));
     let shield = shield.spawn().await;
 
     for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
@@ -142,7 +144,7 @@ async fn each_change_of_an_upstream_leaves_one_line() {
     let changes: Vec<_> = lines.iter().map(from_to).collect();
     let expected = [("up", "down"), ("down", "returning"), ("returning", "up")];
     assert_eq!(changes, expected.map(|(from, to)| (from.to_owned(), to.to_owned())), "{said}");
-    assert!(lines[0].contains("it refused the connection") && lines[0].contains(&origin.url()), "{said}");
+    assert!(lines[0].contains("connection refused") && lines[0].contains(&origin.url()), "{said}");
 }
 
 /// What the first pool of a tier says of its members.
@@ -165,10 +167,10 @@ async fn failovers_and_rescues_are_told_to_who_wants_to_know() {
     let (upstream, next) = (primary.url(), backup.url());
     for line in [
         format!(
-            "failed over path=\"/bytes/1000\" upstream={upstream} trouble=it answered 503 Service Unavailable next={next}"
+            "failed over path=\"/bytes/1000\" upstream={upstream} error=response 503 Service Unavailable next={next}"
         ),
         format!(
-            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} trouble=it closed the connection next={next}"
+            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} error=connection closed next={next}"
         ),
     ] {
         let said = shield.complaints();
@@ -245,7 +247,7 @@ async fn who_waited_in_vain_has_failed_and_who_is_turned_away_is_known_as_far_as
     origin.fault(Fault::on(SEGMENT).hold("head")).unwrap();
     let log = file.to_str().unwrap().to_owned();
     let edge = edge().origin(&origin).with(|config| {
-        config.viewers.wait_max = Period::millis(100);
+        config.viewers.wait_timeout = Period::millis(100);
         config.site[0].hosts = vec!["live.example".to_owned()];
         config.log.access = log;
     });

@@ -50,7 +50,7 @@ async fn a_body_that_stalls_goes_on_at_the_second_origin() {
     let shield = shield()
         .origin(&primary)
         .origin(&backup)
-        .with(|config| config.upstream.stall_timeout = Period::millis(500));
+        .with(|config| config.upstream.between_bytes_timeout = Period::millis(500));
     let shield = shield.run().await;
     let edge = edge().shield(&shield).run().await;
 
@@ -120,7 +120,7 @@ async fn a_fill_asks_no_more_sources_than_it_may_its_continuations_included() {
         origins[0].fault(Fault::on(COLD).status(503)).unwrap();
         origins[1].fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
         let shield = shield().origin(&origins[0]).origin(&origins[1]).origin(&origins[2]);
-        let shield = shield.with(|config| config.upstream.tries_max = tries_max).run().await;
+        let shield = shield.with(|config| config.upstream.attempts_max = tries_max).run().await;
 
         let answer = viewer(shield.addr()).get(COLD).await;
 
@@ -224,7 +224,7 @@ async fn an_origin_that_refuses_is_asked_last_for_a_while() {
     let shield = shield()
         .origin(&primary)
         .origin(&backup)
-        .with(|config| config.upstream.health.out_for = Period::secs(3600));
+        .with(|config| config.upstream.health.ejection_time = Period::secs(3600));
     let shield = shield.run().await;
 
     for path in ["/bytes/1", "/bytes/2", "/bytes/3"] {
@@ -307,7 +307,7 @@ async fn with_all_shields_gone_what_the_edge_holds_stands_in() {
 /// A shield in front of two origins, and an edge in front of it.
 async fn before(primary: &Origin, backup: &Origin) -> (Running, Running) {
     // An origin that breaks all bodies is not asked first for ever; here it is.
-    let patient = |config: &mut tidegate_shield::Config| config.upstream.health.failures = 1000;
+    let patient = |config: &mut tidegate_shield::Config| config.upstream.health.consecutive_failures = 1000;
     let shield = shield().origin(primary).origin(backup).with(patient).run().await;
     let edge = edge().shield(&shield).run().await;
     (shield, edge)

@@ -64,7 +64,7 @@ async fn who_shows_no_certificate_or_a_strangers_is_refused_and_the_shield_lives
     drop(TcpStream::connect(shield.tls_addr()).await.unwrap());
     assert_eq!(origin.counted().total, 0);
     assert_eq!(shield.count("tidegate_requests_total", "").await, 0);
-    until("each is counted", async || shield.count("tidegate_tls_handshakes_failed_total", "").await >= 6)
+    until("each is counted", async || shield.count("tidegate_tls_handshake_failures_total", "").await >= 6)
         .await;
 
     let member = authority.issue(HERE);
@@ -170,19 +170,15 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
             "2:1",
             "upstream.tls.ca: /nonexistent.pem: No such file",
         ),
-        (format!("[upstream.tls]\nca = \"{key}\"\n"), "2:1", "it may hold certificates only"),
-        (format!("[upstream.tls]\nca = \"{empty}\"\n"), "2:1", "there is no certificate in it"),
+        (format!("[upstream.tls]\nca = \"{key}\"\n"), "2:1", "it may contain certificates only"),
+        (format!("[upstream.tls]\nca = \"{empty}\"\n"), "2:1", "no certificate found"),
         (
             format!("[upstream.tls]\ncertificate = \"{certificate}\"\n"),
             "2:1",
             "upstream.tls.certificate: it needs key",
         ),
-        (format!("[upstream.tls]\n{}", pair(&certificate, &other.key)), "3:1", "it is not the key of"),
-        (
-            format!("[upstream.tls]\n{}", pair(&certificate, &certificate)),
-            "3:1",
-            "there is no private key in it",
-        ),
+        (format!("[upstream.tls]\n{}", pair(&certificate, &other.key)), "3:1", "not the key of"),
+        (format!("[upstream.tls]\n{}", pair(&certificate, &certificate)), "3:1", "no private key found"),
         (
             "[upstream.tls]\nserver_name = \"\"\n".to_owned(),
             "2:1",
@@ -300,7 +296,7 @@ async fn large_bodies_reach_a_viewer_who_reads_slowly_and_hold_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_breaks_off_does_not_end_well() {
-    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.tries_max = 1).await;
+    let (origin, _authority, edge, tls) = https_with(|config| config.upstream.attempts_max = 1).await;
     origin.fault(Fault::on(COLD).cut_at(300_000)).unwrap();
     let mut open = viewer(edge.tls_addr()).tls(&tls).start("GET", COLD).await;
     assert!(open.begins(1000).await);

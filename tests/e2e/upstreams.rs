@@ -64,11 +64,11 @@ async fn retries_are_paid_from_a_share_of_the_traffic() {
     primary.fault(Fault::on("*").status(500)).unwrap();
     backup.fault(Fault::on("*").status(500)).unwrap();
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
-        config.upstream.retry_share = Share::percent(20);
-        config.upstream.retries_per_second = 0;
+        config.upstream.retry_ratio = Share::percent(20);
+        config.upstream.retries_per_second_min = 0;
         // Nobody is put out, so that each request would be made again.
-        config.upstream.health.failures = 1_000_000;
-        config.upstream.health.excess = Share::percent(1000);
+        config.upstream.health.consecutive_failures = 1_000_000;
+        config.upstream.health.error_rate_excess = Share::percent(1000);
     });
     let shield = shield.run().await;
 
@@ -77,7 +77,7 @@ async fn retries_are_paid_from_a_share_of_the_traffic() {
     }
 
     assert_eq!((primary.total(), backup.total()), (100, 20), "one in five was made again");
-    assert_eq!(shield.count("tidegate_retries_refused_total", "").await, 80);
+    assert_eq!(shield.count("tidegate_retry_budget_exhausted_total", "").await, 80);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +112,8 @@ async fn an_origin_that_fails_more_often_than_its_peers_is_put_out() {
     let (primary, backup) = pair().await;
     let failing = primary.fault(Fault::on("*").status(500)).unwrap();
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
-        config.upstream.health.out_for = Period::millis(300);
-        config.upstream.health.settle = Period::millis(300);
+        config.upstream.health.ejection_time = Period::millis(300);
+        config.upstream.health.slow_start = Period::millis(300);
     });
     let shield = shield.run().await;
 
@@ -151,7 +151,7 @@ async fn probes_find_out_by_themselves_and_the_primary_is_asked_again_when_it_wa
     let shield = shield().origin(&primary).origin(&backup).with(|config| {
         config.upstream.probe.kind = ProbeKind::Http;
         config.upstream.probe.interval = Period::millis(50);
-        config.upstream.health.settle = Period::secs(1);
+        config.upstream.health.slow_start = Period::secs(1);
     });
     let shield = shield.run().await;
     until("it is found to be down", async || state(&shield, 0).await == "down").await;
@@ -168,7 +168,7 @@ async fn probes_find_out_by_themselves_and_the_primary_is_asked_again_when_it_wa
     assert_eq!(viewer(shield.addr()).get("/bytes/3").await.status, 200);
     assert_eq!((primary.requests("/bytes/3"), backup.requests("/bytes/3")), (1, 0));
     assert!(primary.seen("/").iter().all(|seen| seen.method == "HEAD"), "probes have a path of their own");
-    assert!(shield.count("tidegate_upstream_probes_failed_total", "").await >= 2);
+    assert!(shield.count("tidegate_upstream_probe_failures_total", "").await >= 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,8 +307,8 @@ async fn a_shield_that_hangs_is_overtaken_and_put_out() {
     hung.fault(Fault::on("*").hold("for ever")).unwrap();
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield_at(&hung.url()).shield(&shield).with(|config| {
-        config.upstream.hedge_after = Period::millis(50);
-        config.upstream.retries_per_second = 100;
+        config.upstream.hedge_delay = Period::millis(50);
+        config.upstream.retries_per_second_min = 100;
     });
     let edge = edge.run().await;
     let began = tokio::time::Instant::now();

@@ -11,6 +11,8 @@
 //! Everything runs on ports of its own, talks over real sockets, and ends when it is dropped. Tiers run in the test's
 //! process (`run`), or where a signal or a kill is what is tested, as the `tidegate` program (`spawn`). [`swarm`] has
 //! viewers who watch a live stream as players do, [`chromium`] is a real one; [`relay`] and [`netns`] are bad roads.
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 #![expect(
     clippy::missing_panics_doc,

@@ -22,7 +22,7 @@ pub struct Process {
     child: Child,
     complaints: watch::Receiver<String>,
     _reading: JoinHandle<()>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// A program that has ended.
@@ -84,20 +84,26 @@ impl Process {
         let words = entrance.iter().map(OsStr::new).chain([program.as_os_str()]);
         let words: Vec<_> = words.collect();
         let mut command = Command::new(words[0]);
-        command
-            .args(&words[1..])
-            .arg(part)
-            .args(flags)
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a program");
+        command.args(&words[1..]).arg(part).args(flags).arg("--config").arg(&file);
+        Self::launch(command, part, Some(folder)).await
+    }
+
+    /// Starts a program of `examples/` with these arguments, and waits until it says where it listens.
+    pub async fn example(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(example(name));
+        command.args(arguments);
+        Self::launch(command, name, None).await
+    }
+
+    /// Starts the program; `folder` lives as long as it does.
+    async fn launch(mut command: Command, name: &str, folder: Option<TempDir>) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("a program");
         let (tell, mut complaints) = watch::channel(String::new());
         let reading = collect(child.stderr.take().expect("its standard error"), tell);
         let said = tokio::time::timeout(PATIENCE, complaints.wait_for(|said| listening(said).is_some()));
         let Ok(Ok(said)) = said.await.map(|said| said.map(|said| said.clone())) else {
-            panic!("{part} does not listen: {}", *complaints.borrow());
+            panic!("{name} does not listen: {}", *complaints.borrow());
         };
         let (addr, admin) = listening(&said).expect("it has just said so");
         Self { tier: Tier::at(addr, admin), child, complaints, _reading: reading, _folder: folder }
@@ -163,6 +169,14 @@ fn program() -> PathBuf {
     program
 }
 
+/// A program of `examples/`: cargo builds it beside the program under test.
+fn example(name: &str) -> PathBuf {
+    let program = program().with_file_name(name);
+    let path = program.display();
+    assert!(program.is_file(), "{path} is missing; run: cargo build --package tidegate-examples");
+    program
+}
+
 /// Keeps what the program writes. Ends with the program.
 #[expect(clippy::disallowed_methods, reason = "it ends with the program that it reads")]
 fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
@@ -179,7 +193,7 @@ fn collect(stderr: ChildStderr, tell: watch::Sender<String>) -> JoinHandle<()> {
 
 /// Where viewers and operators connect, once the program has said so.
 fn listening(said: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let line = said.lines().find(|line| line.contains(" listens "))?;
+    let line = said.lines().find(|line| line.contains(" listening "))?;
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
     Some((field("serving=")?, field("operators=")?))
 }

@@ -1,47 +1,46 @@
-//! Who may know whom: the arrows between the crates point one way.
+//! Who may know whom: the arrows between the crates point one way, and ARCHITECTURE.md draws all of them.
 
-use crate::repository::{assert_none, dependencies, manifest, members};
+use std::collections::BTreeSet;
+use std::path::Path;
 
-/// Each library, and those of ours that it may use. The tests and xtask stand outside the house and may use any.
-const ARROWS: &[(&str, &[&str])] = &[
-    ("cli", &["edge", "shield", "origin-stub"]),
-    ("edge", &["proxy", "upstream"]),
-    ("shield", &["proxy", "upstream"]),
-    ("proxy", &["upstream", "cache", "hls", "http1"]),
-    ("upstream", &["cache", "hls", "http1"]),
-    ("cache", &[]),
-    ("hls", &[]),
-    ("http1", &[]),
-    ("origin-stub", &[]),
-];
+use crate::repository::{assert_none, dependencies, members, read};
 
-const OUTSIDE: &[&str] = &["tests", "xtask"];
+/// These stand outside the house: they may use any crate, and no crate uses them.
+const OUTSIDE: &[&str] = &["examples", "tests", "xtask"];
+
+/// One crate uses another; both are named by their folders.
+type Arrow = (String, String);
 
 #[test]
-fn crates_use_only_those_that_the_drawing_shows() {
-    let mut findings = Vec::new();
-    for (folder, allowed) in ARROWS {
-        for dependency in dependencies(folder) {
-            let Some(ours) = dependency.strip_prefix("tidegate-") else { continue };
-            if !allowed.contains(&ours) {
-                findings.push(format!("{folder} uses {ours}"));
-            }
-        }
-    }
-    assert_none(&findings, "arrows that are not drawn");
+fn the_drawing_shows_the_arrows_between_the_crates() {
+    let (drawn, real) = (arrows(&read(Path::new("ARCHITECTURE.md"))), real_arrows());
+    let spelled = |arrow: &Arrow| format!("{} ─► {}", arrow.0, arrow.1);
+    let missing: Vec<_> = real.difference(&drawn).map(spelled).collect();
+    let invented: Vec<_> = drawn.difference(&real).map(spelled).collect();
+    assert_none(&missing, "arrows that ARCHITECTURE.md does not draw");
+    assert_none(&invented, "arrows that ARCHITECTURE.md draws and no Cargo.toml has");
+}
+
+#[test]
+fn a_drawing_may_list_and_chain() {
+    let text = "players ──► edge\n\n    a, b ─► c ─► d\n    c    ─► e-f\n\nProse about a ─► b.\n";
+    let expected = [("a", "c"), ("b", "c"), ("c", "d"), ("c", "e-f")];
+    assert_eq!(arrows(text), expected.map(|(user, used)| (user.to_owned(), used.to_owned())).into());
 }
 
 #[test]
 fn every_member_is_in_the_drawing() {
-    let drawn = |member: &String| {
-        ARROWS.iter().any(|(folder, _)| folder == member) || OUTSIDE.contains(&member.as_str())
+    let drawn = arrows(&read(Path::new("ARCHITECTURE.md")));
+    let is_drawn = |member: &String| {
+        drawn.iter().any(|(user, used)| user == member || used == member)
+            || OUTSIDE.contains(&member.as_str())
     };
-    let strangers: Vec<_> = members().into_iter().filter(|member| !drawn(member)).collect();
+    let strangers: Vec<_> = members().into_iter().filter(|member| !is_drawn(member)).collect();
     assert_none(&strangers, "members without a place in the drawing");
 }
 
 #[test]
-fn nothing_uses_the_tests_or_xtask() {
+fn nothing_uses_what_stands_outside() {
     let mut findings = Vec::new();
     for member in members() {
         let used = dependencies(&member);
@@ -71,19 +70,30 @@ fn the_pure_libraries_know_neither_sockets_nor_clocks() {
     assert_none(&findings, "knowledge in the wrong place");
 }
 
-#[test]
-fn packages_are_named_after_their_folders() {
-    let named =
-        |member: &String| manifest(member)["package"]["name"].as_str() == Some(&format!("tidegate-{member}"));
-    let misnamed: Vec<_> = members().into_iter().filter(|member| !named(member)).collect();
-    assert_none(&misnamed, "packages not named tidegate-<folder>");
+/// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four arrows.
+fn arrows(text: &str) -> BTreeSet<Arrow> {
+    let mut found = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with("    ")) {
+        let names: Vec<Vec<&str>> =
+            line.split(" ─► ").map(|list| list.split(',').map(str::trim).collect()).collect();
+        for pair in names.windows(2) {
+            for user in &pair[0] {
+                found.extend(pair[1].iter().map(|used| ((*user).to_owned(), (*used).to_owned())));
+            }
+        }
+    }
+    found
 }
 
-#[test]
-fn every_member_takes_the_lint_table() {
-    let lints = |member: &String| {
-        manifest(member).get("lints").and_then(|lints| lints.get("workspace")?.as_bool()) == Some(true)
-    };
-    let without: Vec<_> = members().into_iter().filter(|member| !lints(member)).collect();
-    assert_none(&without, "members without `[lints] workspace = true`");
+/// The arrows between the crates, as their manifests have them.
+fn real_arrows() -> BTreeSet<Arrow> {
+    let mut found = BTreeSet::new();
+    for member in members().into_iter().filter(|member| !OUTSIDE.contains(&member.as_str())) {
+        for dependency in dependencies(&member) {
+            if let Some(used) = dependency.strip_prefix("tidegate-") {
+                found.insert((member.clone(), used.to_owned()));
+            }
+        }
+    }
+    found
 }

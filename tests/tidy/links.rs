@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::repository::{assert_none, files_named, read, root};
+use crate::repository::{assert_none, files_named, manifest, members, read, root};
 
 #[test]
 fn relative_links_in_documents_lead_somewhere() {
@@ -23,10 +23,35 @@ fn relative_links_in_documents_lead_somewhere() {
     assert_none(&findings, "dead links");
 }
 
+/// rustdoc does not check links by path; crates that do not depend on each other can be linked in no other way.
+#[test]
+fn links_between_the_pages_of_crates_lead_somewhere() {
+    let pages: Vec<_> = members().iter().flat_map(|member| page_names(&manifest(member))).collect();
+    let mut findings = Vec::new();
+    for file in files_named("rs") {
+        let text = read(&file);
+        let documentation = text.lines().filter(|line| line.trim_start().starts_with("//"));
+        let links = documentation.filter_map(|line| Some(line.split_once("](../")?.1.split_once('/')?.0));
+        let dead = links.filter(|name| !pages.contains(&(*name).to_owned()));
+        findings.extend(dead.map(|name| format!("{}: {name}", file.display())));
+    }
+    assert_none(&findings, "links to pages of crates that rustdoc does not write");
+}
+
 #[test]
 fn the_documents_that_a_newcomer_looks_for_are_there() {
-    let wanted =
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"];
+    let wanted = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
+        "CONTRIBUTING.md",
+        "MAINTAINERS.md",
+        "RELEASING.md",
+        "SECURITY.md",
+        "LICENSE",
+        "docs/upgrading.md",
+    ];
     let missing = wanted.iter().filter(|file| !root().join(file).is_file());
     let missing: Vec<_> = missing.map(|file| (*file).to_owned()).collect();
     assert_none(&missing, "missing documents");
@@ -65,6 +90,13 @@ fn links(text: &str) -> Vec<String> {
     }
     found.retain(|link| !link.contains("://") && !link.starts_with("mailto:"));
     found
+}
+
+/// The folders that rustdoc makes for a package: one for its library and each of its programs.
+fn page_names(manifest: &toml::Table) -> Vec<String> {
+    let name = |table: &toml::Value| Some(table.get("name")?.as_str()?.replace('-', "_"));
+    let programs = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
+    programs.chain(manifest.get("lib")).chain(manifest.get("package")).filter_map(name).collect()
 }
 
 fn has_heading(document: &Path, heading: &str) -> bool {

@@ -8,6 +8,8 @@ mod arrows;
 #[cfg(test)]
 mod circles;
 #[cfg(test)]
+mod commits;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod decisions;
@@ -16,7 +18,11 @@ mod dependencies;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod integration;
+#[cfg(test)]
 mod links;
+#[cfg(test)]
+mod packages;
 #[cfg(test)]
 mod repository;
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Connections to upstreams: where they lead, whom they trust and what goes over them.
+//! Connections to upstreams: their addresses, their TLS trust, and the protocols.
 //!
-//! [`address`] is what a configuration writes, [`dns`] and `resolve` find out where it is, [`trust`] and [`pem`] are for
-//! TLS, and `session` is one request on a connection, over `http1` or `http2`.
+//! [`address`] is what a configuration writes, [`dns`] and `resolve` find its sockets, [`trust`] and [`pem`]
+//! are for TLS, [`connections`] has the pools, and `session` is one request on a connection, over `http1` or
+//! `http2`.
 
 pub mod address;
 pub mod connections;

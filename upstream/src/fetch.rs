@@ -1,10 +1,11 @@
-//! One fill, from the first candidate asked to the last byte stored.
+//! One fill, from the first request to the last byte stored.
 //!
-//! 1. Ask the candidates in order (`line.rs`) until one gives an answer that the [`FillPolicy`] takes; when one is late, the
-//!    next is asked as well (`hedge.rs`). What is known to come any moment is asked for again after a pause.
-//! 2. Give out its head, then every byte as it comes.
-//! 3. When a source breaks in the middle, go on from the same byte elsewhere (`rescue.rs`).
-//! 4. When nobody wants the fill any more and the rest is long, stop.
+//! 1. Send the request to the candidates in order (`attempts.rs`) until the [`FillPolicy`] accepts a
+//!    response; when one is late, the next receives the request as well (`hedge.rs`). An object that is about
+//!    to exist is requested again after a pause.
+//! 2. Publish its head, then every byte as it arrives (`pump.rs`).
+//! 3. When an upstream breaks in the middle, resume from the same byte at another (`rescue.rs`).
+//! 4. When no reader wants the fill any more and the rest is long, stop.
 
 pub mod attempts;
 pub mod budget;
@@ -77,7 +78,7 @@ pub async fn fill(
         )
         .await;
         match attempt {
-            // Boxed, because a fill that is asking need not hold the room for streaming.
+            // Boxed, because a fill that waits for a response need not hold the room for streaming.
             Attempt::Streaming(response) => {
                 let rescue = Rescue::of(&job, &response, &attempts);
                 return Box::pin(pump(policy, &job, fill_writer, response, rescue)).await;
@@ -105,8 +106,8 @@ pub async fn fill(
     fill_writer.fail(last.failure(&**policy));
 }
 
-/// Asks for one viewer only, who takes the informational answers by `interim`. Safe methods go to the next candidate
-/// when one fails.
+/// Sends a request for one viewer only; informational responses go to `interim`. Safe methods go to the next
+/// candidate when one fails.
 pub async fn pass(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
@@ -153,7 +154,7 @@ impl<'a> LastFailure<'a> {
     }
 }
 
-/// Counts that `next` is asked because of what was wrong with `failed`.
+/// Counts that `next` receives the request because of the error of `failed`.
 pub fn fail_over(
     policy: &impl FillPolicy,
     ask: &UpstreamRequest,
@@ -166,21 +167,21 @@ pub fn fail_over(
     tracing::debug!(path = ask.path(), %upstream, %error, %next, "failed over");
 }
 
-/// How asking one source ended.
+/// How a request to one upstream ended.
 enum Attempt {
-    /// The head is out, the body follows.
+    /// The head is published, the body follows.
     Streaming(UpstreamResponse),
-    /// The head is out, and this is the whole body.
+    /// The head is published, and this is the whole body.
     Filled(Bytes),
     /// The old object is current.
     Renewed(Head, Lifetimes),
-    /// The answer belongs to the asker alone.
+    /// The response is for the requester alone.
     Pass(UpstreamResponse, Duration),
-    /// Nothing was given out: the next candidate may be asked.
+    /// Nothing is published: the next candidate may be tried.
     Failed(UpstreamError, Option<Head>),
 }
 
-/// Asks `upstream`, or whoever in line answers in its place; tells whose answer it was.
+/// Sends the request to `upstream`, and as a hedge to the next. Returns the upstream that responded.
 async fn attempt<'a>(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
@@ -198,7 +199,7 @@ async fn attempt<'a>(
     (upstream, attempt)
 }
 
-/// Makes of an answer what the desk rules.
+/// Does what the policy rules about a response.
 async fn judge(
     policy: &Arc<impl FillPolicy + 'static>,
     job: &FillRequest,
@@ -229,7 +230,7 @@ async fn judge(
             };
         }
         Extent::Other => {
-            return refuse(response, UpstreamError::Unusable("it answers a question that was not asked"));
+            return refuse(response, UpstreamError::Unusable("not the requested bytes"));
         }
     }
     match policy.rule(&response.head) {
@@ -283,7 +284,7 @@ impl Extent {
     }
 }
 
-/// Reads an answer to its end before anything of it is given out, so that a broken or wrong one costs no viewer
+/// Reads a response to its end before any of it is published, so that a broken or wrong one costs no viewer
 /// anything.
 async fn collect(
     policy: &impl FillPolicy,
@@ -308,13 +309,13 @@ async fn collect(
                 fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
-                Err(_no_room) => refuse(response, UpstreamError::Unusable("there is no room for it")),
+                Err(_no_room) => refuse(response, UpstreamError::Unusable("no room in the cache")),
             }
         }
     }
 }
 
-/// Counts an answer as failed that has come and is of no use.
+/// Counts a complete response as failed because it is unusable.
 fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
     response.refuse(error);
     Attempt::Failed(error, None)
@@ -334,7 +335,7 @@ fn hand_over(
     remember: Duration,
 ) {
     if let Some(own) = own {
-        // When the asker has left, the answer is dropped with the channel.
+        // If the requester has left, the response is dropped with the channel.
         let _left = own.send(response);
     }
     fill_writer.pass(remember);

@@ -1,4 +1,4 @@
-//! What tests of this crate ask, and of whom.
+//! Requests and upstreams for the tests of this crate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::spec::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// A tier at this machine that is spoken to in HTTP/1.1, and is given a second for everything.
+/// A tier on this machine, over HTTP/1.1, with all timeouts at one second.
 pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),

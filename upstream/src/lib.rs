@@ -1,18 +1,21 @@
-//! Whom to ask, and the asking itself.
+//! Upstreams: which one receives a request, and the fetch from it.
 //!
-//! A [`Upstream`] is one server that can be asked: a shield for an edge, an origin for a shield. Its [`health`] is what
-//! requests and probes ([`probe`]) tell of it. A [`Pool`] puts sources in the order in which they are to be tried for a
-//! key. [`fetch::fill`] makes one fill out of them: it tries the candidates in order, writes the answer into a `cache::FillWriter`, and when a source breaks in
-//! the middle of a body goes on at the next one, from the same byte (`rescue.rs`). [`fetch::pass`] asks for one
-//! viewer only.
+//! An [`Upstream`] is one server: a shield for an edge, an origin for a shield. Its [`health`] follows from
+//! requests and probes. A [`Pool`] (`balance/`) orders its upstreams for a key. [`fetch::fill`] makes one
+//! fill: it tries the candidates in order, writes the response into a `cache::FillWriter`, and when an
+//! upstream breaks in the middle of a body, it resumes at the next one from the same byte
+//! (`fetch/rescue.rs`). [`fetch::pass`] fetches for one viewer only.
 //!
-//! Whom TLS trusts, and how this node shows itself, is a [`Trust`] that the sources of a configuration share.
+//! The upstreams of a configuration section share their [`Connections`], and the [`Trust`] on which these
+//! rely.
 //!
-//! What the answers mean is not decided here: a [`FillPolicy`] rules on each head (store, collect first, pass) and is told
-//! of every event that is worth counting.
+//! The rules are elsewhere: a [`FillPolicy`] rules on each response (store, collect first, pass) and receives
+//! every event that is worth counting.
 //!
-//! Where to begin: `fetch.rs`, then `exchange.rs` (one request and its answer on a pooled connection), then `http1.rs` (what
-//! goes over that connection).
+//! Where to begin: `fetch.rs`, then `fetch/exchange.rs` (one request and its response on a pooled
+//! connection), then `connect/http1.rs` (the bytes on that connection).
+//!
+//! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod balance;
 pub mod connect;

@@ -1,4 +1,4 @@
-//! What answers mean is not decided here: the questions that a fill asks its [`FillPolicy`], and the events that it tells it.
+//! The rules of a fill: the decisions that it leaves to its [`FillPolicy`], and the events that it reports.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, Variant};
 use crate::error::UpstreamError;
 use crate::upstream::Upstream;
 
-/// What to do with an answer, judged by its head.
+/// What to do with a response, by its head.
 #[derive(Debug, Clone)]
 pub enum Ruling {
-    /// Store it and stream it on while it arrives.
+    /// Store it and stream it while it arrives.
     Store {
-        /// How long it may live.
+        /// Its lifetimes.
         lifetimes: Lifetimes,
         /// What it varies by.
         variant: Option<Variant>,
     },
-    /// Read all of it first, then ask [`FillPolicy::inspect`]: a playlist tells its lifetime inside.
+    /// Read all of it, then call [`FillPolicy::inspect`]: a playlist has its lifetime inside.
     Collect {
-        /// Bytes that it may have.
+        /// The largest size in bytes.
         max: u64,
     },
     /// It cannot be shared.
     Pass {
-        /// For how long the key is remembered as such.
+        /// How long the key is remembered as uncacheable.
         remember: Duration,
     },
     /// It is a failure: try the next candidate.
     Refuse(UpstreamError),
 }
 
-/// What to do with an answer that was read to its end first.
+/// What to do with a response that was read to its end first.
 #[derive(Debug, Clone)]
 pub enum Inspection {
     /// Store it.
@@ -42,37 +42,37 @@ pub enum Inspection {
     Refuse(UpstreamError),
 }
 
-/// A collected answer as it is kept.
+/// A collected response as it is stored.
 #[derive(Debug, Clone)]
 pub struct StoredResponse {
     /// Its head.
     pub head: Head,
-    /// Its body: the one that came, or another in its place.
+    /// Its body, as it arrived or rewritten.
     pub body: Bytes,
-    /// How long it may live.
+    /// Its lifetimes.
     pub lifetimes: Lifetimes,
     /// What it varies by.
     pub variant: Option<Variant>,
 }
 
-/// Something worth counting.
+/// An event that is worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A source is asked.
+    /// An upstream receives a request.
     Requested,
-    /// That request is over.
+    /// That request has ended.
     Finished(Outcome),
-    /// The next candidate is asked because of it.
+    /// The next candidate receives the request because of this error.
     FailedOver(UpstreamError),
-    /// A body that broke went on at another source.
+    /// A broken body was resumed at another upstream.
     Rescued(UpstreamError),
-    /// A source was late, and another was asked as well.
+    /// An upstream was late, and another one received the request as well.
     Hedged,
-    /// That other one answered first.
+    /// That other one responded first.
     HedgeWon,
-    /// Another candidate would have been asked, and the budget for that is spent.
+    /// Another candidate would have been tried, but the budget is exhausted.
     BudgetExhausted,
-    /// A fill ended; so many tickets were served by it.
+    /// A fill ended; it served this many readers.
     Ended(Ending, usize),
 }
 
@@ -81,55 +81,54 @@ pub enum Event {
 pub enum Ending {
     /// The object is stored.
     Stored,
-    /// The old object was found to be current.
+    /// The old object is current.
     Renewed,
-    /// The answer cannot be shared.
+    /// The response cannot be shared.
     Passed,
-    /// No source could answer.
+    /// No upstream gave a usable response.
     Failed,
-    /// The body broke, and no source could go on.
+    /// The body broke, and no upstream could resume it.
     Broken,
-    /// Nobody wanted it any more.
+    /// No reader wanted it any more.
     Abandoned,
 }
 
-/// Who knows what answers mean. The proxy implements it for one request's site.
+/// The rules for responses. The proxy implements it for the site of one request.
 pub trait FillPolicy: Send + Sync {
-    /// Rules on an answer by its head.
+    /// Rules on a response by its head.
     fn rule(&self, head: &Head) -> Ruling;
-    /// Rules on an answer that was collected.
+    /// Rules on a collected response.
     fn inspect(&self, head: &Head, body: Bytes) -> Inspection;
     /// The head and lifetimes of `stale` after a 304.
     ///
     /// # Errors
-    /// When it cannot be given out all the same: try the next candidate.
+    /// If it cannot be served all the same: the next candidate is tried.
     fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError>;
-    /// The head as it is kept: end-to-end fields only.
+    /// The head as it is stored: end-to-end fields only.
     fn stored_head(&self, head: &Head) -> Head;
-    /// All candidates were asked `rounds` times in vain, the last one with this trouble, and were `waited` for between
-    /// that: how long to wait at most before they are asked once more, if they are. How much of that is waited is drawn
-    /// (full jitter).
+    /// Called when every candidate has failed for the `rounds`th time, the last one with `error`, after
+    /// pauses of `waited`. Returns the longest pause (full jitter) before the next round; `None` gives up.
     fn retry_pause(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration>;
-    /// What came from `upstream` is of no use, though nothing is wrong with the source itself.
+    /// Records a response of `upstream` that is unusable, though the server itself is well.
     fn record_unusable(&self, upstream: &Upstream, error: UpstreamError);
-    /// The failure that viewers are told of and that is remembered.
+    /// The failure that viewers receive and that is remembered.
     fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
     /// Counts an event.
     fn note(&self, event: Event);
 }
 
-/// What came of a request to a source.
+/// The outcome of a request to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered, to the last byte.
+    /// The response is complete.
     Answered(StatusCode),
-    /// It was not, or with something of no use.
+    /// No response, or an unusable one.
     Failed(UpstreamError),
-    /// It was given up before its end: nobody wanted the rest any more, or there was no room for it.
+    /// Dropped before its end: no reader wanted the rest any more, or there was no room for it.
     Abandoned,
 }
 
-/// Counts how a fill ends, and how many it has served.
+/// Counts the end of a fill, and the readers that it served.
 pub(crate) fn note_end(policy: &impl FillPolicy, fill_writer: &FillWriter, ending: Ending) {
-    policy.note(Event::Ended(ending, fill_writer.served()));
+    policy.note(Event::Ended(ending, fill_writer.readers_total()));
 }

@@ -1,4 +1,4 @@
-//! What an upstream is asked.
+//! A request to an upstream.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -9,58 +9,59 @@ use http::{HeaderMap, HeaderName, Method};
 
 use crate::spec::Spec;
 
-/// What is asked, of whichever source.
+/// A request, for any upstream.
 #[derive(Debug, Clone)]
 pub struct UpstreamRequest {
-    /// The stream that it belongs to: what a tier tells of those behind it concerns this one alone.
+    /// The stream that it belongs to: the failures that a tier reports concern this stream only.
     pub stream: Arc<str>,
     /// The method.
     pub method: Method,
     /// Canonical path and query, as in the cache key.
     pub path_and_query: String,
-    /// The Host header field, for sources that have none of their own.
+    /// The Host header field, for upstreams without one of their own.
     pub host: String,
     /// End-to-end header fields.
     pub headers: HeaderMap,
-    /// The piece of the resource that is asked for; the header fields say so too.
+    /// The requested slice of the resource, which the header fields request as well.
     pub span: Option<RangeInclusive<u64>>,
-    /// Time for the head of the answer, where it is not the source's own: a blocking reload is held by its nature.
+    /// The timeout for the head of the response, if it differs from the upstream's: the upstream may block a
+    /// playlist reload.
     pub patience: Option<Duration>,
-    /// When an answer that is held by its nature is late, so that another source is asked as well.
+    /// When the response to a blocked request is late, so that another upstream receives the request as well.
     pub overdue: Option<Duration>,
-    /// Whether it is asked in place of another one or beside it. A tier is told so ([`BACKUP`]).
+    /// Whether it is sent in place of another request or beside it, which tiers receive as [`BACKUP`].
     pub is_backup: bool,
 }
 
-/// Tells a tier that it is asked in place of another, or beside it: it answers, and need not get ready for what its
-/// viewers will want next, since they are not its viewers.
+/// Marks a request to a tier that is sent in place of another, or beside it. The tier responds, but
+/// prefetches nothing, because the viewers are not its own.
 pub static BACKUP: HeaderName = HeaderName::from_static("tidegate-backup");
 
 impl UpstreamRequest {
-    /// The same, for one who is asked in place of another or beside it.
+    /// The same request, in place of another or beside it.
     #[must_use]
     pub fn as_backup(&self) -> Self {
         Self { is_backup: true, ..self.clone() }
     }
 
-    /// The path without the query, which may hold tokens: for what is logged.
+    /// The path without the query, which may contain tokens: for logs.
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
     }
 
-    /// What the one whom `spec` describes is asked for: the base of its address, and what comes behind it.
+    /// The target for the upstream with `spec`: the base of its address, and the rest.
     pub(crate) fn target_at<'a>(&'a self, spec: &'a Spec) -> (&'a str, Cow<'a, str>) {
         match self.path_and_query.as_str() {
             // It concerns the server itself (RFC 9110 section 7.1).
             "*" => ("", Cow::Borrowed("*")),
-            // What is meant for tiers is not for origins.
+            // Marks for tiers are not for origins.
             target if spec.is_tier => (spec.address.base(), Cow::Borrowed(target)),
-            target => (spec.address.base(), tidegate_hls::unmarked(target)),
+            target => (spec.address.base(), tidegate_hls::without_mark(target)),
         }
     }
 }
 
-/// What comes behind the head of a request.
+/// What follows the head of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rest {
     Nothing,

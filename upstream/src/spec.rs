@@ -1,4 +1,4 @@
-//! How an upstream stands in the configuration.
+//! The configuration of an upstream.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -13,70 +13,70 @@ use crate::fetch::limiter::Limits;
 use crate::fetch::min_rate::MinRate;
 use crate::health::Rules;
 
-/// How long a source may take over what.
+/// The timeouts of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To accept a connection, TLS included.
+    /// For a connection, TLS included.
     pub connect: Duration,
-    /// From the request to the head of the answer.
+    /// From the request to the head of the response.
     pub first_byte: Duration,
-    /// Between two pieces of the body.
+    /// Between two reads of the body.
     pub stall: Duration,
-    /// How slowly a body may come, if there is a limit.
+    /// The minimum rate of a body, if there is one.
     pub min_rate: Option<MinRate>,
 }
 
-/// How a source is spoken to.
+/// The protocol, limits and rules of an upstream.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Who knows where its name is.
+    /// The resolvers for its name.
     pub dns: Dns,
     /// The connections, and the TLS trust on which they rely.
     pub connections: Arc<Connections>,
-    /// Deadlines.
+    /// The timeouts.
     pub timeouts: Timeouts,
-    /// HTTP/2 (with prior knowledge where there is no TLS) in place of HTTP/1.1.
+    /// HTTP/2 (with prior knowledge if there is no TLS) in place of HTTP/1.1.
     pub http2: bool,
-    /// Streams on one HTTP/2 connection.
+    /// HTTP/2 streams on one connection.
     pub streams_max: usize,
-    /// Requests at once.
+    /// Limits of simultaneous requests.
     pub limits: Limits,
-    /// When another one is asked as well: once an answer takes longer than nineteen of twenty do, and longer than this.
-    /// Never without.
+    /// When another upstream receives the request as well: once a response exceeds the upstream's p95 and
+    /// this time. `None` for never.
     pub hedge_after: Option<Duration>,
-    /// When it is out, and for how long.
+    /// The rules of its health.
     pub rules: Rules,
-    /// How it is probed, if it is.
+    /// How it is probed, if at all.
     pub probe: Option<Probe>,
 }
 
-/// One server as it stands in a configuration.
+/// One server in a configuration.
 #[derive(Debug, Clone)]
 pub struct Spec {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// The Host header field to send; without one the request's own is kept.
+    /// The Host header field to send; the request's own if there is none.
     pub host: Option<String>,
     /// Header fields to add to every request.
     pub headers: HeaderMap,
-    /// Its share of the load, beside the others of its group or region.
+    /// Its share of the load, relative to the others of its group or region.
     pub weight: u32,
-    /// It is asked when those of lower groups cannot be.
+    /// It receives requests when no member of a lower group is available.
     pub group: u32,
-    /// Where in the world it is.
+    /// Its region.
     pub region: Option<Arc<str>>,
-    /// Whether it is a tier of ours, which knows what is meant for tiers.
+    /// Whether it is one of our tiers, which understands the marks for tiers.
     pub is_tier: bool,
-    /// How it is spoken to.
+    /// The protocol, limits and rules.
     pub options: Options,
 }
 
 impl Spec {
-    /// For one of the servers behind its name. What the name says of weights and of who comes first counts inside the
-    /// group.
+    /// The specification of one of the servers behind its name. Weights and priorities of DNS count inside
+    /// the group.
     pub(crate) fn found(&self, member: &Member) -> Self {
         let address = self.address.member(member);
-        // Whose own name is sent as Host is sent the name under which it was found.
+        // An upstream whose own name is the Host receives the name under which DNS found it.
         let own = |host: &String| {
             if *host == self.address.authority() { address.authority() } else { host.clone() }
         };
@@ -96,18 +96,18 @@ impl Spec {
 /// How a server is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// What is asked.
+    /// The request.
     pub question: Question,
     /// The time between two probes; each wait is up to a fifth shorter or longer.
     pub interval: Duration,
-    /// How long an answer may take.
+    /// The timeout for a response.
     pub timeout: Duration,
 }
 
-/// What a probe asks.
+/// The request of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
-    /// Whether it accepts a connection.
+    /// A connection only.
     Connect,
     /// An HTTP request.
     Http {
@@ -115,7 +115,7 @@ pub enum Question {
         method: Method,
         /// Path and query, or `*`.
         target: String,
-        /// The statuses of a good answer.
+        /// The statuses of a good response.
         expected: RangeInclusive<u16>,
     },
 }

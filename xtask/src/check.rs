@@ -20,7 +20,8 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
                 &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
             ),
         ),
-        ("documentation", documentation(repository)),
+        ("documentation", documentation(repository, &[])),
+        ("documentation of private items", documentation(repository, &["--document-private-items"])),
         // What other systems need is looked at as well, and no build here has brought it.
         ("crates", cargo(repository, &["fetch", "--locked"])),
         ("supply chain", deny(repository, &cargo_deny)),
@@ -39,10 +40,10 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Read by those who work on the code, so private items are shown, and the crates' stories may point at them.
-fn documentation(repository: &Repository) -> Command {
-    let mut command = cargo(repository, &["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
+/// The pages for users of the crates, and for those who work on them: a link must resolve in both.
+fn documentation(repository: &Repository, more: &[&str]) -> Command {
+    let mut command = cargo(repository, &["doc", "--workspace", "--no-deps", "--locked"]);
+    command.args(more).env("RUSTDOCFLAGS", "-D warnings");
     command
 }
 

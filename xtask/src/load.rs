@@ -4,7 +4,6 @@
 //! `load-tests/`; what they need to know of the house is told to them as k6's settings.
 
 mod cluster;
-mod node;
 mod players;
 
 use std::process::ExitCode;

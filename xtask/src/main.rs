@@ -1,4 +1,4 @@
-//! `cargo xtask check | test | load | bench`: the one definition of checked, tested and measured.
+//! `cargo xtask check | test | load | bench | instructions`: the one definition of checked, tested and measured.
 //!
 //! People and the continuous integration call the same commands, so that "it passes here"
 //! means the same thing everywhere:
@@ -7,7 +7,8 @@
 //! - [`suite`] runs it: Rust's own tests, real players, the load smoke and a short fuzz run, and
 //!   ends with one line, `N passed, N failed`;
 //! - [`mod@load`] sends players, by k6, to tiers that run as processes, and reports what they saw;
-//! - [`mod@bench`] measures it against nginx and Varnish, as server CPU time per request.
+//! - [`mod@bench`] measures it against nginx and Varnish, as server CPU time per request;
+//! - [`instructions`] counts the instructions of a request and refuses an increase.
 //!
 //! Begin with [`suite`]; [`needs`] says what a machine must have and installs what it may.
 
@@ -17,9 +18,12 @@ mod bench;
 mod check;
 mod demo;
 mod fuzz;
+mod instructions;
 mod load;
 mod machine;
+mod metadata;
 mod needs;
+mod node;
 mod output;
 mod repository;
 mod shell;
@@ -52,6 +56,8 @@ enum Task {
     Load(load::Settings),
     /// Compare the hit path with nginx and Varnish; rewrites docs/benchmarks.md.
     Bench(bench::Settings),
+    /// Count the instructions of a hit, a miss and a fill under valgrind, and compare them with those on record.
+    Instructions(instructions::Settings),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +67,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => suite::run(&repository, filter.as_deref()),
         Task::Load(settings) => load::run(&repository, &settings),
         Task::Bench(settings) => bench::run(&repository, &settings),
+        Task::Instructions(settings) => instructions::run(&repository, &settings),
     };
     match outcome {
         Ok(code) => code,

@@ -147,7 +147,7 @@ const SCRAPE_MAX: Duration = Duration::from_secs(2);
 const REQUESTS: &str = "tidegate_requests_total";
 /// The fates of requests that cause none upstream, and of those that do. Others, such as refusals, are no lookups.
 const HITS: &[&str] = &["hit", "stale", "join"];
-const NO_HITS: &[&str] = &["miss", "renewed", "pass", "hit-for-miss", "stale-if-error", "failed"];
+const NO_HITS: &[&str] = &["miss", "revalidated", "pass", "hit-for-miss", "stale-if-error", "failed"];
 const UPSTREAM_REQUESTS: &str = "tidegate_origin_requests_total";
 const UPSTREAM_REQUESTS_NEEDED: &str = "tidegate_origin_requests_needed_total";
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::Coordinates;
 
-use super::NodeName;
+use super::name::NodeName;
 
 /// Where this node is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidegate_upstream::address::AddressError;
 use tidegate_upstream::{Address, Options, Spec};
 
-use super::NodeName;
 use super::check::Breach;
+use super::name::NodeName;
 
 /// A shield or an origin: `"http://10.0.0.1:8081"`, or `{ url = "http://10.0.0.1:8081", weight = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Server {
     /// What is wrong with it.
     pub fn check(&self, field: &[&'static str]) -> Result<(), Breach> {
         if !(1..=WEIGHT_MAX).contains(&self.0.weight) {
-            let message = format!("{}: weight is a number from 1 to {WEIGHT_MAX}", self.0.url);
+            let message = format!("{}: weight must be from 1 to {WEIGHT_MAX}", self.0.url);
             return Err(Breach::new(field, message));
         }
         check_fields(&self.0.headers).map_err(|message| Breach::new(field, message))
@@ -153,7 +153,7 @@ pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), Str
     };
     match headers.iter().find(|(name, value)| read_field(name, value).is_none_or(|(name, _)| is_ours(&name)))
     {
-        Some((name, _)) => Err(format!("{name:?} is no header field that can be added")),
+        Some((name, _)) => Err(format!("{name:?} is not a header field that can be added")),
         None => Ok(()),
     }
 }

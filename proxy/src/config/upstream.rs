@@ -25,20 +25,20 @@ pub struct Upstream {
     /// Time from the request to the head of the answer.
     pub first_byte_timeout: Period,
     /// Time between two pieces of a body.
-    pub stall_timeout: Period,
+    pub between_bytes_timeout: Period,
     /// Bytes that must come each second of a body whose length is known; else it goes on elsewhere. None with zero.
     pub rate_min: Size,
     /// The time over which they are counted.
     pub rate_window: Period,
     /// Candidates asked for one fill, rescues included.
-    pub tries_max: usize,
+    pub attempts_max: usize,
     /// When an answer takes longer than this, and longer than nineteen of twenty do, the next candidate is asked as
     /// well. Never with zero.
-    pub hedge_after: Period,
+    pub hedge_delay: Period,
     /// Requests beyond the first for the same thing (retries, rescues, hedges), as a share of all.
-    pub retry_share: Share,
+    pub retry_ratio: Share,
     /// So many of them are allowed each second besides.
-    pub retries_per_second: u32,
+    pub retries_per_second_min: u32,
     /// Requests in flight to each upstream.
     pub requests_max: usize,
     /// Connections to each upstream.
@@ -66,18 +66,18 @@ pub struct Upstream {
 #[serde(default, deny_unknown_fields)]
 pub struct Health {
     /// Failures in a row that put an upstream out.
-    pub failures: u32,
+    pub consecutive_failures: u32,
     /// A share of failures that puts it out, beyond that of the others.
-    pub excess: Share,
+    pub error_rate_excess: Share,
     /// How long it is out for the first time; each time in a row is twice as long.
-    pub out_for: Period,
+    pub ejection_time: Period,
     /// How long it is out at most.
-    pub out_max: Period,
+    pub ejection_time_max: Period,
     /// The share of the upstreams that may be out for their answers.
-    pub out_share: Share,
+    pub ejected_share_max: Share,
     /// For how long one that returns is watched: a shield gets its keys back little by little, an origin is not asked
     /// before others that are well.
-    pub settle: Period,
+    pub slow_start: Period,
 }
 
 /// How upstreams are probed.
@@ -140,13 +140,13 @@ impl Default for Upstream {
             http: Version::Http1,
             connect_timeout: Period::secs(2),
             first_byte_timeout: Period::secs(10),
-            stall_timeout: Period::secs(5),
+            between_bytes_timeout: Period::secs(5),
             rate_min: Size::kib(64),
             rate_window: Period::secs(1),
-            tries_max: 4,
-            hedge_after: Period::millis(250),
-            retry_share: Share::percent(20),
-            retries_per_second: 10,
+            attempts_max: 4,
+            hedge_delay: Period::millis(250),
+            retry_ratio: Share::percent(20),
+            retries_per_second_min: 10,
             requests_max: 1024,
             connections_max: 512,
             queue_max: 256,
@@ -164,12 +164,12 @@ impl Default for Upstream {
 impl Default for Health {
     fn default() -> Self {
         Self {
-            failures: 5,
-            excess: Share::percent(25),
-            out_for: Period::secs(2),
-            out_max: Period::secs(60),
-            out_share: Share::percent(50),
-            settle: Period::secs(10),
+            consecutive_failures: 5,
+            error_rate_excess: Share::percent(25),
+            ejection_time: Period::secs(2),
+            ejection_time_max: Period::secs(60),
+            ejected_share_max: Share::percent(50),
+            slow_start: Period::secs(10),
         }
     }
 }
@@ -201,7 +201,7 @@ impl Upstream {
             timeouts: Timeouts {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
-                stall: self.stall_timeout.get(),
+                stall: self.between_bytes_timeout.get(),
                 min_rate: self.min_rate(),
             },
             http2: self.http == Version::Http2,
@@ -211,14 +211,14 @@ impl Upstream {
                 queue_max: self.queue_max,
                 queue_timeout: self.queue_timeout.get(),
             },
-            hedge_after: Some(self.hedge_after.get()).filter(|after| *after > Duration::ZERO),
+            hedge_after: Some(self.hedge_delay.get()).filter(|after| *after > Duration::ZERO),
             rules: Rules {
-                failures: self.health.failures,
-                excess: self.health.excess.get(),
-                out_for: self.health.out_for.get(),
-                out_max: self.health.out_max.get(),
-                ejected_max: self.health.out_share.get(),
-                settle: self.health.settle.get(),
+                failures: self.health.consecutive_failures,
+                excess: self.health.error_rate_excess.get(),
+                out_for: self.health.ejection_time.get(),
+                out_max: self.health.ejection_time_max.get(),
+                ejected_max: self.health.ejected_share_max.get(),
+                settle: self.health.slow_start.get(),
                 rise: self.probe.rise,
                 fall: self.probe.fall,
             },
@@ -245,21 +245,21 @@ impl Upstream {
 
     /// The budget of a pool.
     pub fn budget(&self) -> Budget {
-        Budget::new(self.retry_share.get(), f64::from(self.retries_per_second))
+        Budget::new(self.retry_ratio.get(), f64::from(self.retries_per_second_min))
     }
 
     pub(super) fn check(&self) -> Result<(), Breach> {
         for (name, period) in [
             ("connect_timeout", self.connect_timeout),
             ("first_byte_timeout", self.first_byte_timeout),
-            ("stall_timeout", self.stall_timeout),
+            ("between_bytes_timeout", self.between_bytes_timeout),
         ] {
             if period.get().is_zero() {
                 return Err(Breach::new(&["upstream", name], "must not be zero"));
             }
         }
         for (name, number) in [
-            ("tries_max", self.tries_max),
+            ("attempts_max", self.attempts_max),
             ("requests_max", self.requests_max),
             ("connections_max", self.connections_max),
             ("streams_max", self.streams_max),
@@ -269,12 +269,12 @@ impl Upstream {
             }
         }
         let (health, probe) = (&self.health, &self.probe);
-        if health.failures == 0 {
-            return Err(Breach::new(&["upstream", "health", "failures"], "must be at least 1"));
+        if health.consecutive_failures == 0 {
+            return Err(Breach::new(&["upstream", "health", "consecutive_failures"], "must be at least 1"));
         }
-        if health.out_for.get().is_zero() || health.out_max < health.out_for {
-            let message = "must not be zero, nor longer than out_max";
-            return Err(Breach::new(&["upstream", "health", "out_for"], message));
+        if health.ejection_time.get().is_zero() || health.ejection_time_max < health.ejection_time {
+            let message = "must be more than 0s and at most ejection_time_max";
+            return Err(Breach::new(&["upstream", "health", "ejection_time"], message));
         }
         for (name, period) in [("interval", probe.interval), ("timeout", probe.timeout)] {
             if period.get().is_zero() {
@@ -290,7 +290,7 @@ impl Upstream {
             return Err(Breach::new(&["upstream", "probe", "path"], "must begin with a slash"));
         }
         if probe.expected.0 > probe.expected.1 {
-            let message = "is the least and the greatest status, in this order";
+            let message = "must be [lowest, highest] status";
             return Err(Breach::new(&["upstream", "probe", "expected"], message));
         }
         Ok(())

@@ -2,9 +2,14 @@
 
 use toml::de::Error;
 
+use super::renamed;
+
 /// What is wrong, behind the path of the key that has it.
 pub(super) fn of(text: &str, error: &Error) -> String {
     let message = error.message();
+    if let Some(renamed) = renamed(error) {
+        return renamed;
+    }
     if message.starts_with("unknown field") || message.starts_with("missing field") {
         return message.to_owned();
     }
@@ -14,6 +19,14 @@ pub(super) fn of(text: &str, error: &Error) -> String {
         Some(key) => format!("{key}: {words}"),
         None => words,
     }
+}
+
+/// The error for a field that is unknown because it has another name now.
+fn renamed(error: &Error) -> Option<String> {
+    let (old, _) = error.message().strip_prefix("unknown field `")?.split_once('`')?;
+    let section = path(error)?;
+    let new = renamed::new_name(&section, old)?;
+    Some(format!("{section}.{old}: `{old}` is now `{new}`"))
 }
 
 /// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as long
@@ -53,7 +66,7 @@ fn plain(message: &str, key: &str, written: &str) -> String {
     }
     if let Some((found, choices)) = parts(message, "unknown variant ") {
         let [found, choices] = [found, choices].map(|text| text.replace('`', "\""));
-        return format!("{found} is none of the choices; write {choices}");
+        return format!("{found} is not allowed; write {choices}");
     }
     message.to_owned()
 }
@@ -155,10 +168,7 @@ mod tests {
     #[test]
     fn what_is_no_choice_no_field_or_no_toml_is_told_as_such() {
         for (text, words) in [
-            (
-                "[upstream]\nhttp = \"3\"",
-                "upstream.http: \"3\" is none of the choices; write \"1.1\" or \"2\"",
-            ),
+            ("[upstream]\nhttp = \"3\"", "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\""),
             ("[drain]\ntimeuot = \"2s\"", "unknown field `timeuot`, expected `timeout`"),
             ("[[site]]\nhosts = [", "hosts: unclosed array, expected `]`"),
         ] {

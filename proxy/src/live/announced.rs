@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use tidegate_cache::Key;
 use tokio::time::Instant;
 
-use super::Stream;
+use super::stream::Stream;
 
 /// The objects that playlists have announced lately, and the resources that they list in pieces.
 #[derive(Debug)]

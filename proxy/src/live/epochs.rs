@@ -4,56 +4,16 @@
 //! what was added to the encoder's own numbers, so that whoever asks it, and asks another one later that was started
 //! since or has seen less, knows what is the same segment in both, and goes on in the numbers that it has given out.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tidegate_cache::Head;
-use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Splice, Step};
+use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Step};
 
-use super::Stream;
-use crate::conditional;
-use crate::policy;
-use crate::request::Request;
+use super::numbering::{Published, Version};
+use super::stream::Stream;
+use crate::clock;
+use crate::request::parsed::Request;
 use crate::tier::Tier;
-
-/// A version of a media playlist as it is given out.
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub(crate) media: Media,
-    pub(crate) body: Bytes,
-    published: Published,
-    is_altered: bool,
-    /// A run begins with it.
-    pub(crate) begins: bool,
-    /// It is of an earlier run than the one that is given out.
-    pub(crate) is_old: bool,
-}
-
-/// In which numbers a stream is given out.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Published {
-    numbering: Numbering,
-    /// How whoever was asked last numbers it itself.
-    received: Numbering,
-    /// What is added to that.
-    shift: i64,
-    splice: Option<Arc<Splice>>,
-    /// The mark of what comes without one.
-    unmarked: Option<Mark>,
-}
-
-impl Published {
-    /// How it is given out if whoever was asked last says this now.
-    fn continued(&self, received: Numbering) -> Numbering {
-        let epoch = if received.epoch == self.received.epoch {
-            self.numbering.epoch
-        } else {
-            received.epoch.or(self.numbering.epoch)
-        };
-        Numbering { epoch, added: received.added.saturating_add_signed(self.shift) }
-    }
-}
 
 /// How far ahead a list may be that has nothing in common with what is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,13 +22,6 @@ enum Leap {
     None,
     /// As far as the time since then explains.
     Explained,
-}
-
-impl Version {
-    /// The head that it is given out with.
-    pub(crate) fn head(&self, head: Head) -> Head {
-        if self.is_altered { Head { headers: conditional::altered(&head.headers), ..head } } else { head }
-    }
 }
 
 /// Makes of a version what is given out of it. `last_body` is what was given out last, if it is held.
@@ -82,7 +35,7 @@ pub(crate) fn version(
 ) -> Version {
     let received = Numbering::of(body);
     let as_it_came = || as_it_came(raw, body, received);
-    if !request.site.query.marks || !Epoch::can_write(body) {
+    if !request.site.query.marks || !Epoch::can_rewrite(body) {
         return as_it_came();
     }
     let told_on = |epoch: &Epoch| written(request, raw, body, epoch).unwrap_or_else(as_it_came);
@@ -91,13 +44,14 @@ pub(crate) fn version(
     };
     let published = stream.published.lock().clone();
     // Whoever was asked last goes on in its own row of numbers ...
-    let row = Epoch::on(&known, published.continued(received), published.splice.clone(), raw, received);
-    let row = row.after_unmarked(published.unmarked.filter(|_| received.epoch.is_some()));
+    let row =
+        Epoch::continued(&known, published.continued(received), published.splice.clone(), raw, received);
+    let row = row.with_default_mark(published.unmarked.filter(|_| received.epoch.is_some()));
     // ... or another one has the same run in numbers of its own.
-    let same = Epoch::on(&known, published.numbering, published.splice.clone(), raw, received);
+    let same = Epoch::continued(&known, published.numbering, published.splice.clone(), raw, received);
     let is_same_run = received.epoch.is_some() && received.epoch == published.numbering.epoch;
     let (first, second) = if is_same_run { (&same, &row) } else { (&row, &same) };
-    let goes_on = |epoch: &Epoch, leap| stream.goes_on_with(&known, &epoch.numbered(raw), leap);
+    let goes_on = |epoch: &Epoch, leap| stream.goes_on_with(&known, &epoch.renumber(raw), leap);
     if let Some(epoch) = [first, second].into_iter().find(|epoch| goes_on(epoch, Leap::None)) {
         return told_on(epoch);
     }
@@ -121,14 +75,14 @@ pub(crate) fn version(
     }
     // Who knows nothing of any run is not the one that was asked last.
     let judged = if received.epoch.is_none() && published.received.epoch.is_some() { &same } else { &row };
-    let numbered = judged.numbered(raw);
+    let numbered = judged.renumber(raw);
     let is_earlier = is_another && received.epoch < published.numbering.epoch && !is_over;
     if !is_same_run && !is_earlier && stream.begins_anew(&numbered, is_over) {
         let last_body = last_body().filter(|_| !is_over);
         let now = Mark(seconds().max(published.numbering.epoch.map_or(0, |mark| mark.0.saturating_add(1))));
         // A run that others have marked already keeps its mark.
         let mark = received.epoch.filter(|mark| Some(*mark) > published.numbering.epoch).unwrap_or(now);
-        let epoch = Epoch::after(mark, &known, last_body.as_deref(), raw, received);
+        let epoch = Epoch::restarted(mark, &known, last_body.as_deref(), raw, received);
         return Version { begins: true, ..told_on(&epoch) };
     }
     // What the run before had would be a leap in this one.
@@ -152,17 +106,17 @@ fn as_it_came(raw: &Media, body: &Bytes, received: Numbering) -> Version {
 
 /// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
 fn written(request: &Request, raw: &Media, body: &Bytes, epoch: &Epoch) -> Option<Version> {
-    if epoch.is_as_it_came() {
+    if epoch.is_identity() {
         return None;
     }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
-    let body = Bytes::from(epoch.write(body, raw, is_ours));
+    let body = Bytes::from(epoch.rewrite(body, raw, is_ours));
     let published = Published {
         numbering: epoch.numbering(),
         received: epoch.received(),
         shift: epoch.shift(),
         splice: epoch.splice(),
-        unmarked: epoch.unmarked(),
+        unmarked: epoch.default_mark(),
     };
     match Playlist::parse(&body) {
         Ok(Playlist::Media(media)) => {
@@ -179,7 +133,7 @@ fn of_siblings(tier: &Tier, request: &Request, raw: &Media, received: Numbering)
     others.filter_map(|sibling| tier.streams().of(sibling)).find_map(|sibling| {
         let known = sibling.media().filter(|known| !sibling.is_over(known))?;
         let published = sibling.published.lock().clone();
-        let epoch = Epoch::on(&known, published.numbering, None, raw, received);
+        let epoch = Epoch::continued(&known, published.numbering, None, raw, received);
         let next = raw.next_sequence().saturating_add_signed(epoch.shift());
         (next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(epoch)
     })
@@ -199,7 +153,7 @@ fn listed(media: &Media) -> Duration {
 }
 
 fn seconds() -> u64 {
-    policy::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    clock::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Stream {
@@ -210,7 +164,7 @@ impl Stream {
 
     /// From now on it is given out in these numbers.
     pub(crate) fn set_published(&self, version: &Version) {
-        self.timeline().counts_from(version.published.numbering.added);
+        self.timeline().set_encoder_zero(version.published.numbering.added);
         *self.published.lock() = version.published.clone();
     }
 
@@ -243,7 +197,7 @@ impl Stream {
         let (timeline, now) = (self.timeline(), self.now());
         let is_far_behind =
             matches!(timeline.judge(media, now), Step::Backward { by } if by > RESET_SEGMENTS_MIN);
-        let is_reset = timeline.begins_anew(media, now) == Some(Restart::SequenceReset);
+        let is_reset = timeline.detect_restart(media, now) == Some(Restart::SequenceReset);
         is_reset || (is_deserted && is_far_behind)
     }
 }

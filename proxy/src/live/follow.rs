@@ -7,8 +7,10 @@ use http::HeaderMap;
 use tidegate_hls::{Directives, Media};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::Stream;
-use crate::request::{self, FillOptions, Request};
+use super::publish::publish;
+use super::stream::{Stream, watch_interval};
+use crate::fill::{self, FillOptions};
+use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
 
 /// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
@@ -32,11 +34,6 @@ struct Follower {
     sent: HeaderMap,
 }
 
-/// Nobody who watches lets so much time pass without asking.
-pub(super) fn watching(media: &Media) -> Duration {
-    media.clamped_target_duration() * 2
-}
-
 impl Follower {
     async fn epoch(self) {
         let draining = self.tier.draining().token().clone();
@@ -45,7 +42,7 @@ impl Follower {
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
             tokio::select! {
                 () = draining.cancelled() => return,
-                () = self.stream.deserted(watching(&media)) => return,
+                () = self.stream.deserted(watch_interval(&media)) => return,
                 moved = self.next(&media, in_vain) => in_vain = if moved { 0 } else { in_vain + 1 },
             }
         }
@@ -65,7 +62,9 @@ impl Follower {
         if let Some(fill_writer) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
             let fill_options = if is_held { self.held_until_next(media) } else { FillOptions::default() };
-            Box::pin(request::fill(&self.tier, &self.request, fill_writer, &self.sent, fill_options)).await;
+            let filled =
+                Box::pin(fill::fill(&self.tier, &self.request, fill_writer, &self.sent, fill_options)).await;
+            publish(&self.tier, &self.request, &self.sent, &filled);
         } else {
             // Somebody else's fill is under way, and what it brings counts as well.
             let mut newest = self.stream.newest();
@@ -93,7 +92,7 @@ impl Follower {
         FillOptions {
             directives: Directives { msn: Some(msn), part, skip: None },
             // Whoever holds it gives up after three target durations, and says so.
-            patience: Some(media.hold_max() + ANSWER_WITHIN),
+            patience: Some(media.block_max() + ANSWER_WITHIN),
             overdue: Some(self.overdue(media)),
             ..FillOptions::default()
         }

@@ -4,11 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cache::Key;
-use tidegate_hls::Multivariant;
-
-use super::prefetch::refers;
-use crate::request::Request;
-use crate::tier::Tier;
 
 /// The renditions of each stream, found by any of them.
 #[derive(Debug)]
@@ -17,7 +12,7 @@ pub(super) struct Renditions(moka::sync::Cache<Key, Arc<[Key]>, ahash::RandomSta
 /// So many playlists are known; those that nobody asked for longest are forgotten first.
 const PLAYLISTS_MAX: u64 = 20_000;
 /// Of one stream, so many renditions count.
-const OF_ONE_MAX: usize = 64;
+pub(super) const OF_ONE_MAX: usize = 64;
 /// For how long they are known.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
@@ -31,13 +26,11 @@ impl Renditions {
     pub(super) fn of(&self, playlist: &Key) -> Option<Arc<[Key]>> {
         self.0.get(playlist)
     }
-}
 
-/// Remembers what a multivariant playlist tells.
-pub(crate) fn remember_renditions(tier: &Tier, request: &Request, playlist: &Multivariant) {
-    let named = playlist.variants.iter().chain(&playlist.renditions).take(OF_ONE_MAX);
-    let keys: Arc<[Key]> = named.filter_map(|uri| Some(refers(request, uri)?.key)).collect();
-    for key in keys.iter() {
-        tier.streams().renditions.0.insert(key.clone(), Arc::clone(&keys));
+    /// Remembers that these are renditions of one stream.
+    pub(super) fn remember(&self, playlists: &Arc<[Key]>) {
+        for playlist in playlists.iter() {
+            self.0.insert(playlist.clone(), Arc::clone(playlists));
+        }
     }
 }

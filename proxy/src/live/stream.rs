@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
-use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
+use tidegate_hls::{Announcement, Media, Restart, Step, Timeline};
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::detour::{self, Detour};
-use super::epochs::Published;
 use super::memory::Memory;
+use super::numbering::Published;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Stream {
     }
 
     /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
-    pub(crate) fn publish(&self) -> Option<Vec<Announced>> {
+    pub(crate) fn publish(&self) -> Option<Vec<Announcement>> {
         let (media, text) = self.arrived.lock().take()?;
         Some(self.memory.publish(media, text))
     }
@@ -222,7 +222,7 @@ impl Stream {
     }
 
     /// Puts the candidates in the order in which they are asked for this stream.
-    pub(super) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
+    pub(crate) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
         if let Some(detour) = &*self.detour.lock() {
             detour.lead(candidates, Instant::now());
         }
@@ -237,7 +237,7 @@ impl Stream {
 
     /// When to look for the next version, after so many looks in vain.
     pub(super) fn next_look(&self, in_vain: u32) -> Option<Instant> {
-        Some(self.began + self.timeline().next_look(in_vain)?)
+        Some(self.began + self.timeline().next_poll(in_vain)?)
     }
 
     /// When the next version is expected to be there.
@@ -345,4 +345,9 @@ impl Drop for Attending {
         }
         self.stream.attending.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// A viewer that plays the stream requests its playlist at least this often.
+pub(super) fn watch_interval(media: &Media) -> Duration {
+    media.clamped_target_duration() * 2
 }

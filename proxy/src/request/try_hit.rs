@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tidegate_cache::{Key, Object};
+use tidegate_headers::hop;
 use tidegate_hls::{Directives, Kind, Resource};
 use tokio::time::Instant;
 
-use super::{site, stream_at};
-use crate::fast_path::SimpleHead;
-use crate::hop;
-use crate::live::Stream;
+use super::read::site;
+use super::slice::Slice;
+use super::target;
+use crate::live::stream::Stream;
 use crate::site::Site;
-use crate::slice::Slice;
-use crate::target;
 use crate::tier::Tier;
+use crate::viewer::fast_path::simple_head::SimpleHead;
 
 /// A request whose fate is a hit.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -
     if object.head.status != StatusCode::OK || !object.body.is_complete() {
         return None;
     }
-    let stream = stream_at(tier, place.kind, &place.key);
+    let stream = tier.streams().of_kind(place.kind, &place.key);
     Some(Hit { place, cmcd, object, stream })
 }
 

@@ -10,9 +10,10 @@ use tidegate_upstream::{Connections, Order, Pool, Spec};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
+use tidegate_headers::cors::{self, Cors};
+
 use crate::config::units::Period;
 use crate::config::{NodeName, Server, Upstream, server};
-use crate::cors::{self, Cors};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub struct Timeouts {
     /// Time from the request to the head of the answer.
     pub first_byte: Option<Period>,
     /// Time between two pieces of a body.
-    pub stall: Option<Period>,
+    pub between_bytes: Option<Period>,
 }
 
 /// Which query parameters are part of the key and sent upstream.
@@ -104,15 +105,15 @@ pub struct Lifetimes {
     /// Segments and initialisation sections.
     pub segment: Period,
     /// Answers such as 404 and 410.
-    pub missing: Period,
+    pub negative: Period,
     /// Everything else that names no lifetime. Without it, such answers are revalidated for every use.
     pub default: Option<Period>,
     /// Guess a lifetime from Last-Modified where nothing else is known (RFC 9111 section 4.2.2).
     pub heuristic: bool,
     /// How long a stale answer may be used while it is refreshed (stale-while-revalidate).
-    pub grace: Period,
+    pub stale_while_revalidate: Period,
     /// How long a stale answer may be used while no source can answer (stale-if-error).
-    pub keep: Period,
+    pub stale_if_error: Period,
     /// Store answers that set a cookie, without the cookie.
     pub ignore_set_cookie: bool,
 }
@@ -214,11 +215,11 @@ impl Default for Lifetimes {
             vod: Period::secs(3600),
             ended: Period::secs(10),
             segment: Period::secs(600),
-            missing: Period::secs(1),
+            negative: Period::secs(1),
             default: None,
             heuristic: false,
-            grace: Period::secs(0),
-            keep: Period::secs(60),
+            stale_while_revalidate: Period::secs(0),
+            stale_if_error: Period::secs(60),
             ignore_set_cookie: false,
         }
     }
@@ -232,7 +233,7 @@ impl Config {
         for (deadline, own) in [
             (&mut timeouts.connect, self.timeouts.connect),
             (&mut timeouts.first_byte, self.timeouts.first_byte),
-            (&mut timeouts.stall, self.timeouts.stall),
+            (&mut timeouts.stall, self.timeouts.between_bytes),
         ] {
             *deadline = own.map_or(*deadline, Period::get);
         }
@@ -285,18 +286,18 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
     for site in sites {
         if let Some(path) = site.paths.iter().find(|path| !path.starts_with('/') || path.contains(['?', '#']))
         {
-            let message = format!("{path:?} is not the beginning of a path, such as \"/live/\"");
+            let message = format!("{path:?} is not a path prefix; write one such as \"/live/\"");
             return Err(Breach::new(&["site", "paths"], message));
         }
         for host in &site.hosts {
             if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
-                let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
+                let message =
+                    format!("{host:?} is not a host; write \"live.example\", \"*.example\" or \"*\"");
                 return Err(Breach::new(&["site", "hosts"], message));
             }
             for path in &site.paths {
                 if !seen.insert((host.to_ascii_lowercase(), path)) {
-                    let message =
-                        format!("{host:?} stands in two places, for paths that begin with {path:?}");
+                    let message = format!("{host:?} is listed twice for paths that begin with {path:?}");
                     return Err(Breach::new(&["site", "hosts"], message));
                 }
             }
@@ -307,7 +308,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if !names.insert(site.name.as_str()) {
             return Err(Breach::new(
                 &["site", "name"],
-                format!("{:?} is the name of two sites", site.name.as_str()),
+                format!("two sites are named {:?}", site.name.as_str()),
             ));
         }
         let has_word = site.lifetimes.playlist == PlaylistLifetime::Origin;
@@ -322,7 +323,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
         if site.direct && site.origins.is_empty() {
-            return Err(Breach::new(&["site", "direct"], "there are no origins that could be asked"));
+            return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {

@@ -1,7 +1,7 @@
-//! Where a node stands, and how long the way to another one is likely to take.
+//! Where a node is, and a guess at the round-trip time to another one.
 //!
-//! A guess serves until there are measurements. It is a round-trip time, so that guessed and measured regions can stand
-//! in one order.
+//! The guess serves until there are measurements. It is a round-trip time, so that guessed and measured
+//! regions can be compared.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Coordinates {
     longitude: f64,
 }
 
-/// A number that is no place on earth.
+/// A number that is not a place on earth.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoPlace {
@@ -35,7 +35,7 @@ impl Coordinates {
     /// The place at these degrees.
     ///
     /// # Errors
-    /// If one of them is out of its range, or not a number.
+    /// If a number is out of its range or not a number.
     pub fn new(latitude: f64, longitude: f64) -> Result<Self, NoPlace> {
         Ok(Self { latitude: valid_latitude(latitude)?, longitude: valid_longitude(longitude)? })
     }
@@ -50,22 +50,23 @@ impl Coordinates {
         self.longitude
     }
 
-    /// Kilometres to `other` along the great circle (haversine formula, exact to half a percent: the earth is no sphere).
+    /// Kilometres to `other` along the great circle (haversine formula; accurate to half a percent, because
+    /// the earth is not a sphere).
     pub fn distance_km(&self, other: &Self) -> f64 {
         let (here, there) = (self.latitude.to_radians(), other.latitude.to_radians());
         let north = haversine(there - here);
         let east = haversine((other.longitude - self.longitude).to_radians());
         let part = here.cos().mul_add(there.cos() * east, north);
-        // Rounding may lead beyond 1 at antipodes, where the arc sine is not a number.
+        // Rounding may exceed 1 at antipodes, where the arc sine is not a number.
         2.0 * EARTH_RADIUS_KM * part.sqrt().min(1.0).asin()
     }
 }
 
-/// A guess at the round-trip time over so many kilometres.
+/// A guess at the round-trip time over this distance.
 ///
-/// Light in glass travels at two thirds of its speed in a vacuum, 200 km in a millisecond. Cables do not follow the great
-/// circle, and routers take their time: a factor of two covers most pairs of places. So 50 km cost one millisecond, there
-/// and back.
+/// Light in glass travels at two thirds of its speed in a vacuum, 200 km in a millisecond. Cables do not
+/// follow the great circle, and routers take time: a factor of two covers most pairs of places. So 50 km cost
+/// one millisecond, there and back.
 pub fn round_trip(distance_km: f64) -> Duration {
     let seconds = 2.0 * distance_km * DETOUR / FIBRE_KM_PER_SECOND;
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
@@ -87,7 +88,7 @@ fn valid_longitude(degrees: f64) -> Result<f64, NoPlace> {
     if (-180.0..=180.0).contains(&degrees) { Ok(degrees) } else { Err(NoPlace::Longitude(degrees)) }
 }
 
-/// Each field is checked where it is read, so that the error stands at its line and column.
+/// Each field is checked as it is read, so that the error names its line and column.
 fn latitude<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     valid_latitude(f64::deserialize(deserializer)?).map_err(D::Error::custom)
 }

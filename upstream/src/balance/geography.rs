@@ -1,4 +1,4 @@
-//! The regions of a pool's members: which one is asked first, as far as is known by now.
+//! The regions of a pool's members, ordered by what is known of them so far.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use crate::balance::geo::Coordinates;
 use crate::balance::regions::{Plan, Region, RegionId, Regions, RoundTrip, Viewpoint};
 
-/// From where the regions are seen, and where they are.
+/// The viewpoint from which regions are seen, and their places.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
     /// Where this node is, and which regions it prefers.
     pub viewpoint: Viewpoint,
-    /// Where the regions are, as far as that is known.
+    /// The places of the regions, as far as they are known.
     pub places: BTreeMap<String, Coordinates>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Geography {
 }
 
 impl Geography {
-    /// The regions that members are in. Those of no region are in one without a name.
+    /// The regions of the members. Members without a region share one without a name.
     pub(crate) fn new<'a>(world: &World, members: impl Iterator<Item = Option<&'a Arc<str>>>) -> Self {
         let mut names: Vec<Arc<str>> = Vec::new();
         for name in members.map(named) {
@@ -43,14 +43,14 @@ impl Geography {
         Self { began: Instant::now(), names, regions }
     }
 
-    /// A member of `region` was heard of after this round-trip time.
+    /// A member of `region` responded after this round-trip time.
     pub(crate) fn observe(&self, region: Option<&Arc<str>>, round_trip: Duration) {
         if let Some(region) = self.id(region) {
             self.regions.lock().observe(region, round_trip, self.began.elapsed());
         }
     }
 
-    /// The place of a member's region in the lists of [`Geography::plan`].
+    /// The index of a member's region in the lists of [`Geography::plan`].
     pub(crate) fn id(&self, region: Option<&Arc<str>>) -> Option<RegionId> {
         let name = named(region);
         self.names.iter().position(|known| *known == name)
@@ -63,12 +63,12 @@ impl Geography {
         regions.plan(shares)
     }
 
-    /// How many there are.
+    /// The number of regions.
     pub(crate) fn count(&self) -> usize {
         self.names.len()
     }
 
-    /// The regions in the order in which they are asked, and what is known of the way to each.
+    /// The regions in the order in which they are tried, each with its round-trip time.
     pub(crate) fn ranking(&self) -> Vec<(Arc<str>, RoundTrip)> {
         let now = self.began.elapsed();
         let mut regions = self.regions.lock();

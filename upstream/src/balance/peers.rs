@@ -1,4 +1,4 @@
-//! The sources of one pool, for what one of them must know of the others.
+//! The upstreams of one pool, as far as one of them must know of the others.
 
 use std::sync::{Arc, Weak};
 
@@ -9,12 +9,12 @@ use crate::balance::geography::Geography;
 use crate::health::half_open::HalfOpen;
 use crate::health::{Health, Others, State, Tally};
 
-/// The sources of one pool.
+/// The upstreams of one pool.
 #[derive(Debug)]
 pub(crate) struct Peers {
     /// The health of each of them.
     all: RwLock<Vec<Weak<Mutex<Health>>>>,
-    /// Where in the world they are, where that decides who is asked.
+    /// Their regions, where these decide the order.
     pub(crate) geography: Option<Geography>,
     half_open: Mutex<HalfOpen>,
 }
@@ -24,25 +24,25 @@ impl Peers {
         Self { all: RwLock::default(), geography, half_open: Mutex::default() }
     }
 
-    /// Takes in another one.
+    /// Adds an upstream by its health.
     pub(crate) fn add(&self, health: &Arc<Mutex<Health>>) {
         let mut known = self.all.write();
         known.retain(|peer| peer.strong_count() > 0);
         known.push(Arc::downgrade(health));
     }
 
-    /// Whether one who is out may be tried.
+    /// Whether an upstream that is out may receive a trial request.
     pub(crate) fn admit_trial(&self) -> bool {
         self.half_open.lock().admit(fastrand::f64(), Instant::now())
     }
 
-    /// One of them went from one state to another: whoever is out now is tried soon.
+    /// One of the upstreams changed its state: those that are out are tried soon.
     pub(crate) fn reset_half_open(&self) {
         *self.half_open.lock() = HalfOpen::default();
     }
 
-    /// What came of the requests to the others, and whether the pool can do without `one`: another one must be there,
-    /// and no more than the share `ejected_max` of all may be ejected.
+    /// The results of requests to the others, and whether the pool can spare `one`: another must be
+    /// available, and no more than the share `ejected_max` of all may be ejected.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -1,7 +1,7 @@
-//! The servers that can be asked for the same things, in the order in which they are to be tried.
+//! The servers that serve the same resources, in the order in which they are tried.
 //!
-//! A pool is an edge's shields, or the origins of a site. Whoever is out ([`State`]) stays in the list, at its end: a
-//! wrong belief must not cost an answer.
+//! A pool is an edge's shields, or the origins of a site. An upstream that is out ([`State`]) stays in the
+//! list, at its end: a wrong belief must not cost a response.
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ use crate::health::probe;
 use crate::spec::Spec;
 use crate::upstream::{Report, Upstream};
 
-/// How the members of a pool are put in order.
+/// How the members of a pool are ordered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
-    /// The nearest region first, and in it one owner for every stream, then its successors, none with much more to do than
-    /// its share: for an edge's shields.
+    /// The nearest region first; in it, one owner for each stream, then its successors, with bounded loads.
+    /// For an edge's shields.
     Hash(Bound, World),
-    /// The first group as long as somebody in it can be asked, then the next: for origins.
+    /// The first group while one of its members is available, then the next. For origins.
     Groups,
 }
 
-/// Servers that can be asked for the same things.
+/// Servers that serve the same resources.
 #[derive(Debug)]
 pub struct Pool {
     order: Order,
@@ -41,15 +41,15 @@ pub struct Pool {
     members: ArcSwap<Vec<Member>>,
     peers: Arc<Peers>,
     budget: Arc<Budget>,
-    /// Woken when there are other members.
+    /// Wakes when the members change.
     changed: Notify,
-    /// Held by whoever changes the members.
+    /// Locked while the members change.
     replacing: Mutex<()>,
-    /// Where probes run; not before the pool is started.
+    /// Where probes run, once the pool has started.
     running: Mutex<Option<(TaskTracker, CancellationToken)>>,
 }
 
-/// Whom a site may ask: a pool, and others for when nobody of the first can be asked.
+/// The upstreams of a site: a pool, and others for the time when no member of the first is available.
 #[derive(Debug, Clone)]
 pub struct Candidates(Vec<Arc<Pool>>);
 
@@ -57,11 +57,11 @@ pub struct Candidates(Vec<Arc<Pool>>);
 struct Member {
     upstream: Arc<Upstream>,
     seed: u64,
-    /// Ends its probes when it leaves.
+    /// Ends the probes when the member leaves.
     _probes: Arc<DropGuard>,
 }
 
-/// The members for one key: those to ask, and those to ask when there is nobody else.
+/// The members for one key: those that are available, and those that are the last resort.
 #[derive(Debug, Default)]
 struct Ranked {
     available: Vec<Arc<Upstream>>,
@@ -69,7 +69,7 @@ struct Ranked {
 }
 
 impl Pool {
-    /// A pool of `specs`. Its members are probed once it is started.
+    /// A pool of `specs`. Its members are probed once the pool has started.
     pub fn new(order: Order, specs: Vec<Spec>, budget: Budget) -> Arc<Self> {
         let geography = match &order {
             Order::Hash(_, world) => {
@@ -93,7 +93,7 @@ impl Pool {
         Arc::new(pool)
     }
 
-    /// Begins to probe its members, until `stop`.
+    /// Starts to probe the members, until `stop`.
     pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
         *self.running.lock() = Some((tasks.clone(), stop.clone()));
         let members = self.members.load().iter().map(|member| self.start_probes(&member.upstream)).collect();
@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Waits until somebody is found where all members are behind names.
+    /// Waits for the first member, where all members are behind names.
     pub async fn wait_for_members(&self) {
         loop {
             let changed = self.changed.notified();
@@ -117,7 +117,7 @@ impl Pool {
         }
     }
 
-    /// Takes in and lets go whoever comes and goes behind a name, until `stop`.
+    /// Adds and removes the servers that appear and disappear behind a name, until `stop`.
     async fn follow_name(self: Arc<Self>, spec: Spec, mut watch: Watch, stop: CancellationToken) {
         let mut mine: Vec<Arc<str>> = Vec::new();
         loop {
@@ -132,8 +132,9 @@ impl Pool {
         }
     }
 
-    /// Puts `specs` in the place of the members with the names `old`. Who is in both stays as it is, with what is known
-    /// of it; who has left is asked nothing any more, and what it was asked goes on to its end.
+    /// Replaces the members with the names `old` by `specs`. A member that is in both stays as it is, with
+    /// what is known of it. A member that leaves receives no more requests, and requests in flight end as
+    /// usual.
     fn replace(&self, old: &[Arc<str>], specs: Vec<Spec>) {
         let _one_at_a_time = self.replacing.lock();
         let before = self.members.load();
@@ -151,17 +152,17 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// What its members tell of themselves.
+    /// The reports of its members.
     pub fn reports(&self) -> Vec<Report> {
         self.members.load().iter().map(|member| member.upstream.report()).collect()
     }
 
-    /// The regions in the order in which they are asked, and what is known of the way to each.
+    /// The regions in the order in which they are tried, each with its round-trip time.
     pub fn regions(&self) -> Vec<(Arc<str>, RoundTrip)> {
         self.peers.geography.as_ref().map(Geography::ranking).unwrap_or_default()
     }
 
-    /// What pays for asking more than one of them.
+    /// Pays for requests to more than one of them.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
@@ -195,7 +196,7 @@ impl Pool {
     }
 }
 
-/// The nearest region first, unless it is hurt; in each, the key's owner and its successors.
+/// The nearest region first, unless it is impaired; in each, the key's owner and its successors.
 fn by_region(key: &str, members: Vec<Snapshot>, bound: &Bound, geography: &Geography) -> Ranked {
     let key = folder_of(key);
     let mut regions: Vec<Vec<Snapshot>> = Vec::new();
@@ -237,7 +238,7 @@ fn by_region(key: &str, members: Vec<Snapshot>, bound: &Bound, geography: &Geogr
 fn by_group(key: &str, members: &[Snapshot]) -> Ranked {
     let mut order = hash::order(folder_of(key), members.iter().map(|member| (member.seed, member.weight())));
     order.sort_by_key(|&index| {
-        // Whoever returns is not asked before it has been good for a while, unless there is nobody else.
+        // A returning upstream comes behind those that are up until it has been good for a while.
         let place = |member: &Snapshot| (member.state != State::Up, member.upstream.spec().group);
         members.get(index).map(place)
     });
@@ -249,12 +250,12 @@ fn by_group(key: &str, members: &[Snapshot]) -> Ranked {
     ranked
 }
 
-/// A member and where it stands, looked at once for each ranking.
+/// A member and its state, read one time for each ranking.
 struct Snapshot {
     upstream: Arc<Upstream>,
     seed: u64,
     state: State,
-    /// The weight with which it is trusted now.
+    /// Its weight, reduced while it is returning.
     trusted: f64,
 }
 
@@ -275,26 +276,26 @@ impl Snapshot {
     }
 }
 
-/// What is asked of one upstream together: a playlist and the segments beside it. Two origins of a group may be a segment
-/// apart; and a shield that follows a playlist fetches ahead what others would fetch again, and knows which origin to go
-/// round.
+/// What one upstream serves together: a playlist and the segments beside it. Two origins of a group may be a
+/// segment apart. A shield that follows a playlist prefetches what others would fetch again, and knows which
+/// origin to avoid.
 pub fn folder_of(key: &str) -> &str {
     let path = key.split('?').next().unwrap_or(key);
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }
 
 impl Candidates {
-    /// The first of `pools`, and the others in their order when nobody of it can be asked.
+    /// The first of `pools`, and the others in their order, for the time when no member of it is available.
     pub fn of(pools: Vec<Arc<Pool>>) -> Self {
         Self(pools)
     }
 
-    /// The sources to try for `key`; empty where there is nobody.
+    /// The upstreams to try for `key`, in order; empty where there is none.
     pub fn for_key(&self, key: &str) -> Vec<Arc<Upstream>> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for pool in &self.0 {
             let Ranked { available, unavailable } = pool.rank(key);
-            // Another pool is for when nobody of this one can be asked, and not for what is late or fails there.
+            // Another pool serves when no member of this one is available, and not when one is late or fails.
             let place = if first.is_empty() { &mut first } else { &mut last };
             place.extend(available);
             last.extend(unavailable);
@@ -303,7 +304,7 @@ impl Candidates {
         first
     }
 
-    /// How many sources there are.
+    /// The number of upstreams.
     pub fn count(&self) -> usize {
         self.0.iter().map(|pool| pool.members.load().len()).sum()
     }
@@ -313,7 +314,7 @@ impl Candidates {
         &self.0
     }
 
-    /// What pays for asking more than one of them.
+    /// Pays for requests to more than one of them.
     pub fn budget(&self) -> Arc<Budget> {
         self.0.first().map_or_else(|| Arc::new(Budget::new(0.0, 0.0)), |pool| Arc::clone(&pool.budget))
     }

@@ -1,11 +1,11 @@
-//! In which order one edge asks the regions: the nearest first, and what is near is measured.
+//! The order in which one edge tries the regions: the nearest first, by measurement.
 //!
-//! [`Regions`] keeps a smoothed round-trip time per region, and guesses it from the distance as long as nothing is
-//! measured. From that comes a ranking, which changes slowly: a region that is asked for other keys than before
-//! begins with an empty cache, and the origin pays for it. [`Plan`] says which share of the keys the first one takes, and
-//! which go on to the next, when too few of its members are healthy.
+//! [`Regions`] keeps a smoothed round-trip time per region, and guesses it from the distance until there are
+//! measurements. They make a ranking that changes slowly: a region that receives new keys begins with an
+//! empty cache, and the origin pays for it. [`Plan`] says which share of the keys the first region takes, and
+//! which keys move to the next when too few of its members are healthy.
 //!
-//! No clock and no socket: `now` is the time since some beginning, the same for all calls.
+//! No clock and no socket: `now` is the time since a fixed moment, the same for all calls.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -25,32 +25,33 @@ pub use plan::{Plan, RegionId, healthy_share};
 pub struct Region {
     /// Its name.
     pub name: String,
-    /// Where it is, if that is known.
+    /// Its place, if that is known.
     pub coordinates: Option<Coordinates>,
 }
 
-/// From where the regions are seen.
+/// The viewpoint from which regions are seen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Viewpoint {
-    /// The name of the region in which the node itself is.
+    /// The name of the region of this node.
     pub region: Option<String>,
-    /// Where it is; if that is not known, it is taken to be where its region is.
+    /// The place of this node; if unknown, it is the place of its region.
     pub coordinates: Option<Coordinates>,
-    /// The names of regions that come first, in this order, whatever is measured. Names of no region are passed over.
+    /// The names of regions that come first, in this order, whatever is measured. Unknown names are ignored.
     pub order: Vec<String>,
 }
 
-/// The regions, and what is known of the way to each.
+/// The regions, and the path to each.
 #[derive(Debug, Clone)]
 pub struct Regions {
     paths: Vec<Path>,
     ranking: Vec<RegionId>,
-    /// Since when the first region of a pair has been clearly better than the second, which is ranked above it.
+    /// The time since which the first region of a pair is clearly better than the second, which is ranked
+    /// above it.
     claims: BTreeMap<(RegionId, RegionId), Duration>,
 }
 
 impl Regions {
-    /// The regions as `viewpoint` sees them before anything is measured.
+    /// The regions as `viewpoint` sees them, before any measurement.
     pub fn new(viewpoint: &Viewpoint, regions: &[Region]) -> Self {
         let is_own = |region: &Region| viewpoint.region.as_ref() == Some(&region.name);
         let of_own_region = || regions.iter().find(|region| is_own(region))?.coordinates;
@@ -63,7 +64,7 @@ impl Regions {
         };
         let paths: Vec<Path> = regions.iter().map(path).collect();
         let mut ranked: Vec<_> = paths.iter().zip(regions).enumerate().collect();
-        // What is listed comes before what is not, what is known before what is not, and of equals the own region.
+        // Listed regions come first, then those with a known distance; of equals, the own region.
         ranked.sort_by_key(|(_, (path, region))| {
             let rank = (path.listed().unwrap_or(usize::MAX), path.guess().unwrap_or(Duration::MAX));
             (rank, Reverse(is_own(region)))
@@ -72,7 +73,7 @@ impl Regions {
         Self { paths, ranking, claims: BTreeMap::new() }
     }
 
-    /// Takes in that a probe of a member of `region` took `rtt`.
+    /// Records the round-trip time of a probe of a member of `region`.
     pub fn observe(&mut self, region: RegionId, rtt: Duration, now: Duration) {
         if let Some(path) = self.paths.get_mut(region) {
             path.observe(rtt, now);
@@ -80,12 +81,13 @@ impl Regions {
         }
     }
 
-    /// The regions in the order in which they are to be asked.
+    /// The regions in the order in which they are tried.
     ///
     /// One overtakes another when it has been clearly better for [`PATIENCE`] without interruption.
     pub fn ranking(&mut self, now: Duration) -> &[RegionId] {
         self.compare(now);
-        // Whoever is passed is not better, so no pair changes twice and there are fewer changes than pairs.
+        // The region that is overtaken is not better, so no pair changes twice and there are fewer changes
+        // than pairs.
         for _ in 0..self.ranking.len().pow(2) {
             let Some((from, to)) = self.due(now) else { break };
             if let Some(passed) = self.ranking.get_mut(to..=from) {
@@ -95,19 +97,21 @@ impl Regions {
         &self.ranking
     }
 
-    /// What is known of the way to `region`.
+    /// The round-trip time to `region`, as far as it is known.
     pub fn round_trip(&self, region: RegionId, now: Duration) -> RoundTrip {
         self.paths.get(region).map_or(RoundTrip::Unknown, |path| path.round_trip(now))
     }
 
     /// Which keys go to which region, in the order of the last [`ranking`](Self::ranking).
     ///
-    /// `shares` has the [`healthy_share`] of each region, by its id. One that is missing has nobody healthy.
+    /// `shares` has the [`healthy_share`] of each region, by its id. A region without one has no healthy
+    /// member.
     pub fn plan(&self, shares: &[f64]) -> Plan {
         Plan::new(&self.ranking, shares)
     }
 
-    /// Notes since when each region has been clearly better than those above it, and forgets who no longer is.
+    /// Records since when each region has been clearly better than those above it, and drops the claims that
+    /// have ended.
     fn compare(&mut self, now: Duration) {
         let mut claims = BTreeMap::new();
         for (rank, holder) in self.ranking.iter().enumerate() {
@@ -135,7 +139,7 @@ impl Regions {
         }
     }
 
-    /// The ranks from and to which the next region rises that may overtake.
+    /// The ranks from and to which the next region rises.
     fn due(&self, now: Duration) -> Option<(usize, usize)> {
         self.ranking
             .iter()
@@ -145,8 +149,8 @@ impl Regions {
 
     /// The rank to which `challenger` may rise: that of the uppermost region which it may overtake.
     ///
-    /// Those in between are passed as well, and need not be clearly worse, but they must not be better: who is better has
-    /// a claim of its own, and waits for its time.
+    /// The regions in between are overtaken as well. They need not be clearly worse, but they must not be
+    /// better: a better region has a claim of its own, and waits for its time.
     fn overtaken_by(&self, challenger: RegionId, from: usize, now: Duration) -> Option<usize> {
         let own = self.estimate(challenger, now);
         let above = self.ranking.get(..from)?;
@@ -167,12 +171,13 @@ impl Regions {
     }
 }
 
-/// Less than four fifths of the other's round-trip time is clearly better. Smoothed times of one and the same path differ
+/// Less than four fifths of the other's round-trip time is clearly better. Smoothed times of one path differ
 /// by some percent from one moment to the next.
 const CLEARLY: f64 = 0.8;
-/// What no viewer notices is not worth moving for: inside a city, 0.4 ms are a fifth less than 0.5 ms.
+/// A difference that viewers do not notice is not worth a move: inside a city, 0.4 ms are a fifth less than
+/// 0.5 ms.
 const NOTICEABLE: Duration = Duration::from_millis(2);
-/// Longer than a burst of other traffic or a route that is being replaced; short beside the time for which viewers watch.
+/// Longer than a burst of other traffic or a route change; short beside the time for which viewers watch.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

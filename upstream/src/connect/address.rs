@@ -1,13 +1,13 @@
-//! Where a source is, or where many are.
+//! The address of one upstream, or of many.
 //!
-//! | form | says |
+//! | form | meaning |
 //! |---|---|
-//! | `http://host:port/base` | one source, at whichever address the host has |
-//! | `http://host:port/base#192.0.2.1` | one source, at this address; the host is only its name |
-//! | `dns+http://host:port/base` | every address of the host is a source |
-//! | `srv+http://_service._proto.name/base` | every SRV record is a source, on its own port |
+//! | `http://host:port/base` | one upstream, at any address of the host |
+//! | `http://host:port/base#192.0.2.1` | one upstream, at this address; the host is only its name |
+//! | `dns+http://host:port/base` | every address of the host is an upstream |
+//! | `srv+http://_service._proto.name/base` | every SRV record is an upstream, on its own port |
 //!
-//! and each of them with `https`.
+//! Each of them also works with `https`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,23 +17,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::connect::dns::{Discover, Member};
 
-/// The address of a source, or of many, as it stands in a configuration.
+/// The address of one upstream, or of many, as a configuration writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Address {
     tls: bool,
     behind: Behind,
     host: String,
-    /// The scheme's own where records tell it.
+    /// The scheme's default port, where SRV records have the port.
     port: u16,
     base: String,
 }
 
-/// Who is behind the name.
+/// What is behind the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Behind {
-    /// One server, wherever the name leads.
+    /// One server, at any address of the name.
     One,
-    /// One server, and it is here.
+    /// One server, at this address.
     Pinned(IpAddr),
     /// A server at each address.
     Addresses,
@@ -41,7 +41,7 @@ enum Behind {
     Services,
 }
 
-/// Why an address cannot be used.
+/// Why an address is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -50,32 +50,32 @@ pub enum AddressError {
         "{0:?} must begin with http:// or https://, with dns+ or srv+ before it where a name has many members"
     )]
     Scheme(String),
-    /// Nothing between the scheme and the path.
+    /// No host between the scheme and the path.
     #[error("{0:?} names no host")]
     Host(String),
     /// Not a number from 1 to 65535.
     #[error("{0:?} has a port that is not a number from 1 to 65535")]
     Port(String),
-    /// A query, a fragment that is no address, or credentials.
+    /// A query, a fragment that is not an address, or credentials.
     #[error(
-        "{0:?} may hold only scheme, host, port and a base path, and behind a # the IP address to connect to"
+        "{0:?} may hold only scheme, host, port and a base path, and after a # the IP address to connect to"
     )]
     Extra(String),
     /// `dns+` with an IP address.
-    #[error("{0:?} asks for the addresses of an address; write a name behind dns+")]
+    #[error("{0:?} has an IP address after dns+; write a host name")]
     Literal(String),
-    /// `srv+` with something else than the name of a service.
+    /// `srv+` without the name of a service.
     #[error(
         "{0:?} names no service; write srv+http://_service._proto.name, such as srv+http://_http._tcp.shields.example"
     )]
     Service(String),
     /// `srv+` with a port.
-    #[error("{0:?} has a port, which SRV records tell")]
+    #[error("{0:?} has a port, but SRV records have the port")]
     ServicePort(String),
 }
 
 impl Address {
-    /// Plain HTTP on a host that is known to be one.
+    /// Plain HTTP on a valid host.
     pub fn literal(host: &str, port: u16) -> Self {
         Self { tls: false, behind: Behind::One, host: host.to_owned(), port, base: String::new() }
     }
@@ -85,28 +85,29 @@ impl Address {
         &self.host
     }
 
-    /// The port, explicit or the scheme's own. Where SRV records tell it, only [`Address::member`] knows.
+    /// The port, explicit or the scheme's default. Where SRV records have the port, only [`Address::member`]
+    /// knows it.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether the source speaks TLS.
+    /// Whether the upstream uses TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    /// The path that goes in front of every request's path; empty or without a slash at its end.
+    /// The prefix of every request's path; empty, or without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// The value for a Host header field: the port stands only where it is not the scheme's own.
+    /// The value for a Host header field: without the port, if it is the scheme's default.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == default_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// What to look for where many sources are meant; `None` where it is one.
+    /// What DNS is to find where there are many upstreams; `None` for one.
     pub fn discover(&self) -> Option<Discover> {
         match self.behind {
             Behind::One | Behind::Pinned(_) => None,
@@ -115,7 +116,7 @@ impl Address {
         }
     }
 
-    /// The address of one member that was discovered: its name for `Host` and TLS, pinned to where it is.
+    /// The address of one member that DNS found: its name for `Host` and TLS, pinned to its address.
     #[must_use]
     pub fn member(&self, member: &Member) -> Self {
         Self {
@@ -127,7 +128,7 @@ impl Address {
         }
     }
 
-    /// Where to connect to, whatever the name says.
+    /// The address to connect to, whatever the name resolves to.
     pub fn pin(&self) -> Option<IpAddr> {
         match self.behind {
             Behind::Pinned(ip) => Some(ip),
@@ -212,7 +213,7 @@ fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
 }
 
-/// Host and port; `None` where the port is not one.
+/// Host and port; `None` if the port is invalid.
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']')?;

@@ -1,8 +1,8 @@
 //! The connections to the upstreams of one configuration section, open and idle.
 //!
-//! They are shared, because what TLS remembers of a server, so that the next handshake is a short one, lives in the
-//! connector that has the certificates. It would be lost if each upstream had a connector of its own. An upstream that is
-//! added while the node serves reads no file.
+//! They are shared, because the connector has both the certificates and the TLS session tickets that make the
+//! next handshake short. The tickets would be lost if each upstream had a connector of its own. An upstream
+//! that is added while the node serves reads no file.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// No connections yet. All upstreams together may keep `idle_connections_max` connections open that are not in use.
+    /// No connections yet. All upstreams together may keep up to `idle_connections_max` idle connections.
     pub fn new(trust: Trust, idle_connections_max: usize) -> Self {
         let mut options = ConnectorOptions::new(idle_connections_max);
         options.ca_file = trust.ca().map(str::to_owned);

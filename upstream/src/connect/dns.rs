@@ -1,9 +1,10 @@
-//! What the domain name system says: the addresses behind a name, and for how long they hold.
+//! DNS: the addresses behind a name, and their lifetime.
 //!
-//! [`Dns::find`] asks once. [`Watch`] keeps asking, and tells a set of members only when it is another one; what is
-//! asked when, and what is kept when nobody answers, is decided in `resolution.rs`, without a network.
+//! [`Dns::find`] makes one lookup. [`Watch`] repeats it, and returns a set of members only when it has
+//! changed. `resolution.rs` decides, without a network, when the next lookup is due and which members stay
+//! when it fails.
 //!
-//! Nothing is remembered here but the connections to the resolvers: a lifetime belongs to whoever asks.
+//! Nothing is cached here but the connections to the resolvers: callers keep the result for its lifetime.
 
 mod answers;
 mod client;
@@ -28,39 +29,39 @@ pub use members::{Discover, Family, Found, Member, Unanswered};
 pub(crate) use resolution::Resolution;
 pub use watch::Watch;
 
-/// A lookup that takes longer has failed. Longer than any request waits: who comes later joins it.
+/// A lookup that takes longer has failed. Longer than any request waits: later requests join it.
 pub(crate) const LOOKUP: Duration = Duration::from_secs(5);
 
-/// A record of no lifetime would make a query out of every request.
+/// A record without a lifetime would turn every request into a query.
 const VALID_MIN: Duration = Duration::from_secs(1);
 
-/// Records are written with lifetimes of days by people who mean to lower them before a move, and forget to.
+/// Administrators write records with lifetimes of days, mean to lower them before a move, and forget.
 const VALID_MAX: Duration = Duration::from_mins(5);
 
-/// Names that one set of SRV records may lead to; each costs two queries.
+/// Names in one set of SRV records; each costs two queries.
 const TARGETS_MAX: usize = 100;
 
-/// The resolvers that are asked. Cheap to clone.
+/// The resolvers. Cheap to clone.
 #[derive(Clone)]
 pub struct Dns(Arc<Client>);
 
 impl Dns {
-    /// The system's resolvers, as `resolv.conf` names them; it is read when something is asked, and again when it has
-    /// changed.
+    /// The system's resolvers, as `resolv.conf` names them. It is read for the first lookup, and again when
+    /// it has changed.
     pub fn system() -> Self {
         Self(Arc::new(Client::system()))
     }
 
-    /// The resolvers at these addresses. Without any, the system's.
+    /// The resolvers at these addresses; the system's if there are none.
     pub fn at(servers: &[SocketAddr]) -> Self {
         if servers.is_empty() { Self::system() } else { Self(Arc::new(Client::at(servers))) }
     }
 
-    /// Asks once. The hosts file comes first.
+    /// Makes one lookup. The hosts file comes first.
     ///
     /// # Errors
-    /// [`UpstreamError::DnsTimeout`] when nobody answers in time, [`UpstreamError::DnsError`] when there is nothing by that name or
-    /// the resolver fails.
+    /// [`UpstreamError::DnsTimeout`] when no resolver responds in time, [`UpstreamError::DnsError`] when the
+    /// name does not exist or the resolver fails.
     pub async fn find(&self, what: &Discover, deadline: Duration) -> Result<Found, UpstreamError> {
         #[cfg(test)]
         if let Some(script) = self.0.script() {
@@ -92,7 +93,7 @@ impl Dns {
         let mut in_flight = JoinSet::new();
         for target in targets {
             let client = Arc::clone(&self.0);
-            // The name in a record is whole: nothing is to be tried behind it (RFC 2782, "Target").
+            // The name in a record is absolute: no search list applies to it (RFC 2782, "Target").
             in_flight.spawn(async move { (client.addresses(&format!("{target}.")).await, target) });
         }
         let mut gathered = Gathered { lifetime: Some(lifetime), ..Gathered::default() };
@@ -110,12 +111,12 @@ impl Dns {
     }
 }
 
-/// A set that is being put together.
+/// A set of members under construction.
 struct Gathered {
     members: Vec<Member>,
     unanswered: Vec<Unanswered>,
     lifetime: Option<Duration>,
-    /// Why there is nobody, if there is nobody.
+    /// The error if there is no member.
     error: UpstreamError,
 }
 
@@ -151,13 +152,13 @@ impl Gathered {
     }
 }
 
-/// A number from 0 up to 1 that nobody can guess; for delays and for the choice among equals.
+/// An unpredictable number in `0.0..1.0`, for delays and for the choice among equals.
 pub(crate) fn random_fraction() -> f64 {
     let bits = u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or_default();
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// The same resolvers are the same, whoever holds the connections to them.
+/// Two values are equal if they have the same resolvers.
 impl PartialEq for Dns {
     fn eq(&self, other: &Self) -> bool {
         self.0.servers() == other.0.servers()

@@ -1,13 +1,14 @@
-//! HTTP/1.1 towards upstreams: one request and its answer on a connection, and no more work than that.
+//! An HTTP/1.1 client for upstreams: one request and its response on a connection, and no more work than
+//! that.
 //!
-//! 1. A connection is taken from the idle ones (`idle.rs`), or made (`wire.rs`).
-//! 2. The head of the request leaves in one write (`question.rs`), and the body behind it, if there is one (`upload.rs`).
-//! 3. The head of the response is read, and says how the body is framed.
-//! 4. The body is read into the memory in which it stays (`intake.rs`), and freed from its chunks.
-//! 5. When the body has come to its end and nothing is behind it, the connection is idle again.
+//! 1. A connection is taken from the idle ones (`idle.rs`), or opened (`wire.rs`).
+//! 2. The head of the request is sent in one write (`question.rs`), then the body, if there is one
+//!    (`upload.rs`).
+//! 3. The head of the response is parsed. It says how the body is framed.
+//! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded.
+//! 5. At the end of the body, if no bytes follow it, the connection is idle again.
 //!
-//! What the bytes mean is said by the codec that viewers' requests are read with, too (`http1/`, decision 18). Decision 14
-//! says why this is not pingora's session.
+//! The codec `http1/` says what the bytes mean (decision 18). Decision 14 says why this is not pingora's session.
 
 pub(crate) mod idle;
 mod intake;
@@ -38,7 +39,7 @@ use intake::{BUFFER, Intake, LARGE};
 use upload::Upload;
 pub(crate) use wire::Wire;
 
-/// A request on its way over a connection, and its answer.
+/// A request on a connection, and its response.
 #[derive(Debug)]
 pub(crate) struct Connection {
     wire: Wire,
@@ -47,16 +48,16 @@ pub(crate) struct Connection {
     upload: Upload,
     intake: Intake,
     body: Body,
-    /// Whether it may be used again once the body has ended.
+    /// Whether the connection can be used again after the end of the body.
     persists: bool,
     patience: Duration,
     stall: Duration,
 }
 
-/// What of the answer's body is still to come.
+/// The rest of the response's body.
 #[derive(Debug)]
 enum Body {
-    /// Its head is.
+    /// The head has not been read.
     Unknown,
     Length(u64),
     Chunks(Decoder),
@@ -65,8 +66,8 @@ enum Body {
 }
 
 impl Connection {
-    /// Sends the head of `ask` to the one whom `spec` describes, over a connection to `key`. The answer's head may take as
-    /// long as `patience`.
+    /// Sends the head of `ask` to the upstream with `spec`, over a connection to `key`. The head of the
+    /// response may take up to `patience`.
     pub(crate) async fn send(
         mut wire: Wire,
         key: Key,
@@ -86,7 +87,7 @@ impl Connection {
         Ok(Self { wire, key, method, upload, intake, body: Body::Unknown, persists: false, patience, stall })
     }
 
-    /// Sends a piece of the request's body.
+    /// Sends a chunk of the request's body.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), UpstreamError> {
         within(self.stall, UpstreamError::Stalled, self.upload.write(&mut self.wire, bytes)).await
     }
@@ -114,8 +115,8 @@ impl Connection {
         }
     }
 
-    /// Takes the head, which has `len` bytes. Its values are slices of one copy that has not a byte more: objects are kept
-    /// with their heads.
+    /// Takes the head, which has `len` bytes. Its values are slices of one copy, which is no longer than needed,
+    /// because objects are cached with their heads.
     fn parse_head(&mut self, len: usize) -> Result<Head, UpstreamError> {
         let bytes = Bytes::copy_from_slice(self.intake.unread().get(..len).unwrap_or_default());
         let mut room = Room::new();
@@ -129,7 +130,7 @@ impl Connection {
         Ok(Head { status: head.status, headers: head.headers })
     }
 
-    /// The next bytes of the body, as soon as there are any; `None` at its end. Cancelling the wait loses nothing.
+    /// The next bytes of the body, as soon as there are any; `None` at its end. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         let stall = self.stall;
         match self.body {
@@ -152,7 +153,7 @@ impl Connection {
         Ok(self.intake.take(taken))
     }
 
-    /// A large chunk goes on as it lies there; small ones that came together go on together.
+    /// A large chunk is passed on as it is in memory; small chunks that arrive together are joined.
     async fn next_of_chunks(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         let mut small = BytesMut::new();
         loop {
@@ -162,7 +163,7 @@ impl Connection {
                 Part::Frame(len) => self.intake.skip(len),
                 Part::Data(len) if small.is_empty() && len > LARGE => return Ok(Some(self.intake.take(len))),
                 Part::Data(len) if len > LARGE || small.len() + len > BUFFER => {
-                    // It comes next.
+                    // It is read again by the next call.
                     *decoder = before;
                     return Ok(Some(small.freeze()));
                 }
@@ -193,8 +194,8 @@ impl Connection {
         Ok(Some(self.intake.take(self.intake.unread().len())))
     }
 
-    /// Gives the connection back, if it can be used again; else it is closed. That is so where the request or the answer has not
-    /// come to its end, and where something stands behind the answer: it may belong to another one.
+    /// Gives the connection back if it can be used again, or else closes it. It is closed if the request or
+    /// the response is incomplete, or if bytes follow the response: they may belong to another one.
     pub(crate) fn release(self, idle: &Arc<Idle>) {
         let is_over = matches!(self.body, Body::Ended) && self.upload.is_over();
         if self.persists && is_over && self.intake.is_at_rest() {
@@ -214,7 +215,7 @@ impl Body {
     }
 }
 
-/// Does `work` within `limit`. What can be done at once needs no timer.
+/// Does `work` within `limit`. Work that completes immediately needs no timer.
 async fn within<T, E: Into<UpstreamError>>(
     limit: Duration,
     late: UpstreamError,

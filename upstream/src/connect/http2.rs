@@ -1,4 +1,4 @@
-//! HTTP/2 towards upstreams: a stream of pingora's on a connection that many share.
+//! HTTP/2 towards upstreams: an HTTP/2 stream of pingora's on a shared connection.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,24 +19,24 @@ use crate::error::UpstreamError;
 use crate::request::{BACKUP, Rest, UpstreamRequest};
 use crate::upstream::Upstream;
 
-/// A request on its way over a stream, and its answer.
+/// A request on an HTTP/2 stream, and its response.
 pub(crate) struct Stream {
     session: Http2Session,
     peer: HttpPeer,
     patience: Duration,
 }
 
-/// What a source speaks that was asked for HTTP/2.
+/// The protocol that an upstream chose.
 #[derive(Debug)]
 pub(crate) enum Dialled {
-    /// The stream, and whether its connection had been used before.
+    /// The HTTP/2 stream, and whether its connection had been used before.
     Http2(Box<Stream>, bool),
-    /// It has chosen HTTP/1.1 in the handshake.
+    /// It chose HTTP/1.1 in the handshake.
     Http1(Wire),
 }
 
 impl Stream {
-    /// A stream to `upstream`, on a new connection if none has room.
+    /// An HTTP/2 stream to `upstream`, on a new connection if none has room.
     pub(crate) async fn dial(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
         let connector = upstream.connections().connector();
         let peer = upstream.peer(address);
@@ -48,7 +48,7 @@ impl Stream {
         match connector.new_http_session(&peer).await.map_err(failed)? {
             HttpSession::H2(session) => Ok(Dialled::Http2(over(session, peer), false)),
             HttpSession::H1(session) => {
-                // From now on it is offered nothing else.
+                // From now on only HTTP/1.1 is offered.
                 connector.prefer_h1(&peer);
                 Ok(Dialled::Http1(Wire::Secured(session.into_inner())))
             }
@@ -56,7 +56,7 @@ impl Stream {
         }
     }
 
-    /// Sends the head of `ask`. The head of the answer may take as long as `patience`.
+    /// Sends the head of `ask`. The head of the response may take up to `patience`.
     pub(crate) fn send(
         &mut self,
         upstream: &Upstream,
@@ -68,7 +68,7 @@ impl Stream {
         self.session.read_timeout = Some(patience);
         self.session.write_timeout = Some(upstream.spec().options.timeouts.stall);
         let head = request_head(upstream, ask)?;
-        // A request without a body says so in its head. An empty frame behind it looks like a body.
+        // A request without a body says so in its head. An empty frame after it looks like a body.
         let is_whole = matches!(rest, Rest::Nothing);
         let sent = self.session.write_request_header(Box::new(head), is_whole);
         sent.map_err(|error| UpstreamError::of(&error, true))
@@ -94,7 +94,7 @@ impl Stream {
 
     /// The next bytes of the body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        // Between two pieces it may take as long as a write may.
+        // The pause between two reads may be as long as that of a write.
         self.session.read_timeout = self.session.write_timeout;
         self.session.read_response_body().await.map_err(|error| UpstreamError::of(&error, false))
     }
@@ -120,10 +120,10 @@ fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHea
         .map_err(failed)?;
     let scheme = if spec.address.is_tls() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
-    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("its address makes no URI"))?);
+    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("the address makes no URI"))?);
     head.set_version(http::Version::HTTP_2);
     for (name, value) in &ask.headers {
-        // Chunks are how HTTP/1.1 frames a body of unknown length; HTTP/2 has frames of its own.
+        // Chunked coding frames a body of unknown length in HTTP/1.1; HTTP/2 has frames of its own.
         if name != header::TRANSFER_ENCODING {
             head.append_header(name.clone(), value.clone()).map_err(failed)?;
         }

@@ -1,6 +1,6 @@
-//! Certificates and keys in files (PEM, RFC 7468), read and held against each other when a configuration is loaded.
+//! Certificates and keys in files (PEM, RFC 7468), read and compared when a configuration is loaded.
 //!
-//! What is wrong is told by field and file, so that nobody has to find it out from a handshake that fails at night.
+//! Errors name the field and the file, so that a bad file does not show up as a failed handshake at night.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,7 @@ use rustls::pki_types::pem::{self, PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-/// A file that a configuration names and that cannot be used.
+/// A file in the configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {fault}")]
 pub struct BadFile {
@@ -28,23 +28,23 @@ pub enum Fault {
     /// It cannot be read.
     #[error("{0}")]
     Unreadable(io::Error),
-    /// It is not PEM.
-    #[error("it is not PEM: {0}")]
+    /// It is not a PEM file.
+    #[error("not PEM: {0}")]
     Pem(pem::Error),
-    /// There is no certificate in it.
-    #[error("there is no certificate in it")]
+    /// It has no certificate.
+    #[error("no certificate found")]
     NoCertificate,
-    /// There is no private key in it.
-    #[error("there is no private key in it (PKCS #8, PKCS #1 or SEC 1, without a passphrase)")]
+    /// It has no private key.
+    #[error("no private key found (PKCS #8, PKCS #1 or SEC 1, without a passphrase)")]
     NoKey,
-    /// Among certificate authorities stands something else, such as a key.
-    #[error("it may hold certificates only")]
+    /// A file of certificate authorities has something else in it, such as a key.
+    #[error("it may contain certificates only")]
     NotOnlyCertificates,
     /// A certificate or a key cannot be used.
     #[error("{0}")]
     Unusable(rustls::Error),
     /// The key belongs to another certificate.
-    #[error("it is not the key of {0}")]
+    #[error("not the key of {0}")]
     OtherKey(String),
 }
 
@@ -59,21 +59,21 @@ impl BadFile {
     }
 }
 
-/// The cryptography of all TLS in this process: that of aws-lc-rs, unless somebody was first.
+/// The cryptography of all TLS in this process: aws-lc-rs, unless a provider is installed already.
 ///
-/// To be called before pingora makes a connector, because that installs its own choice where there is none.
+/// Call it before pingora makes a connector, because that installs its own choice otherwise.
 pub fn provider() -> Arc<CryptoProvider> {
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster, with the same.
+        // Another thread may have installed the same.
         let _already = aws_lc_rs::default_provider().install_default();
     }
     CryptoProvider::get_default().map_or_else(|| Arc::new(aws_lc_rs::default_provider()), Arc::clone)
 }
 
-/// The certificate authorities in `file`, which is what `field` names.
+/// The certificate authorities in `file`, which the configuration names in `field`.
 ///
 /// # Errors
-/// When there are none, or something else is in it.
+/// If there are none, or the file has anything else in it.
 pub fn authorities(field: &'static str, file: &str) -> Result<RootCertStore, BadFile> {
     let bad = |fault| BadFile::new(field, file, fault);
     let bytes = fs::read(file).map_err(|error| bad(Fault::Unreadable(error)))?;
@@ -88,11 +88,11 @@ pub fn authorities(field: &'static str, file: &str) -> Result<RootCertStore, Bad
     if authorities.is_empty() { Err(bad(Fault::NoCertificate)) } else { Ok(authorities) }
 }
 
-/// The certificate with its chain in one file, and its key in another; `certificate` and `key` are also the fields that
-/// name them.
+/// The certificate with its chain in one file, and its key in another; the fields are called `certificate`
+/// and `key`.
 ///
 /// # Errors
-/// When one of them cannot be used, or they do not belong together.
+/// If one of them cannot be used, or they do not belong together.
 pub fn certified_key(certificate: &str, key: &str) -> Result<CertifiedKey, BadFile> {
     let bad = |fault| BadFile::new("certificate", certificate, fault);
     let bytes = fs::read(certificate).map_err(|error| bad(Fault::Unreadable(error)))?;

@@ -1,7 +1,7 @@
-//! The address of one host, for those who ask for it with every request.
+//! The address of one host, for every request to it.
 //!
-//! A good answer is used until there is a better one: when its lifetime is over, it still serves, and one question is
-//! put beside. Only who comes before the first good answer waits for it.
+//! A good result is used until there is a better one: after its lifetime it still serves, while one lookup is
+//! made in the background. Only requests before the first good result wait for it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::connect::address::Address;
 use crate::connect::dns::{Discover, Dns, Found, LOOKUP, Member, Resolution, random_fraction};
 use crate::error::UpstreamError;
 
-/// Tells where a host is.
+/// Resolves a host.
 #[derive(Debug)]
 pub(crate) enum Resolver {
     Literal(SocketAddr),
@@ -27,16 +27,16 @@ pub(crate) struct Named {
     dns: Dns,
     what: Discover,
     state: Mutex<State>,
-    /// Woken when a question is over.
+    /// Wakes at the end of a lookup.
     answered: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     resolution: Resolution,
-    /// The member in use, for as long as it is one.
+    /// The member in use, while it is a member.
     current: Option<SocketAddr>,
-    /// Whether a question is under way.
+    /// Whether a lookup is in flight.
     in_flight: bool,
 }
 
@@ -56,7 +56,7 @@ impl Resolver {
         Self::Named(Arc::new(Named { dns: dns.clone(), what, state: Mutex::new(state), answered }))
     }
 
-    /// The address. Waits only where there has never been one, and for `deadline` at most.
+    /// The address. Waits only if there has never been one, for up to `deadline`.
     pub(crate) async fn address(&self, deadline: Duration) -> Result<SocketAddr, UpstreamError> {
         match self {
             Self::Literal(address) => Ok(*address),
@@ -67,11 +67,12 @@ impl Resolver {
         }
     }
 
-    /// Nobody could be reached at `address`: where the name has others, the next one is used from now on.
+    /// No connection to `address` was possible: if the name has other addresses, the next one is used from
+    /// now on.
     pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
         let Self::Named(named) = self else { return };
         let mut state = named.state.lock();
-        // Of many requests that fail together, the first one turns.
+        // Of many requests that fail together, only the first switches.
         if state.current != Some(address) {
             return;
         }
@@ -83,8 +84,7 @@ impl Resolver {
 }
 
 impl Named {
-    /// What is known now, or `None` where the first answer is still to come. Sees to it that a question is under way
-    /// when one is due.
+    /// The current result, or `None` before the first one. Starts a lookup when one is due.
     fn current(self: &Arc<Self>) -> Option<Result<SocketAddr, UpstreamError>> {
         let mut state = self.state.lock();
         if !state.in_flight && state.resolution.due() <= Instant::now() {
@@ -102,7 +102,7 @@ impl Named {
         loop {
             let answered = self.answered.notified();
             tokio::pin!(answered);
-            // Listens before it looks: what is over in between is not missed.
+            // Listens before it looks, so that a lookup that ends in between is not missed.
             answered.as_mut().enable();
             if let Some(answer) = self.current() {
                 return answer;
@@ -113,7 +113,7 @@ impl Named {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "it ends by its own deadline within seconds, and a drain that waited for it would gain nothing"
+        reason = "it ends by its own timeout within seconds, and a drain need not wait for it"
     )]
     fn start_lookup(self: &Arc<Self>) {
         let mut lookup = Lookup { named: Arc::clone(self), answer: Err(UpstreamError::DnsError) };
@@ -124,7 +124,7 @@ impl Named {
     }
 }
 
-/// A question under way. However it ends, others may be put after it.
+/// A lookup in flight. However it ends, others can follow.
 struct Lookup {
     named: Arc<Named>,
     answer: Result<Found, UpstreamError>,
@@ -143,7 +143,7 @@ impl Drop for Lookup {
         if let Err(error) = &answer
             && state.resolution.error().is_none()
         {
-            tracing::warn!(name = %self.named.what, %error, "a name does not resolve");
+            tracing::warn!(name = %self.named.what, %error, "lookup failed");
         }
         if let Some(members) = state.resolution.record(Instant::now(), answer, random_fraction()) {
             state.current = choose(&members, state.current, random_fraction());
@@ -154,8 +154,9 @@ impl Drop for Lookup {
     }
 }
 
-/// The member in use stays, so that its connections do. Else one of the best: by priority, IPv4 before IPv6, which is
-/// more often announced than routed, and by chance among equals, so that not all nodes come to the same one.
+/// The member in use stays, so that its connections do. Or else one of the best: by priority, then IPv4
+/// before IPv6, which is more often announced than routed, then by chance, so that not all nodes choose the
+/// same one.
 fn choose(members: &[Member], current: Option<SocketAddr>, dice: f64) -> Option<SocketAddr> {
     if let Some(current) = current.filter(|current| members.iter().any(|member| member.address == *current)) {
         return Some(current);
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_literal_is_asked_of_nobody() {
+    async fn a_literal_needs_no_lookup() {
         for (text, expected) in [
             ("http://192.0.2.7:8080", "192.0.2.7:8080"),
             ("http://[2001:db8::7]", "[2001:db8::7]:80"),
@@ -236,7 +237,7 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(asked(&resolver).await, Ok(at(A)));
         }
-        assert_eq!(Instant::now(), before, "nobody waited");
+        assert_eq!(Instant::now(), before, "no request waited");
         tokio::time::sleep(Duration::from_millis(3001)).await;
         assert_eq!(asked(&resolver).await, Ok(at(B)));
         assert_eq!(script.asked(), 2);
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_name_fails_at_once_and_is_found_within_two_seconds_of_being_there() {
+    async fn an_unknown_name_fails_immediately_and_is_found_within_two_seconds_of_being_there() {
         let script = Script::new();
         script.says(Duration::ZERO, Err(UpstreamError::DnsError));
         let resolver = resolver(&script);

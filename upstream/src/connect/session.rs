@@ -1,4 +1,5 @@
-//! The protocol in which a source is spoken to: HTTP/1.1 by a client of our own (`http1.rs`), HTTP/2 by pingora's.
+//! A request over the protocol of its upstream: HTTP/1.1 with our own client (`http1.rs`), HTTP/2 with
+//! pingora's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::error::UpstreamError;
 use crate::request::{Rest, UpstreamRequest};
 use crate::upstream::Upstream;
 
-/// A request on its way, and its answer. Boxed, because it is handed on many times.
+/// A request and its response. Boxed, because it is moved many times.
 #[derive(Debug)]
 pub(crate) enum Session {
     Http1(Box<Connection>),
@@ -20,8 +21,8 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// Sends the head of `ask`; tells whether the connection had been used before. The head of the answer may take as long
-    /// as `patience`.
+    /// Sends the head of `ask`. Returns whether the connection had been used before. The head of the response
+    /// may take up to `patience`.
     pub(crate) async fn open(
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
@@ -31,7 +32,7 @@ impl Session {
         let spec = upstream.spec();
         let address = upstream.address().await?;
         let key = upstream.key(address);
-        // A source without TLS is spoken to in the protocol that it has by the configuration.
+        // Without TLS, the configuration decides the protocol.
         let may_be_idle = !spec.options.http2 || spec.address.is_tls();
         if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
             return Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), true));
@@ -41,7 +42,7 @@ impl Session {
             error
         };
         let wire = if spec.options.http2 {
-            // Boxed, because most sources are spoken to in HTTP/1.1.
+            // Boxed, because most upstreams use HTTP/1.1.
             match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
                 Dialled::Http1(wire) => wire,
                 Dialled::Http2(mut stream, reused) => {
@@ -59,7 +60,7 @@ impl Session {
         Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
     }
 
-    /// Sends a piece of the request's body; `end` with the last one.
+    /// Sends a chunk of the request's body; `end` with the last one.
     pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
         match self {
             Self::Http1(connection) => {
@@ -86,7 +87,7 @@ impl Session {
         }
     }
 
-    /// The next bytes of the answer's body; `None` at its end.
+    /// The next bytes of the response's body; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         match self {
             Self::Http1(connection) => connection.next().await,

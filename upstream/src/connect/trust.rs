@@ -1,27 +1,27 @@
-//! Trust: by whose word upstreams are believed to be who they say, and how this node shows who it is.
+//! TLS trust: the authorities for upstreams, and the certificate of this node.
 //!
-//! It is loaded once and shared by all sources of a configuration section (`connections.rs`).
+//! It is loaded once and shared by all upstreams of a configuration section (`connections.rs`).
 
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
 use crate::connect::pem::{self, BadFile};
 
-/// Whom to trust, and what to show: `[upstream.tls]`. Certificates are always verified; there is no way around it.
+/// What to trust and what to show: `[upstream.tls]`. Certificates are always verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// A PEM file with the authorities that are trusted, in place of the system's.
+    /// A PEM file with the trusted authorities, in place of the system's.
     pub ca: Option<String>,
-    /// A PEM file with the certificate that this node shows to those who ask for one, and its chain.
+    /// A PEM file with the certificate, and its chain, that this node shows if an upstream requests one.
     pub certificate: Option<String>,
     /// A PEM file with its key.
     pub key: Option<String>,
-    /// The name that upstreams are asked for and that their certificates must have, in place of the host of each address.
+    /// The name for SNI that the certificates of upstreams must have, in place of the host of each address.
     pub server_name: Option<String>,
 }
 
-/// Why there can be no trust.
+/// Why the trust cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -29,9 +29,9 @@ pub enum TrustError {
     #[error(transparent)]
     File(#[from] BadFile),
     /// A certificate without its key, or a key without its certificate.
-    #[error("it needs {0} beside it")]
+    #[error("set {0} as well")]
     Alone(&'static str),
-    /// Nothing that a certificate could be made out for.
+    /// Not a name that a certificate can have.
     #[error("{0:?} is neither a host name nor an IP address")]
     ServerName(String),
 }
@@ -41,7 +41,7 @@ pub enum TrustError {
 pub struct Trust(Config);
 
 impl Config {
-    /// Reads the files and holds them against each other.
+    /// Reads the files and compares them.
     ///
     /// # Errors
     /// The first that cannot be used.
@@ -56,7 +56,7 @@ impl Config {
             (None, None) => {}
         }
         match &self.server_name {
-            // An empty name would switch the verification off.
+            // An empty name would switch off the verification.
             Some(name) if ServerName::try_from(name.as_str()).is_err() => {
                 Err(TrustError::ServerName(name.clone()))
             }
@@ -66,7 +66,7 @@ impl Config {
 }
 
 impl TrustError {
-    /// The field to be changed.
+    /// The field to change.
     pub fn field(&self) -> &'static str {
         match self {
             Self::File(file) => file.field(),
@@ -78,10 +78,10 @@ impl TrustError {
 }
 
 impl Trust {
-    /// Loads what a section of the configuration names.
+    /// Loads a section of the configuration.
     ///
     /// # Errors
-    /// When a file cannot be used, or the configuration is at odds with itself.
+    /// If a file cannot be used, or the configuration contradicts itself.
     pub fn load(config: &Config) -> Result<Self, TrustError> {
         config.check()?;
         // Before any connector is made, because it takes the cryptography that is installed then.
@@ -89,7 +89,7 @@ impl Trust {
         Ok(Self(config.clone()))
     }
 
-    /// The name to ask for and to verify, where it is not the host of the address.
+    /// The name to request and to verify, if it is not the host of the address.
     pub fn server_name(&self) -> Option<&str> {
         self.0.server_name.as_deref()
     }
@@ -98,7 +98,7 @@ impl Trust {
         self.0.ca.as_deref()
     }
 
-    /// The files with the certificate that this node shows and with its key.
+    /// The files with the certificate of this node and its key.
     pub(crate) fn certificate_and_key(&self) -> Option<(String, String)> {
         self.0.certificate.clone().zip(self.0.key.clone())
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_said_is_the_systems_word_and_no_certificate() {
+    fn the_default_is_the_systems_trust_and_no_certificate() {
         assert!(Trust::load(&Config::default()).unwrap().server_name().is_none());
     }
 
@@ -137,10 +137,7 @@ mod tests {
         assert_eq!(certificate.check().unwrap_err().field(), "certificate");
         let key = Config { key: half, ..Config::default() };
         let distrust = key.check().unwrap_err();
-        assert_eq!(
-            (distrust.field(), distrust.to_string().as_str()),
-            ("key", "it needs certificate beside it")
-        );
+        assert_eq!((distrust.field(), distrust.to_string().as_str()), ("key", "set certificate as well"));
     }
 
     #[test]

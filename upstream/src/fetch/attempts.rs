@@ -1,4 +1,5 @@
-//! Who is asked next: the candidates of one request, in order, as far as their state and the budget allow.
+//! The next upstream to try: the candidates of one request, in order, as far as their state and the budget
+//! allow.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::fetch::fill_request::FillRequest;
 use crate::policy::{Event, FillPolicy};
 use crate::upstream::Upstream;
 
-/// The candidates of one request that have not been asked in this round.
+/// The candidates of one request that have not been tried in this round.
 #[derive(Debug)]
 pub struct Attempts<'a> {
     all: &'a [Arc<Upstream>],
@@ -18,11 +19,11 @@ pub struct Attempts<'a> {
     tries_left: usize,
     budget: &'a Budget,
     stream: &'a str,
-    /// How many were asked in this round. Whoever is asked after the first is paid for from the budget.
+    /// Requests sent in this round. Each one after the first is charged to the budget.
     in_round: usize,
-    /// How many were asked in all.
+    /// Requests sent in all rounds.
     sent: usize,
-    /// Whoever was asked last has told that the fault is behind it.
+    /// Whether the last upstream reported a failure behind it.
     is_reported: bool,
 }
 
@@ -34,7 +35,7 @@ impl<'a> Attempts<'a> {
         Self { in_round: 0, ..attempts }
     }
 
-    /// Those who may go on where another one has begun: that one was the first of the round.
+    /// The candidates for a rescue, whose round has begun with another upstream.
     pub(crate) fn for_rescue(
         all: &'a [Arc<Upstream>],
         tries_left: usize,
@@ -44,14 +45,14 @@ impl<'a> Attempts<'a> {
         Self { all, next: 0, tries_left, budget, stream, in_round: 1, sent: 0, is_reported: false }
     }
 
-    /// The next one to ask.
+    /// The next upstream to try.
     pub fn next(&mut self, policy: &dyn FillPolicy) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
             if self.tries_left == 0 {
                 return None;
             }
-            // Before anybody's trial is used up.
+            // Before a trial of an upstream that is out is used up.
             if self.in_round > 0 && !self.budget.can_withdraw() {
                 self.give_up(policy);
                 return None;
@@ -67,27 +68,27 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Whoever was asked last has failed; `is_reported`: it tells that the fault is behind it.
+    /// The last upstream failed; `is_reported`: it reported a failure behind it.
     pub(crate) fn note_failure(&mut self, is_reported: bool) {
         self.is_reported = is_reported;
     }
 
-    /// Whether this one has told of late that those behind it fail with this stream.
+    /// Whether this upstream recently reported failures behind it for this stream.
     fn has_reported_failure(&self, upstream: &Upstream) -> bool {
         upstream.reported_failures().has_recent(self.stream, Instant::now())
     }
 
-    /// Whether the one that is asked now is asked in place of another, or beside it.
+    /// Whether the current request is sent in place of another, or beside it.
     pub(crate) fn is_backup(&self) -> bool {
         self.in_round > 1
     }
 
-    /// How many were asked.
+    /// Requests sent so far.
     pub(crate) fn sent(&self) -> usize {
         self.sent
     }
 
-    /// One to ask beside the one that is late: only if it is believed to be well.
+    /// An upstream for a hedge beside the late `first`, only if it is available.
     pub(crate) fn next_hedge(
         &mut self,
         first: &Upstream,
@@ -98,7 +99,7 @@ impl<'a> Attempts<'a> {
         self.charge(policy).then_some(upstream)
     }
 
-    /// Whether there is one for [`Attempts::next_hedge`].
+    /// Whether there is an upstream for [`Attempts::next_hedge`].
     pub(crate) fn has_hedge(&self, first: &Upstream) -> bool {
         let report_the_same =
             |second: &Upstream| self.has_reported_failure(first) && self.has_reported_failure(second);
@@ -106,24 +107,24 @@ impl<'a> Attempts<'a> {
         self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
-    /// Begins another round. How many there are is bounded, and what is asked for again is known to come: its first
-    /// request is free.
+    /// Starts another round. The number of rounds is bounded, and the object is about to exist: the first
+    /// request is not charged.
     pub(crate) fn start_round(&mut self, tries_max: usize) {
         (self.next, self.tries_left, self.in_round, self.is_reported) = (0, tries_max, 0, false);
     }
 
-    /// How many of the candidates have had their turn.
+    /// How many of the candidates have been passed.
     pub(crate) fn position(&self) -> usize {
         self.next
     }
 
-    /// What is wrong when nobody could be asked: whatever put the first candidate out.
+    /// The error when no candidate received a request: the one that put the first candidate out.
     pub fn no_candidate(&self) -> (UpstreamError, Option<&'a Arc<Upstream>>) {
         let first = self.all.first();
         (first.and_then(|upstream| upstream.why()).unwrap_or(UpstreamError::NoCandidate), first)
     }
 
-    /// Nobody else can be paid for in this round.
+    /// The budget allows no more requests in this round.
     fn give_up(&mut self, policy: &dyn FillPolicy) {
         self.tries_left = 0;
         policy.note(Event::BudgetExhausted);

@@ -1,8 +1,8 @@
-//! How many requests may be made beyond the first one: a share of what is asked anyway.
+//! The budget for retries: a share of the requests that are made anyway.
 //!
-//! A count of retries per request multiplies the load on whoever is in trouble already. A share of the traffic does
-//! not: however bad things are, upstreams see at most so much more than without retries. A few each second are always
-//! allowed, or a quiet site could never be helped.
+//! A fixed number of retries per request multiplies the load on an upstream in trouble. A share of the
+//! traffic does not: upstreams see at most that much more than without retries. A few each second are always
+//! allowed, or else a quiet site could never retry.
 
 use std::time::Duration;
 
@@ -19,29 +19,29 @@ pub struct Budget {
 
 #[derive(Debug)]
 struct TokenBucket {
-    /// Retries that may be made now.
+    /// Retries that are allowed now.
     left: f64,
     at: Instant,
 }
 
-/// What is not withdrawn is kept for as long as this many seconds, and no longer.
+/// The allowance per second is saved for this many seconds.
 const KEPT_SECONDS: f64 = 10.0;
-/// So many requests' shares are kept at most.
+/// The shares of this many requests are saved.
 const KEPT_REQUESTS: f64 = 1000.0;
 
 impl Budget {
-    /// `share` of the requests, and `per_second` besides.
+    /// `share` of the requests, and `per_second` in addition.
     pub fn new(share: f64, per_second: f64) -> Self {
         let left = per_second * KEPT_SECONDS;
         Self { share, per_second, bucket: Mutex::new(TokenBucket { left, at: Instant::now() }) }
     }
 
-    /// A request is made that would have been made anyway.
+    /// Adds the share of a request that is made anyway.
     pub fn deposit(&self) {
         self.at(Instant::now(), |bucket| bucket.left += self.share);
     }
 
-    /// Whether one more may be made, which is counted.
+    /// Takes one retry from the budget. Returns whether there was one.
     pub fn try_withdraw(&self) -> bool {
         self.at(Instant::now(), |bucket| {
             let may = bucket.can_withdraw();
@@ -50,12 +50,12 @@ impl Budget {
         })
     }
 
-    /// Whether one more might be made, without counting it.
+    /// Whether a retry is allowed now, without taking it.
     pub fn can_withdraw(&self) -> bool {
         self.at(Instant::now(), |bucket| bucket.can_withdraw())
     }
 
-    /// How many may be made now.
+    /// The number of retries that are allowed now.
     pub fn left(&self) -> f64 {
         self.at(Instant::now(), |bucket| bucket.left)
     }
@@ -74,7 +74,7 @@ impl Budget {
 
 impl TokenBucket {
     fn can_withdraw(&self) -> bool {
-        // Shares add up to a whole but for the last digit.
+        // Shares add up to a whole except for the last digit.
         self.left > 1.0 - 1e-6
     }
 }

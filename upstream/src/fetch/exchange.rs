@@ -1,4 +1,4 @@
-//! One request and its answer on a pooled connection.
+//! One request and its response on a pooled connection.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>,
     Some((start.parse().ok()?..=end.parse().ok()?, total.parse().ok()))
 }
 
-/// A request that has been sent; its head is still to come.
+/// A request whose head has been sent; the head of the response is not read yet.
 pub struct Exchange {
     stream: Arc<str>,
     session: Session,
@@ -33,21 +33,21 @@ pub struct Exchange {
     /// Time for the next head.
     patience: Duration,
     reused: bool,
-    /// Informational heads (1xx) that came so far.
+    /// Informational heads (1xx) so far.
     interim: usize,
-    /// The place among the source's requests; a probe has none.
+    /// Counts it among the requests to the upstream; a probe has none.
     permit: Option<Permit>,
-    /// When it was sent; `None` where the time to its answer says nothing of the source.
+    /// When it was sent; `None` if the time to its response says nothing about the upstream.
     sent: Option<Instant>,
 }
 
-/// Where informational answers (1xx) go that come before the final one.
+/// Takes the informational responses (1xx) before the final one.
 pub type Interim = mpsc::Sender<Head>;
 
-/// So many informational heads may come before the final one, and no more: each of them starts the deadline anew.
+/// Informational heads before the final one. Each of them restarts the timeout, so they are limited.
 pub const INTERIM_MAX: usize = 8;
 
-/// An answer whose head has arrived and whose body is read as it comes.
+/// A response whose head has been read and whose body is read as it arrives.
 pub struct UpstreamResponse {
     /// Status and end-to-end header fields as sent.
     pub head: Head,
@@ -59,11 +59,12 @@ pub struct UpstreamResponse {
     permit: Option<Permit>,
 }
 
-/// A pooled connection may have been closed by the other side while it was idle; so many may be stale in a row.
+/// A pooled connection may have been closed by the other side while it was idle; this many may be stale in a
+/// row.
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
 
 impl Exchange {
-    /// Sends the head of `ask` to `upstream`; its body may follow, and [`Exchange::finish`] ends it.
+    /// Sends the head of `ask` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let permit = upstream.acquire(ask.patience.is_some()).await?;
         upstream.count_request();
@@ -72,7 +73,7 @@ impl Exchange {
             .inspect_err(|&error| upstream.record_failure(error))
     }
 
-    /// Sends a probe, which needs no place among the source's requests and is not counted as one.
+    /// Sends a probe, which needs no permit and is not counted as a request.
     pub(crate) async fn probe(
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
@@ -102,7 +103,7 @@ impl Exchange {
         })
     }
 
-    /// Sends a piece of the request's body; `end` with the last one.
+    /// Sends a chunk of the request's body; `end` with the last one.
     pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
         self.session.write(bytes, end).await
     }
@@ -112,7 +113,7 @@ impl Exchange {
         self.session.finish().await
     }
 
-    /// Waits for the next head to be given on: the final one, or an informational one (1xx) before it.
+    /// Waits for the next head to forward: the final one, or an informational one (1xx) before it.
     pub async fn head(&mut self) -> Result<Head, UpstreamError> {
         loop {
             let head = self.session.head().await?;
@@ -122,16 +123,16 @@ impl Exchange {
             self.interim += 1;
             match head.status {
                 _ if self.interim > INTERIM_MAX => return Err(UpstreamError::Protocol),
-                // No upgrade was asked for: that wish ends with the hop.
+                // No upgrade was requested: Upgrade is a hop-by-hop field and was not forwarded.
                 StatusCode::SWITCHING_PROTOCOLS => return Err(UpstreamError::Protocol),
-                // RFC 9110 section 10.1.1: leave to send the body, which concerns this hop alone.
+                // RFC 9110 section 10.1.1: permission to send the body, which concerns this hop only.
                 StatusCode::CONTINUE => {}
                 _ => return Ok(head),
             }
         }
     }
 
-    /// Goes over to the body that follows `head`.
+    /// Continues with the body that follows `head`.
     pub fn into_response(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.upstream, self.is_blocking()) {
             Blame::Own(error) => self.upstream.record_failure(error),
@@ -149,7 +150,7 @@ impl Exchange {
         }
     }
 
-    /// Whether it waits by its nature, so that the time to its answer says nothing.
+    /// Whether the upstream may block the request, so that the time to its response says nothing.
     fn is_blocking(&self) -> bool {
         self.sent.is_none()
     }
@@ -159,7 +160,7 @@ impl Exchange {
         self.reused
     }
 
-    /// Wants nothing of the body. A short one is read, so that the connection can be used again.
+    /// Ends the exchange without its body. A short body is read, so that the connection can be used again.
     pub(crate) async fn discard_body(mut self, max: u64) {
         let mut left = max;
         while let Ok(Some(bytes)) = self.session.next().await {
@@ -170,22 +171,22 @@ impl Exchange {
     }
 }
 
-/// What an answer says against the one who gives it.
+/// The fault in a response, and whose it is.
 enum Blame {
     None,
-    /// It has failed.
+    /// The upstream has failed.
     Own(UpstreamError),
-    /// A tier tells that somebody behind it has failed (RFC 9209). Only if it has to tell so more often than its peers,
-    /// something is wrong with its own way there.
+    /// A tier reports that an upstream of its own has failed (RFC 9209). This counts against the tier only if
+    /// it reports more failures than its peers: then its own path to the origin is at fault.
     Reported(UpstreamError),
-    /// It held the request for as long as it may (section 6.2.5.2 of HLS), which says nothing against it.
+    /// The upstream blocked the request until its timeout (HLS section 6.2.5.2), which is not a fault.
     NothingNew,
 }
 
 impl Blame {
     fn of(head: &Head, upstream: &Upstream, is_blocking: bool) -> Self {
         let is_failure = match head.status {
-            // They are about the request.
+            // These are about the request.
             StatusCode::NOT_IMPLEMENTED
             | StatusCode::HTTP_VERSION_NOT_SUPPORTED
             | StatusCode::LOOP_DETECTED => false,
@@ -204,14 +205,14 @@ impl Blame {
     }
 }
 
-/// Whether this is the answer of a tier that tells of somebody behind it (RFC 9209).
+/// Whether a tier reports a failure of an upstream of its own (RFC 9209).
 pub(crate) fn is_reported_failure(upstream: &Upstream, head: &Head) -> bool {
     upstream.spec().is_tier && head.headers.contains_key("proxy-status")
 }
 
 impl UpstreamResponse {
-    /// Asks `upstream` and waits for the final head; informational ones before it go to `interim`, as far as there is
-    /// room. A request without a body only.
+    /// Sends a request without a body to `upstream` and waits for the final head. Informational heads before
+    /// it go to `interim`, as far as there is room.
     pub async fn open(
         mut in_flight: InFlight,
         upstream: &Arc<Upstream>,
@@ -222,7 +223,7 @@ impl UpstreamResponse {
         Self::open_with_permit(permit, in_flight, upstream, ask, interim).await
     }
 
-    /// Waits for a place among the requests of `upstream`.
+    /// Waits for a permit of `upstream`.
     pub(crate) async fn acquire_permit(
         in_flight: &mut InFlight,
         upstream: &Upstream,
@@ -231,7 +232,7 @@ impl UpstreamResponse {
         upstream.acquire(ask.patience.is_some()).await.inspect_err(|&full| in_flight.record_failure(full))
     }
 
-    /// The same for a request that has its place already.
+    /// The same for a request with a permit.
     pub(crate) async fn open_with_permit(
         permit: Permit,
         mut in_flight: InFlight,
@@ -244,11 +245,11 @@ impl UpstreamResponse {
         loop {
             tries += 1;
             match Self::attempt(upstream, ask, interim).await {
-                // The source closed an idle connection at the moment when it was used again: nothing was answered
-                // yet and the method is safe, so it is asked once more.
+                // The upstream closed an idle connection at the moment when it was used again. There was no
+                // response and the method is safe, so the request is sent again.
                 Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
                 Err((error, _)) => {
-                    // Who holds a request for too long may have nothing new to say of this one stream.
+                    // A blocked request that times out may mean that this stream has nothing new.
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
                         upstream.record_failure(error);
                     }
@@ -277,18 +278,18 @@ impl UpstreamResponse {
                 return Ok((exchange, head));
             }
             if let Some(interim) = interim {
-                // A viewer who is too slow for hints goes without.
+                // A viewer that is too slow for hints goes without.
                 let _no_room = interim.try_send(head);
             }
         }
     }
 
-    /// Who answers.
+    /// The upstream that responded.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
-    /// The length that the head promises.
+    /// The length in the head.
     pub fn content_length(&self) -> Option<u64> {
         self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
@@ -310,30 +311,30 @@ impl UpstreamResponse {
         }
     }
 
-    /// Wants no more of an answer that is of no use. What of it has not been read stays unread.
+    /// Drops an unusable response. The rest of it is not read.
     pub(crate) fn refuse(&mut self, error: UpstreamError) {
         self.in_flight.record_failure(error);
         (self.session, self.permit) = (None, None);
     }
 
-    /// The body ends here, before its end, and its source is to blame.
+    /// Ends the body early by the upstream's fault.
     pub(crate) fn fail(&mut self, error: UpstreamError) -> UpstreamError {
         self.upstream.record_failure(error);
         self.refuse(error);
         error
     }
 
-    /// Makes `bytes` come next again.
+    /// Makes `bytes` the next bytes again.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
         self.put_back = Some(bytes);
     }
 
-    /// Reads the whole body, which must not be longer than `max`.
+    /// Reads the whole body, up to `max` bytes.
     pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
             if all.len() as u64 + bytes.len() as u64 > max {
-                let error = UpstreamError::Unusable("longer than it may be");
+                let error = UpstreamError::Unusable("body too large");
                 self.refuse(error);
                 return Err(error);
             }
@@ -355,14 +356,14 @@ impl UpstreamResponse {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("source", &self.upstream).finish_non_exhaustive()
+        f.debug_struct("Exchange").field("upstream", &self.upstream).finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reply")
-            .field("source", &self.upstream)
+        f.debug_struct("UpstreamResponse")
+            .field("upstream", &self.upstream)
             .field("head", &self.head)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! What a fill is to fetch, and for whom.
+//! What a fill is to fetch, and for which requester.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::upstream::Upstream;
 /// What a fill is to fetch.
 #[derive(Debug)]
 pub struct FillRequest {
-    /// The request, conditional where there is an old object.
+    /// The request, conditional if there is an old object.
     pub ask: UpstreamRequest,
-    /// Whom to ask, in order.
+    /// The upstreams to try, in order.
     pub candidates: Vec<Arc<Upstream>>,
-    /// What pays for asking more than one of them.
+    /// Pays for requests to more than one of them.
     pub budget: Arc<Budget>,
-    /// How many of them are asked at most, rescues included, unless the desk has them asked again.
+    /// Requests to them in each round, rescues included.
     pub tries_max: usize,
-    /// An unwanted fill goes on when at most so many bytes are missing.
+    /// An unwanted fill goes on if at most this many bytes are missing.
     pub finish_within: u64,
-    /// For how long a key is remembered as passing when its object turned out too large.
+    /// How long a key is remembered as uncacheable after its object was too large.
     pub remember_large: Duration,
 }
 
-/// The one whose request caused a fill, for what is meant for nobody else.
+/// The request that caused a fill, for the responses that only it may receive.
 #[derive(Debug, Default)]
 pub struct Requester {
-    /// Takes the informational answers (1xx).
+    /// Takes the informational responses (1xx).
     pub interim: Option<Interim>,
-    /// Takes the answer when it cannot be shared; not there where the asker may not have it either.
+    /// Takes the response if it cannot be shared; `None` if the requester may not have it either.
     pub own: Option<oneshot::Sender<UpstreamResponse>>,
 }

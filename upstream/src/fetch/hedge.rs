@@ -1,7 +1,8 @@
-//! One answer out of two: when a source is late, another is asked as well, and whoever answers first is taken.
+//! One response out of two: when an upstream is late, the next receives the request as well, and the first
+//! good response wins.
 //!
-//! Late is what takes longer than nineteen of twenty answers of that source do. The other one is let go when the first
-//! good answer is there; what is a failure by its head does not win.
+//! A response is late once it exceeds the upstream's p95. The other request is dropped when the first good
+//! response is there; a response whose head says that it failed does not win.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::policy::{Event, FillPolicy, Ruling};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
-/// Asks `upstream`, and the next in line as well if it is late. Tells who has answered, or was wrong.
+/// Sends the request to `upstream`, and to the next candidate if it is late. Returns the upstream whose
+/// result counts.
 pub(crate) async fn open<'a>(
     policy: &Arc<impl FillPolicy + 'static>,
     attempts: &mut Attempts<'a>,
@@ -25,7 +27,7 @@ pub(crate) async fn open<'a>(
     interim: Option<&Interim>,
 ) -> (&'a Arc<Upstream>, Result<UpstreamResponse, UpstreamError>) {
     let late_after = match ask.patience {
-        // It is held by its nature; only whoever asks knows when it is late.
+        // The upstream may block it; only the requester knows when it is late.
         Some(_) => ask.overdue.filter(|_| upstream.spec().options.hedge_after.is_some()),
         None => upstream.hedge_after(),
     };
@@ -34,12 +36,12 @@ pub(crate) async fn open<'a>(
     };
     let is_blocking = ask.patience.is_some();
     let mut in_flight = InFlight::begin(policy);
-    // Waiting for its turn here is not the source's fault.
+    // Waiting for a permit is not the upstream's fault.
     let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, ask).await {
         Ok(permit) => permit,
         Err(full) => return (upstream, Err(full)),
     };
-    // Boxed, so that whoever is never late does not hold the room of two.
+    // Boxed, so that a request that is never late does not hold the room of two.
     let mut first = Box::pin(UpstreamResponse::open_with_permit(permit, in_flight, upstream, ask, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (upstream, in_time);
@@ -47,7 +49,7 @@ pub(crate) async fn open<'a>(
     let Some(second) = attempts.next_hedge(upstream, &**policy) else { return (upstream, first.await) };
     policy.note(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
-    tracing::debug!(path = ask.path(), upstream = %name, %other, "late: asked another as well");
+    tracing::debug!(path = ask.path(), upstream = %name, %other, "hedged");
     let as_backup = ask.as_backup();
     let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(policy), second, &as_backup, interim));
     tokio::select! {
@@ -64,7 +66,7 @@ pub(crate) async fn open<'a>(
                 return (upstream, first.await);
             }
             if !is_blocking {
-                // Who holds a request longer than another may be about to say the same.
+                // An upstream that blocks a request for longer may be about to send the same.
                 upstream.record_failure(UpstreamError::Outpaced);
             }
             policy.note(Event::HedgeWon);
@@ -73,7 +75,7 @@ pub(crate) async fn open<'a>(
     }
 }
 
-/// An answer that says that nothing has changed is none to a request that is held until something does.
+/// A response that nothing has changed is no good for a request that waits for a change.
 fn is_good(
     policy: &dyn FillPolicy,
     answer: &Result<UpstreamResponse, UpstreamError>,

@@ -1,4 +1,4 @@
-//! The count of one request to a source: once when it is asked, and once, by what came of it, when it is over.
+//! Counts one request to an upstream: when it is sent, and when it ends, by its outcome.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,21 +8,20 @@ use http::StatusCode;
 use crate::error::UpstreamError;
 use crate::policy::{Event, FillPolicy, Outcome};
 
-/// A request to a source that is under way. Whichever way it ends, it is counted then: it goes with the answer that it
-/// brings, and tells its outcome when it is dropped.
+/// A request in flight. It moves with its response and is counted when it is dropped, however it ends.
 pub struct InFlight {
     policy: Arc<dyn FillPolicy>,
     outcome: Outcome,
 }
 
 impl InFlight {
-    /// Counts a request that is about to be made.
+    /// Counts a request that is about to be sent.
     pub fn begin<D: FillPolicy + 'static>(policy: &Arc<D>) -> Self {
         policy.note(Event::Requested);
         Self { policy: Arc::<D>::clone(policy), outcome: Outcome::Abandoned }
     }
 
-    /// It failed. What is told last counts: an answer may be whole and then found to be of no use.
+    /// Records a failure. The last record counts: a response may be complete and then prove unusable.
     pub fn record_failure(&mut self, error: UpstreamError) {
         self.outcome = Outcome::Failed(error);
     }
@@ -40,6 +39,6 @@ impl Drop for InFlight {
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").field("outcome", &self.outcome).finish_non_exhaustive()
+        f.debug_struct("InFlight").field("outcome", &self.outcome).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! How many requests one source may have at once, and how many more may wait for their turn.
+//! How many requests one upstream may have in flight, and how many may wait in its queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,30 +9,30 @@ use tokio::time::timeout;
 
 use crate::error::UpstreamError;
 
-/// The limits of one source.
+/// The limits of one upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests in flight; as many again may be held until there is something new.
+    /// Requests in flight; as many again may be blocked until there is something new.
     pub requests_max: usize,
-    /// Requests that wait for their turn; further ones are refused at once.
+    /// Requests in the queue; further ones are refused immediately.
     pub queue_max: usize,
-    /// How long one waits at most.
+    /// The longest wait in the queue.
     pub queue_timeout: Duration,
 }
 
-/// Who may pass.
+/// The permits of one upstream.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Limits,
     permits: Arc<Semaphore>,
-    /// For requests that are held, so that they leave the others their places.
+    /// For requests that the upstream may block, so that they leave room for the others.
     held: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
-/// A request that is in flight, until this goes.
+/// The permit of a request in flight, until it is dropped.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "it is held, and not looked at")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "it is only dropped")] OwnedSemaphorePermit);
 
 impl Limiter {
     pub(crate) fn new(limits: Limits) -> Self {
@@ -41,7 +41,7 @@ impl Limiter {
         Self { limits, permits: permits(), held: permits(), waiting: AtomicUsize::new(0) }
     }
 
-    /// Waits for its turn. `is_blocking`: the request is one that waits by its nature, and is no load meanwhile.
+    /// Waits for a permit. `is_blocking`: the upstream may block the request, which is no load meanwhile.
     pub(crate) async fn acquire(&self, is_blocking: bool) -> Result<Permit, UpstreamError> {
         let permits = if is_blocking { &self.held } else { &self.permits };
         match Arc::clone(permits).try_acquire_owned() {
@@ -63,12 +63,12 @@ impl Limiter {
         }
     }
 
-    /// Requests in flight, those that are held included.
+    /// Requests in flight, blocked ones included.
     pub(crate) fn in_flight(&self) -> usize {
         self.taken(&self.permits) + self.taken(&self.held)
     }
 
-    /// Requests in flight that are work.
+    /// Requests in flight, without blocked ones.
     pub(crate) fn load(&self) -> usize {
         self.taken(&self.permits)
     }
@@ -77,13 +77,13 @@ impl Limiter {
         self.limits.requests_max.saturating_sub(permits.available_permits())
     }
 
-    /// Requests that wait for their turn.
+    /// Requests in the queue.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }
 
-/// A place in the queue, given up by whoever has its turn, has waited for too long, or has left.
+/// A place in the queue, which ends with a permit, a timeout or cancellation.
 struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
@@ -99,13 +99,13 @@ mod tests {
     const LIMITS: Limits = Limits { requests_max: 2, queue_max: 1, queue_timeout: Duration::from_secs(1) };
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_finds_the_queue_full_is_refused_at_once() {
+    async fn a_request_is_refused_immediately_when_the_queue_is_full() {
         let limiter = Limiter::new(LIMITS);
         let (one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
         let _held = limiter.acquire(true).await.unwrap();
         assert_eq!((limiter.in_flight(), limiter.load()), (3, 2));
         let (third, fourth) = tokio::join!(limiter.acquire(false), limiter.acquire(false));
-        assert_eq!(third.unwrap_err(), UpstreamError::Full, "nobody left in time");
+        assert_eq!(third.unwrap_err(), UpstreamError::Full, "no permit in time");
         assert_eq!(fourth.unwrap_err(), UpstreamError::Full);
         let began = tokio::time::Instant::now();
         let (third, ()) = tokio::join!(limiter.acquire(false), async { drop(one) });
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_leaves_the_queue_makes_room() {
+    async fn a_request_that_leaves_the_queue_makes_room() {
         let limiter = Limiter::new(LIMITS);
         let (_one, _two) = (limiter.acquire(false).await.unwrap(), limiter.acquire(false).await.unwrap());
         for _ in 0..3 {

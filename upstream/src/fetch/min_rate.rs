@@ -1,19 +1,19 @@
-//! Whether a body comes as fast as it must.
+//! The minimum rate of a body.
 //!
-//! A server that sends at a few kilobytes per second does not stall, and costs viewers as much. Only a body whose length is
-//! known is held against the clock: whoever knows the length has all of it, while a segment that is still being made comes
-//! as it is made.
+//! A server that sends a few kilobytes per second does not stall, but it costs viewers as much. Only a body
+//! of known length has a minimum rate: its server has all of it, while a segment in production arrives as it
+//! is produced.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How slowly a body of known length may come.
+/// The minimum rate of a body of known length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MinRate {
-    /// So many bytes in each `window`.
+    /// This many bytes in each `window`.
     pub bytes: u64,
-    /// The time over which they are counted.
+    /// The time over which bytes are counted.
     pub window: Duration,
 }
 
@@ -30,17 +30,17 @@ impl Meter {
         Self { min_rate, began: now, bytes: 0 }
     }
 
-    /// The moment at which [`Meter::is_slow`] can tell next.
+    /// The next moment at which [`Meter::is_slow`] can say so.
     pub(crate) fn due(&self) -> Instant {
         self.began + self.min_rate.window
     }
 
-    /// So many bytes have come.
+    /// Counts received bytes.
     pub(crate) fn add(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
     }
 
-    /// Whether fewer bytes came in a window than must; a new one begins when it is over.
+    /// Whether too few bytes arrived in a window; the next one begins when it ends.
     pub(crate) fn is_slow(&mut self, now: Instant) -> bool {
         if now < self.due() {
             return false;

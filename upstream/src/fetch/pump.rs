@@ -1,5 +1,5 @@
-//! The body of a fill, from its first byte to its last: written as it arrives, gone on with elsewhere when its source breaks
-//! or is slow, given up when nobody wants it any more.
+//! The body of a fill, from its first byte to its last: written as it arrives, resumed elsewhere when its
+//! upstream breaks or is slow, stopped when no reader wants it any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ enum BodyEvent {
     Bytes(Bytes),
     End,
     Failed(UpstreamError),
-    /// Fewer bytes arrived in a window than must.
+    /// Fewer bytes than the minimum arrived in a window.
     Slow,
 }
 
@@ -50,8 +50,8 @@ pub(crate) async fn pump(
                 if let Err(refused) = fill_writer.append(bytes) {
                     note_end(&**policy, &fill_writer, Ending::Broken);
                     return match refused {
-                        Refused::TooLarge { .. } => fill_writer.outgrow(job.remember_large),
-                        Refused::NoRoom => fill_writer.outgrow(Duration::ZERO),
+                        Refused::TooLarge { .. } => fill_writer.end_too_large(job.remember_large),
+                        Refused::NoRoom => fill_writer.end_too_large(Duration::ZERO),
                     };
                 }
             }
@@ -71,7 +71,7 @@ pub(crate) async fn pump(
                 {
                     let (path, from, upstream) =
                         (job.ask.path(), written(&fill_writer), response.upstream().name());
-                    tracing::debug!(path, from, %upstream, %error, "broke off, and nobody has the rest");
+                    tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
                     note_end(&**policy, &fill_writer, Ending::Broken);
                     return fill_writer.break_off(Broken(error.token()));
                 }
@@ -101,10 +101,10 @@ async fn next_event(
                     return Some((fill_writer, BodyEvent::Slow));
                 }
             }
-            () = fill_writer.deserted(), if !keep => {
+            () = fill_writer.until_unwanted(), if !keep => {
                 keep = worth_keeping(&fill_writer, finish_within);
                 if !keep {
-                    let served = fill_writer.served();
+                    let served = fill_writer.readers_total();
                     match fill_writer.abandon() {
                         Ok(()) => {
                             policy.note(Event::Ended(Ending::Abandoned, served));
@@ -131,7 +131,7 @@ fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>
     }
 }
 
-/// Lets another source go on in the place of the one that gives `response`; tells whether there is one that does.
+/// Replaces `response` by one from another upstream that resumes the body. Returns whether there is one.
 async fn resume_elsewhere(
     policy: &Arc<impl FillPolicy + 'static>,
     ask: &UpstreamRequest,
@@ -145,7 +145,7 @@ async fn resume_elsewhere(
     let upstream = response.upstream().name();
     tracing::debug!(path = ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
-        // What broke has told so by itself.
+        // A broken response has recorded its failure itself.
         response.fail(error);
     }
     policy.note(Event::Rescued(error));
@@ -164,7 +164,7 @@ fn written(fill_writer: &FillWriter) -> u64 {
     fill_writer.object().map_or(0, |object| object.body.len())
 }
 
-/// Whether the rest of a fill that nobody waits for is worth fetching: little is missing, or most of it is there.
+/// Whether the rest of a fill without readers is worth fetching: little is missing, or most of it is there.
 fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
     let Some(object) = fill_writer.object() else { return true };
     let there = object.body.len();

@@ -1,8 +1,8 @@
-//! Mid-body rescue: a source breaks at byte k, another goes on from byte k.
+//! Mid-body rescue: an upstream breaks at byte k, another one resumes from byte k.
 //!
-//! Viewers have been given the first k bytes of one object, so the rest must be of the very same object. That is
-//! only certain when the source names it with a strong validator: a strong entity tag, or a modification date
-//! together with the length. Without one the body breaks off for good.
+//! Viewers have received the first k bytes of one object, so the rest must be of the very same object. That
+//! is only certain with a strong validator: a strong entity tag, or a modification date together with the
+//! length. Without one the body breaks off for good.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::policy::FillPolicy;
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
-/// What the rest of a body must agree with, and who may still be asked for it.
+/// The validators of the rest of a body, and the candidates for it.
 #[derive(Debug)]
 pub(crate) struct Rescue<'a> {
     job: &'a FillRequest,
     original: Original,
-    /// The name of the one that answered.
+    /// The name of the upstream that responded.
     responder: Arc<str>,
-    /// How many candidates had had their turn by then.
+    /// How many candidates had been passed by then.
     position: usize,
     tries_left: usize,
 }
 
-/// How the object that is being given out names itself.
+/// The validators of the object that is being served.
 #[derive(Debug)]
 struct Original {
     etag: Option<HeaderValue>,
@@ -40,7 +40,7 @@ struct Original {
 }
 
 impl<'a> Rescue<'a> {
-    /// For a fill that has asked along `line`, and was given `response` by the last one.
+    /// For a fill that received `response` from the last of its `attempts`.
     pub(crate) fn of(job: &'a FillRequest, response: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
         let headers = &response.head.headers;
         Self {
@@ -48,7 +48,7 @@ impl<'a> Rescue<'a> {
             original: Original {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
-                // The length of a piece is not the object's.
+                // The length of a slice is not the object's.
                 length: response.content_length().filter(|_| job.ask.span.is_none()),
             },
             responder: Arc::clone(response.upstream().name()),
@@ -57,7 +57,7 @@ impl<'a> Rescue<'a> {
         }
     }
 
-    /// First those that were not asked yet. The one that broke may have recovered; it is asked last.
+    /// First the candidates that have not been tried. The one that broke may have recovered; it comes last.
     fn candidates(&self) -> Vec<Arc<Upstream>> {
         let all = self.job.candidates.iter();
         let turned = all.clone().cycle().skip(self.position).take(all.len()).map(Arc::clone);
@@ -67,7 +67,7 @@ impl<'a> Rescue<'a> {
         candidates
     }
 
-    /// Holds a body against the clock that somebody else could go on with: who is slow is better than nobody.
+    /// Measures the rate of a body that another upstream could resume: a slow upstream is better than none.
     pub(crate) fn meter(&self, response: &UpstreamResponse) -> Option<Meter> {
         let min_rate = response.upstream().spec().options.timeouts.min_rate?;
         let is_rescuable =
@@ -80,7 +80,7 @@ impl<'a> Rescue<'a> {
         (is_rescuable && has_another).then(|| Meter::new(min_rate, Instant::now()))
     }
 
-    /// Finds a source that goes on from byte `from`.
+    /// Finds an upstream that resumes from byte `from`.
     pub(crate) async fn resume(
         &mut self,
         policy: &Arc<impl FillPolicy + 'static>,
@@ -99,7 +99,7 @@ impl<'a> Rescue<'a> {
             }
         };
         ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
-        // RFC 9110 section 13.1.5: without a match the answer is the whole object, with 200.
+        // RFC 9110 section 13.1.5: without a match the response is the whole object, with 200.
         ask.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
         let mut attempts = Attempts::for_rescue(&candidates, self.tries_left, &self.job.budget, &ask.stream);
@@ -132,7 +132,7 @@ impl<'a> Rescue<'a> {
                 }
             }
             status if status.is_client_error() || status.is_server_error() => UpstreamError::Status(status),
-            _ => UpstreamError::Unusable("it is another object"),
+            _ => UpstreamError::Unusable("another object"),
         };
         response.refuse(error);
         Err(error)
@@ -145,7 +145,7 @@ impl Original {
         self.etag.clone().or_else(dated)
     }
 
-    /// Whether a partial answer is of this object and starts at `from`.
+    /// Whether a partial response is of this object and starts at `from`.
     fn continues(&self, headers: &HeaderMap, from: u64) -> bool {
         let Some((span, total)) = content_range(headers) else { return false };
         let length_agrees = match (self.length, total) {
@@ -156,7 +156,7 @@ impl Original {
         *span.start() == from && length_agrees && self.validators_agree(headers)
     }
 
-    /// Whether a whole answer is this object.
+    /// Whether a complete response is this object.
     fn is_same_object(&self, response: &UpstreamResponse) -> bool {
         self.length == response.content_length() && self.validators_agree(&response.head.headers)
     }
@@ -169,7 +169,7 @@ impl Original {
     }
 }
 
-/// Reads the first `bytes` of a whole answer and throws them away: they have been given out.
+/// Reads the first `bytes` of a complete response and drops them: they have been served.
 async fn discard(response: &mut UpstreamResponse, bytes: u64) -> Result<(), UpstreamError> {
     let mut left = bytes;
     while left > 0 {

@@ -1,8 +1,8 @@
-//! When those who are out are tried all the same.
+//! Trial requests to upstreams that are out.
 //!
-//! A wrong belief must not cost an answer, so whoever is out is asked now and then when there is nobody else. That is
-//! settled for the pool and not for each source: when everybody is gone, requests go out at the pace at which one
-//! server would be tried, however many there are, and find it out soon when one is back.
+//! A wrong belief must not cost a response, so an upstream that is out receives a request now and then when
+//! no other is available. The pace is the pool's, not each upstream's: when all are out, requests go out at
+//! the pace of trials of one server, however many there are, and soon show when one is back.
 
 use std::time::Duration;
 
@@ -15,16 +15,17 @@ pub(crate) struct HalfOpen {
     pauses: u32,
 }
 
-/// The longest pause after the first trial; after the next one it is twice as long, and so on.
+/// The longest pause after the first trial; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Somebody is tried at least this often, if somebody asks.
+/// The longest pause between two trials, if there are requests.
 const PAUSE_MAX: Duration = Duration::from_secs(8);
-/// No pause is shorter, whatever is drawn.
+/// The shortest pause, whatever is drawn.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 impl HalfOpen {
-    /// Whether somebody may be tried now. `chance` is a number from 0 to 1 that no other node is likely to draw: of the
-    /// longest pause, so much is waited (full jitter). Nodes that lost the same server do not try it together.
+    /// Whether a trial may be made now. `chance` is a number from 0 to 1 that no other node is likely to
+    /// draw, and the part of the longest pause that is waited (full jitter): nodes that lost the same server
+    /// do not try it together.
     pub(crate) fn admit(&mut self, chance: f64, now: Instant) -> bool {
         if self.next.is_some_and(|next| now < next) {
             return false;

@@ -1,4 +1,4 @@
-//! How long a source takes to answer: the quantiles of the last minute, in a fixed amount of memory.
+//! The latency of an upstream: quantiles of the last minute, in a fixed amount of memory.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use tokio::time::Instant;
 
 use crate::health::window::Window;
 
-/// Times of the last half to whole minute, by size.
+/// Response times of the last 30 to 60 s, by size.
 #[derive(Debug)]
 pub struct Latency(Window<Counts>);
 
-/// Four steps to each doubling, from a quarter of a millisecond to more than a minute: a quantile is told with an error
-/// of a fifth at most.
+/// Four steps to each doubling, from a quarter of a millisecond to more than a minute: a quantile has an
+/// error of a fifth at most.
 const STEPS: usize = 72;
 const SMALLEST: f64 = 0.000_25;
 const STEPS_PER_DOUBLING: f64 = 4.0;
 
-/// How long one half of the window is.
+/// One half of the window.
 const HALF: Duration = Duration::from_secs(30);
 
-/// How many answers took each step's time.
+/// The number of responses in each step.
 #[derive(Debug)]
 struct Counts(Box<[u32; STEPS]>);
 
@@ -30,25 +30,25 @@ impl Default for Counts {
 }
 
 impl Latency {
-    /// Nothing is known yet.
+    /// Without responses.
     pub fn new(now: Instant) -> Self {
         Self(Window::new(HALF, now))
     }
 
-    /// An answer took so long.
+    /// Records the time of a response.
     pub fn observe(&mut self, took: Duration, now: Instant) {
         if let Some(count) = self.0.at(now).0.0.get_mut(step(took)) {
             *count = count.saturating_add(1);
         }
     }
 
-    /// So many answers are known of.
+    /// The number of responses in the window.
     pub fn count(&mut self, now: Instant) -> u64 {
         let (now, before) = self.0.at(now);
         now.0.iter().chain(before.0.iter()).map(|count| u64::from(*count)).sum()
     }
 
-    /// The time within which the share `quantile` of all answers came; `None` where there were none.
+    /// The time of the share `quantile` of all responses; `None` if there were none.
     #[expect(clippy::cast_precision_loss, reason = "a count of one minute's answers is exact in an f64")]
     pub fn quantile(&mut self, quantile: f64, now: Instant) -> Option<Duration> {
         let all = self.count(now);
@@ -87,13 +87,13 @@ mod tests {
             latency.observe(Duration::from_millis(millis), now);
         }
         for (quantile, exact) in [(0.5, 0.5), (0.95, 0.95), (0.99, 0.99)] {
-            let told = latency.quantile(quantile, now).unwrap().as_secs_f64();
-            assert!((exact..exact * 1.2).contains(&told), "{quantile}: {told}");
+            let estimate = latency.quantile(quantile, now).unwrap().as_secs_f64();
+            assert!((exact..exact * 1.2).contains(&estimate), "{quantile}: {estimate}");
         }
     }
 
     #[test]
-    fn nothing_is_told_of_nothing_and_extremes_have_a_place() {
+    fn no_samples_have_no_quantile_and_extremes_have_a_place() {
         let now = Instant::now();
         let mut latency = Latency::new(now);
         assert_eq!(latency.quantile(0.5, now), None);

@@ -1,8 +1,8 @@
-//! Probes: small requests of this tier's own that tell whether a server can be reached.
+//! Probes: small requests of this tier's own that show whether a server can be reached.
 //!
-//! They never go the way of viewers' requests: no cache, no limit and no failure of a viewer's request has a part in
-//! them. A shield is asked `OPTIONS *`, which concerns the server itself (RFC 9110 section 9.3.7) and never reaches an
-//! origin.
+//! They are separate from viewers' requests: the cache, limits and the failures of viewers' requests play no
+//! part in them. A shield receives `OPTIONS *`, which concerns the server itself (RFC 9110 section 9.3.7) and
+//! never reaches an origin.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::request::UpstreamRequest;
 use crate::spec::{Probe, Question};
 use crate::upstream::Upstream;
 
-/// A body that is longer is not read: its connection is closed instead.
+/// A longer body is not read: its connection is closed instead.
 const BODY_MAX: u64 = 64 * 1024;
 
 /// Probes `upstream` until `stop`.
 pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToken) {
     let Some(probe) = upstream.spec().options.probe.clone() else { return };
-    // All members are not probed at once, nor by all edges at once.
+    // Spreads the probes of all members, and those of all edges.
     let mut pause = probe.interval.mul_f64(fastrand::f64() / 2.0);
     loop {
         tokio::select! {
@@ -41,7 +41,7 @@ pub(crate) async fn keep_probing(upstream: Arc<Upstream>, stop: CancellationToke
     }
 }
 
-/// A probe; the first one asks twice, so that the way there is known soon.
+/// A probe; the first one is made twice, so that the round-trip time is known soon.
 async fn probe_until_timed(
     upstream: &Arc<Upstream>,
     probe: &Probe,
@@ -50,11 +50,11 @@ async fn probe_until_timed(
     if first.is_some() || !upstream.needs_round_trip() {
         return Ok(first);
     }
-    // Whatever becomes of the second question, the first one was answered.
+    // Whatever the result of the second request, the first one has succeeded.
     Ok(probe_once(upstream, probe).await.unwrap_or_default())
 }
 
-/// One question. Tells the round-trip time, where the answer shows it.
+/// One probe. Returns the round-trip time, if the response shows it.
 async fn probe_once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Duration>, UpstreamError> {
     let asked = timeout(probe.timeout, async {
         match &probe.question {
@@ -81,7 +81,7 @@ async fn request(
     expected: &RangeInclusive<u16>,
 ) -> Result<Option<Duration>, UpstreamError> {
     let ask = UpstreamRequest {
-        // It is about the server itself.
+        // The probe concerns the server itself.
         stream: Arc::default(),
         method: method.clone(),
         path_and_query: target.to_owned(),

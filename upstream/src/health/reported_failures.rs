@@ -1,6 +1,6 @@
-//! What a tier has told of late of those behind it.
+//! The failures behind a tier that it has reported recently.
 //!
-//! It is told of a stream, as a rule: one channel may be dead at the origin while all others are well.
+//! They concern one stream, as a rule: one channel may be dead at the origin while all others are well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Of which streams a tier has told that those behind it fail or have nothing new, and until when that counts.
+/// The streams for which a tier has reported failures behind it or nothing new, and until when that counts.
 ///
-/// Such a tier is well itself. But it is not asked in place of another one that tells the same of the same stream: all
-/// of them stand before the same origins.
+/// Such a tier is well itself. But it does not receive a request in place of another tier that reports the
+/// same of the stream: all of them are in front of the same origins.
 #[derive(Debug, Default)]
 pub(crate) struct ReportedFailures(Mutex<Vec<(Arc<str>, Instant)>>);
 
-/// What was told longer ago says nothing any more.
+/// How long a report counts.
 pub(crate) const REPORT_LIFETIME: Duration = Duration::from_secs(5);
-/// So many streams are remembered: those that were told of last.
+/// Streams that are remembered: the latest ones.
 const STREAMS_MAX: usize = 256;
 
 impl ReportedFailures {
-    /// It tells so of `stream` now; that counts for a `period`.
+    /// Records a report about `stream` that counts for a `period`.
     pub(crate) fn record(&self, stream: &Arc<str>, period: Duration, now: Instant) {
         let mut reported = self.0.lock();
         reported.retain(|(other, until)| other != stream && now < *until);
@@ -31,7 +31,7 @@ impl ReportedFailures {
         reported.push((Arc::clone(stream), now + period));
     }
 
-    /// Whether it has told so of `stream` lately.
+    /// Whether there is a recent report about `stream`.
     pub(crate) fn has_recent(&self, stream: &str, now: Instant) -> bool {
         self.0.lock().iter().any(|(of, until)| **of == *stream && now < *until)
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_counts_for_its_stream_and_for_a_while() {
+    fn a_report_counts_for_its_stream_and_for_a_while() {
         let (reported, began) = (ReportedFailures::default(), Instant::now());
         let (one, two) = (Arc::from("site/one"), Arc::from("site/two"));
         reported.record(&one, REPORT_LIFETIME, began);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_streams_are_remembered() {
+    fn the_remembered_streams_are_bounded() {
         let (reported, now) = (ReportedFailures::default(), Instant::now());
         for number in 0..=STREAMS_MAX {
             reported.record(&Arc::from(format!("site/{number}")), REPORT_LIFETIME, now);

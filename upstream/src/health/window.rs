@@ -1,10 +1,10 @@
-//! What happened lately: a half of a window that fills, and the one before it.
+//! A sliding window in two halves: one that fills, and the one before it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Something that is counted for between one and two halves of a window.
+/// Counts over between one and two halves.
 #[derive(Debug)]
 pub(crate) struct Window<T> {
     half: Duration,
@@ -14,12 +14,12 @@ pub(crate) struct Window<T> {
 }
 
 impl<T: Default> Window<T> {
-    /// Nothing has happened yet.
+    /// An empty window.
     pub(crate) fn new(half: Duration, now: Instant) -> Self {
         Self { half, began: now, now: T::default(), before: T::default() }
     }
 
-    /// The half that fills at this moment, and the one before it.
+    /// The half that fills now, and the one before it.
     pub(crate) fn at(&mut self, now: Instant) -> (&mut T, &T) {
         let passed = now.saturating_duration_since(self.began);
         if passed >= self.half {

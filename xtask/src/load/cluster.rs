@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::node::Node;
 use super::players::Players;
 use crate::bench::wire;
+use crate::node::Node;
 use crate::repository::Repository;
 
 /// What runs; it ends with this value, the edges first.
@@ -31,7 +31,7 @@ impl Cluster {
     }
 
     fn of(repository: &Repository, spares: usize) -> Result<Self> {
-        let program = repository.tidegate();
+        let program = [repository.tidegate().into_os_string()];
         let folder = folder(repository)?;
         let start = |part: &'static str, number: usize, before: &[Node]| {
             let name = format!("{part}-{number}");
@@ -78,8 +78,7 @@ impl Cluster {
     fn busiest_shield(&self) -> Result<usize> {
         let mut busiest = (0, 0.0);
         for (index, shield) in self.shields.iter().enumerate() {
-            let address = shield.operators().trim_start_matches("http://").parse()?;
-            let followed = wire::metric(address, "tidegate_followed_playlists")?;
+            let followed = wire::metric(shield.operators_address(), "tidegate_followed_playlists")?;
             if followed > busiest.1 {
                 busiest = (index, followed);
             }

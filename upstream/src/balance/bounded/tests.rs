@@ -35,7 +35,7 @@ impl Members {
         self.loads.iter().map(|load| load.in_flight).sum()
     }
 
-    /// The bound in its own words, so that `fits` is not measured against itself.
+    /// The bound, computed independently, so that `fits` is not compared with itself.
     fn bound_of(&self, member: usize, in_flight: usize) -> usize {
         let share = self.weights[member] / self.weights.iter().sum::<f64>();
         let bound = (1.0 + self.bound.epsilon) * number(in_flight) * share;
@@ -43,7 +43,8 @@ impl Members {
     }
 }
 
-/// Sends `requests` for one key, and tells how many members have got any, which have to be its first owners.
+/// Sends `requests` for one key. Returns how many members received any; they must be the first owners of the
+/// key.
 fn spread_of_one_key(members: &mut Members, requests: usize) -> usize {
     let order = members.order("/live/ch1/hot.ts");
     for _ in 0..requests {
@@ -51,7 +52,7 @@ fn spread_of_one_key(members: &mut Members, requests: usize) -> usize {
     }
     let used = order.iter().take_while(|member| members.loads[**member].in_flight > 0).count();
     let reached: usize = order[..used].iter().map(|member| members.loads[*member].in_flight).sum();
-    assert_eq!(reached, requests, "somebody behind the first {used} owners was asked");
+    assert_eq!(reached, requests, "a member behind the first {used} owners was used");
     used
 }
 
@@ -96,7 +97,7 @@ fn a_full_member_comes_behind_the_others_and_keeps_its_place_among_the_full() {
 }
 
 #[test]
-fn who_is_not_in_the_order_has_no_part_in_the_total() {
+fn a_member_outside_the_order_is_not_in_the_total() {
     let load = |in_flight| Load { in_flight, weight: 1.0 };
     let loads = [load(4), load(0), load(0)];
     assert_eq!(arrange(vec![0, 1], &loads, &TIGHT), [1, 0], "4 of 4 are too many");
@@ -106,7 +107,7 @@ fn who_is_not_in_the_order_has_no_part_in_the_total() {
 }
 
 #[test]
-fn who_has_no_weight_fits_nothing() {
+fn a_member_without_weight_accepts_nothing() {
     let loads = [Load { in_flight: 0, weight: 0.0 }, Load { in_flight: 50, weight: 1.0 }];
     assert_eq!(arrange(vec![0, 1], &loads, &Bound { epsilon: 0.0, floor: 8 }), [1, 0]);
     let bound = Bound { epsilon: f64::NAN, floor: 0 };
@@ -129,10 +130,10 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn nobody_gets_above_its_bound_while_another_is_beneath_its_own(
+    fn no_member_exceeds_its_bound_while_another_is_below_its_own(
         weights in prop::collection::vec(0.1..4.0_f64, 1..12),
         bound in bounds(),
-        // A few keys are asked for again and again, and one in three events ends a request.
+        // A few keys are requested again and again, and one event in three ends a request.
         events in prop::collection::vec((0..8_u8, 0..3_u8, any::<prop::sample::Index>()), 1..300),
     ) {
         let mut members = Members::new(&weights, bound);
@@ -155,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn somebody_always_fits(
+    fn one_member_always_fits(
         loads in prop::collection::vec((0..1000_usize, 0.01..100.0_f64), 1..40),
         epsilon in 0.0..2.0_f64,
     ) {

@@ -43,7 +43,8 @@ fn a_new_shield_takes_its_share_and_moves_nothing_else() {
     assert!((9_500..10_500).contains(&moved.len()), "{} keys moved", moved.len());
 }
 
-/// An upgrade must not move the owners: edges and shields are not upgraded in one moment. So these orders are fixed.
+/// An upgrade must not move the owners, because edges and shields are not upgraded in one moment. So these
+/// orders are fixed.
 #[test]
 fn owners_never_move_with_an_upgrade() {
     let names: Vec<String> = (1..=5).map(|i| format!("http://10.0.0.{i}:8081")).collect();
@@ -81,7 +82,7 @@ fn a_growing_weight_takes_keys_from_others_only_and_little_by_little() {
 }
 
 #[test]
-fn whoever_has_no_weight_comes_last() {
+fn a_member_without_weight_comes_last() {
     for none in [0.0, -0.0, -1.0, f64::NAN] {
         let members = weighted(&[1.0, none, 3.0]);
         for key in keys().take(1000) {
@@ -91,7 +92,7 @@ fn whoever_has_no_weight_comes_last() {
 }
 
 #[test]
-fn where_nobody_has_a_weight_the_order_is_as_with_equal_ones() {
+fn without_weights_the_order_is_as_with_equal_ones() {
     for key in keys().take(1000) {
         assert_eq!(
             order(&key, weighted(&[0.0; 4]).into_iter()),

@@ -1,4 +1,4 @@
-//! What is known of the way to one region.
+//! The path to one region.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use std::time::Duration;
 pub enum RoundTrip {
     /// Smoothed over the latest samples.
     Measured(Duration),
-    /// Made out of the distance.
+    /// From the distance.
     Guessed(Duration),
     /// Neither samples nor coordinates.
     Unknown,
 }
 
 impl RoundTrip {
-    /// The time, where anything is known.
+    /// The time, if any is known.
     pub const fn duration(self) -> Option<Duration> {
         match self {
             Self::Measured(duration) | Self::Guessed(duration) => Some(duration),
@@ -23,7 +23,7 @@ impl RoundTrip {
     }
 }
 
-/// The way to one region.
+/// The path to one region.
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     guess: Option<Duration>,
@@ -39,7 +39,7 @@ struct Measured {
 }
 
 impl Path {
-    /// Not measured yet; `listed` is its place in the configured order, if it has one.
+    /// Not measured yet; `listed` is its index in the configured order, if it has one.
     pub(super) fn new(guess: Option<Duration>, listed: Option<usize>) -> Self {
         Self { guess, listed, measured: None }
     }
@@ -52,8 +52,8 @@ impl Path {
         self.listed
     }
 
-    /// Takes a sample. The first few count alike, so that the very first does not weigh more than it knows; after them
-    /// a new one counts for a part, and what is long ago fades.
+    /// Records a sample. The first few count alike, so that the very first does not weigh too much; after
+    /// them a new sample counts for a part, and old ones fade.
     pub(super) fn observe(&mut self, rtt: Duration, now: Duration) {
         let rtt = rtt.min(RTT_MAX);
         let before = self.fresh(now);
@@ -71,7 +71,7 @@ impl Path {
         }
     }
 
-    /// Whether there are enough samples to act upon, or none, in which case the guess is all that will come.
+    /// Whether there are enough samples to act upon, or none, so that the guess is all there is.
     pub(super) fn has_enough_samples(&self, now: Duration) -> bool {
         self.fresh(now).is_none_or(|measured| measured.samples >= SAMPLES_MIN)
     }
@@ -81,14 +81,14 @@ impl Path {
     }
 }
 
-/// A quarter of each new sample: a real change shows after three of them, and a single outlier of some times the usual
-/// is forgotten within [`PATIENCE`](super::PATIENCE) at one sample a second.
+/// A quarter of each new sample: a real change shows after three of them, and a single outlier of a few times
+/// the usual is forgotten within [`PATIENCE`](super::PATIENCE) at one sample a second.
 const SMOOTHING: u32 = 4;
 /// Two samples may both be outliers.
 const SAMPLES_MIN: u32 = 3;
 /// After a minute without a sample, routes and load may be anything.
 const STALE: Duration = Duration::from_mins(1);
-/// No probe takes longer than this and is still an answer; it keeps the arithmetic far from its limits.
+/// The longest round-trip time that counts; it keeps the arithmetic far from its limits.
 const RTT_MAX: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_minute_without_a_sample_the_guess_is_back_and_measuring_begins_anew() {
+    fn after_a_minute_without_a_sample_the_guess_is_back_and_measuring_restarts() {
         let mut path = Path::new(Some(20 * MS), None);
         path.observe(80 * MS, at(10));
         assert_eq!(path.round_trip(at(69)), RoundTrip::Measured(80 * MS));

@@ -1,26 +1,27 @@
 //! Which keys go to which region while some of their members are down.
 //!
-//! Envoy's priority levels are the model. A region can do a little more than its share, so losing one member of many moves
-//! nothing; what it cannot do goes to the next region, key by key, so that each object is still fetched once.
+//! Envoy's priority levels are the model. A region can do a little more than its share, so losing one member
+//! of many moves nothing. What it cannot do moves to the next region, key by key, so that each object is
+//! still fetched once.
 
-/// A region by its place in the list that [`Regions`](super::Regions) is made of.
+/// A region by its index in the list that [`Regions`](super::Regions) is made of.
 pub type RegionId = usize;
 
-/// Who takes which part of the keys.
+/// The part of the keys that each region takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Those with healthy members in the order of the ranking, then the others.
+    /// The regions with healthy members in the order of the ranking, then the others.
     parts: Vec<Part>,
 }
 
-/// The keys from where the part before ends up to a point.
+/// The keys from the end of the part before up to a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
     region: RegionId,
     end: f64,
 }
 
-/// The weight of the healthy members over the weight of all; members are told as (healthy, weight).
+/// The weight of the healthy members over the weight of all, from pairs (healthy, weight).
 ///
 /// Weights are those of the configuration, without slow start: a member that warms up is healthy.
 pub fn healthy_share(members: impl Iterator<Item = (bool, f64)>) -> f64 {
@@ -51,14 +52,14 @@ impl Plan {
         if let Some(last) = parts.last_mut() {
             last.end = 1.0;
         }
-        // An empty part, unless nobody is healthy: then the nearest region is asked for everything, because a wrong
-        // belief must not cost an answer.
+        // An empty part, unless no region has a healthy member: then the nearest region takes all keys,
+        // because a wrong belief must not cost a response.
         parts.extend(others.into_iter().map(|region| Part { region, end: 1.0 }));
         Self { parts }
     }
 
-    /// The region that takes the keys at `point` (see [`hash::point`](crate::balance::hash::point)), then the others in the order
-    /// of the ranking, those without healthy members last.
+    /// The region that takes the keys at `point` (see [`hash::point`](crate::balance::hash::point)), then the
+    /// others in the order of the ranking, those without healthy members last.
     pub fn order_for(&self, point: f64) -> impl Iterator<Item = RegionId> {
         let taker = self.parts.iter().position(|part| point < part.end).unwrap_or_default();
         let regions = || self.parts.iter().map(|part| part.region);
@@ -66,7 +67,7 @@ impl Plan {
         regions().nth(taker).into_iter().chain(others.map(|(_, region)| region))
     }
 
-    /// Each region and the part of all keys that it takes; they add up to 1.
+    /// Each region and its part of all keys; the parts add up to 1.
     pub fn proportions(&self) -> impl Iterator<Item = (RegionId, f64)> {
         self.parts.iter().scan(0.0, |begin, part| {
             let proportion = part.end - *begin;
@@ -76,13 +77,13 @@ impl Plan {
     }
 }
 
-/// How much of all keys a region can take. What is not a number is nothing.
+/// How much of all keys a region can take. Not a number counts as nothing.
 fn capacity(share: f64) -> f64 {
     (share.max(0.0) * OVERPROVISIONING).min(1.0)
 }
 
-/// Envoy's factor: a region does everything as long as five sevenths of it (72 %) are healthy. Regions are built with
-/// room to spare, and spilling costs the origin a second fetch of what moves.
+/// Envoy's factor: a region does everything while five sevenths of it (72 %) are healthy. Regions are built
+/// with room to spare, and spilling costs the origin a second fetch of what moves.
 const OVERPROVISIONING: f64 = 1.4;
 
 #[cfg(test)]

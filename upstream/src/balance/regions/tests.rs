@@ -10,7 +10,7 @@ fn region(name: &str, coordinates: Option<(f64, f64)>) -> Region {
     Region { name: name.to_owned(), coordinates }
 }
 
-/// Regions of which nothing is known.
+/// Regions without coordinates.
 fn nowhere(names: &[&str]) -> Vec<Region> {
     names.iter().map(|name| region(name, None)).collect()
 }
@@ -27,7 +27,7 @@ fn in_region(name: &str) -> Viewpoint {
     Viewpoint { region: Some(name.to_owned()), ..Viewpoint::default() }
 }
 
-/// One sample per region and second, for so many seconds from `from`; ends with the ranking after each second.
+/// One sample per region and second, for `seconds` from `from`; returns the ranking after each second.
 fn watch(regions: &mut Regions, rtts: &[Duration], from: u64, seconds: u64) -> Vec<Vec<RegionId>> {
     let sampled = |second: u64| {
         let now = SECOND * u32::try_from(from + second).unwrap();
@@ -77,7 +77,7 @@ fn what_is_measured_comes_before_what_is_not_known() {
 
 #[test]
 fn the_configured_order_wins_over_all() {
-    let order = ["c", "nobody", "b"].map(str::to_owned).to_vec();
+    let order = ["c", "unknown", "b"].map(str::to_owned).to_vec();
     let viewpoint = Viewpoint { order, ..in_region("a") };
     let mut regions = Regions::new(&viewpoint, &nowhere(&["a", "b", "c", "d"]));
     let seen = watch(&mut regions, &[50 * MS, 90 * MS, 200 * MS, MS], 0, 60);
@@ -104,7 +104,7 @@ fn a_real_change_reorders_after_five_seconds_and_comes_back() {
 }
 
 #[test]
-fn whoever_is_better_for_less_than_five_seconds_overtakes_nobody() {
+fn a_region_that_is_better_for_less_than_five_seconds_overtakes_none() {
     let mut regions = Regions::new(&in_region("a"), &nowhere(&["a", "b"]));
     watch(&mut regions, &[10 * MS, 10 * MS], 0, 10);
     for round in 0..50 {
@@ -125,7 +125,7 @@ fn an_outlier_moves_nothing() {
 }
 
 #[test]
-fn a_first_sample_alone_overtakes_nobody() {
+fn a_first_sample_alone_overtakes_no_region() {
     let mut regions = Regions::new(&in_region("a"), &nowhere(&["a", "b"]));
     regions.observe(0, 15 * MS, Duration::ZERO);
     regions.observe(1, 8 * MS, Duration::ZERO);
@@ -133,7 +133,7 @@ fn a_first_sample_alone_overtakes_nobody() {
 }
 
 #[test]
-fn differences_that_nobody_notices_move_nothing() {
+fn unnoticeable_differences_move_nothing() {
     let mut regions = Regions::new(&in_region("a"), &nowhere(&["a", "b"]));
     let seen = watch(&mut regions, &[2 * MS, MS / 10], 0, 60);
     assert!(seen.iter().all(|ranking| *ranking == [0, 1]), "less than 2 ms");
@@ -152,7 +152,7 @@ fn without_samples_for_a_minute_the_guess_is_back() {
 }
 
 #[test]
-fn who_is_passed_on_the_way_is_not_better() {
+fn an_overtaken_region_is_not_better() {
     let mut regions = Regions::new(&in_region("a"), &nowhere(&["a", "b", "c"]));
     watch(&mut regions, &[10 * MS, 20 * MS, 40 * MS], 0, 10);
     // c is clearly better than a, and not than b, which is not clearly better than a.
@@ -161,7 +161,7 @@ fn who_is_passed_on_the_way_is_not_better() {
 }
 
 #[test]
-fn who_is_better_is_not_passed_while_it_waits_for_its_own_time() {
+fn a_better_region_is_not_overtaken_while_it_waits_for_its_own_time() {
     let mut regions = Regions::new(&in_region("a"), &nowhere(&["a", "b", "c"]));
     let mut seen = watch(&mut regions, &[50 * MS, 50 * MS, 30 * MS], 0, 3);
     seen.extend(watch(&mut regions, &[50 * MS, MS, 30 * MS], 3, 20));
@@ -197,7 +197,7 @@ impl Noise {
 
 proptest! {
     #[test]
-    fn steady_measurements_lead_to_a_ranking_that_stays_and_has_nobody_clearly_worse_in_front(
+    fn steady_measurements_lead_to_a_stable_ranking_without_a_clearly_worse_region_in_front(
         rtts in prop::collection::vec(0..200_u32, 1..7),
     ) {
         let names: Vec<String> = (0..rtts.len()).map(|name| name.to_string()).collect();

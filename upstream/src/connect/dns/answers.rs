@@ -1,4 +1,4 @@
-//! What one question brings, read out of the records: addresses, services, or that there are none.
+//! The result of one query, read from the records: addresses, services, or none.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::error::UpstreamError;
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     pub(super) ips: Vec<IpAddr>,
-    /// The shortest lifetime of the records that led here, aliases included.
+    /// The shortest lifetime of the records, aliases included.
     pub(super) lifetime: Option<Duration>,
     pub(super) unanswered: Vec<Family>,
 }
@@ -28,14 +28,14 @@ pub(super) struct Service {
     pub(super) weight: u16,
 }
 
-/// The answer about one kind of address.
+/// The result for one address family.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// These, under this full name.
+    /// Addresses, their lifetime and the full name.
     Some(Vec<IpAddr>, Duration, Name),
-    /// There are none: no such name, or no such records.
+    /// No such name, or no such records.
     None,
-    /// Nobody said so.
+    /// No resolver responded.
     Unanswered(UpstreamError),
 }
 
@@ -55,16 +55,16 @@ impl Answer {
         }
     }
 
-    /// Whether there is something to go on with.
+    /// Whether there are addresses.
     pub(super) fn is_some(&self) -> bool {
         matches!(self, Self::Some(..))
     }
 }
 
 impl Addresses {
-    /// What both kinds of addresses make together.
+    /// Merges the results for both address families.
     pub(super) fn together(v4: Answer, v6: Answer) -> Result<Self, UpstreamError> {
-        // A search list may lead the two questions to two names; they are not one host then.
+        // A search list may lead the two queries to two names; they are not one host then.
         let v6 = match (&v4, v6) {
             (Answer::Some(_, _, one), Answer::Some(_, _, other)) if *one != other => Answer::None,
             (_, v6) => v6,
@@ -88,17 +88,17 @@ impl Addresses {
     }
 }
 
-/// Nothing was found out about a target.
+/// The lookup of a target failed.
 impl From<UpstreamError> for Addresses {
     fn from(_: UpstreamError) -> Self {
         Self { unanswered: vec![Family::V4, Family::V6], ..Self::default() }
     }
 }
 
-/// The services that records name, and for how long they hold.
+/// The services in the records, and their lifetime.
 pub(super) fn services(lookup: &Lookup) -> (Vec<Service>, Duration) {
     let services = lookup.answers().iter().filter_map(|record| match &record.data {
-        // A target of "." says that the service is decidedly not offered (RFC 2782, "Target").
+        // A target of "." means that the service is not available (RFC 2782, "Target").
         RData::SRV(srv) if !srv.target.is_root() && srv.port != 0 => Some(Service {
             host: plain(&srv.target),
             port: srv.port,
@@ -110,7 +110,7 @@ pub(super) fn services(lookup: &Lookup) -> (Vec<Service>, Duration) {
     (services.collect(), lifetime(lookup))
 }
 
-/// What a failed question counts as.
+/// The error of a failed query.
 pub(super) fn classify(error: &NetError) -> UpstreamError {
     match error {
         NetError::Timeout => UpstreamError::DnsTimeout,
@@ -123,7 +123,7 @@ fn lifetime(lookup: &Lookup) -> Duration {
     Duration::from_secs(u64::from(least))
 }
 
-/// A name as `Host` and TLS want it: without the dot at its end, in small letters.
+/// A name for `Host` and TLS: without the dot at its end, in lower case.
 fn plain(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }

@@ -1,4 +1,4 @@
-//! The questions, as they are put to the hosts file and to the resolvers.
+//! Queries to the hosts file and to the resolvers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -20,21 +20,21 @@ use crate::error::UpstreamError;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
 
-/// Time for one resolver to answer, UDP repeated within it; then the next one is asked.
+/// Time for one resolver to respond, UDP retries included; then the next one is tried.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// Once one kind of address is there, the other is waited for no longer than this: there are networks that lose all
-/// questions for AAAA.
+/// Once one address family is there, the wait for the other is no longer than this: some networks lose all
+/// AAAA queries.
 const OTHER_FAMILY: Duration = Duration::from_millis(500);
 
-/// Asks the resolvers that it knows.
+/// Sends queries to its resolvers.
 pub(super) struct Client {
     servers: Servers,
-    /// The connections, and when the file was modified that they were made from.
+    /// The connections, and the modification time of the file that names the resolvers.
     cached: Mutex<Option<(Option<SystemTime>, TokioResolver)>>,
 }
 
-/// Who is asked.
+/// The resolvers.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Servers {
     System,
@@ -65,7 +65,7 @@ impl Client {
         if let Servers::Script(script) = &self.servers { Some(script) } else { None }
     }
 
-    /// The addresses of `host`, by the hosts file, or else by the resolvers.
+    /// The addresses of `host`, from the hosts file, or else from the resolvers.
     pub(super) async fn addresses(&self, host: &str) -> Result<Addresses, UpstreamError> {
         let name = name(host)?;
         let hosts = hosts().await;
@@ -81,7 +81,7 @@ impl Client {
         Addresses::together(v4, v6)
     }
 
-    /// The SRV records of `name`, and for how long they hold.
+    /// The SRV records of `name`, and their lifetime.
     pub(super) async fn services(&self, service: &str) -> Result<(Vec<Service>, Duration), UpstreamError> {
         let found = self.resolver().await?.lookup(name(service)?, RecordType::SRV).await;
         found.map(|lookup| answers::services(&lookup)).map_err(|error| answers::classify(&error))
@@ -96,14 +96,14 @@ impl Client {
             return Ok(resolver.clone());
         }
         let resolver = self.build().map_err(|error| {
-            tracing::warn!(%error, "the resolvers cannot be asked");
+            tracing::warn!(%error, "the resolver configuration is unusable");
             UpstreamError::DnsError
         })?;
         *cached = Some((modified, resolver.clone()));
         Ok(resolver)
     }
 
-    /// A machine that moves to another network gets other resolvers, while it serves.
+    /// The modification time of the file: a machine that moves to another network has other resolvers.
     async fn modified(&self) -> Option<SystemTime> {
         if self.servers != Servers::System {
             return None;
@@ -122,7 +122,7 @@ impl Client {
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options);
         let options = builder.options_mut();
         options.timeout = options.timeout.min(ATTEMPT);
-        // Whoever asks remembers the answer for as long as it holds; the file is read anew for each question.
+        // The caller keeps the result for its lifetime; the hosts file is read for each lookup.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         builder.build()
@@ -142,23 +142,23 @@ fn resolver_config(servers: &[SocketAddr]) -> ResolverConfig {
 
 fn name(text: &str) -> Result<Name, UpstreamError> {
     Name::from_str_relaxed(text).map_err(|error| {
-        tracing::debug!(name = text, %error, "not a name");
+        tracing::debug!(name = text, %error, "invalid name");
         UpstreamError::DnsError
     })
 }
 
-/// A hosts file that cannot be read says nothing.
+/// An unreadable hosts file counts as empty.
 async fn hosts() -> Hosts {
     let mut hosts = Hosts::default();
     if let Ok(text) = tokio::fs::read(HOSTS).await
         && let Err(error) = hosts.read_hosts_conf(text.as_slice())
     {
-        tracing::debug!(%error, "the hosts file cannot be read");
+        tracing::debug!(%error, "the hosts file is unreadable");
     }
     hosts
 }
 
-/// Both answers; the second one for a short while only where the first brought something.
+/// Both results; the second one for a short while only if the first has addresses.
 async fn first_then_other(
     v4: impl Future<Output = Answer>,
     v6: impl Future<Output = Answer>,

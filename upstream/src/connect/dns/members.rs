@@ -1,20 +1,20 @@
-//! What is looked for, and what is found: the servers behind a name.
+//! What DNS is to find, and what it found: the servers behind a name.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// More members than this are no pool but a mistake; those with the lowest addresses are taken.
+/// More members than this are a mistake; the lowest addresses are taken.
 const MEMBERS_MAX: usize = 1000;
 
-/// What is looked for.
+/// What to find.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Discover {
     /// Every address of a host (A, AAAA), on one port.
     Addresses {
         /// The host name.
         host: String,
-        /// The port of all of them.
+        /// The port of all addresses.
         port: u16,
     },
     /// Every server of a service (SRV, RFC 2782), each with its own port.
@@ -27,37 +27,37 @@ pub enum Discover {
 /// One server that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Member {
-    /// The lower, the sooner it is asked; 0 where records do not say.
+    /// The lower, the earlier it is tried; 0 without SRV records.
     pub priority: u16,
-    /// Where it is.
+    /// Its address.
     pub address: SocketAddr,
-    /// Its name, for `Host` and TLS: the one that was asked for, or the target of its SRV record.
+    /// Its name, for `Host` and TLS: the name of the lookup, or the target of its SRV record.
     pub host: String,
-    /// Its share among members of one priority; 1 where records do not say.
+    /// Its share among members of one priority; 1 without SRV records.
     pub weight: u16,
 }
 
-/// What was found.
+/// The result of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The members: by priority, then by address, each once, at least one.
+    /// The members, by priority, then by address: at least one, and no duplicates.
     pub members: Vec<Member>,
-    /// For how long they hold: the shortest lifetime of the records, from 1 s to 5 min.
+    /// The lifetime: the shortest of the records, from 1 s to 5 min.
     pub valid_for: Duration,
-    /// What was asked for and not answered. Members of that kind may exist all the same.
+    /// Queries without a response. Members of that family may exist all the same.
     pub unanswered: Vec<Unanswered>,
 }
 
-/// One kind of address that nobody told of, neither that there are any nor that there are none.
+/// One address family of a host for which no resolver responded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     /// The host.
     pub host: String,
-    /// Which of its addresses.
+    /// The address family.
     pub family: Family,
 }
 
-/// The two kinds of addresses.
+/// The two address families.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// A.
@@ -67,14 +67,14 @@ pub enum Family {
 }
 
 impl Found {
-    /// Whether this kind of address of this host went unanswered.
+    /// Whether the query for this host and address family had no response.
     pub(super) fn is_unanswered(&self, member: &Member) -> bool {
         let family = Family::of(member.address.ip());
         self.unanswered.iter().any(|unanswered| unanswered.family == family && unanswered.host == member.host)
     }
 }
 
-/// As it is written in a configuration, without the path.
+/// As a configuration writes it, without the path.
 impl fmt::Display for Discover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -90,7 +90,7 @@ impl Family {
     }
 }
 
-/// By priority, then by address; each place once, with the best priority that it has.
+/// By priority, then by address, without duplicates; the best priority counts.
 pub(super) fn in_order(mut members: Vec<Member>) -> Vec<Member> {
     members.sort();
     let mut seen = std::collections::HashSet::new();

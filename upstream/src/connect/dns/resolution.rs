@@ -1,4 +1,5 @@
-//! When to ask next, and what to believe meanwhile. Pure: time, answers and chance come in as arguments.
+//! When the next lookup is due, and which members are valid meanwhile. Pure: time, results and chance are
+//! arguments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +9,17 @@ use tokio::time::Instant;
 use super::members::{Found, Member, in_order};
 use crate::error::UpstreamError;
 
-/// The longest wait between two questions that fail, while there is a last good answer.
+/// The longest pause after failed lookups, while there is a last good result.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The same while there is none: somebody waits for the first.
+/// The longest pause before the first good result: requests wait for it.
 const PAUSE_MAX_WITHOUT: Duration = Duration::from_secs(2);
 
-/// The members that are believed in, and when they are asked for again.
+/// The members that are valid, and when the next lookup is due.
 ///
-/// Only an answer with members in it moves the belief. That a name suddenly does not exist, or has no records, is more
-/// often a mistake in a zone than the end of a service; and servers that are really gone are found out by asking them.
+/// Only a result with members replaces them. A name that suddenly does not exist, or has no records, is more
+/// often a mistake in a zone than the end of a service. Requests and probes find out that servers are really
+/// gone.
 #[derive(Debug)]
 pub(crate) struct Resolution {
     members: Option<Arc<[Member]>>,
@@ -27,27 +29,27 @@ pub(crate) struct Resolution {
 }
 
 impl Resolution {
-    /// Nothing is known, and the first question is due at once.
+    /// No members, and the first lookup is due immediately.
     pub(crate) fn new(now: Instant) -> Self {
         Self { members: None, due: now, failures: 0, error: None }
     }
 
-    /// When to ask next.
+    /// When the next lookup is due.
     pub(crate) fn due(&self) -> Instant {
         self.due
     }
 
-    /// The last good answer.
+    /// The last good result.
     pub(crate) fn members(&self) -> Option<&Arc<[Member]>> {
         self.members.as_ref()
     }
 
-    /// What was wrong with the last answer, if it was not good.
+    /// The error of the last lookup, if it failed.
     pub(crate) fn error(&self) -> Option<UpstreamError> {
         self.error
     }
 
-    /// Takes in an answer. Returns the members when they are others than before.
+    /// Records a result. Returns the members if they have changed.
     pub(crate) fn record(
         &mut self,
         now: Instant,
@@ -76,7 +78,7 @@ impl Resolution {
 
     fn update_members(&mut self, found: Found) -> Option<Arc<[Member]>> {
         let before = self.members.as_deref().unwrap_or_default();
-        // What nobody told of is believed as before.
+        // Members without a response for their address family stay.
         let kept: Vec<_> = before.iter().filter(|member| found.is_unanswered(member)).cloned().collect();
         let members = if kept.is_empty() { found.members } else { in_order([found.members, kept].concat()) };
         if members == before {
@@ -87,7 +89,7 @@ impl Resolution {
         Some(members)
     }
 
-    /// From half a step to a whole one; steps double from 2 s on, so that no wait is shorter than 1 s.
+    /// From half a step to a whole one; steps double from 2 s on, so that no pause is shorter than 1 s.
     fn pause(&self, dice: f64) -> Duration {
         let longest = if self.members.is_some() { PAUSE_MAX } else { PAUSE_MAX_WITHOUT };
         let step = Duration::from_secs(1 << self.failures.min(6)).min(longest);
@@ -112,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_question_is_due_at_once() {
+    fn the_first_lookup_is_due_immediately() {
         let now = Instant::now();
         let resolution = Resolution::new(now);
         assert_eq!((resolution.due(), resolution.members(), resolution.error()), (now, None, None));
     }
 
     #[test]
-    fn a_set_is_told_once_and_again_when_it_has_changed() {
+    fn a_set_is_returned_once_and_again_when_it_has_changed() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         assert_eq!(resolution.record(now, Ok(found(&[A], 60)), 0.0).unwrap().len(), 1);
@@ -148,14 +150,11 @@ mod tests {
         resolution.record(now, Ok(found(&[A], 60)), 0.0);
         assert_eq!(resolution.error(), None);
         resolution.record(now, Err(UpstreamError::DnsError), 0.0);
-        assert!(
-            (seconds(now, &resolution) - 1.0).abs() < 1e-9,
-            "a good answer forgives the failures before it"
-        );
+        assert!((seconds(now, &resolution) - 1.0).abs() < 1e-9, "a good result resets the failures");
     }
 
     #[test]
-    fn a_name_that_never_resolved_is_asked_for_every_other_second() {
+    fn a_name_that_never_resolved_is_looked_up_every_other_second() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         for _ in 0..20 {
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_nobody_told_of_stay() {
+    fn members_without_a_response_stay() {
         let now = Instant::now();
         let mut resolution = Resolution::new(now);
         resolution.record(now, Ok(found(&[A, SIX], 60)), 0.0);
@@ -175,7 +174,7 @@ mod tests {
         let members = resolution.record(now, Ok(partial), 0.0).unwrap();
 
         assert_eq!(members[..], [member(B), member(SIX)], "the old IPv4 member is gone, the IPv6 one is not");
-        assert!((seconds(now, &resolution) - 30.0).abs() < 1e-9, "what is missing is asked for soon");
+        assert!((seconds(now, &resolution) - 30.0).abs() < 1e-9, "missing results are looked up soon");
     }
 
     fn answers() -> impl Strategy<Value = Result<Found, UpstreamError>> {
@@ -189,16 +188,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_answered_belief_is_the_last_good_answer_and_questions_are_bounded(
-            course_of_answers in proptest::collection::vec((answers(), 0.0..1.0_f64), 1..40)
+        fn members_are_the_last_good_result_and_pauses_are_bounded(
+            results in proptest::collection::vec((answers(), 0.0..1.0_f64), 1..40)
         ) {
             let now = Instant::now();
             let mut resolution = Resolution::new(now);
             let mut good: Option<Vec<Member>> = None;
-            for (answer, dice) in course_of_answers {
-                let told = resolution.record(now, answer.clone(), dice);
+            for (answer, dice) in results {
+                let changed = resolution.record(now, answer.clone(), dice);
                 let is_new = answer.as_ref().is_ok_and(|found| good.as_ref() != Some(&found.members));
-                prop_assert_eq!(told.is_some(), is_new);
+                prop_assert_eq!(changed.is_some(), is_new);
                 if let Ok(found) = answer {
                     good = Some(found.members);
                 }

@@ -1,4 +1,4 @@
-//! A resolver that says what a test has it say, in the test's time.
+//! A resolver for tests, with scripted results in paused time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,12 +28,12 @@ impl Script {
         Dns(Arc::new(Client::of(Servers::Script(self.clone()))))
     }
 
-    /// From now on it says this, after a while.
+    /// Sets the next results, and the delay before each.
     pub(crate) fn says(&self, after: Duration, answer: Result<Found, UpstreamError>) {
         *self.answer.lock() = (after, answer);
     }
 
-    /// How often it was asked.
+    /// The number of lookups.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }

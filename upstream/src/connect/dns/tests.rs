@@ -1,4 +1,4 @@
-//! What is made of the answers, and how a watch goes on; without a network.
+//! How results are merged, and how a watch continues; without a network.
 
 use tokio::time::Instant;
 
@@ -40,15 +40,15 @@ fn members_are_sorted_and_stand_once_with_their_best_priority() {
 
 #[test]
 fn lifetimes_are_kept_between_a_second_and_five_minutes() {
-    for (told, kept) in [(0, 1), (1, 1), (42, 42), (300, 300), (86_400, 300)] {
+    for (lifetime, kept) in [(0, 1), (1, 1), (42, 42), (300, 300), (86_400, 300)] {
         let mut gathered = Gathered::default();
-        gathered.add(&service("a.test", 80, 0), &addresses(&["192.0.2.1"], told));
-        assert_eq!(gathered.finish().unwrap().valid_for, Duration::from_secs(kept), "{told}");
+        gathered.add(&service("a.test", 80, 0), &addresses(&["192.0.2.1"], lifetime));
+        assert_eq!(gathered.finish().unwrap().valid_for, Duration::from_secs(kept), "{lifetime}");
     }
 }
 
 #[test]
-fn nobody_is_an_error_that_says_why() {
+fn no_members_are_an_error_with_its_reason() {
     assert_eq!(Gathered::default().finish(), Err(UpstreamError::DnsError));
     let late = Gathered { error: UpstreamError::DnsTimeout, ..Gathered::default() };
     assert_eq!(late.finish(), Err(UpstreamError::DnsTimeout));
@@ -61,14 +61,14 @@ fn the_same_resolvers_are_the_same() {
 }
 
 #[test]
-fn dice_show_numbers_from_0_to_below_1_and_not_always_the_same() {
+fn random_fractions_are_from_0_to_below_1_and_differ() {
     let thrown: Vec<_> = (0..100).map(|_| random_fraction()).collect();
     assert!(thrown.iter().all(|number| (0.0..1.0).contains(number)));
     assert!(thrown.iter().any(|number| *number < 0.5) && thrown.iter().any(|number| *number >= 0.5));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_asks_by_lifetime_and_tells_only_what_has_changed() {
+async fn a_watch_looks_up_by_lifetime_and_returns_only_changes() {
     let script = Script::new();
     script.says(Duration::ZERO, Ok(found(&[A], 10)));
     let mut watch = watch(&script);
@@ -88,7 +88,7 @@ async fn a_watch_asks_by_lifetime_and_tells_only_what_has_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_keeps_its_members_while_nothing_good_is_answered() {
+async fn a_watch_keeps_its_members_while_lookups_fail() {
     let script = Script::new();
     script.says(Duration::ZERO, Ok(found(&[A, SIX], 10)));
     let mut watch = watch(&script);

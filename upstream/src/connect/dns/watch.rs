@@ -9,7 +9,7 @@ use super::resolution::Resolution;
 use super::{Dns, LOOKUP, random_fraction};
 use crate::error::UpstreamError;
 
-/// Keeps asking for the members behind a name, for as long as somebody waits for [`Watch::changed`].
+/// Repeats the lookup of a name, as long as a task waits for [`Watch::changed`].
 #[derive(Debug)]
 pub struct Watch {
     dns: Dns,
@@ -18,7 +18,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Knows nothing yet, and asks as soon as it is waited for.
+    /// Without members. The first lookup begins with the first wait.
     pub fn new(dns: Dns, what: Discover) -> Self {
         Self { dns, what, resolution: Resolution::new(Instant::now()) }
     }
@@ -28,30 +28,30 @@ impl Watch {
         self.resolution.members().map(|members| &**members).unwrap_or_default()
     }
 
-    /// What was wrong with the last answer, if it was not good. [`Watch::members`] still stands then.
+    /// The error of the last lookup, if it failed. [`Watch::members`] is still valid then.
     pub fn error(&self) -> Option<UpstreamError> {
         self.resolution.error()
     }
 
-    /// Waits for one more answer, good or not. Returns the members when they are others than before.
+    /// Waits for one more result, good or not. Returns the members if they have changed.
     ///
-    /// May be dropped at any time: the question is put again then.
+    /// Safe to cancel: the lookup is made again then.
     pub async fn answer(&mut self) -> Option<Arc<[Member]>> {
         sleep_until(self.resolution.due()).await;
         let answer = self.dns.find(&self.what, LOOKUP).await;
         if let Err(error) = &answer
             && self.resolution.error().is_none()
         {
-            tracing::warn!(name = %self.what, %error, "a name is not answered; its last good members stay");
+            tracing::warn!(name = %self.what, %error, "lookup failed, the last good members stay");
         }
         let members = self.resolution.record(Instant::now(), answer, random_fraction())?;
-        tracing::info!(name = %self.what, members = members.len(), "a name has other members");
+        tracing::info!(name = %self.what, members = members.len(), "members of a name changed");
         Some(members)
     }
 
-    /// Waits until the members are others than before, and returns them; never an empty set.
+    /// Waits until the members change, and returns them; never an empty set.
     ///
-    /// May be dropped at any time.
+    /// Safe to cancel.
     pub async fn changed(&mut self) -> Arc<[Member]> {
         loop {
             if let Some(members) = self.answer().await {

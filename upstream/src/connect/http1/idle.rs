@@ -1,7 +1,7 @@
-//! Connections that nobody uses, kept for the next request.
+//! Idle connections, kept for the next request.
 //!
-//! They are looked at when one is taken, and now and then all together. None has a task or a timer of its own, so that to put
-//! a connection back and to take it again is a push and a pop.
+//! A connection is checked when it is taken, and a sweep checks all of them now and then. None has a task or
+//! a timer of its own, so that to put a connection back and to take it again is a push and a pop.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,34 +13,34 @@ use tokio::time::{Instant, sleep};
 
 use super::wire::Wire;
 
-/// For how long an idle connection is kept.
+/// How long an idle connection is kept.
 pub(crate) const IDLE: Duration = Duration::from_secs(55);
 
-/// How often those are let go that are too old or were closed by the other side.
+/// How often connections are closed that are too old or were closed by the other side.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// Where a connection leads: those with the same key serve the same requests.
+/// Where a connection leads: connections with the same key serve the same requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) address: SocketAddr,
-    /// The name that its certificate has, where there is TLS.
+    /// The name in its certificate, if it uses TLS.
     pub(crate) name: Option<Arc<str>>,
 }
 
 /// Idle connections.
 #[derive(Debug)]
 pub(crate) struct Idle {
-    /// How many there may be.
+    /// The limit.
     max: usize,
     kept: Mutex<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Of each place, those that were used last are at the back.
+    /// For each key, the connections that were used last are at the back.
     connections: HashMap<Key, VecDeque<Parked>>,
     count: usize,
-    /// Whether somebody sweeps.
+    /// Whether a task sweeps.
     is_swept: bool,
 }
 
@@ -61,7 +61,7 @@ impl Idle {
         Arc::new(Self { max, kept: Mutex::default() })
     }
 
-    /// The one that was used last, if it is still good.
+    /// The connection that was used last and is still usable.
     pub(crate) fn take(&self, key: &Key) -> Option<Wire> {
         loop {
             let mut parked = self.kept.lock().pop(key)?;
@@ -71,7 +71,7 @@ impl Idle {
         }
     }
 
-    /// Keeps a connection; where there are too many, the oldest of all goes.
+    /// Keeps a connection. Above the limit, the oldest of all is closed.
     pub(crate) fn put(self: &Arc<Self>, key: Key, wire: Wire) {
         if self.max == 0 {
             return;
@@ -84,7 +84,7 @@ impl Idle {
             let oldest = if kept.count > self.max { kept.pop_oldest() } else { None };
             (oldest, std::mem::replace(&mut kept.is_swept, true))
         };
-        // Closed where nobody waits for the lock.
+        // Closed outside the lock.
         drop(oldest);
         if !is_swept {
             self.start_sweeping();
@@ -93,13 +93,14 @@ impl Idle {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "it ends by itself once nothing is idle or the pool has gone, and a drain need not wait for it"
+        reason = "it ends once no connection is idle or the pool is dropped, and a drain need not wait"
     )]
     fn start_sweeping(self: &Arc<Self>) {
         tokio::spawn(keep_sweeping(Arc::downgrade(self)));
     }
 
-    /// Lets go of what is of no use any more. Tells whether anything is left; if not, nobody sweeps from now on.
+    /// Closes the connections that are not usable any more. Returns whether any are left; if not, the
+    /// sweeping task ends.
     fn sweep(&self) -> bool {
         let mut gone = Vec::new();
         let mut kept = self.kept.lock();
@@ -128,7 +129,7 @@ impl Kept {
         Some(parked)
     }
 
-    /// There are about as many places as sources, so it looks at each of them.
+    /// There are about as many keys as upstreams, so all of them are checked.
     fn pop_oldest(&mut self) -> Option<Parked> {
         let since = |connections: &VecDeque<Parked>| connections.front().map(|parked| parked.since);
         let with_some = self.connections.values_mut().filter(|connections| !connections.is_empty());
@@ -177,14 +178,14 @@ mod tests {
         socket.local_addr().unwrap().port()
     }
 
-    /// Until the runtime has heard of what the other side did.
+    /// Waits until the runtime has noticed what the other side did.
     async fn until_heard(wire: &Wire) {
         let Wire::Plain(socket) = wire else { panic!("it is plain") };
         socket.readable().await.unwrap();
     }
 
     #[tokio::test]
-    async fn the_one_used_last_is_taken_and_the_oldest_of_all_goes() {
+    async fn the_connection_used_last_is_taken_and_the_oldest_is_closed() {
         let (a, b) = (Server::run().await, Server::run().await);
         let pool = Idle::new(3);
         let mut ports = vec![];
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_closed_or_has_brought_bytes_is_not_given_out() {
+    async fn a_connection_that_was_closed_or_has_unread_bytes_is_not_taken() {
         let server = Server::run().await;
         let pool = Idle::new(8);
         for brings_bytes in [true, false] {
@@ -227,9 +228,9 @@ mod tests {
         }
     }
 
-    /// The runtime lets a task look at so many sockets in a row and no more, before it has to yield.
+    /// The runtime lets a task look at a limited number of sockets in a row, before it has to yield.
     #[tokio::test]
-    async fn of_many_that_were_closed_none_is_given_out() {
+    async fn of_many_closed_connections_none_is_taken() {
         const MANY: usize = 200;
         let server = Server::run().await;
         let pool = Idle::new(MANY);
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sweep_leaves_what_is_of_use_and_ends_with_the_last() {
+    async fn a_sweep_keeps_usable_connections_and_ends_with_the_last() {
         let server = Server::run().await;
         let pool = Idle::new(8);
         let (good, other) = server.connect().await;
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_is_kept_where_nobody_may_be_or_for_too_long() {
+    async fn no_connection_is_kept_above_the_limit_or_for_too_long() {
         let server = Server::run().await;
         let none = Idle::new(0);
         none.put(server.key(), server.connect().await.0);

@@ -1,7 +1,8 @@
-//! Bytes on their way in: read from the system into the memory in which they stay.
+//! Received bytes: read from the system into the memory in which they stay.
 //!
-//! What a read brings becomes a piece of the body as it lies there, so that each byte is copied once, by the system. Only
-//! what fills little of its buffer is copied out of it, since a piece keeps the whole buffer alive.
+//! The result of a read becomes a chunk of the body in place, so that the system makes the only copy of each
+//! byte. A chunk that fills little of its buffer is copied out of it, because a chunk keeps the whole buffer
+//! alive.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -13,27 +14,27 @@ use tokio::io::AsyncReadExt as _;
 use super::wire::Wire;
 use crate::error::UpstreamError;
 
-/// The buffer into which a head is read, and with it what comes right behind.
+/// The buffer for a head and the bytes that follow it.
 const HEAD: usize = 8 * 1024;
 
 /// The largest buffer for a body.
 pub(super) const BUFFER: usize = 64 * 1024;
 
-/// A piece that is longer than this stays where it is, though it may fill no more than a quarter of its buffer: what is left of
-/// the buffer is read into next. Where only little comes from then on, it is copied out, always from the same place, so that
-/// no more than one buffer of a body stays in part unused.
+/// A longer chunk stays in its buffer, though it may fill no more than a quarter of it: the next read uses
+/// the rest of the buffer. If only few bytes arrive from then on, they are copied out, always from the same
+/// place, so that no more than one buffer of a body stays in part unused.
 pub(super) const LARGE: usize = 16 * 1024;
 
-/// What is left of a buffer is read into, if it is that much.
+/// The rest of a buffer is used for the next read if it is at least this large.
 const REST: usize = 8 * 1024;
 
-/// What was read and not yet taken.
+/// Bytes that were read and not taken yet.
 #[derive(Debug)]
 pub(super) struct Intake {
     unread: BytesMut,
     /// The size of the last buffer.
     size: usize,
-    /// How the other side has ended.
+    /// How the other side ended the connection.
     ended: Option<Result<(), UpstreamError>>,
 }
 
@@ -42,17 +43,17 @@ impl Intake {
         Self { unread: BytesMut::new(), size: 0, ended: None }
     }
 
-    /// What is there.
+    /// The bytes that are there.
     pub(super) fn unread(&self) -> &[u8] {
         &self.unread
     }
 
-    /// Whether all that came was taken, and the other side has not ended.
+    /// Whether all bytes have been taken, and the connection is open.
     pub(super) fn is_at_rest(&self) -> bool {
         self.unread.is_empty() && self.ended.is_none()
     }
 
-    /// Waits for bytes of a head behind those that are there; `false` if the other side ends before it brings any.
+    /// Waits for bytes of a head after those that are there; `false` if the connection ends before.
     pub(super) async fn head(&mut self, wire: &mut Wire) -> Result<bool, UpstreamError> {
         let held = self.unread.len();
         if held == self.unread.capacity() {
@@ -61,11 +62,11 @@ impl Intake {
         self.more(wire, held).await
     }
 
-    /// Waits until there are bytes of a body, and takes what more there is without waiting for it; `false` at the end.
-    /// `left` bytes are still to come, if that is known.
+    /// Waits for bytes of a body, and takes more if they are there already; `false` at the end. `left` bytes
+    /// are missing, if that is known.
     pub(super) async fn body(&mut self, wire: &mut Wire, left: Option<u64>) -> Result<bool, UpstreamError> {
-        // One byte more than there can be: a read that does not fill its buffer tells the runtime that the socket is
-        // empty, and the next look at it needs no system call.
+        // One byte more than there can be: a read that does not fill its buffer tells the runtime that the
+        // socket is empty, and the next check needs no system call.
         let left = left.map(|left| usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
         let next = left.unwrap_or(2 * self.size).clamp(1, BUFFER);
         let held = self.unread.len();
@@ -101,8 +102,8 @@ impl Intake {
         (self.unread, self.size) = (larger, size);
     }
 
-    /// Reads as long as there is something to read and room for it, and waits until more than `held` bytes are there.
-    /// Cancelling the wait loses nothing.
+    /// Reads while there are bytes and room for them, and waits until more than `held` bytes are there. Safe
+    /// to cancel.
     async fn more(&mut self, wire: &mut Wire, held: usize) -> Result<bool, UpstreamError> {
         poll_fn(|context| {
             while self.ended.is_none() && self.unread.len() < self.unread.capacity() {
@@ -126,7 +127,7 @@ impl Intake {
         match ready!(pin!(wire.read_buf(&mut self.unread)).poll(context)) {
             Ok(0) => self.ended = Some(Ok(())),
             Ok(_) => {}
-            // Kept for when what came before it has been taken: a socket tells an error once.
+            // Kept until the bytes before it have been taken: a socket reports an error once.
             Err(error) => self.ended = Some(Err(error.into())),
         }
         Poll::Ready(())

@@ -1,4 +1,4 @@
-//! The head of a request as it leaves: one buffer for one write.
+//! The head of a request: one buffer for one write.
 
 use http::{HeaderName, HeaderValue, header};
 use tidegate_http1::lines;
@@ -7,15 +7,15 @@ use crate::error::UpstreamError;
 use crate::request::{BACKUP, UpstreamRequest};
 use crate::spec::Spec;
 
-/// Writes the head of `ask` for the one whom `spec` describes.
+/// Writes the head of `ask` for the upstream with `spec`.
 pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, UpstreamError> {
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
-        return Err(UpstreamError::Unusable("its address makes no URI"));
+        return Err(UpstreamError::Unusable("the address makes no URI"));
     }
     if !authority.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
-        return Err(UpstreamError::Unusable("its host makes no header"));
+        return Err(UpstreamError::Unusable("the host makes no header field"));
     }
     let mut head = Vec::with_capacity(512);
     lines::request_line(&mut head, &ask.method, &[base, &target]);
@@ -40,7 +40,7 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, Upstre
     Ok(head)
 }
 
-/// What stands in the place of the request's own fields.
+/// Values that replace the request's own fields.
 struct Own<'a> {
     spec: &'a Spec,
     is_backup: bool,

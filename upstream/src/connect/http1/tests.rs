@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::fixture::{SECOND, ask, spec};
 
-/// A server for one connection: it is given the socket once a head has come, and the bytes of that head.
+/// A server for one connection: once a head has arrived, `then` receives the socket and the head.
 async fn serve<T, F>(then: impl FnOnce(TcpStream, Vec<u8>) -> F + Send + 'static) -> (Key, JoinHandle<T>)
 where
     T: Send + 'static,
@@ -32,7 +32,7 @@ async fn connect(key: &Key, spec: &Spec, ask: &UpstreamRequest) -> Connection {
     Connection::send(wire, key.clone(), spec, ask, SECOND).await.unwrap()
 }
 
-/// Writes `answer` in pieces of that many bytes, and holds or closes the connection.
+/// Writes `answer` in chunks of that many bytes, and keeps or closes the connection.
 async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, closes: bool) -> Connection {
     let (key, _served) = serve(async move |mut socket, _| {
         for piece in answer.chunks(piece) {
@@ -40,7 +40,7 @@ async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, cl
             tokio::task::yield_now().await;
         }
         if !closes {
-            // Until the other side has had enough.
+            // Until the other side closes.
             let _end = socket.read_u8().await;
         }
     })
@@ -106,7 +106,7 @@ async fn a_body_ends_where_its_framing_says_however_it_arrives() {
 }
 
 #[tokio::test]
-async fn what_stands_behind_an_answer_is_nobodys() {
+async fn bytes_behind_a_response_close_the_connection() {
     let answer =
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcdeHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let mut connection = answered(&ask("a"), answer, 1000, false).await;
@@ -133,7 +133,7 @@ async fn heads_come_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn who_is_silent_closes_or_speaks_something_else_is_told_apart() {
+async fn silence_a_close_and_another_protocol_are_different_errors() {
     for (answer, closes, expected) in [
         (&b""[..], false, UpstreamError::FirstByteTimeout),
         (b"HTTP/1.1 200 OK\r\nContent-", false, UpstreamError::FirstByteTimeout),
@@ -193,7 +193,7 @@ async fn pieces_take_no_more_memory_than_they_have_bytes() {
 }
 
 #[tokio::test]
-async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
+async fn a_request_has_its_fields_in_their_order() {
     let mut spec = spec(1);
     spec.address = "http://127.0.0.1:1/base".parse().unwrap();
     spec.headers.insert("x-token", HeaderValue::from_static("own"));
@@ -214,7 +214,7 @@ async fn a_request_says_what_is_asked_in_the_order_in_which_it_is_said() {
     (spec.is_tier, ask.path_and_query) = (false, "*".to_owned());
     let head = question::head(&spec, &ask).unwrap();
     assert!(head.starts_with(b"GET * HTTP/1.1\r\nHost: own.example\r\nRange:"), "{}", head.escape_ascii());
-    assert!(!head.windows(6).any(|window| window == b"Backup"), "it is no tier");
+    assert!(!head.windows(6).any(|window| window == b"Backup"), "it is not a tier");
     for (target, host) in [("/a b", "live.example"), ("/a\r\nb", "live.example"), ("/a", "a\r\nb: c")] {
         let ask = UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..ask.clone() };
         spec.headers.clear();

@@ -7,13 +7,12 @@ use tokio::io::{AsyncWriteExt as _, Error, Result};
 
 use super::wire::Wire;
 
-/// A body that leaves.
+/// The body of a request as it is sent.
 #[derive(Debug)]
 pub(super) struct Upload(Encoder);
 
 impl Upload {
-    /// The body of a request with these fields, which are the tier's own. One without any of them has none (RFC 9112
-    /// section 6.3).
+    /// The body of a request with these fields. A request without a length has no body (RFC 9112 section 6.3).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -24,12 +23,12 @@ impl Upload {
         }))
     }
 
-    /// Writes a part. What is longer than the head has said does not leave.
+    /// Writes a chunk. Bytes beyond the length in the head are not sent.
     pub(super) async fn write(&mut self, wire: &mut Wire, mut bytes: Bytes) -> Result<()> {
         if let Some(left) = self.0.left() {
             bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         }
-        // Counted once it is written: a write that is given up leaves a body that is not over.
+        // Counted when it is written: a cancelled write leaves a body that is not over.
         let mut after = self.0;
         let mut framed = after.frame(bytes).map_err(Error::other)?;
         wire.write_all_buf(&mut framed).await?;
@@ -49,7 +48,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Whether all of it has left.
+    /// Whether all of it has been sent.
     pub(super) fn is_over(&self) -> bool {
         self.0.is_over()
     }

@@ -1,4 +1,4 @@
-//! What a request goes out on: a socket, or TLS over one.
+//! A connection: a socket, or TLS over one.
 
 use std::future::{Future as _, poll_fn};
 use std::io::{IoSlice, Result};
@@ -19,7 +19,7 @@ use crate::error::UpstreamError;
 #[derive(Debug)]
 pub(crate) enum Wire {
     Plain(TcpStream),
-    /// pingora connects and shakes hands: certificates and trust are its own (`connections.rs`).
+    /// pingora connects and makes the handshake, with the trust of `connections.rs`.
     Secured(Stream),
 }
 
@@ -37,18 +37,18 @@ impl Wire {
                     _ => UpstreamError::Refused,
                 }
             })?;
-        // A head is one write, and whatever follows it must not wait for an acknowledgement.
+        // A head is one write, and what follows it must not wait for an acknowledgement.
         socket.set_nodelay(true).map_err(|_broken| UpstreamError::Refused)?;
         Ok(Self::Plain(socket))
     }
 
-    /// Whether nothing has come: an idle connection that is closed by the other side, or that brings bytes nobody asked for, can be
-    /// read. The runtime knows without a system call, as long as the last read left the socket empty.
+    /// Whether no bytes arrived: an idle connection is readable if the other side has closed it or sent
+    /// unrequested bytes. The runtime knows without a system call, if the last read left the socket empty.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut context = Context::from_waker(Waker::noop());
         let mut byte = ReadBuf::new(&mut byte);
-        // Whoever has looked at many is told by the runtime that nothing can be read, to make it yield.
+        // After many checks, the runtime reports a socket as unreadable to make the task yield.
         let read = unconstrained(poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut byte)));
         pin!(read).poll(&mut context).is_pending()
     }

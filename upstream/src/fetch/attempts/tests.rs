@@ -9,7 +9,7 @@ use crate::spec::Spec;
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Sources of one pool, of which nothing is known.
+/// Upstreams of one pool, of which nothing is known.
 fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
     let peers = Arc::new(Peers::new(None));
     let spec = spec(1);
@@ -31,44 +31,44 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     }
 }
 
-/// Nobody whom a line asks anything but to be noted.
-struct Nobody;
+/// A policy that only receives events.
+struct NoRules;
 
-impl FillPolicy for Nobody {
+impl FillPolicy for NoRules {
     fn rule(&self, _head: &Head) -> Ruling {
-        panic!("nothing is answered")
+        panic!("there is no response")
     }
 
     fn inspect(&self, _head: &Head, _body: Bytes) -> Inspection {
-        panic!("nothing is answered")
+        panic!("there is no response")
     }
 
     fn renew(&self, _stale: &Object, _head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
-        panic!("nothing is answered")
+        panic!("there is no response")
     }
 
     fn stored_head(&self, _head: &Head) -> Head {
-        panic!("nothing is answered")
+        panic!("there is no response")
     }
 
-    fn retry_pause(&self, _trouble: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
+    fn retry_pause(&self, _error: UpstreamError, _rounds: usize, _waited: Duration) -> Option<Duration> {
         None
     }
 
-    fn record_unusable(&self, _source: &Upstream, _trouble: UpstreamError) {}
+    fn record_unusable(&self, _upstream: &Upstream, _error: UpstreamError) {}
 
-    fn failure(&self, _trouble: UpstreamError, _source: Option<&Upstream>, _head: Option<&Head>) -> Failure {
-        panic!("nothing is answered")
+    fn failure(&self, _error: UpstreamError, _upstream: Option<&Upstream>, _head: Option<&Head>) -> Failure {
+        panic!("there is no response")
     }
 
     fn note(&self, _event: Event) {}
 }
 
-/// The ports of those who are asked.
+/// The ports of the upstreams that receive the request.
 fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
-    while let Some(upstream) = attempts.next(&Nobody) {
+    while let Some(upstream) = attempts.next(&NoRules) {
         asked.push(upstream.spec().address.port());
         attempts.note_failure(is_reported);
     }
@@ -76,18 +76,18 @@ fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_tells_the_same_of_a_stream_is_passed_over_for_that_stream_only() {
+async fn an_upstream_that_reports_the_same_of_a_stream_is_skipped_for_that_stream_only() {
     let upstreams = upstreams(3);
     let (dead, well) = (job(&upstreams, "site/dead"), job(&upstreams, "site/well"));
     for upstream in &upstreams[..2] {
         upstream.record_reported_failure(UpstreamError::Closed, &dead.ask.stream);
     }
 
-    assert_eq!(asked(&dead, true), [1, 3], "the second would tell what the first does");
+    assert_eq!(asked(&dead, true), [1, 3], "the second would report the same as the first");
     assert_eq!(asked(&dead, false), [1, 2, 3], "the first has failed in another way");
     assert_eq!(asked(&well, true), [1, 2, 3]);
     tokio::time::advance(SECOND * 6).await;
-    assert_eq!(asked(&dead, true), [1, 2, 3], "it was told long ago");
+    assert_eq!(asked(&dead, true), [1, 2, 3], "the report is old");
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +102,7 @@ async fn while_all_are_out_they_are_tried_in_turn_and_one_at_a_time() {
     let mut turns = Vec::new();
     for _ in 0..6 {
         turns.extend(asked(&job, false));
-        assert_eq!(asked(&job, false), [0_u16; 0], "nobody else before the next trial is due");
+        assert_eq!(asked(&job, false), [0_u16; 0], "no other before the next trial is due");
         tokio::time::advance(SECOND * 9).await;
     }
     assert_eq!(turns.len(), 6, "{turns:?}");

@@ -61,12 +61,12 @@ fn the_others_follow_in_the_order_of_the_ranking_and_those_without_healthy_membe
 }
 
 #[test]
-fn without_regions_there_is_nobody_to_ask() {
+fn without_regions_the_order_is_empty() {
     assert_eq!(Plan::new(&[], &[]).order_for(0.5).count(), 0);
 }
 
 #[test]
-fn a_region_of_which_nothing_is_told_has_nobody_healthy() {
+fn a_region_without_a_share_has_no_healthy_member() {
     assert_eq!(Plan::new(&[1, 0], &[0.5]).order_for(0.9).collect::<Vec<_>>(), [0, 1]);
 }
 
@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_takes_more_than_it_can_unless_all_together_can_too_little((ranking, shares) in worlds()) {
+    fn no_region_takes_more_than_it_can_unless_all_together_can_too_little((ranking, shares) in worlds()) {
         let total: f64 = shares.iter().map(|share| capacity(*share)).sum();
         let proportions = proportions(&ranking, &shares);
         prop_assert!((proportions.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_goes_to_nobody_without_healthy_members_while_there_are_some(
+    fn no_key_goes_to_a_region_without_healthy_members_while_there_are_some(
         (ranking, shares) in worlds(), point in 0.0..1.0_f64,
     ) {
         let order: Vec<_> = Plan::new(&ranking, &shares).order_for(point).collect();

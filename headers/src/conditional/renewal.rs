@@ -1,0 +1,180 @@
+//! Revalidation of what is held, upstream: what to ask, and what a 304 changes.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::{field, hop};
+
+/// What a 304 to a viewer carries of an object's headers.
+///
+/// RFC 9110 15.4.5: `Content-Location`, `Date`, `ETag`, `Vary`, `Cache-Control` and `Expires`, and no other metadata of
+/// the representation, except `Last-Modified` when there is no entity tag. What does not describe the
+/// representation (CORS, `Cache-Status`, `Via` ...) goes along.
+pub fn not_modified_headers(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let tagged = headers.contains_key(header::ETAG);
+    headers.iter().filter(move |(name, _)| match name.as_str() {
+        "last-modified" => !tagged,
+        name => !matches!(
+            name,
+            "content-encoding"
+                | "content-language"
+                | "content-length"
+                | "content-md5"
+                | "content-digest"
+                | "content-range"
+                | "content-type"
+                | "digest"
+                | "repr-digest"
+        ),
+    })
+}
+
+/// The conditions under which to ask upstream again for an object held with these headers (RFC 9111 4.3.1): none, if
+/// it has no validator, and then a 304 cannot come.
+pub fn revalidation(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let etag = stored.get(header::ETAG).map(|tag| (header::IF_NONE_MATCH, tag.clone()));
+    let modified = stored.get(header::LAST_MODIFIED).filter(|value| field::date(value).is_some());
+    etag.into_iter().chain(modified.map(|value| (header::IF_MODIFIED_SINCE, value.clone())))
+}
+
+/// The headers of a held object after a 304 has renewed it (RFC 9111 3.2 and 4.3.4): every field of the 304 replaces
+/// what was held under that name; fields that the 304 does not name stay.
+///
+/// Left as they were: what frames or describes the bytes that are held (length, coding, type, range, digests), since a
+/// 304 brings none. Not taken: what RFC 9111 3.1 keeps out of a store (hop-by-hop), `Age`, which the
+/// caller accounts for, and `Set-Cookie`, which belongs to one viewer.
+pub fn renew(stored: &HeaderMap, from_304: &HeaderMap) -> HeaderMap {
+    let mut renewed = stored.clone();
+    let fresh = hop::end_to_end(from_304);
+    for name in fresh.keys().filter(|name| is_renewed(name)) {
+        renewed.remove(name);
+        for value in fresh.get_all(name) {
+            renewed.append(name, value.clone());
+        }
+    }
+    // What is held under a weak tag may be a form of its own, and the 304 tells of the form that upstream has.
+    let was_weak = stored.get(header::ETAG).is_some_and(|tag| tag.as_bytes().starts_with(WEAK));
+    if let Some(tag) = renewed.get_mut(header::ETAG).filter(|_| was_weak) {
+        *tag = weakened(tag);
+    }
+    renewed
+}
+
+/// The headers of a form of an object that this node has made: other bytes that say the same. The entity tag is made
+/// weak (RFC 9110 8.8.1), and a digest is of the bytes as they came (RFC 9530 2).
+pub fn altered(headers: &HeaderMap) -> HeaderMap {
+    let mut altered = headers.clone();
+    if let Some(tag) = headers.get(header::ETAG) {
+        altered.insert(header::ETAG, weakened(tag));
+    }
+    for digest in ["content-md5", "content-digest", "repr-digest", "digest"] {
+        altered.remove(digest);
+    }
+    altered
+}
+
+fn weakened(tag: &HeaderValue) -> HeaderValue {
+    if tag.as_bytes().starts_with(WEAK) {
+        return tag.clone();
+    }
+    HeaderValue::from_bytes(&[WEAK, tag.as_bytes()].concat()).unwrap_or_else(|_never| tag.clone())
+}
+
+const WEAK: &[u8] = b"W/";
+
+fn is_renewed(name: &HeaderName) -> bool {
+    !matches!(
+        name.as_str(),
+        "content-encoding"
+            | "content-length"
+            | "content-md5"
+            | "content-digest"
+            | "content-range"
+            | "content-type"
+            | "digest"
+            | "repr-digest"
+            | "set-cookie"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODIFIED: &str = "Sat, 21 Nov 2026 10:00:00 GMT";
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn kept(stored: &[(&'static str, &'static str)]) -> Vec<String> {
+        let headers = headers(stored);
+        let mut names: Vec<_> = not_modified_headers(&headers).map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_304_carries_what_updates_a_cache_and_no_description_of_bytes() {
+        let tagged = [
+            ("etag", "\"a\""),
+            ("last-modified", MODIFIED),
+            ("date", MODIFIED),
+            ("cache-control", "max-age=1"),
+            ("content-length", "5"),
+            ("content-type", "video/mp4"),
+            ("content-location", "/x"),
+            ("cache-status", "shield-1; hit"),
+        ];
+        assert_eq!(kept(&tagged), ["cache-control", "cache-status", "content-location", "date", "etag"]);
+        assert_eq!(kept(&[("last-modified", MODIFIED), ("content-encoding", "gzip")]), ["last-modified"]);
+    }
+
+    #[test]
+    fn revalidation_asks_with_every_validator_that_is_held() {
+        let both = headers(&[("etag", "W/\"a\""), ("last-modified", MODIFIED)]);
+        let asked: HeaderMap = revalidation(&both).collect();
+        assert_eq!(asked, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", MODIFIED)]));
+        assert_eq!(revalidation(&headers(&[("last-modified", "once"), ("date", MODIFIED)])).count(), 0);
+    }
+
+    #[test]
+    fn a_304_replaces_what_it_names_and_leaves_the_rest() {
+        let stored = headers(&[
+            ("etag", "\"a\""),
+            ("cache-control", "max-age=1"),
+            ("x-list", "1"),
+            ("x-list", "2"),
+            ("content-length", "5"),
+            ("content-type", "video/mp4"),
+            ("x-kept", "yes"),
+        ]);
+        let from_304 = headers(&[
+            ("etag", "\"a\""),
+            ("cache-control", "max-age=9"),
+            ("x-list", "3"),
+            ("x-new", "1"),
+            ("x-new", "2"),
+            ("content-length", "0"),
+            ("content-type", "text/html"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("age", "7"),
+            ("set-cookie", "a=b"),
+        ]);
+        let expected = headers(&[
+            ("etag", "\"a\""),
+            ("cache-control", "max-age=9"),
+            ("x-list", "3"),
+            ("content-length", "5"),
+            ("content-type", "video/mp4"),
+            ("x-kept", "yes"),
+            ("x-new", "1"),
+            ("x-new", "2"),
+        ]);
+        assert_eq!(renew(&stored, &from_304), expected);
+    }
+}

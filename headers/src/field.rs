@@ -1,0 +1,166 @@
+//! What every header module needs: the members of a list, a list with one more member, a rendered value.
+
+use std::fmt::{self, Display, Write};
+use std::time::SystemTime;
+
+use http::header::{AsHeaderName, HeaderMap, HeaderName, HeaderValue};
+
+/// The members of a comma-separated list (RFC 9110 5.6.1): trimmed, empty ones skipped, and a comma inside
+/// a quoted string does not separate.
+pub fn members(list: &str) -> impl Iterator<Item = &str> {
+    split(list, b',').map(trim).filter(|member| !member.is_empty())
+}
+
+/// The members of all lines of one field, in order. A line that is not visible ASCII is skipped.
+pub fn members_of(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).flat_map(members)
+}
+
+/// The pieces between `separator` bytes that stand outside quoted strings, untrimmed.
+pub fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(at) = unquoted(text, separator) else {
+            rest = None;
+            return Some(text);
+        };
+        rest = text.get(at + 1..);
+        text.get(..at)
+    })
+}
+
+/// Without optional whitespace (RFC 9110 5.6.3) at both ends.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// Adds one member to a list field as a single line: what is there already comes first.
+///
+/// One joined line, because not every player and log reader looks at the second one.
+pub fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: impl Display) {
+    let mut joined = String::new();
+    for present in headers.get_all(name).iter().filter_map(|line| line.to_str().ok()) {
+        let present = trim(present);
+        if !present.is_empty() {
+            joined.push_str(present);
+            joined.push_str(", ");
+        }
+    }
+    if write!(joined, "{member}").is_ok()
+        && let Ok(value) = HeaderValue::try_from(joined)
+    {
+        headers.insert(name.clone(), value);
+    }
+}
+
+/// A field value of something that renders as visible ASCII; empty if it does not.
+pub fn value(text: impl Display) -> HeaderValue {
+    HeaderValue::try_from(text.to_string()).unwrap_or_else(|_not_ascii| HeaderValue::from_static(""))
+}
+
+/// Whether `text` is a token (RFC 9110 5.6.2).
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// An sf-string (RFC 9651 3.3.3). What such a string cannot carry (controls, other than ASCII) shows as `?`.
+#[derive(Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        for char in self.0.chars() {
+            match char {
+                '"' | '\\' => {
+                    out.write_char('\\')?;
+                    out.write_char(char)?;
+                }
+                ' '..='~' => out.write_char(char)?,
+                _ => out.write_char('?')?,
+            }
+        }
+        out.write_char('"')
+    }
+}
+
+/// An sf-token (RFC 9651 3.3.4) where the text can be one, else an sf-string.
+#[derive(Debug)]
+pub struct Name<'a>(pub &'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let starts = self.0.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'*');
+        let is_token =
+            |byte: u8| byte == b':' || byte == b'/' || is_token(char::from(byte).encode_utf8(&mut [0; 4]));
+        if starts && self.0.bytes().all(is_token) { out.write_str(self.0) } else { Quoted(self.0).fmt(out) }
+    }
+}
+
+fn unquoted(text: &str, separator: u8) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.bytes().position(|byte| {
+        if escaped {
+            escaped = false;
+        } else if quoted && byte == b'\\' {
+            escaped = true;
+        } else if byte == b'"' {
+            quoted = !quoted;
+        } else {
+            return byte == separator && !quoted;
+        }
+        false
+    })
+}
+
+/// The moment that a field names in one of the formats of RFC 9110 section 5.6.7; `None` where it names none.
+pub fn date(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_trimmed_and_empty_ones_skipped() {
+        assert_eq!(members("a, b ,\t,,c").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(members("").count(), 0);
+        assert_eq!(members(" , ").count(), 0);
+    }
+
+    #[test]
+    fn a_comma_in_a_quoted_string_does_not_separate() {
+        assert_eq!(members(r#"a; x="1, \", 2", b"#).collect::<Vec<_>>(), [r#"a; x="1, \", 2""#, "b"]);
+    }
+
+    #[test]
+    fn a_quote_that_never_closes_swallows_the_rest() {
+        assert_eq!(members(r#"a, "b, c"#).collect::<Vec<_>>(), ["a", r#""b, c"#]);
+    }
+
+    #[test]
+    fn a_member_is_appended_to_one_joined_line() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-list", HeaderValue::from_static("a"));
+        headers.append("x-list", HeaderValue::from_static("b, c "));
+        append_member(&mut headers, &HeaderName::from_static("x-list"), "d");
+        assert_eq!(headers.get_all("x-list").iter().collect::<Vec<_>>(), ["a, b, c, d"]);
+    }
+
+    #[test]
+    fn a_name_is_a_token_when_it_can_be_one() {
+        for (name, rendered) in [
+            ("edge-1", "edge-1"),
+            ("*a:b/c", "*a:b/c"),
+            ("1edge", "\"1edge\""),
+            ("an edge", "\"an edge\""),
+            ("a\"b\\c\u{e9}", "\"a\\\"b\\\\c?\""),
+            ("", "\"\""),
+        ] {
+            assert_eq!(Name(name).to_string(), rendered);
+        }
+    }
+}

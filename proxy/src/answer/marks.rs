@@ -1,0 +1,70 @@
+//! The marks that every response carries: Cache-Status, X-Cache, Via, and CORS where a site allows it.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use tidegate_cache::{Failure, Object};
+use tidegate_headers::cache_status::{self, Member, Reason};
+use tidegate_headers::hop;
+use tidegate_upstream::UpstreamError;
+use tokio::time::Instant;
+
+use crate::fate::Fate;
+use crate::refusal;
+use crate::site::Site;
+use crate::tier::{Role, Tier};
+
+/// The course that a request took, as the marks of its answer tell it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handling<'a> {
+    pub(crate) fate: Fate,
+    /// Why it went forward, if it did.
+    pub(crate) reason: Option<Reason>,
+    /// What failed on the way.
+    pub(crate) failure: Option<&'a Failure>,
+    /// What keeps a newer version of a live playlist away.
+    pub(crate) error: Option<UpstreamError>,
+}
+
+impl Handling<'_> {
+    /// It went no further than this node.
+    pub(crate) const fn here(fate: Fate) -> Self {
+        Self { fate, reason: None, failure: None, error: None }
+    }
+
+    /// It went forward.
+    pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
+        Self { fate, reason: Some(reason), failure: None, error: None }
+    }
+}
+
+/// The marks that every answer carries: Cache-Status, X-Cache, Via.
+pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
+    let now = Instant::now();
+    let ttl = object.map(|object| ttl(object, object.age(now)));
+    let received = handling.failure.and_then(refusal::received_status);
+    let status = match (handling.fate, handling.failure) {
+        (Fate::Revalidated, _) => Some(StatusCode::NOT_MODIFIED.as_u16()),
+        (_, Some(_)) => received,
+        (_, None) => object.map(|object| object.head.status.as_u16()),
+    };
+    let failed = handling.failure.filter(|_| received.is_none()).map(|failure| failure.reason);
+    let detail = failed.or_else(|| handling.error.map(UpstreamError::token));
+    let outcome = handling.fate.outcome(handling.reason, status, object.is_some());
+    cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
+    cache_status::append_x_cache(headers, handling.fate.x_cache());
+    hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
+}
+
+/// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.
+pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
+    if let Some(cors) = site.cors.as_ref().filter(|_| tier.role() == Role::Edge) {
+        cors.apply(headers);
+    }
+}
+
+/// Seconds for which an object of this age is still fresh; negative where it is stale.
+pub(crate) fn ttl(object: &Object, age: Duration) -> i64 {
+    let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
+    seconds(object.lifetimes.ttl) - seconds(age)
+}

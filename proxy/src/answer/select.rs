@@ -1,0 +1,157 @@
+//! Which bytes of an object a request gets (RFC 9110 section 14).
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tidegate_cache::Object;
+use tidegate_headers::conditional::Validators;
+use tidegate_headers::range::{self, Growing, Multipart, Ranges, Resolved, Span};
+
+use crate::viewer::client::Client;
+use crate::viewer::gone::Gone;
+
+/// The bytes that are sent.
+#[derive(Debug)]
+pub(crate) enum Selected {
+    /// All of them; the length where it is known.
+    Whole(Option<u64>),
+    /// One range of an object of this length, where it is known.
+    One(Span, Option<u64>),
+    /// From a position on, as far as the object will grow; the span ends where the viewer said.
+    Follow(Span),
+    /// Several ranges, as multipart/byteranges.
+    Many(Vec<Span>, Multipart),
+    /// A range that begins behind the end.
+    Unsatisfiable(u64),
+}
+
+/// What is written one after the other: some bytes of ours, then a span of the object.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) before: Bytes,
+    /// Start and end (exclusive); without an end, to the end of the body.
+    pub(crate) span: Option<(u64, Option<u64>)>,
+}
+
+/// Chooses. Waits where the choice depends on a length that is still unknown.
+pub(crate) async fn select(
+    client: &mut Client,
+    ranges_max: usize,
+    object: &Object,
+) -> Result<Selected, Gone> {
+    let Some(ranges) = asked(client, ranges_max, object) else {
+        return Ok(Selected::Whole(object.body.full_len()));
+    };
+    if let Some(length) = object.body.full_len() {
+        return Ok(resolve(&ranges, length, object));
+    }
+    match ranges.resolve_growing() {
+        Growing::Span(span) => {
+            // The range is promised once its last byte is there; if the body ends before, its length is known.
+            reach(client, object, span.end_inclusive.saturating_add(1)).await?;
+            match object.body.full_len() {
+                Some(length) => Ok(resolve(&ranges, length, object)),
+                None => Ok(Selected::One(span, None)),
+            }
+        }
+        Growing::Follow(span) => {
+            // Whether the range begins within the object is known once its first byte is there.
+            reach(client, object, span.start.saturating_add(1)).await?;
+            match object.body.full_len() {
+                Some(length) => Ok(resolve(&ranges, length, object)),
+                None => Ok(Selected::Follow(span)),
+            }
+        }
+        Growing::Wait => Ok(Selected::Whole(None)),
+    }
+}
+
+/// The ranges that are asked for and apply: only on GET, only of a 200, only if If-Range holds.
+fn asked(client: &Client, ranges_max: usize, object: &Object) -> Option<Ranges> {
+    if *client.method() != Method::GET || object.head.status != StatusCode::OK {
+        return None;
+    }
+    let ranges = range::parse(client.headers().get(header::RANGE)?.to_str().ok()?, ranges_max)?;
+    let holds = client
+        .headers()
+        .get(header::IF_RANGE)
+        .is_none_or(|condition| range::if_range(condition, &Validators::of(&object.head.headers)));
+    holds.then_some(ranges)
+}
+
+fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected {
+    match ranges.resolve(length) {
+        Resolved::Unsatisfiable => Selected::Unsatisfiable(length),
+        Resolved::One(span) => Selected::One(span, Some(length)),
+        Resolved::Many(spans) => {
+            let content_type = object.head.headers.get(header::CONTENT_TYPE).cloned();
+            Selected::Many(spans, Multipart::new(content_type, length))
+        }
+    }
+}
+
+async fn reach(client: &mut Client, object: &Object, length: u64) -> Result<(), Gone> {
+    tokio::select! {
+        biased;
+        reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
+        () = client.gone() => Err(Gone),
+    }
+    .inspect_err(|Gone| client.cut_off())
+}
+
+impl Selected {
+    /// The status of an answer whose object came with `whole`.
+    pub(crate) fn status(&self, whole: StatusCode) -> StatusCode {
+        match self {
+            Self::Whole(_) => whole,
+            Self::One(..) | Self::Follow(_) | Self::Many(..) => StatusCode::PARTIAL_CONTENT,
+            Self::Unsatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
+    }
+
+    /// Writes into the head what the selection is.
+    pub(crate) fn describe(&self, headers: &mut HeaderMap) {
+        let length = match self {
+            Self::Whole(length) => *length,
+            Self::One(span, length) => {
+                headers.insert(header::CONTENT_RANGE, span.content_range(*length));
+                Some(span.len())
+            }
+            // RFC 8673 section 2.2: the last position is repeated, and the length is not known.
+            Self::Follow(span) => {
+                headers.insert(header::CONTENT_RANGE, span.content_range(None));
+                None
+            }
+            Self::Many(spans, multipart) => {
+                headers.insert(header::CONTENT_TYPE, multipart.content_type());
+                Some(multipart.content_length(spans))
+            }
+            Self::Unsatisfiable(length) => {
+                headers.insert(header::CONTENT_RANGE, range::unsatisfied_content_range(*length));
+                Some(0)
+            }
+        };
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+    }
+
+    /// What is written.
+    pub(crate) fn parts(self) -> Vec<Part> {
+        match self {
+            Self::Whole(length) => vec![Part { before: Bytes::new(), span: Some((0, length)) }],
+            Self::One(span, _) => vec![Part { before: Bytes::new(), span: Some(bounds(&span)) }],
+            Self::Follow(span) => vec![Part { before: Bytes::new(), span: Some((span.start, None)) }],
+            Self::Many(spans, multipart) => {
+                let parts = spans
+                    .iter()
+                    .map(|span| Part { before: multipart.part_head(span), span: Some(bounds(span)) });
+                parts.chain([Part { before: multipart.close(), span: None }]).collect()
+            }
+            Self::Unsatisfiable(_) => Vec::new(),
+        }
+    }
+}
+
+fn bounds(span: &Span) -> (u64, Option<u64>) {
+    (span.start, Some(span.end_inclusive.saturating_add(1)))
+}

@@ -1,0 +1,80 @@
+//! The access log: one JSON line per request, written by a thread of its own.
+//!
+//! A line is rendered where the request ends and handed over through a bounded queue. When the disk or the reader of
+//! stdout is too slow, lines are dropped and counted; no viewer waits for the log.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+
+use prometheus::IntCounter;
+
+mod cmcd;
+mod entry;
+mod redact;
+mod timestamp;
+mod writer;
+
+pub use cmcd::Cmcd;
+pub use entry::Entry;
+pub use redact::Redaction;
+pub use writer::{Output, Writer};
+
+use writer::Message;
+
+/// Where the lines go and what they leave out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the lines go. Default stdout.
+    pub output: Output,
+    /// Lines that may wait for the writer, 1 or more. Default 8192.
+    pub queue_lines: usize,
+    /// Query parameters whose values are not logged, in any case. Default: the usual names of tokens.
+    pub redact: Vec<String>,
+}
+
+/// The side that requests write to. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    queue: Option<SyncSender<Message>>,
+    dropped: IntCounter,
+    redaction: Arc<Redaction>,
+}
+
+impl AccessLog {
+    /// Opens the output and starts the writer. Lines that are lost are counted in `dropped`.
+    pub fn start(config: &Config, dropped: IntCounter) -> io::Result<(Self, Writer)> {
+        let redaction = Arc::new(Redaction::new(&config.redact));
+        if config.output == Output::Off {
+            return Ok((Self { queue: None, dropped, redaction }, Writer::off()));
+        }
+        let (queue, lines) = mpsc::sync_channel(config.queue_lines.max(1));
+        let writer = Writer::start(&config.output, queue.clone(), lines, dropped.clone())?;
+        Ok((Self { queue: Some(queue), dropped, redaction }, writer))
+    }
+
+    /// Whether lines are written at all, for callers who can save themselves the trouble.
+    pub const fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Renders a line and hands it over. Never waits.
+    pub fn record(&self, entry: &Entry<'_>) {
+        let Some(queue) = &self.queue else { return };
+        let handed_over =
+            entry.line(&self.redaction).is_some_and(|line| queue.try_send(Message::Line(line)).is_ok());
+        if !handed_over {
+            self.dropped.inc();
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let redact = ["token", "hdnts", "hdnea", "signature", "sig", "policy", "key", "auth", "jwt", "cat"];
+        Self { output: Output::Stdout, queue_lines: 8192, redact: redact.map(str::to_owned).to_vec() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

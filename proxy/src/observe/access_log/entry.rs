@@ -1,0 +1,264 @@
+//! One request as a line of ECS (Elastic Common Schema) fields, as nested objects, which every reader of ECS takes
+//! without being told; what ECS has no name for is in the groups `tidegate` and `cmcd`.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use http::{Method, StatusCode, Version};
+use serde::Serialize;
+use tidegate_headers::proxy_status;
+
+use super::cmcd::Cmcd;
+use super::redact::Redaction;
+use super::timestamp::Timestamp;
+use crate::fate::Fate;
+
+/// What is known of a request when it is over. All text is borrowed from it.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// When the request had been read, or turned away unread.
+    pub time: SystemTime,
+    /// From then to the last byte of the answer.
+    pub duration: Duration,
+    /// From then to the first byte of the answer, if there was one.
+    pub first_byte: Option<Duration>,
+    /// The method; absent, as version and path are, where the request could not be read.
+    pub method: Option<&'a Method>,
+    /// The protocol in which the viewer asked.
+    pub version: Option<Version>,
+    /// The host asked for.
+    pub host: Option<&'a str>,
+    /// The path, as the viewer wrote it.
+    pub path: Option<&'a str>,
+    /// The query, without the question mark.
+    pub query: Option<&'a str>,
+    /// The status of the answer; none if the viewer left before there was one.
+    pub status: Option<StatusCode>,
+    /// Body bytes that were sent.
+    pub body_bytes: u64,
+    /// The viewer's address.
+    pub client: Option<IpAddr>,
+    /// `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// `Referer`.
+    pub referrer: Option<&'a str>,
+    /// `X-Request-ID`.
+    pub request_id: Option<&'a str>,
+    /// The trace of a W3C `traceparent`.
+    pub trace_id: Option<&'a str>,
+    /// `edge` or `shield`.
+    pub tier: &'a str,
+    /// The node's name.
+    pub node: &'a str,
+    /// The site that the host belongs to.
+    pub site: Option<&'a str>,
+    /// What sort of object was asked for.
+    pub kind: tidegate_hls::Kind,
+    /// What became of the request.
+    pub fate: Fate,
+    /// The source that the answer, or its latest part, came from.
+    pub upstream: Option<&'a str>,
+    /// How old the answer was.
+    pub cache_age: Option<Duration>,
+    /// What went wrong.
+    pub error: Option<proxy_status::Error>,
+    /// Whether the body ended before its end.
+    pub broken: bool,
+    /// What the player says of itself.
+    pub cmcd: Option<&'a Cmcd>,
+}
+
+impl Entry<'_> {
+    /// The line, line feed included.
+    pub(super) fn line(&self, redaction: &Redaction) -> Option<Vec<u8>> {
+        let query = self.query.map(|query| redaction.query(query));
+        let referrer = self.referrer.map(|url| redaction.url(url));
+        let line = Line {
+            timestamp: Timestamp(self.time),
+            level: "info",
+            ecs: Ecs { version: ECS_VERSION },
+            event: Event { dataset: "tidegate.access", duration: self.duration.as_nanos() },
+            http: Http {
+                version: self.version.map(version_text),
+                request: self.method.map(|method| Request {
+                    method: method.as_str(),
+                    id: self.request_id,
+                    referrer: referrer.as_deref(),
+                }),
+                response: Response {
+                    status_code: self.status.map(|status| status.as_u16()),
+                    body: Body { bytes: self.body_bytes },
+                },
+            },
+            url: self.path.map(|path| Url { domain: self.host, path, query: query.as_deref() }),
+            client: self.client.map(|ip| Client { ip }),
+            user_agent: self.user_agent.map(|original| UserAgent { original }),
+            service: Service {
+                name: "tidegate",
+                version: env!("CARGO_PKG_VERSION"),
+                node: Node { name: self.node },
+            },
+            trace: self.trace_id.map(|id| Trace { id }),
+            tidegate: self.tidegate(),
+            cmcd: self.cmcd,
+        };
+        let mut bytes = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut bytes, &line).ok()?;
+        bytes.push(b'\n');
+        Some(bytes)
+    }
+
+    fn tidegate(&self) -> Tidegate<'_> {
+        Tidegate {
+            tier: self.tier,
+            node: self.node,
+            site: self.site,
+            kind: self.kind.as_str(),
+            fate: self.fate.as_str(),
+            collapsed: self.fate == Fate::Join,
+            upstream: self.upstream,
+            cache_age: self.cache_age.map(|age| age.as_secs_f64()),
+            first_byte: self.first_byte.map(|wait| wait.as_nanos()),
+            error: self.error.map(proxy_status::Error::as_str),
+            broken: self.broken,
+        }
+    }
+}
+
+const ECS_VERSION: &str = "9.3.0";
+const ROOM: usize = 1024;
+
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "@timestamp")]
+    timestamp: Timestamp,
+    /// ECS loggers write this one name dotted, whatever the form of the rest.
+    #[serde(rename = "log.level")]
+    level: &'static str,
+    ecs: Ecs,
+    event: Event,
+    http: Http<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<Url<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Client>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<UserAgent<'a>>,
+    service: Service<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Trace<'a>>,
+    tidegate: Tidegate<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cmcd: Option<&'a Cmcd>,
+}
+
+#[derive(Serialize)]
+struct Ecs {
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Event {
+    dataset: &'static str,
+    /// Nanoseconds, by ECS.
+    duration: u128,
+}
+
+#[derive(Serialize)]
+struct Http<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Request<'a>>,
+    response: Response,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    method: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referrer: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Response {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    body: Body,
+}
+
+#[derive(Serialize)]
+struct Body {
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Url<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Client {
+    ip: IpAddr,
+}
+
+#[derive(Serialize)]
+struct UserAgent<'a> {
+    original: &'a str,
+}
+
+#[derive(Serialize)]
+struct Service<'a> {
+    name: &'static str,
+    version: &'static str,
+    node: Node<'a>,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Trace<'a> {
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct Tidegate<'a> {
+    tier: &'a str,
+    node: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a str>,
+    kind: &'static str,
+    fate: &'static str,
+    collapsed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_age: Option<f64>,
+    /// Nanoseconds, as `event.duration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    broken: bool,
+}

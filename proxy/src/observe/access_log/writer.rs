@@ -1,0 +1,137 @@
+//! The thread that writes lines: whole lines only, many at once when many wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread::JoinHandle;
+
+use prometheus::IntCounter;
+
+/// Where the lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// The end of a file, which is made if need be.
+    File(PathBuf),
+}
+
+/// What goes through the queue.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A line, line feed included.
+    Line(Vec<u8>),
+    /// Write what came before, and end.
+    End,
+}
+
+/// The writing thread, seen from outside. Dropped without [`Writer::finish`], it goes on until the last
+/// [`super::AccessLog`] is gone.
+#[derive(Debug)]
+pub struct Writer {
+    running: Option<(SyncSender<Message>, JoinHandle<()>)>,
+}
+
+impl Writer {
+    /// Writes every line that was handed over before, and ends. Blocks as long as that takes: not for a task.
+    pub fn finish(self) {
+        if let Some((queue, thread)) = self.running {
+            queue.send(Message::End).ok();
+            thread.join().ok();
+        }
+    }
+
+    pub(super) const fn off() -> Self {
+        Self { running: None }
+    }
+
+    pub(super) fn start(
+        output: &Output,
+        queue: SyncSender<Message>,
+        lines: Receiver<Message>,
+        dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let sink = Sink::open(output)?;
+        let write = move || Thread { sink, dropped }.run(&lines);
+        let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(write)?;
+        Ok(Self { running: Some((queue, thread)) })
+    }
+}
+
+enum Sink {
+    Stdout,
+    File(File),
+}
+
+impl Sink {
+    fn open(output: &Output) -> io::Result<Self> {
+        match output {
+            Output::Off | Output::Stdout => Ok(Self::Stdout),
+            Output::File(path) => OpenOptions::new().append(true).create(true).open(path).map(Self::File),
+        }
+    }
+
+    /// Stdout stays locked meanwhile, since several tiers of one process may write to it.
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(lines)?;
+                stdout.flush()
+            }
+            Self::File(file) => file.write_all(lines),
+        }
+    }
+}
+
+struct Thread {
+    sink: Sink,
+    dropped: IntCounter,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Message>) {
+        let mut batch = Batch::default();
+        while let Ok(first) = queue.recv() {
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Line(line) => batch.push(&line),
+                    Message::End => {
+                        self.write(&mut batch);
+                        return;
+                    }
+                }
+                next = if batch.bytes.len() < BATCH_BYTES { queue.try_recv().ok() } else { None };
+            }
+            self.write(&mut batch);
+        }
+    }
+
+    /// A full disk or a closed pipe costs these lines; the next ones are tried again.
+    fn write(&mut self, batch: &mut Batch) {
+        if batch.lines > 0 && self.sink.write(&batch.bytes).is_err() {
+            self.dropped.inc_by(batch.lines);
+        }
+        batch.bytes.clear();
+        batch.lines = 0;
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    lines: u64,
+}
+
+impl Batch {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.lines += 1;
+    }
+}
+
+const BATCH_BYTES: usize = 64 * 1024;

@@ -1,0 +1,143 @@
+//! Labelled instruments whose handles are found by position: a lookup is an index, not a hash of strings.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Result,
+};
+
+use crate::observe::label::Label;
+
+pub(super) type CounterTable = Table<<IntCounterVec as Vector>::Builder>;
+pub(super) type GaugeTable = Table<<IntGaugeVec as Vector>::Builder>;
+pub(super) type HistogramTable = Table<<HistogramVec as Vector>::Builder>;
+
+/// Names the builder that is behind a vector of metrics; the crate itself hides it for counters.
+pub(super) trait Vector {
+    type Builder: MetricVecBuilder;
+}
+
+impl<B: MetricVecBuilder> Vector for MetricVec<B> {
+    type Builder = B;
+}
+
+/// A value of a [`Label`] of any type, so that labels of several types can stand in one list.
+pub(super) trait Word {
+    fn text(&self) -> &'static str;
+    fn position(&self) -> usize;
+}
+
+impl<L: Label> Word for L {
+    fn text(&self) -> &'static str {
+        self.as_str()
+    }
+
+    fn position(&self) -> usize {
+        self.index()
+    }
+}
+
+/// One handle per combination of label values, resolved when it is first used.
+pub(super) struct Table<B: MetricVecBuilder> {
+    vector: MetricVec<B>,
+    sizes: Vec<usize>,
+    cells: Box<[OnceLock<Option<B::M>>]>,
+}
+
+impl<B: MetricVecBuilder> Table<B> {
+    fn new(vector: MetricVec<B>, sizes: Vec<usize>) -> Self {
+        let cells = std::iter::repeat_with(OnceLock::new).take(sizes.iter().product()).collect();
+        Self { vector, sizes, cells }
+    }
+
+    /// Uses the instrument for these label values. They are as many as the labels, which the callers' tests show.
+    pub(super) fn with<const N: usize>(&self, labels: [&dyn Word; N], use_it: impl FnOnce(&B::M)) {
+        let place =
+            labels.iter().zip(&self.sizes).fold(0, |place, (word, size)| place * size + word.position());
+        let resolve = || self.vector.get_metric_with_label_values(&labels.map(Word::text)).ok();
+        if let Some(Some(instrument)) = self.cells.get(place).map(|cell| cell.get_or_init(resolve)) {
+            use_it(instrument);
+        }
+    }
+
+    /// The instrument for these label values, for those who keep it.
+    pub(super) fn handle<const N: usize>(&self, labels: [&dyn Word; N]) -> Option<B::M> {
+        let mut handle = None;
+        self.with(labels, |instrument| handle = Some(instrument.clone()));
+        handle
+    }
+}
+
+impl<B: MetricVecBuilder> fmt::Debug for Table<B> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Table").field("sizes", &self.sizes).finish_non_exhaustive()
+    }
+}
+
+/// Makes instruments and enters them in a registry.
+pub(super) struct Book<'a>(&'a Registry);
+
+/// A label's name and how many values it has.
+pub(super) type Dimension = (&'static str, usize);
+
+impl<'a> Book<'a> {
+    pub(super) const fn new(registry: &'a Registry) -> Self {
+        Self(registry)
+    }
+
+    pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.enter(IntCounter::new(name, help)?)
+    }
+
+    pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        self.enter(IntGauge::new(name, help)?)
+    }
+
+    pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram> {
+        self.enter(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    pub(super) fn counters(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<CounterTable> {
+        let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
+        Ok(Table::new(self.enter(IntCounterVec::new(Opts::new(name, help), &names)?)?, sizes))
+    }
+
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<GaugeTable> {
+        let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
+        Ok(Table::new(self.enter(IntGaugeVec::new(Opts::new(name, help), &names)?)?, sizes))
+    }
+
+    pub(super) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[Dimension],
+        buckets: &[f64],
+    ) -> Result<HistogramTable> {
+        let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        Ok(Table::new(self.enter(HistogramVec::new(opts, &names)?)?, sizes))
+    }
+
+    /// A gauge that is 1 and says something by its labels.
+    pub(super) fn constant(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<()> {
+        let (names, values): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
+        let gauges = self.enter(IntGaugeVec::new(Opts::new(name, help), &names)?)?;
+        gauges.get_metric_with_label_values(&values)?.set(1);
+        Ok(())
+    }
+
+    /// The process's own CPU time, memory and descriptors, where the system tells.
+    pub(super) fn process(&self) -> Result<()> {
+        self.0.register(Box::new(ProcessCollector::for_self()))
+    }
+
+    fn enter<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+}

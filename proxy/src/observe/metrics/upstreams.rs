@@ -1,0 +1,110 @@
+//! The pools' own counts, copied for each scrape.
+
+use std::sync::Arc;
+
+use prometheus::{IntCounter, IntGauge, Result};
+use tidegate_upstream::{Pool, Report};
+
+use super::labels::Standing;
+use super::table::{Book, GaugeTable};
+
+/// The instruments of all upstreams together. Each upstream counts its own.
+#[derive(Debug)]
+pub struct Upstreams {
+    /// Bodies that broke at one upstream and continued from another.
+    pub rescued_bodies: IntCounter,
+    /// Hedged requests: a second request because the first was late.
+    pub hedges: IntCounter,
+    /// Hedged requests whose second request won.
+    pub hedges_won: IntCounter,
+    /// Retries, hedges and rescues not sent because the retry budget was spent.
+    pub retry_budget_exhausted: IntCounter,
+    standing: GaugeTable,
+    in_flight: IntGauge,
+    waiting: IntGauge,
+    budget: IntGauge,
+    ejections: IntCounter,
+    queue_overflows: IntCounter,
+    probes: IntCounter,
+    probe_failures: IntCounter,
+}
+
+impl Upstreams {
+    pub(super) fn new(book: &Book<'_>) -> Result<Self> {
+        Ok(Self {
+            rescued_bodies: book.counter(
+                "tidegate_rescued_bodies_total",
+                "Bodies that broke at one upstream and continued from another.",
+            )?,
+            hedges: book.counter(
+                "tidegate_hedges_total",
+                "Hedged requests: a second upstream was tried because the first was late.",
+            )?,
+            hedges_won: book
+                .counter("tidegate_hedges_won_total", "Hedged requests that the second upstream won.")?,
+            retry_budget_exhausted: book.counter(
+                "tidegate_retry_budget_exhausted_total",
+                "Retries, hedges and rescues not sent because the retry budget was spent.",
+            )?,
+            standing: book.gauges(
+                "tidegate_upstreams",
+                "Upstreams, by state (up, returning, ejected, down).",
+                &[("state", Standing::ALL.len())],
+            )?,
+            in_flight: book.gauge(
+                "tidegate_upstream_requests_in_flight",
+                "Upstream requests in flight, blocking playlist requests included.",
+            )?,
+            waiting: book.gauge(
+                "tidegate_upstream_requests_waiting",
+                "Requests queued because an upstream is at requests_max.",
+            )?,
+            budget: book.gauge(
+                "tidegate_retry_budget_requests",
+                "Retries, hedges and rescues that the retry budget allows now.",
+            )?,
+            ejections: book.counter(
+                "tidegate_upstream_ejections_total",
+                "Times that an upstream was ejected for its responses or went down.",
+            )?,
+            queue_overflows: book.counter(
+                "tidegate_upstream_queue_overflows_total",
+                "Requests not sent because an upstream was at requests_max and its queue was full or timed out.",
+            )?,
+            probes: book.counter("tidegate_upstream_probes_total", "Health probes finished, good and failed.")?,
+            probe_failures: book
+                .counter("tidegate_upstream_probe_failures_total", "Health probes that failed.")?,
+        })
+    }
+
+    pub(super) fn observe(&self, pools: &[Arc<Pool>]) {
+        let reports: Vec<Report> = pools.iter().flat_map(|pool| pool.reports()).collect();
+        for standing in Standing::ALL {
+            let count = reports.iter().filter(|report| Standing::from(report.state) == *standing).count();
+            self.standing.with([standing], |gauge| gauge.set(whole(count)));
+        }
+        let budget = pools.iter().map(|pool| pool.budget().left().max(0.0).floor()).sum::<f64>();
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a budget is far below what a float counts exactly"
+        )]
+        self.budget.set(budget as i64);
+        self.in_flight.set(whole(reports.iter().map(|report| report.in_flight).sum()));
+        self.waiting.set(whole(reports.iter().map(|report| report.waiting).sum()));
+        let probes = |report: &Report| report.probes.0 + report.probes.1;
+        for (counter, total) in [
+            (&self.ejections, reports.iter().map(|report| report.ejections).sum::<u64>()),
+            (&self.queue_overflows, reports.iter().map(|report| report.refused).sum()),
+            (&self.probes, reports.iter().map(probes).sum()),
+            (&self.probe_failures, reports.iter().map(|report| report.probes.1).sum()),
+        ] {
+            // Upstreams report running totals; a counter takes the increase since the last scrape. An upstream that leaves a
+            // pool takes its counts with it.
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

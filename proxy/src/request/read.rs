@@ -1,0 +1,164 @@
+//! Reading and admitting: from a head to a request for a site's resource, or to a refusal.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Version, header};
+use tidegate_cache::Key;
+use tidegate_headers::hop::{self, SLICE};
+use tidegate_hls::{Directives, Kind, QueryRules, Resource};
+use tidegate_upstream::BACKUP;
+
+use super::parsed::Request;
+use super::slice::Slice;
+use super::target::{Target, host_name};
+use crate::refusal::Refusal;
+use crate::site::Site;
+use crate::tier::{Role, Tier};
+use crate::viewer::client::Client;
+
+pub(super) type Refused = (Refusal, Option<Arc<Site>>);
+
+/// Reads and admits.
+pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
+    let target = target(client).map_err(|refusal| (refusal, None))?;
+    let name = host_name(&target.authority);
+    let site = site(tier, &name, &target.authority, &target.path_and_query)
+        .ok_or_else(|| (no_site(&target), None))?;
+    client.known().site = Some(Arc::clone(site));
+    let refused = |refusal| (refusal, Some(Arc::clone(site)));
+    let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
+        .map_err(|error| refused(error.into()))?;
+    client.known().kind = Some(resource.kind);
+    client.known().cmcd.clone_from(&resource.cmcd);
+    admit(tier, client, site).await.map_err(refused)?;
+    let (resource, directives) = apart(resource, site);
+    let (slice, key) = named(tier, client.method(), client.headers(), site, &resource.path_and_query());
+    Ok(Request {
+        directives,
+        slice,
+        key,
+        site: Arc::clone(site),
+        resource,
+        authority: target.authority,
+        version: client.version(),
+        is_authorized: client.headers().contains_key(header::AUTHORIZATION),
+        is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
+    })
+}
+
+/// A resource and the version of it that is asked for. The versions of a playlist that is followed are one object;
+/// elsewhere the origin knows what the directives mean, and each answer is an object of its own.
+fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
+    let directives = resource.directives;
+    if directives == Directives::default() || resource.kind != Kind::Playlist || !site.follows() {
+        return (resource, Directives::default());
+    }
+    (resource.with_directives(Directives::default()), directives)
+}
+
+/// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.
+fn named(
+    tier: &Tier,
+    method: &Method,
+    headers: &HeaderMap,
+    site: &Site,
+    resource: &str,
+) -> (Option<Slice>, Key) {
+    let key = Key::new(&site.name, resource);
+    let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
+    match Slice::asked(method, headers) {
+        Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
+            (Some(slice), slice.key(site, resource))
+        }
+        _ => (None, key),
+    }
+}
+
+/// The site that serves a target: where sites share a host by their paths, by the path in its one form.
+pub(super) fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
+    if !tier.sites().differ_by_path() {
+        return tier.sites().find(name, "/");
+    }
+    let resource = Resource::parse(host, target, &QueryRules::default()).ok()?;
+    tier.sites().find(name, &resource.path_and_query())
+}
+
+/// Nobody serves this, or it is no target at all, which is the graver fault (RFC 9112 section 3.2).
+fn no_site(target: &Target) -> Refusal {
+    match Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()) {
+        Ok(_) => Refusal::UnknownHost,
+        Err(error) => error.into(),
+    }
+}
+
+/// Whether the site takes such a request.
+async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
+    let method = client.method().clone();
+    let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_read && !site.passes(&method) {
+        return Err(Refusal::Method(method));
+    }
+    // A body on a request that has none by its nature is how requests are smuggled past caches.
+    if is_read && client.brings_body(tier.settings().viewers.head_timeout.get()).await {
+        return Err(Refusal::UnexpectedBody(method));
+    }
+    if hop::loops(client.headers(), tier.node()) {
+        return Err(Refusal::Loop);
+    }
+    Ok(())
+}
+
+/// Reads the target of a request in origin form or in absolute form.
+///
+/// RFC 9112 section 3.2.2 lets the authority of an absolute form win over `Host`. Here a request whose two differ has
+/// been refused by the parser, deliberately stricter: no client sends one by accident, and the next server might read it
+/// as one for the other host.
+pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
+    check_lengths(client)?;
+    let host = || {
+        let host = client.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        host.or_else(|| client.authority()).map(str::to_owned)
+    };
+    let raw = std::str::from_utf8(client.target()).map_err(|_error| Refusal::Malformed)?;
+    // RFC 9112 section 3.2: not even a target that names the host makes up for the field.
+    if client.version() == Version::HTTP_11 && !client.headers().contains_key(header::HOST) {
+        return Err(Refusal::NoHost);
+    }
+    if *client.method() == Method::CONNECT {
+        return Err(Refusal::Method(Method::CONNECT));
+    }
+    match raw.split_once("://") {
+        Some((scheme, rest))
+            if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
+        {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at_checked(end).ok_or(Refusal::Malformed)?;
+            let slash = if path.starts_with('/') { "" } else { "/" };
+            Ok(Target { authority: authority.to_owned(), path_and_query: format!("{slash}{path}") })
+        }
+        _ => Ok(Target {
+            authority: host().filter(|host| !host.is_empty()).ok_or(Refusal::NoHost)?,
+            path_and_query: raw.to_owned(),
+        }),
+    }
+}
+
+/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is wrong with it
+/// is found when it is read.
+pub(crate) fn is_server(client: &Client) -> bool {
+    *client.method() == Method::OPTIONS && client.target() == b"*" && target(client).is_ok()
+}
+
+/// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser
+/// has dropped Content-Length by now, so the head as it came is looked at.
+fn check_lengths(client: &Client) -> Result<(), Refusal> {
+    if !client.headers().contains_key(header::TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    let raw = client.raw_head();
+    let names_length = raw.split(|byte| *byte == b'\n').any(|line| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"content-length")
+    });
+    if names_length { Err(Refusal::AmbiguousLength) } else { Ok(()) }
+}

@@ -1,0 +1,57 @@
+//! What the request line and Host say, before a site is found.
+
+use std::borrow::Cow;
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Host, perhaps with a port.
+    pub(crate) authority: String,
+    /// Path and query as sent.
+    pub(crate) path_and_query: String,
+}
+
+/// The host by which a site is found: lower case, without port and trailing dot.
+pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
+pub(crate) fn is_plain(target: &str) -> bool {
+    target.starts_with('/')
+        && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
+}
+
+/// Path and query of a target in origin form.
+pub(crate) fn parts(target: &str) -> (&str, Option<&str>) {
+    match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_found_by_the_bare_host() {
+        for (authority, name) in [
+            ("Live.Example:8080", "live.example"),
+            ("live.example.", "live.example"),
+            ("[::1]:8080", "::1"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(host_name(authority), name);
+        }
+    }
+}

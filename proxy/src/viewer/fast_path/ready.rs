@@ -1,0 +1,141 @@
+//! An answer that is there: its head, written out, and where its body is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode, Version};
+use tidegate_cache::Object;
+use tidegate_headers::conditional::{self, Outcome, Validators};
+use tokio::time::Instant;
+
+use super::head;
+use super::outgoing::Outgoing;
+use super::selected::Selected;
+use super::simple_head::SimpleHead;
+use crate::answer::content;
+use crate::live::stream::Attending;
+use crate::observe::account::Account;
+use crate::observe::facts::{Asked, Served};
+use crate::request::target;
+use crate::request::try_hit::Hit;
+use crate::tier::Tier;
+use crate::viewer::gone::Gone;
+
+/// An answer, and what is told of it when it is out.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) outgoing: Outgoing,
+    account: Account,
+    status: StatusCode,
+    received: Instant,
+    logged: Option<Box<Logged>>,
+    _attending: Option<Attending>,
+}
+
+/// What the access log tells of the request.
+#[derive(Debug)]
+struct Logged {
+    method: Method,
+    target: String,
+    headers: HeaderMap,
+    peer: SocketAddr,
+}
+
+/// Who is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Viewer {
+    pub(super) peer: SocketAddr,
+    /// Whether a file may be sent: not under TLS.
+    pub(super) takes_files: bool,
+}
+
+impl Ready {
+    /// Makes the answer to a hit; `None` where that takes more than the fast lane knows. Boxed, as it goes from hand to
+    /// hand.
+    pub(super) fn make(
+        tier: &Tier,
+        viewer: Viewer,
+        simple_head: &SimpleHead<'_>,
+        hit: &Hit,
+        received: Instant,
+    ) -> Option<Box<Self>> {
+        if !proceeds(simple_head, &hit.object) {
+            return None;
+        }
+        let selected = Selected::of(tier, simple_head, hit)?;
+        hit.object.mark_requested();
+        let mut account = Account::hit(hit.place.kind, hit.object.age(received));
+        let mut error = None;
+        if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
+            error = content::count_live(tier, stream);
+            account = account.live();
+        }
+        let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
+        if logged.is_some() {
+            account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
+        }
+        let status = selected.status();
+        let head = head::written(tier, hit, &selected, error, received);
+        let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
+        let len = if simple_head.method == Method::HEAD { 0 } else { len };
+        let body = (!selected.is_gzip).then_some(&hit.object.body);
+        let may_copy = body.filter(|_| viewer.takes_files);
+        let copy = may_copy.and_then(|body| tier.copies().of(tier.tasks(), body, len));
+        tier.metrics().fast_path_hit(copy.is_some());
+        let outgoing = match copy {
+            Some(copy) => Outgoing::from_file(head, copy, start, len),
+            None => Outgoing::new(head, selected.pieces, body.map(Arc::clone), start, len),
+        };
+        let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
+        Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
+    }
+
+    /// When its request had been read.
+    pub(super) fn received(&self) -> Instant {
+        self.received
+    }
+
+    /// Closes the account.
+    pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
+        let logged = self.logged.as_deref();
+        let served = Served {
+            received: self.received,
+            first_byte: self.outgoing.first_sent(),
+            status: Some(self.status),
+            body_bytes: self.outgoing.body_sent(),
+            asked: logged.map(Logged::asked),
+        };
+        self.account.sent(written).close(tier, &served);
+    }
+}
+
+impl Logged {
+    fn of(simple_head: &SimpleHead<'_>, peer: SocketAddr) -> Self {
+        Self {
+            method: simple_head.method.clone(),
+            target: simple_head.target.to_owned(),
+            headers: simple_head.headers(),
+            peer,
+        }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        let (path, query) = target::parts(&self.target);
+        Asked {
+            method: &self.method,
+            version: Version::HTTP_11,
+            host: None,
+            path,
+            query,
+            peer: self.peer,
+            headers: &self.headers,
+        }
+    }
+}
+
+/// Whether no condition stands in the way. The two that are plain say the same of a body and of its gzip: the one
+/// compares tags weakly, and the date of both is the same.
+fn proceeds(simple_head: &SimpleHead<'_>, object: &Object) -> bool {
+    let validators = Validators::of(&object.head.headers);
+    conditional::evaluate(&simple_head.deciding, &simple_head.method, &validators) == Outcome::Proceed
+}

@@ -1,0 +1,51 @@
+//! Which bytes of a cached object a hit on the fast path sends.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use tidegate_headers::range::{self, Resolved, Span};
+
+use super::simple_head::SimpleHead;
+use crate::answer::content;
+use crate::request::try_hit::Hit;
+use crate::tier::Tier;
+
+/// The bytes that are sent.
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) pieces: Arc<[Bytes]>,
+    /// How many there are.
+    pub(super) full_len: u64,
+    /// Which of them are asked for, if not all.
+    pub(super) span: Option<Span>,
+    pub(super) is_gzip: bool,
+}
+
+impl Selected {
+    pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
+        let object = &hit.object;
+        let coded = content::has_codings(tier, &hit.place.site, hit.place.kind, object)
+            .then(|| content::gzip(tier, &simple_head.deciding, &hit.place.key, object))
+            .flatten();
+        if let Some(gzip) = coded {
+            let full_len = gzip.len() as u64;
+            return Some(Self { pieces: Arc::from([gzip]), full_len, span: None, is_gzip: true });
+        }
+        let pieces = Arc::clone(object.body.whole()?);
+        let full_len = object.body.full_len()?;
+        let ranges = simple_head.deciding.get(header::RANGE).filter(|_| simple_head.method == Method::GET);
+        let ranges =
+            ranges.and_then(|range| range::parse(range.to_str().ok()?, tier.settings().viewers.ranges_max));
+        let span = match ranges.map(|ranges| ranges.resolve(full_len)) {
+            None => None,
+            Some(Resolved::One(span)) => Some(span),
+            Some(Resolved::Many(_) | Resolved::Unsatisfiable) => return None,
+        };
+        Some(Self { pieces, full_len, span, is_gzip: false })
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        if self.span.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+    }
+}

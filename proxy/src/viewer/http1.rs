@@ -1,0 +1,258 @@
+//! One request over HTTP/1.1 that brings no body, and its answer, on the connection itself.
+//!
+//! Whatever is no hit and no upload is of this sort: a miss, a request that waits, one that passes. pingora's session,
+//! which takes the others, keeps a buffer per request and sends a head and its body apart. Here a request holds its head
+//! and nothing else, and the head of an answer leaves together with the first bytes of its body; when there are none
+//! yet, it leaves as soon as somebody waits for them ([`Http1::gone`]).
+//!
+//! A request of which anything is unusual is none of these ([`Http1::begin`]).
+
+mod pieces;
+
+use std::future::poll_fn;
+use std::io::{ErrorKind, Result};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tidegate_headers::field;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+
+use crate::clock;
+use crate::request::target::is_plain;
+use crate::viewer::head::FIELDS_MAX;
+use crate::viewer::lines::{self, date};
+use crate::viewer::lingering_close;
+use crate::viewer::transport::Transport;
+
+use pieces::Pieces;
+
+/// A request, and the connection on which it is answered.
+pub(crate) struct Http1 {
+    transport: Box<Transport>,
+    method: Method,
+    target: Bytes,
+    headers: HeaderMap,
+    /// Whether the connection can be used again, as far as the viewer is concerned.
+    stays: bool,
+    /// What has been written and not sent.
+    unsent: Bytes,
+    framing: Framing,
+    /// What came behind the request.
+    behind: BytesMut,
+}
+
+/// What of the answer's body is to come, and how its end is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes.
+    Left(u64),
+    /// Any number, in chunks.
+    Chunks,
+}
+
+/// The head of a request, read.
+struct Head {
+    method: Method,
+    target: Bytes,
+    headers: HeaderMap,
+    len: usize,
+}
+
+impl Http1 {
+    /// The request with which `bytes` begin; they have been checked (`head.rs`). Gives back both where it is to be read
+    /// by somebody who knows more.
+    pub(crate) fn begin(
+        transport: Box<Transport>,
+        bytes: BytesMut,
+    ) -> std::result::Result<Self, (Box<Transport>, BytesMut)> {
+        let bytes = bytes.freeze();
+        let Some(Head { method, target, headers, len }) = Head::read(&bytes) else {
+            return Err((transport, bytes.into()));
+        };
+        let stays = !field::members_of(&headers, header::CONNECTION)
+            .any(|option| option.eq_ignore_ascii_case("close"));
+        let behind = bytes.slice(len..).into();
+        let (unsent, framing) = (Bytes::new(), Framing::Left(0));
+        Ok(Self { transport, method, target, headers, stays, unsent, framing, behind })
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Path and query as sent.
+    pub(crate) fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Writes an informational head (1xx), which leaves at once.
+    pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
+        let mut head = lines::begun(status, headers.iter());
+        head.extend_from_slice(b"\r\n");
+        self.unsent = head.into();
+        self.flush().await
+    }
+
+    /// Writes the final head. Without a length in `headers`, a body is sent in chunks; `is_last`: the connection ends with
+    /// this answer, whatever the viewer wants.
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
+        self.stays &= !is_last;
+        self.framing = Framing::of(&self.method, status, headers);
+        // They are this hop's own.
+        let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
+        let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        head.extend_from_slice(b"Date: ");
+        date::append(&mut head, clock::now());
+        head.extend_from_slice(if self.stays {
+            b"\r\nConnection: keep-alive\r\n\r\n"
+        } else {
+            b"\r\nConnection: close\r\n\r\n"
+        });
+        self.unsent = head.into();
+    }
+
+    /// Sends what comes next of the body, and the head before it. What an answer without a body is given is passed over.
+    pub(crate) async fn body(&mut self, pieces: Vec<Bytes>) -> Result<()> {
+        let pieces = Pieces::of(pieces);
+        let (mut before, mut behind) = (Vec::new(), &b""[..]);
+        match &mut self.framing {
+            Framing::Left(0) => return Ok(()),
+            // The head has promised this many, and whoever reads would take more for the next answer.
+            Framing::Left(left) => match left.checked_sub(pieces.remaining() as u64) {
+                Some(less) => *left = less,
+                None => return Err(ErrorKind::InvalidInput.into()),
+            },
+            // A chunk of no bytes would be the last one (RFC 9112 section 7.1).
+            Framing::Chunks if !pieces.has_remaining() => return Ok(()),
+            Framing::Chunks => {
+                before = format!("{:x}\r\n", pieces.remaining()).into_bytes();
+                behind = b"\r\n";
+            }
+        }
+        let mut out = (&mut self.unsent).chain(&before[..]).chain(pieces).chain(behind);
+        self.transport.write_all_buf(&mut out).await?;
+        self.transport.flush().await
+    }
+
+    /// Resolves when the viewer has left. What has been written leaves first: nothing follows it for a while.
+    pub(crate) async fn gone(&mut self) {
+        if self.flush().await.is_ok() {
+            poll_fn(|cx| self.poll_gone(cx)).await;
+        }
+    }
+
+    /// Takes what the viewer sends ahead, and looks for the end behind it. Where there is no room for more, the end is
+    /// noticed when the answer is written.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever waits holds no buffer.
+        let mut room = [MaybeUninit::uninit(); READ];
+        while self.behind.len() < BEHIND_MAX {
+            let mut read = ReadBuf::uninit(&mut room);
+            let result = ready!(Pin::new(&mut *self.transport).poll_read(cx, &mut read));
+            if result.is_err() || read.filled().is_empty() {
+                return Poll::Ready(());
+            }
+            self.behind.extend_from_slice(read.filled());
+        }
+        Poll::Pending
+    }
+
+    /// Sends what has been written, and no more.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
+        while self.unsent.has_remaining() {
+            // Safe to be given up and begun again: what has been taken is gone from it.
+            if self.transport.write_buf(&mut self.unsent).await? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+        }
+        self.transport.flush().await
+    }
+
+    /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
+    pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
+        let is_whole = match self.framing {
+            Framing::Left(left) => left == 0,
+            Framing::Chunks => {
+                let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
+                self.transport.write_all_buf(&mut out).await.ok()?;
+                true
+            }
+        };
+        self.flush().await.ok()?;
+        if is_whole && self.stays && keep_alive {
+            return Some((self.transport, self.behind));
+        }
+        if self.behind.is_empty() {
+            // Whoever does not wait for the end has what it came for.
+            let _gone = self.transport.shutdown().await;
+        } else {
+            // There may be more that is unread.
+            lingering_close::part(self.transport).await;
+        }
+        None
+    }
+}
+
+impl Head {
+    /// `None` where a head is not whole, or is one of those that are left to pingora.
+    fn read(bytes: &Bytes) -> Option<Self> {
+        let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let mut head = httparse::Request::new(&mut []);
+        let httparse::Status::Complete(len) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
+            return None;
+        };
+        let method = Method::from_bytes(head.method?.as_bytes()).ok()?;
+        let target = head.path.filter(|target| is_plain(target))?;
+        if head.version != Some(1) || method == Method::CONNECT {
+            return None;
+        }
+        let mut headers = HeaderMap::with_capacity(head.headers.len());
+        for field in &*head.headers {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+            headers.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?);
+        }
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
+        let is_more = LEFT_TO_PINGORA.iter().any(|name| headers.contains_key(name));
+        let target = bytes.slice_ref(target.as_bytes());
+        (has_host && !is_more).then_some(Self { method, target, headers, len })
+    }
+}
+
+impl Framing {
+    fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Self {
+        let has_none =
+            *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if has_none {
+            return Self::Left(0);
+        }
+        let length =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.map_or(Self::Chunks, Self::Left)
+    }
+}
+
+impl std::fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http1").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Fields that frame a body, or ask for more than an answer.
+const LEFT_TO_PINGORA: [HeaderName; 4] =
+    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
+
+/// What is read at once of what a viewer sends ahead.
+const READ: usize = 2048;
+/// Bytes that a viewer may send ahead while it waits for an answer. More are left to the socket.
+const BEHIND_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

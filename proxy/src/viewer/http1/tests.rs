@@ -1,0 +1,211 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::*;
+use crate::viewer::fast_path::simple_head;
+
+/// A connection: the wire of the node, and the viewer's end.
+async fn connection() -> (Box<Transport>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    (Box::new(Transport::SimpleHead(stream)), viewer)
+}
+
+async fn begun_with(request: &str) -> (Http1, TcpStream) {
+    let (transport, viewer) = connection().await;
+    (Http1::begin(transport, request.into()).ok().unwrap(), viewer)
+}
+
+/// What the viewer is sent, up to this.
+async fn sent(viewer: &mut TcpStream, end: &str) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_bytes()) {
+        let read = timeout(PATIENCE, viewer.read_buf(&mut bytes)).await.expect("it comes").unwrap();
+        assert!(read > 0, "{end:?} is not in {:?}", String::from_utf8_lossy(&bytes));
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// What is written over loopback is there to be read when the call has returned.
+async fn is_sent_nothing(viewer: &TcpStream) -> bool {
+    tokio::task::yield_now().await;
+    viewer.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+}
+
+/// Nothing takes nearly as long.
+const PATIENCE: Duration = Duration::from_secs(30);
+const GET: &str = "GET /a?b=c HTTP/1.1\r\nHost: d\r\nX-Odd: e\r\n\r\n";
+
+#[tokio::test]
+async fn a_request_without_a_body_is_begun_and_any_other_left_to_pingora() {
+    let (http1, _viewer) = begun_with(GET).await;
+    assert_eq!((http1.method(), http1.target()), (&Method::GET, &b"/a?b=c"[..]));
+    assert_eq!(http1.headers(), &fields(&[("host", "d"), ("x-odd", "e")]));
+    for other in [
+        "GET /a HTTP/1.0\r\nHost: d\r\n\r\n",
+        "GET /a HTTP/1.1\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: \r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nHost: d\r\n\r\n",
+        "GET http://d/a HTTP/1.1\r\nHost: d\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: d\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nExpect: 100-continue\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nUpgrade: h2c\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\nA b: c\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: d\r\n",
+    ] {
+        let (transport, _viewer) = connection().await;
+        let (_wire, bytes) = Http1::begin(transport, other.into()).err().unwrap();
+        assert_eq!(bytes, other, "it is given back as it came");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_framed_by_its_length_by_chunks_or_by_its_head_alone() {
+    let length = fields(&[("content-length", "5"), ("content-type", "a/b")]);
+    for (request, status, headers, end) in [
+        (GET, StatusCode::OK, &length, "keep-alive\r\n\r\nabcde"),
+        (GET, StatusCode::OK, &HeaderMap::new(), "keep-alive\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+        ("HEAD / HTTP/1.1\r\nHost: d\r\n\r\n", StatusCode::OK, &length, "keep-alive\r\n\r\n"),
+        (GET, StatusCode::NOT_MODIFIED, &HeaderMap::new(), "keep-alive\r\n\r\n"),
+        (
+            "GET / HTTP/1.1\r\nHost: d\r\nConnection: x, Close\r\n\r\n",
+            StatusCode::OK,
+            &length,
+            "close\r\n\r\nabcde",
+        ),
+    ] {
+        let (mut http1, mut viewer) = begun_with(request).await;
+        http1.head(status, headers, false);
+        for piece in ["abc", "", "de"] {
+            http1.body(vec![piece.into()]).await.unwrap();
+        }
+        let again = http1.finish(true).await;
+        assert_eq!(again.is_some(), end.starts_with("keep-alive"), "{request}");
+        let sent = sent(&mut viewer, end).await;
+        assert!(is_sent_nothing(&viewer).await || again.is_none(), "{sent}");
+        assert!(sent.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{sent}");
+        assert_eq!(sent.contains("Content-Type: a/b\r\n"), headers.len() == 2);
+        assert!(sent.contains("\r\nDate: ") && sent.ends_with(&format!("\r\nConnection: {end}")), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_fell_short_or_that_is_to_end_is_not_used_again() {
+    for (given, is_last, keep_alive) in
+        [("abcd", false, true), ("abcde", true, true), ("abcde", false, false)]
+    {
+        let (mut http1, mut viewer) = begun_with(GET).await;
+        http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), is_last);
+        http1.body(vec![given.into()]).await.unwrap();
+        assert!(http1.finish(keep_alive).await.is_none());
+        let sent = sent(&mut viewer, &format!("\r\n\r\n{given}")).await;
+        assert_eq!(sent.contains("Connection: close"), is_last);
+    }
+    let (mut http1, _viewer) = begun_with(GET).await;
+    http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), false);
+    http1.body(vec!["abc".into(), "def".into()]).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_head_leaves_with_the_first_bytes_of_its_body_or_when_they_are_waited_for() {
+    let (mut http1, mut viewer) = begun_with(GET).await;
+    http1.head(StatusCode::OK, &fields(&[("content-length", "5")]), false);
+    assert!(is_sent_nothing(&viewer).await);
+    tokio::select! {
+        () = http1.gone() => panic!("the viewer is there"),
+        _head = sent(&mut viewer, "\r\n\r\n") => {}
+    }
+    http1.body(vec!["abc".into(), "de".into()]).await.unwrap();
+    assert_eq!(sent(&mut viewer, "abcde").await, "abcde");
+}
+
+#[tokio::test]
+async fn whoever_waits_notices_that_the_viewer_leaves_and_keeps_what_it_asks_before() {
+    let (mut http1, mut viewer) = begun_with(&format!("{GET}GET /1")).await;
+    viewer.write_all(b" HTTP").await.unwrap();
+    drop(viewer);
+    timeout(PATIENCE, http1.gone()).await.expect("it is noticed");
+    assert_eq!(http1.behind, &b"GET /1 HTTP"[..]);
+}
+
+#[tokio::test]
+async fn an_informational_head_leaves_at_once() {
+    let (mut http1, mut viewer) = begun_with(GET).await;
+    http1.inform(StatusCode::EARLY_HINTS, &fields(&[("link", "</a>")])).await.unwrap();
+    assert_eq!(sent(&mut viewer, "\r\n\r\n").await, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+}
+
+/// A head of which most is as it should be, with one byte that may be another.
+fn heads() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop::sample::select(vec![
+        "GET /a?b=%20 HTTP/1.1",
+        "HEAD / HTTP/1.1",
+        "POST /a HTTP/1.1",
+        "GET /a HTTP/1.0",
+        "GET http://d/a HTTP/1.1",
+        "\r\nGET /a HTTP/1.1",
+    ]);
+    let field = prop::sample::select(vec![
+        "Host: d",
+        "host:d:80 ",
+        "Host: ",
+        "X-Odd: \tb, c",
+        "Range: bytes=0-1",
+        "If-None-Match: \"e\"",
+        "Connection: keep-alive",
+        "Connection: x, close",
+        "Content-Length: 0",
+        "Transfer-Encoding: chunked",
+        "Accept-Encoding: gzip",
+    ]);
+    let fields = prop::collection::vec(field, 0..4);
+    let breaks = prop::sample::select(vec!["\r\n", "\n"]);
+    let odd = prop::option::of((any::<prop::sample::Index>(), any::<u8>()));
+    (line, fields, breaks, odd).prop_map(|(line, fields, line_break, odd)| {
+        let lines = [&[line, "Host: d"], &fields[..], &["", "GET / HTTP/1.1"]].concat();
+        let mut head = lines.join(line_break).into_bytes();
+        if let Some((at, byte)) = odd {
+            let at = at.index(head.len());
+            head[at] = byte;
+        }
+        head
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Two that read one request differently are what smuggling is made of: what the fast lane takes is here the same.
+    #[test]
+    fn a_request_is_the_same_on_the_fast_lane_and_here(bytes in heads()) {
+        let fast = simple_head::read(&bytes, u64::MAX, |simple_head, len| {
+            let (method, target) = (simple_head.method.clone(), simple_head.target.to_owned());
+            Some((method, target, simple_head.host.to_owned(), simple_head.deciding.clone(), len))
+        });
+        let read = Head::read(&bytes.clone().into());
+        if let Some((method, target, host, deciding, len)) = fast {
+            let read = read.as_ref().unwrap();
+            prop_assert_eq!((&read.method, &read.target[..], read.len), (&method, target.as_bytes(), len));
+            prop_assert_eq!(read.headers[header::HOST].as_bytes(), host.as_bytes());
+            for name in deciding.keys() {
+                let values = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+                prop_assert_eq!(values(&deciding), values(&read.headers));
+            }
+        }
+        if let Some(read) = read {
+            prop_assert!(read.len <= bytes.len() && read.target.starts_with(b"/"));
+            prop_assert!(bytes[..read.len].ends_with(b"\n") && read.headers.contains_key(header::HOST));
+        }
+    }
+}
