@@ -1,5 +1,5 @@
-//! Any bytes as a request head: no panic, however they arrive it is the same head, its body ends where the text of its
-//! fields says, httparse alone reads the same, and what is written of it parses back to itself.
+//! Any bytes as a request head: no panic, however they arrive it is the same head, its body ends where the
+//! text of its fields says, httparse alone reads the same, and what is written of it parses back to itself.
 #![no_main]
 
 use bytes::Bytes;

@@ -1,5 +1,5 @@
-//! Any bytes as a response, head and body: no panic, however they arrive it is the same response, its body ends in one
-//! place or it is refused, and what is written of its head parses back to itself.
+//! Any bytes as a response, head and body: no panic, however they arrive it is the same response, its body
+//! ends in one place or it is refused, and what is written of its head parses back to itself.
 #![no_main]
 
 use bytes::Bytes;
@@ -48,7 +48,7 @@ fn dripped(bytes: &Bytes, method: &Method) -> Read {
     Ok(None)
 }
 
-/// What is refused is refused in any case, for the fault that is seen first. A fault is seen before the end of the head.
+/// The finder waits for the end of a head where the parser refuses a fault before it. Neither is a response.
 fn facts(read: &Read) -> Option<(StatusCode, Framing, bool, usize)> {
     let (response, len) = read.as_ref().ok()?.as_ref()?;
     Some((response.status, response.framing, response.persists, *len))

@@ -1,4 +1,4 @@
-//! A body in chunks, taken apart as it arrives: RFC 9112 section 7.1.
+//! A body in chunks, decoded as it arrives: RFC 9112 section 7.1.
 
 #[cfg(test)]
 mod tests;
@@ -6,13 +6,14 @@ mod tests;
 use crate::error::Error;
 use crate::syntax::{is_token, is_value};
 
-/// Bytes that the line with a chunk's size may have; extensions stand there, and are ignored (RFC 9112 section 7.1.1).
+/// Bytes that the line with a chunk's size may have; extensions stand there, and are ignored (RFC 9112
+/// section 7.1.1).
 pub const LINE_BYTES_MAX: usize = 1024;
 
 /// Bytes of trailer fields, which are checked and dropped (RFC 9112 section 7.1.2).
 pub const TRAILERS_BYTES_MAX: usize = 16 * 1024;
 
-/// Takes a body in chunks apart. All lines end with CR LF here: who takes one of the two alone sees other chunks.
+/// Decodes a body in chunks. All lines end with CR LF: a parser that takes CR or LF alone sees other chunks.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
     at: At,
@@ -38,7 +39,7 @@ enum At {
     /// The first digit of a size.
     Start,
     Size(u64),
-    /// Whitespace behind a size: some servers fill up its line.
+    /// Whitespace after a size: some servers pad the line.
     Blank(u64),
     Extension(u64),
     /// The LF of a line with a size.
@@ -47,7 +48,7 @@ enum At {
     Data(u64),
     DataCr,
     DataLf,
-    /// The first byte of a line behind the last chunk.
+    /// The first byte of a line after the last chunk.
     TrailerStart,
     TrailerName,
     TrailerValue,
@@ -62,11 +63,11 @@ impl Decoder {
         Self { at: At::Start, read: 0 }
     }
 
-    /// What stands at the start of `bytes`, which begin behind the part that was returned last.
+    /// What is at the start of `bytes`, which begin after the part that was returned last.
     ///
     /// # Errors
     ///
-    /// It is no chunk, or its line or its trailers are too long.
+    /// The bytes are not a chunk, or its line or the trailers are too long.
     pub fn next(&mut self, bytes: &[u8]) -> Result<Part, Error> {
         for (index, &byte) in bytes.iter().enumerate() {
             match self.at {

@@ -1,4 +1,4 @@
-//! A body that leaves, framed as its head says.
+//! A body that is sent, framed as its head says.
 
 use bytes::Buf;
 use bytes::buf::Chain;
@@ -12,7 +12,7 @@ pub struct Encoder(Left);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
-    /// This many bytes are still to leave.
+    /// This many bytes are left.
     Bytes(u64),
     /// Any number in chunks, and the last chunk.
     Chunks,
@@ -20,7 +20,7 @@ enum Left {
     Close,
 }
 
-/// A part of a body with what stands before and behind it, to leave in one write.
+/// A part of a body between the bytes that frame it, for one write.
 pub type Framed<B> = Chain<Chain<SizeLine, B>, &'static [u8]>;
 
 impl Encoder {
@@ -34,7 +34,7 @@ impl Encoder {
         })
     }
 
-    /// Bytes that may still leave, where the head has said how many.
+    /// Bytes that may still be sent, if the head has said how many.
     pub const fn left(self) -> Option<u64> {
         match self.0 {
             Left::Bytes(left) => Some(left),
@@ -42,12 +42,12 @@ impl Encoder {
         }
     }
 
-    /// The next part of the body, to be written as it is. A part without bytes is none: in chunks it would be the last one
-    /// (RFC 9112 section 7.1).
+    /// The next part of the body, to be written as it is. A part without bytes is none: in chunks it would be
+    /// the last one (RFC 9112 section 7.1).
     ///
     /// # Errors
     ///
-    /// The head has promised less. Who reads would take the rest for the next message.
+    /// The head has promised less. The other side would take the rest for the next message.
     pub fn frame<B: Buf>(&mut self, part: B) -> Result<Framed<B>, Error> {
         let len = part.remaining() as u64;
         let is_chunk = self.0 == Left::Chunks && len > 0;
@@ -59,7 +59,7 @@ impl Encoder {
         Ok(before.chain(part).chain(behind))
     }
 
-    /// What is to be written behind the last part.
+    /// The bytes to write after the last part.
     pub fn end(&mut self) -> &'static [u8] {
         match self.0 {
             Left::Chunks => {
@@ -70,7 +70,8 @@ impl Encoder {
         }
     }
 
-    /// Whether the whole body has been framed, its end included. One that ends with the connection is never over before.
+    /// Whether the whole body has been framed, its end included. One that ends with the connection is never
+    /// over before.
     pub fn is_over(self) -> bool {
         self.0 == Left::Bytes(0)
     }

@@ -6,7 +6,8 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// 400: the request line is not a method, a target and a version with one space between them (RFC 9112 section 3).
+    /// 400: the request line is not a method, a target and a version with one space between them (RFC 9112
+    /// section 3).
     #[error("the request line is malformed")]
     RequestLine,
     /// 400: the target has none of the forms of RFC 9112 section 3.2.
@@ -18,7 +19,8 @@ pub enum Error {
     /// 505: a version other than HTTP/1.0 and HTTP/1.1.
     #[error("the HTTP version is not supported")]
     Version,
-    /// 400: a field line is malformed: its name, its colon, its value; a folded line is one too (RFC 9112 section 5).
+    /// 400: a field line is malformed: its name, its colon, its value; a folded line is one too (RFC 9112
+    /// section 5).
     #[error("a header field line is malformed")]
     FieldLine,
     /// 400: a CR without LF; or an LF without CR where it would decide how a body is framed.
@@ -78,8 +80,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The status for the client: of the request that has this fault, or of the one whose response has it where only a
-    /// response can have it. A gateway answers 502 for any fault of a response.
+    /// The status for the client: of the request that has this fault, or of the one whose response has it
+    /// where only a response can have it. A gateway sends 502 for any fault of a response.
     pub fn status(self) -> StatusCode {
         match self {
             Self::RequestLine

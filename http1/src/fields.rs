@@ -33,7 +33,8 @@ impl Default for Room<'_> {
     }
 }
 
-/// Fields in the order in which they came: names as they were written, values without the whitespace around them.
+/// Fields in the order in which they came: names as they were written, values without the whitespace around
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a>(pub(crate) &'a [httparse::Header<'a>]);
 

@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::limits::EMPTY_LINES_MAX;
 use crate::syntax::is_token;
 
-/// Finds a head while its bytes arrive. It remembers how far it has looked, so that a head that comes byte by byte costs no
-/// more than one that comes whole.
+/// Finds a head while its bytes arrive. It remembers how far it has searched, so that a head that arrives byte
+/// by byte costs no more than one that arrives whole.
 ///
-/// Lines may end with LF alone (RFC 9112 section 2.2): a head ends behind its first empty line, however that ends.
+/// Lines may end with LF alone (RFC 9112 section 2.2): a head ends after its first empty line, whichever
+/// ending that has.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadFinder {
     what: What,
@@ -33,8 +34,8 @@ impl HeadFinder {
         Self { what: What::Response, searched: 0 }
     }
 
-    /// Where in `bytes` the head is, or `None` while its end is missing. `bytes` are all bytes since the finder was made:
-    /// what the last call saw, and what has come behind it.
+    /// Where in `bytes` the head is, or `None` while its end is missing. `bytes` are all bytes since the
+    /// finder was made: those of the last call, and those read since.
     ///
     /// # Errors
     ///
@@ -72,8 +73,8 @@ impl HeadFinder {
     }
 }
 
-/// Behind the empty lines before a request, of which there may be a few (RFC 9112 section 2.2). What begins with no token
-/// is no request: another protocol, TLS for one, may have no lines to wait for.
+/// Where a request begins: after a few empty lines at most (RFC 9112 section 2.2). A request begins with a
+/// token. Another protocol, TLS for one, may have no lines to wait for.
 pub(crate) fn request_start(bytes: &[u8]) -> Result<usize, Error> {
     let mut rest = bytes;
     for _ in 0..=EMPTY_LINES_MAX {
@@ -89,7 +90,7 @@ pub(crate) fn request_start(bytes: &[u8]) -> Result<usize, Error> {
     Err(Error::EmptyLines { max: EMPTY_LINES_MAX })
 }
 
-/// A response has no empty lines before it: whatever comes before its status line belongs to no response.
+/// A response begins with its status line. Bytes before it belong to no response.
 pub(crate) fn response_start(bytes: &[u8]) -> Result<usize, Error> {
     let is_http = bytes.iter().zip(b"HTTP/").all(|(byte, expected)| byte == expected);
     if is_http { Ok(0) } else { Err(Error::StatusLine) }
@@ -155,7 +156,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_head_is_found_however_its_bytes_arrive(text in "(GET|\r\n|\n)[a\r\n]{0,40}", max in 1_usize..50) {
+        fn a_head_is_found_however_its_bytes_arrive(
+            text in "(GET|\r\n|\n)[a\r\n]{0,40}",
+            max in 1_usize..50,
+        ) {
             let bytes = text.as_bytes();
             let mut finder = HeadFinder::request();
             let mut found = Ok(None);

@@ -26,8 +26,8 @@ impl Framing {
     ///
     /// # Errors
     ///
-    /// Whatever two parsers could read in two ways: both fields, any number of lengths but one, codings that are not exactly
-    /// `chunked`, a coding in HTTP/1.0.
+    /// Whatever two parsers could read in two ways: both fields, any number of lengths but one, codings that
+    /// are not exactly `chunked`, a coding in HTTP/1.0.
     pub fn of_request<'a>(
         version: Version,
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -43,13 +43,14 @@ impl Framing {
         }
     }
 
-    /// The framing of the response to a request with `method` (RFC 9112 section 6.3). A tier sends no CONNECT, so that no
-    /// response opens a tunnel.
+    /// The framing of the response to a request with `method` (RFC 9112 section 6.3). A tier sends no
+    /// CONNECT, so that no response opens a tunnel.
     ///
     /// # Errors
     ///
-    /// Whatever two parsers could read in two ways: both fields, lengths that differ, codings that are not exactly `chunked`.
-    /// The same length several times is one (RFC 9110 section 8.6): old servers behind gateways send it.
+    /// Whatever two parsers could read in two ways: both fields, lengths that differ, codings that are not
+    /// exactly `chunked`. The same length several times is one (RFC 9110 section 8.6): old servers behind
+    /// gateways send it.
     pub fn of_response<'a>(
         method: &Method,
         status: StatusCode,
@@ -66,8 +67,8 @@ impl Framing {
         Ok(if has_no_body(method, status) { Self::Empty } else { framing })
     }
 
-    /// How to frame the response that leaves, to a request with `method` in `version`; `length` is that of its body, if it is
-    /// known.
+    /// How to frame the response that leaves, to a request with `method` in `version`; `length` is that of
+    /// its body, if it is known.
     pub fn to_send(method: &Method, status: StatusCode, version: Version, length: Option<u64>) -> Self {
         match length {
             _ if has_no_body(method, status) => Self::Empty,

@@ -1,20 +1,20 @@
 //! HTTP/1.1 as bytes: one codec for both directions, for viewers and for upstreams.
 //!
-//! Everything here is a pure function of bytes: no sockets, no clock, no configuration files. Who reads and writes the
-//! bytes decides when; this crate decides what they mean.
+//! Everything here is a pure function of bytes: no sockets, no clock, no configuration files. The caller
+//! reads and writes; this crate decides what the bytes mean.
 //!
 //! - [`HeadFinder`] finds the end of a head while its bytes arrive, and looks at each byte once.
-//! - [`RequestHead`] and [`ResponseHead`] are heads that are parsed once and borrowed from the buffer: they allocate
-//!   nothing. [`RequestHead::to_owned`] and [`ResponseHead::to_owned`] turn them into header maps whose values share one
-//!   buffer.
+//! - [`RequestHead`] and [`ResponseHead`] are heads that are parsed once and borrowed from the buffer: they
+//!   allocate nothing. [`RequestHead::to_owned`] and [`ResponseHead::to_owned`] turn them into header maps
+//!   whose values share one buffer.
 //! - [`Framing`] says where a body ends (RFC 9112 section 6). This is the only place that decides it.
 //! - [`Decoder`] takes a chunked body apart as it arrives, [`Encoder`] frames a body that leaves.
 //! - [`lines`] writes start lines, field lines, numbers and dates, in one spelling.
-//! - [`Error`] is everything that can be wrong with a message; [`Error::status`] says what a client hears of it.
+//! - [`Error`] is every fault of a message; [`Error::status`] is the status for the client.
 //!
-//! The rule for doubt: what two parsers could read in two ways is refused, since a cache shares what it reads with many.
-//! Decision 18 lists the choices. What is valid and unwanted (a method, a second `Host`, a target in absolute form) is
-//! reported, and the tiers decide.
+//! A message that two parsers could read in two ways is refused, because a cache shares what it reads with
+//! many viewers. Decision 18 lists the choices. Requests that are valid and unwanted (a method, a second
+//! `Host`, a target in absolute form) are reported, and the tiers decide.
 //!
 //! Begin reading in `request.rs`, then `framing.rs`, then `chunks.rs`.
 

@@ -6,8 +6,8 @@ pub const FIELDS_MAX: usize = 256;
 /// Bytes that a head has at most, where no configuration says otherwise. Its empty line counts.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Empty lines before a request line that are skipped. RFC 9112 section 2.2 asks for at least one: old clients send one
-/// behind the body of a request.
+/// Empty lines before a request line that are skipped. RFC 9112 section 2.2 asks for at least one: old
+/// clients send one after the body of a request.
 pub const EMPTY_LINES_MAX: usize = 4;
 
 /// The bounds of one head.

@@ -1,4 +1,5 @@
-//! How a head is written: its start line, its fields, numbers and dates. One spelling for all that leaves a tier.
+//! How a head is written: its start line, its fields, numbers and dates. One spelling for all that leaves a
+//! tier.
 
 pub mod date;
 
@@ -16,7 +17,8 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The end of a line, and, as an empty line, of a head.
 pub const END: &[u8] = b"\r\n";
 
-/// Appends a request line. The target comes in parts, which together are one ([`is_target`](crate::is_target)).
+/// Appends a request line. The target comes in parts, which together are one
+/// ([`is_target`](crate::is_target)).
 pub fn request_line(to: &mut Vec<u8>, method: &Method, target: &[&str]) {
     to.extend_from_slice(method.as_str().as_bytes());
     to.push(b' ');
@@ -41,8 +43,8 @@ pub fn field(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     to.extend_from_slice(END);
 }
 
-/// Appends a field without the end of its line. Each word of a name begins with a capital: there are readers that know no
-/// other spelling.
+/// Appends a field without the end of its line. Each word of a name begins with a capital: there are readers
+/// that know no other spelling.
 pub fn open_field(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let mut begins = true;
     for byte in name.as_str().bytes() {

@@ -16,7 +16,7 @@ use crate::syntax::Class;
 /// A request head that was parsed where it lies.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
-    /// The method, which tells upper from lower case.
+    /// The method; upper and lower case differ.
     pub method: &'a str,
     /// The target as it was sent: visible ASCII without a fragment.
     pub target: &'a str,
@@ -46,7 +46,7 @@ pub enum Form<'a> {
     },
     /// Where CONNECT leads.
     Authority(&'a str),
-    /// `*`, the server itself, of which OPTIONS alone may speak.
+    /// `*`, the server itself, in OPTIONS only.
     Asterisk,
 }
 
@@ -79,8 +79,8 @@ pub struct Request {
 }
 
 impl<'a> RequestHead<'a> {
-    /// Parses the head with which `bytes` begin; `None` while its end is missing. [`HeadFinder`](crate::HeadFinder) finds
-    /// the end of a head that comes in many reads at less cost.
+    /// Parses the head with which `bytes` begin; `None` while its end is missing.
+    /// [`HeadFinder`](crate::HeadFinder) finds the end of a head that comes in many reads at less cost.
     ///
     /// # Errors
     ///
@@ -150,8 +150,8 @@ impl<'a> RequestHead<'a> {
     ///
     /// # Errors
     ///
-    /// The head leaves a doubt about it. A line that ends with LF alone is one, as soon as any field speaks of a body: who
-    /// reads LF as part of a value does not see the field behind it.
+    /// The head is ambiguous. So is a line that ends with LF alone in a head that announces a body: a parser
+    /// that reads LF as part of a value does not see the field after it.
     pub fn framing(&self) -> Result<Framing, Error> {
         let framing = Framing::of_request(self.version, self.fields.iter())?;
         if framing != Framing::Empty && has_bare_lf(self.bytes) {

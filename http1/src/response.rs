@@ -43,8 +43,8 @@ pub struct Response {
 impl<'a> ResponseHead<'a> {
     /// Parses the head with which `bytes` begin; `None` while its end is missing.
     ///
-    /// Space between a name and its colon is removed, as RFC 9112 section 5.1 asks of a proxy. Folded lines (section 5.2)
-    /// are refused.
+    /// Space between a name and its colon is removed, as RFC 9112 section 5.1 asks of a proxy. Folded lines
+    /// (section 5.2) are refused.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl<'a> ResponseHead<'a> {
     ///
     /// # Errors
     ///
-    /// The head leaves a doubt about it.
+    /// The head is ambiguous.
     pub fn framing(&self, method: &Method) -> Result<Framing, Error> {
         Framing::of_response(method, self.status, self.fields.iter())
     }

@@ -27,8 +27,9 @@ pub(crate) const fn is_value(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }
 
-/// Without optional whitespace (RFC 9110 section 5.6.3) at both ends. Other characters that some call whitespace, a
-/// vertical tab for one, are part of the value: they have hidden a transfer coding from one parser of two.
+/// Without optional whitespace (RFC 9110 section 5.6.3) at both ends. Other characters that some call
+/// whitespace, a vertical tab for one, are part of the value: they have hidden a transfer coding from one
+/// parser of two.
 pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = value {
         value = rest;
@@ -88,7 +89,8 @@ pub fn is_target(text: &str) -> bool {
     !text.is_empty() && Class::of(text) > Class::Refused
 }
 
-/// Whether `target` is in origin form (RFC 9112 section 3.2.1), of characters that every parser takes for what they are.
+/// Whether `target` is in origin form (RFC 9112 section 3.2.1), of characters that every parser takes for
+/// what they are.
 pub fn is_plain(target: &str) -> bool {
     target.starts_with('/') && Class::of(target) == Class::Plain
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The body, and what is behind it; `None` where it has no end yet.
+/// The body and the bytes after it; `None` while its end is missing.
 type Decoded = Option<(Vec<u8>, Vec<u8>)>;
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Result<Decoded, Error> {
@@ -100,7 +100,7 @@ fn what_is_not_a_chunk_is_refused() {
         b"1;a\x7f\r\n",
         b"0\n\n",
         b"0;a\n\n",
-        // What is behind the data.
+        // After the data.
         b"1\r\naa",
         b"1\r\na1\r\n",
         b"1\r\na\n",

@@ -17,7 +17,8 @@ const CASES: &[(&[Field], Framed, Framed)] = &[
     (&[(LENGTH, b"18446744073709551615")], Ok(Framing::Length(u64::MAX)), Ok(Framing::Length(u64::MAX))),
     (&[(LENGTH, b"18446744073709551616")], Err(Error::ContentLength), Err(Error::ContentLength)),
     (&[(LENGTH, b"99999999999999999999999")], Err(Error::ContentLength), Err(Error::ContentLength)),
-    // RFC 9110 section 8.6 lets a recipient take the same length twice. Nothing that sends requests has a reason to.
+    // RFC 9110 section 8.6 lets a recipient take the same length twice. Nothing that sends requests has a
+    // reason to.
     (&[(LENGTH, b"5"), (LENGTH, b"5")], Err(Error::ContentLength), Ok(Framing::Length(5))),
     (&[(LENGTH, b"5, 5")], Err(Error::ContentLength), Ok(Framing::Length(5))),
     (&[(LENGTH, b"60, 60"), (LENGTH, b"060")], Err(Error::ContentLength), Ok(Framing::Length(60))),

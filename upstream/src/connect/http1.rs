@@ -3,12 +3,13 @@
 //!
 //! 1. A connection is taken from the idle ones (`idle.rs`), or opened (`wire.rs`).
 //! 2. The head of the request is sent in one write (`question.rs`), then the body, if there is one
-//!    (`upload.rs`).
+//! (`upload.rs`).
 //! 3. The head of the response is parsed. It says how the body is framed.
 //! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded.
 //! 5. At the end of the body, if no bytes follow it, the connection is idle again.
 //!
-//! The codec `http1/` says what the bytes mean (decision 18). Decision 14 says why this is not pingora's session.
+//! The codec `http1/` says what the bytes mean (decision 18). Decision 14 says why this is not pingora's
+//! session.
 
 pub(crate) mod idle;
 mod intake;
@@ -115,8 +116,8 @@ impl Connection {
         }
     }
 
-    /// Takes the head, which has `len` bytes. Its values are slices of one copy, which is no longer than needed,
-    /// because objects are cached with their heads.
+    /// Takes the head, which has `len` bytes. Its values are slices of one copy, which is no longer than
+    /// needed, because objects are cached with their heads.
     fn parse_head(&mut self, len: usize) -> Result<Head, UpstreamError> {
         let bytes = Bytes::copy_from_slice(self.intake.unread().get(..len).unwrap_or_default());
         let mut room = Room::new();

@@ -12,7 +12,8 @@ use super::wire::Wire;
 pub(super) struct Upload(Encoder);
 
 impl Upload {
-    /// The body of a request with these fields. A request without a length has no body (RFC 9112 section 6.3).
+    /// The body of a request with these fields. A request without a length has no body (RFC 9112 section
+    /// 6.3).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
