@@ -54,6 +54,7 @@ fn nothing_uses_what_stands_outside() {
 fn the_pure_libraries_know_neither_sockets_nor_clocks() {
     let forbidden = [
         ("hls", ["tokio", "pingora-core", "hyper", "axum"]),
+        ("http1", ["tokio", "pingora-core", "hyper", "axum"]),
         ("cache", ["quick-m3u8", "pingora-core", "hyper", "axum"]),
     ];
     let mut findings = Vec::new();

@@ -151,6 +151,13 @@ impl UpstreamError {
     }
 }
 
+/// The codec refuses what is not HTTP, or leaves a doubt.
+impl From<tidegate_http1::Error> for UpstreamError {
+    fn from(_fault: tidegate_http1::Error) -> Self {
+        Self::Protocol
+    }
+}
+
 /// The error of a connection in use.
 impl From<io::Error> for UpstreamError {
     fn from(error: io::Error) -> Self {

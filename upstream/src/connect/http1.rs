@@ -3,17 +3,14 @@
 //!
 //! 1. A connection is taken from the idle ones (`idle.rs`), or opened (`wire.rs`).
 //! 2. The head of the request is sent in one write (`question.rs`), then the body, if there is one
-//!    (`upload.rs`).
-//! 3. The head of the response is read (`answer.rs`). It says how the body is framed (`framing.rs`).
-//! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded
-//!    (`chunks.rs`).
+//! (`upload.rs`).
+//! 3. The head of the response is parsed. It says how the body is framed.
+//! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded.
 //! 5. At the end of the body, if no bytes follow it, the connection is idle again.
 //!
-//! Decision 14 says why this is not pingora's session.
+//! The codec `http1/` says what the bytes mean (decision 18). Decision 14 says why this is not pingora's
+//! session.
 
-mod answer;
-mod chunks;
-mod framing;
 pub(crate) mod idle;
 mod intake;
 mod question;
@@ -31,15 +28,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use tidegate_cache::Head;
+use tidegate_http1::{Decoder, Framing, HEAD_BYTES_MAX, HeadFinder, Limits, Part, ResponseHead, Room};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use crate::error::UpstreamError;
 use crate::request::UpstreamRequest;
 use crate::spec::{Spec, Timeouts};
-use answer::Answer;
-use chunks::{Decoder, Part};
-use framing::Framing;
 use idle::{Idle, Key};
 use intake::{BUFFER, Intake, LARGE};
 use upload::Upload;
@@ -110,24 +105,30 @@ impl Connection {
     }
 
     async fn read_head(&mut self) -> Result<Head, UpstreamError> {
-        let mut looked = 0;
+        let mut finder = HeadFinder::response();
         loop {
-            match Answer::read(self.intake.unread(), looked, &self.method) {
-                Err(answer::Malformed) => return Err(UpstreamError::Protocol),
-                Ok(Some((answer, len))) => {
-                    self.intake.skip(len);
-                    self.persists = answer.persists;
-                    if !answer.status.is_informational() {
-                        self.body = Body::of(answer.framing);
-                    }
-                    return Ok(Head { status: answer.status, headers: answer.headers });
-                }
-                Ok(None) => looked = self.intake.unread().len(),
+            if let Some(place) = finder.find(self.intake.unread(), HEAD_BYTES_MAX)? {
+                return self.parse_head(place.end);
             }
             if !self.intake.head(&mut self.wire).await? {
                 return Err(UpstreamError::Closed);
             }
         }
+    }
+
+    /// Takes the head, which has `len` bytes. Its values are slices of one copy, which is no longer than
+    /// needed, because objects are cached with their heads.
+    fn parse_head(&mut self, len: usize) -> Result<Head, UpstreamError> {
+        let bytes = Bytes::copy_from_slice(self.intake.unread().get(..len).unwrap_or_default());
+        let mut room = Room::new();
+        let head = ResponseHead::parse(&bytes, Limits::default(), &mut room)?;
+        let head = head.ok_or(UpstreamError::Protocol)?.to_owned(&bytes, &self.method)?;
+        self.intake.skip(len);
+        self.persists = head.persists;
+        if !head.status.is_informational() {
+            self.body = Body::of(head.framing);
+        }
+        Ok(Head { status: head.status, headers: head.headers })
     }
 
     /// The next bytes of the body, as soon as there are any; `None` at its end. Safe to cancel.
@@ -159,7 +160,7 @@ impl Connection {
         loop {
             let Body::Chunks(decoder) = &mut self.body else { return Ok(None) };
             let before = *decoder;
-            match decoder.next(self.intake.unread()).map_err(|answer::Malformed| UpstreamError::Protocol)? {
+            match decoder.next(self.intake.unread())? {
                 Part::Frame(len) => self.intake.skip(len),
                 Part::Data(len) if small.is_empty() && len > LARGE => return Ok(Some(self.intake.take(len))),
                 Part::Data(len) if len > LARGE || small.len() + len > BUFFER => {
@@ -207,7 +208,7 @@ impl Connection {
 impl Body {
     fn of(framing: Framing) -> Self {
         match framing {
-            Framing::Nothing | Framing::Length(0) => Self::Ended,
+            Framing::Empty | Framing::Length(0) => Self::Ended,
             Framing::Length(length) => Self::Length(length),
             Framing::Chunked => Self::Chunks(Decoder::new()),
             Framing::Close => Self::UntilClose,

@@ -1,14 +1,14 @@
 //! The head of a request: one buffer for one write.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, header};
+use tidegate_http1::lines;
 
 use crate::error::UpstreamError;
 use crate::request::{BACKUP, UpstreamRequest};
 use crate::spec::Spec;
 
 /// Writes the head of `ask` for the upstream with `spec`.
-pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, UpstreamError> {
+pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, UpstreamError> {
     let (base, target) = ask.target_at(spec);
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
@@ -17,30 +17,27 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Bytes, Upstream
     if !authority.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
         return Err(UpstreamError::Unusable("the host makes no header field"));
     }
-    let mut head = BytesMut::with_capacity(512);
-    for part in [ask.method.as_str(), " ", base, &target, " HTTP/1.1\r\n"] {
-        head.put_slice(part.as_bytes());
-    }
+    let mut head = Vec::with_capacity(512);
+    lines::request_line(&mut head, &ask.method, &[base, &target]);
     let own = Own::of(spec, ask);
-    field(
-        &mut head,
-        &header::HOST,
-        own.value(&header::HOST).map_or(authority.as_bytes(), HeaderValue::as_bytes),
-    );
+    let host = own.value(&header::HOST).map_or(authority.as_bytes(), HeaderValue::as_bytes);
+    lines::field(&mut head, &header::HOST, host);
     for name in ask.headers.keys() {
         if let Some(value) = own.value(name) {
-            field(&mut head, name, value.as_bytes());
+            lines::field(&mut head, name, value.as_bytes());
         } else {
-            ask.headers.get_all(name).iter().for_each(|value| field(&mut head, name, value.as_bytes()));
+            for value in ask.headers.get_all(name) {
+                lines::field(&mut head, name, value.as_bytes());
+            }
         }
     }
     for name in own.names().filter(|name| **name != header::HOST && !ask.headers.contains_key(*name)) {
         if let Some(value) = own.value(name) {
-            field(&mut head, name, value.as_bytes());
+            lines::field(&mut head, name, value.as_bytes());
         }
     }
-    head.put_slice(b"\r\n");
-    Ok(head.freeze())
+    head.extend_from_slice(lines::END);
+    Ok(head)
 }
 
 /// Values that replace the request's own fields.
@@ -70,26 +67,5 @@ impl<'a> Own<'a> {
         let as_backup =
             Some(&BACKUP).filter(|as_backup| self.is_backup && !self.spec.headers.contains_key(*as_backup));
         as_backup.into_iter().chain(self.spec.headers.keys())
-    }
-}
-
-fn field(head: &mut BytesMut, name: &HeaderName, value: &[u8]) {
-    for part in [titled(name).as_bytes(), b": ", value, b"\r\n"] {
-        head.put_slice(part);
-    }
-}
-
-/// Names are in lower case, except those that old servers have been seen to look for in their usual spelling.
-fn titled(name: &HeaderName) -> &str {
-    match *name {
-        header::HOST => "Host",
-        header::CACHE_CONTROL => "Cache-Control",
-        header::CONNECTION => "Connection",
-        header::CONTENT_ENCODING => "Content-Encoding",
-        header::CONTENT_LENGTH => "Content-Length",
-        header::CONTENT_TYPE => "Content-Type",
-        header::DATE => "Date",
-        header::TRANSFER_ENCODING => "Transfer-Encoding",
-        _ => name.as_str(),
     }
 }
