@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
         "#
     );
     let edge = Edge::load(Config::parse("embedded-edge", &text)?).await?;
-    eprintln!("edge listens serving={} operators={}", edge.addr()?, edge.admin_addr()?);
+    eprintln!("edge listening serving={} operators={}", edge.addr()?, edge.admin_addr()?);
 
     // Ctrl-C drains: requests under way are answered, then `run` returns.
     let shutdown = CancellationToken::new();

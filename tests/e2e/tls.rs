@@ -175,7 +175,7 @@ async fn unusable_files_stop_the_start_and_are_named() {
         (
             format!("[upstream.tls]\ncertificate = \"{certificate}\"\n"),
             "2:1",
-            "upstream.tls.certificate: it needs key",
+            "upstream.tls.certificate: set key as well",
         ),
         (format!("[upstream.tls]\n{}", pair(&certificate, &other.key)), "3:1", "not the key of"),
         (format!("[upstream.tls]\n{}", pair(&certificate, &certificate)), "3:1", "no private key found"),
