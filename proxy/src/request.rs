@@ -1,6 +1,6 @@
 //! The request's fate. This is the only file that branches on it.
 //!
-//! 1. read: the target becomes a [`Resource`], the host a site
+//! 1. read: the target becomes a `Resource`, the host a site
 //! 2. admit: method, body, loop
 //! 3. hold: a request for the next version of a live playlist waits for it (`live.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure

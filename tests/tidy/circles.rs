@@ -63,7 +63,9 @@ fn modules(name: &str) -> BTreeMap<Module, Source> {
     let mut open = vec![Module::new()];
     while let Some(module) = open.pop() {
         let source = Source::parse(&read(&file(&src, &module)));
-        open.extend(source.children.iter().map(|child| [module.as_slice(), &[child.clone()]].concat()));
+        open.extend(
+            source.children.iter().map(|child| [module.as_slice(), std::slice::from_ref(child)].concat()),
+        );
         modules.insert(module, source);
     }
     modules
@@ -168,7 +170,7 @@ fn way_back(graph: &Graph, start: &Module) -> Option<Vec<Module>> {
     let mut seen = BTreeSet::new();
     while let Some(way) = ways.pop_front() {
         for next in graph.get(way.last()?).into_iter().flatten() {
-            let longer = [way.as_slice(), &[next.clone()]].concat();
+            let longer = [way.as_slice(), std::slice::from_ref(next)].concat();
             if next == start {
                 return Some(longer);
             }

@@ -36,7 +36,6 @@ use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
 use crate::policy::{Ending, Event, FillPolicy, Inspection, Progress, Ruling, StoredResponse};
-use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// Makes one fill.
@@ -50,7 +49,7 @@ pub async fn fill(
     let mut progress = Progress::none(attempts.last_sent());
     let mut last: Option<LastFailure<'_>> = None;
     loop {
-        let Some(upstream) = attempts.next() else {
+        let Some(upstream) = attempts.next_candidate() else {
             progress.rounds += 1;
             let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.error, &progress)) else {
                 break;
@@ -64,12 +63,9 @@ pub async fn fill(
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
             fail_over(&job, *error, failed, upstream);
         }
-        let ask =
-            if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
         let (upstream, attempt) = attempt(
             policy,
             &job,
-            &ask,
             &mut attempts,
             &mut progress,
             upstream,
@@ -119,7 +115,7 @@ pub async fn pass(
 ) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<LastFailure<'_>> = None;
-    while let Some(upstream) = attempts.next() {
+    while let Some(upstream) = attempts.next_candidate() {
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
             fail_over(job, *error, failed, upstream);
         }
@@ -184,14 +180,14 @@ enum Attempt {
 async fn attempt<'a>(
     policy: &impl FillPolicy,
     job: &FillRequest,
-    ask: &UpstreamRequest,
     attempts: &mut Attempts<'a>,
     progress: &mut Progress,
     upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Upstream>, Attempt) {
-    let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, ask, interim).await;
+    let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
+    let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim).await;
     (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
     let attempt = match opened {
         Ok(response) => judge(policy, job, progress, upstream, response, fill_writer).await,

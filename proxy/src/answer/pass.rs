@@ -136,7 +136,7 @@ impl From<Gone> for Ended {
 async fn exchange(tier: &Tier, client: &mut Client, job: &FillRequest) -> Result<UpstreamResponse, Ended> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<(UpstreamError, &Arc<Upstream>)> = None;
-    while let Some(upstream) = attempts.next() {
+    while let Some(upstream) = attempts.next_candidate() {
         if let Some((error, failed)) = last {
             fetch::fail_over(job, error, failed, upstream);
         }

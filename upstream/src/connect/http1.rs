@@ -3,7 +3,7 @@
 //!
 //! 1. A connection is taken from the idle ones (`idle.rs`), or opened (`wire.rs`).
 //! 2. The head of the request is sent in one write (`question.rs`), then the body, if there is one
-//! (`upload.rs`).
+//!    (`upload.rs`).
 //! 3. The head of the response is parsed. It says how the body is framed.
 //! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded.
 //! 5. At the end of the body, if no bytes follow it, the connection is idle again.

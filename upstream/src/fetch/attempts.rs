@@ -59,7 +59,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// The next upstream to try.
-    pub fn next(&mut self) -> Option<&'a Arc<Upstream>> {
+    pub fn next_candidate(&mut self) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
             if self.tries_left == 0 {

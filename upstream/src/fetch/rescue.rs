@@ -100,7 +100,7 @@ impl<'a> Rescue<'a> {
         let mut attempts = Attempts::for_rescue(self.job, &candidates, self.tries_left);
         let mut found = None;
         while found.is_none()
-            && let Some(upstream) = attempts.next()
+            && let Some(upstream) = attempts.next_candidate()
         {
             found = self.try_one(InFlight::begin(&self.job.recorder), upstream, &ask, from).await.ok();
         }

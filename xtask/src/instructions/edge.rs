@@ -109,7 +109,7 @@ fn configuration(serving: SocketAddr, operators: SocketAddr, origin: &Node) -> S
         "node = \"edge-1\"\nshields = []\n[listen]\nviewers = \"{serving}\"\noperators = \"{operators}\"\n\
          [cache]\nmemory = \"1GiB\"\n\
          [viewers]\nidle_timeout = \"1h\"\nwrite_timeout = \"1h\"\n\
-         [upstream]\nrate_min = \"0B\"\nhedge_after = \"0s\"\n[upstream.probe]\nkind = \"off\"\n\
+         [upstream]\nrate_min = \"0B\"\nhedge_delay = \"0s\"\n[upstream.probe]\nkind = \"off\"\n\
          [log]\naccess = \"off\"\n[[site]]\norigins = [\"{}\"]\nprefetch = false\n",
         origin.url()
     )

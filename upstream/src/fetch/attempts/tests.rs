@@ -31,7 +31,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
 fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
-    while let Some(upstream) = attempts.next() {
+    while let Some(upstream) = attempts.next_candidate() {
         asked.push(upstream.spec().address.port());
         attempts.note_failure(is_reported);
     }
