@@ -1,11 +1,11 @@
-//! Who may know whom: the arrows between the crates point one way, and ARCHITECTURE.md draws all of them.
+//! The dependencies between the crates: the arrows point one way, and ARCHITECTURE.md draws all of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::repository::{assert_none, dependencies, members, read};
 
-/// The tests and xtask stand outside the house: they may use any crate, and no crate uses them.
+/// The tests and xtask are outside the drawing: they may use any crate, and no crate uses them.
 const OUTSIDE: &[&str] = &["tests", "xtask"];
 
 /// One crate uses another; both are named by their folders.
@@ -47,11 +47,11 @@ fn nothing_uses_the_tests_or_xtask() {
         let outside = OUTSIDE.iter().filter(|folder| used.contains(&format!("tidegate-{folder}")));
         findings.extend(outside.map(|folder| format!("{member} uses {folder}")));
     }
-    assert_none(&findings, "arrows from inside the house to what stands outside");
+    assert_none(&findings, "arrows from the drawn crates to the tests and xtask");
 }
 
 #[test]
-fn the_pure_libraries_know_neither_sockets_nor_clocks() {
+fn the_pure_libraries_use_neither_sockets_nor_clocks() {
     let forbidden = [
         ("hls", ["tokio", "pingora-core", "hyper", "axum"]),
         ("cache", ["quick-m3u8", "pingora-core", "hyper", "axum"]),
@@ -66,10 +66,11 @@ fn the_pure_libraries_know_neither_sockets_nor_clocks() {
                 .map(|name| format!("{folder} uses {name}")),
         );
     }
-    assert_none(&findings, "knowledge in the wrong place");
+    assert_none(&findings, "dependencies in the wrong place");
 }
 
-/// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four arrows.
+/// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four
+/// arrows.
 fn arrows(text: &str) -> BTreeSet<Arrow> {
     let mut found = BTreeSet::new();
     for line in text.lines().filter(|line| line.starts_with("    ")) {
