@@ -1,8 +1,9 @@
-//! A body that grows: one writer appends, any number of readers follow, each at its own pace.
+//! A body that grows: one writer appends, any number of readers follow, each at its own speed.
 //!
-//! A hit, a viewer who joins a fill, and a byte range all read through the same [`Reader`]. A reader that falls
-//! behind holds nobody up, because the whole body stays in memory until nobody refers to it; its size is bounded by
-//! the cache's object limit. A body ends as complete or as broken, and a broken one never looks complete.
+//! A hit, a request that joins a fill, and a byte range all read through the same [`Reader`]. A slow reader
+//! slows no other reader, because the whole body stays in memory until the last reference to it is dropped;
+//! the cache's object limit bounds its size. A body ends as complete or as broken, and a broken body never
+//! looks complete.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Counts the bytes of all bodies that are alive, whoever holds them.
+/// Counts the bytes of all bodies in memory, cached or not.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(AtomicU64);
 
@@ -22,7 +23,7 @@ impl Ledger {
     }
 }
 
-/// The body ended before its time; the reason is a token for logs and headers.
+/// The body ended early. The reason is a token for logs and headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body broke off: {0}")]
 pub struct Broken(pub &'static str);
@@ -30,50 +31,58 @@ pub struct Broken(pub &'static str);
 /// An append-only sequence of bytes with one writer and many readers.
 #[derive(Debug)]
 pub struct Body {
-    grown: Mutex<Grown>,
-    more: Notify,
-    /// Set once, when the body is complete: readers of finished bodies take no lock.
+    buffer: Mutex<Buffer>,
+    changed: Notify,
+    /// Set once, when the body is complete, so that readers of complete bodies take no lock.
     whole: OnceLock<Arc<[Bytes]>>,
-    /// The length that the source promised, if it did.
-    promised: Option<u64>,
+    /// The length that the upstream declared, if it did.
+    content_length: Option<u64>,
     ledger: Arc<Ledger>,
 }
 
+/// The bytes so far. Readers address them by offset.
 #[derive(Debug, Default)]
-struct Grown {
-    pieces: Vec<Piece>,
+struct Buffer {
+    chunks: Vec<Chunk>,
     len: u64,
-    /// How many pieces at the end are small and may still be joined by others.
-    loose: usize,
-    loose_bytes: usize,
+    /// How many chunks at the end are small and may still be merged.
+    tail_chunks: usize,
+    tail_bytes: usize,
     end: Option<Result<(), Broken>>,
 }
 
 #[derive(Debug)]
-struct Piece {
+struct Chunk {
     start: u64,
     bytes: Bytes,
 }
 
-/// Small appends are joined into pieces of this size, so that a source that drips costs no more memory than one that
-/// pours.
-const PIECE: usize = 64 * 1024;
+/// Small appends are merged into chunks of this size, so that a body that arrives in many small reads costs
+/// no more memory than one that arrives in few.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What is no longer than this is small. It may lie in a buffer that is much larger and lives as long as it does, as a frame of
-/// HTTP/2 lies, which has 16 KiB at most by default. What is longer stays where its source has put it, since to join it
-/// would be to copy every byte once more.
-const SMALL: usize = 16 * 1024;
+/// Appends up to this size are small. Such bytes may be a slice of a much larger buffer that they keep alive,
+/// as an HTTP/2 frame of at most 16 KiB (the default) is. Larger appends stay in the buffer in which they
+/// arrived: to merge them would copy every byte once more.
+const SMALL_BYTES: usize = 16 * 1024;
 
-/// A reader is given so many pieces at once: the system takes no more of them in one call, and a source that drips has many.
-const PIECES_MAX: usize = 64;
+/// The most chunks that one read returns: one vectored write takes no more of them, and a slowly fed body has
+/// many.
+const CHUNKS_MAX: usize = 64;
 
 impl Body {
-    pub(crate) fn new(promised: Option<u64>, ledger: Arc<Ledger>) -> Self {
-        Self { grown: Mutex::default(), more: Notify::new(), whole: OnceLock::new(), promised, ledger }
+    pub(crate) fn new(content_length: Option<u64>, ledger: Arc<Ledger>) -> Self {
+        Self {
+            buffer: Mutex::default(),
+            changed: Notify::new(),
+            whole: OnceLock::new(),
+            content_length,
+            ledger,
+        }
     }
 
     /// A body that is complete from the start.
-    pub(crate) fn complete_with(bytes: Bytes, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn from_bytes(bytes: Bytes, ledger: Arc<Ledger>) -> Self {
         let body = Self::new(Some(bytes.len() as u64), ledger);
         body.append(bytes);
         body.complete();
@@ -87,47 +96,47 @@ impl Body {
         }
         let added = bytes.len() as u64;
         {
-            let mut grown = self.grown.lock();
-            if grown.end.is_some() {
+            let mut buffer = self.buffer.lock();
+            if buffer.end.is_some() {
                 return;
             }
-            grown.push(bytes);
+            buffer.push(bytes);
         }
         self.ledger.0.fetch_add(added, Ordering::Relaxed);
-        self.more.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Ends the body well.
+    /// Ends the body as complete.
     pub(crate) fn complete(&self) {
         {
-            let mut grown = self.grown.lock();
-            if grown.end.is_some() {
+            let mut buffer = self.buffer.lock();
+            if buffer.end.is_some() {
                 return;
             }
-            grown.merge_loose();
-            grown.end = Some(Ok(()));
-            let pieces: Vec<Bytes> = grown.pieces.iter().map(|piece| piece.bytes.clone()).collect();
+            buffer.merge_tail();
+            buffer.end = Some(Ok(()));
+            let chunks: Vec<Bytes> = buffer.chunks.iter().map(|chunk| chunk.bytes.clone()).collect();
             // Set under the lock and only here, so it cannot have been set before.
-            let _first = self.whole.set(pieces.into());
+            let _first = self.whole.set(chunks.into());
         }
-        self.more.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Ends the body badly: every reader gets what is there and then the error.
+    /// Ends the body as broken: every reader gets the bytes so far and then the error.
     pub(crate) fn break_off(&self, why: Broken) {
         {
-            let mut grown = self.grown.lock();
-            if grown.end.is_some() {
+            let mut buffer = self.buffer.lock();
+            if buffer.end.is_some() {
                 return;
             }
-            grown.end = Some(Err(why));
+            buffer.end = Some(Err(why));
         }
-        self.more.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Bytes that are there by now.
+    /// Bytes that have arrived so far.
     pub fn len(&self) -> u64 {
-        self.grown.lock().len
+        self.buffer.lock().len
     }
 
     /// Whether no byte has arrived yet.
@@ -135,106 +144,112 @@ impl Body {
         self.len() == 0
     }
 
-    /// The full length: promised by the source, or known because the body is complete.
+    /// The full length: declared by the upstream, or known because the body is complete.
     pub fn full_len(&self) -> Option<u64> {
-        self.promised.or_else(|| self.is_complete().then(|| self.len()))
+        self.content_length.or_else(|| self.is_complete().then(|| self.len()))
     }
 
-    /// Whether the body has ended, well or badly.
+    /// Whether the body has ended, complete or broken.
     pub(crate) fn has_ended(&self) -> bool {
-        self.grown.lock().end.is_some()
+        self.buffer.lock().end.is_some()
     }
 
-    /// Whether the body ended well.
+    /// Whether the body is complete.
     pub fn is_complete(&self) -> bool {
         self.whole.get().is_some()
     }
 
-    /// All pieces of a complete body, without a lock or a copy.
+    /// All chunks of a complete body, without a lock or a copy.
     pub fn whole(&self) -> Option<&Arc<[Bytes]>> {
         self.whole.get()
     }
 
     /// Reads from `start` up to `end` (exclusive), or to the end of the body.
     pub fn reader(self: &Arc<Self>, start: u64, end: Option<u64>) -> Reader {
-        Reader { body: Self::clone_of(self), position: start, end: end.unwrap_or(u64::MAX) }
+        Reader { body: Arc::clone(self), position: start, end: end.unwrap_or(u64::MAX) }
     }
 
-    /// Waits until at least `len` bytes are there or the body has ended.
-    pub async fn reaches(&self, len: u64) -> Result<(), Broken> {
-        self.until(|grown| match grown.end {
-            _ if grown.len >= len => Some(Ok(())),
+    /// Waits until at least `len` bytes have arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the body breaks before that. A body that completes with fewer bytes is no error.
+    pub async fn wait_for_len(&self, len: u64) -> Result<(), Broken> {
+        self.wait_until(|buffer| match buffer.end {
+            _ if buffer.len >= len => Some(Ok(())),
             Some(end) => Some(end),
             None => None,
         })
         .await
     }
 
-    /// Waits for the end, good or bad.
-    pub async fn ended(&self) -> Result<(), Broken> {
-        self.until(|grown| grown.end).await
+    /// Waits for the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// When the body is broken.
+    pub async fn wait_for_end(&self) -> Result<(), Broken> {
+        self.wait_until(|buffer| buffer.end).await
     }
 
-    fn clone_of(body: &Arc<Self>) -> Arc<Self> {
-        Arc::clone(body)
-    }
-
-    /// Waits until `ready` finds what it looks for. The check runs again after every change; a change between check
-    /// and wait is not lost, because the wait is registered before the check.
-    async fn until<T>(&self, ready: impl Fn(&Grown) -> Option<T>) -> T {
-        if let Some(found) = ready(&self.grown.lock()) {
+    /// Waits until `ready` returns a value. It is called again after every change. No change between the
+    /// check and the wait is lost, because the wait is registered before the check.
+    async fn wait_until<T>(&self, ready: impl Fn(&Buffer) -> Option<T>) -> T {
+        if let Some(found) = ready(&self.buffer.lock()) {
             return found;
         }
         loop {
-            let mut more = std::pin::pin!(self.more.notified());
-            more.as_mut().enable();
-            if let Some(found) = ready(&self.grown.lock()) {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = ready(&self.buffer.lock()) {
                 return found;
             }
-            more.await;
+            changed.await;
         }
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        self.ledger.0.fetch_sub(self.grown.get_mut().len, Ordering::Relaxed);
+        self.ledger.0.fetch_sub(self.buffer.get_mut().len, Ordering::Relaxed);
     }
 }
 
-impl Grown {
+impl Buffer {
     fn push(&mut self, bytes: Bytes) {
         let start = self.len;
         self.len += bytes.len() as u64;
-        if bytes.len() > SMALL {
-            self.merge_loose();
-            self.pieces.push(Piece { start, bytes });
+        if bytes.len() > SMALL_BYTES {
+            self.merge_tail();
+            self.chunks.push(Chunk { start, bytes });
             return;
         }
-        self.loose += 1;
-        self.loose_bytes += bytes.len();
-        self.pieces.push(Piece { start, bytes });
-        if self.loose_bytes >= PIECE {
-            self.merge_loose();
+        self.tail_chunks += 1;
+        self.tail_bytes += bytes.len();
+        self.chunks.push(Chunk { start, bytes });
+        if self.tail_bytes >= CHUNK_BYTES {
+            self.merge_tail();
         }
     }
 
-    /// Joins the small pieces at the end into one. Offsets stay what they were, so readers notice nothing.
-    fn merge_loose(&mut self) {
-        let (loose, bytes) = (std::mem::take(&mut self.loose), std::mem::take(&mut self.loose_bytes));
-        if loose < 2 {
+    /// Merges the small chunks at the end into one. Offsets do not change, so readers notice nothing.
+    fn merge_tail(&mut self) {
+        let (tail_chunks, bytes) =
+            (std::mem::take(&mut self.tail_chunks), std::mem::take(&mut self.tail_bytes));
+        if tail_chunks < 2 {
             return;
         }
-        let first = self.pieces.len() - loose;
+        let first = self.chunks.len() - tail_chunks;
         let mut joined = BytesMut::with_capacity(bytes);
-        let start = self.pieces.get(first).map_or(0, |piece| piece.start);
-        for piece in self.pieces.drain(first..) {
-            joined.extend_from_slice(&piece.bytes);
+        let start = self.chunks.get(first).map_or(0, |chunk| chunk.start);
+        for chunk in self.chunks.drain(first..) {
+            joined.extend_from_slice(&chunk.bytes);
         }
-        self.pieces.push(Piece { start, bytes: joined.freeze() });
+        self.chunks.push(Chunk { start, bytes: joined.freeze() });
     }
 
-    /// What a reader at `position` that wants nothing from `end` on can have now; nothing at the end.
+    /// What a reader at `position` can have now, short of `end`: chunks, an empty list at the end of the body
+    /// or of the range, or the error. `None` means that the reader must wait.
     fn read(&self, position: u64, end: u64) -> Option<Result<Vec<Bytes>, Broken>> {
         if position >= end {
             return Some(Ok(Vec::new()));
@@ -242,20 +257,20 @@ impl Grown {
         if position >= self.len {
             return self.end.map(|ended| ended.map(|()| Vec::new()));
         }
-        let first = self.pieces.partition_point(|piece| piece.start <= position).checked_sub(1)?;
-        let wanted = self.pieces.get(first..)?.iter().take_while(|piece| piece.start < end);
-        Some(Ok(wanted.take(PIECES_MAX).map(|piece| cut(piece, position, end)).collect()))
+        let first = self.chunks.partition_point(|chunk| chunk.start <= position).checked_sub(1)?;
+        let listed = self.chunks.get(first..)?.iter().take_while(|chunk| chunk.start < end);
+        Some(Ok(listed.take(CHUNKS_MAX).map(|chunk| cut(chunk, position, end)).collect()))
     }
 }
 
-/// The part of `piece` from `position` on, short of `end`.
-fn cut(piece: &Piece, position: u64, end: u64) -> Bytes {
-    let from = usize::try_from(position.saturating_sub(piece.start)).unwrap_or(usize::MAX);
-    let to = usize::try_from(end - piece.start).unwrap_or(usize::MAX).min(piece.bytes.len());
-    piece.bytes.slice(from.min(to)..to)
+/// The part of `chunk` from `position` on, short of `end`.
+fn cut(chunk: &Chunk, position: u64, end: u64) -> Bytes {
+    let from = usize::try_from(position.saturating_sub(chunk.start)).unwrap_or(usize::MAX);
+    let to = usize::try_from(end - chunk.start).unwrap_or(usize::MAX).min(chunk.bytes.len());
+    chunk.bytes.slice(from.min(to)..to)
 }
 
-/// One reader's place in a body.
+/// One reader's position in a body.
 #[derive(Debug)]
 pub struct Reader {
     body: Arc<Body>,
@@ -264,21 +279,25 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The next bytes, as soon as there are any: the pieces that are there, up to `max` bytes, of which there is at least
-    /// one; nothing at the end. Cancelling the wait loses nothing.
+    /// Waits for the next bytes. Returns the chunks that have arrived, at most `max` bytes but at least one
+    /// byte; an empty list at the end. Cancelling the wait loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the body is broken and the bytes before the break have been read.
     pub async fn next(&mut self, max: u64) -> Result<Vec<Bytes>, Broken> {
         let (position, end) = (self.position, self.end.min(self.position.saturating_add(max.max(1))));
-        let read = self.body.until(|grown| grown.read(position, end)).await?;
-        self.position += read.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let read = self.body.wait_until(|buffer| buffer.read(position, end)).await?;
+        self.position += read.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         Ok(read)
     }
 
-    /// Where the next byte comes from, counted from the start of the body.
+    /// The offset of the next byte from the start of the body.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The body that is read.
+    /// The body that this reader reads.
     pub fn body(&self) -> &Arc<Body> {
         &self.body
     }
@@ -315,76 +334,84 @@ mod tests {
         let bytes: Vec<u8> = (0..300_000_u32).map(|i| i.to_le_bytes()[0]).collect();
         let mut early = JoinSet::new();
         early.spawn(rest(body.reader(0, None)));
-        for piece in bytes.chunks(777) {
-            body.append(Bytes::copy_from_slice(piece));
+        for chunk in bytes.chunks(777) {
+            body.append(Bytes::copy_from_slice(chunk));
             tokio::task::yield_now().await;
         }
         body.complete();
         assert_eq!(early.join_next().await.unwrap().unwrap().unwrap(), bytes);
         assert_eq!(rest(body.reader(0, None)).await.unwrap(), bytes);
         assert_eq!(rest(body.reader(65_000, Some(66_000))).await.unwrap(), bytes[65_000..66_000]);
-        assert!(body.whole().unwrap().len() <= 5, "small appends are joined");
+        assert!(body.whole().unwrap().len() <= 5, "small appends are merged");
     }
 
     #[test]
-    fn small_pieces_do_not_keep_the_buffer_alive_in_which_they_came() {
+    fn small_chunks_do_not_keep_the_buffer_they_arrived_in_alive() {
         let body = body();
-        let buffers: Vec<Bytes> = (0..100).map(|n| Bytes::from(vec![n; 2 * PIECE])).collect();
+        let buffers: Vec<Bytes> = (0..100).map(|n| Bytes::from(vec![n; 2 * CHUNK_BYTES])).collect();
         for buffer in &buffers {
-            body.append(buffer.slice(..SMALL));
+            body.append(buffer.slice(..SMALL_BYTES));
         }
         body.complete();
-        let held = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
-        assert_eq!((held, body.whole().unwrap().len()), (0, 100 * SMALL / PIECE));
+        let alive = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        assert_eq!((alive, body.whole().unwrap().len()), (0, 100 * SMALL_BYTES / CHUNK_BYTES));
     }
 
     #[test]
-    fn large_pieces_stay_where_they_are() {
+    fn large_chunks_are_not_copied() {
         let body = body();
-        let pieces: Vec<Bytes> =
-            [SMALL + 1, 10, 20, PIECE, SMALL + 1].map(|len| Bytes::from(vec![1; len])).into();
-        for piece in &pieces {
-            body.append(piece.clone());
+        let chunks: Vec<Bytes> = [SMALL_BYTES + 1, 10, 20, CHUNK_BYTES, SMALL_BYTES + 1]
+            .map(|len| Bytes::from(vec![1; len]))
+            .into();
+        for chunk in &chunks {
+            body.append(chunk.clone());
         }
         body.complete();
         let whole = body.whole().unwrap();
-        assert_eq!(whole.iter().map(Bytes::len).collect::<Vec<_>>(), [SMALL + 1, 30, PIECE, SMALL + 1]);
+        assert_eq!(
+            whole.iter().map(Bytes::len).collect::<Vec<_>>(),
+            [SMALL_BYTES + 1, 30, CHUNK_BYTES, SMALL_BYTES + 1]
+        );
         for (kept, appended) in [(0, 0), (2, 3), (3, 4)] {
-            assert_eq!(whole[kept].as_ptr(), pieces[appended].as_ptr());
+            assert_eq!(whole[kept].as_ptr(), chunks[appended].as_ptr());
         }
     }
 
     #[tokio::test]
-    async fn a_reader_is_given_all_pieces_that_are_there_and_no_more_bytes_than_it_takes() {
+    async fn a_read_returns_all_chunks_so_far_up_to_its_limit() {
         let body = body();
-        for piece in ["abc", "def", "ghi"] {
-            body.append(Bytes::from_static(piece.as_bytes()));
+        for chunk in ["abc", "def", "ghi"] {
+            body.append(Bytes::from_static(chunk.as_bytes()));
         }
-        for (start, end, max, pieces) in [
+        for (start, end, max, chunks) in [
             (0, None, ALL, &["abc", "def", "ghi"][..]),
             (1, None, 5, &["bc", "def"]),
             (1, None, 6, &["bc", "def", "g"]),
             (3, Some(8), ALL, &["def", "gh"]),
             (8, Some(8), ALL, &[]),
         ] {
-            assert_eq!(body.reader(start, end).next(max).await.unwrap(), pieces, "{start} {end:?} {max}");
+            assert_eq!(body.reader(start, end).next(max).await.unwrap(), chunks, "{start} {end:?} {max}");
         }
     }
 
     #[tokio::test]
-    async fn a_broken_body_gives_what_it_has_and_then_the_error() {
+    async fn a_broken_body_yields_its_bytes_and_then_the_error() {
         let body = body();
         body.append(Bytes::from_static(b"abc"));
         body.break_off(Broken("reset"));
         let mut reader = body.reader(1, None);
         assert_eq!(reader.next(ALL).await.unwrap(), ["bc"]);
         assert_eq!(reader.next(ALL).await, Err(Broken("reset")));
-        assert_eq!(rest(body.reader(0, Some(2))).await.unwrap(), b"ab", "a range that is there is whole");
+        assert_eq!(
+            rest(body.reader(0, Some(2))).await.unwrap(),
+            b"ab",
+            "a range that has arrived is complete"
+        );
         assert!(body.full_len().is_none());
     }
 
     #[tokio::test]
-    async fn the_ledger_counts_bytes_until_nobody_holds_them() {
+    async fn the_ledger_counts_bytes_until_the_last_reader_is_gone() {
         let ledger: Arc<Ledger> = Arc::default();
         let body = Arc::new(Body::new(None, Arc::clone(&ledger)));
         body.append(Bytes::from_static(b"abc"));
@@ -394,7 +421,8 @@ mod tests {
         drop(reader);
         assert_eq!(ledger.bytes(), 0);
     }
-    /// A byte that tells where it stands, with a period that no piece length divides.
+
+    /// A byte that encodes its position, with a period that divides no chunk size.
     fn byte_at(position: u64) -> u8 {
         (position % 251).to_le_bytes()[0]
     }
@@ -402,15 +430,15 @@ mod tests {
     async fn follow(mut reader: Reader) -> Result<u64, Broken> {
         loop {
             let position = reader.position();
-            let pieces = reader.next(100_000).await?;
-            if pieces.is_empty() {
+            let chunks = reader.next(100_000).await?;
+            if chunks.is_empty() {
                 return Ok(position);
             }
-            assert!(pieces.iter().all(|piece| !piece.is_empty()));
-            let bytes = pieces.concat();
+            assert!(chunks.iter().all(|chunk| !chunk.is_empty()));
+            let bytes = chunks.concat();
             assert!(bytes.len() <= 100_000);
             let wrong = bytes.iter().zip(position..).find(|(byte, at)| **byte != byte_at(*at));
-            assert_eq!(wrong, None, "a byte is out of its place");
+            assert_eq!(wrong, None, "a byte is in the wrong place");
         }
     }
 
@@ -443,7 +471,7 @@ mod tests {
             };
             let expected = if broken { Err(Broken("reset")) } else { Ok(LEN) };
             let read = tokio::time::timeout(Duration::from_mins(1), readers.join_all()).await;
-            for read in read.expect("no reader waits for ever") {
+            for read in read.expect("no reader waits forever") {
                 assert_eq!(read, expected);
             }
             let mut ends: Vec<_> = ranges.join_all().await.into_iter().map(Result::unwrap).collect();

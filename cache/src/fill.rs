@@ -1,7 +1,8 @@
-//! A fill: one answer on its way from a source to everybody who wants it.
+//! A fill: one response on its way from an upstream to every request that wants it.
 //!
-//! A fill belongs to nobody. The one who writes it holds the [`FillWriter`](crate::Filling); everybody who reads it, the
-//! one who caused it included, holds a [`FillReader`].
+//! A fill is independent of the request that caused it. The task that writes it holds the
+//! [`FillWriter`](crate::FillWriter); every request that reads it, including the one that caused it, holds a
+//! [`FillReader`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,56 +16,56 @@ use crate::body::Broken;
 use crate::object::Object;
 use crate::slot::Slot;
 
-/// Why no source could answer, and what a viewer is told.
+/// Why no upstream could answer, and what the viewer receives instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The status for the viewer.
     pub status: StatusCode,
     /// A token for logs, metrics and Proxy-Status.
     pub reason: &'static str,
-    /// Which source it was, where one can be named.
+    /// The upstream that failed, where one can be named.
     pub upstream: Option<Arc<str>>,
-    /// When the source says it may be asked again.
+    /// The upstream's `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// How long the failure is remembered, so that a thousand askers make one request.
+    /// How long the failure is remembered, so that a thousand requests cause one upstream request.
     pub lifetime: Duration,
 }
 
 impl Failure {
     /// A failure that is not remembered.
-    pub(crate) fn passing(reason: &'static str) -> Self {
+    pub(crate) fn transient(reason: &'static str) -> Self {
         let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
         Self { status, reason, upstream: None, retry_after: None, lifetime }
     }
 }
 
-/// What a ticket is good for.
+/// What a [`FillReader`] receives.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// The object; its body may still be growing.
+    /// The object. Its body may still be growing.
     Object(Arc<Object>),
-    /// The answer cannot be shared: ask for yourself.
+    /// The response cannot be shared: make a request of your own.
     Pass,
-    /// No source could answer.
+    /// No upstream could answer.
     Failed {
-        /// How.
+        /// The failure.
         failure: Arc<Failure>,
-        /// A stale object that may stand in (stale-if-error).
-        stand_in: Option<Arc<Object>>,
+        /// A stale object that may be served instead (stale-if-error).
+        stale: Option<Arc<Object>>,
     },
 }
 
-/// The cache does not take what the source sends.
+/// Why the cache does not accept what an upstream sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is larger than one object may be.
+    /// The object is larger than one object may be.
     #[error("the object is larger than {max} bytes")]
     TooLarge {
-        /// The bound.
+        /// The limit in bytes.
         max: u64,
     },
-    /// The fills under way already hold their share of the memory.
-    #[error("the fills under way hold all the memory that they may")]
+    /// The fills under way have reserved all the memory that fills may have.
+    #[error("the memory for fills is used up")]
     NoRoom,
 }
 
@@ -81,49 +82,50 @@ impl Refused {
 pub(crate) struct Fill {
     progress: Mutex<Progress>,
     changed: Notify,
-    /// Tickets that are out.
-    interest: AtomicUsize,
-    /// Tickets that were ever out.
-    served: AtomicUsize,
-    deserted: Notify,
-    /// Wanted for its own sake, whoever asks: a refresh in the background.
-    wanted: bool,
-    /// There is an old object that the answer may find to be current.
-    renews: bool,
-    /// The slot that the answer goes to; changes when the answer turns out to vary.
-    pub(crate) home: Mutex<Arc<Slot>>,
+    /// Readers at the moment.
+    readers_now: AtomicUsize,
+    /// Readers ever.
+    readers_total: AtomicUsize,
+    unwanted: Notify,
+    /// A refresh in the background, which is wanted without any reader.
+    is_background: bool,
+    /// A stale object exists, which the upstream may confirm.
+    revalidates: bool,
+    /// The slot that the response goes to. It changes when the response turns out to vary.
+    pub(crate) slot: Mutex<Arc<Slot>>,
 }
 
 #[derive(Debug, Clone)]
 enum Progress {
-    Asked,
-    Over(Answer),
+    Pending,
+    Answered(Answer),
 }
 
 impl Fill {
-    pub(crate) fn new(home: Arc<Slot>, wanted: bool, renews: bool) -> Self {
+    pub(crate) fn new(slot: Arc<Slot>, is_background: bool, revalidates: bool) -> Self {
         Self {
-            progress: Mutex::new(Progress::Asked),
+            progress: Mutex::new(Progress::Pending),
             changed: Notify::new(),
-            interest: AtomicUsize::new(0),
-            served: AtomicUsize::new(0),
-            deserted: Notify::new(),
-            wanted,
-            renews,
-            home: Mutex::new(home),
+            readers_now: AtomicUsize::new(0),
+            readers_total: AtomicUsize::new(0),
+            unwanted: Notify::new(),
+            is_background,
+            revalidates,
+            slot: Mutex::new(slot),
         }
     }
 
-    /// Whether the head of an answer that can be shared has arrived.
+    /// Whether the head of a response that can be shared has arrived.
     pub(crate) fn has_answer(&self) -> bool {
-        matches!(&*self.progress.lock(), Progress::Over(Answer::Object(_)))
+        matches!(&*self.progress.lock(), Progress::Answered(Answer::Object(_)))
     }
 
-    pub(crate) fn settle(&self, answer: Answer) {
+    /// Sets the answer, unless there is one, and wakes the readers.
+    pub(crate) fn publish(&self, answer: Answer) {
         {
             let mut progress = self.progress.lock();
-            if matches!(&*progress, Progress::Asked) {
-                *progress = Progress::Over(answer);
+            if matches!(&*progress, Progress::Pending) {
+                *progress = Progress::Answered(answer);
             }
         }
         self.changed.notify_waiters();
@@ -131,27 +133,27 @@ impl Fill {
 
     fn answer(&self) -> Option<Answer> {
         match &*self.progress.lock() {
-            Progress::Asked => None,
-            Progress::Over(answer) => Some(answer.clone()),
+            Progress::Pending => None,
+            Progress::Answered(answer) => Some(answer.clone()),
         }
     }
 
-    pub(crate) fn viewers(&self) -> usize {
-        self.interest.load(Ordering::Acquire)
+    pub(crate) fn readers(&self) -> usize {
+        self.readers_now.load(Ordering::Acquire)
     }
 
-    /// How many tickets were ever given out.
-    pub(crate) fn served(&self) -> usize {
-        self.served.load(Ordering::Relaxed)
+    /// How many readers there have been.
+    pub(crate) fn readers_total(&self) -> usize {
+        self.readers_total.load(Ordering::Relaxed)
     }
 
-    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
-    pub(crate) async fn deserted(&self) {
-        if self.wanted {
+    /// Waits until the fill has no reader. Never resolves for a refresh in the background.
+    pub(crate) async fn until_unwanted(&self) {
+        if self.is_background {
             std::future::pending::<()>().await;
         }
-        while self.viewers() > 0 {
-            self.deserted.notified().await;
+        while self.readers() > 0 {
+            self.unwanted.notified().await;
         }
     }
 
@@ -164,7 +166,7 @@ impl Fill {
     }
 }
 
-/// A place among those who want a fill. As long as it is held, the fill is wanted.
+/// One request's hold on a fill. As long as it exists, the fill is wanted.
 #[derive(Debug)]
 pub struct FillReader {
     fill: Arc<Fill>,
@@ -172,10 +174,10 @@ pub struct FillReader {
 }
 
 impl FillReader {
-    /// Only called under the lock of the fill's slot, so that a fill cannot be abandoned at the same moment.
+    /// Only called under the lock of the fill's slot, so that the fill cannot be abandoned at that moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
-        fill.interest.fetch_add(1, Ordering::AcqRel);
-        fill.served.fetch_add(1, Ordering::Relaxed);
+        fill.readers_now.fetch_add(1, Ordering::AcqRel);
+        fill.readers_total.fetch_add(1, Ordering::Relaxed);
         Self { fill: Arc::clone(fill), elected }
     }
 
@@ -191,21 +193,21 @@ impl FillReader {
         }
     }
 
-    /// Whether this ticket's holder caused the fill.
+    /// Whether this request caused the fill.
     pub fn is_elected(&self) -> bool {
         self.elected
     }
 
-    /// Whether an old object was held when the fill began.
-    pub fn renews(&self) -> bool {
-        self.fill.renews
+    /// Whether a stale object existed when the fill began.
+    pub fn is_revalidation(&self) -> bool {
+        self.fill.revalidates
     }
 }
 
 impl Drop for FillReader {
     fn drop(&mut self) {
-        if self.fill.interest.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.fill.deserted.notify_one();
+        if self.fill.readers_now.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.fill.unwanted.notify_one();
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The pen of a fill, and the ends that a fill can come to.
+//! The writing side of a fill, and the ways in which a fill can end.
 //!
-//! Whatever happens, a fill ends, and its end is an answer to everybody who waits: dropping the pen without an end
-//! counts as a failure. What ends badly is never stored. When the last ticket is gone, the writer may ask to
-//! [`abandon`](Filling::abandon) the fill.
+//! Every fill ends, and its end is an answer to every reader: dropping the writer without an end counts as a
+//! failure. A broken response is never stored. When the last reader is gone, the writer may
+//! [`abandon`](FillWriter::abandon) the fill.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::body::{Body, Broken};
 use crate::fill::{Answer, Failure, Fill, Refused};
 use crate::key::Key;
 use crate::object::{Head, Object, Variant};
-use crate::slot::{Held, Slot};
+use crate::slot::{Slot, SlotState};
 use crate::store::Inner;
 
-/// The pen of a fill: there is one, and what it writes everybody reads.
+/// The writing side of a fill. There is one; what it writes reaches every reader.
 #[derive(Debug)]
 pub struct FillWriter {
     cache: Arc<Inner>,
@@ -34,44 +34,44 @@ impl FillWriter {
         Self { cache, fill, stale, object: None, reserved: 0, ended: false }
     }
 
-    /// The key that is filled.
+    /// The key of the fill.
     pub fn key(&self) -> Key {
-        self.fill.home.lock().key.clone()
+        self.fill.slot.lock().key.clone()
     }
 
-    /// The old object, for a conditional request.
+    /// The stale object, for a conditional request.
     pub fn stale(&self) -> Option<&Arc<Object>> {
         self.stale.as_ref()
     }
 
-    /// The object that is being written, once its head is out.
+    /// The object that is being written, once its head is published.
     pub fn object(&self) -> Option<&Arc<Object>> {
         self.object.as_ref()
     }
 
-    /// Gives out the head, once: from now on readers follow the body as it grows. `promised` is the length that the
-    /// source announced.
+    /// Publishes the head: from now on readers follow the body as it grows. `content_length` is the length
+    /// that the upstream declared. Call it once.
     ///
     /// # Errors
-    /// When the object is too large or there is no room for it; nothing has been given out then.
+    /// When the object is too large or there is no room for it. Nothing has been published then.
     pub fn publish(
         &mut self,
         head: Head,
         lifetimes: Lifetimes,
         variant: Option<Variant>,
-        promised: Option<u64>,
+        content_length: Option<u64>,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, promised, upstream)?;
+        self.publish_head(head, lifetimes, variant, content_length, upstream)?;
         self.charge();
         Ok(())
     }
 
-    /// The same for an object of `len` bytes that are all there: [`FillWriter::complete_with`] follows at once and charges the
-    /// cache for it, so that it need not be charged before.
+    /// The same for an object of `len` bytes that have all arrived. [`FillWriter::complete_with`] must follow
+    /// immediately; it charges the cache for the object, so that this call need not.
     ///
     /// # Errors
-    /// When the object is too large or there is no room for it; nothing has been given out then.
+    /// When the object is too large or there is no room for it. Nothing has been published then.
     pub fn publish_whole(
         &mut self,
         head: Head,
@@ -80,51 +80,51 @@ impl FillWriter {
         len: u64,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.give_out(head, lifetimes, variant, Some(len), upstream)
+        self.publish_head(head, lifetimes, variant, Some(len), upstream)
     }
 
-    fn give_out(
+    fn publish_head(
         &mut self,
         head: Head,
         lifetimes: Lifetimes,
         variant: Option<Variant>,
-        promised: Option<u64>,
+        content_length: Option<u64>,
         upstream: Arc<str>,
     ) -> Result<(), Refused> {
-        self.reserve(promised.unwrap_or_default())?;
+        self.reserve(content_length.unwrap_or_default())?;
         if let Some(first) = &self.object {
-            // Its readers have another source's head.
+            // Its readers have the head of another upstream.
             first.body.break_off(Broken("head_twice"));
         }
-        self.cache.move_home(&self.fill, variant.as_ref());
-        let body = Arc::new(Body::new(promised, self.cache.ledger()));
+        self.cache.move_to_variant(&self.fill, variant.as_ref());
+        let body = Arc::new(Body::new(content_length, self.cache.ledger()));
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, upstream) });
         self.object = Some(Arc::clone(&object));
-        self.fill.settle(Answer::Object(object));
+        self.fill.publish(Answer::Object(object));
         Ok(())
     }
 
     /// Adds bytes to the body.
     ///
     /// # Errors
-    /// When the object outgrows its bound; the body is broken off then.
+    /// When the object exceeds a limit. The body is broken then.
     pub fn append(&mut self, bytes: Bytes) -> Result<(), Refused> {
         let Some(object) = self.object.clone() else { return Ok(()) };
         let len = object.body.len() + bytes.len() as u64;
         if len > self.reserved {
-            if let Err(refused) = self.grow(len) {
+            if let Err(refused) = self.reserve_ahead(len) {
                 object.body.break_off(refused.broken());
                 return Err(refused);
             }
             self.charge();
         }
         object.body.append(bytes);
-        self.stay_charged();
+        self.keep_charged();
         Ok(())
     }
 
-    /// Ends the fill well: the object is stored. A body that broke off, or that is not as long as its head says, is
-    /// not.
+    /// Ends the fill and stores the object. A body that is broken, or not as long as its head declares, is
+    /// not stored.
     pub fn complete(mut self) {
         let Some(object) = self.object.clone() else { return };
         if object.body.full_len().is_some_and(|full| full != object.body.len()) {
@@ -134,13 +134,13 @@ impl FillWriter {
         object.body.complete();
     }
 
-    /// Whether these bytes are the last of a body whose length was promised.
+    /// Whether these bytes are the last of a body whose length was declared.
     pub fn is_last(&self, bytes: &Bytes) -> bool {
         let body = self.object.as_ref().map(|object| &object.body);
         body.is_some_and(|body| body.full_len() == Some(body.len() + bytes.len() as u64))
     }
 
-    /// Ends the fill well with the last bytes of its body.
+    /// Ends the fill with the last bytes of its body and stores the object.
     pub fn complete_with(mut self, last: Bytes) {
         let Some(object) = self.object.clone() else { return };
         self.store(&object);
@@ -148,118 +148,118 @@ impl FillWriter {
         object.body.complete();
     }
 
-    /// Stores the object before its body shows that it is whole: a viewer who has everything and asks again must not
-    /// find the fill still under way.
+    /// Stores the object before its body becomes complete: a client that has the whole body and repeats its
+    /// request must not find the fill still under way.
     fn store(&mut self, object: &Arc<Object>) {
-        let well = !object.body.has_ended();
-        // It goes on without the pen: what closes the fill must not break it off.
+        let is_intact = !object.body.has_ended();
+        // The object outlives the writer: closing the fill must not break its body.
         self.object = None;
-        self.end(|held| {
-            if well {
-                held.failure = None;
-                held.pass_until = None;
-                held.object = Some(Arc::clone(object));
+        self.end(|state| {
+            if is_intact {
+                state.failure = None;
+                state.pass_until = None;
+                state.object = Some(Arc::clone(object));
             }
         });
     }
 
-    /// Ends the fill badly after its head was given out: readers get an error, nothing is stored.
+    /// Ends the fill with an error after its head was published: readers get the error, nothing is stored.
     pub fn break_off(mut self, why: Broken) {
         match &self.object {
             Some(object) => {
                 object.body.break_off(why);
                 self.end(|_| {});
             }
-            None => self.fail_with(Arc::new(Failure::passing(why.0))),
+            None => self.fail_with(Arc::new(Failure::transient(why.0))),
         }
     }
 
-    /// Ends the fill badly because the object outgrew its bounds: readers get an error, and for `lifetime` everybody
-    /// who asks passes.
-    pub fn outgrow(mut self, lifetime: Duration) {
+    /// Ends the fill because the object exceeds a limit: readers get an error, and requests within `lifetime`
+    /// pass.
+    pub fn end_too_large(mut self, lifetime: Duration) {
         if let Some(object) = &self.object {
             object.body.break_off(TOO_LARGE);
         }
-        self.fill.settle(Answer::Pass);
+        self.fill.publish(Answer::Pass);
         let until = Instant::now() + lifetime;
-        self.end(|held| held.pass_until = Some(until));
+        self.end(|state| state.pass_until = Some(until));
     }
 
-    /// Ends the fill with the old object's bytes under a renewed head (a 304, RFC 9111 section 4.3.4).
+    /// Ends the fill with the stale object's bytes under an updated head (a 304, RFC 9111 section 4.3.4).
     pub fn renew(mut self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
-        let renewed = Arc::new(stale.again(head, lifetimes, upstream));
-        self.fill.settle(Answer::Object(Arc::clone(&renewed)));
-        self.end(|held| {
-            held.failure = None;
-            held.pass_until = None;
-            held.object = Some(renewed);
+        let renewed = Arc::new(stale.with_head(head, lifetimes, upstream));
+        self.fill.publish(Answer::Object(Arc::clone(&renewed)));
+        self.end(|state| {
+            state.failure = None;
+            state.pass_until = None;
+            state.object = Some(renewed);
         });
     }
 
-    /// Ends the fill because its answer cannot be shared. For `lifetime` everybody who asks passes at once.
+    /// Ends the fill because its response cannot be shared. Requests within `lifetime` pass without waiting.
     pub fn pass(mut self, lifetime: Duration) {
         let until = Instant::now() + lifetime;
-        self.fill.settle(Answer::Pass);
-        self.end(|held| {
-            held.object = None;
-            held.pass_until = Some(until);
+        self.fill.publish(Answer::Pass);
+        self.end(|state| {
+            state.object = None;
+            state.pass_until = Some(until);
         });
     }
 
-    /// Ends the fill because no source could answer. The failure is remembered for its lifetime.
+    /// Ends the fill because no upstream could answer. The failure is remembered for its lifetime.
     pub fn fail(mut self, failure: Failure) {
         self.fail_with(Arc::new(failure));
     }
 
     fn fail_with(&mut self, failure: Arc<Failure>) {
         let now = Instant::now();
-        let stand_in = self.stale.clone().filter(|object| object.stands_in(now));
-        self.fill.settle(Answer::Failed { failure: Arc::clone(&failure), stand_in });
+        let stale = self.stale.clone().filter(|object| object.is_usable_on_error(now));
+        self.fill.publish(Answer::Failed { failure: Arc::clone(&failure), stale });
         if let Some(object) = &self.object {
             object.body.break_off(Broken(failure.reason));
         }
         let until = now + failure.lifetime;
-        self.end(|held| held.failure = Some((failure, until)));
+        self.end(|state| state.failure = Some((failure, until)));
     }
 
-    /// Waits until nobody holds a ticket. Never resolves for a fill that is wanted for its own sake.
-    pub async fn deserted(&self) {
-        self.fill.deserted().await;
+    /// Waits until the fill has no reader. Never resolves for a refresh in the background.
+    pub async fn until_unwanted(&self) {
+        self.fill.until_unwanted().await;
     }
 
-    /// How many tickets were ever given out for this fill.
-    pub fn served(&self) -> usize {
-        self.fill.served()
+    /// How many readers this fill has had.
+    pub fn readers_total(&self) -> usize {
+        self.fill.readers_total()
     }
 
-    /// Ends the fill because nobody wants it, in one step with finding out that nobody does.
+    /// Ends the fill if it has no reader. The check and the end are one step.
     ///
     /// # Errors
-    /// Gives the pen back when somebody has joined in the meantime.
+    /// Returns the writer when the fill has a reader.
     pub fn abandon(mut self) -> Result<(), Self> {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = {
-            let mut held = home.held.lock();
-            if self.fill.viewers() > 0 {
-                drop(held);
+        let slot = Arc::clone(&self.fill.slot.lock());
+        let detached = {
+            let mut state = slot.state.lock();
+            if self.fill.readers() > 0 {
+                drop(state);
                 return Err(self);
             }
-            held.settle(&self.fill, |_| {})
+            state.detach(&self.fill, |_| {})
         };
-        // Nobody is left to see this; it keeps the promise that every fill ends in an answer.
-        self.fill.settle(Answer::Pass);
+        // No reader is left to see this; it keeps the promise that every fill ends in an answer.
+        self.fill.publish(Answer::Pass);
         if let Some(object) = &self.object {
             object.body.break_off(ABANDONED);
         }
-        self.close(&home, settled);
+        self.close(&slot, detached);
         Ok(())
     }
 
-    /// Sets memory aside for `len` bytes and, where there is room, for as many again.
-    fn grow(&mut self, len: u64) -> Result<(), Refused> {
-        let ample = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
-        if ample > len && self.reserve(ample).is_ok() {
+    /// Reserves memory for `len` bytes and, where there is room, for as much again.
+    fn reserve_ahead(&mut self, len: u64) -> Result<(), Refused> {
+        let ahead = (len * 2).max(FIRST_RESERVE).min(self.cache.limits().object_max);
+        if ahead > len && self.reserve(ahead).is_ok() {
             return Ok(());
         }
         self.reserve(len)
@@ -273,44 +273,46 @@ impl FillWriter {
         Ok(())
     }
 
-    /// Charges the cache for what is set aside, so that something older makes room now and not when it is too late.
+    /// Charges the cache for the reserved bytes, so that older objects make room now and not when it is too
+    /// late.
     fn charge(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
+        let slot = Arc::clone(&self.fill.slot.lock());
         let mine = {
-            let mut held = home.held.lock();
-            let mine = held.is_filled_by(&self.fill);
+            let mut state = slot.state.lock();
+            let mine = state.is_filled_by(&self.fill);
             if mine {
-                held.reserved = self.reserved;
+                state.reserved = self.reserved;
             }
             mine
         };
         if mine && self.reserved > 0 {
-            self.cache.hold(&home);
+            self.cache.insert(&slot);
         }
     }
 
-    /// What grows is in use, and must not be evicted by what does not: its bytes would stay, uncharged.
-    fn stay_charged(&self) {
-        let home = Arc::clone(&self.fill.home.lock());
-        if !self.cache.touch(&home) {
+    /// A growing object is in use. If older traffic evicted its slot, its bytes would stay in memory
+    /// uncharged.
+    fn keep_charged(&self) {
+        let slot = Arc::clone(&self.fill.slot.lock());
+        if !self.cache.touch(&slot) {
             self.charge();
         }
     }
 
-    fn end(&mut self, leave: impl FnOnce(&mut Held)) {
-        let home = Arc::clone(&self.fill.home.lock());
-        let settled = home.held.lock().settle(&self.fill, leave);
-        self.close(&home, settled);
+    fn end(&mut self, update: impl FnOnce(&mut SlotState)) {
+        let slot = Arc::clone(&self.fill.slot.lock());
+        let detached = slot.state.lock().detach(&self.fill, update);
+        self.close(&slot, detached);
     }
 
-    fn close(&mut self, home: &Arc<Slot>, settled: bool) {
+    fn close(&mut self, slot: &Arc<Slot>, detached: bool) {
         self.ended = true;
         if let Some(object) = &self.object {
-            // Changes nothing for a body that has ended, and lets no reader wait for one that has not.
+            // Changes nothing for a body that has ended, and keeps no reader waiting for one that has not.
             object.body.break_off(DROPPED);
         }
         self.cache.release(std::mem::take(&mut self.reserved));
-        self.cache.settle(home, settled);
+        self.cache.finish_fill(slot, detached);
     }
 }
 
@@ -319,16 +321,16 @@ impl Drop for FillWriter {
         if self.ended {
             return;
         }
-        self.fail_with(Arc::new(Failure::passing(DROPPED.0)));
+        self.fail_with(Arc::new(Failure::transient(DROPPED.0)));
     }
 }
 
-/// What a body of unknown length is charged at first.
+/// The first reservation for a body of unknown length, in bytes.
 const FIRST_RESERVE: u64 = 64 * 1024;
 
 const TOO_LARGE: Broken = Broken("too_large");
 
 const DROPPED: Broken = Broken("fill_dropped");
 
-/// Why the body of an abandoned fill broke off.
+/// The error of a body whose fill was abandoned.
 pub const ABANDONED: Broken = Broken("abandoned");

@@ -1,18 +1,20 @@
-//! How long an answer may be reused: HTTP's rules as pure functions of the answer, the site and the time.
+//! How long a response may be reused: HTTP's rules as pure functions of the response, the site and the time.
 //!
-//! The rules are those of RFC 9111 for a shared cache, of RFC 9213 for fields that are meant for CDNs, and of
-//! RFC 5861 for stale answers. What is known of HLS enters as a number. The first of these that says something
-//! decides how long an answer is fresh:
+//! The rules are those of RFC 9111 for a shared cache, of RFC 9213 for fields that target CDNs, and of RFC
+//! 5861 for stale responses. The lifetime that HLS implies enters as a number. The first of these sources
+//! that has a value decides how long a response is fresh:
 //!
 //! 1. `CDN-Cache-Control`, else `Surrogate-Control`, else `Cache-Control` and `Expires`. A field for CDNs
-//!    replaces the general ones altogether (RFC 9213 2.2). Within a field: `s-maxage`, then `max-age`.
-//! 2. Knowledge of HLS ([`Policy::known`]); for an error without it, [`Policy::error_ttl`].
+//!    replaces the general ones altogether (RFC 9213 section 2.2). Within a field: `s-maxage`, then
+//!    `max-age`.
+//! 2. The lifetime that HLS implies ([`Policy::hls_ttl`]); for an error without one, [`Policy::error_ttl`].
 //! 3. The site's default.
-//! 4. A guess from `Last-Modified`, if the site wants guesses.
-//! 5. Nothing: the answer is stored, and asked for again before it is used again.
+//! 4. A guess from `Last-Modified`, if the site allows guesses.
+//! 5. Nothing: the response is stored, and revalidated before each use.
 //!
-//! Knowledge may be told to come first, because origins call live playlists `no-cache` for want of a better word
-//! ([`Policy::trust_known_over_no_cache`], [`Policy::cap_known`]). `no-store` and `private` it never overrules.
+//! A site may prefer HLS's lifetime to the origin's, because origins often send `no-cache` with live
+//! playlists for want of a better word ([`Policy::hls_over_no_cache`], [`Policy::cap_at_hls`]). It never
+//! overrules `no-store` and `private`.
 
 mod control;
 
@@ -27,44 +29,46 @@ use control::{Source, delta_seconds};
 /// What matters about the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// It carried `Authorization`.
+    /// The request carried `Authorization`.
     pub authorization: bool,
 }
 
-/// What the site says, and what is known about the object.
+/// The site's settings, and what HLS implies about the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent switches of a site, each named where it is set"
 )]
 pub struct Policy {
-    /// How long the answer is good for by what HLS says about it.
-    pub known: Option<Duration>,
-    /// Use `known` where the origin says `no-cache`, `max-age=0` or another lifetime that is over at once.
-    pub trust_known_over_no_cache: bool,
-    /// Use `known` where the origin allows longer.
-    pub cap_known: bool,
-    /// Lifetime of an answer about which nobody says anything.
+    /// The lifetime that HLS implies, if it implies one.
+    pub hls_ttl: Option<Duration>,
+    /// Use `hls_ttl` where the origin sends `no-cache`, `max-age=0` or another lifetime of zero.
+    pub hls_over_no_cache: bool,
+    /// Use `hls_ttl` where the origin allows longer.
+    pub cap_at_hls: bool,
+    /// Lifetime of a response for which neither the origin nor HLS gives one.
     pub default: Option<Duration>,
-    /// Guess a lifetime from `Last-Modified` (RFC 9111 4.2.2).
+    /// Guess a lifetime from `Last-Modified` (RFC 9111 section 4.2.2).
     pub heuristic: bool,
-    /// Store answers with `Set-Cookie` all the same. Their cookies are then everybody's.
+    /// Store responses with `Set-Cookie`. Every viewer then receives their cookies.
     pub ignore_set_cookie: bool,
-    /// How long past its lifetime an answer may be used while a new one is on its way, where the origin does not say.
+    /// How long after its lifetime a response may be served while a refresh is under way, unless the origin
+    /// sets it.
     pub grace: Duration,
-    /// How long past its lifetime an answer may be used while no new one can be had, where the origin does not say.
+    /// How long after its lifetime a response may be served while no upstream can answer, unless the origin
+    /// sets it.
     pub keep: Duration,
-    /// Lifetime of a 4xx or 501 without explicit freshness and knowledge.
+    /// Lifetime of a 4xx or 501 without a lifetime from the origin or from HLS.
     pub error_ttl: Duration,
 }
 
 impl Default for Policy {
-    /// RFC 9111 and nothing else: no knowledge, no guesses, nothing stale.
+    /// RFC 9111 and nothing else: no HLS lifetime, no guesses, nothing stale.
     fn default() -> Self {
         Self {
-            known: None,
-            trust_known_over_no_cache: false,
-            cap_known: false,
+            hls_ttl: None,
+            hls_over_no_cache: false,
+            cap_at_hls: false,
             default: None,
             heuristic: false,
             ignore_set_cookie: false,
@@ -75,50 +79,50 @@ impl Default for Policy {
     }
 }
 
-/// What may be done with an answer.
+/// Whether a response may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be stored and given to anyone who asks the same.
+    /// It may be stored and served to any client that sends the same request.
     Store(Lifetimes),
-    /// It is for the one who asked.
-    Uncacheable(Why),
+    /// It is for the client that sent the request.
+    Uncacheable(UncacheableReason),
 }
 
-/// How long a stored answer is good for, counted from its generation at the origin.
+/// How long a stored response is usable, counted from its generation at the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Lifetimes {
-    /// Fresh for this long. Zero: to be revalidated before each use.
+    /// Fresh for this long. Zero: revalidate before each use.
     pub ttl: Duration,
-    /// After `ttl`, good for this much longer while a new one is fetched (stale-while-revalidate).
+    /// After `ttl`, usable for this much longer while a refresh is under way (stale-while-revalidate).
     pub grace: Duration,
-    /// After `ttl`, good for this much longer while none can be fetched (stale-if-error).
+    /// After `ttl`, usable for this much longer while no upstream can answer (stale-if-error).
     pub keep: Duration,
-    /// How old it was when it came.
+    /// Its age when it arrived.
     pub age: Duration,
-    /// The origin forbids stale use. `grace` and `keep` are zero then, and stay so whatever else is configured.
+    /// The origin forbids stale use. `grace` and `keep` are zero then, whatever the site's settings.
     pub must_revalidate: bool,
 }
 
-/// Why an answer is for one client only.
+/// Why a response is for one client only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// The origin says `no-store`.
+pub enum UncacheableReason {
+    /// The origin sent `no-store`.
     NoStore,
-    /// The origin says `private`.
+    /// The origin sent `private`.
     Private,
     /// It sets a cookie.
     SetCookie,
     /// `Vary: *`: it depends on more than the request.
     VaryStar,
-    /// The request was authorised, and the answer does not say that others may have it.
+    /// The request carried `Authorization`, and the response does not allow sharing.
     Authorization,
-    /// It is a part of something (206).
+    /// It is a part of an object (206).
     PartialContent,
-    /// Its status is not one to store.
+    /// Its status is not cacheable.
     Status,
 }
 
-impl Why {
+impl UncacheableReason {
     /// The word for it in logs, metrics and `Cache-Status`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -133,10 +137,10 @@ impl Why {
     }
 }
 
-/// Judges a complete head. `now` is when it came.
+/// Judges a complete head. `now` is the time of its arrival.
 ///
-/// The answer's `Date` is believed as a point on the origin's clock, against which its `Expires` and
-/// `Last-Modified` stand, and nowhere else: origins' clocks are wrong by more than the lifetimes that matter here.
+/// The response's `Date` counts only as a point on the origin's clock, against which its `Expires` and
+/// `Last-Modified` are measured: origins' clocks are wrong by more than the lifetimes that matter here.
 pub fn judge(
     request: &RequestFacts,
     status: StatusCode,
@@ -149,12 +153,12 @@ pub fn judge(
     if let Some(why) = uncacheable(request, status, headers, policy, &control, explicit.is_some()) {
         return Verdict::Uncacheable(why);
     }
-    let (ttl, from_knowledge) = ttl(&control, explicit, status, headers, policy, now);
-    let stale = if from_knowledge { &CacheControl::default() } else { &control };
+    let (ttl, from_hls) = ttl(&control, explicit, status, headers, policy, now);
+    let stale = if from_hls { &CacheControl::default() } else { &control };
     Verdict::Store(lifetimes(ttl, stale, status, policy, initial_age(headers)))
 }
 
-/// RFC 9111 3: may this be stored at all?
+/// RFC 9111 section 3: may this be stored at all?
 fn uncacheable(
     request: &RequestFacts,
     status: StatusCode,
@@ -162,26 +166,27 @@ fn uncacheable(
     policy: &Policy,
     control: &CacheControl,
     has_explicit_ttl: bool,
-) -> Option<Why> {
+) -> Option<UncacheableReason> {
     let cookie = headers.contains_key(SET_COOKIE) && !policy.ignore_set_cookie;
-    // RFC 9111 3.5: these three say that an answer to an authorised request is for others as well.
+    // RFC 9111 section 3.5: these three allow sharing the response to an authorised request.
     let shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
     match storable(status) {
-        Storable::Never if status == StatusCode::PARTIAL_CONTENT => Some(Why::PartialContent),
-        Storable::Never => Some(Why::Status),
-        // `must-understand` would lift a no-store here (RFC 9111 5.2.2.3). A MAY, and not worth a mistake.
-        _ if control.no_store => Some(Why::NoStore),
-        _ if control.private => Some(Why::Private),
-        _ if request.authorization && !shared => Some(Why::Authorization),
-        _ if cookie => Some(Why::SetCookie),
-        // RFC 9111 4.1: it never matches another request.
-        _ if varies_on_everything(headers) => Some(Why::VaryStar),
-        Storable::IfExplicit if !has_explicit_ttl => Some(Why::Status),
+        Storable::Never if status == StatusCode::PARTIAL_CONTENT => Some(UncacheableReason::PartialContent),
+        Storable::Never => Some(UncacheableReason::Status),
+        // `must-understand` would lift a no-store here (RFC 9111 section 5.2.2.3). A MAY, and not worth a
+        // mistake.
+        _ if control.no_store => Some(UncacheableReason::NoStore),
+        _ if control.private => Some(UncacheableReason::Private),
+        _ if request.authorization && !shared => Some(UncacheableReason::Authorization),
+        _ if cookie => Some(UncacheableReason::SetCookie),
+        // RFC 9111 section 4.1: it never matches another request.
+        _ if varies_on_everything(headers) => Some(UncacheableReason::VaryStar),
+        Storable::IfExplicit if !has_explicit_ttl => Some(UncacheableReason::Status),
         Storable::IfExplicit | Storable::ByDefault => None,
     }
 }
 
-/// How a status stands to being stored.
+/// Whether responses with a status may be stored.
 enum Storable {
     ByDefault,
     IfExplicit,
@@ -190,44 +195,44 @@ enum Storable {
 
 fn storable(status: StatusCode) -> Storable {
     match status.as_u16() {
-        // RFC 9110 15.1, without 206: parts are not put together here.
+        // RFC 9110 section 15.1, without 206: parts are not combined here.
         200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501 => Storable::ByDefault,
-        // A part is not the object. A 304 is about a stored answer and none itself. How long a server's trouble
-        // is believed is not for the server in trouble to say.
+        // A part is not the object. A 304 is about a stored response and is none itself. A failing server
+        // does not decide how long its failure is remembered.
         206 | 304 | ..200 | 500.. => Storable::Never,
-        // RFC 9111 3: any final status whose answer says how long it lives.
+        // RFC 9111 section 3: any final status whose response gives its lifetime.
         _ => Storable::IfExplicit,
     }
 }
 
-/// What the origin says, if it says something: `Some(0)` is "stale at once".
+/// The lifetime that the origin gives, if it gives one: `Some(0)` is "stale on arrival".
 fn explicit_ttl(
     control: &CacheControl,
     source: Source,
     headers: &HeaderMap,
     now: SystemTime,
 ) -> Option<Duration> {
-    // RFC 9111 4.2.1, and 5.2.2.10 for a shared cache's own directive first.
+    // RFC 9111 section 4.2.1, and section 5.2.2.10: for a shared cache its own directive comes first.
     let from_control = control.s_maxage.or(control.max_age);
-    // RFC 9213 2.2: a field for CDNs replaces Expires as well.
+    // RFC 9213 section 2.2: a field for CDNs replaces Expires as well.
     from_control.or_else(|| if source == Source::CacheControl { expires(headers, now) } else { None })
 }
 
-/// RFC 9111 5.3. A date that is none, such as `0`, is in the past; so are two that do not agree.
+/// RFC 9111 section 5.3. An invalid date, such as `0`, is in the past; so are two dates that disagree.
 fn expires(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let mut values = headers.get_all(EXPIRES).iter();
     let first = values.next()?;
     if values.any(|other| other != first) {
         return Some(Duration::ZERO);
     }
-    // Without a Date the time of receipt stands in (RFC 9111 4.2.1, RFC 9110 6.6.1).
+    // Without a Date the time of arrival is used (RFC 9111 section 4.2.1, RFC 9110 section 6.6.1).
     let generated = date(headers, &DATE).unwrap_or(now);
     let expires = date(headers, &EXPIRES);
     let ttl = expires.and_then(|at| at.duration_since(generated).ok()).unwrap_or_default();
     Some(ttl.min(control::DELTA_MAX))
 }
 
-/// The lifetime, and whether it is knowledge that has set the origin's word aside.
+/// The lifetime, and whether HLS's lifetime replaces the origin's.
 fn ttl(
     control: &CacheControl,
     explicit: Option<Duration>,
@@ -236,13 +241,13 @@ fn ttl(
     policy: &Policy,
     now: SystemTime,
 ) -> (Duration, bool) {
-    // RFC 9111 5.2.2.4: no-cache beats every lifetime beside it.
+    // RFC 9111 section 5.2.2.4: no-cache beats every lifetime beside it.
     let explicit = if control.no_cache { Some(Duration::ZERO) } else { explicit };
-    match (explicit, policy.known) {
-        (Some(Duration::ZERO), Some(known)) if policy.trust_known_over_no_cache => (known, true),
-        (Some(explicit), Some(known)) if policy.cap_known => (explicit.min(known), false),
+    match (explicit, policy.hls_ttl) {
+        (Some(Duration::ZERO), Some(hls_ttl)) if policy.hls_over_no_cache => (hls_ttl, true),
+        (Some(explicit), Some(hls_ttl)) if policy.cap_at_hls => (explicit.min(hls_ttl), false),
         (Some(explicit), _) => (explicit, false),
-        (None, Some(known)) => (known, false),
+        (None, Some(hls_ttl)) => (hls_ttl, false),
         (None, None) if is_error(status) => (policy.error_ttl, false),
         (None, None) => {
             let guess = || if policy.heuristic { heuristic_ttl(headers, now) } else { None };
@@ -251,16 +256,18 @@ fn ttl(
     }
 }
 
-/// RFC 9111 4.2.2: a tenth of the time since the last change, as the origin's clock counts it, and at most a day.
+/// RFC 9111 section 4.2.2: a tenth of the time since the last change, by the origin's clock, and at most a
+/// day.
 fn heuristic_ttl(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let generated = date(headers, &DATE).unwrap_or(now);
     let unchanged = generated.duration_since(date(headers, &LAST_MODIFIED)?).ok()?;
     Some((unchanged / 10).min(HEURISTIC_MAX))
 }
 
-/// Adds the two ages beyond freshness. `stale` is what the origin says about stale use, empty where knowledge
-/// has set its word aside: `no-cache, must-revalidate, max-age=0` is one idiom, and trusting knowledge against its
-/// first word and not its second would leave viewers without a playlist whenever an origin blinks.
+/// Adds the two lifetimes of stale use. `stale` contains the origin's directives about stale use, or none
+/// where HLS's lifetime has replaced the origin's: `no-cache, must-revalidate, max-age=0` is one idiom. To
+/// overrule its first word but not its second would leave viewers without a playlist whenever the origin
+/// fails for a moment.
 fn lifetimes(
     ttl: Duration,
     stale: &CacheControl,
@@ -268,16 +275,18 @@ fn lifetimes(
     policy: &Policy,
     age: Duration,
 ) -> Lifetimes {
-    // RFC 9111 4.2.4 with 5.2.2.2, 5.2.2.4 and 5.2.2.8: never stale.
+    // RFC 9111 sections 4.2.4, 5.2.2.2, 5.2.2.4 and 5.2.2.8: never stale.
     let forbidden = stale.no_cache || stale.must_revalidate || stale.proxy_revalidate;
-    // s-maxage implies proxy-revalidate (5.2.2.10). An origin that grants stale use beside it means the grant.
+    // s-maxage implies proxy-revalidate (RFC 9111 section 5.2.2.10). An origin that grants stale use beside
+    // it means the grant.
     let granted = stale.stale_while_revalidate.is_some() || stale.stale_if_error.is_some();
     let must_revalidate = forbidden || (stale.s_maxage.is_some() && !granted);
     if must_revalidate {
         return Lifetimes { ttl, grace: Duration::ZERO, keep: Duration::ZERO, age, must_revalidate };
     }
-    // The site's own ages are for answers that were fresh once: what is to be revalidated before each use is not
-    // used before it, and nobody is helped by an old error. Beside s-maxage only what is granted holds.
+    // The site's own lifetimes of stale use are for responses that were fresh once: one that must be
+    // revalidated before each use is not served before that, and an old error helps no viewer. Beside
+    // s-maxage only the origin's grants count.
     let site_may = !is_error(status) && stale.s_maxage.is_none();
     let site_grace = if site_may && ttl > Duration::ZERO { policy.grace } else { Duration::ZERO };
     let site_keep = if site_may { policy.keep } else { Duration::ZERO };
@@ -290,8 +299,8 @@ fn lifetimes(
     }
 }
 
-/// RFC 9111 5.1: the first `Age`, if it is a number. `Date` is not consulted, against 4.2.3: a clock that is two
-/// seconds slow would make every live playlist stale before it comes.
+/// RFC 9111 section 5.1: the first `Age`, if it is a number. Against RFC 9111 section 4.2.3, `Date` is not
+/// consulted: a clock that is two seconds slow would make every live playlist stale on arrival.
 fn initial_age(headers: &HeaderMap) -> Duration {
     let first = headers.get(AGE).map(|value| value.as_bytes().split(|&byte| byte == b',').next());
     first.flatten().and_then(|text| delta_seconds(text.trim_ascii())).unwrap_or_default()

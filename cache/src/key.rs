@@ -1,14 +1,16 @@
-//! The name under which an object is held.
+//! The name under which an object is cached.
 
 use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-/// Site, path and the query parameters that count, and for one variant of a varying answer also what it varies by.
+/// Site, path and the query parameters that count. The key of a variant also contains the values that it
+/// varies by.
 ///
-/// Keys are compared in full, never by hash alone. The parts are joined with line feeds, which no part may hold:
-/// `hls::Resource` refuses control characters and site names are checked when the configuration is read.
+/// Keys are compared in full, never by hash alone. The parts are joined with line feeds, which no part may
+/// contain: `hls::Resource` refuses control characters, and site names are checked when the configuration is
+/// read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
@@ -24,13 +26,14 @@ impl Key {
         })
     }
 
-    /// The key of one variant. `generation` sets the variants of one purge apart from those of the next.
+    /// The key of one variant. `generation` keeps the variants from before a purge apart from those after it.
     pub(crate) fn variant(&self, generation: u64, variant: &str) -> Self {
         Self(format!("{}\n{generation}\n{variant}", self.0).into())
     }
 
-    /// For the key of a variant: the key without its variant, and the generation that the variant belongs to.
-    pub(crate) fn variant_of(&self) -> Option<(Self, u64)> {
+    /// Splits the key of a variant into the key without its variant and the variant's generation. `None` for
+    /// any other key.
+    pub(crate) fn split_variant(&self) -> Option<(Self, u64)> {
         let (end, _) = self.0.match_indices('\n').nth(1)?;
         let (primary, variant) = self.0.split_at(end);
         let generation = variant.split('\n').nth(1)?.parse().ok()?;
@@ -49,7 +52,7 @@ impl Key {
 }
 
 thread_local! {
-    /// Keys are joined here, so that each costs one allocation.
+    /// A buffer for joining the parts, so that each key costs one allocation.
     static JOINED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -76,7 +79,7 @@ mod tests {
         assert_eq!(key.path_and_query(), "/live/1.ts?x=1");
         assert_eq!(key.variant(3, "fr").path_and_query(), "/live/1.ts?x=1");
         assert_ne!(key.variant(3, "fr"), key.variant(4, "fr"));
-        assert_eq!(key.variant(3, "fr\nde").variant_of(), Some((key.clone(), 3)));
-        assert_eq!(key.variant_of(), None);
+        assert_eq!(key.variant(3, "fr\nde").split_variant(), Some((key.clone(), 3)));
+        assert_eq!(key.split_variant(), None);
     }
 }

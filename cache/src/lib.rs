@@ -1,16 +1,18 @@
-//! What a tier holds, and who may fill it.
+//! The cached objects of a tier, and the election of the one request that may fill a key.
 //!
-//! The cache answers one question, atomically: a request for a [`Key`] is a hit, a stale hit, a join to a fill that
-//! is under way, a miss whose asker is elected to start the one fill, a pass, or a failure that is still remembered
-//! ([`Lookup`]). It knows neither HLS nor sockets: whoever is elected gets a [`FillWriter`], the pen of the fill, and
-//! writes into it what a source sends; everybody else holds a [`FillReader`] and reads.
+//! The cache answers one question, atomically: a request for a [`Key`] is a hit, a stale hit, a join to a
+//! fill that is under way, a miss whose request is elected to start the one fill, a pass, or a failure that
+//! is still remembered ([`Lookup`]). It knows neither HLS nor sockets: the elected request gets a
+//! [`FillWriter`] and writes into it what the upstream sends; every other request holds a [`FillReader`] and
+//! reads.
 //!
-//! Where to begin: [`Cache::look_up`] in `store.rs` is the way in; `slot.rs` holds the rules of election, one short
-//! lock per key; `fill.rs` is what askers hold and `fill_writer.rs` the pen; `body.rs` is the growing byte sequence that
-//! all readers share; `variants.rs` holds answers that vary apart; `freshness.rs` says how long an answer may live
-//! (RFC 9111).
+//! Where to begin: [`Cache::look_up`] in `store.rs` is the way in. `slot.rs` holds the rules of election, one
+//! short lock per key. `fill.rs` is the readers' side of a fill, `fill_writer.rs` the writer's side.
+//! `body.rs` is the growing byte sequence that all readers share. `variants.rs` keeps varying responses
+//! apart. `freshness.rs` decides how long a response may live (RFC 9111).
 //!
-//! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores nothing that failed.
+//! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores no broken
+//! response.
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
@@ -29,6 +31,6 @@ pub use fill::{Answer, Failure, FillReader, Refused};
 pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;
-pub use object::{Head, Object, State, Variant, Witness};
+pub use object::{Head, Object, Observer, State, Variant};
 pub use slot::Lookup;
 pub use store::{Cache, Limits, Totals};

@@ -1,4 +1,4 @@
-//! One answer of a source: head, body, and how long it may live.
+//! One response of an upstream: head, body, and how long it may live.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 use crate::Lifetimes;
 use crate::body::Body;
 
-/// Status and end-to-end header fields, as the source sent them.
+/// Status and end-to-end header fields, as the upstream sent them.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// The status of the answer.
+    /// The status of the response.
     pub status: StatusCode,
-    /// End-to-end header fields; hop-by-hop ones never reach the cache.
+    /// End-to-end header fields. Hop-by-hop fields never reach the cache.
     pub headers: HeaderMap,
 }
 
 impl Head {
-    /// A generous estimate of the memory that the head takes.
+    /// A generous estimate of the memory that the head takes, in bytes.
     pub(crate) fn weight(&self) -> u64 {
         let fields: usize =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 96).sum();
@@ -30,29 +30,29 @@ impl Head {
     }
 }
 
-/// Which variant of a varying answer an object is (RFC 9111 section 4.1).
+/// Which variant of a varying response an object is (RFC 9111 section 4.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
-    /// The request header fields that the answer depends on.
+    /// The request header fields that the response depends on.
     pub names: Arc<[HeaderName]>,
-    /// Their values in the request that brought this object, in canonical form.
+    /// Their values in the request that caused this object's fill, in canonical form.
     pub values: String,
 }
 
-/// Where an object stands in its life.
+/// Whether and how an object may be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// May be given out as it is.
+    /// May be served as it is.
     Fresh,
-    /// May be given out while a refresh is under way (stale-while-revalidate).
+    /// May be served while a refresh is under way (stale-while-revalidate).
     Grace,
-    /// May be given out only when no source can answer (stale-if-error).
+    /// May be served only when no upstream can answer (stale-if-error).
     Keep,
-    /// Only good for its validators.
+    /// Only its validators are of use, for a conditional request.
     Expired,
 }
 
-/// A stored or streaming answer. Everything but the growing body is fixed.
+/// A stored or streaming response. Everything but the growing body is fixed.
 #[derive(Debug)]
 pub struct Object {
     /// Status and header fields.
@@ -63,28 +63,28 @@ pub struct Object {
     pub lifetimes: Lifetimes,
     /// When the head arrived (or was renewed) at this tier.
     pub received: Instant,
-    /// Set where the answer varies.
+    /// Set if the response varies.
     pub variant: Option<Variant>,
-    /// Who sent it, for logs and headers.
+    /// The upstream that sent it, for logs and headers.
     pub upstream: Arc<str>,
-    /// The body in gzip, made by the first who needs it; `None` inside where it is not worth it.
+    /// The body in gzip, made on first use. `None` inside means that compression is not worth it.
     pub gzip: OnceLock<Option<Bytes>>,
-    /// A shorter form of the body (a delta update), made by the first who needs it; `None` inside where there is none.
+    /// A delta update of the body, made on first use. `None` inside means that there is none.
     pub delta: OnceLock<Option<Bytes>>,
-    /// The head of an answer with the body as it is, ready to be sent but for what differs from answer to answer; made
-    /// by the first who needs it.
+    /// The response head for the plain body, without the fields that differ from response to response; made
+    /// on first use.
     pub rendered: OnceLock<Bytes>,
     /// The same for the body in gzip.
     pub rendered_gzip: OnceLock<Bytes>,
-    /// Whether anybody was given it.
-    pub(crate) asked: AtomicBool,
-    pub(crate) witness: OnceLock<Box<dyn Witness>>,
+    /// Whether a request has received it.
+    pub(crate) requested: AtomicBool,
+    pub(crate) observer: OnceLock<Box<dyn Observer>>,
 }
 
-/// Wants to know whether anybody is given an object. It is dropped with the object.
-pub trait Witness: fmt::Debug + Send + Sync {
-    /// Somebody was given it; may be told more than once.
-    fn asked(&self);
+/// Observes whether an object is requested. It is dropped with the object.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A request has received the object. May be called more than once.
+    fn on_request(&self);
 }
 
 impl Object {
@@ -100,12 +100,12 @@ impl Object {
             delta: OnceLock::new(),
             rendered: OnceLock::new(),
             rendered_gzip: OnceLock::new(),
-            asked: AtomicBool::new(false),
-            witness: OnceLock::new(),
+            requested: AtomicBool::new(false),
+            observer: OnceLock::new(),
         }
     }
 
-    /// The same object at the end of its freshness: only good for its validators, and where no source can answer.
+    /// The same object at the end of its freshness: usable only for its validators and for stale-if-error.
     pub(crate) fn expired(&self, now: Instant) -> Self {
         let age = self.age(now);
         let end = self.lifetimes.ttl.saturating_add(self.lifetimes.keep);
@@ -114,12 +114,12 @@ impl Object {
             Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
         Self {
             received: self.received,
-            ..self.again(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
+            ..self.with_head(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
         }
     }
 
-    /// The same body from now on under another head: what was derived from it goes along.
-    pub(crate) fn again(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
+    /// The same body under a new head. The forms derived from the body are kept.
+    pub(crate) fn with_head(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
         Self {
             variant: self.variant.clone(),
             gzip: self.gzip.clone(),
@@ -128,32 +128,33 @@ impl Object {
         }
     }
 
-    /// Somebody is given it.
+    /// Records that a request receives the object, and notifies the observer.
     pub fn mark_requested(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::SeqCst);
-            if let Some(witness) = self.witness.get() {
-                witness.asked();
+        if !self.requested.load(Ordering::Relaxed) {
+            self.requested.store(true, Ordering::SeqCst);
+            if let Some(observer) = self.observer.get() {
+                observer.on_request();
             }
         }
     }
 
-    /// Has `witness` told when somebody is given the object, or that somebody was. There is one at most.
-    pub fn observe_by(&self, witness: Box<dyn Witness>) {
-        let _another = self.witness.set(witness);
-        if self.asked.load(Ordering::SeqCst)
-            && let Some(witness) = self.witness.get()
+    /// Sets the observer. It is notified immediately if the object has been requested already. An object has
+    /// at most one observer; a second one is dropped.
+    pub fn set_observer(&self, observer: Box<dyn Observer>) {
+        let _another = self.observer.set(observer);
+        if self.requested.load(Ordering::SeqCst)
+            && let Some(observer) = self.observer.get()
         {
-            witness.asked();
+            observer.on_request();
         }
     }
 
-    /// The age of the answer: what it brought along plus how long it has been here (RFC 9111 section 4.2.3).
+    /// The age of the response: its age on arrival plus the time since then (RFC 9111 section 4.2.3).
     pub fn age(&self, now: Instant) -> Duration {
         self.lifetimes.age + now.saturating_duration_since(self.received)
     }
 
-    /// Where it stands at `now`.
+    /// The state at `now`.
     pub fn state(&self, now: Instant) -> State {
         let age = self.age(now);
         let Lifetimes { ttl, grace, keep, .. } = self.lifetimes;
@@ -168,12 +169,12 @@ impl Object {
         }
     }
 
-    /// Whether it may stand in for an answer that no source can give at `now`.
-    pub fn stands_in(&self, now: Instant) -> bool {
+    /// Whether it may be served at `now` because no upstream can answer (stale-if-error).
+    pub fn is_usable_on_error(&self, now: Instant) -> bool {
         self.body.is_complete() && self.age(now) < self.lifetimes.ttl.saturating_add(self.lifetimes.keep)
     }
 
-    /// The weight of the head and of what was derived from the object; the body is weighed apart.
+    /// The weight of the head and of the derived forms, in bytes. The body is weighed separately.
     pub(crate) fn overhead(&self) -> u64 {
         let made = |form: &OnceLock<Option<Bytes>>| form.get().and_then(Option::as_ref).map_or(0, Bytes::len);
         let heads = [&self.rendered, &self.rendered_gzip].into_iter().filter_map(OnceLock::get);

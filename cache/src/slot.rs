@@ -1,14 +1,14 @@
-//! One slot per key: what is held and who fills it, under one short lock.
+//! One slot per key: the cached object and the fill under way, under one short lock.
 //!
 //! The rules of election are here and nowhere else. A request gets, in this order:
 //!
 //! 1. the object, while it is fresh;
-//! 2. the object of the fill under way, as far as it has grown;
-//! 3. the stale object within its grace; the first to ask is elected to refresh it in the background;
-//! 4. a pass, while the key is known to give answers that cannot be shared (hit-for-miss);
+//! 2. the object of the fill under way, as far as it has arrived;
+//! 3. the stale object within its grace; the first such request is elected to refresh it in the background;
+//! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-miss);
 //! 5. the last failure, while it is remembered;
-//! 6. a place among those who wait for the fill that has been asked for;
-//! 7. otherwise it is elected: it starts the one fill.
+//! 6. a place among the readers of the fill under way;
+//! 7. otherwise it is elected to start the one fill.
 
 use std::sync::Arc;
 
@@ -21,34 +21,34 @@ use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::{Object, State};
 
-/// What a request for a key is told.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Lookup {
     /// The object is fresh.
     Hit(Arc<Object>),
-    /// The object is within its grace. Who receives `refresh` starts a fill in the background.
+    /// The object is within its grace. If there is a `refresh`, this request starts a fill in the background.
     Stale {
         /// The stale object.
         object: Arc<Object>,
-        /// The pen, for the one who is elected to refresh.
+        /// The writer, for the one request that is elected to refresh.
         refresh: Option<FillWriter>,
     },
-    /// Somebody else's fill is under way.
+    /// The fill of another request is under way.
     Join(FillReader),
-    /// Nothing usable is held: the asker is elected to start the fill, and reads it like everybody else.
+    /// Nothing usable is cached: this request is elected to start the fill, and reads it like any other.
     Miss(FillReader, FillWriter),
-    /// Answers for this key are not shared: ask for yourself.
+    /// Responses for this key cannot be shared: make a request of your own.
     Pass,
-    /// The last attempt failed a moment ago.
+    /// The last fill failed a moment ago.
     Failed {
-        /// How.
+        /// The failure.
         failure: Arc<Failure>,
-        /// A stale object that may stand in (stale-if-error).
-        stand_in: Option<Arc<Object>>,
+        /// A stale object that may be served instead (stale-if-error).
+        stale: Option<Arc<Object>>,
     },
 }
 
-/// The request header fields that the answers for a key depend on.
+/// The request header fields that the responses for a key depend on.
 #[derive(Debug)]
 pub(crate) struct Vary {
     pub(crate) names: Arc<[HeaderName]>,
@@ -58,130 +58,134 @@ pub(crate) struct Vary {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) key: Key,
-    pub(crate) held: Mutex<Held>,
+    pub(crate) state: Mutex<SlotState>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct SlotState {
     pub(crate) object: Option<Arc<Object>>,
     pub(crate) fill: Option<Arc<Fill>>,
-    /// Bytes set aside for the fill under way.
+    /// Bytes reserved for the fill under way.
     pub(crate) reserved: u64,
     pub(crate) pass_until: Option<Instant>,
     pub(crate) failure: Option<(Arc<Failure>, Instant)>,
     pub(crate) vary: Option<Arc<Vary>>,
 }
 
-/// What the slot alone can decide.
+/// What the slot alone can decide about a request.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    Settled(Lookup),
-    /// The answer varies: look in the slot of the asker's variant.
+    Final(Lookup),
+    /// The responses vary: look in the slot of the request's variant.
     Varies(Arc<Vary>),
-    /// Somebody has to be elected.
+    /// The request has to be elected.
     Elect,
 }
 
 impl Slot {
     pub(crate) fn new(key: Key) -> Self {
-        Self { key, held: Mutex::default() }
+        Self { key, state: Mutex::default() }
     }
 
     /// Decides for a request at `now`, without electing.
     pub(crate) fn decide(&self, now: Instant) -> Decision {
-        self.held.lock().decide(now)
+        self.state.lock().decide(now)
     }
 
-    /// The object, if that is all that there is to decide at `now`.
+    /// The object, if it is fresh at `now` and the responses do not vary.
     pub(crate) fn fresh(&self, now: Instant) -> Option<Arc<Object>> {
-        let held = self.held.lock();
+        let state = self.state.lock();
         let object =
-            held.object.as_ref().filter(|object| held.vary.is_none() && object.state(now) == State::Fresh);
+            state.object.as_ref().filter(|object| state.vary.is_none() && object.state(now) == State::Fresh);
         object.map(Arc::clone)
     }
 
-    /// Decides again and elects the asker if that is still called for; `pen` makes the fill's pen.
+    /// Decides again and elects the request if that is still necessary. `writer` makes the fill's writer.
     pub(crate) fn elect(
         self: &Arc<Self>,
         now: Instant,
-        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
+        writer: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
     ) -> Decision {
-        let mut held = self.held.lock();
-        match held.decide(now) {
+        let mut state = self.state.lock();
+        match state.decide(now) {
             Decision::Elect => {}
-            settled => return settled,
+            decision => return decision,
         }
-        let in_grace = held.object.clone().filter(|object| object.state(now) == State::Grace);
-        let (fill, stale) = self.begin(&mut held, in_grace.is_some());
-        Decision::Settled(match in_grace {
-            Some(object) => Lookup::Stale { object, refresh: Some(pen(fill, stale)) },
-            None => Lookup::Miss(FillReader::take(&fill, true), pen(fill, stale)),
+        let in_grace = state.object.clone().filter(|object| object.state(now) == State::Grace);
+        let (fill, previous) = self.begin(&mut state, in_grace.is_some());
+        Decision::Final(match in_grace {
+            Some(object) => Lookup::Stale { object, refresh: Some(writer(fill, previous)) },
+            None => Lookup::Miss(FillReader::take(&fill, true), writer(fill, previous)),
         })
     }
 
-    /// Elects the asker to bring the next version while the present one still serves, unless a fill is under way or
-    /// the answers vary.
+    /// Starts a fill for the next version while the present one is still served. `None` if a fill is under
+    /// way or the responses vary.
     pub(crate) fn elect_early(
         self: &Arc<Self>,
-        pen: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
+        writer: impl FnOnce(Arc<Fill>, Option<Arc<Object>>) -> FillWriter,
     ) -> Option<FillWriter> {
-        let mut held = self.held.lock();
-        if held.fill.is_some() || held.vary.is_some() {
+        let mut state = self.state.lock();
+        if state.fill.is_some() || state.vary.is_some() {
             return None;
         }
-        let (fill, stale) = self.begin(&mut held, true);
-        Some(pen(fill, stale))
+        let (fill, previous) = self.begin(&mut state, true);
+        Some(writer(fill, previous))
     }
 
-    /// Puts a new fill in place, which may find the old object to be current.
-    fn begin(self: &Arc<Self>, held: &mut Held, wanted: bool) -> (Arc<Fill>, Option<Arc<Object>>) {
-        let stale = held.object.clone();
-        let fill = Arc::new(Fill::new(Arc::clone(self), wanted, stale.is_some()));
-        held.fill = Some(Arc::clone(&fill));
-        (fill, stale)
+    /// Starts a fill. Also returns the object that the upstream may confirm as current.
+    fn begin(
+        self: &Arc<Self>,
+        state: &mut SlotState,
+        is_background: bool,
+    ) -> (Arc<Fill>, Option<Arc<Object>>) {
+        let previous = state.object.clone();
+        let fill = Arc::new(Fill::new(Arc::clone(self), is_background, previous.is_some()));
+        state.fill = Some(Arc::clone(&fill));
+        (fill, previous)
     }
 
     /// Ends the freshness and the grace of the object.
     pub(crate) fn expire(&self) {
-        let mut held = self.held.lock();
-        if let Some(object) = &held.object {
-            held.object = Some(Arc::new(object.expired(Instant::now())));
+        let mut state = self.state.lock();
+        if let Some(object) = &state.object {
+            state.object = Some(Arc::new(object.expired(Instant::now())));
         }
     }
 
-    /// Lets go of the object after an eviction: moka frees what it evicted at some later time, and until then the
-    /// bytes would be held by nobody's leave. What a fill under way may fall back on stays.
-    pub(crate) fn vacate(&self) {
-        let mut held = self.held.lock();
-        let object = if held.fill.is_none() { held.object.take() } else { None };
-        drop(held);
+    /// Drops the object after an eviction: moka frees an evicted slot some time later, and until then its
+    /// bytes would be in memory uncharged. The object that a fill under way may fall back on stays.
+    pub(crate) fn drop_object(&self) {
+        let mut state = self.state.lock();
+        let object = if state.fill.is_none() { state.object.take() } else { None };
+        drop(state);
         drop(object);
     }
 
-    /// Forgets what says that there is nothing; tells whether there was such a thing.
-    pub(crate) fn forgive(&self) -> bool {
-        let mut held = self.held.lock();
-        let failure = held.failure.take();
-        let missing = held.object.take_if(|object| object.head.status.is_client_error());
-        let forgiven = failure.is_some() || missing.is_some();
-        drop((held, failure, missing));
-        forgiven
+    /// Removes a remembered failure and a cached 4xx. Returns whether there was one.
+    pub(crate) fn purge_negative(&self) -> bool {
+        let mut state = self.state.lock();
+        let failure = state.failure.take();
+        let missing = state.object.take_if(|object| object.head.status.is_client_error());
+        let found = failure.is_some() || missing.is_some();
+        drop((state, failure, missing));
+        found
     }
 
-    /// The weight that the cache is charged for this slot; zero where there is nothing worth holding.
+    /// The bytes that the cache is charged for this slot; zero if there is nothing to keep.
     pub(crate) fn weight(&self) -> u64 {
-        let held = self.held.lock();
-        if held.is_empty() {
+        let state = self.state.lock();
+        if state.is_empty() {
             return 0;
         }
-        let object = held.object.as_ref().map_or(0, |object| {
+        let object = state.object.as_ref().map_or(0, |object| {
             object.overhead() + object.body.full_len().unwrap_or_else(|| object.body.len())
         });
-        self.key.as_str().len() as u64 + 384 + object + held.reserved
+        self.key.as_str().len() as u64 + 384 + object + state.reserved
     }
 }
 
-impl Held {
+impl SlotState {
     fn is_empty(&self) -> bool {
         self.object.is_none()
             && self.fill.is_none()
@@ -194,29 +198,29 @@ impl Held {
         if let Some(vary) = &self.vary {
             return Decision::Varies(Arc::clone(vary));
         }
-        let state = self.object.as_ref().map(|object| (object, object.state(now)));
-        if let Some((object, State::Fresh)) = state {
-            return Decision::Settled(Lookup::Hit(Arc::clone(object)));
+        let object = self.object.as_ref().map(|object| (object, object.state(now)));
+        if let Some((object, State::Fresh)) = object {
+            return Decision::Final(Lookup::Hit(Arc::clone(object)));
         }
         if let Some(fill) = self.fill.as_ref().filter(|fill| fill.has_answer()) {
-            return Decision::Settled(Lookup::Join(FillReader::take(fill, false)));
+            return Decision::Final(Lookup::Join(FillReader::take(fill, false)));
         }
         let failure = self.failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure);
-        if let Some((object, State::Grace)) = state {
+        if let Some((object, State::Grace)) = object {
             if self.fill.is_none() && failure.is_none() {
                 return Decision::Elect;
             }
-            return Decision::Settled(Lookup::Stale { object: Arc::clone(object), refresh: None });
+            return Decision::Final(Lookup::Stale { object: Arc::clone(object), refresh: None });
         }
         if self.pass_until.is_some_and(|until| now < until) {
-            return Decision::Settled(Lookup::Pass);
+            return Decision::Final(Lookup::Pass);
         }
         if let Some(failure) = failure {
-            let stand_in = self.object.clone().filter(|object| object.stands_in(now));
-            return Decision::Settled(Lookup::Failed { failure: Arc::clone(failure), stand_in });
+            let stale = self.object.clone().filter(|object| object.is_usable_on_error(now));
+            return Decision::Final(Lookup::Failed { failure: Arc::clone(failure), stale });
         }
         match &self.fill {
-            Some(fill) => Decision::Settled(Lookup::Join(FillReader::take(fill, false))),
+            Some(fill) => Decision::Final(Lookup::Join(FillReader::take(fill, false))),
             None => Decision::Elect,
         }
     }
@@ -226,19 +230,20 @@ impl Held {
         self.fill.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, fill))
     }
 
-    /// What the answers vary by, if that is still of this generation.
+    /// What the responses vary by, if that is of this generation.
     pub(crate) fn vary_of(&self, generation: u64) -> Option<&Vary> {
         self.vary.as_deref().filter(|vary| vary.generation == generation)
     }
 
-    /// Takes what `fill` leaves behind, if it is still this slot's fill: a purge detaches it.
-    pub(crate) fn settle(&mut self, fill: &Arc<Fill>, leave: impl FnOnce(&mut Self)) -> bool {
+    /// Detaches `fill` and applies `update`, if it is still this slot's fill: a purge detaches it earlier.
+    /// Returns whether it was.
+    pub(crate) fn detach(&mut self, fill: &Arc<Fill>, update: impl FnOnce(&mut Self)) -> bool {
         if !self.is_filled_by(fill) {
             return false;
         }
         self.fill = None;
         self.reserved = 0;
-        leave(self);
+        update(self);
         true
     }
 }

@@ -1,12 +1,12 @@
 //! All slots of a tier, within one byte budget.
 //!
-//! Finished slots live in moka, which evicts the least recently used ones when the weights pass the budget. A slot
-//! whose fill is under way also stands in a registry, so that eviction cannot make a second fill of the same key
-//! possible. A fill's bytes are charged when its head arrives (all that was promised, or in growing steps), so the
-//! budget holds while it grows.
+//! Slots without a fill live in moka, which evicts the least recently used ones when the weights exceed the
+//! budget. A slot whose fill is under way is also in a registry, so that its eviction does not allow a second
+//! fill of the same key. A fill's bytes are charged when its head arrives (the declared length, or in growing
+//! steps), so the budget holds while the body grows.
 //!
-//! At any time one slot stands for a key. Whatever puts a slot in place, in moka or in the registry, does so under
-//! the lock of the key's shard and only if no other slot stands there. The order of locks is shard, then slot.
+//! At any time a key has one slot. Whatever puts a slot into moka or into the registry does so under the lock
+//! of the key's shard, and only if the key has no other slot. The order of locks is shard, then slot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,57 +22,57 @@ use crate::fill::{Fill, Refused};
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::Object;
-use crate::slot::{Decision, Held, Lookup, Slot};
+use crate::slot::{Decision, Lookup, Slot, SlotState};
 
-/// The bounds of a cache.
+/// The limits of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes that everything held may weigh: bodies, heads, keys, and fills under way.
+    /// Bytes for everything: bodies, heads, keys, and fills under way.
     pub bytes: u64,
-    /// Bytes that one object's body may have; larger ones are passed, not stored.
+    /// Bytes that one object's body may have. Larger objects pass and are not stored.
     pub object_max: u64,
 }
 
-/// What a cache holds, for status pages and metrics.
+/// The contents of a cache in numbers, for status pages and metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Slots that are held.
+    /// Slots.
     pub slots: u64,
-    /// What they weigh, fills under way included.
+    /// Their weight in bytes, fills under way included.
     pub charged_bytes: u64,
-    /// Body bytes that are alive, also those that only a reader still holds.
+    /// Body bytes in memory, including evicted bodies that still have readers.
     pub body_bytes: u64,
     /// Fills under way.
     pub fills: u64,
-    /// Bytes set aside for them.
+    /// Bytes reserved for them.
     pub filling_bytes: u64,
-    /// Tickets out for them.
+    /// Readers of them.
     pub waiting: u64,
-    /// Slots that were evicted to make room, ever.
+    /// Slots evicted to make room, ever.
     pub evictions: u64,
-    /// The budget.
+    /// The budget in bytes.
     pub budget_bytes: u64,
 }
 
-/// What a tier holds. Cheap to clone; all clones are one cache.
+/// The cache of a tier. Cheap to clone; all clones are one cache.
 #[derive(Debug, Clone)]
 pub struct Cache(Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {
     slots: moka::sync::Cache<Key, Entry, ahash::RandomState>,
-    fill_writer: [Mutex<Shard>; SHARDS],
+    registry: [Mutex<Shard>; SHARDS],
     hasher: ahash::RandomState,
     filling_bytes: AtomicU64,
-    /// Taken while a fill moves to the slot of its variant.
-    pub(crate) moving: Mutex<()>,
+    /// Held while a fill moves to the slot of its variant.
+    pub(crate) move_lock: Mutex<()>,
     pub(crate) generations: AtomicU64,
     evictions: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     limits: Limits,
 }
 
-/// moka asks for a weight once per insertion; a slot whose weight changes is inserted again.
+/// moka computes a weight once per insertion; a slot whose weight changes is inserted again.
 #[derive(Debug, Clone)]
 struct Entry {
     slot: Arc<Slot>,
@@ -84,12 +84,13 @@ type Shard = HashMap<Key, Arc<Slot>, ahash::RandomState>;
 
 const SHARDS: usize = 16;
 
-/// What weighs no more, and no more than this share of all, waits to be booked until moka has 64 of them: together they
-/// are beyond the budget by a sixty-fourth of it at most.
+/// moka books a light slot later, once it has 64 of them. A slot is light if it weighs at most `SMALL` bytes
+/// and at most 1/`SMALL_SHARE` of the budget, so that 64 of them exceed the budget by a sixty-fourth of it at
+/// most.
 const SMALL: u64 = 64 * 1024;
 const SMALL_SHARE: u64 = 4096;
 
-/// How often a look-up may start over because a slot moved under it.
+/// How often a look-up may start over because another slot took the key.
 const LOOKUPS_MAX: usize = 16;
 
 impl Cache {
@@ -100,22 +101,22 @@ impl Cache {
         let slots = moka::sync::Cache::builder()
             .max_capacity(limits.bytes)
             .weigher(|_, entry: &Entry| entry.weight)
-            // A live edge asks for an object once, then for the next: a policy that waits for a second request
-            // would refuse segments at the very moment they become hot.
+            // The object at the live edge is new to the cache: a policy that admits an object on its second
+            // request would refuse segments at the moment when they are most in demand.
             .eviction_policy(EvictionPolicy::lru())
             .eviction_listener(move |_, entry: Entry, cause| {
                 if cause.was_evicted() {
                     counted.fetch_add(1, Ordering::Relaxed);
-                    entry.slot.vacate();
+                    entry.slot.drop_object();
                 }
             })
             .build_with_hasher(ahash::RandomState::new());
         Self(Arc::new(Inner {
             slots,
-            fill_writer: std::array::from_fn(|_| Mutex::default()),
+            registry: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             filling_bytes: AtomicU64::new(0),
-            moving: Mutex::default(),
+            move_lock: Mutex::default(),
             generations: AtomicU64::new(0),
             evictions,
             ledger: Arc::default(),
@@ -123,8 +124,8 @@ impl Cache {
         }))
     }
 
-    /// Decides what a request for `key` gets; `variant` gives the request's values of the header fields that an
-    /// answer may vary by, in canonical form.
+    /// Decides what a request for `key` gets. `variant` returns the request's values of the header fields
+    /// that a response may vary by, in canonical form.
     pub fn look_up(&self, key: &Key, variant: &dyn Fn(&[HeaderName]) -> String) -> Lookup {
         let now = Instant::now();
         let mut slot = self.0.slot(key);
@@ -140,7 +141,7 @@ impl Cache {
                 decision => decision,
             };
             match decision {
-                Decision::Settled(lookup) => return lookup,
+                Decision::Final(lookup) => return lookup,
                 Decision::Varies(vary) => {
                     slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
                 }
@@ -150,84 +151,84 @@ impl Cache {
         Lookup::Pass
     }
 
-    /// The object that is held for `key`, if it is fresh at `now` and its answers do not vary: what may be given out without
-    /// electing anybody. Counts as a use.
+    /// The cached object for `key`, if it is fresh at `now` and its responses do not vary: it can be served
+    /// without an election. Counts as a use.
     pub fn fresh(&self, key: &Key, now: Instant) -> Option<Arc<Object>> {
         self.0.slots.get(key.as_str())?.slot.fresh(now)
     }
 
-    /// The pen for the next version of what is held for `key`, however fresh that is: it goes on serving until the next
-    /// version is complete. `None` while a fill is under way already, and where the answers vary.
+    /// The writer for the next version of the object for `key`, even while the present one is fresh. The
+    /// present one is served until the next one is complete. `None` while a fill is under way, and if the
+    /// responses vary.
     pub fn fill_early(&self, key: &Key) -> Option<FillWriter> {
         self.0.elect_early(&self.0.slot(key))
     }
 
-    /// Ends the freshness of what is held for `key`: whoever asks next waits until it is renewed. It still stands in
-    /// where no source can answer.
+    /// Ends the freshness of the object for `key`: the next request waits until it is revalidated. It may
+    /// still be served if no upstream can answer.
     pub fn expire(&self, key: &Key) {
         self.0.slot(key).expire();
     }
 
-    /// Forgets that no source had what `key` stands for, or that it was told to be missing: whoever asks next causes a
-    /// fill.
-    pub fn forgive(&self, key: &Key) {
+    /// Removes a remembered failure or a cached 4xx for `key`: the next request causes a fill.
+    pub fn purge_negative(&self, key: &Key) {
         let slot = self.0.slot(key);
-        if slot.forgive() {
-            self.0.hold(&slot);
+        if slot.purge_negative() {
+            self.0.insert(&slot);
         }
     }
 
-    /// Forgets what is held for `key`, in all its variants. A fill under way goes on for those who read it, but what
-    /// it brings is not stored.
+    /// Removes the object for `key` in all its variants. A fill under way continues for its readers, but its
+    /// response is not stored.
     pub fn purge(&self, key: &Key) {
         self.0.purge(key);
     }
 
-    /// Weighs a slot again after something was derived from its object.
+    /// Weighs a slot again after a form was derived from its object.
     pub fn weigh_again(&self, key: &Key) {
         if let Some(entry) = self.0.slots.get(key.as_str()) {
-            self.0.hold(&entry.slot);
+            self.0.insert(&entry.slot);
         }
     }
 
-    /// What is held now.
+    /// The contents of the cache in numbers.
     pub fn totals(&self) -> Totals {
         self.0.totals()
     }
 
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> Limits {
         self.0.limits
     }
 
-    /// A body that is complete from the start, on this cache's account.
+    /// A complete body whose bytes are counted by this cache.
     pub fn body(&self, bytes: bytes::Bytes) -> Arc<crate::Body> {
-        Arc::new(crate::Body::complete_with(bytes, self.0.ledger()))
+        Arc::new(crate::Body::from_bytes(bytes, self.0.ledger()))
     }
 
-    /// The fills under way, at most `max`: key, bytes so far, tickets out.
+    /// The fills under way, at most `max`: key, bytes so far, readers.
     pub fn fills(&self, max: usize) -> Vec<(Key, u64, usize)> {
         let mut fills = Vec::new();
-        for shard in &self.0.fill_writer {
+        for shard in &self.0.registry {
             for slot in shard.lock().values() {
                 if fills.len() == max {
                     return fills;
                 }
-                if let Some(fill) = &slot.held.lock().fill {
-                    fills.push((slot.key.clone(), fill.bytes(), fill.viewers()));
+                if let Some(fill) = &slot.state.lock().fill {
+                    fills.push((slot.key.clone(), fill.bytes(), fill.readers()));
                 }
             }
         }
         fills
     }
 
-    /// Objects that are held, at most `max`: key and object.
+    /// Cached objects, at most `max`: key and object.
     pub fn objects(&self, max: usize) -> Vec<(Key, Arc<Object>)> {
-        let held = self.0.slots.iter().filter_map(|(key, entry)| {
-            let object = entry.slot.held.lock().object.clone()?;
+        let objects = self.0.slots.iter().filter_map(|(key, entry)| {
+            let object = entry.slot.state.lock().object.clone()?;
             Some((Key::clone(&key), object))
         });
-        held.take(max).collect()
+        objects.take(max).collect()
     }
 }
 
@@ -240,37 +241,37 @@ impl Inner {
         Arc::clone(&self.ledger)
     }
 
-    /// The slot that stands for the key, or a new one that does not yet.
+    /// The slot of the key, or a new one that is in neither moka nor the registry yet.
     pub(crate) fn slot(&self, key: &Key) -> Arc<Slot> {
         if let Some(entry) = self.slots.get(key.as_str()) {
             return entry.slot;
         }
-        let fill_writer = self.shard(key).lock().get(key).map(Arc::clone);
-        fill_writer.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
+        let filling = self.shard(key).lock().get(key).map(Arc::clone);
+        filling.unwrap_or_else(|| Arc::new(Slot::new(key.clone())))
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
         let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
-        let [first, ..] = &self.fill_writer;
-        self.fill_writer.get(index).unwrap_or(first)
+        let [first, ..] = &self.registry;
+        self.registry.get(index).unwrap_or(first)
     }
 
-    /// The slot that stands for the key of `slot`, if it is another one.
-    fn other(&self, shard: &Shard, slot: &Arc<Slot>) -> Option<Arc<Slot>> {
+    /// The slot of the same key, if it is another one than `slot`.
+    fn other_slot(&self, shard: &Shard, slot: &Arc<Slot>) -> Option<Arc<Slot>> {
         let current = shard.get(&slot.key).map(Arc::clone);
         let current = current.or_else(|| self.slots.get(slot.key.as_str()).map(|entry| entry.slot));
         current.filter(|current| !Arc::ptr_eq(current, slot))
     }
 
-    /// Elects the asker, unless another slot stands for the key. The claim and the election are one step: between
-    /// them a fill of this key could end and leave an elected one without a claim.
+    /// Elects the request, unless the key has another slot. Election and registration are one step: between
+    /// them a fill of this key could end and leave an elected request unregistered.
     fn elect(self: &Arc<Self>, slot: &Arc<Slot>, now: Instant) -> Result<Decision, Arc<Slot>> {
         let mut shard = self.shard(&slot.key).lock();
-        if let Some(other) = self.other(&shard, slot) {
+        if let Some(other) = self.other_slot(&shard, slot) {
             return Err(other);
         }
         let decision = slot.elect(now, |fill, stale| FillWriter::new(Arc::clone(self), fill, stale));
-        if matches!(decision, Decision::Settled(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
+        if matches!(decision, Decision::Final(Lookup::Miss(..) | Lookup::Stale { refresh: Some(_), .. })) {
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         Ok(decision)
@@ -278,7 +279,7 @@ impl Inner {
 
     fn elect_early(self: &Arc<Self>, slot: &Arc<Slot>) -> Option<FillWriter> {
         let mut shard = self.shard(&slot.key).lock();
-        if self.other(&shard, slot).is_some() {
+        if self.other_slot(&shard, slot).is_some() {
             return None;
         }
         let fill_writer = slot.elect_early(|fill, stale| FillWriter::new(Arc::clone(self), fill, stale))?;
@@ -286,37 +287,37 @@ impl Inner {
         Some(fill_writer)
     }
 
-    /// Makes `fill`, which is under way elsewhere, the fill of this slot too, if the slot stands for its key and
-    /// admits it.
+    /// Makes `fill`, which started in another slot, the fill of this slot too, if the key has no other slot
+    /// and `admits` allows it.
     pub(crate) fn attach(
         &self,
         slot: &Arc<Slot>,
         fill: &Arc<Fill>,
-        admits: impl FnOnce(&mut Held) -> bool,
+        admits: impl FnOnce(&mut SlotState) -> bool,
     ) -> bool {
         let mut shard = self.shard(&slot.key).lock();
-        if self.other(&shard, slot).is_some() {
+        if self.other_slot(&shard, slot).is_some() {
             return false;
         }
-        let mut held = slot.held.lock();
-        let attached = held.fill.is_none() && admits(&mut held);
+        let mut state = slot.state.lock();
+        let attached = state.fill.is_none() && admits(&mut state);
         if attached {
-            held.fill = Some(Arc::clone(fill));
+            state.fill = Some(Arc::clone(fill));
             shard.insert(slot.key.clone(), Arc::clone(slot));
         }
         attached
     }
 
-    /// Gives the claim up, unless a fill is under way in the slot after all.
+    /// Removes the slot from the registry, unless a fill is under way in it.
     pub(crate) fn unregister(&self, slot: &Arc<Slot>) {
         let mut shard = self.shard(&slot.key).lock();
         let mine = shard.get(&slot.key).is_some_and(|other| Arc::ptr_eq(other, slot));
-        if mine && slot.held.lock().fill.is_none() {
+        if mine && slot.state.lock().fill.is_none() {
             shard.remove(&slot.key);
         }
     }
 
-    /// Sets memory aside for a fill whose body reaches `bytes`, `more` of them new.
+    /// Reserves memory for a fill whose body reaches `bytes`, `more` of them new.
     pub(crate) fn reserve(&self, bytes: u64, more: u64) -> Result<(), Refused> {
         let max = self.limits.object_max;
         if bytes > max {
@@ -335,18 +336,18 @@ impl Inner {
         self.filling_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Puts the slot into moka under its present weight and lets moka make room: at once for what is large, and for what is
-    /// small when some of it has come together, which moka sees to by itself.
-    pub(crate) fn hold(&self, slot: &Arc<Slot>) {
+    /// Puts the slot into moka under its present weight. After a heavy slot moka makes room immediately;
+    /// after a light one it does so by itself once it has some of them.
+    pub(crate) fn insert(&self, slot: &Arc<Slot>) {
         let weight = {
-            // Weighing and putting are one step, so that the last weight is the one that counts.
+            // Weighing and inserting are one step, so that the last weight is the one that counts.
             let shard = self.shard(&slot.key).lock();
-            if self.other(&shard, slot).is_some() {
+            if self.other_slot(&shard, slot).is_some() {
                 return;
             }
             let weight = u32::try_from(slot.weight()).unwrap_or(u32::MAX);
             if weight == 0 {
-                self.take_out(&slot.key);
+                self.remove(&slot.key);
             } else {
                 self.slots.insert(slot.key.clone(), Entry { slot: Arc::clone(slot), weight });
             }
@@ -357,9 +358,9 @@ impl Inner {
         }
     }
 
-    /// Takes the slot that stands for the key out of moka; the shard is locked. A new weight that moka has not booked
-    /// yet is booked first: a removal that overtakes it leaves the sum of the weights wrong for good.
-    fn take_out(&self, key: &Key) -> Option<Arc<Slot>> {
+    /// Removes the slot of the key from moka; the shard is locked. A new weight that moka has not booked yet
+    /// is booked first: a removal that overtakes it would leave the sum of the weights wrong for good.
+    fn remove(&self, key: &Key) -> Option<Arc<Slot>> {
         if !self.slots.contains_key(key.as_str()) {
             return None;
         }
@@ -367,36 +368,36 @@ impl Inner {
         self.slots.remove(key.as_str()).map(|entry| entry.slot)
     }
 
-    /// Counts as a use of the slot; tells whether moka still holds it.
+    /// Counts as a use of the slot. Returns whether moka still has it.
     pub(crate) fn touch(&self, slot: &Arc<Slot>) -> bool {
         self.slots.get(slot.key.as_str()).is_some()
     }
 
-    /// After a fill has ended: what it left is held, and the claim is given up.
-    pub(crate) fn settle(&self, slot: &Arc<Slot>, settled: bool) {
-        if settled {
-            self.hold(slot);
+    /// Ends a fill: its result is inserted if the fill was still attached, and the slot leaves the registry.
+    pub(crate) fn finish_fill(&self, slot: &Arc<Slot>, detached: bool) {
+        if detached {
+            self.insert(slot);
         }
         self.unregister(slot);
     }
 
     fn purge(&self, key: &Key) {
         let mut shard = self.shard(key).lock();
-        let fill_writer = shard.remove(key);
-        let held = self.take_out(key);
-        for slot in fill_writer.into_iter().chain(held) {
-            *slot.held.lock() = Held::default();
+        let filling = shard.remove(key);
+        let stored = self.remove(key);
+        for slot in filling.into_iter().chain(stored) {
+            *slot.state.lock() = SlotState::default();
         }
     }
 
     fn totals(&self) -> Totals {
         self.slots.run_pending_tasks();
         let (mut fills, mut waiting) = (0, 0);
-        for shard in &self.fill_writer {
+        for shard in &self.registry {
             for slot in shard.lock().values() {
-                if let Some(fill) = &slot.held.lock().fill {
+                if let Some(fill) = &slot.state.lock().fill {
                     fills += 1;
-                    waiting += fill.viewers() as u64;
+                    waiting += fill.readers() as u64;
                 }
             }
         }

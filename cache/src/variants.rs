@@ -1,103 +1,105 @@
-//! Answers that vary: the slot of the key itself then only says by what, and each variant has a slot of its own.
+//! Responses that vary: the slot of the key itself only records by which fields, and each variant has a slot
+//! of its own.
 //!
-//! What the answers vary by carries a generation, which is part of the variants' keys. A purge of the key, or a
-//! change of what its answers vary by, ends the generation: all its variants are out of reach at once, and whatever
-//! their fills still bring is not stored. Their slots go when eviction comes to them.
+//! The record carries a generation, which is part of the variants' keys. A purge of the key, or a change of
+//! the fields, ends the generation: all its variants become unreachable in one step, and the responses of
+//! their fills are not stored. Eviction removes their slots in time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::fill::Fill;
 use crate::object::Variant;
-use crate::slot::{Held, Slot, Vary};
+use crate::slot::{Slot, SlotState, Vary};
 use crate::store::Inner;
 
 impl Inner {
-    /// Moves a fill to the slot that its answer belongs to, now that it is known whether and how it varies. A fill
-    /// whose key has been purged since it was asked for belongs nowhere.
-    pub(crate) fn move_home(&self, fill: &Arc<Fill>, variant: Option<&Variant>) {
-        let home = Arc::clone(&fill.home.lock());
-        let of = home.key.variant_of();
-        if of.is_none() && variant.is_none() {
+    /// Moves a fill to the slot that its response belongs to, now that its head shows whether and how it
+    /// varies. A fill whose key has been purged since it started belongs to no slot.
+    pub(crate) fn move_to_variant(&self, fill: &Arc<Fill>, variant: Option<&Variant>) {
+        let current = Arc::clone(&fill.slot.lock());
+        let variant_of = current.key.split_variant();
+        if variant_of.is_none() && variant.is_none() {
             return;
         }
-        let _one_at_a_time = self.moving.lock();
-        let target = match (of, variant) {
+        let _one_at_a_time = self.move_lock.lock();
+        let target = match (variant_of, variant) {
             (Some((primary, generation)), Some(variant)) => {
-                self.vary_on(&home, &self.slot(&primary), fill, generation, variant)
+                self.keep_vary(&current, &self.slot(&primary), fill, generation, variant)
             }
-            (Some((primary, generation)), None) => self.vary_no_more(&self.slot(&primary), fill, generation),
-            (None, Some(variant)) => self.vary_by(&home, fill, variant, |held| held.is_filled_by(fill)),
+            (Some((primary, generation)), None) => self.clear_vary(&self.slot(&primary), fill, generation),
+            (None, Some(variant)) => self.set_vary(&current, fill, variant, |state| state.is_filled_by(fill)),
             (None, None) => None,
         };
-        if target.as_ref().is_some_and(|target| Arc::ptr_eq(target, &home)) {
+        if target.as_ref().is_some_and(|target| Arc::ptr_eq(target, &current)) {
             return;
         }
-        home.held.lock().settle(fill, |_| {});
-        self.unregister(&home);
-        self.hold(&home);
+        current.state.lock().detach(fill, |_| {});
+        self.unregister(&current);
+        self.insert(&current);
         if let Some(target) = target {
-            *fill.home.lock() = target;
+            *fill.slot.lock() = target;
         }
     }
 
-    /// The answers for a key vary already: as this one does, or differently from now on.
-    fn vary_on(
+    /// The responses for a key vary already: by the same fields as this one, or by others from now on.
+    fn keep_vary(
         &self,
-        home: &Arc<Slot>,
+        current: &Arc<Slot>,
         primary: &Arc<Slot>,
         fill: &Arc<Fill>,
         generation: u64,
         variant: &Variant,
     ) -> Option<Arc<Slot>> {
-        let agrees = primary.held.lock().vary_of(generation).map(|vary| vary.names == variant.names)?;
+        let agrees = primary.state.lock().vary_of(generation).map(|vary| vary.names == variant.names)?;
         if !agrees {
-            return self.vary_by(primary, fill, variant, |held| held.vary_of(generation).is_some());
+            return self.set_vary(primary, fill, variant, |state| state.vary_of(generation).is_some());
         }
         let key = primary.key.variant(generation, &variant.values);
-        if key == home.key {
-            return Some(Arc::clone(home));
+        if key == current.key {
+            return Some(Arc::clone(current));
         }
         let target = self.slot(&key);
         self.attach(&target, fill, |_| true).then_some(target)
     }
 
-    /// From now on the answers for a key vary as `variant` does. The fill is in its new slot before anybody is sent
-    /// there; `still` tells whether its answer is wanted after all.
-    fn vary_by(
+    /// From now on the responses for a key vary as `variant` does. The fill is in its new slot before a
+    /// request looks there. `is_wanted` decides, under the lock of the primary slot, whether the response
+    /// still belongs to it.
+    fn set_vary(
         &self,
         primary: &Arc<Slot>,
         fill: &Arc<Fill>,
         variant: &Variant,
-        still: impl FnOnce(&Held) -> bool,
+        is_wanted: impl FnOnce(&SlotState) -> bool,
     ) -> Option<Arc<Slot>> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         let target = Arc::new(Slot::new(primary.key.variant(generation, &variant.values)));
         self.attach(&target, fill, |_| true);
         let wanted = {
-            let mut held = primary.held.lock();
-            let wanted = still(&held);
+            let mut state = primary.state.lock();
+            let wanted = is_wanted(&state);
             if wanted {
-                held.object = None;
-                held.vary = Some(Arc::new(Vary { names: Arc::clone(&variant.names), generation }));
+                state.object = None;
+                state.vary = Some(Arc::new(Vary { names: Arc::clone(&variant.names), generation }));
             }
             wanted
         };
         if !wanted {
-            target.held.lock().settle(fill, |_| {});
+            target.state.lock().detach(fill, |_| {});
             self.unregister(&target);
             return None;
         }
-        self.hold(primary);
+        self.insert(primary);
         Some(target)
     }
 
-    /// From now on the answers for a key do not vary: the fill is everybody's.
-    fn vary_no_more(&self, primary: &Arc<Slot>, fill: &Arc<Fill>, generation: u64) -> Option<Arc<Slot>> {
-        let attached = self.attach(primary, fill, |held| {
-            let varied = held.vary_of(generation).is_some();
+    /// From now on the responses for a key do not vary: the fill is for every request.
+    fn clear_vary(&self, primary: &Arc<Slot>, fill: &Arc<Fill>, generation: u64) -> Option<Arc<Slot>> {
+        let attached = self.attach(primary, fill, |state| {
+            let varied = state.vary_of(generation).is_some();
             if varied {
-                held.vary = None;
+                state.vary = None;
             }
             varied
         });

@@ -9,8 +9,8 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    /// The log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`,
-    /// for the demo `warn`]
+    /// Log filter for standard error, such as `info` or `info,tidegate_upstream=debug` [default: `info`;
+    /// demo: `warn`]
     #[arg(long, global = true, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub(crate) log: Option<String>,
 
@@ -37,14 +37,15 @@ pub(crate) enum Command {
     Edge(Config),
     /// Run a shield: the tier that faces origins
     Shield(Config),
-    /// Run a small HLS origin that misbehaves on command, for tests and experiments
+    /// Run the origin stub: a small HLS origin with faults on command, for tests and experiments
     OriginStub(Config),
-    /// Check a configuration file: exit 0, or the first error with its line and column
+    /// Check a configuration file: exit with 0, or print the first error with line and column and exit with
+    /// 78
     Check {
         /// The configuration file
         #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
         config: PathBuf,
-        /// The part that the file configures; guessed from its name and content by default
+        /// The part that the file configures [default: guessed from its name and content]
         #[arg(long, value_enum)]
         tier: Option<Part>,
     },
@@ -55,7 +56,7 @@ pub(crate) enum Command {
 /// The configuration of one part.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Config {
-    /// The configuration file; without one, the defaults of conf/*.toml
+    /// The configuration file [default: none, the defaults of conf/*.toml apply]
     #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }

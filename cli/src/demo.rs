@@ -72,7 +72,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     stop.cancel();
     tasks.close();
     if tokio::time::timeout(END_MAX, tasks.wait()).await.is_err() {
-        tracing::warn!("some tasks did not end in time and were aborted");
+        tracing::warn!("shutdown timeout reached, remaining tasks are aborted");
     }
     ended
 }
@@ -102,7 +102,7 @@ async fn play(
             let origins = addresses.origins.join(", ");
             ready::wait(&clients, stream, |waiting| complain(waiting, &origins))
                 .await
-                .with_context(|| format!("the stream {stream} does not come from {origins}"))?;
+                .with_context(|| format!("the stream {stream} is not available from {origins}"))?;
         }
         announce(&addresses, options.json)?;
         rest(options.seconds).await;
@@ -122,7 +122,7 @@ async fn play(
 fn announce(addresses: &addresses::Addresses, json: bool) -> anyhow::Result<()> {
     let text = if json { format!("{}\n", serde_json::to_string(addresses)?) } else { addresses.map() };
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the addresses cannot be printed")
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot print the addresses")
 }
 
 /// Reports on standard error what the demo waits for. If that is closed, the report is dropped.
@@ -142,10 +142,10 @@ async fn rest(seconds: Option<u64>) {
 
 /// Waits for Ctrl-C or SIGTERM.
 async fn signalled() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
-        interrupt = tokio::signal::ctrl_c() => interrupt.context("Ctrl-C cannot be listened for"),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("cannot install the Ctrl-C handler"),
     }
 }
 
@@ -153,10 +153,10 @@ async fn signalled() -> anyhow::Result<()> {
 fn origin_url(text: &str) -> anyhow::Result<String> {
     let uri: http::Uri = text.parse().context("not a URL")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.authority().is_none() {
-        bail!("an origin looks like http://127.0.0.1:8888");
+        bail!("an origin must be a URL such as http://127.0.0.1:8888");
     }
     if uri.path() != "/" || uri.query().is_some() {
-        bail!("an origin has no path here; give the stream's path with --stream");
+        bail!("--origin takes no path; set the stream's path with --stream");
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
@@ -164,7 +164,7 @@ fn origin_url(text: &str) -> anyhow::Result<String> {
 fn stream_path(text: &str) -> anyhow::Result<String> {
     let path: http::uri::PathAndQuery = text.parse().context("not a path")?;
     if !path.as_str().starts_with('/') {
-        bail!("a path begins with /");
+        bail!("a path must begin with /");
     }
     Ok(path.as_str().to_owned())
 }

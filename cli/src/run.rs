@@ -1,4 +1,4 @@
-//! Runs the command of the command line, and turns its end into an exit code.
+//! Runs the command of the command line, and turns its result into an exit code.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
@@ -58,7 +58,7 @@ fn start(args: Args) -> Result<(), Fault> {
         .enable_all()
         .thread_name("tidegate")
         .build()
-        .context("the runtime could not be started")?;
+        .context("cannot start the runtime")?;
     runtime.block_on(serve(args.command))
 }
 
@@ -98,7 +98,7 @@ fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {
     };
     checked.map_err(|problem| {
         let guessed = if part.is_none() {
-            format!(" (read as {}; --tier says otherwise)", read_as.name())
+            format!(" (checked as {}; choose another part with --tier)", read_as.name())
         } else {
             String::new()
         };
@@ -127,8 +127,8 @@ fn text(file: &Path) -> Result<String, Fault> {
 /// Cancelled by SIGTERM or Ctrl-C. A second signal ends the process immediately.
 fn shutdown_signal() -> anyhow::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot install the SIGTERM handler")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot install the SIGINT handler")?;
     let token = shutdown.clone();
     // The task lives as long as the process, and nothing waits for its end.
     let _listener = tokio::runtime::Handle::current().spawn(async move {
@@ -149,7 +149,7 @@ fn shutdown_signal() -> anyhow::Result<CancellationToken> {
 }
 
 fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {
-    tracing::info!(%serving, %operators, "{part} listens");
+    tracing::info!(%serving, %operators, "{part} listening");
 }
 
 fn log_to_stderr(filter: &str) -> Result<(), Fault> {

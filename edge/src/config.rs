@@ -13,41 +13,41 @@ use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
+    /// The node's name in Via, Cache-Status and CDN-Loop. Every node has its own.
     pub node: NodeName,
-    /// The shields, `http://host:port`. Without any, the edge uses each site's origins directly.
+    /// The shields, `http://host:port`. With none, requests go to each site's origins.
     pub shields: Vec<Server>,
-    /// Its listeners.
+    /// Listeners.
     pub listen: Listen,
-    /// Regions whose shields are preferred, in this order; the others by round-trip time.
+    /// Regions whose shields come first, in this order; the others follow by round-trip time.
     pub region_order: Vec<String>,
-    /// The location of the node.
+    /// Where this node is.
     pub location: Location,
-    /// The locations of the regions, by name.
+    /// The coordinates of the regions, by name.
     pub regions: BTreeMap<String, Coordinates>,
     /// The cache.
     pub cache: Cache,
-    /// The limits for viewers.
+    /// Limits for one viewer.
     pub viewers: Viewers,
-    /// When a shield is above its share of the load.
+    /// When an overloaded shield loses keys to the next one.
     pub balance: Balance,
-    /// The settings for requests to shields.
+    /// How requests go to shields.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// The drain.
+    /// The shutdown.
     pub drain: Drain,
-    /// The sites that it serves.
+    /// The sites.
     pub site: Vec<site::Config>,
 }
 
-/// When a shield is above its share of the load, so that the next one takes over some of its keys.
+/// When an overloaded shield loses some of its keys to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
-    /// How far a shield may be above its share of the requests in flight.
+    /// How far a shield may exceed its fair share of the requests in flight.
     pub excess: Share,
-    /// Fewer requests in flight than this move no key: a key that moves costs its origin another request.
+    /// Below this number of requests in flight no key moves: each move costs the origin another request.
     pub requests_min: usize,
 }
 
@@ -105,18 +105,18 @@ impl Config {
             |site: &&site::Config| site.direct && site.origins.iter().any(|origin| origin.url().is_tls());
         if !self.shields.is_empty() && own_trust && self.site.iter().any(|site| is_direct(&site)) {
             let message =
-                "origins with https:// cannot be used where [upstream.tls] configures the trust in shields";
+                "https:// origins cannot be used where [upstream.tls] sets ca or server_name for the shields";
             return Err(Breach::new(&["site", "direct"], message));
         }
         let is_known = |name: &str| {
             self.regions.contains_key(name) || self.shields.iter().any(|shield| shield.region() == Some(name))
         };
         if let Some(name) = self.region_order.iter().find(|name| !is_known(name)) {
-            let message = format!("{name:?} is the region of no shield");
+            let message = format!("{name:?} is not in [regions], and no shield has this region");
             return Err(Breach::new(&["region_order"], message));
         }
         if self.shields.is_empty() && self.site.iter().any(|site| site.origins.is_empty()) {
-            let message = "there are no shields, and a site has no origins: the edge has no upstream";
+            let message = "without shields, every site needs at least one origin";
             return Err(Breach::new(&["shields"], message));
         }
         Ok(())

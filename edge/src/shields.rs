@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tidegate_proxy::site;
-use tidegate_upstream::trust::Distrust;
-use tidegate_upstream::{Bound, Candidates, Order, Pool, Trust};
+use tidegate_upstream::trust::TrustError;
+use tidegate_upstream::{Bound, Candidates, Connections, Order, Pool};
 
 use crate::Config;
 
@@ -12,7 +12,7 @@ use crate::Config;
 #[derive(Debug)]
 pub(crate) struct Shields<'a> {
     config: &'a Config,
-    trust: Arc<Trust>,
+    connections: Arc<Connections>,
     by_hash: Option<Arc<Pool>>,
 }
 
@@ -20,20 +20,23 @@ pub(crate) struct Shields<'a> {
 ///
 /// # Errors
 /// When a certificate or a key is invalid.
-pub(crate) fn of(config: &Config) -> Result<Shields<'_>, Distrust> {
+pub(crate) fn of(config: &Config) -> Result<Shields<'_>, TrustError> {
     let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
-    let trust = config.upstream.trust(config.shields.len() + origins)?;
+    let connections = config.upstream.connections(config.shields.len() + origins)?;
     let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
-    let specs: Vec<_> =
-        config.shields.iter().map(|shield| shield.tier(config.upstream.options(true, &trust))).collect();
+    let specs: Vec<_> = config
+        .shields
+        .iter()
+        .map(|shield| shield.tier(config.upstream.options(true, &connections)))
+        .collect();
     let by_hash = (!specs.is_empty())
         .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));
-    Ok(Shields { config, trust, by_hash })
+    Ok(Shields { config, connections, by_hash })
 }
 
 impl Shields<'_> {
     pub(crate) fn for_site(&self, site: &site::Config) -> Candidates {
-        let origins = || site.pool(&self.config.upstream, &self.trust);
+        let origins = || site.pool(&self.config.upstream, &self.connections);
         Candidates::of(match &self.by_hash {
             None => vec![origins()],
             Some(shields) if site.direct => vec![Arc::clone(shields), origins()],

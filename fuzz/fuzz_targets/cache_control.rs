@@ -12,9 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((switches, lines)) = bytes.split_first() else { return };
     let is_on = |bit: u8| switches & (1 << bit) != 0;
     let policy = Policy {
-        known: is_on(0).then_some(Duration::from_secs(3)),
-        trust_known_over_no_cache: is_on(1),
-        cap_known: is_on(2),
+        hls_ttl: is_on(0).then_some(Duration::from_secs(3)),
+        hls_over_no_cache: is_on(1),
+        cap_at_hls: is_on(2),
         heuristic: is_on(3),
         ..Policy::default()
     };

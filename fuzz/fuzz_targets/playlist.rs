@@ -26,11 +26,11 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// An encoder that restarts with the same playlist is joined: the result is a consistent playlist.
 fn restart(bytes: &[u8], media: &Media) {
-    if !Epoch::can_write(bytes) || media.segments.is_empty() {
+    if !Epoch::can_rewrite(bytes) || media.segments.is_empty() {
         return;
     }
-    let epoch = Epoch::after(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
-    let written = epoch.write(bytes, media, |uri| !uri.is_empty());
+    let epoch = Epoch::restarted(Mark(1), media, Some(bytes), media, Numbering::of(bytes));
+    let written = epoch.rewrite(bytes, media, |uri| !uri.is_empty());
     let Ok(Playlist::Media(received)) = Playlist::parse(&written) else {
         panic!("not a media playlist: {}", String::from_utf8_lossy(&written));
     };

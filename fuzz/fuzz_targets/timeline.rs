@@ -35,14 +35,14 @@ fn watch(timeline: &mut Timeline, media: &Media, now: Duration) {
     assert_eq!(step, judged);
     assert_eq!(timeline.incarnation() != incarnation, matches!(step, Step::Restarted(_)));
     assert!(timeline.incarnation() != incarnation || timeline.position() >= position);
-    if step.is_taken_up() {
+    if step.replaces_latest() {
         assert_eq!(timeline.position(), Some(media.position()));
         assert_eq!(timeline.judge(media, now), Step::Unchanged);
         assert!(!timeline.is_frozen(now));
     }
     // A day is the longest target duration.
     let is_soon = |due: Duration| due <= now + Duration::from_hours(24 * 8);
-    assert!(timeline.take_news().len() <= 256 && timeline.next_look(0).is_none_or(is_soon));
+    assert!(timeline.take_announcements().len() <= 256 && timeline.next_poll(0).is_none_or(is_soon));
 }
 
 fn rewrite(version: &[u8], media: &Media) {
@@ -67,7 +67,7 @@ fn block(media: &Media) {
             let directives = Directives { msn, part, skip: None };
             match media.reload(&directives) {
                 Reload::Ready | Reload::Ignored => assert!(media.satisfies(&directives)),
-                Reload::Hold { max } => assert!(!media.satisfies(&directives) && !max.is_zero()),
+                Reload::Block { max } => assert!(!media.satisfies(&directives) && !max.is_zero()),
                 Reload::Refused(_) => {}
             }
         }

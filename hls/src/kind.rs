@@ -1,6 +1,6 @@
-//! What sort of object a name or a content type announces.
+//! The kind of object that a name or a content type indicates.
 
-/// The sort of object, as far as its lifetime depends on it.
+/// The kind of object, as far as its lifetime depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A multivariant or media playlist: the part of a live stream that changes.
@@ -9,14 +9,14 @@ pub enum Kind {
     Segment,
     /// A media initialisation section (EXT-X-MAP).
     Init,
-    /// Anything else: keys, thumbnails, a player's page. Only HTTP says how long it lives.
+    /// Anything else: keys, thumbnails, a player's page. Only HTTP sets their lifetime.
     Other,
 }
 
 impl Kind {
     /// Guesses from the last segment of a path: its extension, in any case.
     ///
-    /// It is a guess that costs nothing; the content type and the bytes may say otherwise later.
+    /// The guess costs nothing; the content type and the bytes may correct it later.
     pub fn of_path(path: &str) -> Self {
         let name = path.rsplit('/').next().unwrap_or(path);
         let Some((stem, extension)) = name.rsplit_once('.') else { return Self::Other };
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_tells_the_kind() {
+    fn the_extension_determines_the_kind() {
         for (path, kind) in [
             ("/live/master.m3u8", Kind::Playlist),
             ("/live/MASTER.M3U8", Kind::Playlist),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_tells_the_kind() {
+    fn the_content_type_determines_the_kind() {
         for (value, kind) in [
             ("application/vnd.apple.mpegurl", Kind::Playlist),
             ("Application/X-MpegURL; charset=utf-8", Kind::Playlist),

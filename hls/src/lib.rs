@@ -1,24 +1,25 @@
-//! What is being asked for, and what a playlist says about it.
+//! Request targets and playlists: what a request names, and what a playlist says about it.
 //!
-//! Everything in this crate is a pure function: no sockets, no clock, no configuration files. The tiers hand
+//! Everything in this crate is a pure function: no sockets, no clock, no configuration files. The tiers pass
 //! in bytes and numbers and get values back.
 //!
 //! - [`Resource`] is a request target, parsed once. It is the identity of an object: two spellings of one
-//!   target give one `Resource`, and what could mean two things gives a [`ResourceError`]. After
-//!   [`Resource::parse`] nobody looks at a path string again.
+//!   target give one `Resource`, and an ambiguous target gives a [`ResourceError`]. After [`Resource::parse`]
+//!   no code looks at a path string again.
 //! - [`Playlist`] is an HLS playlist, parsed once, when it arrives: the multivariant playlist with its
 //!   renditions, or a media playlist with its target duration, its segments and their numbers.
-//! - [`Timeline`] is what is remembered of a media playlist from version to version: whether it moves, goes back
-//!   or has begun anew, when the next version is due, what it announces.
-//! - [`Media::reload`] decides what becomes of a blocking request.
-//! - [`delta`], [`offer`] and [`Epoch`] make the changes that a node makes to a playlist that passes: all other bytes
+//! - [`Timeline`] follows a media playlist from version to version: whether it moves, goes back or has
+//!   restarted, when the next version is due, what it announces.
+//! - [`Media::reload`] decides how a blocking request is answered.
+//! - [`delta`], [`offer`] and [`Epoch`] make the changes that a node makes to a playlist; all other bytes
 //!   stay.
-//! - [`Lifetimes`] says how long an answer may be reused, from what HLS itself promises about it.
+//! - [`Lifetimes`] says how long a response may be reused, from what HLS guarantees about it.
 //!
 //! Section numbers are those of draft-pantos-hls-rfc8216bis unless an RFC is named. This crate does not know
 //! HTTP freshness (that is `tidegate_cache::freshness`).
 //!
-//! Begin reading in `resource.rs`, then `playlist.rs`, `timeline.rs`, `reload.rs`, `rewrite.rs`, `lifetimes.rs`.
+//! Begin reading in `resource.rs`, then `playlist.rs`, `timeline.rs`, `reload.rs`, `rewrite.rs`,
+//! `lifetimes.rs`.
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
@@ -39,7 +40,9 @@ pub use playlist::{
 };
 pub use reload::{Reload, ReloadError};
 pub use resource::{
-    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, unmarked,
+    Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
 pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer};
-pub use timeline::{Announced, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline, What};
+pub use timeline::{
+    Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
+};

@@ -1,32 +1,34 @@
-//! How long an answer may be reused, from what HLS promises about it (appendix B.1).
+//! How long a response may be reused, from what HLS guarantees about it (appendix B.1).
 
 use std::time::Duration;
 
 use crate::{Directives, Kind, Playlist, PlaylistType};
 
-/// How long answers may be reused, where HLS says something about it. HTTP may say something too; which of the
-/// two wins is `tidegate_cache::freshness`'s business.
+/// How long responses may be reused, where HLS defines it. HTTP may define it too;
+/// `tidegate_cache::freshness` decides which of the two wins.
 ///
-/// The multiples of the target duration are those of appendix B.1 and not for configuration.
+/// The multiples of the target duration are those of appendix B.1 and are not configurable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// A multivariant playlist. It changes when the encoder is set up anew, and not otherwise; a minute is what
-    /// a new rendition may take to be seen, for one request a minute.
+    /// A multivariant playlist. It changes only when the encoder's setup changes. One minute bounds the delay
+    /// until a new rendition is visible, at one request per minute.
     pub multivariant: Duration,
     /// A media playlist of type VOD, which must not change (section 4.4.3.5).
     pub vod: Duration,
-    /// A media playlist that has ended and is not declared VOD, an event included. A live channel that stops writes EXT-X-ENDLIST
-    /// too, and starts again under the same name: viewers must not be told for an hour that it is over.
+    /// A media playlist that has ended and is not of type VOD, an event included. A live channel that stops
+    /// writes EXT-X-ENDLIST too, and may start again under the same name: viewers must not see it as ended
+    /// for an hour.
     pub ended: Duration,
-    /// Segments and initialisation sections, which do not change under their name (section 6.2.1). Not a year:
-    /// an encoder that restarts uses old names again.
+    /// Segments and initialisation sections, which do not change under their name (section 6.2.1). Not a
+    /// year: an encoder that restarts reuses names.
     pub segment: Duration,
-    /// Least lifetime of a live playlist, for target durations that are rounded down to zero.
+    /// Minimum lifetime of a live playlist, for target durations that are rounded down to zero.
     pub live_min: Duration,
-    /// The target duration where none is known: for a playlist that could not be had, and for segments.
+    /// The target duration where none is known: for segments, and for a playlist that could not be fetched.
     pub target_assumed: Duration,
-    /// Most lifetime of an answer that says that the server is in trouble (429, 5xx). It is over when it is over:
-    /// the lifetime keeps a crowd from asking at once, and viewers from seeing an error longer than needed.
+    /// Maximum lifetime of a response that reports a failing server (429, 5xx). A failure can end at any
+    /// time: the lifetime keeps a crowd from requesting all together, and must not show the error for longer
+    /// than needed.
     pub failure: Duration,
 }
 
@@ -45,10 +47,10 @@ impl Default for Lifetimes {
 }
 
 impl Lifetimes {
-    /// How long an answer with this status may be reused; `None` where HLS does not say.
+    /// How long a response with this status may be reused; `None` where HLS does not define it.
     ///
-    /// `playlist` is what the body says if it is a playlist. For an error it is the last version that is known of
-    /// the playlist that was asked for, if one is: only its target duration counts then.
+    /// `playlist` is the parsed body if it is a playlist. For an error it is the last known version of the
+    /// requested playlist, if there is one: only its target duration counts then.
     pub fn of(
         &self,
         kind: Kind,
@@ -61,8 +63,8 @@ impl Lifetimes {
             (200, _, Some(playlist)) => Some(self.of_playlist(playlist, directives)),
             (200, Kind::Segment | Kind::Init, None) => Some(self.segment),
             (429 | 500.., ..) => Some(self.failure.min(self.target(playlist))),
-            // A missing playlist that was asked for by blocking reload: 4 target durations. All else that is
-            // missing or refused: 1.
+            // A missing playlist that was requested by blocking reload: 4 target durations. Everything else
+            // that is missing or refused: 1.
             (400.., Kind::Playlist, _) if directives.blocks() => Some(self.target(playlist) * 4),
             (400.., ..) => Some(self.target(playlist)),
             _ => None,
@@ -74,12 +76,13 @@ impl Lifetimes {
             Playlist::Multivariant(_) => self.multivariant,
             Playlist::Media(media) if media.playlist_type == Some(PlaylistType::Vod) => self.vod,
             Playlist::Media(media) if media.end_list => self.ended,
-            // The answer to a blocking request never changes in what was asked for: 6 target durations. Only if
-            // it is that answer, though: a server that ignores the directives sends what it has.
+            // The response to a blocking request is final for the requested version: 6 target durations. Only
+            // a response that satisfies the request counts, though: a server that ignores the directives
+            // sends its present version.
             Playlist::Media(media) if directives.blocks() && media.satisfies(directives) => {
                 (media.target_duration * 6).max(self.live_min)
             }
-            // Half a target duration: that is how long a viewer may be behind the origin, at most.
+            // Half a target duration, which bounds how far a viewer is behind the origin.
             Playlist::Media(media) => (media.target_duration / 2).max(self.live_min),
         }
     }
@@ -115,24 +118,24 @@ mod tests {
         Some(u64::try_from(lifetime.as_millis()).unwrap())
     }
 
-    /// Appendix B.1, as all that follow.
+    /// Appendix B.1, like all that follow.
     #[test]
-    fn d6_a_live_playlist_lives_half_a_target_duration() {
+    fn a_live_playlist_lives_half_a_target_duration() {
         assert_eq!(of(Kind::Playlist, Some(&live()), 200, PLAIN), Some(3_000));
     }
 
     #[test]
-    fn d6_the_answer_to_a_blocking_request_lives_six_target_durations() {
+    fn the_response_to_a_blocking_request_lives_six_target_durations() {
         assert_eq!(of(Kind::Playlist, Some(&live()), 200, msn(11)), Some(36_000));
     }
 
     #[test]
-    fn a_playlist_that_is_not_what_was_waited_for_lives_like_any_other() {
+    fn a_playlist_that_does_not_satisfy_the_blocking_request_lives_like_any_other() {
         assert_eq!(of(Kind::Playlist, Some(&live()), 200, msn(12)), Some(3_000));
     }
 
     #[test]
-    fn what_cannot_change_lives_long_and_what_may_come_back_does_not() {
+    fn a_vod_lives_long_and_an_ended_channel_does_not() {
         let list = "#EXT-X-TARGETDURATION:6\n#EXTINF:6,\na\n";
         let vod = playlist(&format!("#EXT-X-PLAYLIST-TYPE:VOD\n{list}#EXT-X-ENDLIST\n"));
         let event = playlist(&format!("#EXT-X-PLAYLIST-TYPE:EVENT\n{list}"));
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn d6_what_is_missing_is_missing_for_one_target_duration_or_four() {
+    fn a_missing_object_is_remembered_for_one_target_duration_or_four() {
         let live = live();
         assert_eq!(of(Kind::Playlist, Some(&live), 404, PLAIN), Some(6_000));
         assert_eq!(of(Kind::Playlist, Some(&live), 404, msn(12)), Some(24_000));
@@ -167,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_over_when_it_is_over() {
+    fn a_failure_is_remembered_for_one_second() {
         for status in [429, 500, 502, 503] {
             assert_eq!(of(Kind::Playlist, Some(&live()), status, msn(12)), Some(1_000), "{status}");
         }
     }
 
     #[test]
-    fn hls_says_nothing_about_other_things() {
+    fn hls_defines_no_lifetime_for_other_objects() {
         assert_eq!(of(Kind::Other, None, 200, PLAIN), None);
         assert_eq!(of(Kind::Other, None, 404, PLAIN), None);
         assert_eq!(of(Kind::Playlist, None, 200, PLAIN), None);

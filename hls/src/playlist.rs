@@ -16,7 +16,7 @@ pub use multivariant::Multivariant;
 use lines::{Line, Lines};
 use variables::Variables;
 
-/// What the bytes of a playlist say, as far as a caching tier acts on it. Unknown tags are no error.
+/// The content of a playlist, as far as a caching tier acts on it. Unknown tags are no error.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Playlist {
     /// Lists the renditions of a stream (section 4.1: a Multivariant Playlist).
@@ -27,6 +27,10 @@ pub enum Playlist {
 
 impl Playlist {
     /// Parses a whole playlist. The caller bounds its size; memory and time grow linearly with it.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a playlist that a tier can act on.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlaylistError> {
         let mut lines = Lines::new(bytes)?;
         let mut media = media::Builder::default();
@@ -42,7 +46,7 @@ impl Playlist {
                 Line::Uri(uri) => media.uri(&uri, number, &mut variables)?,
             }
         }
-        // Section 4.1: the tags of one sort of playlist must not stand in the other.
+        // Section 4.1: the tags of one kind of playlist must not appear in the other.
         match (multivariant.first_line(), media.first_line()) {
             (Some(one), Some(other)) => Err(PlaylistError::Mixed { line: one.max(other) }),
             (Some(_), None) => multivariant.finish().map(Self::Multivariant),

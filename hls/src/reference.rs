@@ -1,12 +1,12 @@
-//! What a URI in a playlist names, seen from the playlist (RFC 3986 5.2).
+//! Resolves the URIs in a playlist (RFC 3986 section 5.2).
 
 use std::fmt::Write as _;
 
 use crate::{QueryRules, Resource};
 
 impl Resource {
-    /// The object that a URI names in a playlist which is this resource. `None` if it is elsewhere, on another host
-    /// or behind another scheme, or cannot be asked for here.
+    /// The resource that a URI names in a playlist whose resource is `self`. `None` if it is on another host
+    /// or behind another scheme, or cannot be requested here.
     ///
     /// ```
     /// use tidegate_hls::{QueryRules, Resource};
@@ -30,7 +30,7 @@ impl Resource {
         };
         let merged = match (authority, path) {
             (Some(_), "") => "/".to_owned(),
-            // An empty reference is the playlist itself, and one with only a query another view of it.
+            // An empty reference is the playlist itself; a reference with only a query is another view of it.
             (None, "") if query.is_none() => return Some(self.clone()),
             (None, "") => self.path.clone(),
             (_, path) if path.starts_with('/') => path.to_owned(),
@@ -49,7 +49,7 @@ impl Resource {
     }
 }
 
-/// The authority, if there is one, and what follows it; `None` for another scheme than those of HTTP.
+/// The authority, if there is one, and the rest; `None` for a scheme other than those of HTTP.
 fn split_authority(reference: &str) -> Option<(Option<&str>, &str)> {
     let first = reference.split(['/', '?']).next().unwrap_or_default();
     let rest = match first.split_once(':') {
@@ -86,7 +86,7 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// Players escape what no target may contain.
+/// Escapes what no target may contain, as players do.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_elsewhere_or_means_two_things_is_not_known() {
+    fn foreign_and_ambiguous_uris_are_not_resolved() {
         for uri in [
             "https://other.example/1.ts",
             "//other.example/1.ts",
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_uri_makes_it_panic(uri in r"(https?:|//|[a-z./?#%: é\\]){0,20}") {
+        fn no_uri_makes_resolve_panic(uri in r"(https?:|//|[a-z./?#%: é\\]){0,20}") {
             if let Some(path) = resolve(&uri) {
                 prop_assert!(path.starts_with('/'));
             }

@@ -16,7 +16,7 @@ pub use rules::{Pattern, PatternError, QueryDefault, QueryRules};
 use crate::{Kind, Mark};
 use escape::Component;
 
-/// What a request asks for: host, path and the query parameters that count, each in its one spelling.
+/// The target of a request: host, path and the query parameters that count, each in its one spelling.
 ///
 /// ```
 /// use tidegate_hls::{QueryRules, Resource};
@@ -32,11 +32,11 @@ use escape::Component;
 pub struct Resource {
     /// Lower-case name or address, without port and trailing dot; an IPv6 literal keeps its brackets.
     pub host: String,
-    /// Path in its normal form, still percent-encoded; it begins with a slash.
+    /// Path in its normal form, percent-encoded; it begins with a slash.
     pub path: String,
     /// The parameters that count, in their normal order; `None` when none is left.
     pub query: Option<String>,
-    /// What the path's extension announces.
+    /// The kind that the path's extension indicates.
     pub kind: Kind,
     /// Delivery directives (section 6.2.5), which `query` also contains.
     pub directives: Directives,
@@ -45,11 +45,16 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Parses an origin-form target (RFC 9112 3.2.1) as it stands in the request line, and the host beside it.
+    /// Parses an origin-form target (RFC 9112 section 3.2.1) as sent in the request line, and the host of the
+    /// request.
     ///
-    /// Whatever a server behind this one could read differently is refused and not repaired: dot segments,
-    /// encoded slashes, backslashes, control characters, broken percent-encoding, invalid UTF-8. The caller
-    /// strips scheme and authority of an absolute-form target first.
+    /// Anything that a server behind this one could read differently is refused and not repaired: dot
+    /// segments, encoded slashes, backslashes, control characters, broken percent-encoding, invalid UTF-8.
+    /// The caller strips scheme and authority of an absolute-form target first.
+    ///
+    /// # Errors
+    ///
+    /// When the target is ambiguous, too long, or has invalid delivery directives.
     pub fn parse(host: &str, target: &str, rules: &QueryRules) -> Result<Self, ResourceError> {
         let host = host::normalise(host)?;
         let (raw_path, raw_query) = match target.split_once('?') {
@@ -65,7 +70,7 @@ impl Resource {
         Ok(Self { host, path, query: query.canonical, kind, directives: query.directives, cmcd: query.cmcd })
     }
 
-    /// The target to send upstream, which is also the host's part of the cache key. Borrowed when there is no query.
+    /// The target to send upstream, which is also part of the cache key. Borrowed when there is no query.
     pub fn path_and_query(&self) -> Cow<'_, str> {
         match &self.query {
             Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
@@ -73,13 +78,13 @@ impl Resource {
         }
     }
 
-    /// The same playlist, asked for with these delivery directives in place of its own.
+    /// The same playlist with these delivery directives in place of its own.
     #[must_use]
-    pub fn asked_with(&self, directives: Directives) -> Self {
+    pub fn with_directives(&self, directives: Directives) -> Self {
         let own = self.query.iter().flat_map(|query| query.split('&'));
         let mut parameters: Vec<Cow<'_, str>> =
-            own.filter(|parameter| !Directives::is_one(parameter)).map(Cow::Borrowed).collect();
-        // Section 6.2.5: parameters stand in the order of their bytes.
+            own.filter(|parameter| !Directives::is_directive(parameter)).map(Cow::Borrowed).collect();
+        // Section 6.2.5: parameters are sorted by their bytes.
         let place = parameters.iter().position(|other| other.as_ref() > directives::RESERVED_PREFIX);
         let place = place.unwrap_or(parameters.len());
         parameters.splice(place..place, directives.parameters().map(Cow::Owned));
@@ -88,8 +93,8 @@ impl Resource {
     }
 }
 
-/// A target as origins know it: without a [`Mark`], which only tiers understand.
-pub fn unmarked(path_and_query: &str) -> Cow<'_, str> {
+/// A target without its [`Mark`], as origins know it: only tiers understand marks.
+pub fn without_mark(path_and_query: &str) -> Cow<'_, str> {
     let Some((path, query)) = path_and_query.split_once('?') else { return Cow::Borrowed(path_and_query) };
     let is_mark = |parameter: &str| parameter.split('=').next() == Some(Mark::NAME);
     if !query.split('&').any(is_mark) {
@@ -112,14 +117,14 @@ fn parse_path(raw: &str, bytes_max: usize) -> Result<Cow<'_, str>, ResourceError
     if path.len() > bytes_max {
         return Err(too_long(path.len()));
     }
-    // Looked for in the normal form, where `%2e` has become a dot already.
+    // Checked in the normal form, where `%2e` has become a dot.
     if path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(ResourceError::DotSegment { offset: dot_segment_offset(raw) });
     }
     Ok(path)
 }
 
-/// Where in the path as sent the first dot segment begins; an escaped dot takes three bytes there.
+/// The offset of the first dot segment in the path as sent; an escaped dot takes three bytes there.
 fn dot_segment_offset(raw: &str) -> usize {
     let is_dots = |segment: &str| {
         let rest = segment.to_ascii_lowercase().replace("%2e", ".");

@@ -1,4 +1,4 @@
-//! What this node changes in a playlist before it goes out. All else stays as it came, byte for byte.
+//! The changes that this node makes to a playlist before it is served. All other bytes stay as they came.
 
 mod attributes;
 mod delta;
@@ -6,8 +6,8 @@ mod epoch;
 mod lines;
 mod mark;
 mod offer;
+mod segment_state;
 mod splice;
-mod state;
 
 pub use delta::delta;
 pub use epoch::{Epoch, Numbering};

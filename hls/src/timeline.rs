@@ -1,6 +1,6 @@
-//! What is remembered of one media playlist from version to version.
+//! The history of one media playlist, from version to version.
 
-mod news;
+mod announcements;
 mod rhythm;
 mod step;
 mod window;
@@ -8,101 +8,104 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use news::{Announced, What};
+pub use announcements::{Announcement, AnnouncementKind};
 pub use step::{Restart, Step};
 
 use crate::{Map, Media, Position, QueryRules, Resource};
-use news::Before;
+use announcements::Summary;
 use rhythm::Rhythm;
-use window::{Shared, Window};
+use window::{Overlap, Window};
 
-/// The versions of one media playlist, as they came to one node: how far it is, what it lists, when it moved.
+/// The versions of one media playlist as one node received them: its position, its segments, when it moved.
 ///
-/// Times are durations since a moment of the caller's choice that never go back. Of an answer that was not fresh
-/// when it came (`Age`), the time to give is the one when it was made.
+/// Times are durations since a moment of the caller's choice and never go back. For a response that was not
+/// fresh on arrival (`Age`), pass the time when it was generated.
 ///
-/// What makes a step (see [`Step`]) is decided in this order:
+/// A version is judged (see [`Step`]) in this order:
 ///
 /// 1. A segment number that both versions list, or that was listed lately, with another path or another
-///    initialisation section: the stream has begun anew. The query does not count, nor does the server's name.
-/// 2. A greater [`Position`] is a step forward. So is one far ahead that shares no number: versions were missed.
-/// 3. A smaller one is a step back, and no new beginning, as long as it can come from a source that lags behind.
-///    It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its encoder's 0 or 1
-///    where the known one does not, or is less than half as long, or lies further back than what is remembered.
-/// 4. A source that goes on lagging, while nothing newer comes from anywhere for [`LAG_TARGETS_MAX`] target
+///    initialisation section: the stream has restarted. Neither the query nor the server's name counts.
+/// 2. A greater [`Position`] is a step forward, even far ahead without a common number: versions were missed.
+/// 3. A smaller one is a step back and not a restart, as long as it can come from an upstream that lags
+///    behind. It cannot if it is more than [`RESET_SEGMENTS_MIN`] segments back and its list begins at its
+///    encoder's 0 or 1 where the known one does not, or is less than half as long, or lies further back than
+///    the remembered segments.
+/// 4. An upstream that keeps lagging, while no upstream has anything newer for [`LAG_TARGETS_MAX`] target
 ///    durations, is the stream from then on.
-/// 5. An empty list is never a new beginning, whatever its number: encoders write one before they begin.
-/// 6. A new beginning is put off until its list is long enough for players to [start](Media::is_startable), has lost
-///    its first segment, has ended, or has been seen for [`LAG_TARGETS_MAX`] target durations.
+/// 5. An empty list is never a restart, whatever its number: encoders write one before they start.
+/// 6. A restart is pending until its list is long enough for players to [start](Media::is_startable), has
+///    lost its first segment, has ended, or has been seen for [`LAG_TARGETS_MAX`] target durations.
 #[derive(Debug, Default)]
 pub struct Timeline {
     latest: Option<Latest>,
     window: Window,
     rhythm: Rhythm,
-    news: Vec<Announced>,
-    behind: Option<Behind>,
-    restarting: Option<Restarting>,
+    announcements: Vec<Announcement>,
+    lagging: Option<Lagging>,
+    pending_restart: Option<PendingRestart>,
     incarnation: u64,
-    /// See [`Timeline::counts_from`].
-    zero: u64,
+    /// See [`Timeline::set_encoder_zero`].
+    encoder_zero: u64,
 }
 
 #[derive(Debug)]
 struct Latest {
-    before: Before,
+    summary: Summary,
     is_ended: bool,
     target_duration: Duration,
-    /// The longest time between two versions that is still in order.
+    /// The longest time between two versions that is still normal.
     clamped_target_duration: Duration,
 }
 
-/// A source that lags behind.
+/// An upstream that lags behind.
 #[derive(Debug, Clone, Copy)]
-struct Behind {
+struct Lagging {
     since: Duration,
     position: Position,
 }
 
-/// A new beginning that is put off.
+/// A restart that is pending.
 #[derive(Debug, Clone, Copy)]
-struct Restarting {
+struct PendingRestart {
     since: Duration,
     media_sequence: u64,
 }
 
 impl Timeline {
-    /// What a version means that was seen at `now`. Nothing is remembered of it.
+    /// Judges a version that was received at `now`, without remembering it.
     pub fn judge(&self, media: &Media, now: Duration) -> Step {
         match self.compare(media, now) {
-            // Who lagged behind has been waited for already.
-            Step::Restarted(why) if why != Restart::Lagged && self.is_put_off(media, now) => Step::Restarting,
+            // A lagging upstream has been waited for already.
+            Step::Restarted(why) if why != Restart::Lagged && self.is_restart_pending(media, now) => {
+                Step::Restarting
+            }
             step => step,
         }
     }
 
-    /// Whether a version is of a stream that has begun anew, and how that shows, ready to be played or not.
-    pub fn begins_anew(&self, media: &Media, now: Duration) -> Option<Restart> {
+    /// Whether a version shows a restart of the stream, and how, even if players cannot start with it yet.
+    pub fn detect_restart(&self, media: &Media, now: Duration) -> Option<Restart> {
         match self.compare(media, now) {
             Step::Restarted(why) => Some(why),
             _ => None,
         }
     }
 
-    /// From now on the encoder's own 0 is this number: what it makes is told on in the numbers of an older run.
-    pub const fn counts_from(&mut self, zero: u64) {
-        self.zero = zero;
+    /// Sets the published number of the encoder's own 0: its numbers continue those of an older epoch.
+    pub const fn set_encoder_zero(&mut self, zero: u64) {
+        self.encoder_zero = zero;
     }
 
     fn compare(&self, media: &Media, now: Duration) -> Step {
         let Some(latest) = &self.latest else { return Step::First };
-        let shared = match self.window.compare(media) {
-            Shared::Contradiction(restart) => return Step::Restarted(restart),
-            shared => shared,
+        let overlap = match self.window.compare(media) {
+            Overlap::Contradiction(restart) => return Step::Restarted(restart),
+            overlap => overlap,
         };
-        let (known, position) = (latest.before.position(), media.position());
+        let (known, position) = (latest.summary.position(), media.position());
         let ends = media.is_ended() && !latest.is_ended;
         if position < known {
-            self.judge_older(latest, media, shared, now)
+            self.judge_older(latest, media, overlap, now)
         } else if ends {
             Step::Ended
         } else if position > known {
@@ -121,40 +124,40 @@ impl Timeline {
             Step::Restarted(_) => {
                 let incarnation = self.incarnation.wrapping_add(1);
                 *self = Self { incarnation, ..Self::default() };
-                self.take_up(media);
-                self.rhythm.moved(media, None, now);
+                self.accept(media);
+                self.rhythm.record_move(media, None, now);
             }
             Step::First | Step::Forward | Step::Ended => {
                 let before = self.position();
-                self.take_up(media);
-                self.rhythm.moved(media, before, now);
+                self.accept(media);
+                self.rhythm.record_move(media, before, now);
             }
             Step::Unchanged => {
-                self.take_up(media);
-                self.rhythm.still(now);
+                self.accept(media);
+                self.rhythm.record_unchanged(now);
             }
             Step::Backward { .. } => {
-                self.news.clear();
-                self.behind.get_or_insert_with(|| Behind { since: now, position: media.position() });
+                self.announcements.clear();
+                self.lagging.get_or_insert_with(|| Lagging { since: now, position: media.position() });
             }
             Step::Restarting => {
-                self.news.clear();
+                self.announcements.clear();
                 let media_sequence = media.media_sequence;
-                self.restarting.get_or_insert(Restarting { since: now, media_sequence });
+                self.pending_restart.get_or_insert(PendingRestart { since: now, media_sequence });
             }
         }
-        if step.is_taken_up() {
-            (self.behind, self.restarting) = (None, None);
+        if step.replaces_latest() {
+            (self.lagging, self.pending_restart) = (None, None);
         }
         step
     }
 
-    fn take_up(&mut self, media: &Media) {
-        self.news = news::news(media, self.latest.as_ref().map(|latest| &latest.before));
+    fn accept(&mut self, media: &Media) {
+        self.announcements = announcements::since(self.latest.as_ref().map(|latest| &latest.summary), media);
         self.window.extend(media);
         let newest = media.segments.last().map_or(Duration::ZERO, |segment| segment.duration);
         self.latest = Some(Latest {
-            before: Before::of(media),
+            summary: Summary::of(media),
             is_ended: media.is_ended(),
             target_duration: media.target_duration,
             // Some encoders exceed the target duration that they announce.
@@ -164,68 +167,69 @@ impl Timeline {
         });
     }
 
-    /// Nobody asks for it any more: what its newest version lists is forgotten, and what is known from earlier ones.
-    /// How far it is, and since when, stays. Before anything else is asked of it, it has to [wake](Self::wake).
+    /// Frees memory while no client requests the playlist: the segments of the newest and of earlier versions
+    /// are forgotten. The position, and since when, stays. Before anything else it has to [wake](Self::wake).
     pub fn sleep(&mut self) {
-        (self.window, self.news) = (Window::default(), Vec::new());
+        (self.window, self.announcements) = (Window::default(), Vec::new());
         if let Some(latest) = &mut self.latest {
-            latest.before.sleep();
+            latest.summary.sleep();
         }
     }
 
-    /// Takes up again what it knew before it [slept](Self::sleep); `newest` is its newest version.
+    /// Restores the knowledge from before it [slept](Self::sleep); `newest` is its newest version.
     pub fn wake(&mut self, newest: &Media) {
         self.window.extend(newest);
         if let Some(latest) = &mut self.latest {
-            latest.before = Before::of(newest);
+            latest.summary = Summary::of(newest);
         }
     }
 
-    /// A version that is older than the one that is known.
-    fn judge_older(&self, latest: &Latest, media: &Media, shared: Shared, now: Duration) -> Step {
-        let by = latest.before.position().sequence - media.next_sequence();
+    /// Judges a version that is older than the known one.
+    fn judge_older(&self, latest: &Latest, media: &Media, overlap: Overlap, now: Duration) -> Step {
+        let by = latest.summary.position().sequence - media.next_sequence();
         let is_empty = media.next_sequence() == media.media_sequence && media.next_parts.is_empty();
         if is_empty {
             return Step::Backward { by };
         }
-        if by > RESET_SEGMENTS_MIN && self.is_new(media, by, shared) {
+        if by > RESET_SEGMENTS_MIN && self.is_reset(media, by, overlap) {
             return Step::Restarted(Restart::SequenceReset);
         }
-        let is_lagging = self.behind.is_some_and(|behind| {
-            media.position() > behind.position
-                && now.saturating_sub(behind.since) > latest.clamped_target_duration * LAG_TARGETS_MAX
+        let is_lagging = self.lagging.is_some_and(|lagging| {
+            media.position() > lagging.position
+                && now.saturating_sub(lagging.since) > latest.clamped_target_duration * LAG_TARGETS_MAX
         });
         if is_lagging { Step::Restarted(Restart::Lagged) } else { Step::Backward { by } }
     }
 
-    /// Whether a new beginning has nothing to play yet, and may still get it.
-    fn is_put_off(&self, media: &Media, now: Duration) -> bool {
-        let is_young = self.restarting.is_none_or(|restarting| {
-            media.media_sequence == restarting.media_sequence
-                && now.saturating_sub(restarting.since) <= media.clamped_target_duration() * LAG_TARGETS_MAX
+    /// Whether a restart has too little to play, and may still get more.
+    fn is_restart_pending(&self, media: &Media, now: Duration) -> bool {
+        let may_still_grow = self.pending_restart.is_none_or(|pending| {
+            media.media_sequence == pending.media_sequence
+                && now.saturating_sub(pending.since) <= media.clamped_target_duration() * LAG_TARGETS_MAX
         });
-        // Whoever watched the old one has long come to its end.
+        // Viewers of the old stream have long reached its end.
         let is_over = self.moved_at().is_none_or(|moved| {
             let listed =
                 u32::try_from(self.window.listed()).unwrap_or(u32::MAX).saturating_add(LAG_TARGETS_MAX);
             now.saturating_sub(moved) > self.clamped_target_duration().saturating_mul(listed)
         });
-        is_young && !is_over && !media.is_ended() && !media.is_startable()
+        may_still_grow && !is_over && !media.is_ended() && !media.is_startable()
     }
 
-    fn is_new(&self, media: &Media, by: u64, shared: Shared) -> bool {
+    fn is_reset(&self, media: &Media, by: u64, overlap: Overlap) -> bool {
         let first = media.media_sequence;
-        let is_first_list = first <= self.zero.saturating_add(1) && self.window.first_listed() > first;
+        let is_encoders_first_list =
+            first <= self.encoder_zero.saturating_add(1) && self.window.first_listed() > first;
         let listed = media.next_sequence() - first;
         let has_shrunk = listed.saturating_mul(2) < self.window.listed();
-        let in_sight = self.window.listed().saturating_add(window::UNLISTED_MAX as u64);
-        let is_out_of_sight = shared == Shared::Nothing && by >= in_sight;
-        is_first_list || has_shrunk || is_out_of_sight
+        let memory = self.window.listed().saturating_add(window::UNLISTED_MAX as u64);
+        let is_beyond_memory = overlap == Overlap::None && by >= memory;
+        is_encoders_first_list || has_shrunk || is_beyond_memory
     }
 
-    /// How far the stream is.
+    /// The position of the stream.
     pub fn position(&self) -> Option<Position> {
-        self.latest.as_ref().map(|latest| latest.before.position())
+        self.latest.as_ref().map(|latest| latest.summary.position())
     }
 
     /// EXT-X-TARGETDURATION of the newest version.
@@ -233,9 +237,9 @@ impl Timeline {
         self.latest.as_ref().map(|latest| latest.target_duration)
     }
 
-    /// The initialisation section of what is being made.
+    /// The initialisation section of the segment in progress.
     pub fn map(&self) -> Option<&Arc<Map>> {
-        self.latest.as_ref()?.before.map()
+        self.latest.as_ref()?.summary.map()
     }
 
     /// The URI of a segment, as long as it is remembered.
@@ -243,52 +247,54 @@ impl Timeline {
         self.window.uri(sequence)
     }
 
-    /// Counts the new beginnings. What was cached under another number belongs to another stream.
+    /// Counts the restarts. Objects that were cached under another count belong to another stream.
     pub const fn incarnation(&self) -> u64 {
         self.incarnation
     }
 
-    /// Nothing more will come.
+    /// Whether the playlist has ended.
     pub fn is_ended(&self) -> bool {
         self.latest.as_ref().is_some_and(|latest| latest.is_ended)
     }
 
-    /// When it was last seen to have moved.
+    /// When the playlist last moved, as seen here.
     pub const fn moved_at(&self) -> Option<Duration> {
         self.rhythm.moved_at()
     }
 
-    /// Has it stood still for more than one and a half target durations without having ended (section 6.3.4)?
+    /// Whether it has not moved for more than one and a half target durations and has not ended (section
+    /// 6.3.4).
     pub fn is_frozen(&self, now: Duration) -> bool {
         self.frozen_after().is_some_and(|moment| now > moment)
     }
 
-    /// The moment after which it counts as frozen if it does not move; `None` if it has ended.
+    /// The moment after which it counts as frozen unless it moves; `None` if it has ended.
     pub fn frozen_after(&self) -> Option<Duration> {
         let latest = self.latest.as_ref().filter(|latest| !latest.is_ended)?;
         Some(self.moved_at()?.saturating_add(latest.clamped_target_duration * 3 / 2))
     }
 
-    /// When to look for the next version, for those who have to poll and have done so `in_vain` times since the last
-    /// one; `None` if there will be none.
+    /// When to poll for the next version, for a client that has polled `empty_polls` times since the last one
+    /// without finding it; `None` if there will be none.
     ///
-    /// That is at most three times for a version that comes within the time that the newest segment took, then once each
-    /// such time, as soon as the playlist counts as [frozen](Self::is_frozen), and from then on each half target
-    /// duration.
-    pub fn next_look(&self, in_vain: u32) -> Option<Duration> {
+    /// The first three polls aim at a version that comes within the duration of the newest segment. Then
+    /// there is one poll per such duration, one as soon as the playlist counts as [frozen](Self::is_frozen),
+    /// and from then on one each half target duration.
+    pub fn next_poll(&self, empty_polls: u32) -> Option<Duration> {
         let frozen = self.frozen_after()?.saturating_add(self.clamped_target_duration() / 64);
-        let is_early =
-            |in_vain| in_vain < LOOKS_MAX || self.rhythm.look(in_vain).is_some_and(|look| look < frozen);
-        if is_early(in_vain) {
-            return self.rhythm.look(in_vain);
+        let is_early = |empty_polls| {
+            empty_polls < POLLS_MAX || self.rhythm.poll_at(empty_polls).is_some_and(|look| look < frozen)
+        };
+        if is_early(empty_polls) {
+            return self.rhythm.poll_at(empty_polls);
         }
-        let late = (LOOKS_MAX..in_vain).filter(|&earlier| !is_early(earlier)).count();
+        let late = (POLLS_MAX..empty_polls).filter(|&earlier| !is_early(earlier)).count();
         let late = u32::try_from(late).unwrap_or(u32::MAX);
         Some(frozen.saturating_add(self.clamped_target_duration().saturating_mul(late) / 2))
     }
 
-    /// When the next version is expected to be there, as far as that is known; `None` if there will be none. Those who
-    /// poll may find it earlier: [`Timeline::next_look`].
+    /// When the next version is expected, as far as known; `None` if there will be none. A poll may find it
+    /// earlier: [`Timeline::next_poll`].
     pub fn due(&self) -> Option<Duration> {
         self.latest.as_ref().filter(|latest| !latest.is_ended).and_then(|_| self.rhythm.due())
     }
@@ -297,32 +303,32 @@ impl Timeline {
         self.latest.as_ref().map_or(Duration::ZERO, |latest| latest.clamped_target_duration)
     }
 
-    /// Is this the URI, as it stands in the playlist, of something that the newest version lists or hints? If a
-    /// server does not have it, it has it not yet.
+    /// Whether the newest version lists or hints this URI, as written in the playlist. If a server lacks it,
+    /// it does not have it yet.
     pub fn announces(&self, uri: &str) -> bool {
         self.lists_any(|listed| listed == uri)
     }
 
-    /// The same for what a client asks for, where `playlist` is the resource that this timeline is about.
+    /// The same for the resource `wanted`, where `playlist` is the resource of this timeline.
     pub fn announces_at(&self, playlist: &Resource, wanted: &Resource, rules: &QueryRules) -> bool {
         let name = wanted.path.rsplit('/').next().unwrap_or_default();
         let is_wanted = |found: Resource| found.path == wanted.path && found.query == wanted.query;
         self.lists_any(|uri| may_end_in(uri, name) && playlist.resolve(uri, rules).is_some_and(is_wanted))
     }
 
-    fn lists_any(&self, is_it: impl Fn(&str) -> bool) -> bool {
+    fn lists_any(&self, matches: impl Fn(&str) -> bool) -> bool {
         let latest = self.latest.as_ref();
-        latest.is_some_and(|latest| latest.before.announces(&is_it)) || self.window.lists(&is_it)
+        latest.is_some_and(|latest| latest.summary.announces(&matches)) || self.window.lists(&matches)
     }
 
-    /// What the last version that was observed announced for the first time, in the order in which players will
-    /// ask for it. Of a first version it is the newest segment and what follows it. It is told once.
-    pub fn take_news(&mut self) -> Vec<Announced> {
-        std::mem::take(&mut self.news)
+    /// The announcements of the last observed version, in the order in which players will request them. For a
+    /// first version they are the newest segment and what follows it. They are returned once.
+    pub fn take_announcements(&mut self) -> Vec<Announcement> {
+        std::mem::take(&mut self.announcements)
     }
 }
 
-/// Whether it is worth the work to resolve a URI. One that may have to be escaped always is.
+/// Whether it is worth resolving a URI. One that may need escaping always is.
 fn may_end_in(uri: &str, name: &str) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let last = path.rsplit('/').next().unwrap_or(path);
@@ -330,12 +336,12 @@ fn may_end_in(uri: &str, name: &str) -> bool {
     last == name || last.is_empty() || !last.bytes().all(is_plain)
 }
 
-/// A player stays three target durations behind the newest segment (section 6.3.3), so that a source that is up to
-/// one more behind is one that it could have come from.
+/// A player stays three target durations behind the newest segment (section 6.3.3), so a player may have come
+/// from an upstream that is up to one more behind.
 pub const RESET_SEGMENTS_MIN: u64 = 4;
-/// So often a version is looked for before it counts as late.
-const LOOKS_MAX: u32 = 3;
-/// After so many target durations without anything new a player has nothing left to play.
+/// The number of polls for a version before it counts as late.
+const POLLS_MAX: u32 = 3;
+/// After this many target durations without anything new a player has nothing left to play.
 pub const LAG_TARGETS_MAX: u32 = 4;
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ async fn whole(client: &mut Client, object: &Object) -> bool {
     }
     tokio::select! {
         biased;
-        ended = object.body.ended() => ended.is_ok(),
+        ended = object.body.wait_for_end() => ended.is_ok(),
         () = client.gone() => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration that both tiers share, section by section.
 //!
-//! Every field has a default that is sane for a small machine; `conf/*.toml` shows them all. Unknown fields are
-//! errors. What TOML and serde can check is reported with line and column; so are the rules between fields, through
+//! Every field has a default for a small machine; `conf/*.toml` shows them all. Unknown fields are errors.
+//! Errors of form and broken rules between fields are reported with line and column, through
 //! [`check::Problem`].
 
 pub mod certificates;
@@ -31,60 +31,61 @@ pub use upstream::{Upstream, Version};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Viewers, or for a shield the edges: plain HTTP/1.1 and HTTP/2.
+    /// The address for viewers (at a shield: for edges): HTTP/1.1 and HTTP/2 without TLS.
     pub viewers: SocketAddr,
-    /// Operators: health, metrics, status. Keep it on a loopback or private address.
+    /// The address for operators: health, metrics, status. It has no access control.
     pub operators: SocketAddr,
-    /// Connections at once, with and without TLS; further ones wait to be accepted.
+    /// Open connections, with and without TLS; further ones wait to be accepted.
     pub connections_max: usize,
-    /// Viewers, or edges, by TLS, beside those without it.
+    /// A second port for viewers (at a shield: for edges), with TLS.
     pub tls: Option<tls::Listen>,
 }
 
-/// What is held, and for how long after it went wrong.
+/// The cache: its memory, what it stores, and how long it remembers failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
-    /// Memory for bodies, heads, keys and fills under way.
+    /// Memory for bodies, heads, keys and fills in progress. At least 1 MiB, by default 1 GiB.
     pub memory: Size,
-    /// Memory beside that for copies of large bodies that are asked for often over plain HTTP/1.1, so that the system can
-    /// send them by itself; a quarter of `memory` at most.
+    /// Additional memory for copies of large, popular bodies that the kernel sends (sendfile) over plain
+    /// HTTP/1.1. At most a quarter of `memory` is used.
     pub sendfile: Size,
-    /// The shortest body, or part of one, that is sent from a copy: which way costs less depends on length and processor.
+    /// The shortest body, or range of one, that is sent from a copy. At least 16 KiB.
     pub sendfile_min: Size,
-    /// The largest object that is stored; larger ones are passed through.
+    /// The largest object that is stored; larger ones are forwarded without storing. At most half of
+    /// `memory`.
     pub object_max: Size,
-    /// The largest playlist that is accepted.
+    /// The largest playlist that is accepted. At most `object_max`.
     pub playlist_max: Size,
-    /// A fill that nobody waits for any more goes on when at most this much is missing.
+    /// A fill without readers continues if at most this much is missing, or if at least half has arrived.
     pub finish_within: Size,
-    /// For how long a key whose answer cannot be shared is remembered as such.
+    /// How long a key is remembered whose response cannot be shared.
     pub hit_for_miss: Period,
-    /// For how long a failure (502, 504 ...) is remembered, so that a thousand askers make one request.
+    /// How long a failure (502, 504 ...) is remembered, so that many viewers cause one upstream request.
     pub failure_lifetime: Period,
-    /// Objects that live playlists announce and that are fetched ahead at once.
+    /// Prefetches of announced objects that run in parallel.
     pub prefetch_max: usize,
-    /// Bytes that are expected of them, all together.
+    /// Bytes expected of all of them.
     pub prefetch_bytes_max: Size,
 }
 
-/// What one viewer may do.
+/// Limits for one viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Viewers {
-    /// Bytes of a request's head.
+    /// The size of a request head. At least 1 KiB.
     pub head_max: Size,
-    /// Time for a request's head to arrive, from its first byte.
+    /// Time for a request head to arrive, from its first byte. More than zero.
     pub head_timeout: Period,
-    /// Time that an idle connection is kept open.
+    /// Time that an idle connection stays open. More than zero.
     pub idle_timeout: Period,
-    /// Time for the viewer to take a piece of 64 KiB.
+    /// Time for the viewer to accept a write of 64 KiB. More than zero.
     pub write_timeout: Period,
-    /// Time that a viewer waits for the head of an answer.
+    /// Time that a viewer waits for the head of a response. More than zero.
     pub wait_timeout: Period,
-    /// Ranges in one request; with more, the whole object is sent.
+    /// Ranges in one request; with more, the response is the whole object.
     pub ranges_max: usize,
-    /// Bytes of a request's body, where a site allows methods that have one.
+    /// The size of a request body, on sites that allow methods with one.
     pub body_max: Size,
 }
 
@@ -92,19 +93,19 @@ pub struct Viewers {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// `"stdout"`, `"off"`, or the path of a file that is appended to.
+    /// `"stdout"`, `"off"`, or the path of a file to append to.
     pub access: String,
-    /// Lines that may wait to be written; further ones are dropped and counted.
+    /// Lines queued for writing; further ones are dropped and counted.
     pub queue_max: usize,
     /// Query parameters whose values are replaced by `***`.
     pub redact: Vec<String>,
 }
 
-/// How the tier ends.
+/// The shutdown of the tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Drain {
-    /// Time for open bodies to finish after SIGTERM.
+    /// Time for responses in progress to finish after SIGTERM.
     pub timeout: Period,
 }
 
@@ -122,7 +123,7 @@ impl Default for Listen {
 }
 
 impl Cache {
-    /// What copies for the system to send may take: what is said, and no more than a quarter of the memory for bodies.
+    /// The memory for sendfile copies: the configured size, but at most a quarter of the memory for bodies.
     pub(crate) fn sendfile_max(&self) -> u64 {
         self.sendfile.bytes().min(self.memory.bytes() / 4)
     }
@@ -193,7 +194,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.sendfile_min < Size::kib(16) {
         return breach(
             &["cache", "sendfile_min"],
-            "must be at least 16KiB: what is shorter is sent as fast from memory",
+            "must be at least 16KiB: shorter bodies are sent as fast from memory",
         );
     }
     if viewers.head_max < Size::kib(1) {

@@ -1,11 +1,13 @@
-//! How a request from a viewer was handled: one word for the access log, the metrics, `Cache-Status` and `X-Cache`.
+//! How a request from a viewer was handled: one word for the access log, the metrics, `Cache-Status` and
+//! `X-Cache`.
 
 use tidegate_headers::cache_status::{Outcome, Reason};
 
 use crate::observe::label::label;
 
 label! {
-    /// How one request was handled. `request.rs` decides it once; logs, metrics and header fields all report it.
+    /// How one request was handled. `request.rs` decides it once; logs, metrics and header fields all report
+    /// it.
     Fate {
         /// Served from a fresh cached object.
         Hit = "hit",
@@ -35,8 +37,8 @@ label! {
 }
 
 impl Fate {
-    /// The outcome for `Cache-Status`. `reason` is why the request was forwarded, if it was; `status` is the status of
-    /// the next hop, where it is known.
+    /// The outcome for `Cache-Status`. `reason` is why the request was forwarded, if it was; `status` is the
+    /// status of the next hop, where it is known.
     pub fn outcome(self, reason: Option<Reason>, status: Option<u16>, stored: bool) -> Outcome {
         match (self, reason) {
             // A stale object, also one served in place of a remembered failure, is a hit with a negative ttl

@@ -7,9 +7,10 @@ use http::{HeaderMap, Method};
 use tidegate_cache::FillWriter;
 use tidegate_headers::{conditional, hop};
 use tidegate_hls::Directives;
-use tidegate_upstream::{FillRequest, Requester, Upstream, UpstreamRequest, fetch};
+use tidegate_upstream::{Ending, FillRequest, Requester, Upstream, UpstreamRequest, fetch};
 
-use crate::policy::{Filled, SitePolicy};
+use crate::live::stream::Stream;
+use crate::policy::SitePolicy;
 use crate::request::parsed::Request;
 use crate::request::slice::Slice;
 use crate::tier::Tier;
@@ -27,6 +28,15 @@ pub(crate) struct FillOptions {
     pub(crate) overdue: Option<Duration>,
 }
 
+/// What came of a fill.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    /// The live stream of the playlist that was filled.
+    pub(crate) stream: Option<Arc<Stream>>,
+    /// Whether the cache stores the response.
+    pub(crate) is_stored: bool,
+}
+
 /// Makes one fill and returns what came of it. The caller acts on a new version of a live playlist (`live/publish.rs`).
 pub(crate) async fn fill(
     tier: &Arc<Tier>,
@@ -35,10 +45,9 @@ pub(crate) async fn fill(
     sent: &HeaderMap,
     fill_options: FillOptions,
 ) -> Filled {
-    let policy = SitePolicy::new(tier, request, sent.clone())
-        .held(fill_options.directives.blocks())
-        .over(fill_writer.stale().cloned());
-    let policy = Arc::new(policy);
+    let policy = SitePolicy::new(tier, request, sent)
+        .blocking(fill_options.directives.blocks())
+        .replacing(fill_writer.stale().cloned());
     let mut headers = sent.clone();
     if let Some(stale) = fill_writer.stale() {
         headers.extend(conditional::revalidation(&stale.head.headers));
@@ -51,13 +60,13 @@ pub(crate) async fn fill(
     job.ask.patience = fill_options.patience;
     job.ask.overdue = fill_options.overdue;
     tier.metrics().origin_requests_needed.inc();
-    fetch::fill(&policy, job, fill_writer, fill_options.requester).await;
-    policy.filled()
+    let ending = fetch::fill(&policy, job, fill_writer, fill_options.requester).await;
+    Filled { stream: tier.streams().of_request(request), is_stored: ending == Ending::Stored }
 }
 
 /// What upstreams are asked for `request`, with the marks of this node.
 pub(crate) fn job(
-    tier: &Tier,
+    tier: &Arc<Tier>,
     request: &Request,
     directives: &Directives,
     method: Method,
@@ -79,6 +88,7 @@ pub(crate) fn job(
             is_backup: false,
         },
         candidates: candidates(tier, request),
+        recorder: Arc::<Tier>::clone(tier),
         budget: request.site.candidates.budget(),
         tries_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),

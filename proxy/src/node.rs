@@ -64,9 +64,9 @@ impl Node {
             Role::Shield => "shield",
         };
         let metrics =
-            Metrics::new(word, settings.node.as_str(), COMMIT).context("the metrics could not be set up")?;
+            Metrics::new(word, settings.node.as_str(), COMMIT).context("cannot register the metrics")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
-            .with_context(|| format!("log.access: {:?} cannot be written", settings.log.access))?;
+            .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         Ok(Self { tier, viewers, operators, log })
     }
@@ -107,7 +107,7 @@ impl Node {
     /// When the operators' listener fails.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         if let Some(address) = self.tls_addr()? {
-            tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS is spoken, too");
+            tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
         let Self { tier, viewers, operators, log } = self;
         let over = CancellationToken::new();
@@ -119,7 +119,7 @@ impl Node {
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         let found = timeout(FOUND_WITHIN, async {
             for pool in tier.pools() {
-                pool.until_found().await;
+                pool.wait_for_members().await;
             }
         });
         tokio::select! {
@@ -176,7 +176,7 @@ async fn cut_off(tier: &Tier) {
     tier.requests().close();
     let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
     let requests = tier.requests_cut_off().load(Ordering::Relaxed);
-    tracing::warn!(node = tier.node(), requests, fills, "cut off: the time to drain was over");
+    tracing::warn!(node = tier.node(), requests, fills, "drain timeout reached");
 }
 
 /// Lets go what nobody needs any more, from time to time, until the node drains.
@@ -219,7 +219,8 @@ struct View(Arc<Tier>);
 
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
-        let up = self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_in()));
+        let up =
+            self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
         match (self.0.draining().is_given(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
@@ -278,7 +279,7 @@ fn objects(tier: &Tier) -> Vec<Value> {
             "bytes": object.body.len(),
             "age_seconds": object.age(now).as_secs_f64(),
             "ttl_seconds": object.lifetimes.ttl.as_secs_f64(),
-            "source": &*object.upstream,
+            "upstream": &*object.upstream,
         })
     });
     listed.collect()

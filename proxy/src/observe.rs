@@ -9,4 +9,5 @@ pub mod admin;
 pub(crate) mod facts;
 pub mod label;
 pub mod metrics;
+mod recorder;
 pub(crate) mod upstreams;

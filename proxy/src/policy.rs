@@ -1,165 +1,68 @@
-//! What answers mean to a site: the rulings for one request's fill.
+//! What an upstream's response means to a site: the rules for one request's fill.
+//!
+//! A policy is pure over what it is given, but for the live stream: `policy/arrival.rs` compares a playlist with the
+//! stream's earlier versions, and the stream remembers it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+mod arrival;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use parking_lot::Mutex;
 use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
-use tidegate_hls::{Kind, Media, Offer, Playlist, Restart};
-use tidegate_upstream::{Ending, Event, FillPolicy, Inspection, Kept, Ruling, Upstream, UpstreamError};
-use tokio::time::Instant;
+use tidegate_hls::{Kind, Media, Offer, Playlist};
+use tidegate_upstream::{FillPolicy, Inspection, Progress, Ruling, StoredResponse, Upstream, UpstreamError};
 
 use crate::clock;
 use crate::expires;
-use crate::live::numbering::Version;
-use crate::live::stream::{Arrival, Stream};
-use crate::live::{epochs, listing};
-use crate::observe::metrics::{Failover, FillEnd, UpstreamEnd};
+use crate::live::listing;
+use crate::live::stream::Stream;
 use crate::request::parsed::Request;
 use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
 
-/// Rules on the answers to one request.
+/// The rules for one request's fill. It keeps nothing: what a fill has seen so far comes as its [`Progress`].
 #[derive(Debug)]
-pub(crate) struct SitePolicy {
-    tier: Arc<Tier>,
-    request: Request,
-    /// What is known of the live playlist that is asked for; set when it turns out to be one.
-    stream: OnceLock<Arc<Stream>>,
-    /// How many sources were asked, and when the last one was.
-    asked: Mutex<(usize, Instant)>,
-    /// What was sent upstream, for the values of what an answer varies by.
-    sent: HeaderMap,
-    /// What is held already.
+pub(crate) struct SitePolicy<'a> {
+    tier: &'a Tier,
+    request: &'a Request,
+    /// The request header fields that were sent upstream, for the values of what a response varies by.
+    sent: &'a HeaderMap,
+    /// The object that the fill is to replace.
     stale: Option<Arc<Object>>,
-    /// Whether the answer is to be held until there is something new.
-    is_held: bool,
-    /// What came is held from now on.
-    is_stored: AtomicBool,
-    /// A source was refused for standing still: better than none.
-    was_frozen: AtomicBool,
-    /// Whoever could be asked has been, and is asked once more.
-    takes_frozen: AtomicBool,
-    /// The source whose answer was of no use last.
-    refused: Mutex<Option<(Arc<str>, UpstreamError)>>,
+    /// Whether the upstreams are asked to block the request until there is a new version.
+    is_blocking: bool,
 }
 
-/// What came of a fill.
-#[derive(Debug)]
-pub(crate) struct Filled {
-    /// The live stream whose playlist was filled.
-    pub(crate) stream: Option<Arc<Stream>>,
-    /// Whether the cache holds what came.
-    pub(crate) is_stored: bool,
-}
-
-impl SitePolicy {
-    pub(crate) fn new(tier: &Arc<Tier>, request: &Request, sent: HeaderMap) -> Self {
-        Self {
-            tier: Arc::clone(tier),
-            stream: tier.streams().of(&request.key).map_or_else(OnceLock::new, OnceLock::from),
-            asked: Mutex::new((0, Instant::now())),
-            request: request.clone(),
-            sent,
-            stale: None,
-            is_held: false,
-            is_stored: AtomicBool::new(false),
-            was_frozen: AtomicBool::new(false),
-            takes_frozen: AtomicBool::new(false),
-            refused: Mutex::new(None),
-        }
+impl<'a> SitePolicy<'a> {
+    pub(crate) fn new(tier: &'a Tier, request: &'a Request, sent: &'a HeaderMap) -> Self {
+        Self { tier, request, sent, stale: None, is_blocking: false }
     }
 
-    /// The sources are asked to hold the request until there is something new.
-    pub(crate) fn held(self, is_held: bool) -> Self {
-        Self { is_held, ..self }
+    /// For requests that upstreams block until there is a new version.
+    pub(crate) fn blocking(self, is_blocking: bool) -> Self {
+        Self { is_blocking, ..self }
     }
 
-    /// The fill is to replace this object.
-    pub(crate) fn over(self, stale: Option<Arc<Object>>) -> Self {
+    /// For a fill that is to replace this object.
+    pub(crate) fn replacing(self, stale: Option<Arc<Object>>) -> Self {
         Self { stale, ..self }
     }
 
-    /// What came of the fill, when it is over.
-    pub(crate) fn filled(&self) -> Filled {
-        Filled { stream: self.stream.get().cloned(), is_stored: self.is_stored.load(Ordering::Acquire) }
-    }
-
-    /// Holds a version of a media playlist against what is known of the stream; gives it as it goes out.
-    fn arrives(&self, raw: &Media, body: &Bytes, age: Duration) -> Result<Option<Version>, UpstreamError> {
-        if !self.request.site.follows() || (self.stream.get().is_none() && raw.is_ended()) {
-            return Ok(None);
-        }
-        let stream =
-            self.stream.get_or_init(|| self.tier.streams().begin(&self.request.key, self.request.is_backup));
-        let old = stream.media();
-        let published = || Some(crate::answer::content::joined(self.stale.as_ref()?.body.whole()?));
-        let version = epochs::version(&self.tier, &self.request, stream, raw, body, published);
-        if version.is_old {
-            self.admit(Arrival::Backward)?;
-        }
-        let arrival = stream.arrives(version.media.clone(), &version.body, self.asked.lock().1, age);
-        self.admit(arrival)?;
-        if arrival != Arrival::Frozen
-            && let Some((upstream, error)) = self.refused.lock().take()
-        {
-            // Somebody else does better.
-            stream.set_detour(&upstream, error);
-        }
-        match (arrival, old) {
-            (Arrival::Restarted(why), Some(old)) => {
-                self.record_restart(why.as_str(), false);
-                // What has slid out of the old list is known by the new one, which uses its names again.
-                listing::purge_listed(&self.tier, &self.request, &old);
-                listing::purge_listed(&self.tier, &self.request, raw);
-            }
-            _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
-            _ => {}
-        }
-        stream.set_published(&version);
-        Ok(Some(version))
-    }
-
-    fn record_restart(&self, why: &str, joined: bool) {
-        tracing::warn!(playlist = self.request.key.path_and_query(), why, joined, "stream began anew");
-        self.tier.metrics().live.restarts.inc();
-    }
-
-    /// Whether a version may be given out. One that stands still may if nobody else is left to ask.
-    fn admit(&self, arrival: Arrival) -> Result<(), UpstreamError> {
-        let metrics = &self.tier.metrics().live;
-        match arrival {
-            Arrival::Welcome | Arrival::Restarted(_) => Ok(()),
-            Arrival::Backward => {
-                metrics.backward.inc();
-                Err(UpstreamError::Backward)
-            }
-            Arrival::Frozen if self.is_last_asked() => Ok(()),
-            Arrival::Frozen => {
-                metrics.frozen.inc();
-                self.was_frozen.store(true, Ordering::Relaxed);
-                Err(UpstreamError::Frozen)
-            }
-        }
-    }
-
-    /// Whether there is nobody left to ask who might do better.
-    fn is_last_asked(&self) -> bool {
-        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.attempts_max);
-        self.takes_frozen.load(Ordering::Relaxed) || self.asked.lock().0 >= all
+    /// The live stream of the requested playlist, as far as it is known.
+    fn stream(&self) -> Option<Arc<Stream>> {
+        self.tier.streams().of(&self.request.key)
     }
 
     /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
     /// better: it stays fresh for as long as its follower may be held up.
     fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
-        match (self.stream.get(), live) {
+        match (self.stream(), live) {
             (Some(_), Some(media)) if !media.is_ended() => {
                 let ttl =
                     lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
@@ -172,7 +75,7 @@ impl SitePolicy {
     /// Remembers what a playlist lists in pieces.
     fn remember_slices(&self, playlist: Option<&Media>) {
         if let Some(media) = playlist {
-            listing::remember_slices(&self.tier, &self.request, media);
+            listing::remember_slices(self.tier, self.request, media);
         }
     }
 
@@ -189,12 +92,6 @@ impl SitePolicy {
             }
             None => (head, body),
         }
-    }
-
-    /// A source that does not have what a playlist has announced does not have it yet: another one may.
-    fn is_early(&self, status: StatusCode) -> bool {
-        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::RANGE_NOT_SATISFIABLE)
-            && self.tier.streams().has_announced(&self.request.key)
     }
 
     /// What HLS says about an answer, and whether it may be stored at all.
@@ -217,7 +114,7 @@ impl SitePolicy {
             Selection::Any => Ok(None),
             Selection::Never => Err(()),
             Selection::By(vary) => {
-                Ok(Some(Variant { names: vary.names().into(), values: vary.variant(&self.sent) }))
+                Ok(Some(Variant { names: vary.names().into(), values: vary.variant(self.sent) }))
             }
         }
     }
@@ -227,11 +124,11 @@ impl SitePolicy {
     }
 }
 
-impl FillPolicy for SitePolicy {
+impl FillPolicy for SitePolicy<'_> {
     fn rule(&self, head: &Head) -> Ruling {
         // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
-        let is_too_far = self.is_held && head.status == StatusCode::BAD_REQUEST;
-        if is_failure(head.status) || self.is_early(head.status) || is_too_far {
+        let is_too_far = self.is_blocking && head.status == StatusCode::BAD_REQUEST;
+        if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
         let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
@@ -244,7 +141,7 @@ impl FillPolicy for SitePolicy {
         }
     }
 
-    fn inspect(&self, head: &Head, body: Bytes) -> Inspection {
+    fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection {
         let playlist = match Playlist::parse(&body) {
             Ok(playlist) => Some(playlist),
             // Asked for as a playlist, it must be one; only labelled as one, it is passed on for what it is.
@@ -254,33 +151,39 @@ impl FillPolicy for SitePolicy {
             Err(_error) => None,
         };
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
-            listing::remember_renditions(&self.tier, &self.request, multivariant);
+            listing::remember_renditions(self.tier, self.request, multivariant);
         }
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let raw = playlist.as_ref().and_then(Playlist::as_media);
                 // What varies is several playlists in one, which cannot be followed as one.
                 let live = raw.filter(|_| variant.is_none());
-                let version = match live.map(|raw| self.arrives(raw, &body, lifetimes.age)).transpose() {
-                    Ok(version) => version.flatten(),
-                    Err(error) => return Inspection::Refuse(error),
-                };
+                let version =
+                    match live.map(|raw| self.receive(raw, &body, lifetimes.age, progress)).transpose() {
+                        Ok(version) => version.flatten(),
+                        Err(error) => return Inspection::Refuse(error),
+                    };
                 let media = version.as_ref().map(|version| &version.media).or(raw);
                 self.remember_slices(media);
                 let live = media.filter(|_| variant.is_none());
                 let (head, body) = match &version {
-                    Some(version) => (version.head(self.kept(head)), version.body.clone()),
-                    None => (self.kept(head), body),
+                    Some(version) => (version.head(self.stored_head(head)), version.body.clone()),
+                    None => (self.stored_head(head), body),
                 };
                 let (head, body) = self.offered(head, body, live);
                 let lifetimes = self.lifetimes(lifetimes, live);
-                Inspection::Store(Box::new(Kept { head, body, lifetimes, variant }))
+                Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
         }
     }
 
-    fn renew(&self, stale: &Object, head: &Head) -> Result<(Head, Lifetimes), UpstreamError> {
+    fn renew(
+        &self,
+        stale: &Object,
+        head: &Head,
+        progress: &Progress,
+    ) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
         expires::tell_in_seconds(&mut fresh, clock::now());
         let renewed =
@@ -301,9 +204,8 @@ impl FillPolicy for SitePolicy {
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let live = media.filter(|_| stale.variant.is_none());
-                if let Some(stream) = self.stream.get().filter(|_| live.is_some()) {
-                    let asked = self.asked.lock().1;
-                    self.admit(stream.confirm_unchanged(asked, lifetimes.age))?;
+                if let Some(stream) = self.stream().filter(|_| live.is_some()) {
+                    self.admit(stream.confirm_unchanged(progress.last_sent, lifetimes.age), progress)?;
                 }
                 Ok((renewed, self.lifetimes(lifetimes, live)))
             }
@@ -311,7 +213,7 @@ impl FillPolicy for SitePolicy {
         }
     }
 
-    fn kept(&self, head: &Head) -> Head {
+    fn stored_head(&self, head: &Head) -> Head {
         let mut headers = hop::end_to_end(&head.headers);
         // The length is known from the body, and a cookie that a site ignores is nobody's. The marks of the tiers
         // above stay: they tell how what is held came here.
@@ -321,14 +223,19 @@ impl FillPolicy for SitePolicy {
         Head { status: head.status, headers }
     }
 
-    fn again(&self, error: UpstreamError, rounds: usize, waited: Duration) -> Option<Duration> {
-        if rounds == 1 && self.was_frozen.load(Ordering::Relaxed) {
-            // Nobody does better than the one that stands still.
-            self.takes_frozen.store(true, Ordering::Relaxed);
+    fn may_appear(&self, status: StatusCode) -> bool {
+        matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::RANGE_NOT_SATISFIABLE)
+            && self.tier.streams().has_announced(&self.request.key)
+    }
+
+    fn retry_pause(&self, error: UpstreamError, progress: &Progress) -> Option<Duration> {
+        let rounds = progress.rounds;
+        if rounds == 1 && progress.was_frozen {
+            // No upstream has a newer version: the second round takes the frozen one.
             return Some(Duration::ZERO);
         }
         let UpstreamError::Status(status) = error else { return None };
-        let may_come = rounds <= EARLY_ROUNDS && waited < EARLY_WAIT && self.is_early(status);
+        let may_come = rounds <= EARLY_ROUNDS && progress.waited < EARLY_WAIT && self.may_appear(status);
         let doublings = u32::try_from(rounds).ok()?.checked_sub(1)?;
         may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
     }
@@ -345,44 +252,6 @@ impl FillPolicy for SitePolicy {
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
-        }
-    }
-
-    fn refused(&self, upstream: &Upstream, error: UpstreamError) {
-        *self.refused.lock() = Some((Arc::clone(upstream.name()), error));
-    }
-
-    fn note(&self, event: Event) {
-        let metrics = self.tier.metrics();
-        match event {
-            Event::Asked => {
-                let mut asked = self.asked.lock();
-                *asked = (asked.0 + 1, Instant::now());
-                metrics.origin_requests.inc();
-            }
-            Event::Over(outcome) => metrics.upstream_request(UpstreamEnd::from(outcome)),
-            Event::FailedOver(error) => metrics.failover(Failover::from(error)),
-            Event::Rescued(_) => metrics.upstreams.rescued_bodies.inc(),
-            Event::Hedged => metrics.upstreams.hedges.inc(),
-            Event::HedgeWon => metrics.upstreams.hedges_won.inc(),
-            Event::Unaffordable => metrics.upstreams.retry_budget_exhausted.inc(),
-            Event::Ended(ending, viewers) => {
-                self.is_stored.store(ending == Ending::Stored, Ordering::Release);
-                metrics.fill_ended(ending.into(), viewers);
-            }
-        }
-    }
-}
-
-impl From<Ending> for FillEnd {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Stored => Self::Stored,
-            Ending::Renewed => Self::Revalidated,
-            Ending::Permit => Self::Uncacheable,
-            Ending::Failed => Self::Failed,
-            Ending::Broken => Self::Broken,
-            Ending::Abandoned => Self::Abandoned,
         }
     }
 }

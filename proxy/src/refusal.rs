@@ -1,4 +1,4 @@
-//! Requests that are turned away, and how: the one place where an error of ours becomes an answer.
+//! Refused requests: the one place where an error of this node becomes a response.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
@@ -16,55 +16,55 @@ pub enum Refusal {
     #[error("the request is not valid HTTP")]
     Malformed,
     /// 408: the head did not arrive in time.
-    #[error("the request's head did not arrive in time")]
+    #[error("the request head did not arrive in time")]
     Slow,
     /// 431: the head is too large.
-    #[error("the request's head is larger than {max} bytes")]
+    #[error("the request head is larger than {max} bytes")]
     HeadTooLarge {
-        /// The bound.
+        /// The limit.
         max: u64,
     },
     /// 431: the head has too many fields.
     #[error("the request has more than {max} header fields")]
     TooManyFields {
-        /// The bound.
+        /// The limit.
         max: usize,
     },
     /// 400: Content-Length with Transfer-Encoding (RFC 9112 section 6.1).
     #[error("the request has both Content-Length and Transfer-Encoding")]
     AmbiguousLength,
     /// 400: a body where none is expected.
-    #[error("a {0} request has no body")]
+    #[error("a {0} request must not have a body")]
     UnexpectedBody(Method),
     /// 413: the body is too large.
-    #[error("the request's body is larger than {max} bytes")]
+    #[error("the request body is larger than {max} bytes")]
     BodyTooLarge {
-        /// The bound.
+        /// The limit.
         max: u64,
     },
     /// 400: no Host (RFC 9112 section 3.2).
-    #[error("the request names no host")]
+    #[error("the request has no Host")]
     NoHost,
     /// 400 and 414: the target cannot be read.
     #[error(transparent)]
     Target(#[from] ResourceError),
-    /// 421: nobody here serves that host.
-    #[error("no site here answers to this host")]
+    /// 421: no site has this host.
+    #[error("no site is configured for this host")]
     UnknownHost,
     /// 405: the site does not serve the method.
-    #[error("the method {0} is not served here")]
+    #[error("the method {0} is not allowed")]
     Method(Method),
     /// 508: the request has been here before (RFC 8586).
-    #[error("the request went round in a circle")]
+    #[error("request loop detected")]
     Loop,
-    /// 400: a delivery directive that cannot be met (section 6.2.5.2 of HLS).
+    /// 400: a delivery directive that cannot be met (HLS section 6.2.5.2).
     #[error(transparent)]
     Reload(#[from] ReloadError),
-    /// 503: held for three target durations (section 6.2.5.2 of HLS).
-    #[error("the stream has not come as far as was asked for")]
+    /// 503: blocked for three target durations (HLS section 6.2.5.2).
+    #[error("the requested segment did not appear in time")]
     Held,
-    /// 504: nothing to answer with in time.
-    #[error("no answer within the time that a viewer waits")]
+    /// 504: no response was available in time.
+    #[error("no response was available in time")]
     Waited,
 }
 
@@ -91,7 +91,7 @@ impl Refusal {
         }
     }
 
-    /// A viewer who waited in vain did nothing wrong.
+    /// A request that timed out failed; every other refusal is the viewer's mistake.
     pub(crate) fn fate(&self) -> Fate {
         match self {
             Self::Waited | Self::Held => Fate::Failed,
@@ -108,7 +108,7 @@ impl Refusal {
         }
     }
 
-    /// Header fields and body that tell the viewer.
+    /// Header fields and body of the error response.
     pub(crate) fn answer(&self, node: &str, allow: &str) -> (HeaderMap, String) {
         let body = format!("{}: {self}\n", self.status());
         let mut headers = plain(body.len());
@@ -130,10 +130,10 @@ impl Refusal {
     }
 }
 
-/// Header fields and body that tell a viewer that no source could answer.
+/// Header fields and body of the error response after every upstream failed.
 pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
     let body = match received_status(failure) {
-        Some(_) => format!("{}: a source answered so\n", failure.status),
+        Some(_) => format!("{}: upstream error\n", failure.status),
         None => format!("{}: {}\n", failure.status, failure.reason),
     };
     let mut headers = plain(body.len());
@@ -142,7 +142,7 @@ pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
     }
     let received_status = received_status(failure);
     let error = Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason);
-    // A failure that is neither the source's nor the network's is this node's own.
+    // A failure that comes neither from the upstream nor from the network is this node's own.
     let is_own = error.is_none() && received_status.is_none();
     let member = proxy_status::Member {
         node,
@@ -155,9 +155,9 @@ pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
     (headers, body)
 }
 
-/// The status that a source itself gave as its failure.
+/// The upstream's own status, if that was the failure.
 pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
-    (failure.reason == UpstreamError::ANSWERED).then(|| failure.status.as_u16())
+    (failure.reason == UpstreamError::RECEIVED_STATUS).then(|| failure.status.as_u16())
 }
 
 fn plain(length: usize) -> HeaderMap {

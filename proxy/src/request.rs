@@ -139,10 +139,10 @@ async fn decide(
             answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
         }
         Lookup::Pass => pass::get(tier, client, request, Fate::HitForMiss).await,
-        Lookup::Failed { failure, stand_in: None } => {
+        Lookup::Failed { failure, stale: None } => {
             answer::failed(tier, client, request, &failure, None).await
         }
-        Lookup::Failed { failure, stand_in: Some(object) } => {
+        Lookup::Failed { failure, stale: Some(object) } => {
             let handling = Handling { failure: Some(&failure), ..Handling::here(Fate::StaleIfError) };
             answer::object(tier, client, request, &object, handling).await
         }
@@ -183,7 +183,7 @@ async fn wait(
     waiting: Waiting<'_>,
 ) -> Option<Account> {
     let Waiting { fill_reader, mut interim, own, stale, sent } = waiting;
-    let reason = if fill_reader.renews() { Reason::Stale } else { Reason::UriMiss };
+    let reason = if fill_reader.is_revalidation() { Reason::Stale } else { Reason::UriMiss };
     let waited = answer_to(tier, client, &fill_reader, &mut interim).await;
     Some(match waited {
         Ok(Answer::Object(object)) => {
@@ -211,10 +211,10 @@ async fn wait(
             },
             None => Box::pin(pass::get(tier, client, request, Fate::HitForMiss)).await,
         },
-        Ok(Answer::Failed { failure, stand_in: None }) => {
+        Ok(Answer::Failed { failure, stale: None }) => {
             answer::failed(tier, client, request, &failure, Some(reason)).await
         }
-        Ok(Answer::Failed { failure, stand_in: Some(object) }) => {
+        Ok(Answer::Failed { failure, stale: Some(object) }) => {
             let handling = Handling::forward(Fate::StaleIfError, Reason::Stale);
             let handling = Handling { failure: Some(&failure), ..handling };
             answer::object(tier, client, request, &object, handling).await
@@ -226,7 +226,7 @@ async fn wait(
 
 /// Whether a playlist that has just come is a live one.
 async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
-    object.body.ended().await.is_ok() && tier.streams().of_request(request).is_some()
+    object.body.wait_for_end().await.is_ok() && tier.streams().of_request(request).is_some()
 }
 
 /// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.

@@ -97,9 +97,9 @@ impl Site {
         let lifetimes = &self.lifetimes;
         let trust = self.follows();
         Policy {
-            known,
-            trust_known_over_no_cache: trust,
-            cap_known: trust && kind == Kind::Playlist,
+            hls_ttl: known,
+            hls_over_no_cache: trust,
+            cap_at_hls: trust && kind == Kind::Playlist,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignore_set_cookie: lifetimes.ignore_set_cookie,

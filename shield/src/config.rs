@@ -12,23 +12,23 @@ use tidegate_upstream::Address;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The node's name in Via, Cache-Status and CDN-Loop; every node has its own.
+    /// The node's name in Via, Cache-Status and CDN-Loop. Every node has its own.
     pub node: NodeName,
-    /// Its listeners.
+    /// Listeners.
     pub listen: Listen,
-    /// The location of the node.
+    /// Where this node is.
     pub location: Location,
     /// The cache.
     pub cache: Cache,
-    /// The limits for viewers.
+    /// Limits for one viewer.
     pub viewers: Viewers,
-    /// The settings for requests to origins.
+    /// How requests go to origins.
     pub upstream: Upstream,
     /// The access log.
     pub log: Log,
-    /// The drain.
+    /// The shutdown.
     pub drain: Drain,
-    /// The sites that it serves.
+    /// The sites.
     pub site: Vec<site::Config>,
 }
 

@@ -29,9 +29,9 @@ impl Shield {
     /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
         let listed = config.site.iter().map(|site| site.origins.len()).sum();
-        let trust = config.upstream.trust(listed).context("upstream.tls")?;
+        let connections = config.upstream.connections(listed).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
-            let candidates = origins::of(site, &config.upstream, &trust);
+            let candidates = origins::of(site, &config.upstream, &connections);
             (site.clone(), Arc::new(Site::new(site, candidates)))
         });
         let sites = Sites::new(sites.collect());

@@ -76,7 +76,7 @@ async fn a_check_guesses_the_tier_from_the_keys_and_says_so() {
     std::fs::write(file, "[unknown]\n").unwrap();
     let guessed = tidegate(&["check", "--config", file]).await;
     assert_eq!(guessed.code, Some(78));
-    let end = " (read as an edge; --tier says otherwise)\n";
+    let end = " (checked as an edge; choose another part with --tier)\n";
     assert!(guessed.stderr.ends_with(end), "{}", guessed.stderr);
     let forced = tidegate(&["check", "--config", file, "--tier", "shield"]).await;
     assert_eq!((forced.code, forced.stderr.contains("--tier")), (Some(78), false), "{}", forced.stderr);

@@ -156,7 +156,7 @@ async fn all_addresses_behind_a_name_and_its_aliases_are_found() {
     let places: Vec<_> = found.members.iter().map(|member| member.address.to_string()).collect();
     assert_eq!(places, ["192.0.2.1:8080", "192.0.2.2:8080", "[2001:db8::1]:8080"]);
     assert!(found.members.iter().all(|member| member.host == "live.test" && member.weight == 1));
-    assert_eq!((found.valid_for.as_secs(), found.unheard.len()), (7, 0), "an alias has a lifetime, too");
+    assert_eq!((found.valid_for.as_secs(), found.unanswered.len()), (7, 0), "an alias has a lifetime, too");
 }
 
 #[tokio::test]
@@ -204,8 +204,9 @@ async fn missing_records_fail_immediately_and_failing_targets_are_reported_separ
     dns.host("a.test", 60, &["192.0.2.1"]);
     let found = find(&services()).await.unwrap();
     assert_eq!(found.members.len(), 1);
-    let unheard: Vec<_> = found.unheard.iter().map(|unheard| (&*unheard.host, unheard.family)).collect();
-    assert_eq!(unheard, [(NAME, Family::V4), (NAME, Family::V6)]);
+    let unanswered: Vec<_> =
+        found.unanswered.iter().map(|unanswered| (&*unanswered.host, unanswered.family)).collect();
+    assert_eq!(unanswered, [(NAME, Family::V4), (NAME, Family::V6)]);
 }
 
 #[tokio::test]

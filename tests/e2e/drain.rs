@@ -36,7 +36,7 @@ async fn a_body_that_exceeds_the_drain_timeout_is_cut_off_visibly_and_the_exit_c
     let response = open.rest().await;
     assert!(!response.whole, "a truncated body must not look complete");
     assert_eq!(edge.ended().await.code(), Some(0), "{}", edge.log_output());
-    let message = "cut off: the time to drain was over node=\"edge-1\" requests=1 fills=1";
+    let message = "drain timeout reached node=\"edge-1\" requests=1 fills=1";
     until("the message is logged", async || edge.log_output().contains(message)).await;
 }
 

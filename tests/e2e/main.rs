@@ -19,6 +19,7 @@ mod conditional;
 mod cut_through;
 mod dns;
 mod drain;
+mod examples;
 mod freshness;
 mod gzip;
 mod http2;

@@ -145,7 +145,7 @@ async fn each_state_change_of_an_upstream_is_logged_once() {
     let changes: Vec<_> = lines.iter().map(from_to).collect();
     let expected = [("up", "down"), ("down", "returning"), ("returning", "up")];
     assert_eq!(changes, expected.map(|(from, to)| (from.to_owned(), to.to_owned())), "{said}");
-    assert!(lines[0].contains("it refused the connection") && lines[0].contains(&origin.url()), "{said}");
+    assert!(lines[0].contains("connection refused") && lines[0].contains(&origin.url()), "{said}");
 }
 
 /// The members of a tier's first pool.
@@ -168,10 +168,10 @@ async fn failovers_and_rescues_are_logged_at_debug_level() {
     let (upstream, next) = (primary.url(), backup.url());
     for line in [
         format!(
-            "failed over path=\"/bytes/1000\" upstream={upstream} trouble=it answered 503 Service Unavailable next={next}"
+            "failed over path=\"/bytes/1000\" upstream={upstream} error=response 503 Service Unavailable next={next}"
         ),
         format!(
-            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} trouble=it closed the connection next={next}"
+            "rescued path=\"/bytes/400000\" from=100000 upstream={upstream} error=connection closed next={next}"
         ),
     ] {
         let said = shield.log_output();

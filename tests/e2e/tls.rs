@@ -170,19 +170,15 @@ async fn unusable_files_stop_the_start_and_are_named() {
             "2:1",
             "upstream.tls.ca: /nonexistent.pem: No such file",
         ),
-        (format!("[upstream.tls]\nca = \"{key}\"\n"), "2:1", "it may hold certificates only"),
-        (format!("[upstream.tls]\nca = \"{empty}\"\n"), "2:1", "there is no certificate in it"),
+        (format!("[upstream.tls]\nca = \"{key}\"\n"), "2:1", "it may contain certificates only"),
+        (format!("[upstream.tls]\nca = \"{empty}\"\n"), "2:1", "no certificate found"),
         (
             format!("[upstream.tls]\ncertificate = \"{certificate}\"\n"),
             "2:1",
             "upstream.tls.certificate: it needs key",
         ),
-        (format!("[upstream.tls]\n{}", pair(&certificate, &other.key)), "3:1", "it is not the key of"),
-        (
-            format!("[upstream.tls]\n{}", pair(&certificate, &certificate)),
-            "3:1",
-            "there is no private key in it",
-        ),
+        (format!("[upstream.tls]\n{}", pair(&certificate, &other.key)), "3:1", "not the key of"),
+        (format!("[upstream.tls]\n{}", pair(&certificate, &certificate)), "3:1", "no private key found"),
         (
             "[upstream.tls]\nserver_name = \"\"\n".to_owned(),
             "2:1",

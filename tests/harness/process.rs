@@ -22,7 +22,7 @@ pub struct Process {
     child: Child,
     log_output: watch::Receiver<String>,
     _reading: JoinHandle<()>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// A program that has ended.
@@ -85,20 +85,26 @@ impl Process {
         let words = launcher.iter().map(OsStr::new).chain([program.as_os_str()]);
         let words: Vec<_> = words.collect();
         let mut command = Command::new(words[0]);
-        command
-            .args(&words[1..])
-            .arg(part)
-            .args(flags)
-            .arg("--config")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a program");
+        command.args(&words[1..]).arg(part).args(flags).arg("--config").arg(&file);
+        Self::launch(command, part, Some(folder)).await
+    }
+
+    /// Starts a program of `examples/` with these arguments, and waits until it says where it listens.
+    pub async fn example(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(example(name));
+        command.args(arguments);
+        Self::launch(command, name, None).await
+    }
+
+    /// Starts the program; `folder` lives as long as it does.
+    async fn launch(mut command: Command, name: &str, folder: Option<TempDir>) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("a program");
         let (sender, mut log_output) = watch::channel(String::new());
         let reading = collect(child.stderr.take().expect("its standard error"), sender);
         let said = tokio::time::timeout(PATIENCE, log_output.wait_for(|said| listening(said).is_some()));
         let Ok(Ok(said)) = said.await.map(|said| said.map(|said| said.clone())) else {
-            panic!("{part} does not listen: {}", *log_output.borrow());
+            panic!("{name} does not listen: {}", *log_output.borrow());
         };
         let (addr, admin) = listening(&said).expect("its addresses were just logged");
         Self { tier: Tier::at(addr, admin), child, log_output, _reading: reading, _folder: folder }
@@ -165,7 +171,15 @@ fn program() -> PathBuf {
     program
 }
 
-/// Collects the program's output. Ends with the program.
+/// A program of `examples/`: cargo builds it beside the program under test.
+fn example(name: &str) -> PathBuf {
+    let program = program().with_file_name(name);
+    let path = program.display();
+    assert!(program.is_file(), "{path} is missing; run: cargo build --package tidegate-examples");
+    program
+}
+
+/// Collects the output of the program. Ends with the program.
 #[expect(clippy::disallowed_methods, reason = "it ends with the program that it reads")]
 fn collect(stderr: ChildStderr, sender: watch::Sender<String>) -> JoinHandle<()> {
     tokio::spawn(async move {
@@ -181,7 +195,7 @@ fn collect(stderr: ChildStderr, sender: watch::Sender<String>) -> JoinHandle<()>
 
 /// The addresses for viewers and operators, once the program has logged them.
 fn listening(said: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let line = said.lines().find(|line| line.contains(" listens "))?;
+    let line = said.lines().find(|line| line.contains(" listening "))?;
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
     Some((field("serving=")?, field("operators=")?))
 }

@@ -1,8 +1,9 @@
 //! The form of files: short, with an introduction, in their usual places.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::repository::{assert_none, files, files_named, members, read, root};
+use crate::repository::{assert_none, files, files_named, manifest, members, read, root};
 
 const LINES_MAX: usize = 500;
 
@@ -43,8 +44,9 @@ fn a_module_is_a_file_beside_its_folder() {
 fn every_crate_opens_with_an_introduction() {
     let mut findings = Vec::new();
     for member in members() {
-        let entrances =
-            ["src/lib.rs", "src/main.rs", "harness/lib.rs"].map(|file| Path::new(&member).join(file));
+        let mut entrances = vec!["src/lib.rs".to_owned(), "src/main.rs".to_owned()];
+        entrances.extend(declared_entrances(&manifest(&member)));
+        let entrances: BTreeSet<_> = entrances.iter().map(|file| Path::new(&member).join(file)).collect();
         let mut found = entrances.iter().filter(|file| root().join(file).is_file()).peekable();
         if found.peek().is_none() {
             findings.push(format!("{member} has no entrance"));
@@ -56,6 +58,13 @@ fn every_crate_opens_with_an_introduction() {
         }
     }
     assert_none(&findings, "crates that do not open with `//!`");
+}
+
+/// The files that a manifest names as its library and its programs.
+fn declared_entrances(manifest: &toml::Table) -> Vec<String> {
+    let programs = manifest.get("bin").and_then(toml::Value::as_array).into_iter().flatten();
+    let targets = programs.chain(manifest.get("lib"));
+    targets.filter_map(|target| Some(target.get("path")?.as_str()?.to_owned())).collect()
 }
 
 /// The first lines tell a newcomer what the crate is; a single word does not.

@@ -41,8 +41,18 @@ fn links_between_the_pages_of_crates_lead_somewhere() {
 
 #[test]
 fn the_documents_that_a_newcomer_expects_exist() {
-    let wanted =
-        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"];
+    let wanted = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
+        "CONTRIBUTING.md",
+        "MAINTAINERS.md",
+        "RELEASING.md",
+        "SECURITY.md",
+        "LICENSE",
+        "docs/upgrading.md",
+    ];
     let missing = wanted.iter().filter(|file| !root().join(file).is_file());
     let missing: Vec<_> = missing.map(|file| (*file).to_owned()).collect();
     assert_none(&missing, "missing documents");

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod circles;
+#[cfg(test)]
 mod commits;
 #[cfg(test)]
 mod configuration;
@@ -15,6 +17,8 @@ mod decisions;
 mod dependencies;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod integration;
 #[cfg(test)]
 mod language;
 #[cfg(test)]

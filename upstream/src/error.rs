@@ -1,79 +1,79 @@
-//! What can go wrong with a source, and how it is told.
+//! What can go wrong with an upstream, and the words for it.
 
 use std::{fmt, io};
 
 use http::StatusCode;
 use pingora_core::{Error, ErrorType};
 
-/// What went wrong with a source.
+/// What went wrong with an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpstreamError {
     /// The name could not be resolved.
-    #[error("its name does not resolve")]
+    #[error("the name does not resolve")]
     DnsError,
-    /// The resolver did not answer in time.
-    #[error("the resolver did not answer in time")]
+    /// The resolver did not respond in time.
+    #[error("no response from the resolver in time")]
     DnsTimeout,
-    /// Nobody listens there.
-    #[error("it refused the connection")]
+    /// The connection was refused, or there is no route.
+    #[error("connection refused")]
     Refused,
-    /// No connection within its deadline.
-    #[error("it did not accept a connection in time")]
+    /// No connection within the timeout.
+    #[error("no connection in time")]
     ConnectTimeout,
     /// The TLS handshake failed.
-    #[error("the TLS handshake failed")]
+    #[error("TLS handshake failed")]
     Tls,
-    /// Its certificate does not hold: expired, for another name, or by an authority that is not trusted.
-    #[error("its certificate does not hold")]
+    /// The certificate is invalid: expired, for another name, or by an authority that is not trusted.
+    #[error("invalid certificate")]
     Certificate,
-    /// It ended TLS with an alert: it wants a certificate, or another one, most likely.
-    #[error("it refused TLS with an alert")]
+    /// The upstream ended TLS with an alert: most likely it requests a certificate, or another one.
+    #[error("TLS alert received")]
     Alert,
-    /// No head within its deadline.
-    #[error("it did not answer in time")]
+    /// No head within the timeout.
+    #[error("no response in time")]
     FirstByteTimeout,
     /// The body stopped arriving.
-    #[error("its answer stalled")]
+    #[error("response stalled")]
     Stalled,
-    /// The body arrives, and more slowly than it may.
-    #[error("its answer comes too slowly")]
+    /// The body arrives, but below the minimum rate.
+    #[error("response too slow")]
     Slow,
     /// The connection broke.
-    #[error("it closed the connection")]
+    #[error("connection closed")]
     Closed,
-    /// What it sent is not HTTP.
-    #[error("its answer is not HTTP")]
+    /// The response is not HTTP.
+    #[error("response is not HTTP")]
     Protocol,
-    /// It answered with a status that counts as a failure.
-    #[error("it answered {0}")]
+    /// A status that counts as a failure.
+    #[error("response {0}")]
     Status(StatusCode),
-    /// What it sent cannot be what was asked for.
-    #[error("its answer is unusable: {0}")]
+    /// The response cannot be to the request.
+    #[error("unusable response: {0}")]
     Unusable(&'static str),
-    /// Its playlist is older than one that was given out.
-    #[error("its playlist goes back")]
+    /// The playlist is older than one that was served.
+    #[error("playlist went backwards")]
     Backward,
-    /// Its live playlist does not move.
-    #[error("its live playlist stands still")]
+    /// The live playlist does not move.
+    #[error("live playlist is frozen")]
     Frozen,
-    /// Another one that was asked later answered before it.
-    #[error("it was outpaced by another")]
+    /// Another upstream received the request later and responded first.
+    #[error("another upstream responded first")]
     Outpaced,
-    /// It has as many requests as it may have, and as many wait.
-    #[error("it has as many requests as it may have")]
+    /// The limit of requests is reached, and the queue is full.
+    #[error("request limit reached")]
     Full,
-    /// There is nobody to ask.
-    #[error("there is nobody to ask")]
-    Nobody,
+    /// No candidate can receive a request.
+    #[error("no upstream available")]
+    NoCandidate,
 }
 
 impl UpstreamError {
-    /// The token for an answer whose status is the trouble. RFC 9209 has no error type for it: Proxy-Status tells
-    /// such a status as `received-status`.
-    pub const ANSWERED: &str = "received_status";
+    /// The token for a response whose status is the error. RFC 9209 has no error type for it: in Proxy-Status
+    /// the parameter `received-status` has the status.
+    pub const RECEIVED_STATUS: &str = "received_status";
 
-    /// The token of RFC 9209 section 2.3 that says it best, or [`UpstreamError::ANSWERED`].
+    /// The closest token of RFC 9209 section 2.3, or [`UpstreamError::RECEIVED_STATUS`].
     pub fn token(self) -> &'static str {
         match self {
             Self::DnsError => "dns_error",
@@ -89,25 +89,25 @@ impl UpstreamError {
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
             Self::Backward => "playlist_backward",
             Self::Frozen => "playlist_frozen",
-            Self::Status(_) => Self::ANSWERED,
-            Self::Nobody => "destination_unavailable",
+            Self::Status(_) => Self::RECEIVED_STATUS,
+            Self::NoCandidate => "destination_unavailable",
         }
     }
 
-    /// The status for the viewer when this was the last hope.
+    /// The status for the viewer when there is no other candidate.
     pub fn status(self) -> StatusCode {
         match self {
             Self::DnsTimeout | Self::ConnectTimeout | Self::FirstByteTimeout | Self::Stalled | Self::Slow => {
                 StatusCode::GATEWAY_TIMEOUT
             }
             Self::Status(status) => status,
-            Self::Nobody | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoCandidate | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
 
-    /// Whether it says that the whole server is out of reach. One that accepts a connection and then says nothing may
-    /// do so for this one resource: probes tell whether it does for all.
+    /// Whether the whole server is out of reach. A server that accepts a connection and then is silent may be
+    /// so for one resource only: probes show whether it is so for all.
     pub(crate) fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -134,27 +134,34 @@ impl UpstreamError {
             ErrorType::ReadTimedout if waiting_for_head => Self::FirstByteTimeout,
             ErrorType::ReadTimedout | ErrorType::WriteTimedout => Self::Stalled,
             ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 => Self::Protocol,
-            // In TLS 1.3 a server judges the client's certificate when the client has long begun to ask
-            // (RFC 8446 section 4.4.2.4), so that its alert comes in place of the answer.
+            // In TLS 1.3 a server verifies the client's certificate after the client has sent its request
+            // (RFC 8446 section 4.4.2.4), so that an alert takes the place of the response.
             _ => Self::of_tls(error).unwrap_or(Self::Closed),
         }
     }
 
-    /// What TLS says is wrong. On the way here the error has become a text, in the words of rustls.
+    /// The error of TLS. By now it is a text in the words of rustls.
     fn of_tls(error: &impl fmt::Display) -> Option<Self> {
-        let told = error.to_string();
-        if told.contains("invalid peer certificate") {
+        let text = error.to_string();
+        if text.contains("invalid peer certificate") {
             Some(Self::Certificate)
         } else {
-            told.contains("received fatal alert").then_some(Self::Alert)
+            text.contains("received fatal alert").then_some(Self::Alert)
         }
     }
 }
 
-/// What breaks a connection that is in use.
+/// The codec refuses what is not HTTP, or leaves a doubt.
+impl From<tidegate_http1::Error> for UpstreamError {
+    fn from(_fault: tidegate_http1::Error) -> Self {
+        Self::Protocol
+    }
+}
+
+/// The error of a connection in use.
 impl From<io::Error> for UpstreamError {
     fn from(error: io::Error) -> Self {
-        // As above: an alert may come in place of the answer.
+        // As above: an alert may take the place of the response.
         match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::Other => Self::of_tls(&error).unwrap_or(Self::Closed),
             _ => Self::Closed,

@@ -1,31 +1,28 @@
-//! What tests of this crate ask, and of whom.
+//! Requests and upstreams for the tests of this crate.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::address::Address;
-use crate::dns::Dns;
-use crate::exchange::UpstreamRequest;
+use crate::connect::address::Address;
+use crate::connect::connections::Connections;
+use crate::connect::dns::Dns;
+use crate::connect::trust::{Config, Trust};
+use crate::fetch::limiter::Limits;
 use crate::health::Rules;
-use crate::limiter::Limits;
-use crate::trust::{Config, Trust};
-use crate::upstream::{Options, Spec, Timeouts};
+use crate::policy::{Event, Recorder};
+use crate::request::UpstreamRequest;
+use crate::spec::{Options, Spec, Timeouts};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// A tier at this machine that is spoken to in HTTP/1.1, and is given a second for everything.
+/// A tier on this machine, over HTTP/1.1, with all timeouts at one second.
 pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
-        trust: Arc::new(Trust::load(&Config::default(), 1).unwrap()),
-        timeouts: Timeouts {
-            connect: SECOND,
-            first_byte: SECOND,
-            stall: SECOND,
-            clamped_target_duration: None,
-        },
+        connections: Arc::new(Connections::new(Trust::load(&Config::default()).unwrap(), 1)),
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, min_rate: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },
@@ -66,4 +63,12 @@ pub(crate) fn ask(stream: &str) -> UpstreamRequest {
         overdue: None,
         is_backup: false,
     }
+}
+
+/// Counts nothing.
+#[derive(Debug)]
+pub(crate) struct NoRecorder;
+
+impl Recorder for NoRecorder {
+    fn record(&self, _event: Event) {}
 }

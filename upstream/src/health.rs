@@ -1,4 +1,4 @@
-//! Whether one source may be asked: a state machine that is told what happened, and when.
+//! The health of one upstream: a state machine over events and their times.
 //!
 //! ```text
 //!        out of reach, or probes fail           probes succeed, or its time is over
@@ -9,73 +9,90 @@
 //!    └───────────────────────── good for `settle` ─────────────────────────────────┘
 //! ```
 //!
-//! Down is about reaching the server, so a probe can end it. Ejected is about what it answers to viewers' requests,
-//! of which a probe knows nothing: only time ends it. Each time in a row is twice as long as the one before. A source
-//! that returns is trusted step by step ([`Health::share`]).
+//! Down is about reaching the server, so a probe can end it. Ejected is about the responses to viewers' requests,
+//! which a probe does not see: only time ends it. Each time in a row is twice as long as the one before. A returning
+//! upstream receives its load step by step ([`Health::share`]).
+
+pub(crate) mod half_open;
+pub mod latency;
+pub mod probe;
+pub(crate) mod reported_failures;
+mod window;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::UpstreamError;
-use crate::window::Window;
+use crate::health::window::Window;
 
 /// The rules of one pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
-    /// Failures in a row that eject.
+    /// Consecutive failures that eject.
     pub failures: u32,
-    /// The share of failures, in the last ten to twenty seconds and beyond that of the peers, that ejects.
+    /// The excess of the error rate over that of the peers, in the last 10 to 20 s, that ejects.
     pub excess: f64,
-    /// How long the first time out lasts.
+    /// The first ejection time.
     pub out_for: Duration,
-    /// How long a time out lasts at most.
+    /// The longest ejection time.
     pub out_max: Duration,
-    /// The share of a pool that may be ejected at once.
+    /// The share of a pool that may be ejected simultaneously.
     pub ejected_max: f64,
-    /// How long a source that returns is watched before it counts as up.
+    /// How long an upstream is returning before it is up.
     pub settle: Duration,
-    /// Good probes in a row that end being down.
+    /// Consecutive good probes that end being down.
     pub rise: u32,
-    /// Failed probes in a row that make a source down.
+    /// Consecutive failed probes that make an upstream down.
     pub fall: u32,
 }
 
-/// Where a source stands.
+/// The state of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is asked.
+    /// It receives requests.
     Up,
-    /// It was out and is asked again, little by little.
+    /// It was out and receives more requests little by little.
     Returning,
-    /// It answers badly: asked last.
+    /// Its responses are bad: tried last.
     Ejected,
-    /// It cannot be reached: asked last.
+    /// It is out of reach: tried last.
     Down,
 }
 
-/// A source went from one state to another.
+/// The state, and the reason for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// Where it stood.
-    pub from: State,
-    /// Where it stands.
-    pub to: State,
-    /// What was wrong, where it left [`State::Up`] for it.
+pub struct Status {
+    /// The state.
+    pub state: State,
+    /// When the upstream entered it.
+    pub since: Instant,
+    /// The error that put the upstream out, until it is up again.
     pub why: Option<UpstreamError>,
 }
 
-/// What is known of one source.
+/// A change of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// The error that put the upstream out.
+    pub why: Option<UpstreamError>,
+}
+
+/// The health of one upstream.
 #[derive(Debug)]
 pub struct Health {
     rules: Rules,
     state: State,
     since: Instant,
-    /// When a time out is over; `None` where only probes can tell.
+    /// When the ejection time ends; `None` if only probes can end it.
     until: Option<Instant>,
     why: Option<UpstreamError>,
     failures: u32,
-    /// Times out in a row.
+    /// Consecutive times out.
     times: u32,
     good_probes: u32,
     failed_probes: u32,
@@ -83,34 +100,33 @@ pub struct Health {
     recent: Window<Tally>,
 }
 
-/// What came of the requests of the last ten to twenty seconds.
+/// The results of the requests of the last 10 to 20 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Requests that were answered.
+    /// Requests with a good response.
     pub good: u32,
     /// Requests that failed.
     pub bad: u32,
 }
 
-/// What a pool says of the others when one of its sources has failed.
+/// The others of a pool, when one of its upstreams has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Others {
-    /// What came of the requests to them.
+    /// The results of their requests.
     pub tally: Tally,
-    /// Whether the pool can do without the one that has failed.
+    /// Whether the pool can spare the one that has failed.
     pub can_spare: bool,
 }
 
-/// How long one half of the window of [`Tally`] is.
+/// One half of the window of [`Tally`].
 const HALF: Duration = Duration::from_secs(10);
-/// So many requests must have been made before a share of failures means anything.
+/// Requests without which an error rate means nothing.
 const VOLUME_MIN: u32 = 20;
-/// A source that returns takes this share of its load at once: less would never tell how it fares.
+/// A returning upstream begins with this share of its load: a smaller one would not show how it fares.
 const SHARE_MIN: f64 = 0.1;
 
 impl Health {
-    /// A source that is believed to be up, until something else is heard. `is_probed`: whether [`Health::probed`]
-    /// will be told of probes.
+    /// An upstream that is taken to be up. `is_probed`: whether [`Health::record_probe`] will be called.
     pub fn new(rules: Rules, is_probed: bool, now: Instant) -> Self {
         Self {
             rules,
@@ -127,36 +143,36 @@ impl Health {
         }
     }
 
-    /// Where it stands, since when, and what was wrong with it.
-    pub fn state(&self) -> (State, Instant, Option<UpstreamError>) {
-        (self.state, self.since, self.why)
+    /// The state, and the reason for it.
+    pub fn status(&self) -> Status {
+        Status { state: self.state, since: self.since, why: self.why }
     }
 
-    /// Failures in a row.
+    /// Consecutive failures.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Lets time pass: what is over is over.
-    pub fn passes(&mut self, now: Instant) -> Option<Change> {
+    /// Lets time pass, which ends ejections and slow starts.
+    pub fn advance(&mut self, now: Instant) -> Option<Change> {
         match self.state {
             State::Down | State::Ejected if self.until.is_some_and(|until| until <= now) => {
-                Some(self.goes(State::Returning, None, now))
+                Some(self.enter(State::Returning, None, now))
             }
             State::Returning if now.saturating_duration_since(self.since) >= self.rules.settle => {
-                Some(self.goes(State::Up, None, now))
+                Some(self.enter(State::Up, None, now))
             }
             _ => None,
         }
     }
 
-    /// A request that was sent at `sent` begins to be answered: whoever answers what was sent after it went down is in
-    /// reach, whatever was believed.
-    pub fn answers(&mut self, sent: Instant, now: Instant) -> Option<Change> {
-        (self.state == State::Down && sent >= self.since).then(|| self.goes(State::Returning, None, now))
+    /// The first byte of the response to a request of the time `sent`. An upstream that responds to a request
+    /// sent after it went down is in reach.
+    pub fn record_first_byte(&mut self, sent: Instant, now: Instant) -> Option<Change> {
+        (self.state == State::Down && sent >= self.since).then(|| self.enter(State::Returning, None, now))
     }
 
-    /// A request was answered, to its last byte.
+    /// A response is complete.
     pub fn record_success(&mut self, now: Instant) {
         self.failures = 0;
         self.recent.at(now).0.good += 1;
@@ -172,20 +188,21 @@ impl Health {
     ) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
         if self.state == State::Returning {
-            // It has not been good for as long as it must.
+            // The time for which it must be good starts over.
             self.since = now;
         }
-        if self.state.is_in() && error.is_unreachable() {
+        if self.state.is_available() && error.is_unreachable() {
             self.recent.at(now).0.bad += 1;
-            return Some(self.leaves(State::Down, error, chance, now));
+            return Some(self.take_out(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
-        let is_out = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
-    /// A request failed, perhaps by the fault of somebody behind the source: that counts only if it happens more often
-    /// than with the others. Where they are hardly asked, nobody knows whether they would do better.
+    /// A request failed, perhaps by the fault of a server behind the upstream: that counts only if it happens
+    /// more often than with the others. If the others hardly receive requests, it is unknown whether they are
+    /// better.
     pub fn record_reported_failure(
         &mut self,
         error: UpstreamError,
@@ -194,8 +211,8 @@ impl Health {
         now: Instant,
     ) -> Option<Change> {
         self.recent.at(now).0.bad += 1;
-        let is_out = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
-        self.eject(is_out, error, others, chance, now)
+        let is_over = others.tally.total() >= VOLUME_MIN && self.fails_more_than(others.tally, now);
+        (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
@@ -203,39 +220,36 @@ impl Health {
         mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
     }
 
-    fn eject(
+    fn may_be_ejected(&self, others: Others) -> bool {
+        self.state.is_available() && others.can_spare
+    }
+
+    /// A probe has succeeded or failed.
+    pub fn record_probe(
         &mut self,
-        is_out: bool,
-        error: UpstreamError,
-        others: Others,
+        result: Result<(), UpstreamError>,
         chance: f64,
         now: Instant,
     ) -> Option<Change> {
-        let eject = is_out && self.state.is_in() && others.can_spare;
-        eject.then(|| self.leaves(State::Ejected, error, chance, now))
-    }
-
-    /// A probe came back, or did not.
-    pub fn probed(&mut self, result: Result<(), UpstreamError>, chance: f64, now: Instant) -> Option<Change> {
         let Err(error) = result else {
             self.failed_probes = 0;
             self.good_probes = self.good_probes.saturating_add(1);
             let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
-            return is_back.then(|| self.goes(State::Returning, None, now));
+            return is_back.then(|| self.enter(State::Returning, None, now));
         };
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
-        let is_out = self.state.is_in() && self.failed_probes >= self.rules.fall;
-        is_out.then(|| self.leaves(State::Down, error, chance, now))
+        let is_out = self.state.is_available() && self.failed_probes >= self.rules.fall;
+        is_out.then(|| self.take_out(State::Down, error, chance, now))
     }
 
-    /// What came of the latest requests.
+    /// The results of the latest requests.
     pub fn tally(&mut self, now: Instant) -> Tally {
         let (now, before) = self.recent.at(now);
         now.and(*before)
     }
 
-    /// The share of its load that it is trusted with, from 0 to 1.
+    /// The share of its load, from 0 to 1.
     pub fn share(&self, now: Instant) -> f64 {
         match self.state {
             State::Up => 1.0,
@@ -247,22 +261,22 @@ impl Health {
         }
     }
 
-    /// Goes out: for a while that is twice as long as the last time, unless it has been good for long.
-    fn leaves(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
+    /// Takes the upstream out for twice as long as the last time, unless it has been good for long.
+    fn take_out(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
         if self.state == State::Up && good_for >= self.rules.out_max {
             self.times = 0;
         }
         let doubled = self.rules.out_for.saturating_mul(1 << self.times.min(16)).min(self.rules.out_max);
         self.times = self.times.saturating_add(1);
-        // Up to a quarter more, so that those who went out together do not return together.
+        // Up to a quarter more, so that upstreams that went out together do not return together.
         let out_for = doubled.mul_f64(1.0 + chance / 4.0);
-        let left = self.goes(to, Some(why), now);
+        let left = self.enter(to, Some(why), now);
         self.until = (to == State::Ejected || !self.is_probed).then(|| now + out_for);
         left
     }
 
-    fn goes(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
+    fn enter(&mut self, to: State, why: Option<UpstreamError>, now: Instant) -> Change {
         let from = std::mem::replace(&mut self.state, to);
         (self.since, self.until) = (now, None);
         self.why = why.or_else(|| self.why.filter(|_| to == State::Returning));
@@ -272,7 +286,7 @@ impl Health {
 }
 
 impl State {
-    /// Its word in logs and on the status page.
+    /// The word for logs and the status page.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -282,14 +296,14 @@ impl State {
         }
     }
 
-    /// Whether it is asked before others that are not.
-    pub const fn is_in(self) -> bool {
+    /// Whether it receives requests before others that are out.
+    pub const fn is_available(self) -> bool {
         matches!(self, Self::Up | Self::Returning)
     }
 }
 
 impl Tally {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { good: self.good.saturating_add(other.good), bad: self.bad.saturating_add(other.bad) }
@@ -299,7 +313,7 @@ impl Tally {
         self.good.saturating_add(self.bad)
     }
 
-    /// The share of failures; none where there were no requests.
+    /// The error rate; zero if there were no requests.
     pub fn share(self) -> f64 {
         f64::from(self.bad) / f64::from(self.total().max(1))
     }

@@ -1,140 +1,56 @@
-//! One server that can be asked: its connections, its limits, how it fares.
+//! One upstream: its connections, its limits, its health.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::HeaderMap;
 use parking_lot::Mutex;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
-use crate::address::Address;
-use crate::dns::{Dns, Member};
+use crate::balance::peers::Peers;
+use crate::connect::connections::Connections;
+use crate::connect::http1::idle::Key;
+use crate::connect::resolve::Resolver;
 use crate::error::UpstreamError;
-use crate::health::{Change, Health, Rules, State, Tally};
-use crate::http1::idle::Key;
-use crate::latency::Latency;
-use crate::limiter::{Limiter, Limits, Permit};
-use crate::min_rate::MinRate;
-use crate::peers::Peers;
-use crate::probe::Probe;
-use crate::reported_failures::{LATELY, ReportedFailures};
-use crate::resolve::Resolver;
-use crate::trust::Trust;
+use crate::fetch::limiter::{Limiter, Permit};
+use crate::health::latency::Latency;
+use crate::health::reported_failures::{REPORT_LIFETIME, ReportedFailures};
+use crate::health::{Change, Health, Others, State, Status};
+use crate::spec::Spec;
 
-/// How long a source may take over what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To accept a connection, TLS included.
-    pub connect: Duration,
-    /// From the request to the head of the answer.
-    pub first_byte: Duration,
-    /// Between two pieces of the body.
-    pub stall: Duration,
-    /// How slowly a body may come, if there is a limit.
-    pub clamped_target_duration: Option<MinRate>,
-}
-
-/// How a source is spoken to.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Who knows where its name is.
-    pub dns: Dns,
-    /// By whose word it is believed to be who it says; it keeps the connections.
-    pub trust: Arc<Trust>,
-    /// Deadlines.
-    pub timeouts: Timeouts,
-    /// HTTP/2 (with prior knowledge where there is no TLS) in place of HTTP/1.1.
-    pub http2: bool,
-    /// Streams on one HTTP/2 connection.
-    pub streams_max: usize,
-    /// Requests at once.
-    pub limits: Limits,
-    /// When another one is asked as well: once an answer takes longer than nineteen of twenty do, and longer than this.
-    /// Never without.
-    pub hedge_after: Option<Duration>,
-    /// When it is out, and for how long.
-    pub rules: Rules,
-    /// How it is probed, if it is.
-    pub probe: Option<Probe>,
-}
-
-/// One server as it stands in a configuration.
-#[derive(Debug, Clone)]
-pub struct Spec {
-    /// Where it is.
-    pub address: Address,
-    /// The Host header field to send; without one the request's own is kept.
-    pub host: Option<String>,
-    /// Header fields to add to every request.
-    pub headers: HeaderMap,
-    /// Its share of the load, beside the others of its group or region.
-    pub weight: u32,
-    /// It is asked when those of lower groups cannot be.
-    pub group: u32,
-    /// Where in the world it is.
-    pub region: Option<Arc<str>>,
-    /// Whether it is a tier of ours, which knows what is meant for tiers.
-    pub is_tier: bool,
-    /// How it is spoken to.
-    pub options: Options,
-}
-
-impl Spec {
-    /// For one of the servers behind its name. What the name says of weights and of who comes first counts inside the
-    /// group.
-    pub(crate) fn found(&self, member: &Member) -> Self {
-        let address = self.address.member(member);
-        // Whose own name is sent as Host is sent the name under which it was found.
-        let own = |host: &String| {
-            if *host == self.address.authority() { address.authority() } else { host.clone() }
-        };
-        Self {
-            host: self.host.as_ref().map(own),
-            address,
-            weight: self.weight.saturating_mul(u32::from(member.weight.max(1))),
-            group: self
-                .group
-                .saturating_mul(u32::from(u16::MAX) + 1)
-                .saturating_add(u32::from(member.priority)),
-            ..self.clone()
-        }
-    }
-}
-
-/// Bytes that a source may send ahead on one HTTP/2 stream.
+/// Bytes that an upstream may send ahead on one HTTP/2 stream.
 const STREAM_WINDOW: u32 = 1 << 20;
 
-/// The largest window that there is (RFC 9113 section 6.9.1).
+/// The largest window (RFC 9113 section 6.9.1).
 const WINDOW_MAX: u32 = (1 << 31) - 1;
 
-/// So many answers must have been seen before their times mean anything.
+/// Responses without which their times mean nothing.
 const ANSWERS_MIN: u64 = 20;
-/// Until then, another one is asked as well after so long.
+/// Until then, a hedge is sent after this time.
 const HEDGE_UNKNOWN: Duration = Duration::from_secs(1);
 
-/// One server that can be asked.
+/// One upstream.
 pub struct Upstream {
     name: Arc<str>,
     spec: Spec,
-    /// The name that its certificate must have, where there is TLS.
+    /// The name that its certificate must have, if it uses TLS.
     tls_name: Option<Arc<str>>,
     resolver: Resolver,
     limiter: Limiter,
-    health: Mutex<Health>,
+    health: Arc<Mutex<Health>>,
     latency: Mutex<Latency>,
     /// The smoothed round-trip time.
     round_trip: Mutex<Option<Duration>>,
-    /// When it was last asked though it was out.
-    tried: Mutex<Option<Instant>>,
-    told: ReportedFailures,
+    /// When the last trial request was sent.
+    last_trial: Mutex<Option<Instant>>,
+    reported_failures: ReportedFailures,
     peers: Arc<Peers>,
     counts: Counts,
 }
 
-/// What a source counts of itself.
+/// The counters of an upstream.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     requests: AtomicU64,
@@ -146,7 +62,7 @@ pub(crate) struct Counts {
     failed_probes: AtomicU64,
 }
 
-/// What a source tells of itself: for the status page and the metrics.
+/// The report of an upstream, for the status page and the metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     /// Its name: its address.
@@ -157,31 +73,31 @@ pub struct Report {
     pub region: Option<Arc<str>>,
     /// Its weight.
     pub weight: u32,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// For how long.
+    /// How long it has been in that state.
     pub since: Duration,
-    /// What was wrong with it.
+    /// The error that put it out.
     pub why: Option<UpstreamError>,
-    /// Requests in flight, those that are held included.
+    /// Requests in flight, blocked ones included.
     pub in_flight: usize,
-    /// Requests that wait for their turn.
+    /// Requests in the queue.
     pub waiting: usize,
-    /// Requests that it was ever sent.
+    /// Requests sent.
     pub requests: u64,
-    /// How many of them failed.
+    /// Requests that failed.
     pub failures: u64,
-    /// Failures in a row, up to now.
+    /// Consecutive failures.
     pub failures_in_a_row: u32,
-    /// How often it was ejected or found to be down.
+    /// How often it was ejected or went down.
     pub ejections: u64,
-    /// How often another one, asked later, answered before it.
+    /// How often another upstream received the request later and responded first.
     pub outpaced: u64,
     /// Requests that found its queue full.
     pub refused: u64,
-    /// Probes that it passed, and that it failed.
+    /// Probes that succeeded, and that failed.
     pub probes: (u64, u64),
-    /// Time to the head of the answer of half, of nineteen in twenty, of ninety-nine in a hundred requests.
+    /// Time to the head of the response: p50, p95, p99.
     pub latency: [Option<Duration>; 3],
     /// The smoothed round-trip time.
     pub round_trip: Option<Duration>,
@@ -190,23 +106,25 @@ pub struct Report {
 impl Upstream {
     pub(crate) fn new(spec: Spec, peers: &Arc<Peers>) -> Arc<Self> {
         let now = Instant::now();
-        let tls_name = || spec.options.trust.server_name().unwrap_or_else(|| spec.address.host());
-        let upstream = Arc::new(Self {
+        let health = Health::new(spec.options.rules, spec.options.probe.is_some(), now);
+        let health = Arc::new(Mutex::new(health));
+        peers.add(&health);
+        let tls_name =
+            || spec.options.connections.trust().server_name().unwrap_or_else(|| spec.address.host());
+        Arc::new(Self {
             name: spec.address.to_string().into(),
             tls_name: spec.address.is_tls().then(|| tls_name().into()),
             resolver: Resolver::new(&spec.address, &spec.options.dns),
             limiter: Limiter::new(spec.options.limits),
-            health: Mutex::new(Health::new(spec.options.rules, spec.options.probe.is_some(), now)),
+            health,
             latency: Mutex::new(Latency::new(now)),
             round_trip: Mutex::new(None),
-            tried: Mutex::new(None),
-            told: ReportedFailures::default(),
+            last_trial: Mutex::new(None),
+            reported_failures: ReportedFailures::default(),
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
-        });
-        peers.join(&upstream);
-        upstream
+        })
     }
 
     /// Its name in logs and on the status page: its address.
@@ -214,81 +132,76 @@ impl Upstream {
         &self.name
     }
 
-    /// How it stands in the configuration.
+    /// Its specification.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Where it stands.
+    /// Its state.
     pub fn state(&self) -> State {
         self.update(|_, _| None);
-        self.health.lock().state().0
+        self.health.lock().status().state
     }
 
-    /// The share of its load that it is trusted with, from 0 to 1.
+    /// The share of its load, from 0 to 1.
     pub(crate) fn share(&self) -> f64 {
         self.health.lock().share(Instant::now())
     }
 
-    /// Requests in flight that are work.
+    /// Requests in flight, without blocked ones.
     pub(crate) fn load(&self) -> usize {
         self.limiter.load()
     }
 
-    /// The smoothed round-trip time, as far as it is known.
+    /// The smoothed round-trip time, if known.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         *self.round_trip.lock()
     }
 
-    /// Where it stands, and what came of the latest requests.
-    pub(crate) fn stands(&self) -> (State, Tally) {
-        let mut health = self.health.lock();
-        (health.state().0, health.tally(Instant::now()))
-    }
-
-    /// Whether the way to it decides who is asked, and is not known.
-    pub(crate) fn wants_round_trip(&self) -> bool {
+    /// Whether its round-trip time matters and is unknown.
+    pub(crate) fn needs_round_trip(&self) -> bool {
         self.peers.geography.is_some() && self.round_trip().is_none()
     }
 
-    /// Whether a request may be sent. One to a source that is out is a trial: there is one now and then, of whoever was
-    /// not tried for longest; `rest` are the others whose turn it may be.
-    pub(crate) fn admits(&self, rest: &[Arc<Self>]) -> bool {
-        if self.state().is_in() {
+    /// Whether a request may be sent. To an upstream that is out it is a trial: there is one now and then,
+    /// for the upstream that has waited longest; `rest` are the others that may be next.
+    pub(crate) fn admit_request(&self, rest: &[Arc<Self>]) -> bool {
+        if self.state().is_available() {
             return true;
         }
-        let mine = *self.tried.lock();
-        let is_peer = |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_in();
+        let mine = *self.last_trial.lock();
+        let is_peer =
+            |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_available();
         let mut others = rest.iter().filter(is_peer);
-        let is_turn = others.all(|other| *other.tried.lock() >= mine);
+        let is_turn = others.all(|other| *other.last_trial.lock() >= mine);
         let may_try = is_turn && self.peers.admit_trial();
         if may_try {
-            *self.tried.lock() = Some(Instant::now());
+            *self.last_trial.lock() = Some(Instant::now());
         }
         may_try
     }
 
-    /// What it has told of those behind it.
-    pub(crate) fn told(&self) -> &ReportedFailures {
-        &self.told
+    /// The failures behind it that it has reported.
+    pub(crate) fn reported_failures(&self) -> &ReportedFailures {
+        &self.reported_failures
     }
 
-    /// What was wrong with it when it went out.
+    /// The error that put it out.
     pub fn why(&self) -> Option<UpstreamError> {
-        self.health.lock().state().2
+        self.health.lock().status().why
     }
 
-    pub(crate) fn trust(&self) -> &Trust {
-        &self.spec.options.trust
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.spec.options.connections
     }
 
-    /// Waits for a place among its requests, which is taken until what is returned goes. `is_held`: the request is one that
-    /// waits by its nature, and is no load meanwhile.
+    /// Waits for a permit, which lasts until it is dropped. `is_blocking`: the upstream may block the
+    /// request, which is no load meanwhile.
     ///
     /// # Errors
-    /// When its queue is full, or the wait takes too long.
-    pub async fn pass(&self, is_held: bool) -> Result<Permit, UpstreamError> {
-        let passed = self.limiter.pass(is_held).await;
+    /// If the queue is full, or the wait takes too long.
+    pub async fn acquire(&self, is_blocking: bool) -> Result<Permit, UpstreamError> {
+        let passed = self.limiter.acquire(is_blocking).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -299,7 +212,7 @@ impl Upstream {
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// After how long another one is asked as well.
+    /// When a hedge is sent.
     pub(crate) fn hedge_after(&self) -> Option<Duration> {
         let least = self.spec.options.hedge_after?;
         let now = Instant::now();
@@ -309,33 +222,34 @@ impl Upstream {
         Some(usual.max(least))
     }
 
-    /// It begins to answer what it was sent at that moment, if the time means anything.
-    pub(crate) fn answers(&self, sent: Option<Instant>) {
+    /// Records the first byte of the response to a request sent at `sent`, if the time means anything.
+    pub(crate) fn record_first_byte(&self, sent: Option<Instant>) {
         if let Some(took) = sent.map(|sent| sent.elapsed()) {
             self.latency.lock().observe(took, Instant::now());
-            // An answer takes a round trip and what the server needs besides: it can only show that the way is shorter.
+            // A response takes a round trip and the server's time: it can only show that the round trip is
+            // shorter.
             if self.round_trip().is_some_and(|known| took < known) {
                 self.observe_round_trip(took);
             }
         }
-        self.update(|health, now| health.answers(sent.unwrap_or(now), now));
+        self.update(|health, now| health.record_first_byte(sent.unwrap_or(now), now));
     }
 
-    /// It has held a request for as long as it may and has nothing new to say.
-    pub(crate) fn record_idle_hold(&self, stream: &Arc<str>, held: Duration) {
-        // Another one would hold the next request for as long.
-        self.told.tells(stream, LATELY + held, Instant::now());
+    /// It blocked a request until the timeout, without anything new.
+    pub(crate) fn record_blocked_timeout(&self, stream: &Arc<str>, held: Duration) {
+        // Another tier would block the next request for as long.
+        self.reported_failures.record(stream, REPORT_LIFETIME + held, Instant::now());
     }
 
-    /// It answers that somebody behind it has failed.
+    /// Records that it has reported a failure behind it.
     pub(crate) fn record_reported_failure(&self, error: UpstreamError, stream: &Arc<str>) {
-        self.told.tells(stream, LATELY, Instant::now());
+        self.reported_failures.record(stream, REPORT_LIFETIME, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
-        let others = self.peers.beside(self);
+        let others = self.others();
         self.update(|health, now| health.record_reported_failure(error, others, fastrand::f64(), now));
     }
 
-    /// It has answered, to the last byte.
+    /// Records a complete response.
     pub(crate) fn record_success(&self) {
         self.update(|health, now| {
             health.record_success(now);
@@ -352,11 +266,15 @@ impl Upstream {
         if error == UpstreamError::Outpaced {
             self.counts.outpaced.fetch_add(1, Ordering::Relaxed);
         }
-        let others = self.peers.beside(self);
+        let others = self.others();
         self.update(|health, now| health.record_failure(error, others, fastrand::f64(), now));
     }
 
-    /// The way to it and back took so long.
+    fn others(&self) -> Others {
+        self.peers.others(&self.health, self.spec.options.rules.ejected_max)
+    }
+
+    /// Records a round-trip time.
     pub(crate) fn observe_round_trip(&self, round_trip: Duration) {
         let mut known = self.round_trip.lock();
         // The smoothing of RFC 6298 section 2.
@@ -367,8 +285,8 @@ impl Upstream {
         }
     }
 
-    /// A probe came back, with the round-trip time where the answer shows it, or failed.
-    pub fn probed(&self, result: Result<Option<Duration>, UpstreamError>) {
+    /// Records the result of a probe, with the round-trip time if the response shows it.
+    pub fn record_probe(&self, result: Result<Option<Duration>, UpstreamError>) {
         match result {
             Ok(took) => {
                 self.counts.good_probes.fetch_add(1, Ordering::Relaxed);
@@ -380,15 +298,15 @@ impl Upstream {
                 self.counts.failed_probes.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.update(|health, now| health.probed(result.map(drop), fastrand::f64(), now));
+        self.update(|health, now| health.record_probe(result.map(drop), fastrand::f64(), now));
     }
 
-    /// Tells its health something, if only that time has passed. One line is logged for each change.
-    fn update(&self, tell: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
+    /// Updates its health, at least to the current time, and logs each change.
+    fn update(&self, change: impl FnOnce(&mut Health, Instant) -> Option<Change>) {
         let now = Instant::now();
         let changes = {
             let mut health = self.health.lock();
-            [health.passes(now), tell(&mut health, now)]
+            [health.advance(now), change(&mut health, now)]
         };
         for change in changes.into_iter().flatten() {
             self.peers.reset_half_open();
@@ -398,7 +316,7 @@ impl Upstream {
 
     fn log(&self, change: Change) {
         let (upstream, from, to) = (&*self.name, change.from.as_str(), change.to.as_str());
-        if let Some(error) = change.why.filter(|_| !change.to.is_in()) {
+        if let Some(error) = change.why.filter(|_| !change.to.is_available()) {
             self.counts.ejections.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(upstream, from, to, why = %error, "upstream changed");
         } else {
@@ -406,13 +324,13 @@ impl Upstream {
         }
     }
 
-    /// What it tells of itself.
+    /// Its report.
     pub fn report(&self) -> Report {
         self.update(|_, _| None);
         let now = Instant::now();
-        let ((state, since, why), failures_in_a_row) = {
+        let (Status { state, since, why }, failures_in_a_row) = {
             let health = self.health.lock();
-            (health.state(), health.failures())
+            (health.status(), health.failures())
         };
         let mut latency = self.latency.lock();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -438,22 +356,23 @@ impl Upstream {
         }
     }
 
-    /// Nobody could be reached there: where its name has other addresses, the next one is used from now on.
-    pub(crate) fn leave(&self, address: SocketAddr) {
-        self.resolver.leave(address);
+    /// No connection to `address` was possible: if its name has other addresses, the next one is used from
+    /// now on.
+    pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
+        self.resolver.mark_unreachable(address);
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) async fn address(&self) -> Result<SocketAddr, UpstreamError> {
         self.resolver.address(self.spec.options.timeouts.connect).await
     }
 
-    /// What its connections are known by.
+    /// The key of its connections.
     pub(crate) fn key(&self, address: SocketAddr) -> Key {
         Key { address, name: self.tls_name.clone() }
     }
 
-    /// What pingora must know in order to connect.
+    /// What pingora must know to connect.
     pub(crate) fn peer(&self, address: SocketAddr) -> HttpPeer {
         let options = &self.spec.options;
         let name = self.tls_name.as_deref().unwrap_or_default().to_owned();
@@ -463,8 +382,8 @@ impl Upstream {
         peer.options.max_h2_streams = options.streams_max;
         if options.http2 {
             peer.options.set_http_version(2, 2);
-            // The connection has room for all its streams: a viewer who is slow to take what only it may have must
-            // not hold up the others.
+            // The connection has room for all its streams: a viewer that reads its private response slowly
+            // must not block the others.
             let streams = u32::try_from(options.streams_max).unwrap_or(u32::MAX);
             peer.options.h2_stream_window_size = Some(STREAM_WINDOW);
             peer.options.h2_connection_window_size =
@@ -476,7 +395,7 @@ impl Upstream {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = self.health.lock().state().0;
-        f.debug_struct("Source").field("name", &self.name).field("state", &state).finish_non_exhaustive()
+        let state = self.health.lock().status().state;
+        f.debug_struct("Upstream").field("name", &self.name).field("state", &state).finish_non_exhaustive()
     }
 }

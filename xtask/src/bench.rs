@@ -47,6 +47,7 @@ use self::findings::Kept;
 use self::section::Section;
 use self::stage::Stage;
 pub(crate) use self::statistics::Spread;
+use self::statistics::Verdict;
 use crate::needs;
 use crate::repository::Repository;
 
@@ -74,6 +75,9 @@ pub(crate) struct Settings {
     /// A binary of Tidegate to measure instead of building one.
     #[arg(long, env = "TIDEGATE_BIN")]
     tidegate: Option<PathBuf>,
+    /// Fail where a target is missed, and list those that are.
+    #[arg(long)]
+    check: bool,
     /// Measure with what has been built before.
     #[arg(long)]
     no_build: bool,
@@ -98,31 +102,45 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     let environment = Environment::now(settings)?;
     let stage = Stage::build(repository, settings)?;
     let folder = repository.path("").join(&settings.out);
-    let mut failed = Vec::new();
+    let (mut verdicts, mut failed) = (Vec::new(), Vec::new());
     for section in settings.sections() {
-        if let Err(error) = one(section, &stage, settings, &environment, &folder) {
-            eprintln!("{section} failed: {error:#}");
-            failed.push(section.to_string());
+        match one(section, &stage, settings, &environment, &folder) {
+            Ok(more) => verdicts.extend(more),
+            Err(error) => {
+                eprintln!("{section} failed: {error:#}");
+                failed.push(section.to_string());
+            }
         }
     }
     ensure!(failed.is_empty(), "these sections failed: {}", failed.join(", "));
+    let missed = if settings.check { statistics::missed(&verdicts) } else { Vec::new() };
+    ensure!(
+        missed.is_empty(),
+        "{} of {} targets missed:\n{}",
+        missed.len(),
+        verdicts.len(),
+        missed.join("\n")
+    );
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures one section; the page is written anew at once, so that nothing is lost when a later one is interrupted.
+/// Measures one section and returns its verdicts. It writes the page before the next section begins, so that an
+/// interruption there loses nothing.
 fn one(
     section: Section,
     stage: &Stage,
     settings: &Settings,
     environment: &Environment,
     folder: &Path,
-) -> Result<()> {
+) -> Result<Vec<Verdict>> {
     eprintln!("== {section}");
     let findings = section.measure(stage, settings)?;
     println!("{}\n{}", findings.about, findings.tables);
     if !findings.verdicts.is_empty() {
         println!("{}", statistics::table(&findings.verdicts));
     }
+    let verdicts = findings.verdicts.clone();
     Kept::new(environment.clone(), findings).write(section, folder)?;
-    findings::write_page(folder).map(drop)
+    findings::write_page(folder)?;
+    Ok(verdicts)
 }

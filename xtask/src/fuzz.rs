@@ -2,12 +2,11 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use anyhow::Result;
 
 use crate::repository::Repository;
 use crate::tally::Tally;
-use crate::{needs, shell};
+use crate::{metadata, needs, shell};
 
 /// Long enough to walk through the corpus and some way beyond, short enough to run each time.
 const SECONDS_PER_TARGET: u32 = 15;
@@ -33,30 +32,8 @@ pub(crate) fn run(repository: &Repository) -> Result<Tally> {
     Ok(tally)
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-}
-
 fn targets(repository: &Repository) -> Result<Vec<String>> {
-    let arguments = ["metadata", "--no-deps", "--format-version", "1", "--manifest-path", "fuzz/Cargo.toml"];
-    let output = shell::command_in(repository.root(), "cargo", &arguments).output()?;
-    ensure!(output.status.success(), "fuzz/Cargo.toml: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
-    Ok(targets
-        .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
-        .map(|target| target.name)
-        .collect())
+    let packages = metadata::packages(repository, "fuzz/Cargo.toml")?;
+    let targets = packages.into_iter().flat_map(|package| package.targets);
+    Ok(targets.filter(|target| target.is("bin")).map(|target| target.name).collect())
 }

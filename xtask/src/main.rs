@@ -21,6 +21,7 @@ mod fuzz;
 mod instructions;
 mod load;
 mod machine;
+mod metadata;
 mod needs;
 mod node;
 mod output;

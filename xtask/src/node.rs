@@ -105,7 +105,7 @@ fn start(words: &[OsString], part: &str, file: &Path) -> Result<(Child, SocketAd
 /// Where viewers and operators connect, in the line that tells it.
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
-    line.contains(" listens ").then_some(())?;
+    line.contains(" listening ").then_some(())?;
     Some((field("serving=")?, field("operators=")?))
 }
 
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_node_tells_where_it_listens() {
-        let line = "2026-01-01T00:00:00Z  INFO tidegate::run: edge listens serving=127.0.0.2:1 operators=127.0.0.2:2";
+        let line = "2026-01-01T00:00:00Z  INFO tidegate::run: edge listening serving=127.0.0.2:1 operators=127.0.0.2:2";
         let found = listening(line).map(|(serving, operators)| (serving.port(), operators.port()));
         assert_eq!(found, Some((1, 2)));
         assert_eq!(listening("2026-01-01T00:00:00Z  INFO tidegate::run: edge drains"), None);

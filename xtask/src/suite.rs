@@ -1,62 +1,88 @@
 //! The whole test run, in the order in which it is cheapest to fail.
+//!
+//! [`rust`] has Rust's own tests; the other [`STEPS`] stand below. A filter leaves some of both, and only the tools are
+//! asked for that these need.
 
-use std::process::{Command, ExitCode};
+mod rust;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
+use self::rust::Programs;
+use crate::needs::{self, Tool};
 use crate::repository::Repository;
-use crate::tally::Tally;
-use crate::{demo, fuzz, instructions, load, needs, shell};
+use crate::tally::{self, Tally};
+use crate::{demo, fuzz, instructions, load, shell};
+
+/// A step beyond Rust's tests.
+struct Step {
+    /// The words by which a filter finds it.
+    names: &'static [&'static str],
+    tools: &'static [Tool],
+    /// Whether it starts the `tidegate` program that the tests are built with.
+    starts_tidegate: bool,
+    run: fn(&Repository) -> Result<Tally>,
+}
+
+const STEPS: [Step; 5] = [
+    Step { names: &["players"], tools: &[Tool::Node], starts_tidegate: false, run: players },
+    Step { names: &["demo", "k6"], tools: &[Tool::Browser, Tool::K6], starts_tidegate: true, run: demo::run },
+    Step {
+        names: &["k6"],
+        tools: &[Tool::K6],
+        starts_tidegate: true,
+        run: |repository| Ok(load::spike(repository)),
+    },
+    Step { names: &["fuzz"], tools: &[Tool::CxxCompiler], starts_tidegate: false, run: fuzz::run },
+    Step {
+        names: &["instructions"],
+        tools: &[Tool::Valgrind],
+        starts_tidegate: false,
+        run: |repository| Ok(instructions::test(repository)),
+    },
+];
 
 /// Runs what the filter leaves and ends with the sum as the last line.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
-    needs::for_tests(repository)?;
+    let mut programs = Programs::of(repository, filter)?;
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| step.is_wanted(filter)).collect();
+    let filter = filter.unwrap_or_default();
+    ensure!(!programs.is_empty() || !steps.is_empty(), "no test has `{filter}` in its name");
+
+    let mut tools: BTreeSet<Tool> = steps.iter().flat_map(|step| step.tools.iter().copied()).collect();
+    tools.extend(programs.tools());
+    needs::for_tests(repository, &tools)?;
+
+    if steps.iter().any(|step| step.starts_tidegate) {
+        programs = programs.with_tidegate();
+    }
     // What does not build is one failure, and says nothing about the binary that an earlier build left.
-    let sum = if build(repository)? { run_built(repository, filter)? } else { Tally::one(false) };
+    let sum = if programs.build(repository)? {
+        run_built(repository, &programs, &steps)?
+    } else {
+        Tally::one(false)
+    };
     println!("{sum}");
     Ok(if sum.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run_built(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
-    let mut sum = rust(repository, filter)?;
-    if wanted("players", filter) {
-        sum += players(repository)?;
+fn run_built(repository: &Repository, programs: &Programs, steps: &[&Step]) -> Result<Tally> {
+    let mut sum = Tally::default();
+    if !programs.is_empty() {
+        sum += programs.run(repository)?;
     }
-    if wanted("demo", filter) || wanted("k6", filter) {
-        sum += demo::run(repository)?;
-    }
-    if wanted("k6", filter) {
-        sum += load::spike(repository);
-    }
-    if wanted("fuzz", filter) {
-        sum += fuzz::run(repository)?;
-    }
-    if wanted("instructions", filter) {
-        sum += instructions::test(repository);
+    for step in steps {
+        sum += (step.run)(repository)?;
     }
     Ok(sum)
 }
 
-fn wanted(step: &str, filter: Option<&str>) -> bool {
-    filter.is_none_or(|filter| step.contains(filter))
-}
-
-/// Builds all that the tests run. Tests included, so that features are unified as the test run unifies them and
-/// nothing is built twice.
-fn build(repository: &Repository) -> Result<bool> {
-    let arguments = ["build", "--workspace", "--bins", "--tests", "--locked"];
-    if !shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))? {
-        return Ok(false);
+impl Step {
+    fn is_wanted(&self, filter: Option<&str>) -> bool {
+        filter.is_none_or(|filter| self.names.iter().any(|name| name.contains(filter)))
     }
-    ensure!(repository.tidegate().is_file(), "the build left no {}", repository.tidegate().display());
-    Ok(true)
-}
-
-/// Rust's own tests: unit tests, promises, the repository's rules, real origins with real players.
-fn rust(repository: &Repository, filter: Option<&str>) -> Result<Tally> {
-    let mut test = shell::command_in(repository.root(), "cargo", &["test", "--workspace", "--no-fail-fast"]);
-    test.args(filter).env("TIDEGATE_BIN", repository.tidegate());
-    count(&mut test, Tally::from_libtest)
 }
 
 /// The players' own tests, k6's players among them; what they judge real streams by must itself be right.
@@ -65,17 +91,32 @@ fn players(repository: &Repository) -> Result<Tally> {
     for folder in ["tests/players", "load-tests"] {
         let mut test =
             shell::command_in(&repository.path(folder), "node", &["--test", "--test-reporter=tap"]);
-        sum += count(&mut test, Tally::from_node)?;
+        sum += tally::count(&mut test, Tally::from_node)?;
     }
     Ok(sum)
 }
 
-fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let status = shell::each_line(command, |line| {
-        if let Some(more) = read(line) {
-            tally += more;
-        }
-    })?;
-    Ok(tally.or_failed(status.success()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(filter: Option<&str>) -> Vec<&'static str> {
+        let wanted = STEPS.iter().filter(|step| step.is_wanted(filter));
+        wanted.filter_map(|step| step.names.first().copied()).collect()
+    }
+
+    #[test]
+    fn a_filter_leaves_the_steps_that_it_names() {
+        assert_eq!(names(None).len(), STEPS.len());
+        assert_eq!(names(Some("k6")), ["demo", "k6"]);
+        assert_eq!(names(Some("demo")), ["demo"]);
+        assert_eq!(names(Some("a_hundred_viewers_make_one_fill")), [""; 0]);
+    }
+
+    #[test]
+    fn without_a_filter_every_tool_is_asked_for() {
+        let mut tools: BTreeSet<Tool> = STEPS.iter().flat_map(|step| step.tools.iter().copied()).collect();
+        tools.extend(Programs::All.tools());
+        assert!(tools.into_iter().eq(Tool::ALL));
+    }
 }

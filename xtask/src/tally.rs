@@ -2,6 +2,11 @@
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::shell;
 
 /// A count of tests by outcome; displayed as the last line of a test run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,6 +63,17 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed)
     }
+}
+
+/// Runs a program that counts tests, and adds up the lines that `read` understands.
+pub(crate) fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let status = shell::each_line(command, |line| {
+        if let Some(more) = read(line) {
+            tally += more;
+        }
+    })?;
+    Ok(tally.or_failed(status.success()))
 }
 
 #[cfg(test)]

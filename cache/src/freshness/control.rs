@@ -1,4 +1,4 @@
-//! Cache directives, from whichever field governs.
+//! Cache directives, from the field that governs.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName};
 use sfv::{Dictionary, ListEntry, Parser};
 
-/// The directives that a shared cache obeys, read in favour of the stricter meaning.
+/// The directives that a shared cache obeys. Where a field is ambiguous, the stricter meaning counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a directive that is there or not")]
 pub struct CacheControl {
     /// Not to be stored.
     pub no_store: bool,
-    /// Not to be used without asking. Also when it names fields (RFC 9111 5.2.2.4 allows that).
+    /// Not to be used without revalidation. Also when it names fields (RFC 9111 section 5.2.2.4 allows that).
     pub no_cache: bool,
-    /// Not to be shared. Also when it names fields (RFC 9111 5.2.2.7 allows that).
+    /// Not to be shared. Also when it names fields (RFC 9111 section 5.2.2.7 allows that).
     pub private: bool,
-    /// For everyone, even if the request was authorised.
+    /// May be shared, even if the request was authorised.
     pub public: bool,
     /// Not to be used stale.
     pub must_revalidate: bool,
@@ -26,23 +26,23 @@ pub struct CacheControl {
     pub s_maxage: Option<Duration>,
     /// `max-age`.
     pub max_age: Option<Duration>,
-    /// RFC 5861 3.
+    /// RFC 5861 section 3.
     pub stale_while_revalidate: Option<Duration>,
-    /// RFC 5861 4.
+    /// RFC 5861 section 4.
     pub stale_if_error: Option<Duration>,
 }
 
 /// Which field the directives come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// `CDN-Cache-Control` or `Surrogate-Control`: meant for caches like this one.
+    /// `CDN-Cache-Control` or `Surrogate-Control`, which target caches like this one.
     Targeted,
-    /// `Cache-Control`, even if it is not there.
+    /// `Cache-Control`, even if it is absent.
     CacheControl,
 }
 
 impl CacheControl {
-    /// The directives of the first field that is there and valid: `CDN-Cache-Control` (RFC 9213), then
+    /// The directives of the first field that is present and valid: `CDN-Cache-Control` (RFC 9213), then
     /// `Surrogate-Control` (Edge Architecture 1.0), then `Cache-Control`.
     pub(super) fn governing(headers: &HeaderMap) -> (Self, Source) {
         if let Some(control) = Self::from_dictionary(headers, &CDN_CACHE_CONTROL) {
@@ -59,7 +59,8 @@ impl CacheControl {
         Self::from_list(headers, &CACHE_CONTROL)
     }
 
-    /// RFC 9213 2.1: a structured dictionary. A field that is empty or does not parse is as good as not there.
+    /// RFC 9213 section 2.1: a structured dictionary. A field that is empty or does not parse counts as
+    /// absent.
     fn from_dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Self> {
         let mut dictionary = Dictionary::new();
         for value in headers.get_all(name) {
@@ -76,14 +77,15 @@ impl CacheControl {
                 Argument::Seconds(text) => {
                     control.set(key.as_str(), Some(text.as_bytes()), Repeat::Replaces);
                 }
-                // Of a type that no directive has. For a flag the name is enough; for a lifetime it is no number.
+                // A type that no directive has. For a flag the name is enough; for a lifetime it is an
+                // invalid number.
                 Argument::Other => control.set(key.as_str(), Some(b""), Repeat::Replaces),
             }
         }
         Some(control)
     }
 
-    /// RFC 9111 5.2: a comma-separated list over all lines of the field.
+    /// RFC 9111 section 5.2: a comma-separated list over all lines of the field.
     fn from_list(headers: &HeaderMap, name: &HeaderName) -> Self {
         let mut control = Self::default();
         for value in headers.get_all(name) {
@@ -105,26 +107,26 @@ impl CacheControl {
             "public" => self.public = true,
             "must-revalidate" => self.must_revalidate = true,
             "proxy-revalidate" => self.proxy_revalidate = true,
-            "s-maxage" => put(&mut self.s_maxage, argument, repeat),
-            "max-age" => put(&mut self.max_age, argument, repeat),
-            "stale-while-revalidate" => put(&mut self.stale_while_revalidate, argument, repeat),
-            "stale-if-error" => put(&mut self.stale_if_error, argument, repeat),
+            "s-maxage" => set_seconds(&mut self.s_maxage, argument, repeat),
+            "max-age" => set_seconds(&mut self.max_age, argument, repeat),
+            "stale-while-revalidate" => set_seconds(&mut self.stale_while_revalidate, argument, repeat),
+            "stale-if-error" => set_seconds(&mut self.stale_if_error, argument, repeat),
             _ => {}
         }
     }
 }
 
-/// What a directive that comes twice means.
+/// The meaning of a repeated directive.
 #[derive(Clone, Copy)]
 enum Repeat {
-    /// The last one counts (RFC 9651 4.2.2).
+    /// The last one counts (RFC 9651 section 4.2.2).
     Replaces,
-    /// Unless both say the same, the answer is stale (RFC 9111 4.2.1).
+    /// Unless both are equal, the response is stale (RFC 9111 section 4.2.1).
     Conflicts,
 }
 
-/// A number that is none means "stale", and grants nothing (RFC 9111 4.2.1).
-fn put(slot: &mut Option<Duration>, argument: Option<&[u8]>, repeat: Repeat) {
+/// An invalid number means "stale", and grants nothing (RFC 9111 section 4.2.1).
+fn set_seconds(slot: &mut Option<Duration>, argument: Option<&[u8]>, repeat: Repeat) {
     let value = argument.and_then(delta_seconds).unwrap_or_default();
     *slot = match (*slot, repeat) {
         (Some(earlier), Repeat::Conflicts) if earlier != value => Some(Duration::ZERO),
@@ -132,7 +134,7 @@ fn put(slot: &mut Option<Duration>, argument: Option<&[u8]>, repeat: Repeat) {
     };
 }
 
-/// What a dictionary member says.
+/// The value of a dictionary member.
 enum Argument {
     True,
     False,
@@ -156,13 +158,13 @@ struct Directive<'a> {
     name: String,
     /// Without its quotes.
     argument: Option<Vec<u8>>,
-    /// The list after it.
+    /// The rest of the list.
     rest: &'a [u8],
 }
 
 /// Splits off the first directive of a list; `None` at its end.
 ///
-/// A quoted argument may contain commas. One whose quotes are never closed reaches to the end of the line.
+/// A quoted argument may contain commas. Without a closing quote it reaches to the end of the line.
 fn next_directive(text: &[u8]) -> Option<Directive<'_>> {
     if text.is_empty() {
         return None;
@@ -177,7 +179,7 @@ fn next_directive(text: &[u8]) -> Option<Directive<'_>> {
         Some(quoted) => unquote(quoted),
         None => token(value),
     };
-    // What stands between a closing quote and the next comma belongs to nothing.
+    // Text between a closing quote and the next comma is ignored.
     Some(Directive { name, argument: Some(argument), rest: after_comma(after) })
 }
 
@@ -192,7 +194,7 @@ fn after_comma(text: &[u8]) -> &[u8] {
     comma.and_then(|at| text.get(at + 1..)).unwrap_or_default()
 }
 
-/// Reads a quoted string whose opening quote is behind us (RFC 9110 5.6.4).
+/// Reads a quoted string after its opening quote (RFC 9110 section 5.6.4).
 fn unquote(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut out = Vec::new();
     let mut rest = text;
@@ -210,7 +212,7 @@ fn unquote(text: &[u8]) -> (Vec<u8>, &[u8]) {
     (out, rest)
 }
 
-/// RFC 9111 1.2.2: digits only; a number that is too big is 2^31, and any cache counts so far.
+/// RFC 9111 section 1.2.2: digits only. A larger number than 2^31 counts as 2^31.
 pub(super) fn delta_seconds(text: &[u8]) -> Option<Duration> {
     if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return None;
@@ -219,7 +221,7 @@ pub(super) fn delta_seconds(text: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(DELTA_MAX))
 }
 
-/// RFC 9111 1.2.2.
+/// RFC 9111 section 1.2.2.
 pub(super) const DELTA_MAX: Duration = Duration::from_secs(1 << 31);
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");

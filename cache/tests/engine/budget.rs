@@ -1,4 +1,4 @@
-//! The budget holds: for what is stored, and for what is still growing.
+//! The budget holds for stored objects and for growing ones.
 
 use std::collections::VecDeque;
 
@@ -28,22 +28,22 @@ async fn two_thousand_objects_never_charge_more_than_the_budget() {
     let (cache, mut dice) = (tight(), Dice(1));
     let hot: Vec<_> = (0..10).map(|n| key(&format!("/hot/{n}.ts"))).collect();
     for key in &hot {
-        store(&cache, key, lives(3600, 0, 0), &vec![1; 20_000]);
+        store(&cache, key, lifetimes(3600, 0, 0), &vec![1; 20_000]);
     }
     for n in 0..2000 {
-        let (_ticket, mut fill_writer) = ask(&cache, &key(&format!("/cold/{n}.ts"))).miss();
+        let (_fill_reader, mut fill_writer) = look_up(&cache, &key(&format!("/cold/{n}.ts"))).miss();
         let len = dice.below(100_000);
         let promised = (dice.below(2) == 0).then_some(len);
-        fill_writer.publish(head(), lives(3600, 0, 0), None, promised, "origin".into()).unwrap();
+        fill_writer.publish(head(), lifetimes(3600, 0, 0), None, promised, "origin".into()).unwrap();
         let first = dice.below(len + 1);
         fill_writer.append(zeros(first)).unwrap();
         assert_within(&cache, BUDGET);
         fill_writer.append(zeros(len - first)).unwrap();
         fill_writer.complete();
         assert_within(&cache, BUDGET);
-        assert!(cache.totals().body_bytes <= BUDGET, "what was evicted is freed");
+        assert!(cache.totals().body_bytes <= BUDGET, "evicted bodies are freed");
         for key in &hot {
-            assert!(matches!(ask(&cache, key), Lookup::Hit(_)), "a hot object was lost to cold ones");
+            assert!(matches!(look_up(&cache, key), Lookup::Hit(_)), "a hot object was lost to cold ones");
         }
     }
     let totals = cache.totals();
@@ -53,14 +53,14 @@ async fn two_thousand_objects_never_charge_more_than_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
+async fn one_large_object_takes_the_room_of_many_small_ones_immediately() {
     let cache = tight();
     for n in 0..5000 {
-        store(&cache, &key(&format!("/small/{n}")), lives(3600, 0, 0), b"x");
+        store(&cache, &key(&format!("/small/{n}")), lifetimes(3600, 0, 0), b"x");
     }
     for n in 0..3 {
-        let (_ticket, mut fill_writer) = ask(&cache, &key(&format!("/large/{n}"))).miss();
-        fill_writer.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+        let (_fill_reader, mut fill_writer) = look_up(&cache, &key(&format!("/large/{n}"))).miss();
+        fill_writer.publish(head(), lifetimes(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
         assert_within(&cache, BUDGET);
         fill_writer.append(zeros(MIB)).unwrap();
         fill_writer.complete();
@@ -69,15 +69,15 @@ async fn one_large_object_takes_the_room_of_many_small_ones_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_growing_fill_is_charged_for_what_it_promised_or_has() {
+async fn a_growing_fill_is_charged_for_its_declared_or_actual_bytes() {
     let cache = tight();
-    let (_one, mut promised) = ask(&cache, &key("/promised.ts")).miss();
-    promised.publish(head(), lives(3600, 0, 0), None, Some(500_000), "origin".into()).unwrap();
+    let (_one, mut promised) = look_up(&cache, &key("/promised.ts")).miss();
+    promised.publish(head(), lifetimes(3600, 0, 0), None, Some(500_000), "origin".into()).unwrap();
     assert!(cache.totals().charged_bytes >= 500_000);
     assert_eq!(cache.totals().filling_bytes, 500_000);
 
-    let (_two, mut unknown) = ask(&cache, &key("/unknown.ts")).miss();
-    publish(&mut unknown, lives(3600, 0, 0));
+    let (_two, mut unknown) = look_up(&cache, &key("/unknown.ts")).miss();
+    publish(&mut unknown, lifetimes(3600, 0, 0));
     for _ in 0..50 {
         append(&mut unknown, &[0; 10_000]);
         let (totals, there) = (cache.totals(), unknown.object().unwrap().body.len());
@@ -92,7 +92,7 @@ async fn a_growing_fill_is_charged_for_what_it_promised_or_has() {
     assert_quiet(&cache);
 }
 
-/// What two slots weigh that hold nothing yet.
+/// The weight of slots without an object.
 fn overhead(cache: &Cache) -> u64 {
     cache.fills(10).iter().map(|(key, ..)| key.as_str().len() as u64 + 384).sum()
 }
@@ -100,24 +100,24 @@ fn overhead(cache: &Cache) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_growing_fill_stays_charged_while_others_come_and_go() {
     let (cache, mut dice) = (tight(), Dice(2));
-    let (_ticket, mut slow) = ask(&cache, &key("/slow.ts")).miss();
-    slow.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+    let (_fill_reader, mut slow) = look_up(&cache, &key("/slow.ts")).miss();
+    slow.publish(head(), lifetimes(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
     for n in 0..256 {
         slow.append(zeros(4096)).unwrap();
-        store(&cache, &key(&format!("/{n}.ts")), lives(3600, 0, 0), &zeros(dice.below(100_000)));
+        store(&cache, &key(&format!("/{n}.ts")), lifetimes(3600, 0, 0), &zeros(dice.below(100_000)));
         assert!(cache.totals().body_bytes <= BUDGET, "{:?}", cache.totals());
     }
     slow.complete();
-    assert!(matches!(ask(&cache, &key("/slow.ts")), Lookup::Hit(_)));
+    assert!(matches!(look_up(&cache, &key("/slow.ts")), Lookup::Hit(_)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it_goes_on() {
+async fn a_fill_that_was_evicted_while_it_stalled_is_charged_when_it_continues() {
     let cache = tight();
-    let (_ticket, mut slow) = ask(&cache, &key("/slow.ts")).miss();
-    slow.publish(head(), lives(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
+    let (_fill_reader, mut slow) = look_up(&cache, &key("/slow.ts")).miss();
+    slow.publish(head(), lifetimes(3600, 0, 0), None, Some(MIB), "origin".into()).unwrap();
     for n in 0..100 {
-        store(&cache, &key(&format!("/{n}.ts")), lives(3600, 0, 0), &zeros(100_000));
+        store(&cache, &key(&format!("/{n}.ts")), lifetimes(3600, 0, 0), &zeros(100_000));
     }
     slow.append(zeros(MIB - 1)).unwrap();
     assert!(cache.totals().body_bytes <= BUDGET, "{:?}", cache.totals());
@@ -126,14 +126,14 @@ async fn a_growing_fill_that_was_evicted_while_it_stood_still_is_charged_when_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took() {
+async fn many_concurrent_fills_stay_within_the_budget_and_release_all_they_reserved() {
     let (cache, mut dice) = (tight(), Dice(3));
     let mut under_way: VecDeque<(FillReader, FillWriter)> = VecDeque::new();
     let (mut refused, mut stored) = (0, 0);
     for n in 0..3000 {
-        let (fill_reader, mut fill_writer) = ask(&cache, &key(&format!("/{n}.ts"))).miss();
+        let (fill_reader, mut fill_writer) = look_up(&cache, &key(&format!("/{n}.ts"))).miss();
         if fill_writer
-            .publish(head(), lives(3600, 0, 0), None, Some(dice.below(400_000)), "origin".into())
+            .publish(head(), lifetimes(3600, 0, 0), None, Some(dice.below(400_000)), "origin".into())
             .is_err()
         {
             refused += 1;
@@ -144,7 +144,7 @@ async fn many_fills_at_once_stay_within_the_budget_and_give_back_all_they_took()
         assert!(cache.totals().filling_bytes <= BUDGET / 4 * 3);
         assert_within(&cache, BUDGET);
         if dice.below(3) == 0
-            && let Some((_ticket, mut fill_writer)) = under_way.pop_front()
+            && let Some((_fill_reader, mut fill_writer)) = under_way.pop_front()
         {
             let promised = fill_writer.object().unwrap().body.full_len().unwrap();
             fill_writer.append(zeros(promised)).unwrap();

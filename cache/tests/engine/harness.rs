@@ -1,4 +1,4 @@
-//! What the stories need: a cache, a source's side of a fill, an asker's side of it.
+//! What the tests need: a cache, the upstream's side of a fill, the client's side of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
-/// A cache with room for everything that a story needs.
+/// A cache with room for everything that a test needs.
 pub(crate) fn roomy() -> Cache {
     Cache::new(Limits { bytes: 64 * MIB, object_max: 16 * MIB })
 }
@@ -27,8 +27,8 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Fresh for `ttl`, then in grace, then kept for `keep` after `ttl`; all in seconds.
-pub(crate) fn lives(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
+/// Fresh for `ttl`, then in grace for `grace`, and usable on errors for `keep` after `ttl`; all in seconds.
+pub(crate) fn lifetimes(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
     Lifetimes { ttl: seconds(ttl), grace: seconds(grace), keep: seconds(keep), ..Lifetimes::default() }
 }
 
@@ -41,17 +41,17 @@ pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
     Failure { status: StatusCode::BAD_GATEWAY, reason, upstream: None, retry_after: None, lifetime }
 }
 
-/// Asks for a key whose answers are not expected to vary.
-pub(crate) fn ask(cache: &Cache, key: &Key) -> Lookup {
+/// Looks up a key whose responses are not expected to vary.
+pub(crate) fn look_up(cache: &Cache, key: &Key) -> Lookup {
     cache.look_up(key, &|_| String::new())
 }
 
-/// Asks as a viewer whose every request header field has the value `value`.
-pub(crate) fn ask_as(cache: &Cache, key: &Key, value: &str) -> Lookup {
+/// Looks up a key for a client whose every request header field has the value `value`.
+pub(crate) fn look_up_as(cache: &Cache, key: &Key, value: &str) -> Lookup {
     cache.look_up(key, &|names| values(names, value))
 }
 
-/// The answer depends on `names`, and these are a viewer's values of them.
+/// The variant for a response that depends on `names`, and for a client whose fields have the value `value`.
 pub(crate) fn variant(names: &[&'static str], value: &str) -> Variant {
     let names: Arc<[HeaderName]> = names.iter().map(|name| HeaderName::from_static(name)).collect();
     let values = values(&names, value);
@@ -62,8 +62,8 @@ fn values(names: &[HeaderName], value: &str) -> String {
     names.iter().flat_map(|name| [name.as_str(), "=", value, ";"]).collect()
 }
 
-/// What the stories expect of a look-up; anything else ends the test.
-pub(crate) trait Expect {
+/// The result that a test expects of a look-up; any other result fails the test.
+pub(crate) trait ExpectLookup {
     fn hit(self) -> Arc<Object>;
     fn stale(self) -> (Arc<Object>, Option<FillWriter>);
     fn join(self) -> FillReader;
@@ -72,7 +72,7 @@ pub(crate) trait Expect {
     fn passes(self) -> bool;
 }
 
-impl Expect for Lookup {
+impl ExpectLookup for Lookup {
     #[track_caller]
     fn hit(self) -> Arc<Object> {
         match self {
@@ -108,7 +108,7 @@ impl Expect for Lookup {
     #[track_caller]
     fn failed(self) -> (Arc<Failure>, Option<Arc<Object>>) {
         match self {
-            Self::Failed { failure, stand_in } => (failure, stand_in),
+            Self::Failed { failure, stale } => (failure, stale),
             other => panic!("not a failure: {other:?}"),
         }
     }
@@ -118,13 +118,13 @@ impl Expect for Lookup {
     }
 }
 
-/// What the stories expect of a ticket's answer.
-pub(crate) trait Good {
+/// The answer that a test expects of a fill; any other answer fails the test.
+pub(crate) trait ExpectAnswer {
     fn object(self) -> Arc<Object>;
     fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>);
 }
 
-impl Good for Answer {
+impl ExpectAnswer for Answer {
     #[track_caller]
     fn object(self) -> Arc<Object> {
         match self {
@@ -136,71 +136,78 @@ impl Good for Answer {
     #[track_caller]
     fn failure(self) -> (Arc<Failure>, Option<Arc<Object>>) {
         match self {
-            Self::Failed { failure, stand_in } => (failure, stand_in),
+            Self::Failed { failure, stale } => (failure, stale),
             other => panic!("not a failure: {other:?}"),
         }
     }
 }
 
-/// The answer. A story in which nothing else can happen any more ends instead of waiting for ever.
-pub(crate) async fn told(fill_reader: &FillReader) -> Answer {
-    soon(fill_reader.answer()).await
+/// The answer. If nothing else can happen any more, the test fails instead of waiting forever.
+pub(crate) async fn answer_of(fill_reader: &FillReader) -> Answer {
+    in_time(fill_reader.answer()).await
 }
 
-/// Time is paused, so that it runs out as soon as everybody waits for everybody.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_hours(1), future).await.expect("nobody waits for ever")
+/// Time is paused, so the timeout fires as soon as every task waits.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_hours(1), future).await.expect("nothing waits forever")
 }
 
-/// The answer, if it is there by now.
+/// The answer, if it has arrived.
 pub(crate) fn now(fill_reader: &FillReader) -> Option<Answer> {
     fill_reader.answer().now_or_never()
 }
 
-/// The body that a ticket leads to, once its head is out.
+/// The body of the fill's object, once its head is published.
 pub(crate) async fn body_of(fill_reader: &FillReader) -> Arc<Body> {
-    Arc::clone(&told(fill_reader).await.object().body)
+    Arc::clone(&answer_of(fill_reader).await.object().body)
 }
 
-/// A source's head for a body of unknown length arrives.
+/// The upstream's head for a body of unknown length arrives.
 pub(crate) fn publish(fill_writer: &mut FillWriter, lifetimes: Lifetimes) {
     fill_writer.publish(head(), lifetimes, None, None, Arc::from("origin")).unwrap();
 }
 
-/// A source's head with its variant arrives.
+/// The upstream's head with its variant arrives.
 pub(crate) fn publish_as(fill_writer: &mut FillWriter, variant: Variant) {
-    fill_writer.publish(head(), lives(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
+    fill_writer.publish(head(), lifetimes(60, 0, 0), Some(variant), None, Arc::from("origin")).unwrap();
 }
 
 pub(crate) fn append(fill_writer: &mut FillWriter, bytes: &[u8]) {
     fill_writer.append(Bytes::copy_from_slice(bytes)).unwrap();
 }
 
-/// A whole answer arrives at once.
+/// A whole response arrives.
 pub(crate) fn fill(mut fill_writer: FillWriter, lifetimes: Lifetimes, bytes: &[u8]) {
     publish(&mut fill_writer, lifetimes);
     append(&mut fill_writer, bytes);
     fill_writer.complete();
 }
 
-/// Makes `key` hold `bytes`, which nobody has asked for before.
+/// Stores `bytes` under `key`, for which no request may exist yet.
 #[track_caller]
 pub(crate) fn store(cache: &Cache, key: &Key, lifetimes: Lifetimes, bytes: &[u8]) {
-    let (_ticket, fill_writer) = ask(cache, key).miss();
+    let (_fill_reader, fill_writer) = look_up(cache, key).miss();
     fill(fill_writer, lifetimes, bytes);
 }
 
-/// More than any of these bodies has.
+/// More than the length of any body here.
 pub(crate) const ALL: u64 = u64::MAX;
 
-/// Everything that a body will ever have.
+/// Reads a whole body.
 pub(crate) async fn read(body: &Arc<Body>) -> Result<Vec<u8>, Broken> {
+    let (bytes, end) = read_to_end(body).await;
+    end.map(|()| bytes)
+}
+
+/// Reads a body to its end. Returns the bytes, also those of a broken body, and how it ended.
+pub(crate) async fn read_to_end(body: &Arc<Body>) -> (Vec<u8>, Result<(), Broken>) {
     let mut reader = body.reader(0, None);
-    let mut all = Vec::new();
+    let mut bytes = Vec::new();
     loop {
-        match soon(reader.next(ALL)).await?.concat() {
-            bytes if bytes.is_empty() => return Ok(all),
-            bytes => all.extend(bytes),
+        match in_time(reader.next(ALL)).await {
+            Ok(chunks) if chunks.is_empty() => return (bytes, Ok(())),
+            Ok(chunks) => bytes.extend(chunks.concat()),
+            Err(broken) => return (bytes, Err(broken)),
         }
     }
 }
@@ -211,7 +218,7 @@ pub(crate) fn bytes(object: &Object) -> Vec<u8> {
     object.body.whole().expect("the body is complete").concat()
 }
 
-/// Nothing is under way and nothing is set aside.
+/// Asserts that no fill is under way and no memory is reserved.
 #[track_caller]
 pub(crate) fn assert_quiet(cache: &Cache) {
     let totals = cache.totals();
@@ -219,7 +226,7 @@ pub(crate) fn assert_quiet(cache: &Cache) {
     assert!(cache.fills(10).is_empty());
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 #[derive(Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 

@@ -1,8 +1,8 @@
-//! Any order of events ends with every asker answered, rightly, and no slot stuck.
+//! Any order of events ends with every request answered correctly and every slot usable.
 //!
-//! Random events are played at once against the cache and against `model.rs`, which says what must come of them.
-//! Where eviction is among the events, the cache may have forgotten what it held, and then, but only then, answers
-//! as if it had never held it.
+//! Random events are played against the cache and against `model.rs`, which computes the expected results.
+//! With eviction among the events, and only then, the cache may have forgotten an object, and then answers as
+//! if it had never cached it.
 
 mod model;
 
@@ -20,23 +20,23 @@ use crate::harness::*;
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Ask { key: usize },
-    Read { seat: usize },
-    Leave { seat: usize },
-    Write { pen: usize, stroke: Stroke },
+    Read { client: usize },
+    Leave { client: usize },
+    Write { writer: usize, action: Action },
     Purge { key: usize },
     Advance { milliseconds: u64 },
     Flood,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Stroke {
+enum Action {
     Publish { ttl: u64, grace: u64, keep: u64 },
     Append { len: usize },
     Complete,
     BreakOff,
     Renew,
     Pass { lifetime: u64 },
-    Outgrow { lifetime: u64 },
+    TooLarge { lifetime: u64 },
     Fail { lifetime: u64 },
     Drop,
     Abandon,
@@ -44,27 +44,27 @@ enum Stroke {
 
 const KEYS: usize = 3;
 
-fn stroke() -> impl Strategy<Value = Stroke> {
+fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        6 => (0..4_u64, 0..4_u64, 0..8_u64).prop_map(|(ttl, grace, keep)| Stroke::Publish { ttl, grace, keep }),
-        8 => prop_oneof![Just(0), 1..10_usize, Just(5000), Just(66_000)].prop_map(|len| Stroke::Append { len }),
-        3 => Just(Stroke::Complete),
-        1 => Just(Stroke::BreakOff),
-        1 => Just(Stroke::Renew),
-        1 => (0..4_u64).prop_map(|lifetime| Stroke::Pass { lifetime }),
-        1 => (0..4_u64).prop_map(|lifetime| Stroke::Outgrow { lifetime }),
-        1 => (0..4_u64).prop_map(|lifetime| Stroke::Fail { lifetime }),
-        1 => Just(Stroke::Drop),
-        2 => Just(Stroke::Abandon),
+        6 => (0..4_u64, 0..4_u64, 0..8_u64).prop_map(|(ttl, grace, keep)| Action::Publish { ttl, grace, keep }),
+        8 => prop_oneof![Just(0), 1..10_usize, Just(5000), Just(66_000)].prop_map(|len| Action::Append { len }),
+        3 => Just(Action::Complete),
+        1 => Just(Action::BreakOff),
+        1 => Just(Action::Renew),
+        1 => (0..4_u64).prop_map(|lifetime| Action::Pass { lifetime }),
+        1 => (0..4_u64).prop_map(|lifetime| Action::TooLarge { lifetime }),
+        1 => (0..4_u64).prop_map(|lifetime| Action::Fail { lifetime }),
+        1 => Just(Action::Drop),
+        2 => Just(Action::Abandon),
     ]
 }
 
 fn event(floods: u32) -> impl Strategy<Value = Event> {
     prop_oneof![
         10 => (0..KEYS).prop_map(|key| Event::Ask { key }),
-        4 => any::<usize>().prop_map(|seat| Event::Read { seat }),
-        4 => any::<usize>().prop_map(|seat| Event::Leave { seat }),
-        14 => (any::<usize>(), stroke()).prop_map(|(pen, stroke)| Event::Write { pen, stroke }),
+        4 => any::<usize>().prop_map(|client| Event::Read { client }),
+        4 => any::<usize>().prop_map(|client| Event::Leave { client }),
+        14 => (any::<usize>(), action()).prop_map(|(writer, action)| Event::Write { writer, action }),
         1 => (0..KEYS).prop_map(|key| Event::Purge { key }),
         3 => (0..5000_u64).prop_map(|milliseconds| Event::Advance { milliseconds }),
         floods => Just(Event::Flood),
@@ -101,19 +101,19 @@ proptest! {
     }
 }
 
-/// The cache with all its askers and writers, and the model beside it.
+/// The cache with all its clients and writers, and the model beside it.
 struct World {
     cache: Cache,
     keys: Vec<Key>,
     model: Model,
-    pens: Vec<(FillWriter, usize)>,
-    seats: Vec<Seat>,
+    writers: Vec<(FillWriter, usize)>,
+    clients: Vec<Client>,
     written: u64,
     floods: usize,
 }
 
-/// One asker's place at a fill.
-struct Seat {
+/// One client's reader of a fill.
+struct Client {
     fill_reader: FillReader,
     fill: usize,
     reader: Option<Reader>,
@@ -127,8 +127,8 @@ impl World {
             cache: Cache::new(limits),
             keys: (0..KEYS).map(|n| key(&format!("/{n}.ts"))).collect(),
             model: Model::new(KEYS),
-            pens: Vec::new(),
-            seats: Vec::new(),
+            writers: Vec::new(),
+            clients: Vec::new(),
             written: 0,
             floods: 0,
         }
@@ -136,20 +136,20 @@ impl World {
 
     async fn play(&mut self, event: Event) {
         match event {
-            Event::Ask { key } => self.ask(key),
-            Event::Read { seat } => {
-                if let Some(seat) = pick(self.seats.len(), seat) {
-                    self.seats[seat].read(&self.model);
+            Event::Ask { key } => self.look_up(key),
+            Event::Read { client } => {
+                if let Some(client) = pick(self.clients.len(), client) {
+                    self.clients[client].read(&self.model);
                 }
             }
-            Event::Leave { seat } => {
-                if let Some(seat) = pick(self.seats.len(), seat) {
-                    self.model.leave(self.seats.swap_remove(seat).fill);
+            Event::Leave { client } => {
+                if let Some(client) = pick(self.clients.len(), client) {
+                    self.model.leave(self.clients.swap_remove(client).fill);
                 }
             }
-            Event::Write { pen, stroke } => {
-                if let Some(pen) = pick(self.pens.len(), pen) {
-                    self.write(pen, stroke);
+            Event::Write { writer, action } => {
+                if let Some(writer) = pick(self.writers.len(), writer) {
+                    self.write(writer, action);
                 }
             }
             Event::Purge { key } => {
@@ -161,96 +161,97 @@ impl World {
         }
     }
 
-    fn ask(&mut self, key: usize) {
+    fn look_up(&mut self, key: usize) {
         let now = Instant::now();
-        let got = ask(&self.cache, &self.keys[key]);
+        let got = look_up(&self.cache, &self.keys[key]);
         let mut expected = self.model.expect(key, now);
-        let evicted = !fits(&expected, &got) || matches!(&got, Lookup::Miss(_, pen) if pen.stale().is_none());
+        let evicted =
+            !fits(&expected, &got) || matches!(&got, Lookup::Miss(_, writer) if writer.stale().is_none());
         if self.floods > 0 && evicted && self.model.forget(key) {
             expected = self.model.expect(key, now);
         }
         assert!(fits(&expected, &got), "expected {expected:?}, got {got:?}");
         match (got, expected) {
-            (Lookup::Join(fill_reader), Expected::Join(fill)) => self.seat(fill_reader, fill),
-            (Lookup::Miss(fill_reader, pen), _) => {
-                let fill = self.elect(key, pen);
-                self.seat(fill_reader, fill);
+            (Lookup::Join(fill_reader), Expected::Join(fill)) => self.add_client(fill_reader, fill),
+            (Lookup::Miss(fill_reader, writer), _) => {
+                let fill = self.elect(key, writer);
+                self.add_client(fill_reader, fill);
             }
-            (Lookup::Stale { refresh: Some(pen), .. }, _) => {
-                self.elect(key, pen);
+            (Lookup::Stale { refresh: Some(writer), .. }, _) => {
+                self.elect(key, writer);
             }
             _ => {}
         }
     }
 
-    fn elect(&mut self, key: usize, pen: FillWriter) -> usize {
+    fn elect(&mut self, key: usize, writer: FillWriter) -> usize {
         let fill = self.model.elect(key);
-        assert_eq!(pen.stale().map(|object| bytes(object)).as_deref(), self.model.stale(fill));
-        self.pens.push((pen, fill));
+        assert_eq!(writer.stale().map(|object| bytes(object)).as_deref(), self.model.stale(fill));
+        self.writers.push((writer, fill));
         fill
     }
 
-    fn seat(&mut self, fill_reader: FillReader, fill: usize) {
+    fn add_client(&mut self, fill_reader: FillReader, fill: usize) {
         self.model.join(fill);
-        self.seats.push(Seat { fill_reader, fill, reader: None, read: Vec::new(), end: None });
+        self.clients.push(Client { fill_reader, fill, reader: None, read: Vec::new(), end: None });
     }
 
-    fn write(&mut self, index: usize, stroke: Stroke) {
+    fn write(&mut self, index: usize, action: Action) {
         let now = Instant::now();
-        let (pen, fill) = &mut self.pens[index];
+        let (writer, fill) = &mut self.writers[index];
         let (fill, headed) = (*fill, self.model.has_head(*fill));
-        match stroke {
-            Stroke::Publish { ttl, grace, keep } if !headed => {
-                publish(pen, lives(ttl, grace, keep));
-                return self.model.publish(fill, lives(ttl, grace, keep), now);
+        match action {
+            Action::Publish { ttl, grace, keep } if !headed => {
+                publish(writer, lifetimes(ttl, grace, keep));
+                return self.model.publish(fill, lifetimes(ttl, grace, keep), now);
             }
-            Stroke::Append { len } if headed => {
+            Action::Append { len } if headed => {
                 let bytes: Vec<u8> = (0..len as u64).map(|n| ((self.written + n) % 251) as u8).collect();
                 self.written += len as u64 + 17;
                 self.model.append(fill, &bytes);
-                return pen.append(Bytes::from(bytes)).unwrap();
+                return writer.append(Bytes::from(bytes)).unwrap();
             }
-            Stroke::Publish { .. } | Stroke::Append { .. } => return,
-            // An end that does not fit a fill whose head is out has a story of its own.
-            Stroke::Renew | Stroke::Pass { .. } if headed => return,
+            Action::Publish { .. } | Action::Append { .. } => return,
+            // These ends contradict a published head; `broken.rs` tests them.
+            Action::Renew | Action::Pass { .. } if headed => return,
             _ => {}
         }
-        let (pen, _) = self.pens.swap_remove(index);
-        let outcome = match stroke {
-            Stroke::Complete => end(Outcome::Complete, || pen.complete()),
-            Stroke::BreakOff => end(Outcome::Broken("reset"), || pen.break_off(Broken("reset"))),
-            Stroke::Renew => {
-                let renew = || pen.renew(head(), lives(3, 3, 3), "origin".into());
-                end(Outcome::Renewed(lives(3, 3, 3)), renew)
+        let (writer, _) = self.writers.swap_remove(index);
+        let outcome = match action {
+            Action::Complete => end(Outcome::Complete, || writer.complete()),
+            Action::BreakOff => end(Outcome::Broken("reset"), || writer.break_off(Broken("reset"))),
+            Action::Renew => {
+                let renew = || writer.renew(head(), lifetimes(3, 3, 3), "origin".into());
+                end(Outcome::Renewed(lifetimes(3, 3, 3)), renew)
             }
-            Stroke::Pass { lifetime } => {
-                end(Outcome::Pass(seconds(lifetime)), || pen.pass(seconds(lifetime)))
+            Action::Pass { lifetime } => {
+                end(Outcome::Pass(seconds(lifetime)), || writer.pass(seconds(lifetime)))
             }
-            Stroke::Outgrow { lifetime } => {
-                end(Outcome::Outgrown(seconds(lifetime)), || pen.outgrow(seconds(lifetime)))
+            Action::TooLarge { lifetime } => {
+                end(Outcome::TooLarge(seconds(lifetime)), || writer.end_too_large(seconds(lifetime)))
             }
-            Stroke::Fail { lifetime } => {
-                let fail = || pen.fail(failure("refused", lifetime));
+            Action::Fail { lifetime } => {
+                let fail = || writer.fail(failure("refused", lifetime));
                 end(Outcome::Failed("refused", seconds(lifetime)), fail)
             }
-            Stroke::Abandon => match pen.abandon() {
+            Action::Abandon => match writer.abandon() {
                 Ok(()) => Outcome::Abandoned,
-                Err(pen) => {
-                    assert!(self.model.is_wanted(fill), "nobody holds a ticket");
-                    return self.pens.push((pen, fill));
+                Err(writer) => {
+                    assert!(self.model.is_wanted(fill), "the fill has no reader");
+                    return self.writers.push((writer, fill));
                 }
             },
-            _ => end(Outcome::Failed("fill_dropped", Duration::ZERO), || drop(pen)),
+            _ => end(Outcome::Failed("fill_dropped", Duration::ZERO), || drop(writer)),
         };
         self.model.end(fill, outcome, now);
     }
 
-    /// Fills so many other keys that eviction comes to all that is not in use.
+    /// Fills enough other keys to evict everything that is not in use.
     fn flood(&mut self) {
         self.floods += 1;
         for n in 0..60 {
             let other = key(&format!("/flood/{}/{n}", self.floods));
-            store(&self.cache, &other, lives(1, 0, 0), &vec![0; 100_000]);
+            store(&self.cache, &other, lifetimes(1, 0, 0), &vec![0; 100_000]);
         }
     }
 
@@ -260,33 +261,34 @@ impl World {
         assert_eq!(totals.waiting, self.model.waiting(), "{totals:?}");
         assert!(totals.filling_bytes >= self.model.growing_bytes(), "{totals:?}");
         assert!(totals.charged_bytes <= totals.budget_bytes / 20 * 21, "{totals:?}");
-        for (pen, fill) in &self.pens {
-            assert_eq!(pen.served(), self.model.served(*fill));
+        for (writer, fill) in &self.writers {
+            assert_eq!(writer.readers_total(), self.model.readers_total(*fill));
         }
     }
 
-    /// Whatever has happened: all pens go, all askers are answered, and every key can be filled again.
+    /// The end of every sequence: all writers go, all requests are answered, and every key can be filled
+    /// again.
     async fn end(mut self) {
-        while let Some((pen, fill)) = self.pens.pop() {
-            drop(pen);
+        while let Some((writer, fill)) = self.writers.pop() {
+            drop(writer);
             self.model.end(fill, Outcome::Failed("fill_dropped", Duration::ZERO), Instant::now());
         }
-        for seat in &mut self.seats {
-            seat.read(&self.model);
-            assert!(seat.reader.is_none() || seat.end.is_some(), "a reader waits for ever");
+        for client in &mut self.clients {
+            client.read(&self.model);
+            assert!(client.reader.is_none() || client.end.is_some(), "a reader waits forever");
         }
-        self.seats.clear();
+        self.clients.clear();
         for key in 0..KEYS {
-            self.ask(key);
+            self.look_up(key);
         }
-        for (pen, _) in self.pens.drain(..) {
-            fill(pen, lives(1, 0, 0), b"again");
+        for (writer, _) in self.writers.drain(..) {
+            fill(writer, lifetimes(1, 0, 0), b"again");
         }
-        self.seats.clear();
+        self.clients.clear();
         advance(seconds(3600)).await;
         for key in &self.keys {
-            store(&self.cache, key, lives(60, 0, 0), b"still works");
-            assert_eq!(bytes(&ask(&self.cache, key).hit()), b"still works");
+            store(&self.cache, key, lifetimes(60, 0, 0), b"still works");
+            assert_eq!(bytes(&look_up(&self.cache, key).hit()), b"still works");
             self.cache.purge(key);
         }
         assert_quiet(&self.cache);
@@ -297,17 +299,17 @@ impl World {
     }
 }
 
-impl Seat {
-    /// Takes all that there is by now and compares it with what the model says was written.
+impl Client {
+    /// Reads all bytes so far and compares them with the bytes that the model has written.
     fn read(&mut self, model: &Model) {
         let answer = now(&self.fill_reader);
         assert_eq!(answer.is_some(), model.is_answered(self.fill));
         let object = match answer {
             None => return,
             Some(Answer::Pass) => return assert!(model.passed(self.fill)),
-            Some(Answer::Failed { failure, stand_in }) => {
-                let stand_in = stand_in.map(|object| bytes(&object));
-                return assert!(model.failed(self.fill, failure.reason, stand_in.as_deref()));
+            Some(Answer::Failed { failure, stale }) => {
+                let stale = stale.map(|object| bytes(&object));
+                return assert!(model.failed(self.fill, failure.reason, stale.as_deref()));
             }
             Some(Answer::Object(object)) => object,
         };
@@ -341,8 +343,8 @@ fn fits(expected: &Expected, got: &Lookup) -> bool {
         (Expected::Stale { bytes: expected, elects }, Lookup::Stale { object, refresh }) => {
             *expected == bytes(object) && *elects == refresh.is_some()
         }
-        (Expected::Failed { reason, stand_in }, Lookup::Failed { failure, stand_in: got }) => {
-            *reason == failure.reason && *stand_in == got.as_ref().map(|object| bytes(object))
+        (Expected::Failed { reason, stale }, Lookup::Failed { failure, stale: got }) => {
+            *reason == failure.reason && *stale == got.as_ref().map(|object| bytes(object))
         }
         (Expected::Miss, Lookup::Miss(fill_reader, _)) => fill_reader.is_elected(),
         (Expected::Join(_), Lookup::Join(fill_reader)) => !fill_reader.is_elected(),

@@ -1,8 +1,9 @@
-//! The engine's promises, one file per story: who may fill a key, who reads what, what is stored, what it weighs.
+//! The engine's promises, one file per topic: which request may fill a key, what readers receive, what is
+//! stored, what it weighs.
 //!
-//! Time is paused wherever it matters, so a story that spans hours takes no time and nothing waits by sleeping.
-//! `interleavings.rs` plays random orders of events against a small model; `stress.rs` and `races.rs` do
-//! it with real threads.
+//! Time is paused wherever it matters, so a test that spans hours takes no time and no test waits by
+//! sleeping. `interleavings.rs` plays random orders of events against a small model; `stress.rs` and
+//! `races.rs` use real threads.
 
 #[cfg(test)]
 mod abandon;

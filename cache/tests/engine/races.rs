@@ -1,4 +1,4 @@
-//! The narrow moments: a fill that ends while others ask, with nothing in between that would give them time.
+//! Races: a fill that ends while other threads look up the same key, without a pause in between.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,14 +9,14 @@ use crate::harness::*;
 
 const THREADS: usize = 4;
 
-/// Lets every thread ask for all keys in the same order, and those who are elected write.
+/// Lets every thread look up all keys in the same order; elected threads write.
 fn race(cache: &Cache, keys: &[Key], write: impl Fn(usize, FillWriter, FillReader) + Sync) {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for (index, key) in keys.iter().enumerate() {
-                    if let Lookup::Miss(fill_reader, pen) = ask(cache, key) {
-                        write(index, pen, fill_reader);
+                    if let Lookup::Miss(fill_reader, writer) = look_up(cache, key) {
+                        write(index, writer, fill_reader);
                     }
                 }
             });
@@ -29,12 +29,12 @@ fn an_object_that_stays_fresh_is_filled_once_and_never_again() {
     let cache = roomy();
     let keys: Vec<_> = (0..20_000).map(|n| key(&format!("/{n}.ts"))).collect();
     let fills: Vec<_> = keys.iter().map(|_| AtomicUsize::new(0)).collect();
-    race(&cache, &keys, |index, pen, _ticket| {
+    race(&cache, &keys, |index, writer, _fill_reader| {
         fills[index].fetch_add(1, Ordering::Relaxed);
-        fill(pen, lives(3600, 0, 0), b"segment");
+        fill(writer, lifetimes(3600, 0, 0), b"segment");
     });
     let again = fills.iter().filter(|fills| fills.load(Ordering::Relaxed) != 1).count();
-    assert_eq!(again, 0, "so many of {} objects were not filled just once", keys.len());
+    assert_eq!(again, 0, "objects of {} that were not filled exactly once", keys.len());
     assert_quiet(&cache);
 }
 
@@ -42,20 +42,20 @@ fn an_object_that_stays_fresh_is_filled_once_and_never_again() {
 fn fills_that_leave_nothing_behind_never_overlap() {
     let (cache, keys) = (roomy(), vec![key("/1.ts"); 50_000]);
     let under_way = AtomicUsize::new(0);
-    let begin = |pen: &mut FillWriter| {
+    let begin = |writer: &mut FillWriter| {
         assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "a second fill of one key");
-        publish(pen, lives(0, 0, 0));
+        publish(writer, lifetimes(0, 0, 0));
         thread::yield_now();
     };
-    race(&cache, &keys, |index, mut pen, fill_reader| {
-        begin(&mut pen);
+    race(&cache, &keys, |index, mut writer, fill_reader| {
+        begin(&mut writer);
         under_way.fetch_sub(1, Ordering::SeqCst);
         match index % 3 {
-            0 => pen.break_off(Broken("reset")),
-            1 => drop(pen),
+            0 => writer.break_off(Broken("reset")),
+            1 => drop(writer),
             _ => {
                 drop(fill_reader);
-                if let Err(joined) = pen.abandon() {
+                if let Err(joined) = writer.abandon() {
                     joined.break_off(Broken("reset"));
                 }
             }
@@ -65,14 +65,14 @@ fn fills_that_leave_nothing_behind_never_overlap() {
 }
 
 #[test]
-fn purges_in_the_moment_of_an_end_leave_no_claim_and_no_weight_behind() {
+fn purges_at_the_end_of_a_fill_leave_no_registration_and_no_weight_behind() {
     let (cache, keys) = (roomy(), vec![key("/1.ts"); 100_000]);
-    race(&cache, &keys, |index, pen, _ticket| {
-        // A writer that has purged its own key lets another one in, and is then free to purge at the wrong moment.
+    race(&cache, &keys, |index, writer, _fill_reader| {
+        // A writer that has purged its own key lets another one in, and can then purge at the wrong moment.
         if index % 2 == 0 {
             cache.purge(&keys[0]);
         }
-        fill(pen, lives(3600, 0, 0), b"segment");
+        fill(writer, lifetimes(3600, 0, 0), b"segment");
         cache.purge(&keys[0]);
     });
     assert_quiet(&cache);

@@ -1,4 +1,4 @@
-//! A 304 gives the old bytes a new life (RFC 9111 section 4.3.4).
+//! A 304 extends the life of the stored bytes (RFC 9111 section 4.3.4).
 
 use std::sync::Arc;
 
@@ -10,56 +10,56 @@ use crate::harness::*;
 #[tokio::test(start_paused = true)]
 async fn renewing_keeps_the_bytes_and_restarts_the_lifetimes() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    store(&cache, &key, lives(2, 0, 60), b"playlist");
-    let old = ask(&cache, &key).hit();
+    store(&cache, &key, lifetimes(2, 0, 60), b"playlist");
+    let old = look_up(&cache, &key).hit();
     advance(seconds(5)).await;
-    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
-    let waiting = ask(&cache, &key).join();
+    let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
+    let waiting = look_up(&cache, &key).join();
     let mut head = head();
     head.headers.insert("etag", HeaderValue::from_static("\"2\""));
-    fill_writer.renew(head, lives(4, 0, 60), "backup".into());
+    fill_writer.renew(head, lifetimes(4, 0, 60), "backup".into());
     for fill_reader in [&fill_reader, &waiting] {
-        let renewed = told(fill_reader).await.object();
+        let renewed = answer_of(fill_reader).await.object();
         assert!(Arc::ptr_eq(&renewed.body, &old.body), "no byte is copied");
     }
-    let hit = ask(&cache, &key).hit();
+    let hit = look_up(&cache, &key).hit();
     assert_eq!((bytes(&hit), &*hit.upstream), (b"playlist".to_vec(), "backup"));
     assert_eq!(hit.head.headers["etag"], "\"2\"");
     advance(seconds(3)).await;
-    ask(&cache, &key).hit();
+    look_up(&cache, &key).hit();
     advance(seconds(1)).await;
-    drop(ask(&cache, &key).miss());
+    drop(look_up(&cache, &key).miss());
     assert_eq!(cache.totals().body_bytes, 8, "the bytes are counted once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_derived_from_the_bytes_is_kept_with_them() {
+async fn derived_forms_are_kept_with_the_bytes() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    store(&cache, &key, lives(2, 0, 60), b"playlist");
-    let old = ask(&cache, &key).hit();
+    store(&cache, &key, lifetimes(2, 0, 60), b"playlist");
+    let old = look_up(&cache, &key).hit();
     old.gzip.set(Some("zipped".into())).unwrap();
     advance(seconds(5)).await;
-    ask(&cache, &key).miss().1.renew(head(), lives(2, 0, 60), "origin".into());
-    let hit = ask(&cache, &key).hit();
+    look_up(&cache, &key).miss().1.renew(head(), lifetimes(2, 0, 60), "origin".into());
+    let hit = look_up(&cache, &key).hit();
     assert_eq!(hit.gzip.get().unwrap().as_ref().unwrap(), "zipped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn renewing_what_is_not_held_is_a_failure() {
+async fn renewing_without_a_cached_object_is_a_failure() {
     let (cache, key) = (roomy(), key("/live.m3u8"));
-    let (fill_reader, fill_writer) = ask(&cache, &key).miss();
-    fill_writer.renew(head(), lives(2, 0, 60), "origin".into());
-    assert_eq!(told(&fill_reader).await.failure().0.reason, "fill_dropped");
+    let (fill_reader, fill_writer) = look_up(&cache, &key).miss();
+    fill_writer.renew(head(), lifetimes(2, 0, 60), "origin".into());
+    assert_eq!(answer_of(&fill_reader).await.failure().0.reason, "fill_dropped");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renewed_object_is_shared_again_after_one_that_was_too_large() {
     let (cache, key) = (roomy(), key("/1.ts"));
-    store(&cache, &key, lives(2, 10, 0), b"old");
+    store(&cache, &key, lifetimes(2, 10, 0), b"old");
     advance(seconds(3)).await;
-    ask(&cache, &key).stale().1.unwrap().outgrow(seconds(600));
-    ask(&cache, &key).stale().1.unwrap().renew(head(), lives(2, 0, 0), "origin".into());
-    ask(&cache, &key).hit();
+    look_up(&cache, &key).stale().1.unwrap().end_too_large(seconds(600));
+    look_up(&cache, &key).stale().1.unwrap().renew(head(), lifetimes(2, 0, 0), "origin".into());
+    look_up(&cache, &key).hit();
     advance(seconds(3)).await;
-    assert!(!ask(&cache, &key).passes(), "the pass is over with the answer that caused it");
+    assert!(!look_up(&cache, &key).passes(), "the pass is over with the answer that caused it");
 }

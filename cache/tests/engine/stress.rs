@@ -1,7 +1,7 @@
-//! Real threads in no order at all: two hundred askers and their writers hammer ten keys.
+//! Real threads in no order at all: two hundred clients and their writers hammer ten keys.
 //!
-//! Every body says at its beginning how long it is meant to be and every further byte says whose it is and where it
-//! stands, so that a short, mixed up or wrongly ended body does not go unnoticed. Nothing may wait for ever.
+//! Every body begins with its length, and every further byte encodes its key and its position, so that a
+//! short, mixed up or wrongly ended body is noticed. Nothing may wait forever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ const KEYS: usize = 10;
 const FILLED: usize = 50;
 const VALUES: [&str; 3] = ["de", "fr", "it"];
 
-/// What a run consists of.
+/// The settings of one test.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     bytes: u64,
@@ -30,22 +30,22 @@ struct Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_key_is_ever_filled_twice_at_once() {
+async fn no_key_is_ever_filled_twice_concurrently() {
     Hammer::run(Plan { bytes: 64 * MIB, purges: false, varies: false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_key_is_ever_filled_twice_at_once_while_slots_are_evicted() {
+async fn no_key_is_ever_filled_twice_concurrently_while_slots_are_evicted() {
     Hammer::run(Plan { bytes: 2 * MIB, purges: false, varies: false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_variant_is_ever_filled_twice_at_once() {
+async fn no_variant_is_ever_filled_twice_concurrently() {
     Hammer::run(Plan { bytes: 64 * MIB, purges: false, varies: true }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn purges_in_the_middle_of_everything_leave_nobody_waiting() {
+async fn purges_at_any_moment_leave_no_client_waiting() {
     for varies in [false, true] {
         Hammer::run(Plan { bytes: 2 * MIB, purges: true, varies }).await;
     }
@@ -74,17 +74,17 @@ impl Hammer {
         });
         let mut watcher = JoinSet::new();
         watcher.spawn(Arc::clone(&hammer).watch());
-        let mut askers = JoinSet::new();
+        let mut clients = JoinSet::new();
         for task in 0..TASKS {
-            askers.spawn(Arc::clone(&hammer).hammer(Dice(task as u64 * 7919)));
+            clients.spawn(Arc::clone(&hammer).hammer(Dice(task as u64 * 7919)));
         }
-        timeout(Duration::from_mins(2), askers.join_all()).await.expect("nobody waits for ever");
+        timeout(Duration::from_mins(2), clients.join_all()).await.expect("nothing waits forever");
         hammer.done.store(true, Ordering::Relaxed);
         watcher.join_all().await;
         hammer.check();
     }
 
-    /// Looks at the totals all the time, as a status page would.
+    /// Reads the totals all the time, as a status page would.
     async fn watch(self: Arc<Self>) {
         while !self.done.load(Ordering::Relaxed) {
             let totals = self.cache.totals();
@@ -99,11 +99,11 @@ impl Hammer {
     fn check(&self) {
         assert_quiet(&self.cache);
         let filled = self.filled.load(Ordering::Relaxed);
-        assert!(filled > FILLED, "only {filled} fills came to a good end");
+        assert!(filled > FILLED, "only {filled} fills completed");
         for key in &self.keys {
             self.cache.purge(key);
-            store(&self.cache, key, lives(60, 0, 0), b"still works");
-            assert_eq!(bytes(&ask(&self.cache, key).hit()), b"still works");
+            store(&self.cache, key, lifetimes(60, 0, 0), b"still works");
+            assert_eq!(bytes(&look_up(&self.cache, key).hit()), b"still works");
         }
         assert_quiet(&self.cache);
         for (key, _) in self.cache.objects(usize::MAX) {
@@ -111,7 +111,7 @@ impl Hammer {
         }
         let totals = self.cache.totals();
         assert_eq!(totals.body_bytes, 0, "{totals:?}");
-        // A variant that failed is remembered under a key that only the cache knows.
+        // The cache remembers the failure of a variant under a key of its own.
         assert!(totals.charged_bytes <= if self.plan.varies { 50_000 } else { 0 }, "{totals:?}");
     }
 
@@ -119,18 +119,18 @@ impl Hammer {
         let mut writers = JoinSet::new();
         for round in 0..ROUNDS {
             let (key, value) = (dice.pick(KEYS), dice.pick(VALUES.len()));
-            match ask_as(&self.cache, &self.keys[key], VALUES[value]) {
+            match look_up_as(&self.cache, &self.keys[key], VALUES[value]) {
                 Lookup::Hit(object) => self.verify(&object, key, value).await,
                 Lookup::Stale { object, refresh } => {
-                    if let Some(pen) = refresh {
-                        writers.spawn(self.elected(pen, key, value, dice.fork()));
+                    if let Some(writer) = refresh {
+                        writers.spawn(self.elected(writer, key, value, dice.fork()));
                     }
                     self.verify(&object, key, value).await;
                 }
-                Lookup::Join(fill_reader) => self.sit(fill_reader, key, value, &mut dice).await,
-                Lookup::Miss(fill_reader, pen) => {
-                    writers.spawn(self.elected(pen, key, value, dice.fork()));
-                    self.sit(fill_reader, key, value, &mut dice).await;
+                Lookup::Join(fill_reader) => self.wait_and_read(fill_reader, key, value, &mut dice).await,
+                Lookup::Miss(fill_reader, writer) => {
+                    writers.spawn(self.elected(writer, key, value, dice.fork()));
+                    self.wait_and_read(fill_reader, key, value, &mut dice).await;
                 }
                 Lookup::Pass | Lookup::Failed { .. } => yield_now().await,
             }
@@ -144,21 +144,21 @@ impl Hammer {
         writers.join_all().await;
     }
 
-    /// Stores something else, if there is room, so that older slots are evicted.
+    /// Stores another object, if there is room, so that older slots are evicted.
     fn crowd(&self, key: &Key) {
-        let (_ticket, mut pen) = ask(&self.cache, key).miss();
-        if pen.publish(head(), lives(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
-            append(&mut pen, &vec![0; 100_000]);
-            pen.complete();
+        let (_fill_reader, mut writer) = look_up(&self.cache, key).miss();
+        if writer.publish(head(), lifetimes(60, 0, 0), None, Some(100_000), "origin".into()).is_ok() {
+            append(&mut writer, &vec![0; 100_000]);
+            writer.complete();
         } else {
-            // The refusal is remembered as a failure, under a key that nobody will ask for again.
-            drop(pen);
+            // The refusal is remembered as a failure, under a key that is not used again.
+            drop(writer);
             self.cache.purge(key);
         }
     }
 
     /// Waits for the answer and reads it, or leaves at some point.
-    async fn sit(&self, fill_reader: FillReader, key: usize, value: usize, dice: &mut Dice) {
+    async fn wait_and_read(&self, fill_reader: FillReader, key: usize, value: usize, dice: &mut Dice) {
         if dice.one_in(4) {
             return;
         }
@@ -174,21 +174,16 @@ impl Hammer {
         !self.plan.varies || object.variant.as_ref() == Some(&by_language(value))
     }
 
-    /// Reads a body and looks at every byte; what ends well must be as long as it was meant to be.
+    /// Reads a body and checks every byte. A complete body must have its declared length.
     async fn verify(&self, object: &Object, key: usize, value: usize) {
         assert!(self.is_for(object, value), "{:?} for {}", object.variant, VALUES[value]);
-        let mut reader = object.body.reader(0, None);
-        let mut all = Vec::new();
-        let end = loop {
-            match reader.next(ALL).await {
-                Ok(pieces) if pieces.is_empty() => break Ok(()),
-                Ok(pieces) => all.extend(pieces.concat()),
-                Err(broken) => break Err(broken),
-            }
-        };
-        let Some((length, rest)) = all.split_first_chunk() else { return assert!(end.is_err()) };
+        let (bytes, end) = read_to_end(&object.body).await;
+        let Some((length, rest)) = bytes.split_first_chunk() else { return assert!(end.is_err()) };
         let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
-        assert!(rest.iter().enumerate().all(|(at, byte)| *byte == byte_of(key, at)), "a byte out of place");
+        assert!(
+            rest.iter().enumerate().all(|(at, byte)| *byte == byte_of(key, at)),
+            "a byte in the wrong place"
+        );
         match end {
             Ok(()) => assert_eq!(rest.len(), length, "a clean but short end"),
             Err(Broken(reason)) => {
@@ -197,64 +192,65 @@ impl Hammer {
         }
     }
 
-    /// Counts the fill, makes it and counts it off just before it ends.
+    /// Counts the fill, runs it, and counts it off just before it ends.
     fn elected(
         self: &Arc<Self>,
-        pen: FillWriter,
+        writer: FillWriter,
         key: usize,
         value: usize,
         dice: Dice,
     ) -> impl Future<Output = ()> + use<> {
         let before = self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
         assert!(self.plan.purges || before == 0, "a second fill of one key");
-        Arc::clone(self).write(pen, key, value, dice)
+        Arc::clone(self).write(writer, key, value, dice)
     }
 
-    async fn write(self: Arc<Self>, mut pen: FillWriter, key: usize, value: usize, mut dice: Dice) {
+    async fn write(self: Arc<Self>, mut writer: FillWriter, key: usize, value: usize, mut dice: Dice) {
         let off = || self.under_way[key][value].fetch_sub(1, Ordering::SeqCst);
         for _ in 0..dice.below(4) {
             yield_now().await;
         }
         match dice.below(12) {
-            0 => return end_with(off(), || pen.fail(failure("refused", 0))),
-            1 => return end_with(off(), || pen.pass(Duration::from_micros(500))),
-            2 => return end_with(off(), || drop(pen)),
-            3 if pen.stale().is_some() => {
-                return end_with(off(), || pen.renew(head(), moments(&mut dice), "origin".into()));
+            0 => return end_with(off(), || writer.fail(failure("refused", 0))),
+            1 => return end_with(off(), || writer.pass(Duration::from_micros(500))),
+            2 => return end_with(off(), || drop(writer)),
+            3 if writer.stale().is_some() => {
+                return end_with(off(), || writer.renew(head(), moments(&mut dice), "origin".into()));
             }
             _ => {}
         }
         let length = 1 + dice.pick(100_000);
         let variant = self.plan.varies.then(|| by_language(value));
         let promised = dice.one_in(2).then_some(length as u64 + 8);
-        if pen.publish(head(), moments(&mut dice), variant, promised, "origin".into()).is_err() {
-            return end_with(off(), || pen.pass(Duration::ZERO));
+        if writer.publish(head(), moments(&mut dice), variant, promised, "origin".into()).is_err() {
+            return end_with(off(), || writer.pass(Duration::ZERO));
         }
         let mut bytes = (length as u64).to_le_bytes().to_vec();
         let mut at = 0;
         while at < length {
             if dice.one_in(30) {
-                return end_with(off(), || pen.break_off(Broken("reset")));
+                return end_with(off(), || writer.break_off(Broken("reset")));
             }
             if dice.one_in(10) {
-                // Counted off first, because another one may be elected as soon as this one is given up.
+                // Counted off first, because another request may be elected as soon as this fill is
+                // abandoned.
                 off();
-                match pen.abandon() {
+                match writer.abandon() {
                     Ok(()) => return,
-                    Err(joined) => pen = joined,
+                    Err(joined) => writer = joined,
                 }
                 self.under_way[key][value].fetch_add(1, Ordering::SeqCst);
             }
             let end = (at + 1 + dice.pick(20_000)).min(length);
             bytes.extend((at..end).map(|at| byte_of(key, at)));
-            if pen.append(std::mem::take(&mut bytes).into()).is_err() {
-                return end_with(off(), || pen.break_off(Broken("reset")));
+            if writer.append(std::mem::take(&mut bytes).into()).is_err() {
+                return end_with(off(), || writer.break_off(Broken("reset")));
             }
             at = end;
             yield_now().await;
         }
         self.filled.fetch_add(1, Ordering::Relaxed);
-        end_with(off(), || pen.complete());
+        end_with(off(), || writer.complete());
     }
 }
 
@@ -262,7 +258,7 @@ fn by_language(value: usize) -> Variant {
     variant(&["accept-language"], VALUES[value])
 }
 
-/// Lifetimes that are over in a moment, so that every state of an object is met.
+/// Lifetimes of moments, so that every state of an object occurs.
 fn moments(dice: &mut Dice) -> Lifetimes {
     let mut moment = || Duration::from_micros(dice.below(2000));
     Lifetimes { ttl: moment(), grace: moment(), keep: moment(), ..Lifetimes::default() }
@@ -286,7 +282,7 @@ fn end_with(_counted_off: usize, end: impl FnOnce()) {
     end();
 }
 
-/// The byte at a place of a key's body.
+/// The byte at a position of a key's body.
 fn byte_of(key: usize, at: usize) -> u8 {
     u8::try_from((at + key * 31) % 251).unwrap()
 }

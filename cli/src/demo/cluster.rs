@@ -125,16 +125,16 @@ impl Cluster {
     /// Waits until a tier ends by itself, which is an error.
     pub(crate) async fn broken(&mut self) -> anyhow::Result<()> {
         match self.running_tiers.join_next().await {
-            Some(Ok(Ok(()))) | None => bail!("a tier has ended by itself"),
-            Some(Ok(Err(error))) => Err(error.context("a tier has failed")),
-            Some(Err(error)) => Err(error).context("a tier has failed"),
+            Some(Ok(Ok(()))) | None => bail!("a tier ended unexpectedly"),
+            Some(Ok(Err(error))) => Err(error.context("a tier failed")),
+            Some(Err(error)) => Err(error).context("a tier failed"),
         }
     }
 
     /// Waits until every tier has ended, after the stop.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
         while let Some(tier) = self.running_tiers.join_next().await {
-            tier.context("a tier has failed")?.context("a tier has failed while it ended")?;
+            tier.context("a tier failed")?.context("a tier failed during shutdown")?;
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ async fn origins(
     stop: &CancellationToken,
 ) -> anyhow::Result<Vec<Site>> {
     if urls.len() > ORIGINS_MAX {
-        bail!("--origin is given at most twice: primary and backup");
+        bail!("--origin can be set at most twice: primary and backup");
     }
     let mut origins = Vec::new();
     for index in 0..ORIGINS_MAX {

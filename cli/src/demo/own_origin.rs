@@ -85,7 +85,7 @@ impl OwnOrigin {
                 tokio::time::sleep(STOP_POLL).await;
             }
         };
-        tokio::time::timeout(STOP_MAX, stopped).await.context("the origin does not stop")
+        tokio::time::timeout(STOP_MAX, stopped).await.context("the origin did not stop in time")
     }
 
     async fn start_again(&self) -> anyhow::Result<()> {

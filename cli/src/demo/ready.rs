@@ -26,7 +26,7 @@ pub(crate) async fn wait(
         () = sleep_until(deadline) => {}
     }
     let Waiting { url, answer } = waiting.borrow().clone();
-    bail!("no playlist came from {url} within {} s; the last answer: {answer}", DEADLINE.as_secs())
+    bail!("no playlist from {url} within {} s; last response: {answer}", DEADLINE.as_secs())
 }
 
 /// The state of the wait.
@@ -41,7 +41,7 @@ pub(crate) struct Waiting {
 async fn ask(edges: &[(String, impl Fetch)], stream: &str, sender: &watch::Sender<Waiting>) {
     for (edge, client) in edges {
         let url = format!("{edge}{stream}");
-        let mut now = Waiting { url, answer: "no answer yet".to_owned() };
+        let mut now = Waiting { url, answer: "no response yet".to_owned() };
         sender.send_replace(now.clone());
         while let Err(error) = playlist(client, stream).await {
             now.answer = error.to_string();
@@ -142,8 +142,7 @@ mod tests {
         let (said, ended) = waited(|_| Some(Ok("<html>"))).await;
         assert_eq!(said.len(), 1, "{said:?}");
         let error = ended.unwrap_err();
-        let start =
-            "no playlist came from http://edge-1/a.m3u8 within 30 s; the last answer: the playlist is";
+        let start = "no playlist from http://edge-1/a.m3u8 within 30 s; last response: the playlist is";
         assert!(error.starts_with(start), "{error}");
     }
 
@@ -151,8 +150,8 @@ mod tests {
     async fn an_edge_that_hangs_is_reported_and_ends_the_wait_in_time() {
         let start = Instant::now();
         let (said, ended) = waited(|_| None).await;
-        assert_eq!(said, [(2, "http://edge-1/a.m3u8: no answer yet".to_owned())]);
-        assert!(ended.unwrap_err().ends_with("the last answer: no answer yet"));
+        assert_eq!(said, [(2, "http://edge-1/a.m3u8: no response yet".to_owned())]);
+        assert!(ended.unwrap_err().ends_with("last response: no response yet"));
         assert_eq!(start.elapsed(), DEADLINE);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quick_m3u8::date::DateTime;
 
-/// The time since 1970-01-01T00:00Z; `None` for a date before that, or one that no calendar has.
+/// The time since 1970-01-01T00:00Z; `None` for a date before that or for one that is in no calendar.
 pub(super) fn since_epoch(date: &DateTime) -> Option<Duration> {
     let in_calendar = (1..=12).contains(&date.date_month) && (1..=31).contains(&date.date_mday);
     if !in_calendar || date.date_fullyear > 9_999 || date.time_hour > 23 || date.time_minute > 59 {
@@ -23,8 +23,8 @@ pub(super) fn since_epoch(date: &DateTime) -> Option<Duration> {
     whole.checked_add(Duration::try_from_secs_f64(date.time_second).ok()?)
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar. The year is taken to begin in March, so that the leap day is
-/// its last one and the months before it have a regular length.
+/// Days from 1970-01-01 in the Gregorian calendar. The year is taken to begin in March, so that the leap day
+/// is its last day and the months before it have a regular length.
 const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

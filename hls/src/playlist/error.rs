@@ -10,39 +10,39 @@ pub enum PlaylistError {
     /// Section 4: a playlist is UTF-8.
     #[error("line {line} of the playlist is not UTF-8")]
     NotUtf8 {
-        /// Where the first wrong byte stands.
+        /// The line of the first wrong byte.
         line: usize,
     },
-    /// A line that begins like a tag and cannot be read as one, such as a bare `#EXT`.
+    /// A line that begins like a tag and is not one, such as a bare `#EXT`.
     #[error("line {line} of the playlist cannot be read: {source}")]
     BadLine {
         /// The line.
         line: usize,
-        /// What is wrong with it.
+        /// The parser's error.
         source: quick_m3u8::error::SyntaxError,
     },
-    /// A tag that matters here whose value is wrong: not a number, or an attribute is missing.
-    #[error("#EXT{tag} in line {line} of the playlist is wrong: {source}")]
+    /// A relevant tag with an invalid value: not a number, or an attribute is missing.
+    #[error("#EXT{tag} in line {line} of the playlist is invalid: {source}")]
     BadTag {
         /// The tag without its `#EXT`: `-X-TARGETDURATION`, `INF`.
         tag: &'static str,
-        /// Where it stands.
+        /// Its line.
         line: usize,
-        /// What is wrong with it.
+        /// The parser's error.
         source: quick_m3u8::error::ValidationError,
     },
-    /// A number that is none in this place: a negative or endless duration, a sequence number beyond 64 bits.
+    /// A number that is not allowed here: a negative or infinite duration, a sequence number beyond 64 bits.
     #[error("#EXT{tag} in line {line} of the playlist is out of range")]
     OutOfRange {
         /// The tag without its `#EXT`.
         tag: &'static str,
-        /// Where it stands.
+        /// Its line.
         line: usize,
     },
     /// Section 4.4.4.1: every segment has its EXTINF.
     #[error("the segment in line {line} of the playlist has no EXTINF before it")]
     SegmentWithoutDuration {
-        /// Where the URI stands.
+        /// The line of the URI.
         line: usize,
     },
     /// Section 4.4.3.1: every media playlist has its target duration.
@@ -51,11 +51,10 @@ pub enum PlaylistError {
     /// Section 4.4.6.2: EXT-X-STREAM-INF is followed by the URI of its media playlist.
     #[error("the playlist ends before the URI of its last EXT-X-STREAM-INF")]
     VariantWithoutUri,
-    /// Section 4.1: it has tags that belong only into media playlists and tags that belong only into
-    /// multivariant ones.
-    #[error("the playlist is media playlist and multivariant playlist at once: see line {line}")]
+    /// Section 4.1: it has tags of media playlists and tags of multivariant playlists.
+    #[error("the playlist is both a media playlist and a multivariant playlist: see line {line}")]
     Mixed {
-        /// The first line of the sort that comes second.
+        /// The first line of the kind that comes second.
         line: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The lines of a playlist that matter here, with their numbers.
+//! The relevant lines of a playlist, with their numbers.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -11,13 +11,13 @@ use quick_m3u8::tag::{KnownTag, NoCustomTag, UnknownTag};
 
 use super::PlaylistError;
 
-/// A line that says something.
+/// A relevant line.
 pub(super) enum Line<'a> {
     /// A tag of media playlists.
     Media(Tag<'a>),
     /// A tag of multivariant playlists.
     Multivariant(Tag<'a>),
-    /// EXT-X-DEFINE, which stands in both.
+    /// EXT-X-DEFINE, which both kinds of playlist may have.
     Define(Define<'a>),
     /// EXTINF: the duration of the next segment, in seconds.
     Inf(f64),
@@ -25,16 +25,16 @@ pub(super) enum Line<'a> {
     Uri(Cow<'a, str>),
 }
 
-/// Reads a playlist line by line. Comments, blank lines and tags that do not matter are passed over unparsed.
+/// Reads a playlist line by line. Comments, blank lines and irrelevant tags are skipped unparsed.
 pub(super) struct Lines<'a> {
-    /// What has not been read; empty at the end.
+    /// The unread rest; empty at the end.
     rest: &'a str,
     number: usize,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Self, PlaylistError> {
-        // Looked at first: most of what is not a playlist is not text either.
+        // Checked first: most files that are no playlist are no text either.
         if !bytes.starts_with(b"#EXTM3U") {
             return Err(PlaylistError::NotAPlaylist);
         }
@@ -43,14 +43,14 @@ impl<'a> Lines<'a> {
             PlaylistError::NotUtf8 { line: before.split(|&byte| byte == b'\n').count() }
         })?;
         let first = text.split('\n').next().unwrap_or_default();
-        // Trailing blanks are wrong (section 4.2) and harmless.
+        // Trailing blanks are invalid (section 4.2) and harmless.
         if first.trim_end() != "#EXTM3U" {
             return Err(PlaylistError::NotAPlaylist);
         }
         Ok(Self { rest: text, number: 0 })
     }
 
-    /// The next line that matters, with its number.
+    /// The next relevant line, with its number.
     pub(super) fn next_line(&mut self) -> Result<Option<(usize, Line<'a>)>, PlaylistError> {
         loop {
             if self.rest.is_empty() {
@@ -58,9 +58,9 @@ impl<'a> Lines<'a> {
             }
             self.number += 1;
             let line = self.number;
-            if let Some((frequent, rest)) = frequent(self.rest) {
+            if let Some((found, rest)) = parse_frequent(self.rest) {
                 self.rest = rest;
-                return Ok(Some((line, frequent)));
+                return Ok(Some((line, found)));
             }
             let read = parse_with_custom::<NoCustomTag>(self.rest, &TAGS)
                 .map_err(|e| PlaylistError::BadLine { line, source: e.error })?;
@@ -68,17 +68,18 @@ impl<'a> Lines<'a> {
             match read.parsed {
                 HlsLine::Uri(uri) if uri.trim().is_empty() => {}
                 HlsLine::Uri(uri) => return Ok(Some((line, Line::Uri(uri)))),
-                HlsLine::KnownTag(KnownTag::Hls(tag)) => return Ok(Some((line, sort(tag)))),
-                HlsLine::UnknownTag(tag) => check(&tag, line)?,
+                HlsLine::KnownTag(KnownTag::Hls(tag)) => return Ok(Some((line, classify(tag)))),
+                HlsLine::UnknownTag(tag) => check_unknown(&tag, line)?,
                 HlsLine::KnownTag(KnownTag::Custom(_)) | HlsLine::Comment(_) | HlsLine::Blank => {}
             }
         }
     }
 }
 
-/// The two sorts of lines of which a media playlist has most, and what follows: they are read here as quick-m3u8 reads
-/// them, which would make a value of each that is much larger than the line, and move it about.
-fn frequent(text: &str) -> Option<(Line<'_>, &str)> {
+/// Reads the two kinds of lines that a media playlist has most of, and returns the rest. They are read here
+/// with quick-m3u8's results; the library would return a value much larger than the line for each, and copy
+/// it.
+fn parse_frequent(text: &str) -> Option<(Line<'_>, &str)> {
     let (line, rest) = match text.split_once('\n') {
         Some((line, rest)) => (line.strip_suffix('\r').unwrap_or(line), rest),
         None => (text, ""),
@@ -93,7 +94,7 @@ fn frequent(text: &str) -> Option<(Line<'_>, &str)> {
     is_uri.then_some((Line::Uri(Cow::Borrowed(line)), rest))
 }
 
-fn sort(tag: Tag<'_>) -> Line<'_> {
+fn classify(tag: Tag<'_>) -> Line<'_> {
     match tag {
         Tag::Define(define) => Line::Define(define),
         Tag::StreamInf(_) | Tag::IFrameStreamInf(_) | Tag::Media(_) => Line::Multivariant(tag),
@@ -101,18 +102,18 @@ fn sort(tag: Tag<'_>) -> Line<'_> {
     }
 }
 
-/// A tag that was to be parsed and could not be comes back as an unknown one that carries the error.
-fn check(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
+/// The library returns a relevant tag that it cannot parse as an unknown tag that carries the error.
+fn check_unknown(tag: &UnknownTag<'_>, line: usize) -> Result<(), PlaylistError> {
     match (tag.validation_error(), TagName::try_from(tag.name())) {
-        (Some(_), Ok(name)) if is_extra(name) => Ok(()),
+        (Some(_), Ok(name)) if is_optional(name) => Ok(()),
         (Some(source), Ok(name)) => Err(PlaylistError::BadTag { tag: name.as_str(), line, source }),
         _ => Ok(()),
     }
 }
 
-/// What these tags say is good to know, and no playlist is refused for what is wrong in one of them: it goes to
-/// the player as it is.
-pub(super) const fn is_extra(name: TagName) -> bool {
+/// These tags are useful but not essential: a playlist with a mistake in one of them is not refused, since
+/// players receive it unchanged.
+pub(super) const fn is_optional(name: TagName) -> bool {
     matches!(
         name,
         TagName::Define
@@ -126,7 +127,7 @@ pub(super) const fn is_extra(name: TagName) -> bool {
     )
 }
 
-/// The tags that say something to a caching tier. The others are not even looked into, which halves the work.
+/// The tags that matter to a caching tier. The parser does not look into the others, which halves the work.
 static TAGS: LazyLock<ParsingOptions> = LazyLock::new(|| {
     ParsingOptionsBuilder::new()
         .with_parsing_for_targetduration()
@@ -158,19 +159,19 @@ static TAGS: LazyLock<ParsingOptions> = LazyLock::new(|| {
 mod tests {
     use super::*;
 
-    /// What the library says of the first line.
-    fn theirs(text: &str) -> (Option<String>, &str) {
+    /// The library's reading of the first line.
+    fn by_library(text: &str) -> (Option<String>, &str) {
         let read = parse_with_custom::<NoCustomTag>(text, &TAGS).unwrap();
-        let said = match read.parsed {
+        let value = match read.parsed {
             HlsLine::Uri(uri) => Some(uri.into_owned()),
             HlsLine::KnownTag(KnownTag::Hls(Tag::Inf(inf))) => Some(inf.duration().to_string()),
             _ => None,
         };
-        (said, read.remaining.unwrap_or_default())
+        (value, read.remaining.unwrap_or_default())
     }
 
     #[test]
-    fn what_is_read_here_is_read_as_the_library_reads_it() {
+    fn frequent_lines_are_read_as_the_library_reads_them() {
         for text in [
             "a.ts\nb.ts\n",
             "a.ts\r\nb.ts",
@@ -186,18 +187,18 @@ mod tests {
             "#EXTINF:9007199254740993.1,\n",
             "#EXTINF:0.1234567890123456789012345678901234567890,\n",
         ] {
-            let (line, rest) = frequent(text).unwrap();
+            let (line, rest) = parse_frequent(text).unwrap();
             let ours = match line {
                 Line::Uri(uri) => uri.into_owned(),
                 Line::Inf(seconds) => seconds.to_string(),
                 _ => panic!("{text:?}"),
             };
-            assert_eq!((Some(ours), rest), theirs(text), "{text:?}");
+            assert_eq!((Some(ours), rest), by_library(text), "{text:?}");
         }
     }
 
     #[test]
-    fn whatever_is_less_frequent_is_left_to_the_library() {
+    fn less_frequent_lines_are_left_to_the_library() {
         for text in [
             "",
             "\n",
@@ -217,7 +218,7 @@ mod tests {
             "#EXT-X-GAP\n",
             "# comment\n",
         ] {
-            assert!(frequent(text).is_none(), "{text:?}");
+            assert!(parse_frequent(text).is_none(), "{text:?}");
         }
     }
 }

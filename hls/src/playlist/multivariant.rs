@@ -1,4 +1,4 @@
-//! The multivariant playlist: which renditions a stream has.
+//! The multivariant playlist: the renditions of a stream.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use quick_m3u8::tag::hls::Tag;
 use super::PlaylistError;
 use super::variables::Variables;
 
-/// The media playlists that a multivariant playlist names, as they stand there: relative URIs are relative. One
-/// whose variables cannot be resolved is left out.
+/// The media playlists that a multivariant playlist names, as written there: relative URIs stay relative. One
+/// with unknown variables is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Multivariant {
     /// Variants (EXT-X-STREAM-INF), in the playlist's order.
@@ -43,7 +43,7 @@ impl Builder {
         }
     }
 
-    /// Is the next URI that of a variant?
+    /// Whether the next URI is that of a variant.
     pub(super) const fn awaits_uri(&self) -> bool {
         self.awaits_uri
     }
@@ -53,7 +53,7 @@ impl Builder {
         self.playlist.variants.extend(variables.resolve(uri).map(Cow::into_owned));
     }
 
-    /// Where the first tag stood that only a multivariant playlist has.
+    /// The line of the first tag that only a multivariant playlist has.
     pub(super) const fn first_line(&self) -> Option<usize> {
         self.first_line
     }

@@ -29,7 +29,7 @@ const LOW_LATENCY: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PAR
     #EXTINF:4,\n11.m4s\n#EXT-X-PART:DURATION=1,URI=\"12.0\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"12.1\"\n";
 
 #[test]
-fn a_live_playlist_says_what_is_there() {
+fn a_live_playlist_is_read() {
     let playlist = media(LIVE);
     assert_eq!(playlist.target_duration, Duration::from_secs(4));
     assert_eq!(playlist.media_sequence, 41);
@@ -101,7 +101,7 @@ fn a_delta_update_counts_what_it_skips() {
 }
 
 #[test]
-fn segments_say_what_stands_before_them() {
+fn segments_carry_the_tags_before_them() {
     let playlist = media(
         "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-DEFINE:NAME=\"d\",VALUE=\"dir\"\n\
          #EXT-X-KEY:METHOD=AES-128,URI=\"{$d}/key\"\n#EXT-X-MAP:URI=\"a.mp4\",BYTERANGE=\"10@0\"\n\
@@ -123,9 +123,10 @@ fn segments_say_what_stands_before_them() {
     assert_eq!(playlist.keys, ["dir/key".into()]);
 }
 
-/// Sections 4.4.4.9 and 4.4.5.3: parts may lie in one resource, and a hint without length has no end yet.
+/// Sections 4.4.4.9 and 4.4.5.3: parts may be ranges of one resource, and a hint without length has no end
+/// yet.
 #[test]
-fn d4_parts_and_hints_are_read_with_their_ranges() {
+fn parts_and_hints_are_read_with_their_ranges() {
     let playlist = media(
         "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n\
          #EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"10@0\",INDEPENDENT=YES\n\
@@ -154,7 +155,7 @@ fn d4_parts_and_hints_are_read_with_their_ranges() {
 
 /// Section 4.4.5.4.
 #[test]
-fn d8_rendition_reports_are_read() {
+fn rendition_reports_are_read() {
     let playlist = media(
         "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-RENDITION-REPORT:URI=\"../b.m3u8\",LAST-MSN=7,LAST-PART=2\n",
     );
@@ -163,7 +164,7 @@ fn d8_rendition_reports_are_read() {
 }
 
 #[test]
-fn what_is_wrong_in_a_tag_of_minor_interest_refuses_no_playlist() {
+fn a_mistake_in_an_optional_tag_refuses_no_playlist() {
     for line in [
         "#EXT-X-KEY:URI=1",
         "#EXT-X-BYTERANGE:x",
@@ -217,7 +218,7 @@ fn a_multivariant_playlist_names_its_renditions() {
 }
 
 #[test]
-fn what_is_not_a_playlist_is_refused() {
+fn files_that_are_no_playlist_are_refused() {
     for bytes in [
         &b""[..],
         b"\x00\x00\x00\x18ftypmp42",
@@ -286,16 +287,19 @@ fn errors_name_the_line() {
         ),
         (
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-TARGETDURATION:4\n",
-            "the playlist is media playlist and multivariant playlist at once: see line 4",
+            "the playlist is both a media playlist and a multivariant playlist: see line 4",
         ),
     ] {
         assert_eq!(error(text), message, "{text:?}");
     }
     for (text, beginning) in [
-        ("#EXTM3U\n#EXT-X-TARGETDURATION:4.5\n", "#EXT-X-TARGETDURATION in line 2 of the playlist is wrong:"),
-        ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:x\n", "#EXT-X-MEDIA-SEQUENCE in line 2 of the playlist is wrong:"),
-        ("#EXTM3U\n#EXTINF:\n", "#EXTINF in line 2 of the playlist is wrong:"),
-        ("#EXTM3U\n\n#EXT-X-MAP:BYTERANGE=1\n", "#EXT-X-MAP in line 3 of the playlist is wrong:"),
+        (
+            "#EXTM3U\n#EXT-X-TARGETDURATION:4.5\n",
+            "#EXT-X-TARGETDURATION in line 2 of the playlist is invalid:",
+        ),
+        ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:x\n", "#EXT-X-MEDIA-SEQUENCE in line 2 of the playlist is invalid:"),
+        ("#EXTM3U\n#EXTINF:\n", "#EXTINF in line 2 of the playlist is invalid:"),
+        ("#EXTM3U\n\n#EXT-X-MAP:BYTERANGE=1\n", "#EXT-X-MAP in line 3 of the playlist is invalid:"),
         ("#EXTM3U\n#EXT\n", "line 2 of the playlist cannot be read:"),
     ] {
         let message = error(text);
@@ -348,7 +352,7 @@ proptest! {
         prop_assert_eq!(read, written);
     }
 
-    /// What a later tier rewrites line by line relies on it: an untouched line is written as it was read.
+    /// Rewriting line by line relies on this: an untouched line is written as it was read.
     #[test]
     fn quick_m3u8_writes_the_bytes_it_has_read((text, _, _) in generated()) {
         let mut reader = Reader::from_str(&text, ParsingOptions::default());

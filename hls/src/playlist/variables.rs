@@ -19,16 +19,16 @@ impl Default for Variables {
 }
 
 impl Variables {
-    /// Takes one EXT-X-DEFINE. The values of IMPORT and QUERYPARAM stand elsewhere: in the multivariant playlist,
-    /// or in the URI by which the player came. A URI that uses them is not known here.
+    /// Adds one EXT-X-DEFINE. The values of IMPORT and QUERYPARAM are elsewhere: in the multivariant
+    /// playlist, or in the URI that the player requested. A URI that uses them cannot be resolved here.
     pub(super) fn define(&mut self, define: &Define<'_>) {
         if let Define::Name(name) = define {
             self.values.insert(name.name().to_owned(), name.value().to_owned());
         }
     }
 
-    /// The URI with its `{$name}` replaced; `None` if one of the names is not known, or the URI grows beyond
-    /// what any server takes. A value is not looked into again.
+    /// The URI with its `{$name}` replaced; `None` if a name is unknown or the URI grows longer than servers
+    /// accept. A value is not expanded again.
     pub(super) fn resolve<'a>(&mut self, uri: &'a str) -> Option<Cow<'a, str>> {
         if !uri.contains("{$") {
             return Some(Cow::Borrowed(uri));
@@ -51,8 +51,8 @@ impl Variables {
     }
 }
 
-/// A short reference can stand for a long value, and a playlist can have many of them: both are bounded, so that
-/// a small playlist stays small in memory.
+/// A short reference can stand for a long value, and a playlist can have many of them: both are bounded, so
+/// that a small playlist stays small in memory.
 const URI_BYTES_MAX: usize = 8_192;
 const RESOLVED_BYTES_MAX: usize = 4 << 20;
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_references_stand_for_is_bounded() {
+    fn the_expansion_of_references_is_bounded() {
         let long = "x".repeat(URI_BYTES_MAX / 2);
         let mut variables = variables(&[("long", &long)]);
         assert_eq!(variables.resolve("{$long}{$long}{$long}"), None);

@@ -2,18 +2,18 @@
 
 use super::ResourceError;
 
-/// What a client asks of the server that delivers a media playlist.
+/// A client's directives for the delivery of a media playlist.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Directives {
-    /// `_HLS_msn`: hold the answer until the playlist has the segment with this sequence number.
+    /// `_HLS_msn`: block until the playlist has the segment with this sequence number.
     pub msn: Option<u64>,
-    /// `_HLS_part`: or this part of it. Never without `msn`.
+    /// `_HLS_part`: or until it has this part of the segment. Never without `msn`.
     pub part: Option<u64>,
-    /// `_HLS_skip`: the older segments may be left out.
+    /// `_HLS_skip`: older segments may be skipped.
     pub skip: Option<Skip>,
 }
 
-/// What a delta update may leave out (section 6.2.5.1).
+/// What a delta update may skip (section 6.2.5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Skip {
     /// `YES`: segments.
@@ -23,12 +23,12 @@ pub enum Skip {
 }
 
 impl Directives {
-    /// Does the request want an answer that does not exist yet (section 6.2.5.2)?
+    /// Whether the request is a blocking request (section 6.2.5.2).
     pub const fn blocks(&self) -> bool {
         self.msn.is_some()
     }
 
-    /// The query parameters that say so, in the order of their bytes.
+    /// The query parameters of these directives, sorted by their bytes.
     pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
         let skip = self.skip.map(|skip| match skip {
             Skip::Segments => "YES",
@@ -40,15 +40,15 @@ impl Directives {
     }
 
     /// Whether a query parameter is a delivery directive.
-    pub(super) fn is_one(parameter: &str) -> bool {
+    pub(super) fn is_directive(parameter: &str) -> bool {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
         matches!(name, MSN | PART | SKIP)
     }
 
-    /// Takes one parameter that begins at `offset`. Returns the form in which it counts; `None` if it is
-    /// another reserved one, which does not: steering reports (`_HLS_pathway`, `_HLS_throughput`) say something
-    /// about the client and nothing about the playlist (section 7.2).
-    pub(super) fn take(
+    /// Parses one parameter, which begins at `offset`. Returns its normal form; `None` for other reserved
+    /// parameters, which do not count: steering reports (`_HLS_pathway`, `_HLS_throughput`) concern the
+    /// client and not the playlist (section 7.2).
+    pub(super) fn parse_parameter(
         &mut self,
         name: &str,
         value: &str,
@@ -57,13 +57,14 @@ impl Directives {
         match name {
             MSN => number(&mut self.msn, MSN, value, offset).map(Some),
             PART => number(&mut self.part, PART, value, offset).map(Some),
-            SKIP => self.take_skip(value, offset),
+            SKIP => self.parse_skip(value, offset),
             _ => Ok(None),
         }
     }
 
-    /// A value from a later version of HLS is dropped: the answer is then a full playlist, which is always right.
-    fn take_skip(&mut self, value: &str, offset: usize) -> Result<Option<String>, ResourceError> {
+    /// A value from a later version of HLS is dropped: the response is then a full playlist, which is always
+    /// right.
+    fn parse_skip(&mut self, value: &str, offset: usize) -> Result<Option<String>, ResourceError> {
         let skip = match value {
             "YES" => Skip::Segments,
             "v2" => Skip::SegmentsAndDateranges,
@@ -84,7 +85,7 @@ impl Directives {
     }
 }
 
-/// Only digits: `u64::from_str` would take a plus sign as well. Rendered anew, so that `007` and `7` are one.
+/// Only digits: `u64::from_str` would accept a plus sign. Formatted again, so that `007` and `7` are one.
 fn number(
     slot: &mut Option<u64>,
     name: &'static str,
@@ -100,7 +101,7 @@ fn number(
     Ok(format!("{name}={number}"))
 }
 
-/// All names that begin so are reserved (section 6.2.5).
+/// All names with this prefix are reserved (section 6.2.5).
 pub(super) const RESERVED_PREFIX: &str = "_HLS_";
 const MSN: &str = "_HLS_msn";
 const PART: &str = "_HLS_part";

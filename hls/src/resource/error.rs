@@ -7,23 +7,23 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResourceError {
-    /// The target is `*`, an authority, or an absolute URI that nobody took apart.
+    /// The target is `*`, an authority, or an absolute URI that was not split.
     #[error("the request target does not begin with '/'")]
     NotOriginForm,
     /// The path is longer than the site allows.
     #[error("the path has {len} bytes, {max} are allowed")]
     PathTooLong {
-        /// Bytes it has, in the form that was over the limit.
+        /// Its length in bytes, in the form that exceeded the limit.
         len: usize,
-        /// Bytes that are allowed.
+        /// The limit in bytes.
         max: usize,
     },
     /// The query is longer than the site allows.
     #[error("the query has {len} bytes, {max} are allowed")]
     QueryTooLong {
-        /// Bytes it has, in the form that was over the limit.
+        /// Its length in bytes, in the form that exceeded the limit.
         len: usize,
-        /// Bytes that are allowed.
+        /// The limit in bytes.
         max: usize,
     },
     /// The query has more parameters than the site allows.
@@ -35,7 +35,7 @@ pub enum ResourceError {
     /// A `%` without two hexadecimal digits after it.
     #[error("broken percent-encoding at byte {offset} of the target")]
     BadEscape {
-        /// Where the `%` stands.
+        /// The offset of the `%`.
         offset: usize,
     },
     /// A byte that no target may contain unescaped: a space, a `#`, or anything beyond ASCII.
@@ -43,37 +43,37 @@ pub enum ResourceError {
     BadByte {
         /// The byte.
         byte: u8,
-        /// Where it stands.
+        /// Its offset.
         offset: usize,
     },
     /// A control character, raw or (in the path) percent-encoded; NUL is one.
     #[error("control character at byte {offset} of the target")]
     Control {
-        /// Where it stands.
+        /// Its offset.
         offset: usize,
     },
     /// Percent-encoded bytes in the path that are not UTF-8.
     #[error("the percent-encoded bytes at byte {offset} of the target are not UTF-8")]
     NotUtf8 {
-        /// Where the first wrong sequence begins.
+        /// The offset of the first invalid sequence.
         offset: usize,
     },
-    /// `%2F` in the path, which some servers take for a slash.
+    /// `%2F` in the path, which some servers treat as a slash.
     #[error("encoded slash at byte {offset} of the target")]
     EncodedSlash {
-        /// Where it stands.
+        /// Its offset.
         offset: usize,
     },
-    /// A backslash in the path, raw or percent-encoded, which some servers take for a slash.
+    /// A backslash in the path, raw or percent-encoded, which some servers treat as a slash.
     #[error("backslash at byte {offset} of the target")]
     Backslash {
-        /// Where it stands.
+        /// Its offset.
         offset: usize,
     },
     /// A segment `.` or `..`, raw or percent-encoded.
     #[error("dot segment at byte {offset} of the target")]
     DotSegment {
-        /// Where the segment begins.
+        /// The offset of the segment.
         offset: usize,
     },
     /// `_HLS_msn` or `_HLS_part` is not a decimal integer below 2^64.
@@ -81,15 +81,15 @@ pub enum ResourceError {
     BadNumber {
         /// The directive.
         name: &'static str,
-        /// Where the parameter begins.
+        /// The offset of the parameter.
         offset: usize,
     },
-    /// A delivery directive is given twice, so that one of the two would be ignored.
-    #[error("{name} is given a second time at byte {offset} of the target")]
+    /// A delivery directive is repeated, so that one of the two would be ignored.
+    #[error("{name} is repeated at byte {offset} of the target")]
     RepeatedDirective {
         /// The directive.
         name: &'static str,
-        /// Where the second one begins.
+        /// The offset of the second one.
         offset: usize,
     },
     /// `_HLS_part` without `_HLS_msn` (section 6.2.5.2).
@@ -98,25 +98,26 @@ pub enum ResourceError {
     /// There is no host, or only a port.
     #[error("the host is empty")]
     EmptyHost,
-    /// The host is longer than a domain name can be (RFC 1035 2.3.4).
+    /// The host is longer than a domain name can be (RFC 1035 section 2.3.4).
     #[error("the host has {len} bytes, 253 are allowed")]
     HostTooLong {
-        /// Bytes it has.
+        /// Its length in bytes.
         len: usize,
     },
-    /// The host contains what no name or address contains.
-    #[error("the host is not a name or an address: wrong at its byte {offset}")]
+    /// The host contains a character that is in no name or address.
+    #[error("the host is not a name or an address: invalid at its byte {offset}")]
     BadHost {
-        /// Where it goes wrong.
+        /// The offset of the character in the host.
         offset: usize,
     },
-    /// What follows the host's colon is not a port number.
+    /// The text after the host's colon is not a port number.
     #[error("the host's port is not a number below 65536")]
     BadPort,
 }
 
 impl ResourceError {
-    /// The HTTP status that answers it: 414 for what is too long (RFC 9110 15.5.15), else 400.
+    /// The HTTP status of the response: 414 for targets that are too long (RFC 9110 section 15.5.15), else
+    /// 400.
     pub const fn status(&self) -> u16 {
         match self {
             Self::PathTooLong { .. } | Self::QueryTooLong { .. } => 414,

@@ -1,4 +1,5 @@
-//! One spelling for percent-encoded text (RFC 3986 6.2.2): unreserved characters bare, hex digits upper-case.
+//! One spelling for percent-encoded text (RFC 3986 section 6.2.2): unreserved characters bare, hex digits
+//! upper-case.
 
 use std::borrow::Cow;
 
@@ -7,14 +8,14 @@ use super::ResourceError;
 /// Which rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Component {
-    /// Servers map it to files and routes, so that its decoded form must be harmless as well.
+    /// Servers map it to files and routes, so its decoded form must be harmless as well.
     Path,
-    /// Never decoded here: any byte may be in it, as long as it is percent-encoded.
+    /// Never decoded here: it may contain any byte in percent-encoding.
     Query,
 }
 
-/// Brings `text`, which begins at byte `base` of the target, into its normal form. Text that is there
-/// already, nearly all of it, is only looked at and borrowed.
+/// Normalises `text`, which begins at byte `base` of the target. Text in normal form, as nearly all text is,
+/// is only checked and borrowed.
 pub(super) fn normalise(
     text: &str,
     base: usize,
@@ -45,8 +46,8 @@ pub(super) fn normalise(
     Ok(Cow::Owned(out))
 }
 
-/// Takes a byte that was sent bare. Browsers leave some characters bare that RFC 3986 wants escaped (`|`,
-/// `[`, `]`, `^` and others): they are escaped here, so that both spellings are one object.
+/// Adds a byte that was sent unescaped. Browsers leave some characters unescaped that RFC 3986 wants escaped
+/// (`|`, `[`, `]`, `^` and others): they are escaped here, so that both spellings are one object.
 fn push_raw(out: &mut String, byte: u8, offset: usize, component: Component) -> Result<(), ResourceError> {
     match byte {
         _ if is_plain(byte, component) => out.push(char::from(byte)),
@@ -73,7 +74,8 @@ fn push_escaped(out: &mut String, byte: u8) {
     out.push(digit(byte & 0x0F));
 }
 
-/// Refuses what a path must not contain even in disguise. `rest` begins with the escape that gave `decoded`.
+/// Refuses characters that a path must not contain even in escaped form. `rest` begins with the escape of
+/// `decoded`.
 fn check_decoded(decoded: u8, rest: &[u8], offset: usize) -> Result<(), ResourceError> {
     match decoded {
         b'/' => Err(ResourceError::EncodedSlash { offset }),
@@ -87,8 +89,8 @@ fn check_decoded(decoded: u8, rest: &[u8], offset: usize) -> Result<(), Resource
     }
 }
 
-/// Checks that the escapes of a path decode to UTF-8. Bare bytes are ASCII by now, so that only runs of
-/// escapes beyond ASCII matter, and a run that ends early is as wrong as a run of the wrong bytes.
+/// Checks that the escapes of a path decode to UTF-8. The unescaped bytes are ASCII at this point, so only
+/// runs of escapes beyond ASCII matter; a truncated run is as wrong as a run of invalid bytes.
 fn check_utf8(text: &str, base: usize) -> Result<(), ResourceError> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -104,19 +106,20 @@ fn check_utf8(text: &str, base: usize) -> Result<(), ResourceError> {
     })
 }
 
-/// The byte that the escape at the start of `text` stands for; `None` if there is none, or a broken one.
+/// The byte that the escape at the start of `text` encodes; `None` without an escape, or for a broken one.
 fn decode(text: &[u8]) -> Option<u8> {
     let &[b'%', high, low] = text.first_chunk::<3>()? else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }
 
-/// RFC 3986 2.3.
+/// RFC 3986 section 2.3.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// What is in its normal form when it stands bare: pchar and the slash (RFC 3986 3.3), in a query `?` as well (3.4).
+/// Whether a byte is unescaped in the normal form: pchar and the slash (RFC 3986 section 3.3), and in a query
+/// also `?` (RFC 3986 section 3.4).
 const fn is_plain(byte: u8, component: Component) -> bool {
     is_unreserved(byte)
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')

@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 
 use super::ResourceError;
 
-/// Lower-cases the host and takes off its port and trailing dot. Names are checked loosely: letters, digits,
-/// `-` and `_` in labels that are not empty, which admits what people use inside their networks as well.
+/// Lower-cases the host and removes its port and trailing dot. Names are checked loosely: letters, digits,
+/// `-` and `_` in labels that are not empty, which also admits the names of internal networks.
 pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
     if let Some(literal) = host.strip_prefix('[') {
         return ipv6(literal);
@@ -17,7 +17,7 @@ pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
         }
         None => host,
     };
-    // `example.com.` is the same host as `example.com` (RFC 1034 3.1).
+    // `example.com.` is the same host as `example.com` (RFC 1034 section 3.1).
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.is_empty() {
         return Err(ResourceError::EmptyHost);
@@ -42,7 +42,7 @@ pub(super) fn normalise(host: &str) -> Result<String, ResourceError> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// `literal` is what follows the opening bracket. An address has many spellings; the parsed one has one.
+/// `literal` is the text after the opening bracket. An address has many spellings; the parsed one has one.
 fn ipv6(literal: &str) -> Result<String, ResourceError> {
     let (address, after) =
         literal.split_once(']').ok_or(ResourceError::BadHost { offset: literal.len() + 1 })?;
@@ -55,7 +55,7 @@ fn ipv6(literal: &str) -> Result<String, ResourceError> {
     Ok(format!("[{address}]"))
 }
 
-/// RFC 3986 3.2.3 allows the empty port.
+/// RFC 3986 section 3.2.3 allows the empty port.
 fn check_port(port: &str) -> Result<(), ResourceError> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     if port.is_empty() || (digits && port.parse::<u16>().is_ok()) {
@@ -65,7 +65,7 @@ fn check_port(port: &str) -> Result<(), ResourceError> {
     }
 }
 
-/// RFC 1035 2.3.4, without the root label.
+/// RFC 1035 section 2.3.4, without the root label.
 const NAME_BYTES_MAX: usize = 253;
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         use ResourceError::{BadHost, BadPort, EmptyHost, HostTooLong};
         let long = "a".repeat(254);
         for (host, error) in [

@@ -7,21 +7,21 @@ use super::escape::{self, Component};
 use super::{QueryRules, ResourceError};
 use crate::{Kind, Mark};
 
-/// What a query says.
+/// A parsed query.
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) canonical: Option<String>,
     pub(super) directives: Directives,
     pub(super) cmcd: Option<String>,
-    /// One mark counts, where any does.
-    may_be_marked: bool,
+    /// Whether the next mark counts; at most one does.
+    accepts_mark: bool,
 }
 
-/// Parses what follows the question mark, which begins at byte `base` of the target.
+/// Parses the text after the question mark, which begins at byte `base` of the target.
 pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> Result<Query, ResourceError> {
     check_len(raw.len(), rules)?;
-    // A playlist goes on from run to run, and bears no mark.
-    let mut query = Query { may_be_marked: rules.marks && kind != Kind::Playlist, ..Query::default() };
+    // A playlist continues from epoch to epoch, and has no mark.
+    let mut query = Query { accepts_mark: rules.marks && kind != Kind::Playlist, ..Query::default() };
     let mut params: Vec<Param<'_>> = Vec::new();
     let mut offset = base;
     for (index, text) in raw.split('&').enumerate() {
@@ -45,7 +45,7 @@ pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> R
 }
 
 impl Query {
-    /// Lets a parameter in if it counts, and notes what is known of it.
+    /// Returns a parameter if it counts, and records directives and CMCD.
     fn admit<'a>(
         &mut self,
         param: Param<'a>,
@@ -55,7 +55,7 @@ impl Query {
     ) -> Result<Option<Param<'a>>, ResourceError> {
         let name = param.name();
         if name.starts_with(RESERVED_PREFIX) {
-            let rendered = self.directives.take(name, param.value(), offset)?;
+            let rendered = self.directives.parse_parameter(name, param.value(), offset)?;
             return Ok(rendered.map(|text| Param(Cow::Owned(text))));
         }
         if name == CMCD {
@@ -63,8 +63,8 @@ impl Query {
             return Ok(Some(param).filter(|_| rules.keeps_exactly(CMCD)));
         }
         if name == Mark::NAME {
-            let may_be = std::mem::take(&mut self.may_be_marked);
-            return Ok(Some(param).filter(|param| may_be && Mark::parse(param.value()).is_some()));
+            let is_accepted = std::mem::take(&mut self.accepts_mark);
+            return Ok(Some(param).filter(|param| is_accepted && Mark::parse(param.value()).is_some()));
         }
         let keeps = rules.keeps(name);
         Ok(Some(param).filter(|_| keeps))

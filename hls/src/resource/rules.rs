@@ -2,25 +2,25 @@
 
 use std::str::FromStr;
 
-/// A site's rules for targets. A parameter that is dropped is dropped everywhere: from the key and from the
-/// request that goes upstream.
+/// A site's rules for targets. A dropped parameter is dropped everywhere: from the key and from the request
+/// to the upstream.
 ///
-/// `_HLS_msn`, `_HLS_part` and `_HLS_skip` are always kept and other `_HLS_` names always dropped, whatever the
-/// lists say. `CMCD` is dropped unless `keep` names it exactly.
+/// `_HLS_msn`, `_HLS_part` and `_HLS_skip` are always kept and other `_HLS_` names always dropped, whatever
+/// the lists contain. `CMCD` is dropped unless `keep` names it exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryRules {
-    /// What becomes of a parameter that is in neither list.
+    /// Whether a parameter that no list names counts.
     pub default: QueryDefault,
     /// Parameters that count. When `default` keeps, these are exceptions to `drop`.
     pub keep: Vec<Pattern>,
     /// Parameters that do not count. When `default` drops, these are exceptions to `keep`.
     pub drop: Vec<Pattern>,
-    /// Keep the [`Mark`](crate::Mark) of a segment, whatever the lists say; else it is dropped.
+    /// Keep the [`Mark`](crate::Mark) of a segment, whatever the lists contain; else it is dropped.
     pub marks: bool,
-    /// Bring the parameters into the order of their names' bytes (section 6.3.2 asks clients to); parameters
+    /// Sort the parameters by the bytes of their names (section 6.3.2 requires that of clients); parameters
     /// with one name stay in the order in which they were sent.
     pub sort: bool,
-    /// Most parameters a query may have, dropped ones included.
+    /// Most parameters of a query, dropped ones included.
     pub params_max: usize,
     /// Longest path in bytes, as sent and in its normal form.
     pub path_bytes_max: usize,
@@ -28,13 +28,13 @@ pub struct QueryRules {
     pub query_bytes_max: usize,
 }
 
-/// What becomes of a parameter that no list names.
+/// Whether a parameter that no list names counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum QueryDefault {
     /// It counts. An origin that serves different bytes for it stays right.
     #[default]
     Keep,
-    /// It does not count. Links that people decorate share one object.
+    /// It does not count. Links with added parameters share one object.
     Drop,
 }
 
@@ -54,8 +54,8 @@ impl Default for QueryRules {
 }
 
 impl QueryRules {
-    /// Does a parameter of this name count? The list that agrees with the default wins over the other one: it
-    /// has no other use than to make exceptions.
+    /// Whether a parameter of this name counts. The list that agrees with the default wins over the other
+    /// one: its only use is to make exceptions.
     pub(super) fn keeps(&self, name: &str) -> bool {
         let in_list = |list: &[Pattern]| list.iter().any(|pattern| pattern.matches(name));
         match self.default {
@@ -64,14 +64,15 @@ impl QueryRules {
         }
     }
 
-    /// Is the name listed in `keep` in full? No prefix keeps a parameter that is dropped for a reason of its own.
+    /// Whether `keep` lists the name in full. No prefix keeps a parameter that is dropped for a reason of its
+    /// own.
     pub(super) fn keeps_exactly(&self, name: &str) -> bool {
         self.keep.iter().any(|pattern| matches!(pattern, Pattern::Exact(exact) if exact == name))
     }
 }
 
-/// A parameter name, or the beginning of one: `token` or `utm_*`. Case matters. Compared with the name in its
-/// normal form, where only what has to be percent-encoded is.
+/// A parameter name, or the beginning of one: `token` or `utm_*`. Case matters. It is compared with the name
+/// in its normal form, in which only the necessary characters are percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pattern {
     /// The whole name.
@@ -108,17 +109,17 @@ impl FromStr for Pattern {
     }
 }
 
-/// Why a pattern for parameter names is none.
+/// Why a pattern for parameter names is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// There is nothing.
+    /// The pattern is empty.
     #[error("a parameter name is empty")]
     Empty,
     /// A star that is not at the end, or a character that no parameter name contains.
     #[error("character {} is not allowed in a parameter name (a star stands only at the end)", offset + 1)]
     BadCharacter {
-        /// Where it stands, in bytes.
+        /// Its offset in bytes.
         offset: usize,
     },
 }

@@ -25,7 +25,7 @@ fn empty_segments_stay() {
 }
 
 #[test]
-fn only_origin_form_is_taken() {
+fn only_origin_form_is_accepted() {
     for target in ["", "*", "example.com:443", "http://example.com/a", "?a=1", "a/b"] {
         assert_eq!(parse(target), Err(ResourceError::NotOriginForm), "{target}");
     }
@@ -145,7 +145,7 @@ fn messages_say_what_and_where() {
     );
 }
 
-/// Text that comes close to a target, so that the deeper checks are reached.
+/// Text that resembles a target, so that the deeper checks are reached.
 fn nearly_targets() -> impl Strategy<Value = String> {
     proptest::string::string_regex(
         r"/([a-z./|]|%[2-7][0-9a-f]|%c3%a9|\.\.){0,12}(\?([a-c&=/?]|%[0-9A-F]{2}|_HLS_(msn|part|skip)=[0-9]|CMCD=x|&){0,12})?",
@@ -194,11 +194,11 @@ proptest! {
 
 /// Section 6.2.5.
 #[test]
-fn a_playlist_is_asked_for_again_with_other_directives() {
+fn a_playlist_takes_other_directives() {
     let rules = QueryRules::default();
     let asked = |target: &str, directives| {
         let resource = Resource::parse("live.example", target, &rules).unwrap();
-        resource.asked_with(directives).path_and_query().into_owned()
+        resource.with_directives(directives).path_and_query().into_owned()
     };
     let next = Directives { msn: Some(7), part: Some(2), skip: None };
     let plain = Directives::default();
@@ -214,7 +214,7 @@ fn a_playlist_is_asked_for_again_with_other_directives() {
 }
 
 #[test]
-fn a_mark_counts_whatever_the_rules_say_and_stays_from_origins() {
+fn a_mark_counts_under_all_rules_and_is_hidden_from_origins() {
     let rules = QueryRules { default: QueryDefault::Drop, ..QueryRules::default() };
     let query = |target: &str| Resource::parse("live.example", target, &rules).unwrap().query;
     assert_eq!(query("/1.ts?a=1&tidegate_run=56").as_deref(), Some("tidegate_run=56"));
@@ -230,6 +230,6 @@ fn a_mark_counts_whatever_the_rules_say_and_stays_from_origins() {
         ("/1.ts?a=tidegate_run=1", "/1.ts?a=tidegate_run=1"),
         ("/tidegate_run=1.1", "/tidegate_run=1.1"),
     ] {
-        assert_eq!(unmarked(marked), own);
+        assert_eq!(without_mark(marked), own);
     }
 }

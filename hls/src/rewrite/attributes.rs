@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Where the value of an attribute stands in its list, quotes included. Of a name that is there twice, which it must
-/// not be, the last one counts, as for the parser and for players.
+/// The position of an attribute's value in its list, quotes included. If a name is repeated, which is
+/// invalid, the last one counts, as for the parser and for players.
 pub(super) fn find(list: &[u8], wanted: &[u8]) -> Option<Range<usize>> {
     let (mut start, mut found) = (0, None);
     while let Some(rest) = list.get(start..).filter(|rest| !rest.is_empty()) {
@@ -20,13 +20,13 @@ pub(super) fn find(list: &[u8], wanted: &[u8]) -> Option<Range<usize>> {
     found
 }
 
-/// The value of an attribute, without the quotes if it has them.
+/// The value of an attribute, without its quotes.
 pub(super) fn value<'a>(list: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let value = list.get(find(list, wanted)?)?.trim_ascii();
     Some(value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value))
 }
 
-/// Up to the next comma that is not in quotes.
+/// The length up to the next comma outside quotes.
 fn attribute_len(list: &[u8]) -> usize {
     let mut is_quoted = false;
     let ends = |&byte: &u8| {

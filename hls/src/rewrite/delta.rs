@@ -1,85 +1,86 @@
-//! Delta updates: the playlist without what its reader knows already (sections 4.4.5.2 and 6.2.5.1).
+//! Delta updates: the playlist without the segments that its reader has already (sections 4.4.5.2 and
+//! 6.2.5.1).
 
-use super::lines::{Line, Sort, line_break, lines};
-use super::state::State;
+use super::lines::{Line, LineKind, line_break, lines};
+use super::segment_state::SegmentState;
 use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
 ///
-/// `media` is what `full` says. There is no delta update if the playlist does not offer one (CAN-SKIP-UNTIL), has
-/// ended, is one itself, or has nothing that is old enough.
+/// `media` is the parsed `full`. There is no delta update if the playlist does not offer one
+/// (CAN-SKIP-UNTIL), has ended, is a delta update itself, or has no segment that is old enough.
 ///
-/// The keys and the initialisation section that hold where the list goes on are repeated there. A reader that
-/// merges knows them and reads the same twice; one that does not would go on without them.
+/// The keys and the initialisation section in effect after the skipped segments are repeated there. A client
+/// that merges knows them and reads the same twice; a client that does not would continue without them.
 ///
-/// Date ranges always stay. A reader that may be told to remember them itself (`v2`, where the playlist has
-/// CAN-SKIP-DATERANGES) has to be told as well which ones are gone, and one version does not say that: it is sent
-/// the full playlist.
+/// Date ranges always stay. A client that may remember them itself (`v2`, where the playlist has
+/// CAN-SKIP-DATERANGES) must also learn which ones are removed, and one version does not contain that: it is
+/// sent the full playlist.
 pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     let merges_dateranges = skip == Skip::SegmentsAndDateranges && media.server_control.can_skip_dateranges;
     if media.is_ended() || media.skipped > 0 || merges_dateranges {
         return None;
     }
-    let survey = Survey::of(full, skippable(media)?);
-    if survey.skipped == 0 {
+    let scan = Scan::of(full, skippable(media)?);
+    if scan.skipped == 0 {
         return None;
     }
     let mut writer = Writer {
         out: Vec::with_capacity(full.len()),
         line_break: line_break(full),
-        skipped: survey.skipped,
+        skipped: scan.skipped,
         phase: Phase::Head,
-        state: State::default(),
+        state: SegmentState::default(),
     };
     for (index, line) in lines(full).enumerate() {
         writer.line(line)?;
-        if index == 0 && !survey.has_version {
+        if index == 0 && !scan.has_version {
             writer.version();
         }
     }
     Some(writer.out)
 }
 
-/// How many segments are wholly older than the skip boundary.
+/// How many segments are entirely older than the skip boundary.
 fn skippable(media: &Media) -> Option<usize> {
     let boundary = media.server_control.can_skip_until?;
-    let mut newer = std::time::Duration::ZERO;
+    let mut newer_duration = std::time::Duration::ZERO;
     for (index, segment) in media.segments.iter().enumerate().rev() {
-        if newer >= boundary {
+        if newer_duration >= boundary {
             return Some(index + 1);
         }
-        newer = newer.saturating_add(segment.duration);
+        newer_duration = newer_duration.saturating_add(segment.duration);
     }
     None
 }
 
-/// What has to be known before the first line is written.
-struct Survey {
+/// Facts about the whole playlist that are needed before the first line is written.
+struct Scan {
     skipped: usize,
     has_version: bool,
 }
 
-impl Survey {
-    /// A byte range without offset goes on where the segment before it ended (section 4.4.4.2), so that the
-    /// list must not go on there: fewer segments are skipped.
-    fn of(full: &[u8], most: usize) -> Self {
-        let mut survey = Self { skipped: 0, has_version: false };
-        let (mut segments, mut leans_on_the_last) = (0, false);
+impl Scan {
+    /// A byte range without an offset continues where the segment before it ended (section 4.4.4.2), so the
+    /// list must not resume at such a segment: fewer segments are skipped.
+    fn of(full: &[u8], skipped_max: usize) -> Self {
+        let mut scan = Self { skipped: 0, has_version: false };
+        let (mut segments, mut continues_range) = (0, false);
         for line in lines(full) {
-            match line.sort() {
-                Sort::Version => survey.has_version = true,
-                Sort::ByteRange => leans_on_the_last = !line.text().contains(&b'@'),
-                Sort::Uri => {
-                    if !std::mem::take(&mut leans_on_the_last) && segments <= most {
-                        survey.skipped = segments;
+            match line.kind() {
+                LineKind::Version => scan.has_version = true,
+                LineKind::ByteRange => continues_range = !line.text().contains(&b'@'),
+                LineKind::Uri => {
+                    if !std::mem::take(&mut continues_range) && segments <= skipped_max {
+                        scan.skipped = segments;
                     }
                     segments += 1;
                 }
                 _ => {}
             }
         }
-        // Nothing leans on the last segment but what is being made.
-        if segments <= most { Self { skipped: 0, ..survey } } else { survey }
+        // Only the segment in progress can continue the last segment's range.
+        if segments <= skipped_max { Self { skipped: 0, ..scan } } else { scan }
     }
 }
 
@@ -88,13 +89,13 @@ struct Writer<'a> {
     line_break: &'static [u8],
     skipped: usize,
     phase: Phase,
-    state: State<'a>,
+    state: SegmentState<'a>,
 }
 
 enum Phase {
-    /// Before anything that belongs to a segment.
+    /// Before the first line of a segment.
     Head,
-    /// Among segments that are left out; so many have been.
+    /// Among skipped segments; the number of those so far.
     Skipping(usize),
     /// After them.
     Tail,
@@ -102,33 +103,33 @@ enum Phase {
 
 impl<'a> Writer<'a> {
     fn line(&mut self, line: Line<'a>) -> Option<()> {
-        let sort = line.sort();
-        if matches!(self.phase, Phase::Head) && sort.is_of_list() {
+        let kind = line.kind();
+        if matches!(self.phase, Phase::Head) && kind.belongs_to_segment() {
             let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped);
             self.push(tag.as_bytes());
             self.phase = Phase::Skipping(0);
         }
-        match (&mut self.phase, sort) {
-            (_, Sort::Version) if version(line) < VERSION => self.version(),
-            (Phase::Head | Phase::Tail, _) | (_, Sort::Version | Sort::Playlist) => {
+        match (&mut self.phase, kind) {
+            (_, LineKind::Version) if version(line) < VERSION => self.version(),
+            (Phase::Head | Phase::Tail, _) | (_, LineKind::Version | LineKind::Playlist) => {
                 self.out.extend_from_slice(line.raw);
             }
-            (Phase::Skipping(_), Sort::Key | Sort::Map) => self.state.take(line)?,
-            (Phase::Skipping(done), Sort::Uri) => {
-                *done += 1;
-                if *done == self.skipped {
+            (Phase::Skipping(_), LineKind::Key | LineKind::Map) => self.state.apply(line)?,
+            (Phase::Skipping(skipped_so_far), LineKind::Uri) => {
+                *skipped_so_far += 1;
+                if *skipped_so_far == self.skipped {
                     self.phase = Phase::Tail;
                     for line in std::mem::take(&mut self.state).lines() {
                         self.out.extend_from_slice(line.raw);
                     }
                 }
             }
-            (Phase::Skipping(_), Sort::ByteRange | Sort::Segment | Sort::Loose) => {}
+            (Phase::Skipping(_), LineKind::ByteRange | LineKind::Segment | LineKind::Other) => {}
         }
         Some(())
     }
 
-    /// Section 8: EXT-X-SKIP is of version 9.
+    /// Section 8: EXT-X-SKIP needs version 9.
     fn version(&mut self) {
         let tag = format!("#EXT-X-VERSION:{VERSION}");
         self.push(tag.as_bytes());

@@ -1,28 +1,28 @@
-//! A stream that has begun anew, told on in the numbers of what players have had of it.
+//! An encoder restart is joined: the playlist is renumbered so that viewers see one stream.
 
 use std::sync::Arc;
 
 use super::attributes;
-use super::lines::{Line, Sort, line_break, lines};
+use super::lines::{Line, LineKind, line_break, lines};
 use super::mark::Mark;
-use super::splice::{Old, Splice, discontinuities};
-use super::state::State;
+use super::segment_state::SegmentState;
+use super::splice::{OldSegment, Splice, discontinuity_after};
 use crate::Media;
 
-/// How the numbers of a list came about; of an origin's own, there is nothing to say.
+/// How the numbers of a playlist came about. The default is the origin's own numbering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbering {
-    /// The run of the stream, if it is not the first that is known of.
+    /// The epoch of the stream, if it is not the first known one.
     pub epoch: Option<Mark>,
-    /// What was added to the origin's media sequence numbers.
+    /// The number that was added to the origin's media sequence numbers.
     pub added: u64,
 }
 
 impl Numbering {
-    /// What a list says itself. Players do not know the tag, and pass over it.
+    /// The numbering that a playlist declares. Players do not know the tag and ignore it.
     pub fn of(playlist: &[u8]) -> Self {
         let received =
-            lines(playlist).take_while(|line| line.sort() != Sort::Uri).find(|line| line.name() == TAG);
+            lines(playlist).take_while(|line| line.kind() != LineKind::Uri).find(|line| line.name() == TAG);
         received.and_then(Self::parse).unwrap_or_default()
     }
 
@@ -38,130 +38,141 @@ impl Numbering {
     }
 }
 
-/// No encoder counts as far; what says so is not ours.
+/// No encoder counts this far; a tag with a greater number is not one of ours.
 const ADDED_MAX: u64 = 1 << 53;
 const TAG: &[u8] = b"#EXT-X-TIDEGATE-RUN";
 
-/// One life of an encoder: numbers and names begin anew with each, and players must not see that.
+/// One epoch of a stream, from one encoder restart to the next. Numbers and names start over with each epoch,
+/// and players must not see that.
 ///
-/// From the second on, its lists are written so that they go on where the old ones ended: with what is left of the old
-/// list before them, a discontinuity between the two (section 4.4.4.3), media and discontinuity sequence numbers that
-/// only grow, and a [`Mark`] on its URIs, because the same names stand for other objects now, here and in players' own
-/// caches.
+/// From the second epoch on, playlists are rewritten to continue the old ones: with the last segments of the
+/// old playlist first, a discontinuity between the two epochs (section 4.4.4.3), media and discontinuity
+/// sequence numbers that only grow, and a [`Mark`] on the URIs, because the same names denote other objects
+/// now, here and in players' own caches.
 #[derive(Debug)]
 pub struct Epoch {
-    /// As the list comes.
+    /// The numbering of the received playlist.
     received: Numbering,
-    /// As it is given out.
+    /// The numbering of the published playlist.
     numbering: Numbering,
-    /// What makes one of the other.
+    /// The difference of the two, for media sequence numbers.
     shift: i64,
-    discontinuities: i64,
+    discontinuity_shift: i64,
     splice: Option<Arc<Splice>>,
-    /// The mark for URIs that come without one.
-    unmarked: Option<Mark>,
+    /// The mark for URIs without one.
+    default_mark: Option<Mark>,
 }
 
 impl Epoch {
-    /// Whether a list can be written at all: what its variables stand for may be anything.
-    pub fn can_write(playlist: &[u8]) -> bool {
+    /// Whether a playlist can be rewritten: with variables, the URIs are unknown.
+    pub fn can_rewrite(playlist: &[u8]) -> bool {
         !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
     }
 
-    /// The run of which `known` was given out last, under `numbering`; `raw` is another list of it, told under `received`.
-    pub fn on(
+    /// The same epoch as that of `known`, the last published version, whose numbering is `numbering`. `raw`
+    /// is another version of it, received with the numbering `received`.
+    pub fn continued(
         known: &Media,
         numbering: Numbering,
         splice: Option<Arc<Splice>>,
         raw: &Media,
         received: Numbering,
     ) -> Self {
-        let shift = difference(numbering.added, received.added);
-        let place = raw.media_sequence.saturating_add_signed(shift);
-        // The same segment has the same discontinuity number; if they share none, the one goes on where the other ends.
-        let shared = known.segments.iter().find(|segment| segment.sequence >= place);
+        let shift = signed_difference(numbering.added, received.added);
+        let first_sequence = raw.media_sequence.saturating_add_signed(shift);
+        // The same segment has the same discontinuity number. If the two share no segment, one continues
+        // where the other ends.
+        let shared = known.segments.iter().find(|segment| segment.sequence >= first_sequence);
         let counts = shared.map_or((usize::MAX, 1), |segment| {
             let count =
                 |first: u64| usize::try_from(segment.sequence.saturating_sub(first)).unwrap_or(usize::MAX);
-            (count(known.first_listed()).saturating_add(1), count(place).saturating_add(1))
+            (count(known.first_listed()).saturating_add(1), count(first_sequence).saturating_add(1))
         });
-        let discontinuities = difference(discontinuities(known, counts.0), discontinuities(raw, counts.1));
+        let discontinuity_shift =
+            signed_difference(discontinuity_after(known, counts.0), discontinuity_after(raw, counts.1));
         let splice = splice.filter(|splice| splice.is_listed(raw, shift));
-        let unmarked = numbering.epoch.filter(|_| received.epoch.is_none());
-        Self { received, numbering, shift, discontinuities, splice, unmarked }
+        let default_mark = numbering.epoch.filter(|_| received.epoch.is_none());
+        Self { received, numbering, shift, discontinuity_shift, splice, default_mark }
     }
 
-    /// Where the list bears marks of a later run: what comes without one is of this run, in which whoever sends the list
-    /// knows no marks.
+    /// For a playlist with marks of a later epoch: URIs without a mark belong to this epoch, because the
+    /// upstream that sent the playlist does not know its mark.
     #[must_use]
-    pub fn after_unmarked(self, mark: Option<Mark>) -> Self {
-        Self { unmarked: self.unmarked.or(mark), ..self }
+    pub fn with_default_mark(self, mark: Option<Mark>) -> Self {
+        Self { default_mark: self.default_mark.or(mark), ..self }
     }
 
-    /// The run that begins with `raw` after one of which `known` was given out last. `published` are its bytes, where its
-    /// segments are still worth listing.
+    /// The epoch that begins with `raw` after that of `known`, the last published version. `published` are
+    /// the bytes of `known`, if its segments are still worth listing.
     ///
-    /// Where the two cannot be joined the numbers stay as they are told.
-    pub fn after(
+    /// If the two cannot be joined, the numbers stay as received.
+    pub fn restarted(
         mark: Mark,
         known: &Media,
         published: Option<&[u8]>,
         raw: &Media,
         received: Numbering,
     ) -> Self {
-        let shift = difference(known.next_sequence(), raw.media_sequence);
+        let shift = signed_difference(known.next_sequence(), raw.media_sequence);
         let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
         let Some(splice) = splice else {
             let numbering = Numbering { epoch: Some(mark), ..received };
-            let unmarked = received.epoch.is_none().then_some(mark);
-            return Self { received, numbering, shift: 0, discontinuities: 0, splice: None, unmarked };
+            let default_mark = received.epoch.is_none().then_some(mark);
+            return Self {
+                received,
+                numbering,
+                shift: 0,
+                discontinuity_shift: 0,
+                splice: None,
+                default_mark,
+            };
         };
-        let begins_apart = raw.segments.first().is_some_and(|first| first.is_discontinuity);
-        let next = splice.discontinuity.saturating_add(u64::from(!begins_apart));
+        let starts_with_discontinuity = raw.segments.first().is_some_and(|first| first.is_discontinuity);
+        let next = splice.discontinuity.saturating_add(u64::from(!starts_with_discontinuity));
         Self {
             received,
             numbering: Numbering { epoch: Some(mark), added: received.added.saturating_add_signed(shift) },
             shift,
-            discontinuities: difference(next, raw.discontinuity_sequence),
+            discontinuity_shift: signed_difference(next, raw.discontinuity_sequence),
             splice: Some(Arc::new(splice)),
-            unmarked: received.epoch.is_none().then_some(mark),
+            default_mark: received.epoch.is_none().then_some(mark),
         }
     }
 
-    /// Is nothing to be written?
-    pub fn is_as_it_came(&self) -> bool {
-        self.received == self.numbering && self.unmarked.is_none()
+    /// Whether the rewritten playlist would equal the received one.
+    pub fn is_identity(&self) -> bool {
+        self.received == self.numbering && self.default_mark.is_none()
     }
 
-    /// The mark for URIs that come without one.
-    pub const fn unmarked(&self) -> Option<Mark> {
-        self.unmarked
+    /// The mark for URIs without one.
+    pub const fn default_mark(&self) -> Option<Mark> {
+        self.default_mark
     }
 
-    /// How the list came.
+    /// The numbering of the received playlist.
     pub const fn received(&self) -> Numbering {
         self.received
     }
 
-    /// How it is given out.
+    /// The numbering of the published playlist.
     pub const fn numbering(&self) -> Numbering {
         self.numbering
     }
 
-    /// What has to be known as long as the run's first segment is listed.
+    /// The splice, which is needed as long as the epoch's first segment is listed.
     pub fn splice(&self) -> Option<Arc<Splice>> {
         self.splice.clone()
     }
 
-    /// What is added to the numbers of whoever was asked.
+    /// The number that is added to the media sequence numbers of the upstream.
     pub const fn shift(&self) -> i64 {
         self.shift
     }
 
-    /// A list of this run with the numbers that are given out, to be judged. What is left of an older run is not in it,
-    /// and URIs are as they came.
+    /// A version of this epoch with the published media sequence numbers, to be judged by a timeline. It
+    /// lacks the old epoch's segments, and its URIs are as received.
     #[must_use]
-    pub fn numbered(&self, raw: &Media) -> Media {
+    pub fn renumber(&self, raw: &Media) -> Media {
         let mut media = raw.clone();
         media.media_sequence = media.media_sequence.saturating_add_signed(self.shift);
         for segment in &mut media.segments {
@@ -170,11 +181,11 @@ impl Epoch {
         media
     }
 
-    /// A list of this run as it is given out. `raw` is what `playlist` says; `is_ours` tells of a URI whether it is
-    /// asked for here.
-    pub fn write(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
+    /// Rewrites a version of this epoch. `raw` is the parsed `playlist`; `is_ours` decides whether the object
+    /// of a URI is requested from this node.
+    pub fn rewrite(&self, playlist: &[u8], raw: &Media, is_ours: impl Fn(&str) -> bool) -> Vec<u8> {
         if raw.segments.is_empty() && raw.next_parts.is_empty() {
-            // An encoder that has not begun.
+            // An encoder that has not started.
             return playlist.to_vec();
         }
         let mut writer = Writer {
@@ -183,7 +194,7 @@ impl Epoch {
             is_ours,
             out: Vec::with_capacity(playlist.len() * 2),
             line_break: line_break(playlist),
-            state: State::default(),
+            state: SegmentState::default(),
             number: raw.media_sequence,
             has_begun: false,
             starts_in_clear: starts_in_clear(playlist),
@@ -194,29 +205,29 @@ impl Epoch {
         writer.out
     }
 
-    /// What is left of the run before it.
-    fn before(&self, raw: &Media) -> &[Old] {
-        self.splice.as_ref().map_or(&[], |splice| splice.before(raw, self.shift))
+    /// The segments of the old epoch that are still listed.
+    fn old_segments(&self, raw: &Media) -> &[OldSegment] {
+        self.splice.as_ref().map_or(&[], |splice| splice.old_segments(raw, self.shift))
     }
 
-    /// The URI as it is given out, if that is not as it came.
+    /// The URI with its published mark; `None` if it stays as received.
     fn marked(&self, uri: &str) -> Option<String> {
         let (Some(found), Some(mark)) = (Mark::of(uri), self.numbering.epoch) else {
-            return Mark::of(uri).is_none().then_some(self.unmarked?.put_on(uri));
+            return Mark::of(uri).is_none().then_some(self.default_mark?.append_to(uri));
         };
-        // What bears another mark is of another run, which whoever sent the list knows.
+        // A URI with another mark belongs to another epoch, which the upstream knows.
         (self.received.epoch == Some(found) && found != mark).then(|| mark.replace(found, uri))
     }
 }
 
-fn difference(one: u64, other: u64) -> i64 {
-    // Numbers that a list reaches by counting are far from the bounds.
+fn signed_difference(one: u64, other: u64) -> i64 {
+    // Numbers reached by counting are far from the limits of the type.
     i64::try_from(i128::from(one) - i128::from(other)).unwrap_or(0)
 }
 
-/// Does the first segment come without a key?
+/// Whether the first segment has no key.
 fn starts_in_clear(playlist: &[u8]) -> bool {
-    !lines(playlist).take_while(|line| line.sort() != Sort::Uri).any(|line| line.sort() == Sort::Key)
+    !lines(playlist).take_while(|line| line.kind() != LineKind::Uri).any(|line| line.kind() == LineKind::Key)
 }
 
 struct Writer<'a, F> {
@@ -225,8 +236,8 @@ struct Writer<'a, F> {
     is_ours: F,
     out: Vec<u8>,
     line_break: &'static [u8],
-    state: State<'a>,
-    /// The next segment's number, as it is told.
+    state: SegmentState<'a>,
+    /// The next segment's number, as received.
     number: u64,
     has_begun: bool,
     starts_in_clear: bool,
@@ -234,23 +245,24 @@ struct Writer<'a, F> {
 
 impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     fn line(&mut self, line: Line<'a>) {
-        let sort = line.sort();
-        if sort.is_of_list() && !self.has_begun {
+        let kind = line.kind();
+        if kind.belongs_to_segment() && !self.has_begun {
             self.has_begun = true;
             self.begin();
         }
-        match (sort, line.name()) {
-            // They stand where the list begins.
+        match (kind, line.name()) {
+            // They are written before the first segment.
             (_, b"#EXT-X-MEDIA-SEQUENCE" | b"#EXT-X-DISCONTINUITY-SEQUENCE" | TAG) => {}
             (_, b"#EXT-X-TARGETDURATION") => self.target(line),
-            (Sort::Uri, _) => {
+            (LineKind::Uri, _) => {
                 self.number_key();
                 self.uri(line);
                 self.number = self.number.saturating_add(1);
             }
-            (Sort::Key | Sort::Map, _) => {
-                // With more keys than any player knows, theirs are as the origin wrote them.
-                let _known = self.state.take(line);
+            (LineKind::Key | LineKind::Map, _) => {
+                // With more keys than any player knows, their implicit initialisation vectors stay as the
+                // origin wrote them.
+                let _known = self.state.apply(line);
                 self.attribute(line);
             }
             (_, b"#EXT-X-PART" | b"#EXT-X-PRELOAD-HINT") => self.attribute(line),
@@ -258,27 +270,27 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         }
     }
 
-    /// What stands before the segments.
+    /// Writes the lines before the first segment.
     fn begin(&mut self) {
-        let (epoch, before) = (self.epoch, self.epoch.before(self.raw));
+        let (epoch, old_segments) = (self.epoch, self.epoch.old_segments(self.raw));
         let splice = epoch.splice.as_ref().filter(|splice| splice.is_listed(self.raw, epoch.shift));
         if let Some(tag) = epoch.numbering.tag() {
             self.tag(&tag);
         }
-        let first = self.number.saturating_add_signed(epoch.shift).saturating_sub(before.len() as u64);
+        let first = self.number.saturating_add_signed(epoch.shift).saturating_sub(old_segments.len() as u64);
         self.tag(&format!("#EXT-X-MEDIA-SEQUENCE:{first}"));
-        let discontinuity = match (before.first(), splice) {
+        let discontinuity = match (old_segments.first(), splice) {
             (Some(old), _) => old.discontinuity_before,
             (None, Some(splice)) => splice.discontinuity,
-            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(epoch.discontinuities),
+            (None, None) => self.raw.discontinuity_sequence.saturating_add_signed(epoch.discontinuity_shift),
         };
         if discontinuity > 0 {
             self.tag(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuity}"));
         }
-        for (index, old) in before.iter().enumerate() {
-            // The first one that is listed may rely on what was said before it.
+        for (index, old) in old_segments.iter().enumerate() {
+            // The first listed segment may rely on lines that are no longer listed.
             let state = match (index, splice) {
-                (0, Some(splice)) => splice.state_of(before),
+                (0, Some(splice)) => splice.state_at(old_segments),
                 _ => old.state.as_deref(),
             };
             self.lines(state.unwrap_or_default());
@@ -288,26 +300,26 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             if !self.raw.segments.first().is_some_and(|first| first.is_discontinuity) {
                 self.tag("#EXT-X-DISCONTINUITY");
             }
-            if splice.is_encrypted && self.starts_in_clear && !before.is_empty() {
+            if splice.is_encrypted && self.starts_in_clear && !old_segments.is_empty() {
                 self.tag("#EXT-X-KEY:METHOD=NONE");
             }
         }
     }
 
-    /// A list must not say less than its longest segment.
+    /// The target duration must not be less than the longest listed segment.
     fn target(&mut self, line: Line<'a>) {
-        let before = self.epoch.before(self.raw);
-        let splice = self.epoch.splice.as_ref().filter(|_| !before.is_empty());
+        let old_segments = self.epoch.old_segments(self.raw);
+        let splice = self.epoch.splice.as_ref().filter(|_| !old_segments.is_empty());
         match splice.filter(|splice| splice.target > self.raw.target_duration) {
             Some(splice) => self.tag(&format!("#EXT-X-TARGETDURATION:{}", splice.target.as_secs())),
             None => self.out.extend_from_slice(line.raw),
         }
     }
 
-    /// A segment whose number is its initialisation vector keeps the encoder's number as that.
+    /// A segment whose initialisation vector is its sequence number keeps the encoder's number for it.
     fn number_key(&mut self) {
-        // Whoever has added something before has written those of that run already.
-        let key = self.state.key_by_number().filter(|_| self.epoch.shift != 0);
+        // If the upstream has renumbered the playlist, it has written the vectors already.
+        let key = self.state.key_with_implicit_iv().filter(|_| self.epoch.shift != 0);
         if let Some(mut key) = key.map(|key| self.with_mark(key)) {
             key.truncate(key.trim_ascii_end().len());
             self.out.append(&mut key);
@@ -331,24 +343,24 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         self.out.append(&mut marked);
     }
 
-    /// The line with a mark on its URI, where that is ours.
+    /// The line with a mark on its URI, if the URI is ours.
     fn with_mark(&self, line: Line<'a>) -> Vec<u8> {
         let mut raw = line.raw.to_vec();
         let marked = line.value().and_then(|(start, list)| {
             let found = attributes::find(list, b"URI")?;
             let quoted = std::str::from_utf8(list.get(found.clone())?).ok()?;
-            // What is not a quoted string is wrong, and stays so.
+            // An unquoted value is invalid, and stays unchanged.
             let uri = quoted.trim().strip_prefix('"')?.strip_suffix('"').filter(|uri| !uri.contains('"'))?;
             let marked = self.epoch.marked(uri).filter(|_| (self.is_ours)(uri))?;
             Some((start + found.start..start + found.end, marked))
         });
-        if let Some((place, marked)) = marked {
-            raw.splice(place, format!("\"{marked}\"").into_bytes());
+        if let Some((range, marked)) = marked {
+            raw.splice(range, format!("\"{marked}\"").into_bytes());
         }
         raw
     }
 
-    /// Lines of which the last may lack its line break.
+    /// Writes lines; the last one may lack its line break.
     fn lines(&mut self, lines: &[u8]) {
         self.out.extend_from_slice(lines);
         if !lines.is_empty() && !lines.ends_with(b"\n") {

@@ -1,19 +1,19 @@
-//! The lines of a playlist as bytes, for writing them again.
+//! The lines of a playlist as bytes, for rewriting.
 
-/// One line with the line break that ends it, if one does.
+/// One line, with its line break if it has one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'a> {
     pub(super) raw: &'a [u8],
 }
 
-/// What a line is about.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// It ends what is said about a segment.
+pub(super) enum LineKind {
+    /// The URI of a segment, its last line.
     Uri,
-    /// EXT-X-KEY: holds for all segments that follow.
+    /// EXT-X-KEY: applies to all segments that follow.
     Key,
-    /// EXT-X-MAP: holds for all segments that follow.
+    /// EXT-X-MAP: applies to all segments that follow.
     Map,
     /// EXT-X-BYTERANGE.
     ByteRange,
@@ -21,20 +21,20 @@ pub(super) enum Sort {
     Segment,
     /// EXT-X-VERSION.
     Version,
-    /// A tag that says something about the playlist as a whole or about a time in it, wherever it stands.
+    /// A tag about the whole playlist or about a time in it, wherever it is.
     Playlist,
-    /// A comment, nothing, or a tag that nobody here knows: it belongs to the lines around it.
-    Loose,
+    /// A comment, a blank line, or an unknown tag: it belongs to the lines around it.
+    Other,
 }
 
-impl Sort {
-    /// Does the list of segments begin with such a line, at the latest?
-    pub(super) const fn is_of_list(self) -> bool {
+impl LineKind {
+    /// Whether the line belongs to a segment, so that the list of segments begins with the first such line.
+    pub(super) const fn belongs_to_segment(self) -> bool {
         matches!(self, Self::Uri | Self::Key | Self::Map | Self::ByteRange | Self::Segment)
     }
 }
 
-/// The lines, in order. Nothing is lost: their bytes together are those of the playlist.
+/// The lines, in order. Their bytes together are those of the playlist.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
     bytes.split_inclusive(|&byte| byte == b'\n').map(|raw| Line { raw })
 }
@@ -51,7 +51,7 @@ impl<'a> Line<'a> {
         text.strip_suffix(b"\r").unwrap_or(text)
     }
 
-    /// What follows the tag's name and its colon, and where in the line that begins.
+    /// The text after the tag's name and colon, and its offset in the line.
     pub(super) fn value(self) -> Option<(usize, &'a [u8])> {
         let text = self.text();
         let start = text.iter().position(|&byte| byte == b':')? + 1;
@@ -62,26 +62,26 @@ impl<'a> Line<'a> {
         self.text().split(|&byte| byte == b':').next().unwrap_or_default()
     }
 
-    pub(super) fn sort(self) -> Sort {
+    pub(super) fn kind(self) -> LineKind {
         let text = self.text();
         if !text.starts_with(b"#") {
-            // As the parser sees it, for which any blank of Unicode is blank.
+            // As in the parser, any Unicode blank is blank.
             let is_blank = std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty());
-            return if is_blank { Sort::Loose } else { Sort::Uri };
+            return if is_blank { LineKind::Other } else { LineKind::Uri };
         }
         match self.name() {
-            b"#EXT-X-KEY" => Sort::Key,
-            b"#EXT-X-MAP" => Sort::Map,
-            b"#EXT-X-BYTERANGE" => Sort::ByteRange,
-            b"#EXT-X-VERSION" => Sort::Version,
-            name if SEGMENT_TAGS.contains(&name) => Sort::Segment,
-            name if PLAYLIST_TAGS.contains(&name) => Sort::Playlist,
-            _ => Sort::Loose,
+            b"#EXT-X-KEY" => LineKind::Key,
+            b"#EXT-X-MAP" => LineKind::Map,
+            b"#EXT-X-BYTERANGE" => LineKind::ByteRange,
+            b"#EXT-X-VERSION" => LineKind::Version,
+            name if SEGMENT_TAGS.contains(&name) => LineKind::Segment,
+            name if PLAYLIST_TAGS.contains(&name) => LineKind::Playlist,
+            _ => LineKind::Other,
         }
     }
 }
 
-/// Section 4.4.4, without those that have a sort of their own.
+/// Section 4.4.4, without the tags that have a kind of their own.
 const SEGMENT_TAGS: &[&[u8]] = &[
     b"#EXTINF",
     b"#EXT-X-PART",

@@ -1,11 +1,12 @@
-//! The mark that tells the objects of one run of a stream from those of another under the same names.
+//! The mark that distinguishes the objects of one epoch from those of another under the same names.
 
 use std::fmt;
 
-/// The run of a stream that an object belongs to, as a parameter in the query of its URI: `tidegate_run=1795371234`.
+/// The epoch of a stream that an object belongs to, as a parameter in the query of its URI:
+/// `tidegate_run=1795371234`.
 ///
-/// Its number is the moment when the run was first seen, in seconds of the Unix epoch: no other run of the stream has
-/// it. The parameter is this project's own. Origins never see it.
+/// Its number is the time at which the epoch was first seen, in seconds since the Unix epoch: no other epoch
+/// of the stream has it. The parameter is this project's own. Origins never receive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub u64);
 
@@ -13,7 +14,7 @@ impl Mark {
     /// The name of the parameter.
     pub const NAME: &str = "tidegate_run";
 
-    /// The mark that a URI bears.
+    /// The mark of a URI.
     pub fn of(uri: &str) -> Option<Self> {
         let (_, query) = uri.split('#').next()?.split_once('?')?;
         query
@@ -27,21 +28,21 @@ impl Mark {
         (number.to_string() == value).then_some(Self(number))
     }
 
-    /// The URI with the mark, which bears none.
-    pub(super) fn put_on(self, uri: &str) -> String {
+    /// Adds the mark to a URI without one.
+    pub(super) fn append_to(self, uri: &str) -> String {
         let end = uri.find('#').unwrap_or(uri.len());
         let (place, fragment) = uri.split_at_checked(end).unwrap_or((uri, ""));
-        let splice = if place.contains('?') { '&' } else { '?' };
-        format!("{place}{splice}{self}{fragment}")
+        let separator = if place.contains('?') { '&' } else { '?' };
+        format!("{place}{separator}{self}{fragment}")
     }
 
-    /// The URI with this mark in the place of `other`.
+    /// Replaces `other` in the URI with this mark.
     pub(super) fn replace(self, other: Self, uri: &str) -> String {
         uri.replacen(&other.to_string(), &self.to_string(), 1)
     }
 }
 
-/// As it stands in a query.
+/// The query parameter.
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", Self::NAME, self.0)
@@ -53,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_put_on_and_found_again() {
+    fn a_mark_is_added_and_found_again() {
         let mark = Mark(56);
         for (uri, marked) in [
             ("a.ts", "a.ts?tidegate_run=56"),
             ("a.ts?t=1", "a.ts?t=1&tidegate_run=56"),
             ("a.ts#f?x", "a.ts?tidegate_run=56#f?x"),
         ] {
-            assert_eq!((Mark::of(uri), mark.put_on(uri).as_str()), (None, marked));
+            assert_eq!((Mark::of(uri), mark.append_to(uri).as_str()), (None, marked));
             assert_eq!(Mark::of(marked), Some(mark));
             assert_eq!(Mark(7).replace(mark, marked), marked.replace("56", "7"));
         }

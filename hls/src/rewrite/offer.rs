@@ -1,4 +1,4 @@
-//! A playlist that offers what this node can do and its origin cannot (section 4.4.3.8).
+//! Offers features in a playlist that this node supports and its origin does not (section 4.4.3.8).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::attributes;
 use super::lines::{Line, line_break, lines};
 use crate::Media;
 
-/// What is offered in the origin's place.
+/// The features that are offered in the origin's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Offer {
     /// Blocking reload.
@@ -18,10 +18,10 @@ pub enum Offer {
     Both,
 }
 
-/// The playlist with the offer in its EXT-X-SERVER-CONTROL, which it is given if it has none. What the origin
-/// offers itself stays, and so does a playlist that has ended: it is never reloaded.
+/// The playlist with the offer in its EXT-X-SERVER-CONTROL, which is added if it is missing. The origin's own
+/// offers stay, and so does a playlist that has ended: it is never reloaded.
 ///
-/// `media` is what `playlist` says.
+/// `media` is the parsed `playlist`.
 pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
     let wanted = wanted(media, offer);
     if media.is_ended() || wanted.is_empty() {
@@ -44,7 +44,7 @@ pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
 
 type Attribute = (&'static str, String);
 
-/// What the tag has to say and does not say yet.
+/// The attributes that the tag lacks.
 fn wanted(media: &Media, offer: Offer) -> Vec<Attribute> {
     let control = &media.server_control;
     let mut wanted: Vec<Attribute> = Vec::new();
@@ -58,18 +58,18 @@ fn wanted(media: &Media, offer: Offer) -> Vec<Attribute> {
     if wanted.is_empty() {
         return wanted;
     }
-    // At least three target durations. A lower value was wrong before; beside the offer players act on it.
+    // At least three target durations. A lower value was invalid before; with the offer, players act on it.
     if control.hold_back.is_some_and(|hold_back| hold_back < media.target_duration * 3) {
         wanted.push(("HOLD-BACK", seconds(media.target_duration * 3)));
     }
-    // Required where there are parts; three part targets are what is recommended.
+    // Required if there are parts; three part targets are recommended.
     if let (Some(target), None) = (media.part_target, control.part_hold_back) {
         wanted.push(("PART-HOLD-BACK", seconds(target.saturating_mul(3))));
     }
     wanted
 }
 
-/// Replaces the attributes that are there and adds the others.
+/// Replaces the present attributes and adds the others.
 fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     let text = line.text();
     let mut tag = if line.value().is_some() { text.to_vec() } else { [text, b":"].concat() };
@@ -89,8 +89,8 @@ fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     out.extend_from_slice(line.raw.get(text.len()..).unwrap_or_default());
 }
 
-/// Whether the name before a value stands there without blanks around it, which must not be there. Some players overlook
-/// them and others the attribute: one behind it, where it is said once more, counts for both.
+/// Whether the name before a value has no blanks around it, which are invalid. Some players ignore the
+/// blanks, others the attribute: a repeated attribute at the end counts for both.
 fn is_plain(list: &[u8], value: &Range<usize>, name: &str) -> bool {
     let before = list.get(..value.start).and_then(|before| before.strip_suffix(b"="));
     let before = before.and_then(|before| before.strip_suffix(name.as_bytes()));
@@ -121,5 +121,5 @@ fn seconds(duration: Duration) -> String {
 
 const CONTROL: &[u8] = b"#EXT-X-SERVER-CONTROL";
 const TARGET: &[u8] = b"#EXT-X-TARGETDURATION";
-/// About what the longest offer takes.
+/// About the length of the longest offer.
 const NEW_BYTES_MAX: usize = 128;

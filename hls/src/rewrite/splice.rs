@@ -1,45 +1,46 @@
-//! Where one run of a stream ends and the next one begins.
+//! The splice between two epochs of a stream.
 
 use std::time::Duration;
 
-use super::lines::{Sort, lines};
-use super::state::State;
+use super::lines::{LineKind, lines};
+use super::segment_state::SegmentState;
 use crate::Media;
 
-/// The end of a run, and what of it is listed before the next one's segments.
+/// The end of an epoch, with the segments that are listed before those of the next one.
 #[derive(Debug)]
 pub struct Splice {
-    /// The segments that the old run listed at its end.
-    tail: Vec<Old>,
+    /// The last segments of the old epoch.
+    tail: Vec<OldSegment>,
     /// The discontinuity number of the last of them.
     pub(super) discontinuity: u64,
-    /// The number of the new run's first segment, as it is given out.
+    /// The published number of the new epoch's first segment.
     pub(super) first: u64,
-    /// The old run's target duration.
+    /// The old epoch's target duration.
     pub(super) target: Duration,
-    /// Whether the old run's last segment is encrypted.
+    /// Whether the old epoch's last segment is encrypted.
     pub(super) is_encrypted: bool,
 }
 
-/// A segment of the old run, in the lines that were given out.
+/// A segment of the old epoch, in its published lines.
 #[derive(Debug)]
-pub(super) struct Old {
-    /// The keys and the initialisation section that hold from here on; nothing where they are those of the one before.
+pub(super) struct OldSegment {
+    /// The keys and the initialisation section in effect from here on; `None` if they are those of the
+    /// segment before it.
     pub(super) state: Option<Vec<u8>>,
     pub(super) lines: Vec<u8>,
     /// The discontinuity number of the segment before it.
     pub(super) discontinuity_before: u64,
 }
 
-/// Of a longer list only the newest segments are listed on: nobody is further back and plays live.
+/// Of a longer playlist only the newest segments stay listed: no live viewer is further behind.
 const TAIL_MAX: usize = 64;
 
 impl Splice {
-    /// Between a list as it was last given out, and the first one of a run that can be told on in its numbers.
-    /// `published` are the bytes of `old`, where its segments are still worth listing.
+    /// The splice between the last published version `old` and the first version `new` of an epoch that can
+    /// continue its numbers. `published` are the bytes of `old`, if its segments are still worth listing.
     ///
-    /// `None` if it cannot: players count parts, and rely on lists that grow and forget nothing, in ways that a
-    /// break in the stream does not allow.
+    /// `None` if it cannot: clients count parts, and rely on playlists that only grow, in ways that a break
+    /// in the stream does not allow.
     pub(super) fn between(published: Option<&[u8]>, old: &Media, new: &Media) -> Option<Self> {
         let first = new.segments.first()?;
         let was_fragmented = old.map.is_some() && first.map.is_none();
@@ -49,69 +50,72 @@ impl Splice {
         let (tail, is_encrypted) = published.and_then(|published| tail(published, old)).unwrap_or_default();
         Some(Self {
             tail,
-            discontinuity: discontinuities(old, old.segments.len()),
+            discontinuity: discontinuity_after(old, old.segments.len()),
             first: old.next_sequence(),
             target: old.target_duration,
             is_encrypted,
         })
     }
 
-    /// What is listed before a list of the new run, by the numbers that are given out: as many segments as make it as
-    /// long as the old list was, and none once it has lost its first segment.
-    pub(super) fn before(&self, new: &Media, shift: i64) -> &[Old] {
+    /// The old segments to list before those of a version of the new epoch with published numbers: enough to
+    /// make it as long as the old playlist was, and none once it has lost its first segment.
+    pub(super) fn old_segments(&self, new: &Media, shift: i64) -> &[OldSegment] {
         let room =
             if self.is_listed(new, shift) { self.tail.len().saturating_sub(new.segments.len()) } else { 0 };
         self.tail.get(self.tail.len() - room..).unwrap_or_default()
     }
 
-    /// What holds at the first of these segments, which are the last ones of the tail.
-    pub(super) fn state_of(&self, before: &[Old]) -> Option<&[u8]> {
-        let until = (self.tail.len() + 1).saturating_sub(before.len());
+    /// The keys and the initialisation section in effect at the first of these segments, which are the last
+    /// ones of the tail.
+    pub(super) fn state_at(&self, old_segments: &[OldSegment]) -> Option<&[u8]> {
+        let until = (self.tail.len() + 1).saturating_sub(old_segments.len());
         self.tail.get(..until)?.iter().rev().find_map(|old| old.state.as_deref())
     }
 
-    /// Does the list begin with the run's first segment?
+    /// Whether the playlist begins with the epoch's first segment.
     pub(super) const fn is_listed(&self, new: &Media, shift: i64) -> bool {
         new.media_sequence.saturating_add_signed(shift) == self.first
     }
 }
 
-/// The discontinuity number (section 4.4.3.3) that holds after so many segments of a list.
-pub(super) fn discontinuities(media: &Media, segments: usize) -> u64 {
+/// The discontinuity number (section 4.4.3.3) after this many segments of a playlist.
+pub(super) fn discontinuity_after(media: &Media, segments: usize) -> u64 {
     let listed = media.segments.iter().take(segments).filter(|segment| segment.is_discontinuity);
     media.discontinuity_sequence.saturating_add(listed.count() as u64)
 }
 
 fn can_be_joined(media: &Media) -> bool {
     let has_parts = media.part_target.is_some() || !media.next_parts.is_empty() || !media.hints.is_empty();
-    let has_pieces = media.segments.iter().any(|segment| segment.range.is_some());
-    let is_plain = !has_parts && !has_pieces && media.reports.is_empty() && media.skipped == 0;
+    let has_ranges = media.segments.iter().any(|segment| segment.range.is_some());
+    let is_plain = !has_parts && !has_ranges && media.reports.is_empty() && media.skipped == 0;
     is_plain && !media.is_ended() && media.playlist_type.is_none()
 }
 
-/// The newest segments of a list, and whether the last one is encrypted; `None` if it is not the list that `media` tells
-/// of.
-fn tail(published: &[u8], media: &Media) -> Option<(Vec<Old>, bool)> {
+/// The newest segments of a playlist, and whether the last one is encrypted; `None` if `media` is not the
+/// parsed `published`.
+fn tail(published: &[u8], media: &Media) -> Option<(Vec<OldSegment>, bool)> {
     let from = media.segments.len().saturating_sub(TAIL_MAX);
-    let (mut tail, mut state, mut is_in_list) = (Vec::new(), State::default(), false);
-    let (mut lines_of_one, mut is_changed, mut number) = (Vec::new(), true, 0);
-    let mut discontinuity = discontinuities(media, from);
+    let (mut tail, mut state, mut is_in_list) = (Vec::new(), SegmentState::default(), false);
+    let (mut segment_lines, mut is_changed, mut number) = (Vec::new(), true, 0);
+    let mut discontinuity = discontinuity_after(media, from);
     for line in lines(published) {
-        match line.sort() {
-            Sort::Playlist | Sort::Version => continue,
-            Sort::Loose if !is_in_list => continue,
-            Sort::Key | Sort::Map => {
+        match line.kind() {
+            LineKind::Playlist | LineKind::Version => continue,
+            LineKind::Other if !is_in_list => continue,
+            LineKind::Key | LineKind::Map => {
                 is_changed = true;
-                state.take(line)?;
+                state.apply(line)?;
             }
-            Sort::ByteRange | Sort::Segment | Sort::Loose => lines_of_one.extend_from_slice(line.raw),
-            Sort::Uri => {
-                lines_of_one.extend_from_slice(line.raw);
-                let lines = std::mem::take(&mut lines_of_one);
+            LineKind::ByteRange | LineKind::Segment | LineKind::Other => {
+                segment_lines.extend_from_slice(line.raw);
+            }
+            LineKind::Uri => {
+                segment_lines.extend_from_slice(line.raw);
+                let lines = std::mem::take(&mut segment_lines);
                 if number >= from {
-                    let said = || state.lines().flat_map(|line| line.raw).copied().collect();
-                    let state = std::mem::take(&mut is_changed).then(said);
-                    tail.push(Old { state, lines, discontinuity_before: discontinuity });
+                    let current_lines = || state.lines().flat_map(|line| line.raw).copied().collect();
+                    let state = std::mem::take(&mut is_changed).then(current_lines);
+                    tail.push(OldSegment { state, lines, discontinuity_before: discontinuity });
                     discontinuity += u64::from(media.segments.get(number)?.is_discontinuity);
                 }
                 number += 1;

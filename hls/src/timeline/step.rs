@@ -1,44 +1,44 @@
-//! What a version of a playlist means beside the versions before it.
+//! How a version of a playlist compares with the versions before it.
 
-/// What a version means beside those before it.
+/// How a version compares with those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// There was none before.
+    /// It is the first one.
     First,
     /// It has more than any before.
     Forward,
-    /// It has what is known already.
+    /// It has nothing new.
     Unchanged,
-    /// It has less than what is known, and is of the same incarnation: its source lags behind.
+    /// It has less than the known version, and is of the same incarnation: its upstream lags behind.
     Backward {
-        /// By so many complete segments; 0 if only parts, or the end of the list, are missing.
+        /// By this many complete segments; 0 if only parts, or the end of the list, are missing.
         by: u64,
     },
-    /// The stream has begun anew under its old name. What is cached of it is another stream's.
+    /// The stream has restarted under its old name. Its cached objects are those of another stream.
     Restarted(Restart),
-    /// The stream begins anew, and its list is too short for a player to start with: what is known stands for the
-    /// time being.
+    /// The stream has restarted, but its list is too short for a player to start with: the known version
+    /// remains for the time being.
     Restarting,
     /// It is the last one.
     Ended,
 }
 
-/// How a new incarnation was told from the old one.
+/// How a restart was detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Restart {
-    /// A segment number that is known has another URI now (section 6.2.1 forbids that within one stream).
+    /// A known segment number has another URI now (section 6.2.1 forbids that within one stream).
     ChangedUri,
-    /// A segment number that is known has another initialisation section now.
+    /// A known segment number has another initialisation section now.
     ChangedMap,
-    /// The numbers have begun anew.
+    /// The sequence numbers started over.
     SequenceReset,
-    /// The source has lagged behind for so long that waiting for it costs more than going back.
+    /// The upstream has lagged behind for so long that waiting for it costs more than going back.
     Lagged,
 }
 
 impl Step {
-    /// Does the version take the place of the one that is known?
-    pub const fn is_taken_up(self) -> bool {
+    /// Whether the version replaces the known one.
+    pub const fn replaces_latest(self) -> bool {
         match self {
             Self::First | Self::Forward | Self::Restarted(_) | Self::Ended => true,
             Self::Unchanged | Self::Backward { .. } | Self::Restarting => false,

@@ -32,8 +32,8 @@ pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A timeline that has seen these versions, one each two seconds.
-fn after(versions: &[Media]) -> Timeline {
+/// A timeline that has observed these versions, one every two seconds.
+fn timeline_after(versions: &[Media]) -> Timeline {
     let mut timeline = Timeline::default();
     for (now, media) in (0..).step_by(2).zip(versions) {
         timeline.observe(media, seconds(now));
@@ -42,7 +42,7 @@ fn after(versions: &[Media]) -> Timeline {
 }
 
 fn judged(known: &[Media], next: &Media) -> Step {
-    after(known).judge(next, seconds(100))
+    timeline_after(known).judge(next, seconds(100))
 }
 
 const ENDLIST: &str = "#EXT-X-ENDLIST\n";
@@ -62,23 +62,23 @@ fn a_live_playlist_goes_forward_until_it_ends() {
         (live(40, 5), Step::Forward),
         (named("seg-#.ts", 40, 6, ENDLIST), Step::Ended),
         (named("seg-#.ts", 40, 6, ENDLIST), Step::Unchanged),
-        // Of a source that does not know yet.
+        // From an upstream that does not know it yet.
         (live(40, 6), Step::Backward { by: 0 }),
         (live(40, 5), Step::Backward { by: 1 }),
-        // An encoder goes on with its list.
+        // An encoder continues its list.
         (live(41, 6), Step::Forward),
     ] {
         assert_eq!(timeline.observe(&media, Duration::ZERO), step, "{media:?}");
     }
     assert_eq!(timeline.incarnation(), 0);
     assert_eq!(timeline.position(), Some(Position { sequence: 47, parts: 0 }));
-    let mut timeline = after(&[live(0, 3)]);
+    let mut timeline = timeline_after(&[live(0, 3)]);
     assert_eq!(timeline.observe(&named("seg-#.ts", 0, 3, ENDLIST), Duration::ZERO), Step::Ended);
 }
 
-/// Section 6.2.1 and D9: within one stream the sequence number never goes back.
+/// Section 6.2.1: within one stream the sequence number never goes back.
 #[test]
-fn d9_a_source_that_lags_behind_is_backward() {
+fn an_upstream_that_lags_behind_is_backward() {
     let parts = "#EXT-X-PART:DURATION=1,URI=\"p0\"\n#EXT-X-PART:DURATION=1,URI=\"p1\"\n";
     for (what, known, next, by) in [
         ("a sequence that jumps back by 3 after a failover", live(100, 6), live(97, 6), 3),
@@ -90,7 +90,7 @@ fn d9_a_source_that_lags_behind_is_backward() {
         ("a backup with a longer list", live(100, 3), live(90, 12), 1),
         ("a backup that signs its URIs", live(100, 6), named("seg-#.ts?sig=#", 99, 6, ""), 1),
         ("a backup with its own name", live(100, 6), named("http://b.example/seg-#.ts", 99, 6, ""), 1),
-        ("a source without parts", named("seg-#.ts", 100, 6, parts), live(100, 6), 0),
+        ("an upstream without parts", named("seg-#.ts", 100, 6, parts), live(100, 6), 0),
         ("an event, much behind", live(0, 500), live(0, 400), 100),
         ("an empty list", live(100, 6), live(0, 0), 106),
     ] {
@@ -99,14 +99,14 @@ fn d9_a_source_that_lags_behind_is_backward() {
 }
 
 #[test]
-fn d9_a_source_that_lags_by_more_than_its_list_is_known_by_what_is_remembered() {
+fn an_upstream_that_lags_by_more_than_its_list_is_recognised_by_remembered_segments() {
     let versions: Vec<Media> = (80..=100).map(|first| live(first, 4)).collect();
     assert_eq!(judged(&versions, &live(90, 4)), Step::Backward { by: 10 });
 }
 
-/// D9: another URI for a known number stops players; a new beginning must not be taken for a lag.
+/// Another URI for a known number stops players; a restart must not be taken for a lag.
 #[test]
-fn d9_a_stream_that_begins_anew_is_restarted() {
+fn an_encoder_restart_is_detected() {
     use Restart::{ChangedMap, ChangedUri, SequenceReset};
     let mapped = |map: &str, count| {
         let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"{map}\"\n");
@@ -117,7 +117,7 @@ fn d9_a_stream_that_begins_anew_is_restarted() {
         ("the same, some versions later", live(100, 6), live(0, 6), SequenceReset),
         ("an origin that begins at 1", live(100, 6), live(1, 3), SequenceReset),
         ("a stream that was young", live(5, 6), live(0, 3), SequenceReset),
-        ("an event that begins anew", live(0, 500), live(0, 3), SequenceReset),
+        ("an event that restarts", live(0, 500), live(0, 3), SequenceReset),
         ("numbers that were never seen", live(1_000, 6), live(500, 6), SequenceReset),
         ("new names, as far back as a lag", live(100, 6), named("new-#.ts", 99, 6, ""), ChangedUri),
         ("new names for the same numbers", live(3, 6), named("new-#.ts", 3, 6, ""), ChangedUri),
@@ -133,28 +133,29 @@ fn d9_a_stream_that_begins_anew_is_restarted() {
 fn a_new_initialisation_section_after_the_known_segments_is_no_restart() {
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI=\"a\"\n#EXTINF:2,\n0\n";
     let next = format!("{text}#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"b\"\n#EXTINF:2,\n1\n");
-    let mut timeline = after(&[parse(text)]);
+    let mut timeline = timeline_after(&[parse(text)]);
     assert_eq!(timeline.observe(&parse(&next), seconds(2)), Step::Forward);
-    let news: Vec<_> = timeline.take_news().iter().map(|news| news.uri.to_string()).collect();
-    assert_eq!(news, ["b", "1"]);
+    let announced: Vec<_> =
+        timeline.take_announcements().iter().map(|announcement| announcement.uri.to_string()).collect();
+    assert_eq!(announced, ["b", "1"]);
     assert_eq!(timeline.map().and_then(|map| map.uri.as_deref()), Some("b"));
 }
 
 #[test]
-fn a_restart_forgets_what_was_before() {
-    let mut timeline = after(&[live(100, 6)]);
+fn a_restart_forgets_the_old_stream() {
+    let mut timeline = timeline_after(&[live(100, 6)]);
     assert_eq!(timeline.observe(&live(0, 3), seconds(2)), Step::Restarted(Restart::SequenceReset));
     assert_eq!(timeline.incarnation(), 1);
     assert!(timeline.announces("seg-0.ts") && !timeline.announces("seg-105.ts"));
     assert_eq!(timeline.uri(100), None);
     assert_eq!(timeline.observe(&live(0, 4), seconds(4)), Step::Forward);
-    // The old source is still there and does not know better.
+    // The old upstream still sends the old stream.
     assert_eq!(timeline.judge(&live(101, 6), seconds(4)), Step::Forward);
 }
 
 #[test]
-fn a_stream_that_has_slept_knows_what_it_listed_last() {
-    let mut timeline = after(&[live(2, 2), parse(PARTS)]);
+fn a_timeline_that_has_slept_knows_its_newest_version() {
+    let mut timeline = timeline_after(&[live(2, 2), parse(PARTS)]);
     let (newest, moved) = (parse(PARTS), timeline.moved_at());
     timeline.sleep();
     assert_eq!((timeline.uri(5), timeline.announces("6.0")), (None, false));
@@ -164,13 +165,13 @@ fn a_stream_that_has_slept_knows_what_it_listed_last() {
     assert_eq!(timeline.moved_at(), moved);
 }
 
-/// However far a source lags behind, as long as what it lists might be remembered it is no new beginning.
+/// An upstream may lag behind by any distance: as long as its list might be remembered, it is no restart.
 #[test]
-fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
+fn a_timeline_that_has_slept_judges_a_lagging_upstream_alike() {
     let reset = Step::Restarted(Restart::SequenceReset);
     for listed in [6, 100] {
         let versions: Vec<Media> = (800..=900).map(|first| live(first, listed)).collect();
-        let (awake, mut slept) = (after(&versions), after(&versions));
+        let (awake, mut slept) = (timeline_after(&versions), timeline_after(&versions));
         slept.sleep();
         slept.wake(versions.last().unwrap());
         for by in 1..=listed + 100 {
@@ -181,7 +182,7 @@ fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
         }
         let others = named("other-#.ts", 900 - listed + 1, listed, "");
         assert_eq!(slept.judge(&others, seconds(1000)), Step::Restarted(Restart::ChangedUri));
-        // The price: that names are others is not seen where the lists have no segment in common.
+        // The price: other names are not noticed where the lists have no segment in common.
         let other = named("other-#.ts", 900 - listed - 2, listed, "");
         assert_eq!(awake.judge(&other, seconds(1000)), Step::Restarted(Restart::ChangedUri));
         assert_eq!(slept.judge(&other, seconds(1000)), Step::Backward { by: listed + 2 });
@@ -190,42 +191,42 @@ fn a_source_that_lags_is_the_same_to_a_stream_that_has_slept() {
 
 /// Section 6.3.3: a player starts three target durations from the end of the list.
 #[test]
-fn a_new_beginning_is_put_off_until_it_can_be_played() {
+fn a_restart_is_pending_until_it_can_be_played() {
     let reset = Step::Restarted(Restart::SequenceReset);
-    let mut timeline = after(&[live(100, 6)]);
+    let mut timeline = timeline_after(&[live(100, 6)]);
     for (now, count, step) in [(2, 1, Step::Restarting), (4, 2, Step::Restarting), (6, 3, reset)] {
         assert_eq!(timeline.observe(&live(0, count), seconds(now)), step);
         assert!(step == reset || timeline.position() == Some(Position { sequence: 106, parts: 0 }));
     }
-    // A list that will never be long: one that has lost its first segment, or that stays as it is.
-    let mut timeline = after(&[live(100, 6)]);
+    // A list that will never be long: it has lost its first segment, or stays as it is.
+    let mut timeline = timeline_after(&[live(100, 6)]);
     assert_eq!(timeline.observe(&live(0, 2), seconds(2)), Step::Restarting);
     assert_eq!(timeline.judge(&live(1, 2), seconds(4)), reset);
     assert_eq!(timeline.judge(&live(0, 2), seconds(10)), Step::Restarting);
     assert_eq!(timeline.judge(&live(0, 2), seconds(11)), reset);
     assert_eq!(timeline.judge(&named("seg-#.ts", 0, 1, ENDLIST), seconds(4)), reset);
-    // The old source goes on after all.
+    // The old stream continues after all.
     assert_eq!(timeline.observe(&live(101, 6), seconds(4)), Step::Forward);
     assert_eq!(timeline.judge(&live(0, 2), seconds(11)), Step::Restarting);
 }
 
 /// With parts, players stay closer to the end.
 #[test]
-fn a_low_latency_stream_that_begins_anew_needs_few_parts() {
+fn a_low_latency_stream_that_restarts_needs_few_parts() {
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.5\n\
                 #EXT-X-SERVER-CONTROL:PART-HOLD-BACK=1.5\n";
     let parts = |count| parse(&(head.to_owned() + &"#EXT-X-PART:DURATION=0.5,URI=\"p\"\n".repeat(count)));
-    let (timeline, reset) = (after(&[live(100, 6)]), Step::Restarted(Restart::SequenceReset));
+    let (timeline, reset) = (timeline_after(&[live(100, 6)]), Step::Restarted(Restart::SequenceReset));
     assert_eq!(timeline.judge(&parts(2), seconds(4)), Step::Restarting);
     assert_eq!(timeline.judge(&parts(3), seconds(4)), reset);
-    // Whoever watched the old one has long come to its end.
+    // Viewers of the old stream have long reached its end.
     assert_eq!(timeline.judge(&parts(2), seconds(30)), reset);
 }
 
 #[test]
 fn a_lag_that_lasts_is_the_stream_from_then_on() {
-    let mut timeline = after(&[live(100, 6)]);
-    // A source that is 20 segments behind and moves, while the one that was ahead stands still.
+    let mut timeline = timeline_after(&[live(100, 6)]);
+    // An upstream that is 20 segments behind and moves, while the one that was ahead is frozen.
     let mut steps = Vec::new();
     for second in 1..=9 {
         assert_eq!(timeline.observe(&live(100, 6), seconds(second)), Step::Unchanged);
@@ -234,19 +235,19 @@ fn a_lag_that_lasts_is_the_stream_from_then_on() {
     assert!(steps.iter().all(|step| matches!(step, Step::Backward { .. })), "{steps:?}");
     assert_eq!(timeline.observe(&live(90, 6), seconds(10)), Step::Restarted(Restart::Lagged));
 
-    // One that does not move is not better than what is known.
-    let mut timeline = after(&[live(100, 6)]);
+    // One that does not move is not better than the known version.
+    let mut timeline = timeline_after(&[live(100, 6)]);
     for second in 1..=30 {
         assert_eq!(timeline.observe(&live(97, 6), seconds(second)), Step::Backward { by: 3 });
     }
-    // One that was behind and has caught up is no lag any more.
+    // One that was behind and has caught up no longer lags.
     assert_eq!(timeline.observe(&live(101, 6), seconds(31)), Step::Forward);
     assert_eq!(timeline.observe(&live(99, 6), seconds(31)), Step::Backward { by: 2 });
 }
 
-/// Section 6.3.4 and D9: unchanged for more than one and a half target durations.
+/// Section 6.3.4: unchanged for more than one and a half target durations.
 #[test]
-fn d9_a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
+fn an_unchanged_playlist_is_frozen_until_it_moves_or_ends() {
     let mut timeline = Timeline::default();
     assert!(!timeline.is_frozen(seconds(100)));
     timeline.observe(&live(10, 3), seconds(10));
@@ -260,15 +261,15 @@ fn d9_a_playlist_that_stands_still_is_frozen_until_it_moves_or_ends() {
     assert!(!timeline.is_frozen(seconds(17)));
     timeline.observe(&named("seg-#.ts", 12, 3, ENDLIST), seconds(16));
     assert!(timeline.is_ended() && !timeline.is_frozen(seconds(1_000)));
-    assert_eq!((timeline.frozen_after(), timeline.next_look(0)), (None, None));
+    assert_eq!((timeline.frozen_after(), timeline.next_poll(0)), (None, None));
 }
 
 #[test]
 fn segments_longer_than_announced_do_not_freeze_a_playlist() {
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:3.5,\na\n";
-    assert_eq!(after(&[parse(text)]).frozen_after(), Some(Duration::from_millis(5_250)));
+    assert_eq!(timeline_after(&[parse(text)]).frozen_after(), Some(Duration::from_millis(5_250)));
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:99999,\na\n";
-    assert_eq!(after(&[parse(text)]).frozen_after(), Some(seconds(6)));
+    assert_eq!(timeline_after(&[parse(text)]).frozen_after(), Some(seconds(6)));
 }
 
 const PARTS: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=1\n\
@@ -276,28 +277,28 @@ const PARTS: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARG
     #EXT-X-PART:DURATION=1,URI=\"5.0\"\n#EXT-X-PART:DURATION=1,URI=\"5.1\"\n#EXTINF:2,\n5\n\
     #EXT-X-PART:DURATION=1,URI=\"6.0\"\n";
 
-/// Section 6.2.2: what is listed or hinted may be asked for, also before it is there.
+/// Section 6.2.2: clients may request listed and hinted objects, even before they exist.
 #[test]
-fn d4_what_is_listed_or_hinted_is_announced() {
-    let timeline = after(&[parse(&format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n"))]);
+fn listed_and_hinted_objects_are_announced() {
+    let timeline = timeline_after(&[parse(&format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n"))]);
     for (uri, expected) in
         [("4", true), ("5.1", true), ("6.0", true), ("6.1", true), ("init", true), ("6", false), ("3", false)]
     {
         assert_eq!(timeline.announces(uri), expected, "{uri}");
     }
-    let timeline = after(&[live(10, 3), live(12, 3)]);
+    let timeline = timeline_after(&[live(10, 3), live(12, 3)]);
     assert!(timeline.announces("seg-14.ts") && timeline.announces("seg-12.ts"));
     assert!(!timeline.announces("seg-11.ts"), "no longer listed");
     assert_eq!(timeline.uri(11).map(|uri| &**uri), Some("seg-11.ts"));
 }
 
 #[test]
-fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
+fn a_requested_resource_is_found_among_the_announced_uris() {
     let rules = QueryRules::default();
     let at = |target: &str| Resource::parse("live.example", target, &rules).unwrap();
     let text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na/1.ts?x=1\n#EXTINF:2,\n/seg%7E2.ts\n\
         #EXTINF:2,\nhttps://other.example/3.ts\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"../4.ts\"\n";
-    let timeline = after(&[parse(text)]);
+    let timeline = timeline_after(&[parse(text)]);
     for (target, expected) in [
         ("/ch/a/1.ts?x=1", true),
         ("/ch/a/1.ts", false),
@@ -311,42 +312,49 @@ fn d4_what_a_client_asks_for_is_found_among_what_is_announced() {
 }
 
 #[test]
-fn news_are_what_a_version_lists_for_the_first_time() {
-    let news = |timeline: &mut Timeline| -> Vec<(What, String)> {
-        timeline.take_news().iter().map(|news| (news.what, news.uri.to_string())).collect()
+fn announcements_are_the_objects_that_a_version_lists_first() {
+    let announced = |timeline: &mut Timeline| -> Vec<(AnnouncementKind, String)> {
+        timeline
+            .take_announcements()
+            .iter()
+            .map(|announcement| (announcement.kind, announcement.uri.to_string()))
+            .collect()
     };
-    let is = |what, uri: &str| (what, uri.to_owned());
-    let hint = What::Hint(HintKind::Part);
+    let new = |kind, uri: &str| (kind, uri.to_owned());
+    let hint = AnnouncementKind::Hint(HintKind::Part);
     let first = format!("{PARTS}#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"6.1\"\n");
-    let mut timeline = after(&[parse(&first)]);
-    // Nobody begins further back than the newest segment.
+    let mut timeline = timeline_after(&[parse(&first)]);
+    // No player starts further back than the newest segment.
     let expected = [
-        is(What::Map, "init"),
-        is(What::Part, "5.0"),
-        is(What::Part, "5.1"),
-        is(What::Segment, "5"),
-        is(What::Part, "6.0"),
-        is(hint, "6.1"),
+        new(AnnouncementKind::Map, "init"),
+        new(AnnouncementKind::Part, "5.0"),
+        new(AnnouncementKind::Part, "5.1"),
+        new(AnnouncementKind::Segment, "5"),
+        new(AnnouncementKind::Part, "6.0"),
+        new(hint, "6.1"),
     ];
-    assert_eq!(news(&mut timeline), expected);
-    assert_eq!(news(&mut timeline), [], "they are told once");
+    assert_eq!(announced(&mut timeline), expected);
+    assert_eq!(announced(&mut timeline), [], "announcements are returned once");
     timeline.observe(&parse(&first), seconds(1));
-    assert_eq!(news(&mut timeline), []);
+    assert_eq!(announced(&mut timeline), []);
     let second = format!(
         "{PARTS}#EXT-X-PART:DURATION=1,URI=\"6.1\"\n#EXTINF:2,\n6\n#EXT-X-GAP\n#EXTINF:2,\n7\n\
          #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"8.0\"\n"
     );
     timeline.observe(&parse(&second), seconds(2));
-    assert_eq!(news(&mut timeline), [is(What::Part, "6.1"), is(What::Segment, "6"), is(hint, "8.0")]);
+    assert_eq!(
+        announced(&mut timeline),
+        [new(AnnouncementKind::Part, "6.1"), new(AnnouncementKind::Segment, "6"), new(hint, "8.0")]
+    );
     timeline.observe(&parse(PARTS), seconds(3));
-    assert_eq!(news(&mut timeline), []);
+    assert_eq!(announced(&mut timeline), []);
 }
 
 #[test]
 fn a_delta_update_is_judged_like_the_full_playlist() {
     let delta = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:11\n\
         #EXT-X-SKIP:SKIPPED-SEGMENTS=4\n#EXTINF:2,\nseg-15.ts\n#EXTINF:2,\nseg-16.ts\n";
-    let mut timeline = after(&[live(10, 6)]);
+    let mut timeline = timeline_after(&[live(10, 6)]);
     assert_eq!(timeline.observe(&parse(delta), seconds(2)), Step::Forward);
     assert!(timeline.announces("seg-11.ts") && timeline.announces("seg-16.ts"));
     assert!(!timeline.announces("seg-10.ts"));

@@ -34,8 +34,9 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
     if let Some(slice) = request.slice {
         slice.ask(&mut headers, request.site.has_shields);
     }
-    let policy = Arc::new(SitePolicy::new(tier, request, headers.clone()));
-    let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
+    let policy = SitePolicy::new(tier, request, &headers);
+    let job =
+        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
     tier.metrics().origin_requests_needed.inc();
     match ask(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
@@ -48,7 +49,7 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
 async fn ask(
     tier: &Tier,
     client: &mut Client,
-    policy: &Arc<SitePolicy>,
+    policy: &SitePolicy<'_>,
     job: &FillRequest,
 ) -> Result<Result<UpstreamResponse, Failure>, Gone> {
     let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
@@ -96,10 +97,11 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         // The framing ends with the hop, so a body of unknown length needs a new one.
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let policy = Arc::new(SitePolicy::new(tier, request, headers.clone()));
-    let job = job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers));
+    let policy = SitePolicy::new(tier, request, &headers);
+    let job =
+        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
     tier.metrics().origin_requests_needed.inc();
-    match exchange(tier, client, &policy, &job).await {
+    match exchange(tier, client, &job).await {
         Ok(reply) => {
             // RFC 9111 section 4.4: a non-error answer to an unsafe method invalidates the target.
             if reply.head.status.is_success() || reply.head.status.is_redirection() {
@@ -131,36 +133,31 @@ impl From<Gone> for Ended {
 
 /// Sends the request with its body to the first source that takes it. Only the connecting is tried again elsewhere:
 /// once a byte of an unsafe request is out, nobody knows what became of it.
-async fn exchange(
-    tier: &Tier,
-    client: &mut Client,
-    policy: &Arc<SitePolicy>,
-    job: &FillRequest,
-) -> Result<UpstreamResponse, Ended> {
+async fn exchange(tier: &Tier, client: &mut Client, job: &FillRequest) -> Result<UpstreamResponse, Ended> {
     let mut attempts = Attempts::of(job);
     let mut last: Option<(UpstreamError, &Arc<Upstream>)> = None;
-    while let Some(upstream) = attempts.next(&**policy) {
+    while let Some(upstream) = attempts.next() {
         if let Some((error, failed)) = last {
-            fetch::fail_over(&**policy, &job.ask, error, failed, upstream);
+            fetch::fail_over(job, error, failed, upstream);
         }
-        let mut in_flight = InFlight::begin(policy);
+        let mut in_flight = InFlight::begin(&job.recorder);
         match Exchange::send(upstream, &job.ask).await {
             Ok(mut exchange) => {
                 let failed = |error| Ended::Failed(error, Some(Arc::clone(upstream)));
                 let carried = carry(tier, client, &mut exchange, failed).await;
                 if let Err(Ended::Failed(error, _)) = &carried {
-                    in_flight.failed(*error);
+                    in_flight.record_failure(*error);
                 }
-                return carried.map(|head| exchange.reply(head, in_flight));
+                return carried.map(|head| exchange.into_response(head, in_flight));
             }
             Err(error) => {
-                in_flight.failed(error);
+                in_flight.record_failure(error);
                 last = Some((error, upstream));
             }
         }
     }
     let (error, upstream) =
-        last.map_or_else(|| attempts.nobody(), |(error, upstream)| (error, Some(upstream)));
+        last.map_or_else(|| attempts.no_candidate(), |(error, upstream)| (error, Some(upstream)));
     Err(Ended::Failed(error, upstream.map(Arc::clone)))
 }
 

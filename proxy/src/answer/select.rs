@@ -92,7 +92,7 @@ fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected {
 async fn reach(client: &mut Client, object: &Object, length: u64) -> Result<(), Gone> {
     tokio::select! {
         biased;
-        reached = object.body.reaches(length) => reached.map_err(|_broken| Gone),
+        reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
         () = client.gone() => Err(Gone),
     }
     .inspect_err(|Gone| client.cut_off())

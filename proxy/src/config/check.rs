@@ -1,4 +1,4 @@
-//! A configuration file that is wrong: where, and how.
+//! Errors of a configuration file, with their place.
 
 use std::fmt;
 
@@ -45,10 +45,10 @@ impl Breach {
     }
 }
 
-/// Reads a configuration and holds it against the rules between its fields.
+/// Reads a configuration and checks the rules between its fields.
 ///
 /// # Errors
-/// The first thing that is wrong, with its place.
+/// The first error, with its place.
 pub fn read<T: DeserializeOwned>(
     file: &str,
     text: &str,
@@ -98,8 +98,8 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
     found
 }
 
-/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that stands. Where
-/// the key is missing in it, the header is the place.
+/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that
+/// stands. Where the key is missing in it, the header is the place.
 fn place_in_table(text: &str, path: &[&str]) -> Option<usize> {
     let (key, tables) = path.split_last()?;
     let header = format!("[{}]", tables.join("."));

@@ -9,8 +9,8 @@ use super::name::NodeName;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Location {
-    /// The region in which it is.
+    /// The node's region.
     pub region: Option<NodeName>,
-    /// Where on the earth, if that is not where its region is.
+    /// The node's coordinates, if they differ from the region's.
     pub at: Option<Coordinates>,
 }

@@ -9,11 +9,11 @@ pub struct NodeName(String);
 
 /// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 63 letters, digits, '-', '_' or '.', and begins with a letter; {0:?} is none")]
+#[error("{0:?} is not a name; write 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter")]
 pub struct NodeNameError(String);
 
 impl NodeName {
-    /// A name that is known to be one.
+    /// A name that is known to be valid.
     pub fn literal(name: &'static str) -> Self {
         Self(name.to_owned())
     }

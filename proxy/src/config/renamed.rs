@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn an_old_name_is_found_in_dotted_keys_and_inline_tables_and_nowhere_else() {
         for (text, expected) in [
-            ("upstream.attempts_max = 3", "1:10: upstream.attempts_max: `tries_max` is now `attempts_max`"),
+            ("upstream.tries_max = 3", "1:10: upstream.tries_max: `tries_max` is now `attempts_max`"),
             (
                 "[upstream]\nhealth = { failures = 3 }",
                 "2:12: upstream.health.failures: `failures` is now `consecutive_failures`",

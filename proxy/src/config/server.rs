@@ -1,4 +1,4 @@
-//! One server to ask, as it stands in a configuration: its address, or a table with more.
+//! One upstream in a configuration: an address, or a table with more.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,18 +21,18 @@ pub struct Server(Table);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// Where it is.
+    /// The address.
     url: Address,
-    /// Its share of the load beside the others.
+    /// Its share of the load beside the others: 1 to 1000, by default 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     weight: u32,
-    /// It is asked when nobody of a lower group can be.
+    /// It is used when no upstream of a lower group is available. By default 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     group: u32,
-    /// Where in the world it is.
+    /// Its region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     region: Option<NodeName>,
-    /// The Host header field that it is sent.
+    /// The Host header field for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     /// Header fields to add.
@@ -54,11 +54,11 @@ fn is_zero(group: &u32) -> bool {
     *group == 0
 }
 
-/// More would be a mistake, and sums of weights stay exact.
+/// A larger weight would be a mistake, and sums of weights stay exact.
 const WEIGHT_MAX: u32 = 1000;
 
 impl Server {
-    /// One at this address, with everything else as it is by default.
+    /// An upstream at this address, with defaults for all other fields.
     pub fn at(url: Address) -> Self {
         Self(Table { url, weight: 1, group: 0, region: None, host: None, headers: BTreeMap::new() })
     }
@@ -81,12 +81,12 @@ impl Server {
         Self(Table { weight, ..self.0 })
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn url(&self) -> &Address {
         &self.0.url
     }
 
-    /// Where in the world it is.
+    /// Its region.
     pub fn region(&self) -> Option<&str> {
         self.0.region.as_ref().map(NodeName::as_str)
     }
@@ -101,8 +101,8 @@ impl Server {
         self.0.host.as_deref()
     }
 
-    /// As a source. What every server of the section is told is in `options`; `host` is the Host header field, `headers`
-    /// the fields that all are sent.
+    /// As a source. What every server of the section is told is in `options`; `host` is the Host header
+    /// field, `headers` the fields that all are sent.
     pub(crate) fn spec(
         &self,
         options: Options,
@@ -133,14 +133,14 @@ impl Server {
     /// What is wrong with it.
     pub fn check(&self, field: &[&'static str]) -> Result<(), Breach> {
         if !(1..=WEIGHT_MAX).contains(&self.0.weight) {
-            let message = format!("{}: weight is a number from 1 to {WEIGHT_MAX}", self.0.url);
+            let message = format!("{}: weight must be from 1 to {WEIGHT_MAX}", self.0.url);
             return Err(Breach::new(field, message));
         }
         check_fields(&self.0.headers).map_err(|message| Breach::new(field, message))
     }
 }
 
-/// Tells which of `headers` is none.
+/// Checks that each of `headers` is a header field that can be added.
 pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), String> {
     let is_ours = |name: &HeaderName| {
         [
@@ -153,7 +153,7 @@ pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), Str
     };
     match headers.iter().find(|(name, value)| read_field(name, value).is_none_or(|(name, _)| is_ours(&name)))
     {
-        Some((name, _)) => Err(format!("{name:?} is no header field that can be added")),
+        Some((name, _)) => Err(format!("{name:?} is not a header field that can be added")),
         None => Ok(()),
     }
 }

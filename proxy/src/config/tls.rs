@@ -1,21 +1,21 @@
-//! What the configuration says of TLS: `[listen.tls]` towards those who ask, `[upstream.tls]` towards those who are asked.
+//! TLS in the configuration: `[listen.tls]` for viewers or edges, `[upstream.tls]` for upstreams.
 //!
-//! The files that it names are read when it is checked, so that a bad one stops the start.
+//! A check reads the files that it names, so that a bad one stops the start.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A second listener, which speaks TLS.
+/// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listen {
-    /// Where it listens.
+    /// The address.
     pub address: SocketAddr,
     /// A PEM file with the certificate and its chain.
     pub certificate: String,
-    /// A PEM file with its key.
+    /// A PEM file with its private key.
     pub key: String,
-    /// A PEM file with authorities: only those who show a certificate by one of them are let in.
+    /// A PEM file with authorities: every client must present a certificate that one of them issued.
     pub client_ca: Option<String>,
 }

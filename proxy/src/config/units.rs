@@ -20,7 +20,7 @@ pub struct Size(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Share(u32);
 
-/// What a duration, a size or a share looks like.
+/// Text that is not a duration, a size or a share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {
@@ -35,9 +35,9 @@ pub enum UnitError {
     Share(String),
 }
 
-/// What is written as text in quotes.
+/// A value that is written as text in quotes.
 trait Unit: FromStr<Err = UnitError> {
-    /// What it is, and how it is written.
+    /// The unit's name, and how to write it.
     const WANTED: &str;
 }
 
@@ -58,12 +58,12 @@ const PERIODS: [(&str, u64); 5] =
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Period {
-    /// So many seconds.
+    /// A duration in seconds.
     pub const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
 
-    /// So many milliseconds.
+    /// A duration in milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
@@ -75,12 +75,12 @@ impl Period {
 }
 
 impl Size {
-    /// So many KiB.
+    /// A size in KiB.
     pub const fn kib(kib: u64) -> Self {
         Self(kib << 10)
     }
 
-    /// So many MiB.
+    /// A size in MiB.
     pub const fn mib(mib: u64) -> Self {
         Self(mib << 20)
     }
@@ -92,7 +92,7 @@ impl Size {
 }
 
 impl Share {
-    /// So many hundredths.
+    /// A share in hundredths.
     pub const fn percent(percent: u32) -> Self {
         Self(percent)
     }
@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// Reads a unit from text. What is no text is not asked for as "a string", but as what it should have been.
+/// Reads a unit from text. The error for a value that is not text names the unit, not "a string".
 struct Text<T>(PhantomData<T>);
 
 impl<T: Unit> Visitor<'_> for Text<T> {

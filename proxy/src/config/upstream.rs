@@ -1,4 +1,4 @@
-//! `[upstream]`: how upstreams are asked, and when they are not.
+//! `[upstream]`: how requests go to upstreams, and when an upstream is ejected.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,100 +6,103 @@ use std::time::Duration;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
-use tidegate_upstream::trust::{self, Distrust};
-use tidegate_upstream::{Budget, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust};
+use tidegate_upstream::trust::{self, TrustError};
+use tidegate_upstream::{
+    Budget, Connections, Dns, Limits, MinRate, Options, Probe, Question, Rules, Timeouts, Trust,
+};
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
 
-/// How upstreams are asked.
+/// How requests go to upstreams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
     /// The protocol.
     pub http: Version,
-    /// Time to connect.
+    /// Time to connect, TLS included. More than zero.
     pub connect_timeout: Period,
-    /// Time from the request to the head of the answer.
+    /// Time from the request to the head of the response. More than zero.
     pub first_byte_timeout: Period,
-    /// Time between two pieces of a body.
+    /// Time between two chunks of a body. More than zero.
     pub between_bytes_timeout: Period,
-    /// Bytes that must come each second of a body whose length is known; else it goes on elsewhere. None with zero.
+    /// The minimum rate, in bytes per second, of a body whose length is known; a slower one continues from
+    /// another upstream. Zero turns it off.
     pub rate_min: Size,
-    /// The time over which they are counted.
+    /// The time over which the rate is measured.
     pub rate_window: Period,
-    /// Candidates asked for one fill, rescues included.
+    /// Upstream requests for one fill, rescues included. At least 1.
     pub attempts_max: usize,
-    /// When an answer takes longer than this, and longer than nineteen of twenty do, the next candidate is asked as
-    /// well. Never with zero.
+    /// If the head of a response takes longer than this, and longer than the upstream's p95, the next
+    /// upstream gets the same request. Zero turns hedging off.
     pub hedge_delay: Period,
-    /// Requests beyond the first for the same thing (retries, rescues, hedges), as a share of all.
+    /// The retry budget: retries, rescues and hedges as a share of all requests.
     pub retry_ratio: Share,
-    /// So many of them are allowed each second besides.
+    /// Retries, rescues and hedges per second that are allowed on top of that share.
     pub retries_per_second_min: u32,
-    /// Requests in flight to each upstream.
+    /// Requests in flight to each upstream. At least 1.
     pub requests_max: usize,
-    /// Connections to each upstream.
+    /// Connections to each upstream. At least 1.
     pub connections_max: usize,
-    /// Requests that wait for their turn at each upstream; further ones are refused at once.
+    /// Requests queued for each upstream; further ones are refused immediately.
     pub queue_max: usize,
-    /// How long one waits for its turn.
+    /// How long a request waits in the queue.
     pub queue_timeout: Period,
-    /// Idle connections kept open, for each upstream that is listed.
+    /// Idle connections kept open, for each listed upstream.
     pub idle_connections_max: usize,
-    /// Streams on one HTTP/2 connection.
+    /// Streams on one HTTP/2 connection. At least 1.
     pub streams_max: usize,
-    /// The resolvers that know the upstreams' names, `IP:port`. Without any, the system's.
+    /// Resolvers for the names of upstreams, `IP:port`. With none, the system's.
     pub dns: Vec<SocketAddr>,
-    /// Whom to trust, and what to show, where upstreams are `https://`.
+    /// Trusted authorities and the client certificate, for upstreams with `https://`.
     pub tls: trust::Config,
-    /// When an upstream is asked last, and for how long.
+    /// When an upstream is ejected, and for how long.
     pub health: Health,
-    /// How upstreams are probed.
+    /// Health probes.
     pub probe: Probing,
 }
 
-/// When an upstream is asked last, and for how long.
+/// When an upstream is ejected, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Health {
-    /// Failures in a row that put an upstream out.
+    /// Consecutive failures that eject an upstream. At least 1.
     pub consecutive_failures: u32,
-    /// A share of failures that puts it out, beyond that of the others.
+    /// An upstream is ejected if its error rate exceeds that of the others by this much.
     pub error_rate_excess: Share,
-    /// How long it is out for the first time; each time in a row is twice as long.
+    /// The length of the first ejection; each further one in a row is twice as long. More than zero.
     pub ejection_time: Period,
-    /// How long it is out at most.
+    /// The longest ejection. At least `ejection_time`.
     pub ejection_time_max: Period,
-    /// The share of the upstreams that may be out for their answers.
+    /// The share of a pool that may be ejected for its responses.
     pub ejected_share_max: Share,
-    /// For how long one that returns is watched: a shield gets its keys back little by little, an origin is not asked
-    /// before others that are well.
+    /// How long an upstream is under observation after its return: a shield gets its keys back gradually, an
+    /// origin comes after the others that are up.
     pub slow_start: Period,
 }
 
-/// How upstreams are probed.
+/// Health probes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Probing {
-    /// What is asked.
+    /// What a probe sends.
     pub kind: ProbeKind,
-    /// The path that origins are asked for. Without it `HEAD /`, and whatever is answered shows that it is alive. A
-    /// shield is asked `OPTIONS *`.
+    /// The path of probes to origins. Without it, the probe is `HEAD /` and every response is good. Probes to
+    /// shields are `OPTIONS *`.
     pub path: Option<String>,
-    /// The least and the greatest status of a good answer.
+    /// The lowest and the highest status of a good response.
     pub expected: (u16, u16),
-    /// The time between two probes.
+    /// Time between two probes. More than zero.
     pub interval: Period,
-    /// Time for an answer.
+    /// Time for a response. More than zero.
     pub timeout: Period,
-    /// Good probes in a row after which an upstream is back.
+    /// Consecutive good probes that bring an upstream back. At least 1.
     pub rise: u32,
-    /// Failed probes in a row that put it out.
+    /// Consecutive failed probes that take it down. At least 1.
     pub fall: u32,
 }
 
-/// What a probe asks.
+/// What a probe sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeKind {
@@ -187,25 +190,25 @@ impl Default for Probing {
 }
 
 impl Upstream {
-    /// What every source of this section is told. `is_tier`: it is a tier of ours.
-    pub fn options(&self, is_tier: bool, trust: &Arc<Trust>) -> Options {
-        let connections = match self.http {
+    /// The options of every upstream of this section. `is_tier` says that the upstream is a Tidegate tier.
+    pub fn options(&self, is_tier: bool, connections: &Arc<Connections>) -> Options {
+        let requests_max = match self.http {
             Version::Http1 => self.connections_max,
             Version::Http2 => self.connections_max.saturating_mul(self.streams_max),
         };
         Options {
             dns: Dns::at(&self.dns),
-            trust: Arc::clone(trust),
+            connections: Arc::clone(connections),
             timeouts: Timeouts {
                 connect: self.connect_timeout.get(),
                 first_byte: self.first_byte_timeout.get(),
                 stall: self.between_bytes_timeout.get(),
-                clamped_target_duration: self.clamped_target_duration(),
+                min_rate: self.min_rate(),
             },
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
             limits: Limits {
-                requests_max: self.requests_max.min(connections),
+                requests_max: self.requests_max.min(requests_max),
                 queue_max: self.queue_max,
                 queue_timeout: self.queue_timeout.get(),
             },
@@ -224,15 +227,16 @@ impl Upstream {
         }
     }
 
-    /// What the sources of this section share, of which so many are listed.
+    /// The TLS trust and connection pools that the `listed` upstreams of this section share.
     ///
     /// # Errors
     /// When a file that it names cannot be used.
-    pub fn trust(&self, listed: usize) -> Result<Arc<Trust>, Distrust> {
-        Trust::load(&self.tls, self.idle_connections_max.saturating_mul(listed)).map(Arc::new)
+    pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, TrustError> {
+        let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
+        Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))
     }
 
-    fn clamped_target_duration(&self) -> Option<MinRate> {
+    fn min_rate(&self) -> Option<MinRate> {
         let window = self.rate_window.get();
         let bytes =
             self.rate_min.bytes().saturating_mul(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
@@ -270,7 +274,7 @@ impl Upstream {
             return Err(Breach::new(&["upstream", "health", "consecutive_failures"], "must be at least 1"));
         }
         if health.ejection_time.get().is_zero() || health.ejection_time_max < health.ejection_time {
-            let message = "must not be zero, nor longer than ejection_time_max";
+            let message = "must be more than 0s and at most ejection_time_max";
             return Err(Breach::new(&["upstream", "health", "ejection_time"], message));
         }
         for (name, period) in [("interval", probe.interval), ("timeout", probe.timeout)] {
@@ -287,7 +291,7 @@ impl Upstream {
             return Err(Breach::new(&["upstream", "probe", "path"], "must begin with a slash"));
         }
         if probe.expected.0 > probe.expected.1 {
-            let message = "is the least and the greatest status, in this order";
+            let message = "must be [lowest, highest] status";
             return Err(Breach::new(&["upstream", "probe", "expected"], message));
         }
         Ok(())
@@ -304,7 +308,7 @@ impl Probing {
         let question = match (self.kind, &self.path) {
             (ProbeKind::Off, _) => return None,
             (ProbeKind::Tcp, _) => Question::Connect,
-            // A path would go the way of viewers' requests there.
+            // A shield would treat a path as a viewer's request.
             (ProbeKind::Http, _) if is_tier => http(Method::OPTIONS, "*", ANY),
             (ProbeKind::Http, Some(path)) => http(Method::GET, path, self.expected),
             (ProbeKind::Http, None) => http(Method::HEAD, "/", ANY),
@@ -313,5 +317,5 @@ impl Probing {
     }
 }
 
-/// Whoever answers at all is alive.
+/// Every response counts as good.
 const ANY: (u16, u16) = (100, 999);

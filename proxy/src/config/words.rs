@@ -1,10 +1,10 @@
-//! What is wrong in a configuration file, in an operator's words: TOML and serde speak to programmers.
+//! Errors of a configuration file in an operator's words: those of TOML and serde are for programmers.
 
 use toml::de::Error;
 
 use super::renamed;
 
-/// What is wrong, behind the path of the key that has it.
+/// The error, after the path of the key that has it.
 pub(super) fn of(text: &str, error: &Error) -> String {
     let message = error.message();
     if let Some(renamed) = renamed(error) {
@@ -29,8 +29,8 @@ fn renamed(error: &Error) -> Option<String> {
     Some(format!("{section}.{old}: `{old}` is now `{new}`"))
 }
 
-/// The path of the key whose value is wrong, as `site.origins`. The error tells it in print only, and only as long
-/// as it cannot show the line.
+/// The path of the key whose value is wrong, as `site.origins`. The error has it only in its printed form, and
+/// only while it cannot show the line.
 fn path(error: &Error) -> Option<String> {
     let mut without_line = error.clone();
     without_line.set_input(None);
@@ -66,7 +66,7 @@ fn plain(message: &str, key: &str, written: &str) -> String {
     }
     if let Some((found, choices)) = parts(message, "unknown variant ") {
         let [found, choices] = [found, choices].map(|text| text.replace('`', "\""));
-        return format!("{found} is none of the choices; write {choices}");
+        return format!("{found} is not allowed; write {choices}");
     }
     message.to_owned()
 }
@@ -85,7 +85,7 @@ fn found_words(found: &str) -> &str {
     }
 }
 
-/// What serde expects, and how to write it. What Tidegate's own types expect is said by them.
+/// What serde expects, and how to write it. Tidegate's own types describe themselves.
 fn wanted_words(wanted: &str, key: &str) -> String {
     match wanted {
         "a string" => TEXT.to_owned(),
@@ -132,12 +132,12 @@ mod tests {
         }
     }
 
-    fn told(text: &str) -> String {
+    fn reported(text: &str) -> String {
         of(text, &toml::from_str::<Sample>(text).unwrap_err())
     }
 
     #[test]
-    fn what_has_the_wrong_form_is_told_with_its_key_and_the_right_form() {
+    fn a_wrong_form_is_reported_with_its_key_and_the_right_form() {
         const SIZE: &str = "a size; write \"256MiB\": a whole number and B, KiB, MiB or GiB";
         const PERIOD: &str = "a duration; write \"2s\": a whole number and ms, s, m, h or d";
         const ADDRESS: &str = "an address; write IP:port, such as \"127.0.0.1:8080\"";
@@ -161,21 +161,18 @@ mod tests {
             ("[[site]]\nhosts = \"a\"", "site.hosts: \"a\"", "a list; write [\"...\", \"...\"]"),
             ("[[site]]\nhosts = [\n  \"a\",\n  5,\n]", "site.hosts: 5", TEXT),
         ] {
-            assert_eq!(told(text), format!("{found} is not {wanted}"));
+            assert_eq!(reported(text), format!("{found} is not {wanted}"));
         }
     }
 
     #[test]
-    fn what_is_no_choice_no_field_or_no_toml_is_told_as_such() {
+    fn a_wrong_choice_field_or_syntax_is_reported_as_such() {
         for (text, words) in [
-            (
-                "[upstream]\nhttp = \"3\"",
-                "upstream.http: \"3\" is none of the choices; write \"1.1\" or \"2\"",
-            ),
+            ("[upstream]\nhttp = \"3\"", "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\""),
             ("[drain]\ntimeuot = \"2s\"", "unknown field `timeuot`, expected `timeout`"),
             ("[[site]]\nhosts = [", "hosts: unclosed array, expected `]`"),
         ] {
-            assert_eq!(told(text), words);
+            assert_eq!(reported(text), words);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Detour {
             return;
         }
         let is_avoided = |upstream: &Arc<Upstream>| *upstream.name() == self.upstream;
-        candidates.sort_by_cached_key(|upstream| (!upstream.state().is_in(), is_avoided(upstream)));
+        candidates.sort_by_cached_key(|upstream| (!upstream.state().is_available(), is_avoided(upstream)));
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn version(
 ) -> Version {
     let received = Numbering::of(body);
     let as_it_came = || as_it_came(raw, body, received);
-    if !request.site.query.marks || !Epoch::can_write(body) {
+    if !request.site.query.marks || !Epoch::can_rewrite(body) {
         return as_it_came();
     }
     let told_on = |epoch: &Epoch| written(request, raw, body, epoch).unwrap_or_else(as_it_came);
@@ -44,13 +44,14 @@ pub(crate) fn version(
     };
     let published = stream.published.lock().clone();
     // Whoever was asked last goes on in its own row of numbers ...
-    let row = Epoch::on(&known, published.continued(received), published.splice.clone(), raw, received);
-    let row = row.after_unmarked(published.unmarked.filter(|_| received.epoch.is_some()));
+    let row =
+        Epoch::continued(&known, published.continued(received), published.splice.clone(), raw, received);
+    let row = row.with_default_mark(published.unmarked.filter(|_| received.epoch.is_some()));
     // ... or another one has the same run in numbers of its own.
-    let same = Epoch::on(&known, published.numbering, published.splice.clone(), raw, received);
+    let same = Epoch::continued(&known, published.numbering, published.splice.clone(), raw, received);
     let is_same_run = received.epoch.is_some() && received.epoch == published.numbering.epoch;
     let (first, second) = if is_same_run { (&same, &row) } else { (&row, &same) };
-    let goes_on = |epoch: &Epoch, leap| stream.goes_on_with(&known, &epoch.numbered(raw), leap);
+    let goes_on = |epoch: &Epoch, leap| stream.goes_on_with(&known, &epoch.renumber(raw), leap);
     if let Some(epoch) = [first, second].into_iter().find(|epoch| goes_on(epoch, Leap::None)) {
         return told_on(epoch);
     }
@@ -74,14 +75,14 @@ pub(crate) fn version(
     }
     // Who knows nothing of any run is not the one that was asked last.
     let judged = if received.epoch.is_none() && published.received.epoch.is_some() { &same } else { &row };
-    let numbered = judged.numbered(raw);
+    let numbered = judged.renumber(raw);
     let is_earlier = is_another && received.epoch < published.numbering.epoch && !is_over;
     if !is_same_run && !is_earlier && stream.begins_anew(&numbered, is_over) {
         let last_body = last_body().filter(|_| !is_over);
         let now = Mark(seconds().max(published.numbering.epoch.map_or(0, |mark| mark.0.saturating_add(1))));
         // A run that others have marked already keeps its mark.
         let mark = received.epoch.filter(|mark| Some(*mark) > published.numbering.epoch).unwrap_or(now);
-        let epoch = Epoch::after(mark, &known, last_body.as_deref(), raw, received);
+        let epoch = Epoch::restarted(mark, &known, last_body.as_deref(), raw, received);
         return Version { begins: true, ..told_on(&epoch) };
     }
     // What the run before had would be a leap in this one.
@@ -105,17 +106,17 @@ fn as_it_came(raw: &Media, body: &Bytes, received: Numbering) -> Version {
 
 /// `None` if there is nothing to write, or if what was written cannot be read, which would be a fault of ours.
 fn written(request: &Request, raw: &Media, body: &Bytes, epoch: &Epoch) -> Option<Version> {
-    if epoch.is_as_it_came() {
+    if epoch.is_identity() {
         return None;
     }
     let is_ours = |uri: &str| request.resource.resolve(uri, &request.site.query).is_some();
-    let body = Bytes::from(epoch.write(body, raw, is_ours));
+    let body = Bytes::from(epoch.rewrite(body, raw, is_ours));
     let published = Published {
         numbering: epoch.numbering(),
         received: epoch.received(),
         shift: epoch.shift(),
         splice: epoch.splice(),
-        unmarked: epoch.unmarked(),
+        unmarked: epoch.default_mark(),
     };
     match Playlist::parse(&body) {
         Ok(Playlist::Media(media)) => {
@@ -132,7 +133,7 @@ fn of_siblings(tier: &Tier, request: &Request, raw: &Media, received: Numbering)
     others.filter_map(|sibling| tier.streams().of(sibling)).find_map(|sibling| {
         let known = sibling.media().filter(|known| !sibling.is_over(known))?;
         let published = sibling.published.lock().clone();
-        let epoch = Epoch::on(&known, published.numbering, None, raw, received);
+        let epoch = Epoch::continued(&known, published.numbering, None, raw, received);
         let next = raw.next_sequence().saturating_add_signed(epoch.shift());
         (next.abs_diff(known.next_sequence()) <= APART_MAX).then_some(epoch)
     })
@@ -163,7 +164,7 @@ impl Stream {
 
     /// From now on it is given out in these numbers.
     pub(crate) fn set_published(&self, version: &Version) {
-        self.timeline().counts_from(version.published.numbering.added);
+        self.timeline().set_encoder_zero(version.published.numbering.added);
         *self.published.lock() = version.published.clone();
     }
 
@@ -196,7 +197,7 @@ impl Stream {
         let (timeline, now) = (self.timeline(), self.now());
         let is_far_behind =
             matches!(timeline.judge(media, now), Step::Backward { by } if by > RESET_SEGMENTS_MIN);
-        let is_reset = timeline.begins_anew(media, now) == Some(Restart::SequenceReset);
+        let is_reset = timeline.detect_restart(media, now) == Some(Restart::SequenceReset);
         is_reset || (is_deserted && is_far_behind)
     }
 }

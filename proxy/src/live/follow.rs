@@ -92,7 +92,7 @@ impl Follower {
         FillOptions {
             directives: Directives { msn: Some(msn), part, skip: None },
             // Whoever holds it gives up after three target durations, and says so.
-            patience: Some(media.hold_max() + ANSWER_WITHIN),
+            patience: Some(media.block_max() + ANSWER_WITHIN),
             overdue: Some(self.overdue(media)),
             ..FillOptions::default()
         }

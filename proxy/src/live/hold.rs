@@ -29,7 +29,7 @@ pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: b
         let max = match &*newest.borrow_and_update() {
             None => FIRST_WITHIN,
             Some(media) => match media.reload(directives) {
-                Reload::Hold { max } => max,
+                Reload::Block { max } => max,
                 // Who waits when a stream begins anew did nothing wrong.
                 Reload::Refused(error) if may_refuse && !record_wait => return Held::Refused(error),
                 Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Held::Over,

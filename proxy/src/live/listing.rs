@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_cache::Key;
-use tidegate_hls::{Announced, ByteRange, Media, Multivariant, What};
+use tidegate_hls::{Announcement, AnnouncementKind, ByteRange, Media, Multivariant};
 
 use super::renditions::OF_ONE_MAX;
 use super::stream::Stream;
@@ -79,9 +79,9 @@ pub(super) fn refers(playlist: &Request, uri: &str) -> Option<Request> {
 
 /// A request for something that a playlist announces. Segments and initialisation sections may be pieces of a resource
 /// that are held by themselves; parts are pieces of one that grows, and is held as a whole.
-pub(super) fn asks_for(playlist: &Request, announced: &Announced) -> Option<Request> {
+pub(super) fn asks_for(playlist: &Request, announced: &Announcement) -> Option<Request> {
     let request = refers(playlist, &announced.uri)?;
-    let is_sliced = matches!(announced.what, What::Segment | What::Map);
+    let is_sliced = matches!(announced.kind, AnnouncementKind::Segment | AnnouncementKind::Map);
     Some(if is_sliced { request.piece(announced.range) } else { request })
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
-use tidegate_hls::{Announced, Media, Playlist, Timeline};
+use tidegate_hls::{Announcement, Media, Playlist, Timeline};
 use tokio::sync::watch;
 
 /// What is remembered of one media playlist.
@@ -62,11 +62,11 @@ impl Memory {
     }
 
     /// A version is held from now on, which is given out as `text`. Tells what it announces.
-    pub(super) fn publish(&self, newest: Arc<Media>, text: Bytes) -> Vec<Announced> {
+    pub(super) fn publish(&self, newest: Arc<Media>, text: Bytes) -> Vec<Announcement> {
         let mut known = self.awake();
         known.text = text;
         self.newest.send_replace(Some(newest));
-        known.timeline.take_news()
+        known.timeline.take_announcements()
     }
 
     /// Bytes that the newest version has as it is given out.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use prometheus::IntCounter;
-use tidegate_cache::{Answer, FillReader, Lookup, Witness};
+use tidegate_cache::{Answer, FillReader, Lookup, Observer};
 use tidegate_headers::vary;
-use tidegate_hls::{Announced, What};
+use tidegate_hls::{Announcement, AnnouncementKind};
 
 use super::listing::asks_for;
 use super::stream::{Stream, watch_interval};
@@ -21,20 +21,20 @@ pub(crate) fn prefetch_announced(
     tier: &Arc<Tier>,
     playlist: &Request,
     stream: &Arc<Stream>,
-    news: &[Announced],
+    news: &[Announcement],
     sent: &HeaderMap,
 ) {
     let is_watched = stream.media().is_some_and(|media| stream.is_watched(watch_interval(&media)));
-    let has_parts = news.iter().any(|announced| announced.what == What::Part);
+    let has_parts = news.iter().any(|announced| announced.kind == AnnouncementKind::Part);
     for announced in news {
         let Some(request) = asks_for(playlist, announced) else { continue };
         tier.streams().announced.add(&request.key, stream);
-        if !matches!(announced.what, What::Hint(_)) {
+        if !matches!(announced.kind, AnnouncementKind::Hint(_)) {
             // Whoever asked too early was told that it is missing; now it is there.
-            tier.cache().forgive(&request.key);
+            tier.cache().purge_negative(&request.key);
         }
         // A segment that was announced part by part is asked for by few: by those who come late.
-        let is_wanted = !(has_parts && announced.what == What::Segment)
+        let is_wanted = !(has_parts && announced.kind == AnnouncementKind::Segment)
             && (request.slice.is_some() || is_whole(announced));
         if is_wanted && is_watched && playlist.site.prefetch {
             fetch(tier, stream, request, sent);
@@ -43,7 +43,7 @@ pub(crate) fn prefetch_announced(
 }
 
 /// A piece of a resource would bring the whole of it.
-fn is_whole(announced: &Announced) -> bool {
+fn is_whole(announced: &Announcement) -> bool {
     announced.range.is_none_or(|range| range.start == 0 && range.length.is_none())
 }
 
@@ -76,8 +76,8 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
 /// Sees what becomes of an object that nobody has asked for.
 async fn witness(fill_reader: &FillReader, stream: &Stream, unasked: Box<Unasked>) {
     if let Answer::Object(object) = fill_reader.answer().await {
-        object.observe_by(unasked);
-        if object.body.ended().await.is_ok() {
+        object.set_observer(unasked);
+        if object.body.wait_for_end().await.is_ok() {
             stream.record_size(object.body.len());
         }
     }
@@ -98,8 +98,8 @@ impl Unasked {
     }
 }
 
-impl Witness for Unasked {
-    fn asked(&self) {
+impl Observer for Unasked {
+    fn on_request(&self) {
         if !self.mark_requested.swap(true, Ordering::AcqRel) {
             self.hits.inc();
         }

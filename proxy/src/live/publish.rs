@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::{listing, prefetch};
-use crate::policy::Filled;
+use crate::fill::Filled;
 use crate::request::parsed::Request;
 use crate::tier::Tier;
 

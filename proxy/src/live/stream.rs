@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
-use tidegate_hls::{Announced, Media, Restart, Step, Timeline};
+use tidegate_hls::{Announcement, Media, Restart, Step, Timeline};
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -131,7 +131,7 @@ impl Stream {
     }
 
     /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
-    pub(crate) fn publish(&self) -> Option<Vec<Announced>> {
+    pub(crate) fn publish(&self) -> Option<Vec<Announcement>> {
         let (media, text) = self.arrived.lock().take()?;
         Some(self.memory.publish(media, text))
     }
@@ -237,7 +237,7 @@ impl Stream {
 
     /// When to look for the next version, after so many looks in vain.
     pub(super) fn next_look(&self, in_vain: u32) -> Option<Instant> {
-        Some(self.began + self.timeline().next_look(in_vain)?)
+        Some(self.began + self.timeline().next_poll(in_vain)?)
     }
 
     /// When the next version is expected to be there.

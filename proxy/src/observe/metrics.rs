@@ -1,7 +1,8 @@
-//! What a tier measures, for Prometheus: base units, `tidegate_<noun>_<unit>[_total]`, labels only from enums.
+//! What a tier measures, for Prometheus: base units, `tidegate_<noun>_<unit>[_total]`, labels only from
+//! enums.
 //!
-//! Each tier has a registry of its own, so that several can live in one process, and says `tier` and `node` with every
-//! sample. Handles are resolved once, and a labelled series appears with its first use.
+//! Each tier has a registry of its own, so that several can live in one process, and says `tier` and `node`
+//! with every sample. Handles are resolved once, and a labelled series appears with its first use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub struct Metrics {
     pub upstreams: Upstreams,
     /// Requests sent upstream, retries, rescues and passes included.
     pub origin_requests: IntCounter,
-    /// The least number of upstream requests that would have done: one per fill and one per pass.
+    /// Upstream requests that would have been enough: one per fill and one per pass.
     pub origin_requests_needed: IntCounter,
     /// Open connections from viewers.
     pub connections: IntGauge,
@@ -93,7 +94,8 @@ impl Metrics {
         self.requests.with([&fate, &class, &kind], IntCounter::inc);
     }
 
-    /// Counts a complete hit: the same as [`Metrics::request`], [`Metrics::body_bytes`] and [`Metrics::first_byte`].
+    /// Counts a complete hit: the same as [`Metrics::request`], [`Metrics::body_bytes`] and
+    /// [`Metrics::first_byte`].
     pub fn hit(&self, kind: Kind, body_bytes: u64, first_byte: Option<Duration>) {
         self.hits.count(self, kind, body_bytes, first_byte);
     }
@@ -160,7 +162,7 @@ impl Metrics {
             registry,
             requests: book.counters(
                 "tidegate_requests_total",
-                "Finished requests from viewers (at a shield: from edges), by fate, status class and kind of object.",
+                "Finished requests from viewers (at a shield: from edges).",
                 &[
                     ("fate", words(Fate::ALL)),
                     ("status_class", words(StatusClass::ALL)),
@@ -212,7 +214,7 @@ impl Metrics {
             )?,
             origin_requests_needed: book.counter(
                 "tidegate_origin_requests_needed_total",
-                "Upstream requests that would have done: one per fill and one per pass. The ratio to tidegate_origin_requests_total is the amplification.",
+                "Upstream requests that would have been enough: one per fill and one per pass.",
             )?,
             hits: Hits::new(book)?,
             connections: book.gauge("tidegate_connections", "Open connections from viewers.")?,
@@ -220,8 +222,10 @@ impl Metrics {
                 "tidegate_tls_handshake_failures_total",
                 "TLS handshakes with viewers that failed or timed out.",
             )?,
-            access_log_dropped: book
-                .counter("tidegate_access_log_dropped_total", "Access-log lines dropped because the queue was full or a write failed.")?,
+            access_log_dropped: book.counter(
+                "tidegate_access_log_dropped_total",
+                "Access-log lines dropped: full queue or failed write.",
+            )?,
             draining: book.gauge("tidegate_draining", "1 while the node drains, else 0.")?,
         })
     }

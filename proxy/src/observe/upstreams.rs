@@ -32,7 +32,7 @@ pub(crate) fn names(candidates: &Candidates) -> Vec<Value> {
         json!({
             "address": &*report.name,
             "state": report.state.as_str(),
-            "up": report.state.is_in(),
+            "up": report.state.is_available(),
             "requests": report.requests,
             "consecutive_failures": report.failures_in_a_row,
         })

@@ -34,7 +34,7 @@ impl Request {
         if *directives == Directives::default() {
             self.resource.path_and_query().into_owned()
         } else {
-            self.resource.asked_with(*directives).path_and_query().into_owned()
+            self.resource.with_directives(*directives).path_and_query().into_owned()
         }
     }
 }

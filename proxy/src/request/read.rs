@@ -53,7 +53,7 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
     if directives == Directives::default() || resource.kind != Kind::Playlist || !site.follows() {
         return (resource, Directives::default());
     }
-    (resource.asked_with(Directives::default()), directives)
+    (resource.with_directives(Directives::default()), directives)
 }
 
 /// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.

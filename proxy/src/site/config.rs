@@ -1,4 +1,4 @@
-//! A site as it stands in the configuration: a `[[site]]` table.
+//! The configuration of a site: a `[[site]]` table.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
-use tidegate_upstream::{Order, Pool, Spec, Trust};
+use tidegate_upstream::{Connections, Order, Pool, Spec};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
@@ -20,49 +20,49 @@ use crate::config::{NodeName, Server, Upstream, server};
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct Config {
-    /// A name for keys, logs and the status page.
+    /// The site's name in keys, logs and the status page. Unique.
     pub name: NodeName,
-    /// Hosts that it answers to: `live.example`, `*.example`, or `*` for any.
+    /// The hosts of the site: `live.example`, `*.example`, or `*` for any.
     pub hosts: Vec<String>,
-    /// Beginnings of the paths that it answers to. The site with the longest that fits serves a request.
+    /// The path prefixes of the site. The longest prefix that matches selects the site.
     pub paths: Vec<String>,
-    /// Its origins, the primary first: each is a group of its own unless groups are named.
+    /// The origins, the primary first: each is a group of its own unless groups are named.
     pub origins: Vec<Server>,
     /// The Host header field for the origins; without it, each origin's own address is sent.
     pub origin_host: Option<String>,
     /// Header fields to add to requests for the origins.
     pub origin_headers: BTreeMap<String, String>,
-    /// At an edge with shields: the origins are asked when no shield can be.
+    /// At an edge with shields: use the origins when no shield is available.
     pub direct: bool,
-    /// How long the origins may take, where it is not what `[upstream]` says.
+    /// Timeouts for the origins, in place of those of `[upstream]`.
     pub timeouts: Timeouts,
-    /// Methods besides GET, HEAD and OPTIONS, which are passed through uncached.
+    /// Methods besides GET, HEAD and OPTIONS; they are forwarded without storing.
     pub methods: Vec<Verb>,
-    /// Send playlists in gzip to viewers who accept it.
+    /// Compress playlists with gzip for viewers that accept it.
     pub gzip: bool,
-    /// Fetch what live playlists announce before anybody asks for it.
+    /// Fetch the objects that live playlists announce before a viewer requests them.
     pub prefetch: bool,
-    /// Whether live playlists say what this tier can do for players and the origin cannot.
+    /// Whether live playlists announce blocking reload and delta updates that the origin does not support.
     pub low_latency: LowLatency,
-    /// What viewers see when a live stream begins anew.
+    /// What viewers see when the encoder of a live stream restarts.
     pub restarts: Restarts,
-    /// Answer with CORS header fields, so that players on other web sites may play.
+    /// Add CORS header fields, so that players on other web sites may play.
     pub cors: bool,
-    /// Which query parameters count.
+    /// Which query parameters are part of the key.
     pub query: Query,
-    /// How long answers live.
+    /// Lifetimes of responses.
     pub lifetimes: Lifetimes,
 }
 
-/// How long the origins of a site may take.
+/// Timeouts for the origins of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// Time to connect.
     pub connect: Option<Period>,
-    /// Time from the request to the head of the answer.
+    /// Time from the request to the head of the response.
     pub first_byte: Option<Period>,
-    /// Time between two pieces of a body.
+    /// Time between two chunks of a body.
     pub between_bytes: Option<Period>,
 }
 
@@ -70,17 +70,17 @@ pub struct Timeouts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Query {
-    /// What happens to a parameter that neither list names.
+    /// The rule for a parameter that neither list names.
     pub default: Unlisted,
-    /// Names (`id`) or beginnings of names (`id_*`) that are kept.
+    /// Names (`id`) or prefixes of names (`id_*`) that are kept.
     pub keep: Vec<String>,
-    /// Names or beginnings of names that are dropped.
+    /// Names or prefixes of names that are dropped.
     pub drop: Vec<String>,
     /// Sort parameters, so that their order makes no second object.
     pub sort: bool,
 }
 
-/// What happens to a parameter that no list names.
+/// The rule for a parameter that no list names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unlisted {
@@ -90,11 +90,11 @@ pub enum Unlisted {
     Drop,
 }
 
-/// How long answers live.
+/// Lifetimes of responses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifetimes {
-    /// Whether HLS or the origin has the word on playlists and segments that the origin calls `no-cache`.
+    /// Whether HLS or the origin decides on playlists and segments that the origin calls `no-cache`.
     pub playlist: PlaylistLifetime,
     /// Multivariant playlists.
     pub multivariant: Period,
@@ -102,29 +102,30 @@ pub struct Lifetimes {
     pub vod: Period,
     /// Media playlists that have ended and are not VOD.
     pub ended: Period,
-    /// Segments and initialisation sections.
+    /// Segments and initialization sections.
     pub segment: Period,
-    /// Answers such as 404 and 410.
+    /// Responses such as 404 and 410.
     pub negative: Period,
-    /// Everything else that names no lifetime. Without it, such answers are revalidated for every use.
+    /// Other responses without a lifetime. Without it, they are revalidated for every request.
     pub default: Option<Period>,
-    /// Guess a lifetime from Last-Modified where nothing else is known (RFC 9111 section 4.2.2).
+    /// Derive a lifetime from Last-Modified where no other is known (RFC 9111 section 4.2.2).
     pub heuristic: bool,
-    /// How long a stale answer may be used while it is refreshed (stale-while-revalidate).
+    /// How long a stale response may be served while it is revalidated (RFC 5861 stale-while-revalidate).
     pub stale_while_revalidate: Period,
-    /// How long a stale answer may be used while no source can answer (stale-if-error).
+    /// How long a stale response may be served while no upstream is available (RFC 5861 stale-if-error).
     pub stale_if_error: Period,
-    /// Store answers that set a cookie, without the cookie.
+    /// Store responses that set a cookie, without the cookie.
     pub ignore_set_cookie: bool,
 }
 
-/// Who has the word on lifetimes.
+/// Whether HLS or the origin decides on lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlaylistLifetime {
-    /// HLS, where the origin says `no-cache` or allows more than HLS does. Never for `private` or `no-store`.
+    /// HLS decides where the origin says `no-cache` or allows more than HLS does. Never for `private` or
+    /// `no-store`.
     Auto,
-    /// The origin, to the letter.
+    /// Exactly what the origin says.
     Origin,
 }
 
@@ -134,15 +135,15 @@ pub enum PlaylistLifetime {
 pub enum LowLatency {
     /// What the origin says.
     Pass,
-    /// That they may be used, also in front of an origin that knows neither.
+    /// That players may use both, also in front of an origin that supports neither.
     Offer,
 }
 
-/// What viewers see of an encoder that begins anew: its numbers, and often its names, begin anew as well.
+/// What viewers see when an encoder restarts. Its numbering restarts as well, and often its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Restarts {
-    /// A discontinuity in a stream that goes on in its own numbers.
+    /// A discontinuity in a stream whose numbering continues.
     Join,
     /// What the origin says.
     Pass,
@@ -153,7 +154,7 @@ pub enum Restarts {
 #[serde(try_from = "String", into = "String")]
 pub struct Verb(pub Method);
 
-/// Not a method that can be passed.
+/// Not a method that can be passed through.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a method that can be passed through; write POST, PUT, PATCH or DELETE")]
 pub struct VerbError(String);
@@ -227,8 +228,8 @@ impl Default for Lifetimes {
 
 impl Config {
     /// The origins as a pool.
-    pub fn pool(&self, upstream: &Upstream, trust: &Arc<Trust>) -> Arc<Pool> {
-        let mut options = upstream.options(false, trust);
+    pub fn pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Arc<Pool> {
+        let mut options = upstream.options(false, connections);
         let timeouts = &mut options.timeouts;
         for (deadline, own) in [
             (&mut timeouts.connect, self.timeouts.connect),
@@ -286,18 +287,18 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
     for site in sites {
         if let Some(path) = site.paths.iter().find(|path| !path.starts_with('/') || path.contains(['?', '#']))
         {
-            let message = format!("{path:?} is not the beginning of a path, such as \"/live/\"");
+            let message = format!("{path:?} is not a path prefix; write one such as \"/live/\"");
             return Err(Breach::new(&["site", "paths"], message));
         }
         for host in &site.hosts {
             if host.is_empty() || (host.contains('*') && host != "*" && !host.starts_with("*.")) {
-                let message = format!("{host:?} is not a host, \"*.example\" or \"*\"");
+                let message =
+                    format!("{host:?} is not a host; write \"live.example\", \"*.example\" or \"*\"");
                 return Err(Breach::new(&["site", "hosts"], message));
             }
             for path in &site.paths {
                 if !seen.insert((host.to_ascii_lowercase(), path)) {
-                    let message =
-                        format!("{host:?} stands in two places, for paths that begin with {path:?}");
+                    let message = format!("{host:?} is listed twice for paths that begin with {path:?}");
                     return Err(Breach::new(&["site", "hosts"], message));
                 }
             }
@@ -308,7 +309,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if !names.insert(site.name.as_str()) {
             return Err(Breach::new(
                 &["site", "name"],
-                format!("{:?} is the name of two sites", site.name.as_str()),
+                format!("two sites are named {:?}", site.name.as_str()),
             ));
         }
         let has_word = site.lifetimes.playlist == PlaylistLifetime::Origin;
@@ -323,7 +324,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
         if site.direct && site.origins.is_empty() {
-            return Err(Breach::new(&["site", "direct"], "there are no origins that could be asked"));
+            return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {

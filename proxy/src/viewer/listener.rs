@@ -94,7 +94,7 @@ async fn admitted(places: &Arc<Semaphore>, listeners: &Listeners) -> Option<Acce
             Some((place, stream, peer, acceptor))
         }
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
+            tracing::warn!(%error, "cannot accept a connection");
             // Out of descriptors, most likely: give others the time to close some.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
@@ -156,12 +156,12 @@ async fn secured(
         Ok(Ok(transport)) => http1(tier, Box::new(transport), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshake_failures.inc();
-            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            tracing::debug!(%peer, %error, "TLS handshake failed");
             lingering_close::part(Box::new(Transport::SimpleHead(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshake_failures.inc();
-            tracing::debug!(%peer, "a TLS handshake took too long");
+            tracing::debug!(%peer, "TLS handshake timed out");
         }
     }
 }

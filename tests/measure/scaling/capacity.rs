@@ -45,7 +45,7 @@ impl Inputs {
     pub(crate) fn responses(&self) -> String {
         let at_medium = self.answer_us(200.0 * KIB);
         format!(
-            "    µs of an answer = {} + {:.3} × (KiB − 1)\n\n\
+            "    µs of a response = {} + {:.3} × (KiB − 1)\n\n\
              For 200 KiB it gives {} µs, where {} were measured.\n",
             number(self.small_us),
             (self.large_us - self.small_us) / 1023.0,

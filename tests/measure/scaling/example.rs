@@ -116,7 +116,7 @@ impl<'a> Plan<'a> {
         let window = media_mib(self.catalogue_mbit, self.inputs.window_s);
         format!(
             "**Memory of an edge.** {} connections at most, all waiting: {} MiB. {} s of {} renditions, {} Mbit/s together: {} MiB. \
-             An edge that lets viewers go back for two hours holds {} GiB in place of that.",
+             An edge that lets viewers seek back for two hours needs {} GiB in place of that.",
             whole(self.viewers_of_an_edge()),
             whole(connections),
             self.inputs.window_s,
@@ -129,7 +129,7 @@ impl<'a> Plan<'a> {
 
     fn edge_asks(&self) -> String {
         format!(
-            "**What an edge asks.** At most all renditions: {} Mbit/s, and 2 × {} / {} s = {:.0} requests per second, however many viewers it has.",
+            "**Requests of an edge.** At most all renditions: {} Mbit/s, and 2 × {} / {} s = {:.0} requests per second, however many viewers it has.",
             whole(self.catalogue_mbit),
             whole(self.renditions()),
             self.inputs.segment_s,
@@ -140,12 +140,12 @@ impl<'a> Plan<'a> {
     fn shields(&self) -> String {
         let egress = self.in_a_region() * self.catalogue_mbit * self.inputs.wire / 1000.0;
         let doubled = if self.inputs.regions > 1.0 {
-            " With another region's edges besides it may use its network to the full."
+            " With another region's edges on top it may use its network to the full."
         } else {
             ""
         };
         format!(
-            "**Shields.** {} edges ask {:.1} Gbit/s of their region; the busiest shield has {} times the mean.{doubled} At least {SHIELDS_MIN}, so that \
+            "**Shields.** {} edges need {:.1} Gbit/s from their region; the busiest shield has {} times the mean.{doubled} At least {SHIELDS_MIN}, so that \
              the loss of one moves its own keys only: **{} shields in each region**, {} together, one for {:.0} edges.",
             whole(self.in_a_region()),
             egress,
@@ -171,8 +171,8 @@ impl<'a> Plan<'a> {
         let inputs = self.inputs;
         let (renditions, seconds) = (self.renditions(), inputs.segment_s);
         format!(
-            "**The origin.** Each region asks for each object once: {} × {} segments and {} × {} × {} playlists in {seconds} s are **{:.0} requests per second**, \
-             and {} Mbit/s. Without shields, edges would ask it {} requests per second.",
+            "**The origin.** Each region requests each object once: {} × {} segments and {} × {} × {} playlists in {seconds} s are **{:.0} requests per second**, \
+             and {} Mbit/s. Without shields, it would get {} requests per second from the edges.",
             inputs.regions,
             whole(renditions),
             inputs.regions,

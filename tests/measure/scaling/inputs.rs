@@ -58,25 +58,25 @@ macro_rules! fields {
 const BENCH: &str = "[benchmarks](benchmarks.md)";
 
 fields! {
-    small_us = 6.2, "µs of CPU for a cached answer of 1 KiB", "";
+    small_us = 6.2, "µs of CPU for a cached response of 1 KiB", "";
     medium_us = 28.9, "the same for 200 KiB; only to check the formula", "";
     large_us = 106.2, "the same for 1 MiB", "";
-    idle_bytes = 1903.0, "bytes that an edge holds for an idle connection", "";
-    waiter_bytes = 2936.0, "bytes more while its player waits for the next playlist", "";
-    polls = 1.27, "requests at the origin for each playlist version, if it cannot hold requests", "";
+    idle_bytes = 1903.0, "bytes of an idle connection at an edge", "";
+    waiter_bytes = 2936.0, "additional bytes while its player waits for the next playlist", "";
+    polls = 1.27, "requests at the origin for each playlist version, if it cannot block requests", "";
     wire = 1.0622, "bytes on the wire for each byte sent", "Ethernet, IPv4 and TCP with timestamps: 1538 bytes for 1448";
     playlist_bytes = 1024.0, "bytes of a playlist", "assumed";
-    head_bytes = 500.0, "bytes of the head of an answer", "assumed";
-    headroom = 0.6, "share of cores and network that is planned with", "your choice";
+    head_bytes = 500.0, "bytes of the head of a response", "assumed";
+    headroom = 0.6, "share of cores and network that the plan uses", "your choice";
     segment_s = 4.0, "seconds of a segment", "your stream";
     window_s = 60.0, "seconds that the playlist lists", "your stream";
-    viewers = 1_000_000.0, "simultaneous viewers", "your audience";
-    channels = 10.0, "simultaneous channels, each in five renditions", "your programme";
+    viewers = 1_000_000.0, "concurrent viewers", "your audience";
+    channels = 10.0, "concurrent channels, each in five renditions", "your programme";
     regions = 3.0, "regions", "your choice, one to three";
     connections_max = 20_000.0, "connections of an edge, one for each viewer", "`listen.connections_max`, its default";
     cores = 8.0, "cores of an edge or a shield", "your machines";
     nic_gbit = 25.0, "Gbit/s of an edge or a shield", "your machines";
-    imbalance = 2.0, "the busiest shield beside the mean", "your choice; see [Balance](#balance)";
+    imbalance = 2.0, "load of the busiest shield, × the mean", "your choice; see [Balance](#balance)";
 }
 
 impl Inputs {

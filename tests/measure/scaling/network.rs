@@ -13,7 +13,8 @@ use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
 use tidegate_upstream::limiter::Permit;
 use tidegate_upstream::{
-    Address, Bound, Candidates, Coordinates, Order, Pool, Trust, Upstream, UpstreamError, Viewpoint, World,
+    Address, Bound, Candidates, Connections, Coordinates, Order, Pool, Upstream, UpstreamError, Viewpoint,
+    World,
 };
 
 /// Regions with their places: Frankfurt, Virginia, Singapore.
@@ -66,8 +67,9 @@ impl Network {
     pub(crate) fn new(size: Size) -> Result<Self> {
         let config = Config::default();
         let names: Vec<&str> = places(size).map(|(name, ..)| name).collect();
-        let trust = config.upstream.trust(0)?;
-        let views = names.iter().map(|name| View::new(size, name, &config, &trust)).collect::<Result<_>>()?;
+        let connections = config.upstream.connections(0)?;
+        let views =
+            names.iter().map(|name| View::new(size, name, &config, &connections)).collect::<Result<_>>()?;
         Ok(Self { size, views })
     }
 
@@ -79,9 +81,9 @@ impl Network {
             for shield in lost {
                 let source = view.sources.get(*shield).context("a shield of that number")?;
                 for _ in 0..fall {
-                    source.probed(Err(UpstreamError::Refused));
+                    source.record_probe(Err(UpstreamError::Refused));
                 }
-                ensure!(!source.state().is_in(), "{} is down", source.name());
+                ensure!(!source.state().is_available(), "{} is down", source.name());
             }
         }
         Ok(network)
@@ -102,24 +104,24 @@ impl Network {
     ) -> Result<Option<(ShieldId, Permit)>> {
         let view = self.views.get(region).context("a region of that number")?;
         let candidates = view.candidates.for_key(key);
-        let Some(source) = candidates.first().filter(|source| source.state().is_in()) else {
+        let Some(source) = candidates.first().filter(|source| source.state().is_available()) else {
             return Ok(None);
         };
         let id = view.ids.get(source.name()).context("a shield of ours")?;
-        Ok(Some((*id, source.pass(is_blocking).await?)))
+        Ok(Some((*id, source.acquire(is_blocking).await?)))
     }
 
     /// Moves a request of an edge of `region` that was under way to a shield that is still up.
     pub(crate) async fn resume(&self, region: usize, shield: ShieldId, is_blocking: bool) -> Result<Permit> {
         let view = self.views.get(region).context("a region of that number")?;
         let source = view.sources.get(shield).context("a shield of that number")?;
-        Ok(source.pass(is_blocking).await?)
+        Ok(source.acquire(is_blocking).await?)
     }
 }
 
 impl View {
-    fn new(size: Size, region: &str, config: &Config, trust: &Arc<Trust>) -> Result<Self> {
-        let options = || config.upstream.options(true, trust);
+    fn new(size: Size, region: &str, config: &Config, connections: &Arc<Connections>) -> Result<Self> {
+        let options = || config.upstream.options(true, connections);
         let shields = places(size).zip(1..).flat_map(|((name, ..), network): (_, u32)| {
             (1..=size.shields).map(move |shield| (name, format!("http://10.{network}.0.{shield}:8081")))
         });

@@ -11,7 +11,7 @@ const RULES: Rules = Rules {
     fall: 3,
 };
 
-/// A pool whose others fared so, and that can do without the one in question.
+/// The others of a pool that can spare the upstream in question.
 fn spared(tally: Tally) -> Others {
     Others { tally, can_spare: true }
 }
@@ -26,7 +26,7 @@ impl Case {
 
     fn after(&mut self, millis: u64) -> &mut Self {
         self.1 += Duration::from_millis(millis);
-        self.0.passes(self.1);
+        self.0.advance(self.1);
         self
     }
 
@@ -35,14 +35,14 @@ impl Case {
     }
 
     fn probe(&mut self, result: Result<(), UpstreamError>) -> Option<Change> {
-        self.0.probed(result, 0.0, self.1)
+        self.0.record_probe(result, 0.0, self.1)
     }
 
     fn state(&self) -> State {
-        self.0.state().0
+        self.0.status().state
     }
 
-    /// For how long it stays out, in seconds.
+    /// The seconds for which it stays out.
     fn out(&mut self) -> u64 {
         for second in 0..100 {
             if self.state() != State::Ejected && self.state() != State::Down {
@@ -55,7 +55,7 @@ impl Case {
 }
 
 #[test]
-fn failures_in_a_row_eject_and_a_good_answer_begins_the_count_anew() {
+fn consecutive_failures_eject_and_a_good_response_restarts_the_count() {
     let mut case = Case::new(false);
     for _ in 0..4 {
         assert_eq!(case.fails(UpstreamError::Closed), None);
@@ -69,7 +69,7 @@ fn failures_in_a_row_eject_and_a_good_answer_begins_the_count_anew() {
 }
 
 #[test]
-fn whoever_is_out_of_reach_is_down_at_once() {
+fn an_upstream_out_of_reach_is_down_immediately() {
     let mut case = Case::new(false);
     assert_eq!(case.fails(UpstreamError::Refused).map(|change| change.to), Some(State::Down));
 }
@@ -129,7 +129,7 @@ fn failed_probes_in_a_row_make_down() {
 fn an_answer_from_one_that_is_down_brings_it_back() {
     let mut case = Case::new(true);
     case.fails(UpstreamError::Refused);
-    assert_eq!(case.0.answers(case.1, case.1).map(|change| change.to), Some(State::Returning));
+    assert_eq!(case.0.record_first_byte(case.1, case.1).map(|change| change.to), Some(State::Returning));
 }
 
 #[test]
@@ -155,20 +155,24 @@ fn a_share_of_failures_ejects_that_the_peers_do_not_have() {
 }
 
 #[test]
-fn what_is_told_of_somebody_behind_counts_only_beside_the_peers() {
-    let tells = |others: Tally| {
+fn a_reported_failure_counts_only_beside_the_peers() {
+    let ejected_after = |others: Tally| {
         let mut case = Case::new(false);
         (0..100).find(|_| {
             case.0.record_reported_failure(UpstreamError::Closed, spared(others), 0.0, case.1).is_some()
         })
     };
-    assert_eq!(tells(Tally { good: 0, bad: 100 }), None, "all tell the same");
-    assert_eq!(tells(Tally { good: 19, bad: 0 }), None, "nobody knows whether the others would do better");
-    assert_eq!(tells(Tally { good: 20, bad: 0 }), Some(19), "its own way there is cut");
+    assert_eq!(ejected_after(Tally { good: 0, bad: 100 }), None, "all report the same");
+    assert_eq!(
+        ejected_after(Tally { good: 19, bad: 0 }),
+        None,
+        "it is unknown whether the others are better"
+    );
+    assert_eq!(ejected_after(Tally { good: 20, bad: 0 }), Some(19), "its own path is cut");
 }
 
 #[test]
-fn whoever_fails_while_it_returns_is_watched_anew() {
+fn a_failure_while_returning_restarts_the_slow_start() {
     let mut case = Case::new(false);
     case.fails(UpstreamError::Refused);
     case.after(2_000).after(9_000).fails(UpstreamError::Closed);

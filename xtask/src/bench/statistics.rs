@@ -93,6 +93,14 @@ pub(crate) fn table(verdicts: &[Verdict]) -> String {
     lines.join("\n") + "\n"
 }
 
+/// One line for each target that is missed.
+pub(crate) fn missed(verdicts: &[Verdict]) -> Vec<String> {
+    let missed = verdicts.iter().filter(|verdict| !verdict.met());
+    missed
+        .map(|Verdict { what, target, measured }| format!("{what}: {target}, measured {measured}"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +133,13 @@ mod tests {
         let table = table(&[verdict(Bound::AtLeast(1.5)), verdict(Bound::AtMost(4.0))]);
         assert!(table.contains("| any | at least 1.5 | 1.30 (1.10..1.40) | **missed** |\n"), "{table}");
         assert!(table.contains("| any | at most 4 | 1.30 (1.10..1.40) | met |\n"), "{table}");
+    }
+
+    #[test]
+    fn missed_targets_are_listed_with_what_was_measured() {
+        let measured = Spread { median: 1.3, min: 1.1, max: 1.4 };
+        let verdict = |what: &str, target| Verdict { what: what.to_owned(), target, measured };
+        let verdicts = [verdict("hit", Bound::AtLeast(1.5)), verdict("miss", Bound::AtLeast(1.2))];
+        assert_eq!(missed(&verdicts), ["hit: at least 1.5, measured 1.30 (1.10..1.40)"]);
     }
 }

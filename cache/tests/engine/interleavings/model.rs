@@ -1,18 +1,18 @@
-//! What must come of a sequence of events, said as simply as possible: no locks, no weights, no wake-ups.
+//! The expected results of a sequence of events, as simply as possible: no locks, no weights, no wake-ups.
 
 use std::time::Duration;
 
 use tidegate_cache::Lifetimes;
 use tokio::time::Instant;
 
-/// What an asker must be told.
+/// The expected result of a look-up.
 #[derive(Debug)]
 pub(super) enum Expected {
     Hit(Vec<u8>),
     Join(usize),
     Stale { bytes: Vec<u8>, elects: bool },
     Pass,
-    Failed { reason: &'static str, stand_in: Option<Vec<u8>> },
+    Failed { reason: &'static str, stale: Option<Vec<u8>> },
     Miss,
 }
 
@@ -23,20 +23,20 @@ pub(super) enum Outcome {
     Broken(&'static str),
     Renewed(Lifetimes),
     Pass(Duration),
-    Outgrown(Duration),
+    TooLarge(Duration),
     Failed(&'static str, Duration),
     Abandoned,
 }
 
 #[derive(Debug)]
 pub(super) struct Model {
-    keys: Vec<Known>,
-    fills: Vec<Course>,
+    keys: Vec<KeyModel>,
+    fills: Vec<FillModel>,
 }
 
-/// What is known of a key.
+/// The state of a key.
 #[derive(Debug, Default, Clone)]
-struct Known {
+struct KeyModel {
     object: Option<Stored>,
     fill: Option<usize>,
     pass_until: Option<Instant>,
@@ -50,25 +50,25 @@ struct Stored {
     received: Instant,
 }
 
-/// The course that a fill has taken.
+/// The history of a fill.
 #[derive(Debug)]
-struct Course {
+struct FillModel {
     key: usize,
     stale: Option<Stored>,
     head: Option<(Lifetimes, Instant)>,
     bytes: Vec<u8>,
-    answer: Option<Told>,
+    answer: Option<ModelAnswer>,
     body_end: Option<Result<(), &'static str>>,
     fill_readers: usize,
-    served: usize,
+    readers_total: usize,
     over: bool,
 }
 
 #[derive(Debug)]
-enum Told {
+enum ModelAnswer {
     Object,
     Pass,
-    Failed { reason: &'static str, stand_in: Option<Vec<u8>> },
+    Failed { reason: &'static str, stale: Option<Vec<u8>> },
 }
 
 impl Stored {
@@ -84,14 +84,14 @@ impl Stored {
         !self.is_fresh(now) && self.age(now) < self.lifetimes.ttl + self.lifetimes.grace
     }
 
-    fn stand_in(&self, now: Instant) -> Option<Vec<u8>> {
+    fn usable_on_error(&self, now: Instant) -> Option<Vec<u8>> {
         (self.age(now) < self.lifetimes.ttl + self.lifetimes.keep).then(|| self.bytes.clone())
     }
 }
 
 impl Model {
     pub(super) fn new(keys: usize) -> Self {
-        Self { keys: vec![Known::default(); keys], fills: Vec::new() }
+        Self { keys: vec![KeyModel::default(); keys], fills: Vec::new() }
     }
 
     pub(super) fn expect(&self, key: usize, now: Instant) -> Expected {
@@ -110,8 +110,8 @@ impl Model {
         } else if known.pass_until.is_some_and(|until| now < until) {
             Expected::Pass
         } else if let Some((reason, _)) = failure {
-            let stand_in = known.object.as_ref().and_then(|object| object.stand_in(now));
-            Expected::Failed { reason, stand_in }
+            let stale = known.object.as_ref().and_then(|object| object.usable_on_error(now));
+            Expected::Failed { reason, stale }
         } else {
             known.fill.map_or(Expected::Miss, Expected::Join)
         }
@@ -127,14 +127,14 @@ impl Model {
     }
 
     pub(super) fn purge(&mut self, key: usize) {
-        self.keys[key] = Known::default();
+        self.keys[key] = KeyModel::default();
     }
 
     pub(super) fn elect(&mut self, key: usize) -> usize {
         let known = &mut self.keys[key];
         assert!(known.fill.is_none(), "a second fill for one key");
         known.fill = Some(self.fills.len());
-        self.fills.push(Course {
+        self.fills.push(FillModel {
             key,
             stale: known.object.clone(),
             head: None,
@@ -142,7 +142,7 @@ impl Model {
             answer: None,
             body_end: None,
             fill_readers: 0,
-            served: 0,
+            readers_total: 0,
             over: false,
         });
         self.fills.len() - 1
@@ -150,7 +150,7 @@ impl Model {
 
     pub(super) fn join(&mut self, fill: usize) {
         self.fills[fill].fill_readers += 1;
-        self.fills[fill].served += 1;
+        self.fills[fill].readers_total += 1;
     }
 
     pub(super) fn leave(&mut self, fill: usize) {
@@ -158,9 +158,9 @@ impl Model {
     }
 
     pub(super) fn publish(&mut self, fill: usize, lifetimes: Lifetimes, now: Instant) {
-        let course = &mut self.fills[fill];
-        course.head = Some((lifetimes, now));
-        course.answer = Some(Told::Object);
+        let model_fill = &mut self.fills[fill];
+        model_fill.head = Some((lifetimes, now));
+        model_fill.answer = Some(ModelAnswer::Object);
     }
 
     pub(super) fn append(&mut self, fill: usize, bytes: &[u8]) {
@@ -168,25 +168,26 @@ impl Model {
     }
 
     pub(super) fn end(&mut self, fill: usize, outcome: Outcome, now: Instant) {
-        let course = &mut self.fills[fill];
-        let outcome = course.meant(outcome);
-        course.close(outcome, now);
-        let known = &mut self.keys[course.key];
+        let model_fill = &mut self.fills[fill];
+        let outcome = model_fill.effective(outcome);
+        model_fill.close(outcome, now);
+        let known = &mut self.keys[model_fill.key];
         if known.fill != Some(fill) {
             return;
         }
         known.fill = None;
         match outcome {
             Outcome::Complete | Outcome::Renewed(_) => {
-                let (lifetimes, received) = course.head.expect("a head came first");
-                let bytes = course.bytes.clone();
-                *known = Known { object: Some(Stored { bytes, lifetimes, received }), ..Known::default() };
+                let (lifetimes, received) = model_fill.head.expect("a head came first");
+                let bytes = model_fill.bytes.clone();
+                *known =
+                    KeyModel { object: Some(Stored { bytes, lifetimes, received }), ..KeyModel::default() };
             }
             Outcome::Pass(lifetime) => {
                 known.object = None;
                 known.pass_until = Some(now + lifetime);
             }
-            Outcome::Outgrown(lifetime) => known.pass_until = Some(now + lifetime),
+            Outcome::TooLarge(lifetime) => known.pass_until = Some(now + lifetime),
             Outcome::Failed(reason, lifetime) => known.failure = Some((reason, now + lifetime)),
             Outcome::Broken(_) | Outcome::Abandoned => {}
         }
@@ -204,8 +205,8 @@ impl Model {
         self.fills[fill].fill_readers > 0
     }
 
-    pub(super) fn served(&self, fill: usize) -> usize {
-        self.fills[fill].served
+    pub(super) fn readers_total(&self, fill: usize) -> usize {
+        self.fills[fill].readers_total
     }
 
     pub(super) fn is_answered(&self, fill: usize) -> bool {
@@ -213,17 +214,19 @@ impl Model {
     }
 
     pub(super) fn passed(&self, fill: usize) -> bool {
-        matches!(self.fills[fill].answer, Some(Told::Pass))
+        matches!(self.fills[fill].answer, Some(ModelAnswer::Pass))
     }
 
-    pub(super) fn failed(&self, fill: usize, told: &str, stands_in: Option<&[u8]>) -> bool {
+    pub(super) fn failed(&self, fill: usize, reason: &str, stale: Option<&[u8]>) -> bool {
         match &self.fills[fill].answer {
-            Some(Told::Failed { reason, stand_in }) => *reason == told && stand_in.as_deref() == stands_in,
+            Some(ModelAnswer::Failed { reason: expected, stale: object }) => {
+                *expected == reason && object.as_deref() == stale
+            }
             _ => false,
         }
     }
 
-    /// What a reader must have, and how the body ended, if it has.
+    /// The bytes that a reader must have read, and how the body ended, if it has.
     pub(super) fn body(&self, fill: usize) -> (&[u8], Option<Result<(), &'static str>>) {
         (&self.fills[fill].bytes, self.fills[fill].body_end)
     }
@@ -238,45 +241,45 @@ impl Model {
     }
 
     pub(super) fn growing_bytes(&self) -> u64 {
-        let growing = self.fills.iter().filter(|course| !course.over);
-        growing.map(|course| course.bytes.len() as u64).sum()
+        let growing = self.fills.iter().filter(|model_fill| !model_fill.over);
+        growing.map(|model_fill| model_fill.bytes.len() as u64).sum()
     }
 }
 
-impl Course {
-    /// What an end means for a fill that has come so far.
-    fn meant(&self, outcome: Outcome) -> Outcome {
+impl FillModel {
+    /// The effective end of a fill in its present state.
+    fn effective(&self, outcome: Outcome) -> Outcome {
         match outcome {
             Outcome::Complete if self.head.is_none() => Outcome::Failed("fill_dropped", Duration::ZERO),
             Outcome::Renewed(_) if self.stale.is_none() => Outcome::Failed("fill_dropped", Duration::ZERO),
             Outcome::Broken(reason) if self.head.is_none() => Outcome::Failed(reason, Duration::ZERO),
             Outcome::Abandoned => {
-                assert_eq!(self.fill_readers, 0, "somebody holds a ticket");
+                assert_eq!(self.fill_readers, 0, "the fill has a reader");
                 outcome
             }
             outcome => outcome,
         }
     }
 
-    /// What those who wait and those who read are told.
+    /// Sets what waiting and reading clients receive.
     fn close(&mut self, outcome: Outcome, now: Instant) {
         self.over = true;
         if let (Outcome::Renewed(lifetimes), Some(stale)) = (outcome, &self.stale) {
             self.head = Some((lifetimes, now));
             self.bytes.clone_from(&stale.bytes);
         }
-        let (told, body_end) = match outcome {
-            Outcome::Complete | Outcome::Renewed(_) => (Told::Object, Ok(())),
-            Outcome::Broken(reason) => (Told::Object, Err(reason)),
-            Outcome::Pass(_) => (Told::Pass, Err("fill_dropped")),
-            Outcome::Outgrown(_) => (Told::Pass, Err("too_large")),
-            Outcome::Abandoned => (Told::Pass, Err("abandoned")),
+        let (answer, body_end) = match outcome {
+            Outcome::Complete | Outcome::Renewed(_) => (ModelAnswer::Object, Ok(())),
+            Outcome::Broken(reason) => (ModelAnswer::Object, Err(reason)),
+            Outcome::Pass(_) => (ModelAnswer::Pass, Err("fill_dropped")),
+            Outcome::TooLarge(_) => (ModelAnswer::Pass, Err("too_large")),
+            Outcome::Abandoned => (ModelAnswer::Pass, Err("abandoned")),
             Outcome::Failed(reason, _) => {
-                let stand_in = self.stale.as_ref().and_then(|stale| stale.stand_in(now));
-                (Told::Failed { reason, stand_in }, Err(reason))
+                let stale = self.stale.as_ref().and_then(|stale| stale.usable_on_error(now));
+                (ModelAnswer::Failed { reason, stale }, Err(reason))
             }
         };
-        self.answer.get_or_insert(told);
+        self.answer.get_or_insert(answer);
         self.body_end = Some(body_end);
     }
 }

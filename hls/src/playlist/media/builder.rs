@@ -9,7 +9,7 @@ use quick_m3u8::tag::hls::{self, EnumeratedString, PreloadHintType, Tag, TagName
 use super::{ByteRange, Hint, HintKind, Map, Media, Part, PlaylistType, Report, Segment, ServerControl};
 use crate::playlist::PlaylistError;
 use crate::playlist::date::since_epoch;
-use crate::playlist::lines::is_extra;
+use crate::playlist::lines::is_optional;
 use crate::playlist::variables::Variables;
 
 /// Collects a media playlist tag by tag.
@@ -17,14 +17,14 @@ use crate::playlist::variables::Variables;
 pub(in crate::playlist) struct Builder {
     media: Media,
     has_target_duration: bool,
-    /// What the tags so far say about the segment whose URI comes next.
+    /// The tags so far for the segment whose URI comes next.
     next: Segment,
     /// EXTINF was among them.
     has_duration: bool,
-    /// Where a byte range without an offset begins (sections 4.4.4.2 and 4.4.4.9).
-    after_segment: Ends,
-    after_part: Ends,
-    /// EXT-X-BYTERANGE stands before the URI to which it belongs.
+    /// The start of a byte range without an offset (sections 4.4.4.2 and 4.4.4.9).
+    after_segment: LastRange,
+    after_part: LastRange,
+    /// EXT-X-BYTERANGE precedes the URI that it belongs to.
     range: Option<(u64, Option<u64>)>,
     first_line: Option<usize>,
     sequence_line: usize,
@@ -37,7 +37,7 @@ impl Builder {
         line: usize,
         variables: &mut Variables,
     ) -> Result<(), PlaylistError> {
-        if !is_extra(tag.name()) {
+        if !is_optional(tag.name()) {
             self.first_line.get_or_insert(line);
         }
         match tag {
@@ -60,12 +60,12 @@ impl Builder {
             Tag::ServerControl(tag) => self.media.server_control = server_control(tag),
             Tag::Skip(tag) => self.media.skipped = tag.skipped_segments(),
             Tag::Inf(tag) => self.duration(tag.duration(), line)?,
-            _ => self.extra(tag, variables),
+            _ => self.optional_tag(tag, variables),
         }
         Ok(())
     }
 
-    /// EXTINF, which stands at every segment.
+    /// EXTINF, which every segment has.
     pub(in crate::playlist) fn duration(&mut self, value: f64, line: usize) -> Result<(), PlaylistError> {
         self.first_line.get_or_insert(line);
         self.next.duration = seconds(value, TagName::Inf, line)?;
@@ -73,8 +73,8 @@ impl Builder {
         Ok(())
     }
 
-    /// Tags of segments, parts and what is to come.
-    fn extra(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
+    /// Tags of segments and parts, hints and reports.
+    fn optional_tag(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
         match tag {
             Tag::Byterange(tag) => self.range = Some((tag.length(), tag.offset())),
             Tag::Discontinuity(_) => self.next.is_discontinuity = true,
@@ -87,7 +87,7 @@ impl Builder {
             Tag::Part(tag) => self.part(tag, variables),
             Tag::PreloadHint(tag) => self.hint(tag, variables),
             Tag::RenditionReport(tag) => self.media.reports.push(Report {
-                uri: shared(tag.uri(), variables),
+                uri: resolved(tag.uri(), variables),
                 last_sequence: tag.last_msn(),
                 last_part: tag.last_part(),
             }),
@@ -105,7 +105,7 @@ impl Builder {
             return Err(PlaylistError::SegmentWithoutDuration { line });
         }
         let mut segment = std::mem::take(&mut self.next);
-        segment.uri = shared(uri, variables);
+        segment.uri = resolved(uri, variables);
         segment.range = self.after_segment.locate(segment.uri.as_ref(), self.range.take());
         segment.map.clone_from(&self.media.map);
         self.media.segments.push(segment);
@@ -115,7 +115,7 @@ impl Builder {
     fn map(&mut self, tag: &hls::Map<'_>, variables: &mut Variables) {
         let range =
             tag.byterange().map(|range| ByteRange { start: range.offset, length: Some(range.length) });
-        let map = Map { uri: shared(tag.uri(), variables), range };
+        let map = Map { uri: resolved(tag.uri(), variables), range };
         // Some packagers repeat it at every segment: one copy serves all.
         if self.media.map.as_deref() != Some(&map) {
             self.media.map = Some(Arc::new(map));
@@ -123,14 +123,14 @@ impl Builder {
     }
 
     fn key(&mut self, tag: &hls::Key<'_>, variables: &mut Variables) {
-        let uri = tag.uri().and_then(|uri| shared(uri, variables));
+        let uri = tag.uri().and_then(|uri| resolved(uri, variables));
         if let Some(uri) = uri.filter(|uri| self.media.keys.last() != Some(uri)) {
             self.media.keys.push(uri);
         }
     }
 
     fn part(&mut self, tag: &hls::Part<'_>, variables: &mut Variables) {
-        let uri = shared(tag.uri(), variables);
+        let uri = resolved(tag.uri(), variables);
         let range = tag.byterange().map(|range| (range.length, range.offset));
         let range = self.after_part.locate(uri.as_ref(), range);
         self.next.parts.push(Part {
@@ -149,10 +149,10 @@ impl Builder {
             EnumeratedString::Unknown(_) => return,
         };
         let range = ByteRange { start: tag.byterange_start(), length: tag.byterange_length() };
-        self.media.hints.push(Hint { kind, uri: shared(tag.uri(), variables), range });
+        self.media.hints.push(Hint { kind, uri: resolved(tag.uri(), variables), range });
     }
 
-    /// Where the first tag stood that only a media playlist has.
+    /// The line of the first tag that only a media playlist has.
     pub(in crate::playlist) const fn first_line(&self) -> Option<usize> {
         self.first_line
     }
@@ -170,10 +170,10 @@ impl Builder {
     }
 }
 
-/// Done at the end, because nothing makes the tags that decide the first number stand before the segments.
+/// Done at the end, because the tags that determine the first number may follow the segments.
 fn number_segments(media: &mut Media) -> Option<()> {
     let first = media.media_sequence.checked_add(media.skipped)?;
-    // The number after the last one must exist too: it is what a blocking request asks for.
+    // The number after the last one must exist too: a blocking request names it.
     first.checked_add(media.segments.len() as u64)?;
     for (segment, sequence) in media.segments.iter_mut().zip(first..) {
         segment.sequence = sequence;
@@ -181,16 +181,16 @@ fn number_segments(media: &mut Media) -> Option<()> {
     Some(())
 }
 
-/// Where the last byte range ended, and in which resource.
+/// The end of the last byte range, and its resource.
 #[derive(Debug, Default)]
-struct Ends {
+struct LastRange {
     uri: Option<Arc<str>>,
     end: u64,
 }
 
-impl Ends {
-    /// A range without an offset begins where the last one in the same resource ended. If there was none, or the
-    /// sum is no number, the range is not known.
+impl LastRange {
+    /// A range without an offset begins where the last range of the same resource ended. The range is unknown
+    /// if there was none, or if the sum overflows.
     fn locate(&mut self, uri: Option<&Arc<str>>, range: Option<(u64, Option<u64>)>) -> Option<ByteRange> {
         let located = range.and_then(|(length, offset)| {
             let start = offset.or_else(|| (uri.is_some() && self.uri.as_ref() == uri).then_some(self.end))?;
@@ -224,7 +224,7 @@ fn server_control(tag: &hls::ServerControl<'_>) -> ServerControl {
     }
 }
 
-fn shared(uri: &str, variables: &mut Variables) -> Option<Arc<str>> {
+fn resolved(uri: &str, variables: &mut Variables) -> Option<Arc<str>> {
     variables.resolve(uri).map(Arc::from)
 }
 
@@ -241,5 +241,5 @@ fn seconds(value: f64, tag: TagName, line: usize) -> Result<Duration, PlaylistEr
         .ok_or_else(|| PlaylistError::OutOfRange { tag: tag.as_str(), line })
 }
 
-/// A day. Lifetimes are multiples of the target duration, so that an absurd one must not get through.
+/// A day. Lifetimes are multiples of the target duration, so that an absurd one must be refused.
 const TARGET_SECONDS_MAX: u64 = 86_400;

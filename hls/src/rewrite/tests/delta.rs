@@ -1,4 +1,4 @@
-//! Delta updates, applied by a reader of its own that shares no code with what is tested.
+//! Delta updates, applied by a separate reader that shares no code with the crate.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ fn segments(numbers: std::ops::Range<u32>) -> String {
         .collect()
 }
 
-/// Section 6.2.5.1: what is older than the skip boundary is replaced by EXT-X-SKIP; section 8: version 9.
+/// Section 6.2.5.1: EXT-X-SKIP replaces the segments older than the skip boundary; section 8: version 9.
 #[test]
-fn d3_a_delta_update_leaves_out_what_is_older_than_the_boundary() {
+fn a_delta_update_skips_the_segments_older_than_the_boundary() {
     let tail = "#EXT-X-PART:DURATION=1,URI=\"p\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q\"\n";
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{}{tail}", segments(104..110));
     assert_eq!(skipped(&format!("{HEAD}{}{tail}", segments(100..110)), Skip::Segments), Some(expected));
@@ -32,9 +32,9 @@ fn d3_a_delta_update_leaves_out_what_is_older_than_the_boundary() {
     assert_eq!(newest, Some(format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n{}", segments(101..107))));
 }
 
-/// Sections 4.4.3.8 and 6.2.5.1: only where it is offered, and never of a playlist that has ended.
+/// Sections 4.4.3.8 and 6.2.5.1: only where offered, and never of a playlist that has ended.
 #[test]
-fn d3_without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
+fn without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
     let full = format!("{HEAD}{}", segments(100..110));
     assert!(skipped(&full, Skip::Segments).is_some());
     for full in [
@@ -51,9 +51,9 @@ fn d3_without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
     }
 }
 
-/// Section 4.4.5.2: a reader that merges date ranges has to be told which are gone.
+/// Section 4.4.5.2: a client that merges date ranges must learn which are removed.
 #[test]
-fn d3_date_ranges_stay_and_are_never_left_to_the_reader() {
+fn date_ranges_are_never_skipped() {
     let range = "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-01-01T00:00:00Z\"\n";
     let full = format!("{HEAD}{}{range}{}", segments(100..101), segments(101..110));
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{range}{}", segments(104..110));
@@ -65,7 +65,7 @@ fn d3_date_ranges_stay_and_are_never_left_to_the_reader() {
 }
 
 #[test]
-fn d3_keys_and_maps_that_still_hold_are_repeated() {
+fn keys_and_maps_still_in_effect_are_repeated() {
     let key = |list: &str| format!("#EXT-X-KEY:{list}\n");
     let (a, b) = (key("METHOD=AES-128,URI=\"a\""), key("METHOD=AES-128,URI=\"b\",KEYFORMAT=\"identity\""));
     let (other, none) = (key("METHOD=SAMPLE-AES,URI=\"o\",KEYFORMAT=\"o\""), key("METHOD=NONE"));
@@ -75,7 +75,7 @@ fn d3_keys_and_maps_that_still_hold_are_repeated() {
         (vec![&a], vec![&b, &other], vec![&b, &other]),
         (vec![&a, &other], vec![&none], vec![&none]),
         (vec![&none], vec![&a], vec![&none, &a]),
-        // The initialisation section is encrypted, what follows is not.
+        // The initialisation section is encrypted, the segments after it are not.
         (vec![&a, &map], vec![&none], vec![&a, &map, &none]),
         (vec![&a, &map], vec![&b, &map], vec![&b, &map]),
     ] {
@@ -93,7 +93,7 @@ fn d3_keys_and_maps_that_still_hold_are_repeated() {
 
 /// Section 4.4.4.2: a byte range without offset begins where the segment before it ended.
 #[test]
-fn d3_a_segment_that_leans_on_the_one_before_is_not_cut_from_it() {
+fn a_segment_that_continues_a_byte_range_is_not_cut_from_the_one_before() {
     let range = |number: u32| if number.is_multiple_of(3) { "10@0" } else { "10" };
     let list = |numbers: std::ops::Range<u32>| -> String {
         numbers.flat_map(|n| ["#EXTINF:4,\n#EXT-X-BYTERANGE:", range(n), "\nf\n"]).collect()
@@ -105,7 +105,7 @@ fn d3_a_segment_that_leans_on_the_one_before_is_not_cut_from_it() {
 }
 
 #[test]
-fn d3_line_breaks_and_versions_are_kept_as_they_are() {
+fn line_breaks_and_versions_are_kept_as_they_are() {
     let full = format!("{HEAD}{}", segments(100..108)).replace('\n', "\r\n");
     let delta = skipped(&full, Skip::Segments).unwrap();
     assert!(delta.contains("\r\n#EXT-X-SKIP:SKIPPED-SEGMENTS=2\r\n"));
@@ -123,7 +123,7 @@ fn d3_line_breaks_and_versions_are_kept_as_they_are() {
 }
 
 #[test]
-fn d3_a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
+fn a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
     let full = format!("{HEAD}{}", segments(0..100_000));
     let delta = skipped(&full, Skip::Segments).unwrap();
     assert!(delta.contains("SKIPPED-SEGMENTS=99994\n") && delta.len() < 500);
@@ -131,10 +131,10 @@ fn d3_a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
     assert!(skipped(&long, Skip::Segments).is_some_and(|delta| delta.len() < 500));
 }
 
-/// What a player makes of one segment: its lines, and the key and map lines that hold for it.
+/// A player's reading of each segment: its lines, and the key and map lines in effect.
 type Read = BTreeMap<u64, (Vec<String>, Vec<String>)>;
 
-/// Reads segments as a player does that knows `old` ones. Lines that hold from then on count for all that follow.
+/// Reads segments like a player that has the `old` ones. Key and map lines apply to all segments that follow.
 fn read(text: &str, old: &Read) -> Read {
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -143,27 +143,27 @@ fn read(text: &str, old: &Read) -> Read {
     let mut sequence = value("#EXT-X-MEDIA-SEQUENCE:");
     let skipped = sequence + value("#EXT-X-SKIP:SKIPPED-SEGMENTS=");
     let mut read: Read = old.range(sequence..skipped).map(|(n, known)| (*n, known.clone())).collect();
-    assert_eq!(read.len() as u64, skipped - sequence, "a player has what it is not sent");
+    assert_eq!(read.len() as u64, skipped - sequence, "a player has the skipped segments");
     sequence = skipped;
-    let (mut own, mut held) = (Vec::new(), Vec::new());
+    let (mut own, mut in_effect) = (Vec::new(), Vec::new());
     for line in text.lines() {
         if line.starts_with("#EXT-X-KEY") || line.starts_with("#EXT-X-MAP") {
             let name = line.split(':').next().unwrap();
-            held.retain(|other: &String| !other.starts_with(name));
-            held.push(line.to_owned());
-            held.sort();
+            in_effect.retain(|other: &String| !other.starts_with(name));
+            in_effect.push(line.to_owned());
+            in_effect.sort();
         } else if ["#EXTINF", "#EXT-X-DISC", "#EXT-X-BYTE"].iter().any(|tag| line.starts_with(tag)) {
             own.push(line.to_owned());
         } else if !line.starts_with('#') && !line.is_empty() {
             own.push(line.to_owned());
-            read.insert(sequence, (std::mem::take(&mut own), held.clone()));
+            read.insert(sequence, (std::mem::take(&mut own), in_effect.clone()));
             sequence += 1;
         }
     }
     read
 }
 
-/// What stands before the segment of one number; everything is decided by the number, as in one stream.
+/// The lines of one segment; the number determines them, as in one stream.
 fn block(number: u64) -> String {
     let mut block = String::new();
     for (every, line) in [
@@ -181,7 +181,7 @@ fn block(number: u64) -> String {
 }
 
 fn full(first: u64, count: u64) -> String {
-    // What holds at the beginning of a list stands there.
+    // The state at the beginning of the list is repeated there.
     let (map, key) = (first / 7 * 7, first / 5 * 5);
     let head = HEAD.replace(":100\n", &format!(":{first}\n"));
     let state = format!("#EXT-X-MAP:URI=\"{map}\"\n#EXT-X-KEY:METHOD=AES-128,URI=\"{key}\"\n");
@@ -192,7 +192,7 @@ fn full(first: u64, count: u64) -> String {
 proptest! {
     /// Section 6.2.5.1: a delta update applied to the version before it gives the full playlist.
     #[test]
-    fn d3_a_delta_update_applied_to_the_old_playlist_gives_the_new_one(
+    fn a_delta_update_applied_to_the_old_playlist_gives_the_new_one(
         first in 0..100_u64, count in 1..60_u64, ahead in 0..5_u64, crlf in any::<bool>(),
     ) {
         let (mut old, mut new) = (full(first, count), full(first + ahead.min(count), count));
@@ -207,7 +207,7 @@ proptest! {
             prop_assert_eq!(&short.segments[..], &long.segments[usize::try_from(short.skipped).unwrap()..]);
             let kept: Duration = short.segments.iter().map(|segment| segment.duration).sum();
             prop_assert!(kept >= seconds(24));
-            // All that is sent of the list is sent as it came.
+            // Every segment that is sent is sent as it came.
             prop_assert!(new.ends_with(delta.rsplit_once("#EXTINF").unwrap().1));
             let last_skipped = format!("{}.ts", short.first_listed() - 1);
             let end = new.find(&last_skipped).unwrap() + last_skipped.len();

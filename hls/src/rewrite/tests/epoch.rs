@@ -1,4 +1,4 @@
-//! Runs that follow each other, told on in one row of numbers.
+//! Epochs that follow each other, published in one numbering.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Epoch, Mark, Numbering, Splice};
 
-/// A list of these segments, each with these lines before its URI.
+/// A playlist of these segments, each with these lines before its URI.
 fn list(head: &str, numbers: std::ops::Range<u64>, each: impl Fn(u64) -> String) -> String {
     let head = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{}\n{head}", numbers.start);
     numbers.fold(head, |list, number| list + &each(number) + &format!("{number}.ts\n"))
@@ -20,18 +20,18 @@ fn plain(numbers: std::ops::Range<u64>) -> String {
 
 const FIRST: Numbering = Numbering { epoch: None, added: 0 };
 
-/// Runs 1, 2 and so on, each after a list that was given out.
-fn run_after(old: &str, new: &str) -> Epoch {
+/// The epoch that begins with `new` after the published playlist `old`; epochs are numbered from 1.
+fn restarted(old: &str, new: &str) -> Epoch {
     let known = Numbering::of(old.as_bytes());
     let mark = Mark(known.epoch.map_or(1, |mark| mark.0 + 1));
     let received = Numbering::of(new.as_bytes());
-    Epoch::after(mark, &parse(old.as_bytes()), Some(old.as_bytes()), &parse(new.as_bytes()), received)
+    Epoch::restarted(mark, &parse(old.as_bytes()), Some(old.as_bytes()), &parse(new.as_bytes()), received)
 }
 
-/// The run of which a list was given out, as another list of it is told.
-fn run_on(published: &str, splice: Option<Arc<Splice>>, raw: &str) -> Epoch {
+/// The epoch of the published playlist, for another playlist of it.
+fn continued(published: &str, splice: Option<Arc<Splice>>, raw: &str) -> Epoch {
     let (numbering, received) = (Numbering::of(published.as_bytes()), Numbering::of(raw.as_bytes()));
-    Epoch::on(&parse(published.as_bytes()), numbering, splice, &parse(raw.as_bytes()), received)
+    Epoch::continued(&parse(published.as_bytes()), numbering, splice, &parse(raw.as_bytes()), received)
 }
 
 fn is_joined(epoch: &Epoch) -> bool {
@@ -39,44 +39,48 @@ fn is_joined(epoch: &Epoch) -> bool {
 }
 
 fn write(epoch: &Epoch, raw: &str) -> String {
-    text(epoch.write(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
+    text(epoch.rewrite(raw.as_bytes(), &parse(raw.as_bytes()), |uri| !uri.starts_with("https:")))
 }
 
-/// What is given out of each of these lists, one after the other.
-fn told_on(old: &str, lists: &[String]) -> Vec<String> {
-    let mut epoch = run_after(old, &lists[0]);
-    let mut given: Vec<String> = Vec::new();
+/// Publishes these playlists, one after the other.
+fn published_lists(old: &str, lists: &[String]) -> Vec<String> {
+    let mut epoch = restarted(old, &lists[0]);
+    let mut published: Vec<String> = Vec::new();
     for raw in lists {
-        if let Some(last) = given.last() {
-            epoch = run_on(last, epoch.splice(), raw);
+        if let Some(last) = published.last() {
+            epoch = continued(last, epoch.splice(), raw);
         }
-        given.push(write(&epoch, raw));
+        published.push(write(&epoch, raw));
     }
-    given
+    published
 }
 
 #[test]
-fn a_run_goes_on_where_the_old_one_ended() {
-    let given = told_on(&plain(50..56), &[plain(0..1), plain(0..6), plain(1..7)]);
+fn an_epoch_continues_where_the_old_one_ended() {
+    let published = published_lists(&plain(50..56), &[plain(0..1), plain(0..6), plain(1..7)]);
     assert_eq!(
-        given[0],
+        published[0],
         "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-TIDEGATE-RUN:ID=1,ADDED=56\n#EXT-X-MEDIA-SEQUENCE:51\n\
          #EXTINF:2,\n51.ts\n#EXTINF:2,\n52.ts\n#EXTINF:2,\n53.ts\n#EXTINF:2,\n54.ts\n#EXTINF:2,\n55.ts\n\
          #EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1\n"
     );
-    assert!(given[1].contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tide"), "{}", given[1]);
-    // The segment after the discontinuity is listed no more (section 6.2.2).
     assert!(
-        given[2].contains("-SEQUENCE:57\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:2,\n1.ts?tide"),
+        published[1].contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tide"),
         "{}",
-        given[2]
+        published[1]
+    );
+    // The segment after the discontinuity is no longer listed (section 6.2.2).
+    assert!(
+        published[2].contains("-SEQUENCE:57\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXTINF:2,\n1.ts?tide"),
+        "{}",
+        published[2]
     );
 }
 
 #[test]
-fn a_third_run_follows_the_second() {
-    let second = told_on(&plain(50..56), &[plain(0..1), plain(4..10)]).remove(1);
-    let third = told_on(&second, &[plain(0..2), plain(1..7)]);
+fn a_third_epoch_follows_the_second() {
+    let second = published_lists(&plain(50..56), &[plain(0..1), plain(4..10)]).remove(1);
+    let third = published_lists(&second, &[plain(0..2), plain(1..7)]);
     let media = parse(third[0].as_bytes());
     assert_eq!((media.media_sequence, media.segments.len(), media.discontinuity_sequence), (62, 6, 1));
     let uri = |index: usize| media.segments[index].uri.as_deref().unwrap();
@@ -85,14 +89,14 @@ fn a_third_run_follows_the_second() {
 }
 
 #[test]
-fn what_is_not_held_any_more_is_not_listed_on() {
+fn segments_of_the_old_epoch_without_bytes_are_not_listed() {
     let (old, new) = (plain(50..56), plain(0..1));
-    let epoch = Epoch::after(Mark(1), &parse(old.as_bytes()), None, &parse(new.as_bytes()), FIRST);
+    let epoch = Epoch::restarted(Mark(1), &parse(old.as_bytes()), None, &parse(new.as_bytes()), FIRST);
     assert!(
         write(&epoch, &new).contains("SEQUENCE:56\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=1\n")
     );
-    // Of a long list, the newest segments are.
-    let epoch = run_after(&plain(0..1_000), &new);
+    // Of a long playlist, the newest segments are.
+    let epoch = restarted(&plain(0..1_000), &new);
     assert!(write(&epoch, &new).contains("SEQUENCE:937\n#EXTINF:2,\n937.ts\n"), "{}", write(&epoch, &new));
 }
 
@@ -107,11 +111,11 @@ fn a_discontinuity_of_the_encoders_own_is_enough() {
             }
         })
     };
-    let epoch = run_after(&plain(50..56), &new(0..1));
+    let epoch = restarted(&plain(50..56), &new(0..1));
     assert_eq!(write(&epoch, &new(0..1)).matches("DISCONTINUITY").count(), 1);
     let slid = new(1..7).replace("SEQUENCE:1\n", "SEQUENCE:1\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n");
-    let given = told_on(&plain(50..56), &[new(0..6), slid]);
-    assert!(given[1].contains("DISCONTINUITY-SEQUENCE:1\n"), "{}", given[1]);
+    let published = published_lists(&plain(50..56), &[new(0..6), slid]);
+    assert!(published[1].contains("DISCONTINUITY-SEQUENCE:1\n"), "{}", published[1]);
 }
 
 /// Section 4.4.4.4: without an IV, the number is the initialisation vector.
@@ -121,7 +125,7 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
     let first_with_key =
         |number| if number == 0 { format!("{key}#EXTINF:2,\n") } else { "#EXTINF:2,\n".to_owned() };
     let new = list("", 0..2, first_with_key);
-    let epoch = run_after(&plain(50..56), &new);
+    let epoch = restarted(&plain(50..56), &new);
     let written = write(&epoch, &new);
     for number in 0..2 {
         let expected = format!(
@@ -132,31 +136,31 @@ fn encrypted_segments_keep_their_own_numbers_as_initialisation_vectors() {
     let with_iv = new.replace("\"k\"", "\"k\",IV=0x1");
     assert_eq!(write(&epoch, &with_iv).matches("IV=").count(), 1);
 
-    // After an encrypted run, one in the clear.
+    // An unencrypted epoch after an encrypted one.
     let old = list(key, 50..52, |_| "#EXTINF:2,\n".to_owned());
-    let written = write(&run_after(&old, &plain(0..1)), &plain(0..1));
+    let written = write(&restarted(&old, &plain(0..1)), &plain(0..1));
     let splice = "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:2,\n51.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-KEY:METHOD=NONE\n";
     assert!(written.contains(splice), "{written}");
 }
 
 #[test]
-fn each_run_has_its_own_initialisation_section() {
+fn each_epoch_has_its_own_initialisation_section() {
     let map = |numbers| list("#EXT-X-MAP:URI=\"init.mp4\"\n", numbers, |_| "#EXTINF:2,\n".to_owned());
-    let written = write(&run_after(&map(50..52), &map(0..1)), &map(0..1));
+    let written = write(&restarted(&map(50..52), &map(0..1)), &map(0..1));
     let media = parse(written.as_bytes());
     let maps: Vec<_> = media.segments.iter().map(|segment| segment.map.as_ref()?.uri.as_deref()).collect();
     assert_eq!(maps, [Some("init.mp4"), Some("init.mp4?tidegate_run=1")]);
-    // Players cannot go from fragments back to what comes without an initialisation section.
-    assert!(!is_joined(&run_after(&map(50..52), &plain(0..1))));
+    // Players cannot return from fragmented MP4 to segments without an initialisation section.
+    assert!(!is_joined(&restarted(&map(50..52), &plain(0..1))));
 }
 
 #[test]
-fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
+fn an_epoch_that_cannot_be_joined_keeps_its_numbers_and_gets_marks() {
     let low_latency = format!(
         "{}#EXT-X-PART:DURATION=1,URI=\"3.0.ts\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"3.1.ts\"\n",
         list("#EXT-X-PART-INF:PART-TARGET=1\n", 1..3, |_| "#EXTINF:2,\n".to_owned())
     );
-    let epoch = run_after(&plain(50..56), &low_latency);
+    let epoch = restarted(&plain(50..56), &low_latency);
     assert!(!is_joined(&epoch));
     let written = write(&epoch, &low_latency);
     assert_eq!(
@@ -169,23 +173,23 @@ fn what_cannot_be_joined_keeps_its_numbers_and_has_marks() {
     assert_eq!(written.matches("?tidegate_run=1").count(), 4);
     for other in ["#EXT-X-PLAYLIST-TYPE:EVENT\n", "#EXT-X-ENDLIST\n"] {
         let list = list(other, 0..2, |_| "#EXTINF:2,\n".to_owned());
-        assert!(!is_joined(&run_after(&plain(50..56), &list)));
-        assert!(!is_joined(&run_after(&list, &plain(0..1))));
+        assert!(!is_joined(&restarted(&plain(50..56), &list)));
+        assert!(!is_joined(&restarted(&list, &plain(0..1))));
     }
 }
 
 #[test]
-fn what_is_elsewhere_bears_no_mark() {
+fn uris_of_other_hosts_get_no_mark() {
     let raw = plain(0..1).replace("0.ts", "https://other.example/0.ts");
-    assert!(write(&run_after(&plain(50..56), &raw), &raw).ends_with("\nhttps://other.example/0.ts\n"));
-    // What a variable stands for may be elsewhere.
+    assert!(write(&restarted(&plain(50..56), &raw), &raw).ends_with("\nhttps://other.example/0.ts\n"));
+    // A variable may stand for another host.
     let with_variable =
         list("#EXT-X-DEFINE:NAME=\"base\",VALUE=\"/a\"\n", 0..1, |_| "#EXTINF:2,\n".to_owned());
-    assert!(!Epoch::can_write(with_variable.as_bytes()) && Epoch::can_write(plain(0..1).as_bytes()));
+    assert!(!Epoch::can_rewrite(with_variable.as_bytes()) && Epoch::can_rewrite(plain(0..1).as_bytes()));
 }
 
 #[test]
-fn what_no_encoder_can_count_to_is_not_ours() {
+fn a_number_that_no_encoder_can_reach_is_not_ours() {
     let received =
         |added: u64| format!("#EXTM3U\n#EXT-X-TIDEGATE-RUN:ID=5,ADDED={added}\n#EXTINF:2,\n0.ts\n");
     assert_eq!(Numbering::of(received(7).as_bytes()).added, 7);
@@ -193,32 +197,34 @@ fn what_no_encoder_can_count_to_is_not_ours() {
 }
 
 #[test]
-fn whoever_is_asked_next_may_know_less_or_count_otherwise() {
-    let given = told_on(&plain(50..56), &[plain(0..1), plain(2..8)]).remove(1);
-    let next = told_on(&plain(50..56), &[plain(0..1), plain(2..8), plain(3..9)]).remove(2);
-    // It was started after the encoder.
-    assert_eq!(write(&run_on(&given, None, &plain(3..9)), &plain(3..9)), next);
-    // It has seen the restart, at another number.
-    let other = told_on(&plain(15..21), &[plain(0..1), plain(3..9)]).remove(1).replace("=1", "=7");
+fn the_next_upstream_may_know_fewer_epochs_or_number_them_differently() {
+    let published = published_lists(&plain(50..56), &[plain(0..1), plain(2..8)]).remove(1);
+    let next = published_lists(&plain(50..56), &[plain(0..1), plain(2..8), plain(3..9)]).remove(2);
+    // An upstream that was started after the encoder.
+    assert_eq!(write(&continued(&published, None, &plain(3..9)), &plain(3..9)), next);
+    // One that has seen the restart at another number.
+    let other = published_lists(&plain(15..21), &[plain(0..1), plain(3..9)]).remove(1).replace("=1", "=7");
     assert_eq!(Numbering::of(other.as_bytes()), Numbering { epoch: Some(Mark(7)), added: 21 });
-    let epoch = run_on(&given, None, &other);
+    let epoch = continued(&published, None, &other);
     assert_eq!((epoch.shift(), write(&epoch, &other)), (35, next.clone()));
-    // It begins anew as well, and knows no marks of what was before.
-    let again =
-        told_on(&plain(3..9), &[plain(0..1)]).remove(0).replace("ID=1", "ID=9").replace("run=1", "run=9");
+    // One that sees the encoder restart again and does not know the mark before it.
+    let again = published_lists(&plain(3..9), &[plain(0..1)])
+        .remove(0)
+        .replace("ID=1", "ID=9")
+        .replace("run=1", "run=9");
     let numbering = Numbering { epoch: Some(Mark(9)), added: 65 };
     let known = parse(next.as_bytes());
     let received = Numbering::of(again.as_bytes());
-    let epoch =
-        Epoch::on(&known, numbering, None, &parse(again.as_bytes()), received).after_unmarked(Some(Mark(1)));
+    let epoch = Epoch::continued(&known, numbering, None, &parse(again.as_bytes()), received)
+        .with_default_mark(Some(Mark(1)));
     let written = write(&epoch, &again);
     let end = "\n8.ts?tidegate_run=1\n#EXT-X-DISCONTINUITY\n#EXTINF:2,\n0.ts?tidegate_run=9\n";
     assert!(written.contains("ADDED=65\n#EXT-X-MEDIA-SEQUENCE:60\n") && written.ends_with(end), "{written}");
-    // It says the same.
-    assert!(run_on(&given, None, &next).is_as_it_came());
+    // One that sends the same playlist.
+    assert!(continued(&published, None, &next).is_identity());
 }
 
-/// A list of six segments, of an encoder that breaks off before some of them.
+/// A playlist of six segments, by an encoder with discontinuities before some of them.
 fn window(end: u64, breaks: &BTreeSet<u64>) -> String {
     let numbers = end.saturating_sub(6)..end;
     let passed = breaks.range(..numbers.start).count();
@@ -228,12 +234,12 @@ fn window(end: u64, breaks: &BTreeSet<u64>) -> String {
     })
 }
 
-/// What players were told of each number: where it is, and its discontinuity number.
+/// What players have seen of each number: the URI and the discontinuity number.
 #[derive(Default)]
-struct Told(BTreeMap<u64, (Option<Arc<str>>, u64)>);
+struct Seen(BTreeMap<u64, (Option<Arc<str>>, u64)>);
 
-impl Told {
-    /// Takes up a list, which must not contradict what was told; gives the number after its last one.
+impl Seen {
+    /// Records a playlist, which must not contradict earlier ones; returns the number after its last segment.
     fn take(&mut self, list: &str) -> u64 {
         let media = parse(list.as_bytes());
         let mut discontinuity = media.discontinuity_sequence;
@@ -247,24 +253,24 @@ impl Told {
 }
 
 proptest! {
-    /// However often an encoder begins anew, players see one stream.
+    /// Players see one stream across any number of encoder restarts.
     #[test]
-    fn nothing_that_was_told_is_taken_back(
+    fn nothing_that_was_published_is_contradicted(
         epochs in prop::collection::vec((1_u64..30, 1_u64..8), 1..6),
         breaks in prop::collection::btree_set(0_u64..12, 0..3),
     ) {
         let mut published = window(6, &breaks);
-        let mut received = Told::default();
-        let mut next = received.take(&published);
+        let mut seen = Seen::default();
+        let mut next = seen.take(&published);
         for (first, more) in epochs {
-            let mut epoch = run_after(&published, &window(first.min(6), &breaks));
+            let mut epoch = restarted(&published, &window(first.min(6), &breaks));
             for (count, end) in (first.min(6)..first + more).enumerate() {
                 let raw = window(end, &breaks);
                 if count > 0 {
-                    epoch = run_on(&published, epoch.splice(), &raw);
+                    epoch = continued(&published, epoch.splice(), &raw);
                 }
                 published = write(&epoch, &raw);
-                let now = received.take(&published);
+                let now = seen.take(&published);
                 prop_assert_eq!(now, next + if count == 0 { first.min(6) } else { 1 });
                 next = now;
             }

@@ -1,4 +1,4 @@
-//! What is offered in the origin's place.
+//! Features that are offered in the origin's place.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ const LIST: &str = "#EXTINF:4,\na\n# a comment\n";
 
 /// Section 4.4.3.8.
 #[test]
-fn d2_blocking_reload_is_offered_in_the_origins_place() {
+fn blocking_reload_is_offered_in_the_origins_place() {
     let added = format!("{HEAD}#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n{LIST}");
     assert_eq!(offered(&format!("{HEAD}{LIST}"), Offer::BlockingReload), added);
     assert_eq!(offered(&added, Offer::BlockingReload), added);
@@ -22,9 +22,9 @@ fn d2_blocking_reload_is_offered_in_the_origins_place() {
         ("HOLD-BACK=12", "HOLD-BACK=12,CAN-BLOCK-RELOAD=YES"),
         ("CAN-BLOCK-RELOAD=NO,HOLD-BACK=12.5", "CAN-BLOCK-RELOAD=YES,HOLD-BACK=12.5"),
         ("CAN-SKIP-UNTIL=24", "CAN-SKIP-UNTIL=24,CAN-BLOCK-RELOAD=YES"),
-        // At least three target durations; it was wrong before.
+        // At least three target durations; the origin's value was invalid.
         ("HOLD-BACK=6", "HOLD-BACK=12.0,CAN-BLOCK-RELOAD=YES"),
-        // Whether that is the attribute is not the same to all players.
+        // Players disagree whether that is the attribute.
         ("CAN-BLOCK-RELOAD\t=NO", "CAN-BLOCK-RELOAD\t=NO,CAN-BLOCK-RELOAD=YES"),
         ("HOLD-BACK=12, CAN-BLOCK-RELOAD=NO", "HOLD-BACK=12, CAN-BLOCK-RELOAD=NO,CAN-BLOCK-RELOAD=YES"),
         ("X-ODD=\"CAN-BLOCK-RELOAD=NO\"", "X-ODD=\"CAN-BLOCK-RELOAD=NO\",CAN-BLOCK-RELOAD=YES"),
@@ -37,7 +37,7 @@ fn d2_blocking_reload_is_offered_in_the_origins_place() {
 
 /// Section 4.4.3.8: PART-HOLD-BACK is required where there are parts.
 #[test]
-fn d2_parts_are_offered_with_the_distance_to_keep() {
+fn playlists_with_parts_get_a_part_hold_back() {
     let playlist = format!("{HEAD}#EXT-X-PART-INF:PART-TARGET=0.33334\n{LIST}");
     let expected = format!(
         "{HEAD}#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.00002\n\
@@ -48,7 +48,7 @@ fn d2_parts_are_offered_with_the_distance_to_keep() {
 
 /// Section 4.4.3.8: the skip boundary is at least six target durations.
 #[test]
-fn d3_delta_updates_are_offered_in_the_origins_place() {
+fn delta_updates_are_offered_in_the_origins_place() {
     let playlist = format!("{HEAD}{LIST}");
     let with = |list: &str| format!("{HEAD}#EXT-X-SERVER-CONTROL:{list}\n{LIST}");
     assert_eq!(offered(&playlist, Offer::DeltaUpdates), with("CAN-SKIP-UNTIL=24.0"));
@@ -58,7 +58,7 @@ fn d3_delta_updates_are_offered_in_the_origins_place() {
 }
 
 #[test]
-fn what_ended_is_offered_nothing_and_line_breaks_stay() {
+fn an_ended_playlist_gets_no_offer_and_line_breaks_stay() {
     let ended = format!("{HEAD}{LIST}#EXT-X-ENDLIST\n");
     assert_eq!(offered(&ended, Offer::Both), ended);
     assert_eq!(
@@ -74,7 +74,7 @@ fn what_ended_is_offered_nothing_and_line_breaks_stay() {
 }
 
 proptest! {
-    /// Whatever stands in the tag already, the offer is understood and all other lines stay.
+    /// For any content of the tag, the offer is understood and all other lines stay.
     #[test]
     fn an_offer_is_understood_and_changes_nothing_else(
         control in proptest::option::of(

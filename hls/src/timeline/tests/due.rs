@@ -4,29 +4,29 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A poll whose answer takes long says when it comes how things were when it was sent. Where that misleads, what is
-/// believed is put right within a few versions.
+/// A poll whose response takes long reports late how things were when it was sent. If that misleads, the
+/// belief is corrected within a few versions.
 #[test]
-fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
+fn a_moment_that_was_believed_too_late_is_corrected() {
     for wrong_by in [100, 500, 1_200, 1_900] {
         let wrong_by = Duration::from_millis(wrong_by);
         let mut timeline = Timeline::default();
         let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
         for number in 0..8 {
-            // Unmoved until just before, and moved.
+            // Unchanged until just before, then moved.
             let seen = published(number) + wrong_by;
             timeline.observe(&live(0, number), seen.saturating_sub(Duration::from_millis(20)));
             timeline.observe(&live(0, number + 1), seen);
         }
         let (mut newest, mut now, mut late) = (7, published(7) + wrong_by, wrong_by);
-        let mut in_vain = 0;
+        let mut empty_polls = 0;
         while newest < 23 {
-            now = timeline.next_look(in_vain).unwrap().max(now);
-            in_vain += 1;
+            now = timeline.next_poll(empty_polls).unwrap().max(now);
+            empty_polls += 1;
             if published(newest + 1) <= now {
                 newest += 1;
                 late = now.saturating_sub(published(newest));
-                in_vain = 0;
+                empty_polls = 0;
             }
             timeline.observe(&live(0, newest + 1), now);
         }
@@ -34,11 +34,11 @@ fn a_moment_that_was_taken_for_later_than_it_is_is_found_again() {
     }
 }
 
-/// An origin that publishes `at_once` segments each `interval` from `phase` on, and one that looks for them. How late
-/// each version was found, and with how many polls.
+/// An origin that publishes `per_move` segments each `interval` from `phase` on, and a client that polls it.
+/// Returns the lateness of each version, and the polls it took.
 fn polls(
     interval: Duration,
-    at_once: u64,
+    per_move: u64,
     phase: Duration,
     jitter: impl Fn(u64) -> Duration,
 ) -> Vec<(Duration, u32)> {
@@ -49,21 +49,21 @@ fn polls(
     while found.len() < 60 {
         let newest = (seen..seen + 9).take_while(|&number| published(number) <= now).last().unwrap_or(seen);
         polls += 1;
-        if timeline.observe(&live(0, (newest + 1) * at_once), now).is_taken_up() {
+        if timeline.observe(&live(0, (newest + 1) * per_move), now).replaces_latest() {
             found.push((now.saturating_sub(published(newest)), polls));
             (seen, polls) = (newest, 0);
         }
-        now = timeline.next_look(polls).unwrap().max(now);
+        now = timeline.next_poll(polls).unwrap().max(now);
     }
     found
 }
 
 fn check(found: &[(Duration, u32)]) -> Result<(), TestCaseError> {
-    let settled = found.get(10..).unwrap_or_default();
-    let total: u32 = settled.iter().map(|(_, polls)| polls).sum();
+    let steady = found.get(10..).unwrap_or_default();
+    let total: u32 = steady.iter().map(|(_, polls)| polls).sum();
     prop_assert!(f64::from(total) <= 1.5 * 50.0, "{total} polls for 50 versions: {found:?}");
-    prop_assert!(settled.iter().all(|&(_, polls)| polls <= 3), "{found:?}");
-    let mut late: Vec<Duration> = settled.iter().map(|&(late, _)| late).collect();
+    prop_assert!(steady.iter().all(|&(_, polls)| polls <= 3), "{found:?}");
+    let mut late: Vec<Duration> = steady.iter().map(|&(late, _)| late).collect();
     late.sort();
     prop_assert!(late[25] <= Duration::from_millis(70), "{late:?}");
     Ok(())
@@ -74,12 +74,12 @@ proptest! {
     fn the_moment_is_found_within_few_versions_and_few_polls(phase in 0..2_000_u64, first in 0..2_000_u64) {
         let phase = Duration::from_millis(10_000 + phase);
         check(&polls(TARGET, 1, phase, |_| Duration::ZERO))?;
-        // An encoder whose versions come up to 10 ms late.
+        // An encoder whose versions are up to 10 ms late.
         check(&polls(TARGET, 1, phase, |number| Duration::from_millis((number * 7 + first) % 10)))?;
     }
 }
 
-/// Segments that an encoder cuts where pictures begin are of any length.
+/// Segments that are cut at keyframes have any length.
 #[test]
 fn versions_that_come_at_irregular_times_are_found_with_three_polls_each() {
     for spread in [50, 200, 500] {
@@ -93,27 +93,27 @@ fn versions_that_come_at_irregular_times_are_found_with_three_polls_each() {
 }
 
 #[test]
-fn a_playlist_that_stands_still_is_asked_for_when_it_counts_as_frozen_and_each_half_target_then() {
-    let mut timeline = after(&[live(0, 3), live(0, 4), live(0, 5)]);
+fn an_unchanged_playlist_is_polled_when_it_is_frozen_and_then_each_half_target() {
+    let mut timeline = timeline_after(&[live(0, 3), live(0, 4), live(0, 5)]);
     let moved = seconds(4);
-    for in_vain in 0..8 {
-        let look = timeline.next_look(in_vain).unwrap();
-        assert_eq!(in_vain >= 3, look > moved + TARGET * 3 / 2, "{in_vain}: {look:?}");
-        timeline.observe(&live(0, 5), look);
-        assert_eq!(timeline.is_frozen(look), in_vain >= 3);
+    for empty_polls in 0..8 {
+        let poll = timeline.next_poll(empty_polls).unwrap();
+        assert_eq!(empty_polls >= 3, poll > moved + TARGET * 3 / 2, "{empty_polls}: {poll:?}");
+        timeline.observe(&live(0, 5), poll);
+        assert_eq!(timeline.is_frozen(poll), empty_polls >= 3);
     }
-    assert_eq!(timeline.next_look(9).unwrap(), timeline.next_look(8).unwrap() + TARGET / 2);
+    assert_eq!(timeline.next_poll(9).unwrap(), timeline.next_poll(8).unwrap() + TARGET / 2);
 }
 
 #[test]
-fn nothing_is_due_of_a_playlist_that_nobody_knows_or_that_has_ended() {
-    assert_eq!((Timeline::default().next_look(0), Timeline::default().due()), (None, None));
-    let timeline = after(&[live(0, 3), named("seg-#.ts", 0, 4, "#EXT-X-ENDLIST\n")]);
-    assert_eq!((timeline.next_look(0), timeline.due()), (None, None));
+fn an_unknown_or_ended_playlist_has_no_next_version() {
+    assert_eq!((Timeline::default().next_poll(0), Timeline::default().due()), (None, None));
+    let timeline = timeline_after(&[live(0, 3), named("seg-#.ts", 0, 4, "#EXT-X-ENDLIST\n")]);
+    assert_eq!((timeline.next_poll(0), timeline.due()), (None, None));
 }
 
-/// Whoever has each version sent as it appears never sees that it was not there just before. That makes the moment of a
-/// look uncertain, and not the one at which the version is late.
+/// A client whose blocking request returns each version as it appears never sees that it was missing just
+/// before. That makes the time of a poll uncertain, but not the time at which the version is late.
 #[test]
 fn a_version_that_is_sent_when_it_appears_is_not_due_before_its_time() {
     let mut timeline = Timeline::default();
@@ -123,7 +123,7 @@ fn a_version_that_is_sent_when_it_appears_is_not_due_before_its_time() {
         let due = timeline.due().unwrap();
         assert!(due >= now + TARGET && due <= now + TARGET + TARGET / 16, "{number}: {due:?}");
     }
-    assert!(timeline.next_look(0).unwrap() < timeline.due().unwrap());
+    assert!(timeline.next_poll(0).unwrap() < timeline.due().unwrap());
 }
 
 #[test]
@@ -131,10 +131,10 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     let due = |text: &str| {
         let mut timeline = Timeline::default();
         timeline.observe(&parse(text), seconds(100));
-        timeline.next_look(0).unwrap().saturating_sub(seconds(100))
+        timeline.next_poll(0).unwrap().saturating_sub(seconds(100))
     };
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n";
-    // Of a first version only the half of the interval is certain to have to pass.
+    // For a first version only half of the interval certainly has to pass.
     assert_eq!(due(&format!("{head}#EXTINF:4,\na\n")), seconds(2));
     assert_eq!(due(&format!("{head}#EXTINF:3,\na\n")), Duration::from_millis(1_500));
     assert_eq!(
@@ -146,7 +146,8 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
 }
 
-/// Who was cut off for some time, or kept waiting by a backup that lags behind, does not expect to be so again.
+/// A client that was cut off for some time, or kept waiting by a backup that lags behind, does not expect
+/// that again.
 #[test]
 fn an_interruption_is_not_taken_for_the_rhythm() {
     let mut timeline = Timeline::default();
@@ -154,13 +155,13 @@ fn an_interruption_is_not_taken_for_the_rhythm() {
         timeline.observe(&live(number, 3), seconds(2 * number));
     }
     timeline.observe(&live(5, 3), seconds(16));
-    let due = timeline.next_look(0).unwrap();
+    let due = timeline.next_poll(0).unwrap();
     assert!(due <= seconds(18) + TARGET / 16, "{due:?}");
 }
 
-/// One that goes on while nobody can ask it is found with one poll again, however long that was.
+/// An encoder that continues while no poll reaches it is found with one poll again, after any time.
 #[test]
-fn an_encoder_keeps_its_time_while_the_way_to_it_is_cut() {
+fn an_encoder_keeps_its_time_while_the_path_to_it_is_cut() {
     for missed in [3, 7, 40] {
         let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
         let mut timeline = Timeline::default();
@@ -170,13 +171,13 @@ fn an_encoder_keeps_its_time_while_the_way_to_it_is_cut() {
         }
         let newest = 11 + missed;
         timeline.observe(&live(newest + 1, 3), published(newest) + TARGET * 2 / 3);
-        let due = timeline.next_look(0).unwrap();
+        let due = timeline.next_poll(0).unwrap();
         let late = due.checked_sub(published(newest + 1)).expect("not too early");
         assert!(late <= TARGET / 16, "{late:?} after {missed}");
     }
 }
 
-/// One that was interrupted itself has begun at another moment: nothing is known of it.
+/// An encoder that was interrupted itself resumes at another moment: its rhythm is unknown.
 #[test]
 fn an_encoder_that_was_interrupted_has_another_rhythm() {
     let published = |number: u64| seconds(10) + TARGET * u32::try_from(number).unwrap();
@@ -187,10 +188,10 @@ fn an_encoder_that_was_interrupted_has_another_rhythm() {
     }
     let seen = published(30);
     timeline.observe(&live(15, 3), seen);
-    assert_eq!(timeline.next_look(0).unwrap(), seen + TARGET / 2);
+    assert_eq!(timeline.next_poll(0).unwrap(), seen + TARGET / 2);
 }
 
 #[test]
-fn an_encoder_that_publishes_two_segments_at_once_is_found_out() {
+fn an_encoder_that_publishes_two_segments_together_is_recognised() {
     check(&polls(TARGET * 2, 2, seconds(10), |_| Duration::ZERO)).unwrap();
 }

@@ -1,11 +1,11 @@
-//! Playlists that nobody writes by mistake.
+//! Playlists that are not written by mistake.
 
 use proptest::prelude::*;
 
 use super::*;
 
 #[test]
-fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
+fn of_a_hundred_thousand_segments_the_newest_are_remembered() {
     let mut timeline = Timeline::default();
     for first in [0, 1] {
         timeline.observe(&live(first, 100_000), seconds(first));
@@ -13,14 +13,14 @@ fn a_hundred_thousand_segments_are_taken_and_the_newest_remembered() {
     assert_eq!(timeline.position().map(|position| position.sequence), Some(100_001));
     assert!(timeline.announces("seg-100000.ts") && timeline.announces("seg-99000.ts"));
     assert!(!timeline.announces("seg-5.ts"));
-    assert_eq!((timeline.take_news().len(), timeline.uri(5)), (1, None));
+    assert_eq!((timeline.take_announcements().len(), timeline.uri(5)), (1, None));
     assert_eq!(timeline.judge(&live(1, 3), seconds(9)), Step::Restarted(Restart::SequenceReset));
 }
 
 #[test]
-fn numbers_up_to_the_last_one_are_numbers() {
+fn sequence_numbers_work_up_to_the_last_one() {
     for first in [1 << 63, u64::MAX - 3] {
-        let mut timeline = after(&[live(first, 2), live(first + 1, 2)]);
+        let mut timeline = timeline_after(&[live(first, 2), live(first + 1, 2)]);
         assert_eq!(timeline.judge(&live(first, 2), seconds(9)), Step::Backward { by: 1 });
         assert_eq!(timeline.observe(&live(0, 3), seconds(9)), Step::Restarted(Restart::SequenceReset));
         assert_eq!(timeline.observe(&live(first, 2), seconds(9)), Step::Forward);
@@ -30,14 +30,14 @@ fn numbers_up_to_the_last_one_are_numbers() {
 #[test]
 fn a_megabyte_of_uri_is_not_remembered() {
     let long = "x".repeat(1 << 20);
-    let timeline = after(&[named(&long, 7, 2, "")]);
+    let timeline = timeline_after(&[named(&long, 7, 2, "")]);
     assert_eq!(timeline.uri(7), None);
     assert!(!timeline.announces(&long));
     assert_eq!(timeline.judge(&live(7, 3), seconds(9)), Step::Forward);
 }
 
 #[test]
-fn ten_thousand_parts_and_hints_are_few_news() {
+fn ten_thousand_parts_and_hints_are_bounded_announcements() {
     let mut text = String::from("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=1\n");
     for number in 0..10_000 {
         writeln!(
@@ -46,12 +46,12 @@ fn ten_thousand_parts_and_hints_are_few_news() {
         )
         .unwrap();
     }
-    let mut timeline = after(&[parse(&text)]);
-    assert_eq!(timeline.take_news().len(), 256);
+    let mut timeline = timeline_after(&[parse(&text)]);
+    assert_eq!(timeline.take_announcements().len(), 256);
     assert!(timeline.announces("9999") && timeline.announces("h0") && !timeline.announces("h9999"));
 }
 
-/// A version of some stream: where its list begins, how long it is, whose it is.
+/// A version of some stream: its first number, its length, its names.
 fn version() -> impl Strategy<Value = Media> {
     (0..40_u64, 0..8_u64, 0..2_u64, 0..3_usize).prop_map(|(first, count, name, parts)| {
         let more = "#EXT-X-PART:DURATION=1,URI=\"p\"\n".repeat(parts);
@@ -60,7 +60,8 @@ fn version() -> impl Strategy<Value = Media> {
 }
 
 proptest! {
-    /// Promise 5: whatever sources send, what is taken up never goes back within one incarnation.
+    /// Promise 5: for any versions that upstreams send, an accepted one never goes back within one
+    /// incarnation.
     #[test]
     fn no_order_of_versions_takes_a_stream_back(versions in proptest::collection::vec(version(), 1..40)) {
         let mut timeline = Timeline::default();
@@ -72,7 +73,7 @@ proptest! {
             } else {
                 prop_assert!(matches!(step, Step::Restarted(_)));
             }
-            if step.is_taken_up() {
+            if step.replaces_latest() {
                 prop_assert_eq!(timeline.position(), Some(media.position()));
                 prop_assert_eq!(timeline.judge(media, seconds(now)), Step::Unchanged);
                 let is_announced = |uri: &Option<Arc<str>>| timeline.announces(uri.as_deref().unwrap());
@@ -81,13 +82,13 @@ proptest! {
         }
     }
 
-    /// Promise 5, for a stream that nobody has watched for a while. What it listed last is enough to judge by, but for the
-    /// names of what it had listed before.
+    /// Promise 5, for a stream that has had no viewers for a while. Its newest version is enough to judge by,
+    /// except for the names of earlier segments.
     #[test]
     fn a_sleep_changes_no_judgement(
         versions in proptest::collection::vec(version(), 1..20), next in version(), now in 0..60_u64,
     ) {
-        let (mut awake, mut slept) = (after(&versions), after(&versions));
+        let (mut awake, mut slept) = (timeline_after(&versions), timeline_after(&versions));
         let newest = versions.iter().rfind(|media| awake.judge(media, seconds(40)) == Step::Unchanged).unwrap();
         let name = |media: &Media| media.segments.first().map(|first| first.uri.as_ref().unwrap()[..1].to_owned());
         let has_other_name = |media| name(media).is_some_and(|known| name(&next).is_some_and(|name| name != known));
@@ -97,6 +98,6 @@ proptest! {
         let now = seconds(now);
         prop_assert_eq!(slept.judge(&next, now), awake.judge(&next, now));
         prop_assert_eq!(slept.observe(&next, now), awake.observe(&next, now));
-        prop_assert_eq!(slept.next_look(0), awake.next_look(0));
+        prop_assert_eq!(slept.next_poll(0), awake.next_poll(0));
     }
 }

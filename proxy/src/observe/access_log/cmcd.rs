@@ -50,7 +50,7 @@ pub struct Cmcd {
     /// Stream type: `v` on demand, `l` live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub st: Option<String>,
-    /// The object is needed at once: start, seek or empty buffer.
+    /// The object is needed immediately: start, seek or empty buffer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub su: Option<bool>,
     /// Highest bit rate the player may choose.

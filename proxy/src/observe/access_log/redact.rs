@@ -1,4 +1,4 @@
-//! What a log must not tell: the values of query parameters that let somebody in.
+//! Redaction: a log must not have the values of query parameters that grant access.
 
 use std::borrow::Cow;
 
@@ -44,8 +44,8 @@ impl Redaction {
         }
     }
 
-    /// The name, as written, of a parameter whose value is not to be told. It is compared decoded, as whoever checks the
-    /// token reads it.
+    /// The name, as written, of a parameter whose value must not be logged. It is compared decoded, as the server that
+    /// checks the token reads it.
     fn secret_name<'a>(&self, parameter: &'a str) -> Option<&'a str> {
         let (name, _value) = parameter.split_once('=')?;
         let is_named = |secret: &String| {

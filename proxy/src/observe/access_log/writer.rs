@@ -1,4 +1,4 @@
-//! The thread that writes lines: whole lines only, many at once when many wait.
+//! The thread that writes lines: whole lines only, many per write when many are queued.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-//! Counts hits. Most requests are hits, on all cores in parallel: each thread counts in its own shard, and a scrape adds
-//! the shards up.
+//! Counts hits. Most requests are hits, on all cores in parallel: each thread counts in its own shard, and a
+//! scrape adds the shards up.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +35,8 @@ struct Counted {
     sendfile: Option<LocalIntCounter>,
 }
 
-/// The instruments to which the shards are added. A shard resolves each when it first needs it, so that a series appears
-/// with its first use.
+/// The instruments to which the shards are added. A shard resolves each when it first needs it, so that a
+/// series appears with its first use.
 pub(super) trait Instruments {
     fn hits(&self, kind: Kind) -> Option<IntCounter>;
     fn body_bytes(&self) -> Option<IntCounter>;

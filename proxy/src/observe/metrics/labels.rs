@@ -176,7 +176,7 @@ impl From<UpstreamError> for Failover {
             | UpstreamError::Tls
             | UpstreamError::Certificate
             | UpstreamError::Alert
-            | UpstreamError::Nobody => Self::Connect,
+            | UpstreamError::NoCandidate => Self::Connect,
             UpstreamError::DnsTimeout
             | UpstreamError::ConnectTimeout
             | UpstreamError::FirstByteTimeout

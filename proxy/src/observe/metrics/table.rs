@@ -54,7 +54,8 @@ impl<B: MetricVecBuilder> Table<B> {
         Self { vector, sizes, cells }
     }
 
-    /// Uses the instrument for these label values. They are as many as the labels, which the callers' tests show.
+    /// Uses the instrument for these label values. They are as many as the labels, which the callers' tests
+    /// show.
     pub(super) fn with<const N: usize>(&self, labels: [&dyn Word; N], use_it: impl FnOnce(&B::M)) {
         let place =
             labels.iter().zip(&self.sizes).fold(0, |place, (word, size)| place * size + word.position());
@@ -64,7 +65,7 @@ impl<B: MetricVecBuilder> Table<B> {
         }
     }
 
-    /// The instrument for these label values, for those who keep it.
+    /// The instrument for these label values, for callers that keep it.
     pub(super) fn handle<const N: usize>(&self, labels: [&dyn Word; N]) -> Option<B::M> {
         let mut handle = None;
         self.with(labels, |instrument| handle = Some(instrument.clone()));

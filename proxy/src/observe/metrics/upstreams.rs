@@ -98,8 +98,8 @@ impl Upstreams {
             (&self.probes, reports.iter().map(probes).sum()),
             (&self.probe_failures, reports.iter().map(|report| report.probes.1).sum()),
         ] {
-            // Upstreams report running totals; a counter takes the increase since the last scrape. An upstream that leaves a
-            // pool takes its counts with it.
+            // Upstreams report running totals; a counter takes the increase since the last scrape. An
+            // upstream that leaves a pool takes its counts with it.
             counter.inc_by(total.saturating_sub(counter.get()));
         }
     }

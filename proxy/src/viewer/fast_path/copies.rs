@@ -121,7 +121,7 @@ impl FileCopy {
         let has_room = open.files.load(Ordering::Relaxed) < FILES_MAX
             && open.bytes.load(Ordering::Relaxed) + len <= open.bytes_max;
         let file = has_room.then(|| sendfile::file_of(pieces))?;
-        let file = file.inspect_err(|error| tracing::debug!(%error, "a body could not be copied")).ok()?;
+        let file = file.inspect_err(|error| tracing::debug!(%error, "cannot make a sendfile copy")).ok()?;
         open.files.fetch_add(1, Ordering::Relaxed);
         open.bytes.fetch_add(len, Ordering::Relaxed);
         Some(Self { file, len, open, _address: Arc::downgrade(body) })

@@ -1,0 +1,71 @@
+//! The head of a request: one buffer for one write.
+
+use http::{HeaderName, HeaderValue, header};
+use tidegate_http1::lines;
+
+use crate::error::UpstreamError;
+use crate::request::{BACKUP, UpstreamRequest};
+use crate::spec::Spec;
+
+/// Writes the head of `ask` for the upstream with `spec`.
+pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, UpstreamError> {
+    let (base, target) = ask.target_at(spec);
+    let authority = spec.host.as_deref().unwrap_or(&ask.host);
+    if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
+        return Err(UpstreamError::Unusable("the address makes no URI"));
+    }
+    if !authority.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
+        return Err(UpstreamError::Unusable("the host makes no header field"));
+    }
+    let mut head = Vec::with_capacity(512);
+    lines::request_line(&mut head, &ask.method, &[base, &target]);
+    let own = Own::of(spec, ask);
+    let host = own.value(&header::HOST).map_or(authority.as_bytes(), HeaderValue::as_bytes);
+    lines::field(&mut head, &header::HOST, host);
+    for name in ask.headers.keys() {
+        if let Some(value) = own.value(name) {
+            lines::field(&mut head, name, value.as_bytes());
+        } else {
+            for value in ask.headers.get_all(name) {
+                lines::field(&mut head, name, value.as_bytes());
+            }
+        }
+    }
+    for name in own.names().filter(|name| **name != header::HOST && !ask.headers.contains_key(*name)) {
+        if let Some(value) = own.value(name) {
+            lines::field(&mut head, name, value.as_bytes());
+        }
+    }
+    head.extend_from_slice(lines::END);
+    Ok(head)
+}
+
+/// Values that replace the request's own fields.
+struct Own<'a> {
+    spec: &'a Spec,
+    is_backup: bool,
+}
+
+/// `?1` is true (RFC 9651 section 3.3.6).
+static TRUE: HeaderValue = HeaderValue::from_static("?1");
+
+impl<'a> Own<'a> {
+    fn of(spec: &'a Spec, ask: &UpstreamRequest) -> Self {
+        Self { spec, is_backup: ask.is_backup && spec.is_tier }
+    }
+
+    fn value(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
+        if !self.spec.headers.is_empty()
+            && let Some(value) = self.spec.headers.get_all(name).iter().next_back()
+        {
+            return Some(value);
+        }
+        (self.is_backup && *name == BACKUP).then_some(&TRUE)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a HeaderName> {
+        let as_backup =
+            Some(&BACKUP).filter(|as_backup| self.is_backup && !self.spec.headers.contains_key(*as_backup));
+        as_backup.into_iter().chain(self.spec.headers.keys())
+    }
+}

@@ -1,0 +1,138 @@
+//! HTTP/2 towards upstreams: an HTTP/2 stream of pingora's on a shared connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Uri, header};
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::protocols::http::v2::client::Http2Session;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
+use tidegate_cache::Head;
+use tokio::time::timeout;
+
+use crate::connect::http1::Wire;
+use crate::connect::http1::idle::IDLE;
+use crate::error::UpstreamError;
+use crate::request::{BACKUP, Rest, UpstreamRequest};
+use crate::upstream::Upstream;
+
+/// A request on an HTTP/2 stream, and its response.
+pub(crate) struct Stream {
+    session: Http2Session,
+    peer: HttpPeer,
+    patience: Duration,
+}
+
+/// The protocol that an upstream chose.
+#[derive(Debug)]
+pub(crate) enum Dialled {
+    /// The HTTP/2 stream, and whether its connection had been used before.
+    Http2(Box<Stream>, bool),
+    /// It chose HTTP/1.1 in the handshake.
+    Http1(Wire),
+}
+
+impl Stream {
+    /// An HTTP/2 stream to `upstream`, on a new connection if none has room.
+    pub(crate) async fn dial(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
+        let connector = upstream.connections().connector();
+        let peer = upstream.peer(address);
+        let over = |session, peer| Box::new(Self { session, peer, patience: Duration::ZERO });
+        let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
+        if let Some(session) = connector.reused_http_session(&peer).await.map_err(failed)? {
+            return Ok(Dialled::Http2(over(session, peer), true));
+        }
+        match connector.new_http_session(&peer).await.map_err(failed)? {
+            HttpSession::H2(session) => Ok(Dialled::Http2(over(session, peer), false)),
+            HttpSession::H1(session) => {
+                // From now on only HTTP/1.1 is offered.
+                connector.prefer_h1(&peer);
+                Ok(Dialled::Http1(Wire::Secured(session.into_inner())))
+            }
+            HttpSession::Custom(()) => Err(UpstreamError::Protocol),
+        }
+    }
+
+    /// Sends the head of `ask`. The head of the response may take up to `patience`.
+    pub(crate) fn send(
+        &mut self,
+        upstream: &Upstream,
+        ask: &UpstreamRequest,
+        rest: Rest,
+        patience: Duration,
+    ) -> Result<(), UpstreamError> {
+        self.patience = patience;
+        self.session.read_timeout = Some(patience);
+        self.session.write_timeout = Some(upstream.spec().options.timeouts.stall);
+        let head = request_head(upstream, ask)?;
+        // A request without a body says so in its head. An empty frame after it looks like a body.
+        let is_whole = matches!(rest, Rest::Nothing);
+        let sent = self.session.write_request_header(Box::new(head), is_whole);
+        sent.map_err(|error| UpstreamError::of(&error, true))
+    }
+
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
+        let written = self.session.write_request_body(bytes, end).await;
+        written.map_err(|error| UpstreamError::of(&error, true))
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), UpstreamError> {
+        self.session.finish_request_body().map_err(|error| UpstreamError::of(&error, true))
+    }
+
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
+        match timeout(self.patience, self.session.read_response_header()).await {
+            Ok(read) => read.map_err(|error| UpstreamError::of(&error, true))?,
+            Err(_late) => return Err(UpstreamError::FirstByteTimeout),
+        }
+        let head = self.session.response_header().ok_or(UpstreamError::Protocol)?;
+        Ok(Head { status: head.status, headers: head.headers.clone() })
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        // The pause between two reads may be as long as that of a write.
+        self.session.read_timeout = self.session.write_timeout;
+        self.session.read_response_body().await.map_err(|error| UpstreamError::of(&error, false))
+    }
+
+    pub(crate) fn release(self, upstream: &Upstream) {
+        upstream.connections().connector().release_http_session(self.session, &self.peer, Some(IDLE));
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
+    let spec = upstream.spec();
+    let (base, target) = ask.target_at(spec);
+    let path = format!("{base}{target}");
+    let authority = spec.host.as_deref().unwrap_or(&ask.host);
+    let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
+    let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
+        .map_err(failed)?;
+    let scheme = if spec.address.is_tls() { "https" } else { "http" };
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("the address makes no URI"))?);
+    head.set_version(http::Version::HTTP_2);
+    for (name, value) in &ask.headers {
+        // Chunked coding frames a body of unknown length in HTTP/1.1; HTTP/2 has frames of its own.
+        if name != header::TRANSFER_ENCODING {
+            head.append_header(name.clone(), value.clone()).map_err(failed)?;
+        }
+    }
+    if ask.is_backup && spec.is_tier {
+        head.insert_header(BACKUP.clone(), "?1").map_err(failed)?;
+    }
+    for (name, value) in &spec.headers {
+        head.insert_header(name.clone(), value.clone()).map_err(failed)?;
+    }
+    Ok(head)
+}

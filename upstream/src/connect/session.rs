@@ -1,0 +1,105 @@
+//! A request over the protocol of its upstream: HTTP/1.1 with our own client (`http1.rs`), HTTP/2 with
+//! pingora's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::Head;
+
+use crate::connect::http1::{Connection, Wire};
+use crate::connect::http2::{Dialled, Stream};
+use crate::error::UpstreamError;
+use crate::request::{Rest, UpstreamRequest};
+use crate::upstream::Upstream;
+
+/// A request and its response. Boxed, because it is moved many times.
+#[derive(Debug)]
+pub(crate) enum Session {
+    Http1(Box<Connection>),
+    Http2(Box<Stream>),
+}
+
+impl Session {
+    /// Sends the head of `ask`. Returns whether the connection had been used before. The head of the response
+    /// may take up to `patience`.
+    pub(crate) async fn open(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        rest: Rest,
+        patience: Duration,
+    ) -> Result<(Self, bool), UpstreamError> {
+        let spec = upstream.spec();
+        let address = upstream.address().await?;
+        let key = upstream.key(address);
+        // Without TLS, the configuration decides the protocol.
+        let may_be_idle = !spec.options.http2 || spec.address.is_tls();
+        if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
+            return Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), true));
+        }
+        let left = |error| {
+            upstream.mark_unreachable(address);
+            error
+        };
+        let wire = if spec.options.http2 {
+            // Boxed, because most upstreams use HTTP/1.1.
+            match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
+                Dialled::Http1(wire) => wire,
+                Dialled::Http2(mut stream, reused) => {
+                    stream.send(upstream, ask, rest, patience)?;
+                    return Ok((Self::Http2(stream), reused));
+                }
+            }
+        } else if spec.address.is_tls() {
+            let peer = upstream.peer(address);
+            let connected = Box::pin(upstream.connections().connector().transport().new_stream(&peer)).await;
+            connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
+        } else {
+            Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
+        };
+        Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
+    }
+
+    /// Sends a chunk of the request's body; `end` with the last one.
+    pub(crate) async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
+        match self {
+            Self::Http1(connection) => {
+                connection.write(bytes).await?;
+                if end { connection.finish().await } else { Ok(()) }
+            }
+            Self::Http2(stream) => stream.write(bytes, end).await,
+        }
+    }
+
+    /// Ends the request.
+    pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.finish().await,
+            Self::Http2(stream) => stream.finish(),
+        }
+    }
+
+    /// Waits for the next head: the final one, or an informational one before it.
+    pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.head().await,
+            Self::Http2(stream) => stream.head().await,
+        }
+    }
+
+    /// The next bytes of the response's body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        match self {
+            Self::Http1(connection) => connection.next().await,
+            Self::Http2(stream) => stream.next().await,
+        }
+    }
+
+    /// Gives the connection back.
+    pub(crate) fn release(self, upstream: &Upstream) {
+        match self {
+            Self::Http1(connection) => connection.release(upstream.connections().idle()),
+            Self::Http2(stream) => stream.release(upstream),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! One request and its response on a pooled connection.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use tidegate_cache::Head;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::connect::session::Session;
+use crate::error::UpstreamError;
+use crate::fetch::in_flight::InFlight;
+use crate::fetch::limiter::Permit;
+use crate::request::{Rest, UpstreamRequest};
+use crate::upstream::Upstream;
+
+/// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
+pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (span, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, end) = span.split_once('-')?;
+    Some((start.parse().ok()?..=end.parse().ok()?, total.parse().ok()))
+}
+
+/// A request whose head has been sent; the head of the response is not read yet.
+pub struct Exchange {
+    stream: Arc<str>,
+    session: Session,
+    upstream: Arc<Upstream>,
+    /// Time for the next head.
+    patience: Duration,
+    reused: bool,
+    /// Informational heads (1xx) so far.
+    interim: usize,
+    /// Counts it among the requests to the upstream; a probe has none.
+    permit: Option<Permit>,
+    /// When it was sent; `None` if the time to its response says nothing about the upstream.
+    sent: Option<Instant>,
+}
+
+/// Takes the informational responses (1xx) before the final one.
+pub type Interim = mpsc::Sender<Head>;
+
+/// Informational heads before the final one. Each of them restarts the timeout, so they are limited.
+pub const INTERIM_MAX: usize = 8;
+
+/// A response whose head has been read and whose body is read as it arrives.
+pub struct UpstreamResponse {
+    /// Status and end-to-end header fields as sent.
+    pub head: Head,
+    session: Option<Session>,
+    upstream: Arc<Upstream>,
+    /// Bytes that were read too far.
+    put_back: Option<Bytes>,
+    in_flight: InFlight,
+    permit: Option<Permit>,
+}
+
+/// A pooled connection may have been closed by the other side while it was idle; this many may be stale in a
+/// row.
+pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
+
+impl Exchange {
+    /// Sends the head of `ask` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
+    pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
+        let permit = upstream.acquire(ask.patience.is_some()).await?;
+        upstream.count_request();
+        let sent = Self::begin(upstream, ask, Rest::Body).await;
+        sent.map(|exchange| Self { permit: Some(permit), ..exchange })
+            .inspect_err(|&error| upstream.record_failure(error))
+    }
+
+    /// Sends a probe, which needs no permit and is not counted as a request.
+    pub(crate) async fn probe(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+    ) -> Result<Self, UpstreamError> {
+        let mut exchange = Self::begin(upstream, ask, Rest::Nothing).await?;
+        exchange.finish().await?;
+        Ok(exchange)
+    }
+
+    async fn begin(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        rest: Rest,
+    ) -> Result<Self, UpstreamError> {
+        let timeouts = &upstream.spec().options.timeouts;
+        let patience = ask.patience.unwrap_or(timeouts.first_byte);
+        let (session, reused) = Session::open(upstream, ask, rest, patience).await?;
+        Ok(Self {
+            stream: Arc::clone(&ask.stream),
+            session,
+            upstream: Arc::clone(upstream),
+            patience,
+            reused,
+            interim: 0,
+            permit: None,
+            sent: ask.patience.is_none().then(Instant::now),
+        })
+    }
+
+    /// Sends a chunk of the request's body; `end` with the last one.
+    pub async fn write(&mut self, bytes: Bytes, end: bool) -> Result<(), UpstreamError> {
+        self.session.write(bytes, end).await
+    }
+
+    /// Ends the request.
+    pub async fn finish(&mut self) -> Result<(), UpstreamError> {
+        self.session.finish().await
+    }
+
+    /// Waits for the next head to forward: the final one, or an informational one (1xx) before it.
+    pub async fn head(&mut self) -> Result<Head, UpstreamError> {
+        loop {
+            let head = self.session.head().await?;
+            if !head.status.is_informational() {
+                return Ok(head);
+            }
+            self.interim += 1;
+            match head.status {
+                _ if self.interim > INTERIM_MAX => return Err(UpstreamError::Protocol),
+                // No upgrade was requested: Upgrade is a hop-by-hop field and was not forwarded.
+                StatusCode::SWITCHING_PROTOCOLS => return Err(UpstreamError::Protocol),
+                // RFC 9110 section 10.1.1: permission to send the body, which concerns this hop only.
+                StatusCode::CONTINUE => {}
+                _ => return Ok(head),
+            }
+        }
+    }
+
+    /// Continues with the body that follows `head`.
+    pub fn into_response(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
+        match Blame::of(&head, &self.upstream, self.is_blocking()) {
+            Blame::Own(error) => self.upstream.record_failure(error),
+            Blame::Reported(error) => self.upstream.record_reported_failure(error, &self.stream),
+            Blame::NothingNew => self.upstream.record_blocked_timeout(&self.stream, self.patience),
+            Blame::None => self.upstream.record_first_byte(self.sent),
+        }
+        UpstreamResponse {
+            head,
+            session: Some(self.session),
+            upstream: self.upstream,
+            put_back: None,
+            in_flight,
+            permit: self.permit,
+        }
+    }
+
+    /// Whether the upstream may block the request, so that the time to its response says nothing.
+    fn is_blocking(&self) -> bool {
+        self.sent.is_none()
+    }
+
+    /// Whether its connection had been used before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Ends the exchange without its body. A short body is read, so that the connection can be used again.
+    pub(crate) async fn discard_body(mut self, max: u64) {
+        let mut left = max;
+        while let Ok(Some(bytes)) = self.session.next().await {
+            let Some(rest) = left.checked_sub(bytes.len() as u64) else { return };
+            left = rest;
+        }
+        self.session.release(&self.upstream);
+    }
+}
+
+/// The fault in a response, and whose it is.
+enum Blame {
+    None,
+    /// The upstream has failed.
+    Own(UpstreamError),
+    /// A tier reports that an upstream of its own has failed (RFC 9209). This counts against the tier only if
+    /// it reports more failures than its peers: then its own path to the origin is at fault.
+    Reported(UpstreamError),
+    /// The upstream blocked the request until its timeout (HLS section 6.2.5.2), which is not a fault.
+    NothingNew,
+}
+
+impl Blame {
+    fn of(head: &Head, upstream: &Upstream, is_blocking: bool) -> Self {
+        let is_failure = match head.status {
+            // These are about the request.
+            StatusCode::NOT_IMPLEMENTED
+            | StatusCode::HTTP_VERSION_NOT_SUPPORTED
+            | StatusCode::LOOP_DETECTED => false,
+            StatusCode::SERVICE_UNAVAILABLE if is_blocking && upstream.spec().is_tier => {
+                return Self::NothingNew;
+            }
+            StatusCode::SERVICE_UNAVAILABLE if is_blocking => false,
+            status => status.is_server_error(),
+        };
+        let error = UpstreamError::Status(head.status);
+        match (is_failure, is_reported_failure(upstream, head)) {
+            (false, _) => Self::None,
+            (true, true) => Self::Reported(error),
+            (true, false) => Self::Own(error),
+        }
+    }
+}
+
+/// Whether a tier reports a failure of an upstream of its own (RFC 9209).
+pub(crate) fn is_reported_failure(upstream: &Upstream, head: &Head) -> bool {
+    upstream.spec().is_tier && head.headers.contains_key("proxy-status")
+}
+
+impl UpstreamResponse {
+    /// Sends a request without a body to `upstream` and waits for the final head. Informational heads before
+    /// it go to `interim`, as far as there is room.
+    pub async fn open(
+        mut in_flight: InFlight,
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        interim: Option<&Interim>,
+    ) -> Result<Self, UpstreamError> {
+        let permit = Self::acquire_permit(&mut in_flight, upstream, ask).await?;
+        Self::open_with_permit(permit, in_flight, upstream, ask, interim).await
+    }
+
+    /// Waits for a permit of `upstream`.
+    pub(crate) async fn acquire_permit(
+        in_flight: &mut InFlight,
+        upstream: &Upstream,
+        ask: &UpstreamRequest,
+    ) -> Result<Permit, UpstreamError> {
+        upstream.acquire(ask.patience.is_some()).await.inspect_err(|&full| in_flight.record_failure(full))
+    }
+
+    /// The same for a request with a permit.
+    pub(crate) async fn open_with_permit(
+        permit: Permit,
+        mut in_flight: InFlight,
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        interim: Option<&Interim>,
+    ) -> Result<Self, UpstreamError> {
+        upstream.count_request();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::attempt(upstream, ask, interim).await {
+                // The upstream closed an idle connection at the moment when it was used again. There was no
+                // response and the method is safe, so the request is sent again.
+                Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
+                Err((error, _)) => {
+                    // A blocked request that times out may mean that this stream has nothing new.
+                    if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
+                        upstream.record_failure(error);
+                    }
+                    in_flight.record_failure(error);
+                    return Err(error);
+                }
+                Ok((exchange, head)) => {
+                    return Ok(Exchange { permit: Some(permit), ..exchange }.into_response(head, in_flight));
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        upstream: &Arc<Upstream>,
+        ask: &UpstreamRequest,
+        interim: Option<&Interim>,
+    ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
+        let sent = Exchange::begin(upstream, ask, Rest::Nothing).await;
+        let mut exchange = sent.map_err(|error| (error, true))?;
+        let reused = exchange.reused;
+        exchange.finish().await.map_err(|error| (error, reused))?;
+        loop {
+            let head = exchange.head().await.map_err(|error| (error, reused))?;
+            if !head.status.is_informational() {
+                return Ok((exchange, head));
+            }
+            if let Some(interim) = interim {
+                // A viewer that is too slow for hints goes without.
+                let _no_room = interim.try_send(head);
+            }
+        }
+    }
+
+    /// The upstream that responded.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// The length in the head.
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The next bytes of the body; `None` at its end, after which the connection is back in its pool.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        if let Some(bytes) = self.put_back.take() {
+            return Ok(Some(bytes));
+        }
+        let Some(session) = &mut self.session else { return Ok(None) };
+        match session.next().await {
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => {
+                self.in_flight.record_response(self.head.status);
+                self.release();
+                Ok(None)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Drops an unusable response. The rest of it is not read.
+    pub(crate) fn refuse(&mut self, error: UpstreamError) {
+        self.in_flight.record_failure(error);
+        (self.session, self.permit) = (None, None);
+    }
+
+    /// Ends the body early by the upstream's fault.
+    pub(crate) fn fail(&mut self, error: UpstreamError) -> UpstreamError {
+        self.upstream.record_failure(error);
+        self.refuse(error);
+        error
+    }
+
+    /// Makes `bytes` the next bytes again.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.put_back = Some(bytes);
+    }
+
+    /// Reads the whole body, up to `max` bytes.
+    pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
+        let mut all = bytes::BytesMut::new();
+        while let Some(bytes) = self.next().await? {
+            if all.len() as u64 + bytes.len() as u64 > max {
+                let error = UpstreamError::Unusable("body too large");
+                self.refuse(error);
+                return Err(error);
+            }
+            all.extend_from_slice(&bytes);
+        }
+        Ok(all.freeze())
+    }
+
+    fn release(&mut self) {
+        if !self.head.status.is_server_error() {
+            self.upstream.record_success();
+        }
+        if let Some(session) = self.session.take() {
+            session.release(&self.upstream);
+        }
+        self.permit = None;
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("upstream", &self.upstream).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for UpstreamResponse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamResponse")
+            .field("upstream", &self.upstream)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! The body of a fill, from its first byte to its last: written as it arrives, resumed elsewhere when its
+//! upstream breaks or is slow, stopped when no reader wants it any more.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_cache::{Broken, FillWriter, Refused};
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::UpstreamError;
+use crate::fetch::exchange::UpstreamResponse;
+use crate::fetch::fill_request::FillRequest;
+use crate::fetch::min_rate::Meter;
+use crate::fetch::rescue::Rescue;
+use crate::policy::{Ending, Event};
+
+/// What happens next to a body on its way.
+enum BodyEvent {
+    Bytes(Bytes),
+    End,
+    Failed(UpstreamError),
+    /// Fewer bytes than the minimum arrived in a window.
+    Slow,
+}
+
+/// Writes the body as it arrives.
+pub(crate) async fn pump(
+    job: &FillRequest,
+    mut fill_writer: FillWriter,
+    mut response: UpstreamResponse,
+    mut rescue: Rescue<'_>,
+) -> Ending {
+    let mut meter = rescue.meter(&response);
+    loop {
+        let next = next_event(job, fill_writer, &mut response, &mut meter).await;
+        let Some((writer, event)) = next else { return Ending::Abandoned };
+        fill_writer = writer;
+        match event {
+            BodyEvent::Bytes(bytes) if fill_writer.is_last(&bytes) => {
+                job.record_end(&fill_writer, Ending::Stored);
+                fill_writer.complete_with(bytes);
+                // Read to its end, so that the connection goes back to its pool.
+                let _end = response.next().await;
+                return Ending::Stored;
+            }
+            BodyEvent::Bytes(bytes) => {
+                if let Err(refused) = fill_writer.append(bytes) {
+                    job.record_end(&fill_writer, Ending::Broken);
+                    fill_writer.end_too_large(match refused {
+                        Refused::TooLarge { .. } => job.remember_large,
+                        Refused::NoRoom => Duration::ZERO,
+                    });
+                    return Ending::Broken;
+                }
+            }
+            BodyEvent::End => {
+                job.record_end(&fill_writer, Ending::Stored);
+                fill_writer.complete();
+                return Ending::Stored;
+            }
+            BodyEvent::Slow => {
+                let error = UpstreamError::Slow;
+                // A slow body is better than none: it goes on until another upstream takes over.
+                let has_another =
+                    resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await;
+                meter = has_another.then(|| rescue.meter(&response)).flatten();
+            }
+            BodyEvent::Failed(error) => {
+                if !resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await {
+                    let (path, from, upstream) =
+                        (job.ask.path(), written(&fill_writer), response.upstream().name());
+                    tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
+                    job.record_end(&fill_writer, Ending::Broken);
+                    fill_writer.break_off(Broken(error.token()));
+                    return Ending::Broken;
+                }
+                meter = rescue.meter(&response);
+            }
+        }
+    }
+}
+
+/// Waits for what happens next to the body. Returns the writer with it; `None` if the fill was abandoned.
+async fn next_event(
+    job: &FillRequest,
+    mut fill_writer: FillWriter,
+    response: &mut UpstreamResponse,
+    meter: &mut Option<Meter>,
+) -> Option<(FillWriter, BodyEvent)> {
+    let mut read = std::pin::pin!(response.next());
+    let mut keep = false;
+    loop {
+        let due = meter.as_ref().map(Meter::due);
+        tokio::select! {
+            biased;
+            read = &mut read => return Some((fill_writer, arrived(read, meter.as_mut()))),
+            () = until(due) => {
+                if meter.as_mut().is_some_and(|meter| meter.is_slow(Instant::now())) {
+                    return Some((fill_writer, BodyEvent::Slow));
+                }
+            }
+            () = fill_writer.until_unwanted(), if !keep => {
+                keep = worth_keeping(&fill_writer, job.finish_within);
+                if !keep {
+                    let served = fill_writer.readers_total();
+                    match fill_writer.abandon() {
+                        Ok(()) => {
+                            job.recorder.record(Event::Ended(Ending::Abandoned, served));
+                            return None;
+                        }
+                        Err(joined) => fill_writer = joined,
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>) -> BodyEvent {
+    match read {
+        Ok(Some(bytes)) => {
+            if let Some(meter) = meter {
+                meter.add(bytes.len());
+            }
+            BodyEvent::Bytes(bytes)
+        }
+        Ok(None) => BodyEvent::End,
+        Err(error) => BodyEvent::Failed(error),
+    }
+}
+
+/// Replaces `response` by one from another upstream that resumes the body. Returns whether there is one.
+async fn resume_elsewhere(
+    job: &FillRequest,
+    fill_writer: &FillWriter,
+    rescue: &mut Rescue<'_>,
+    response: &mut UpstreamResponse,
+    error: UpstreamError,
+) -> bool {
+    let from = written(fill_writer);
+    let Some(next) = rescue.resume(from).await else { return false };
+    let upstream = response.upstream().name();
+    tracing::debug!(path = job.ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
+    if error == UpstreamError::Slow {
+        // A broken response has recorded its failure itself.
+        response.fail(error);
+    }
+    job.recorder.record(Event::Rescued(error));
+    *response = next;
+    true
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn written(fill_writer: &FillWriter) -> u64 {
+    fill_writer.object().map_or(0, |object| object.body.len())
+}
+
+/// Whether the rest of a fill without readers is worth fetching: little is missing, or most of it is there.
+fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
+    let Some(object) = fill_writer.object() else { return true };
+    let there = object.body.len();
+    object.body.full_len().is_some_and(|full| {
+        let missing = full.saturating_sub(there);
+        missing <= finish_within || missing <= there
+    })
+}
