@@ -1,5 +1,5 @@
-//! Any bytes as a body in chunks: no panic, any cuts give the same body and the same end, lines and trailers
-//! are bounded, and a body that is framed is taken apart to itself.
+//! Any bytes as a chunked body: no panic, any cuts give the same body and the same end, lines and trailers
+//! are bounded, and an encoded body decodes to itself.
 #![no_main]
 
 use bytes::Buf;

@@ -1,5 +1,5 @@
-//! Any bytes as a request head: no panic, however they arrive it is the same head, its body ends where the
-//! text of its fields says, httparse alone reads the same, and what is written of it parses back to itself.
+//! Any bytes as a request head: no panic, the result does not depend on how they arrive, the body ends where
+//! the text of its fields says, httparse alone gives the same, and a written head parses back to itself.
 #![no_main]
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Looks after each byte, up to the first that decides.
+/// Parses after each byte, up to the first that decides.
 fn dripped(bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, Error> {
     let mut finder = HeadFinder::request();
     for there in 0..bytes.len() {
@@ -47,7 +47,7 @@ fn dripped(bytes: &[u8]) -> Result<Option<std::ops::Range<usize>>, Error> {
     finder.find(bytes, LIMITS.head_bytes_max)
 }
 
-/// What another parser takes is refused by a rule of ours, and not because the lines are seen in another way.
+/// A head that another parser accepts is refused by one of our rules, and not because the lines differ.
 fn assert_is_ours(bytes: &[u8], error: Error) {
     let mut fields = [httparse::EMPTY_HEADER; 2048];
     let mut head = httparse::Request::new(&mut fields);
@@ -69,7 +69,7 @@ fn assert_is_the_same_in_httparse(bytes: &[u8], head: &RequestHead<'_>) {
     assert!(other.headers.iter().map(|field| (field.name, field.value)).eq(head.fields.iter()));
 }
 
-/// Where the body ends, read from the lines as plainly as can be; `None` where that leaves a doubt.
+/// The end of the body, from a naive reading of the lines; `None` where that is ambiguous.
 fn framing_of_text(head: &[u8]) -> Option<Framing> {
     let lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let values = |name: &str| {

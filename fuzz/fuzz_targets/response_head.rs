@@ -1,5 +1,5 @@
-//! Any bytes as a response, head and body: no panic, however they arrive it is the same response, its body
-//! ends in one place or it is refused, and what is written of its head parses back to itself.
+//! Any bytes as a response, head and body: no panic, the result does not depend on how they arrive, the body
+//! ends in one place or the response is refused, and a written head parses back to itself.
 #![no_main]
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 type Read = Result<Option<(Response, usize)>, Error>;
 
-/// Parses what the finder finds.
+/// Parses the head that the finder finds.
 fn read(bytes: &Bytes, method: &Method) -> Read {
     let limits = Limits::default();
     match HeadFinder::response().find(bytes, limits.head_bytes_max)? {

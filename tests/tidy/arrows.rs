@@ -1,11 +1,11 @@
-//! Who may know whom: the arrows between the crates point one way, and ARCHITECTURE.md draws all of them.
+//! The dependencies between the crates: the arrows point one way, and ARCHITECTURE.md draws all of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::repository::{assert_none, dependencies, members, read};
 
-/// These stand outside the house: they may use any crate, and no crate uses them.
+/// These members are outside the drawing: they may use any crate, and no crate uses them.
 const OUTSIDE: &[&str] = &["examples", "tests", "xtask"];
 
 /// One crate uses another; both are named by their folders.
@@ -47,11 +47,11 @@ fn nothing_uses_what_stands_outside() {
         let outside = OUTSIDE.iter().filter(|folder| used.contains(&format!("tidegate-{folder}")));
         findings.extend(outside.map(|folder| format!("{member} uses {folder}")));
     }
-    assert_none(&findings, "arrows from inside the house to what stands outside");
+    assert_none(&findings, "arrows from the drawn crates to the tests and xtask");
 }
 
 #[test]
-fn the_pure_libraries_know_neither_sockets_nor_clocks() {
+fn the_pure_libraries_use_neither_sockets_nor_clocks() {
     let forbidden = [
         ("hls", ["tokio", "pingora-core", "hyper", "axum"]),
         ("http1", ["tokio", "pingora-core", "hyper", "axum"]),
@@ -67,10 +67,11 @@ fn the_pure_libraries_know_neither_sockets_nor_clocks() {
                 .map(|name| format!("{folder} uses {name}")),
         );
     }
-    assert_none(&findings, "knowledge in the wrong place");
+    assert_none(&findings, "dependencies in the wrong place");
 }
 
-/// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four arrows.
+/// The arrows in the drawings of a Markdown text: its indented lines with `─►`. `a, b ─► c, d` is four
+/// arrows.
 fn arrows(text: &str) -> BTreeSet<Arrow> {
     let mut found = BTreeSet::new();
     for line in text.lines().filter(|line| line.starts_with("    ")) {

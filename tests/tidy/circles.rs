@@ -1,7 +1,9 @@
-//! No circles among the modules of a crate: each file can be read, tested and moved with the files below it alone.
+//! No circles among the modules of a crate: each file can be read, tested and moved with the files below it
+//! alone.
 //!
-//! A file uses another one when a `use`, or a path such as `crate::a::b`, leads to an item in it. A re-export counts for
-//! the file that defines the item, and not for the module that passes it on. `#[cfg(test)]` code does not count.
+//! A file uses another one when a `use`, or a path such as `crate::a::b`, leads to an item in it. A re-export
+//! counts for the file that defines the item, and not for the module that passes it on. `#[cfg(test)]` code
+//! does not count.
 
 mod source;
 
@@ -47,7 +49,7 @@ fn allowed_circles_still_exist() {
     let gone: Vec<_> = ALLOWED.iter().filter(|allowed| is_gone(allowed)).collect();
     assert_none(
         &gone.iter().map(|allowed| format!("{allowed:?}")).collect::<Vec<_>>(),
-        "circles that are gone",
+        "circles that no longer exist",
     );
 }
 
@@ -56,7 +58,7 @@ fn is_allowed(name: &str, circle: &BTreeSet<Module>) -> bool {
     ALLOWED.iter().any(|(allowed, files)| *allowed == name && covers(files))
 }
 
-/// Every module of a crate that is a file of its own, without those for tests.
+/// Every module of a crate that has its own file, without test modules.
 fn modules(name: &str) -> BTreeMap<Module, Source> {
     let src = Path::new(name).join("src");
     let mut modules = BTreeMap::new();
@@ -155,7 +157,7 @@ fn reachable(graph: &Graph, from: &Module) -> BTreeSet<Module> {
     seen
 }
 
-/// A shortest way through a circle, and how many files are in it.
+/// A shortest path through a circle, and the number of its files.
 fn describe(graph: &Graph, circle: &BTreeSet<Module>) -> String {
     let name = |module: &Module| if module.is_empty() { "lib".to_owned() } else { module.join("/") };
     let shortest =

@@ -1,4 +1,4 @@
-//! The sample configurations are true, because tests load them.
+//! The sample configurations are correct, because tests load them.
 
 use std::path::Path;
 

@@ -16,7 +16,7 @@ fn decisions_are_numbered_without_a_gap() {
 }
 
 #[test]
-fn a_decision_tells_its_context_and_its_consequences() {
+fn a_decision_has_a_context_and_consequences() {
     let mut findings = Vec::new();
     for file in decisions() {
         let text = read(&file);

@@ -1,4 +1,4 @@
-//! One table of dependencies: all of it used, all of it explained.
+//! One table of dependencies: all of them used, all of them explained.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn members_take_their_versions_from_the_table() {
 }
 
 #[test]
-fn every_dependency_has_its_reason_on_paper() {
+fn every_dependency_has_a_documented_reason() {
     let reasons = read(Path::new("docs/dependencies.md"));
     let others = table().into_iter().filter(|name| !name.starts_with("tidegate-"));
     let silent: Vec<_> = others.filter(|name| !reasons.contains(&format!("`{name}`"))).collect();

@@ -1,4 +1,4 @@
-//! How files are made: short, opening with their story, found where they are looked for.
+//! The form of files: short, with an introduction, in their usual places.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use crate::repository::{assert_none, files, files_named, manifest, members, read
 
 const LINES_MAX: usize = 500;
 
-/// Files that may be longer, each with the reason why they tell one story all the same.
+/// Files that may be longer, each with its reason.
 const LONGER: &[(&str, &str)] = &[];
 
 #[test]
-fn no_file_is_too_long_to_tell_one_story() {
+fn no_file_is_too_long() {
     let excused = |file: &Path| LONGER.iter().any(|(path, _)| file == Path::new(path));
     let mut findings = Vec::new();
     for file in files_named("rs").iter().filter(|file| !excused(file)) {
@@ -24,7 +24,7 @@ fn no_file_is_too_long_to_tell_one_story() {
 }
 
 #[test]
-fn excuses_for_length_are_still_needed() {
+fn exceptions_for_length_are_still_needed() {
     let short: Vec<_> = LONGER
         .iter()
         .filter(|(path, _)| read(Path::new(path)).lines().count() <= LINES_MAX)
@@ -41,7 +41,7 @@ fn a_module_is_a_file_beside_its_folder() {
 }
 
 #[test]
-fn every_crate_opens_with_its_story() {
+fn every_crate_opens_with_an_introduction() {
     let mut findings = Vec::new();
     for member in members() {
         let mut entrances = vec!["src/lib.rs".to_owned(), "src/main.rs".to_owned()];
@@ -52,7 +52,7 @@ fn every_crate_opens_with_its_story() {
             findings.push(format!("{member} has no entrance"));
         }
         for file in found {
-            if !opens_with_a_story(&read(file)) {
+            if !opens_with_an_introduction(&read(file)) {
                 findings.push(format!("{}", file.display()));
             }
         }
@@ -67,8 +67,8 @@ fn declared_entrances(manifest: &toml::Table) -> Vec<String> {
     targets.filter_map(|target| Some(target.get("path")?.as_str()?.to_owned())).collect()
 }
 
-/// A newcomer learns from the first lines what this is; a single word is a promise to write them.
-fn opens_with_a_story(text: &str) -> bool {
+/// The first lines tell a newcomer what the crate is; a single word does not.
+fn opens_with_an_introduction(text: &str) -> bool {
     let story: Vec<_> = text.lines().take_while(|line| line.starts_with("//!")).collect();
     story.iter().map(|line| line.trim_start_matches("//!").trim().len()).sum::<usize>() > 60
 }

@@ -1,4 +1,4 @@
-//! The continuous integration runs what people run.
+//! The continuous integration runs the same commands as people.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn the_continuous_integration_runs_the_two_commands() {
     assert_none(&findings, "other commands than `cargo xtask check` and `cargo xtask test`");
 }
 
-/// The calls of cargo in a script or a workflow, without what follows them on their line.
+/// The calls of cargo in a script or a workflow, without the rest of their line.
 fn commands(text: &str) -> Vec<String> {
     let steps = text.lines().map(|line| line.trim().trim_start_matches("run: "));
     let calls = steps.filter(|step| step.starts_with("cargo "));

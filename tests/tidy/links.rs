@@ -1,11 +1,11 @@
-//! Documents point at things that exist.
+//! The targets of links in documents exist.
 
 use std::path::Path;
 
 use crate::repository::{assert_none, files_named, manifest, members, read, root};
 
 #[test]
-fn relative_links_in_documents_lead_somewhere() {
+fn relative_links_in_documents_have_targets() {
     let mut findings = Vec::new();
     for document in files_named("md") {
         let folder = document.parent().unwrap_or_else(|| Path::new(""));
@@ -23,7 +23,8 @@ fn relative_links_in_documents_lead_somewhere() {
     assert_none(&findings, "dead links");
 }
 
-/// rustdoc does not check links by path; crates that do not depend on each other can be linked in no other way.
+/// rustdoc does not check links by path; crates that do not depend on each other can be linked in no other
+/// way.
 #[test]
 fn links_between_the_pages_of_crates_lead_somewhere() {
     let pages: Vec<_> = members().iter().flat_map(|member| page_names(&manifest(member))).collect();
@@ -39,7 +40,7 @@ fn links_between_the_pages_of_crates_lead_somewhere() {
 }
 
 #[test]
-fn the_documents_that_a_newcomer_looks_for_are_there() {
+fn the_documents_that_a_newcomer_expects_exist() {
     let wanted = [
         "README.md",
         "ARCHITECTURE.md",

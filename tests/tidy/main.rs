@@ -1,6 +1,6 @@
-//! The repository's own rules, kept by tests: the house stays as ARCHITECTURE.md draws it.
+//! The repository's own rules, checked by tests: the crates stay as ARCHITECTURE.md draws them.
 //!
-//! Each file here is one kind of rule. A rule that has to bend names its exception and the reason
+//! Each file here is one kind of rule. A rule with exceptions names each of them and the reason
 //! in the list beside it; a rule without exceptions has no list.
 
 #[cfg(test)]
@@ -19,6 +19,8 @@ mod dependencies;
 mod files;
 #[cfg(test)]
 mod integration;
+#[cfg(test)]
+mod language;
 #[cfg(test)]
 mod links;
 #[cfg(test)]

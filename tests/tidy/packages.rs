@@ -1,4 +1,4 @@
-//! What a manifest says about its package: its name, its metadata, its lints and its Rust version.
+//! The manifest of each package: its name, its metadata, its lints and its Rust version.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn every_package_describes_itself() {
             findings.push(format!("{member}: the description of another package"));
         }
     }
-    assert_none(&findings, "packages without a description of their own");
+    assert_none(&findings, "packages without their own description");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The working copy as the rules see it: what git tracks or would track.
+//! The working copy as the rules see it: the files that git tracks or would track.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests live inside the workspace")
 }
 
-/// Every file that is part of the repository, relative to its root. What is ours alone: vendored code keeps its own style.
+/// Every file of the repository, relative to its root, without vendored code, which keeps its own style.
 pub(crate) fn files() -> Vec<PathBuf> {
     let arguments = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").args(arguments).current_dir(root()).output().expect("git runs");
@@ -33,7 +33,7 @@ pub(crate) fn read(file: &Path) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// The file's text, or nothing where it is a picture, a film or another file that nobody reads.
+/// The file's text, or `None` for a picture, a film or another binary file.
 pub(crate) fn read_text(file: &Path) -> Option<String> {
     String::from_utf8(std::fs::read(root().join(file)).ok()?).ok()
 }

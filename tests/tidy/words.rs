@@ -1,22 +1,23 @@
-//! Words that have no place in the repository, because they mean something on one machine or for one day only.
+//! Words that do not belong in the repository, because they mean something on one machine or for one day
+//! only.
 
 use std::path::Path;
 
 use crate::repository::{assert_none, files, read_text};
 
-/// This file names the words, and the lock files are written by tools.
-const SPEAK_FREELY: &[&str] = &["tests/tidy/words.rs", "Cargo.lock"];
+/// This file names the words, and tools write the lock files.
+const EXEMPT: &[&str] = &["tests/tidy/words.rs", "Cargo.lock"];
 
 #[test]
-fn nothing_names_a_place_on_somebodys_machine() {
-    assert_none(&lines_with(&["/home/", "/root/", "/Users/", "/work/"]), "paths of somebody's machine");
+fn no_path_of_a_single_machine_is_used() {
+    assert_none(&lines_with(&["/home/", "/root/", "/Users/", "/work/"]), "paths of one machine");
 }
 
 #[test]
-fn nothing_is_left_for_later_in_a_comment() {
+fn no_comment_leaves_work_for_later() {
     assert_none(
         &lines_with(&["TODO", "FIXME", "XXX", "HACK"]),
-        "work left for later; it belongs into an issue",
+        "work left for later; it belongs in an issue",
     );
 }
 
@@ -49,7 +50,7 @@ const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates
 fn lines_with(words: &[&str]) -> Vec<String> {
     let mut findings = Vec::new();
     for file in files() {
-        if SPEAK_FREELY.iter().any(|free| file == Path::new(free)) {
+        if EXEMPT.iter().any(|free| file == Path::new(free)) {
             continue;
         }
         for (number, line) in read_text(&file).unwrap_or_default().lines().enumerate() {

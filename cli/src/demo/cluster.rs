@@ -133,8 +133,8 @@ impl Cluster {
 
     /// Waits until every tier has ended, after the stop.
     pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
-        while let Some(life) = self.running_tiers.join_next().await {
-            life.context("a tier failed")?.context("a tier failed during shutdown")?;
+        while let Some(tier) = self.running_tiers.join_next().await {
+            tier.context("a tier failed")?.context("a tier failed during shutdown")?;
         }
         Ok(())
     }

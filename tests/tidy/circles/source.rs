@@ -1,9 +1,9 @@
-//! As much of a Rust file as says which modules it uses: tokens, and no grammar.
+//! The part of a Rust file that names the modules it uses: tokens, and no grammar.
 
-/// What one file declares and names, without comments, texts and code for tests.
+/// The declarations and names of one file, without comments, string literals and test code.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// The modules that it declares in files of their own.
+    /// The modules that it declares in separate files.
     pub(super) children: Vec<String>,
     /// The paths outside of `use`.
     pub(super) paths: Vec<Vec<String>>,
@@ -16,7 +16,7 @@ pub(super) struct Import {
     pub(super) path: Vec<String>,
     name: String,
     is_public: bool,
-    /// Whether the file only passes it on: a `pub use` of a name that occurs nowhere else in it.
+    /// Whether the file only re-exports it: a `pub use` of a name that occurs nowhere else in it.
     is_passed_on: bool,
 }
 
@@ -149,7 +149,7 @@ fn without_texts(text: &str) -> String {
     kept
 }
 
-/// The length of the text that begins with a quotation mark; `before` tells whether it is a raw one.
+/// The length of the text that begins with a quotation mark; `before` says whether it is a raw one.
 fn quoted(text: &str, before: &str) -> usize {
     let name = before.trim_end_matches('#');
     if name.ends_with('r')
@@ -200,7 +200,7 @@ fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The tokens without what stands under `#[cfg(test)]`.
+/// The tokens without the items under `#[cfg(test)]`.
 fn without_tests(tokens: &[String]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut rest = tokens;
@@ -227,7 +227,7 @@ fn attribute(tokens: &[String]) -> Option<&[String]> {
     }
 }
 
-/// What follows the item, the statement, the field or the match arm at the start.
+/// The tokens after the item, the statement, the field or the match arm at the start.
 fn behind_item(mut tokens: &[String]) -> &[String] {
     while let Some(attribute) = attribute(tokens) {
         tokens = &tokens[attribute.len()..];
