@@ -28,7 +28,7 @@ use crate::refusal::{self, Refusal};
 use crate::request::parsed::Request;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
-use crate::viewer::client::{Client, PIECE};
+use crate::viewer::client::{Client, WRITE_MAX};
 use crate::viewer::gone::Gone;
 use crate::viewer::lines;
 
@@ -240,11 +240,11 @@ async fn copy(client: &mut Client, object: &Object, start: u64, end: Option<u64>
     loop {
         let read = tokio::select! {
             biased;
-            read = reader.next(PIECE as u64) => read,
+            read = reader.next(WRITE_MAX as u64) => read,
             () = client.gone() => return Err(Gone),
         };
         match read {
-            Ok(pieces) if !pieces.is_empty() => client.pieces(pieces).await?,
+            Ok(chunks) if !chunks.is_empty() => client.body_chunks(chunks).await?,
             Ok(_) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
             Ok(_) | Err(_) => {
                 client.cut_off();

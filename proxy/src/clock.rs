@@ -1,9 +1,9 @@
-//! Wall time. It enters the proxy here and nowhere else; what needs it gets it as an argument.
+//! Wall time. The proxy reads it only here; code that needs it takes it as an argument.
 
 use std::time::SystemTime;
 
-/// The time of day.
-#[expect(clippy::disallowed_methods, reason = "this is where wall time enters")]
+/// The current wall time.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads wall time")]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -1,9 +1,8 @@
-//! `Expires`, told in seconds.
+//! Replaces `Expires` with `max-age`.
 //!
-//! It is a point on the origin's clock, and only `Date` beside it says what that clock shows. The `Date` of an answer
-//! is that of the node which sends it (the protocol layer sees to it), so behind this node the point would be read off
-//! another clock: hours off where the origin's is. What it means is a number of seconds, and `max-age` says that
-//! without a clock.
+//! `Expires` is a time by the origin's clock, and only the origin's `Date` says what that clock shows. Each
+//! node sends a `Date` of its own, so that the next hop would compare `Expires` with another clock, which may
+//! differ by hours. `max-age` is the same lifetime in seconds and needs no clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +11,12 @@ use http::header::{self, HeaderName};
 use tidegate_cache::freshness::CacheControl;
 use tidegate_headers::field;
 
-/// Puts `max-age` in the place of `Expires`. `now` is when the answer came.
-pub(crate) fn tell_in_seconds(headers: &mut HeaderMap, now: SystemTime) {
+/// Replaces `Expires` with `max-age`. `now` is the time when the response arrived.
+pub(crate) fn replace_with_max_age(headers: &mut HeaderMap, now: SystemTime) {
     if !headers.contains_key(header::EXPIRES) {
         return;
     }
-    // RFC 9111 section 5.3: beside max-age it says nothing.
+    // With max-age, a recipient ignores Expires (RFC 9111 section 5.3).
     if CacheControl::from_headers(headers).max_age.is_none() {
         let seconds = lifetime(headers, now).as_secs();
         field::append_member(headers, &header::CACHE_CONTROL, format_args!("max-age={seconds}"));
@@ -25,7 +24,8 @@ pub(crate) fn tell_in_seconds(headers: &mut HeaderMap, now: SystemTime) {
     headers.remove(header::EXPIRES);
 }
 
-/// RFC 9111 sections 4.2.1 and 5.3: what cannot be read is in the past, and so are two that differ.
+/// The lifetime by `Expires`. An invalid date is in the past, and so are two dates that differ (RFC 9111
+/// sections 4.2.1 and 5.3).
 fn lifetime(headers: &HeaderMap, now: SystemTime) -> Duration {
     let mut all = headers.get_all(header::EXPIRES).iter();
     let first = all.next();
@@ -49,22 +49,22 @@ mod tests {
     const SENT: &str = "Sat, 21 Nov 2026 10:00:00 GMT";
     const LATER: &str = "Sat, 21 Nov 2026 10:01:30 GMT";
 
-    fn told(fields: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+    fn replaced(fields: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        tell_in_seconds(&mut headers, httpdate::parse_http_date(SENT).unwrap());
+        replace_with_max_age(&mut headers, httpdate::parse_http_date(SENT).unwrap());
         headers.remove("date");
         let fields = headers.iter();
         fields.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
 
     #[test]
-    fn what_expires_means_is_told_in_seconds() {
+    fn expires_becomes_max_age_in_seconds() {
         for (fields, control) in [
             (&[("date", SENT), ("expires", LATER)][..], "max-age=90"),
-            // By the origin's clock, whatever ours shows.
+            // By the origin's clock, independent of this node's.
             (
                 &[("date", "Sat, 21 Nov 2026 05:00:00 GMT"), ("expires", "Sat, 21 Nov 2026 05:00:07 GMT")],
                 "max-age=7",
@@ -78,7 +78,7 @@ mod tests {
             (&[("expires", LATER), ("cache-control", "max-age=5")], "max-age=5"),
             (&[("cache-control", "public")], "public"),
         ] {
-            assert_eq!(told(fields), [("cache-control".to_owned(), control.to_owned())], "{fields:?}");
+            assert_eq!(replaced(fields), [("cache-control".to_owned(), control.to_owned())], "{fields:?}");
         }
     }
 }

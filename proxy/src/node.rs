@@ -1,4 +1,4 @@
-//! A running node: its listeners bound, its tier assembled, its end in order.
+//! A running node: binds the listeners, assembles the tier, serves, and drains.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,79 +29,82 @@ pub struct Node {
     log: Writer,
 }
 
-/// The commit that was built, where whoever builds says so.
+/// The commit of the build, if the build sets `TIDEGATE_COMMIT`.
 const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
 
-/// Viewers are not kept waiting longer for a name that nobody answers: it may be the name of one site of many.
-const FOUND_WITHIN: Duration = Duration::from_secs(2);
+/// How long the start waits for the names of upstreams to resolve. One site of many may have a name that does
+/// not.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// For how long operators' requests may go on when everything else has ended.
-const OPERATORS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long operators' requests may continue when all else has ended.
+const OPERATORS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is cut off has no more to do than to say so.
-const CUT_OFF_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the requests that are cut off may take to close their accounts.
+const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often what nobody needs any more is let go.
-const TIDIED_EACH: Duration = Duration::from_secs(30);
+/// The interval at which expired state is dropped.
+const TIDY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How many keys and fills the status page lists.
 const LISTED_MAX: usize = 100;
 
 impl Node {
-    /// Binds the listeners, opens the log, assembles the tier, in this order: what can fail fails before anything
-    /// runs.
+    /// Binds the listeners, opens the log and assembles the tier, in this order: every step that can fail
+    /// does so before the node serves.
     ///
     /// # Errors
-    /// When an address cannot be bound or a certificate cannot be used (the field is named), or the log cannot be opened.
+    /// When an address cannot be bound, a certificate cannot be used (the error names the field), or the log
+    /// cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
         let viewers = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
-        let word = match role {
+        let tier_name = match role {
             Role::Edge => "edge",
             Role::Shield => "shield",
         };
         let metrics =
-            Metrics::new(word, settings.node.as_str(), COMMIT).context("cannot register the metrics")?;
+            Metrics::new(tier_name, settings.node.as_str(), COMMIT).context("cannot register the metrics")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
             .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         Ok(Self { tier, viewers, operators, log })
     }
 
-    /// Where viewers connect; tells the port where 0 was asked for.
+    /// The address where viewers connect, with the actual port if the configuration says 0.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket does not report its address.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.viewers.plain.local_addr()?)
     }
 
-    /// Where viewers connect by TLS, if they can.
+    /// The address where viewers connect with TLS, if there is one.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket does not report its address.
     pub fn tls_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
         let tls = self.viewers.tls.as_ref();
         Ok(tls.map(|(listener, _)| listener.local_addr()).transpose()?)
     }
 
-    /// Where operators connect.
+    /// The address where operators connect.
     ///
     /// # Errors
-    /// When the socket does not tell.
+    /// When the socket does not report its address.
     pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.operators.local_addr()?)
     }
 
-    /// The tier, for those who run it in their own process.
+    /// The tier, for programs that embed a node.
     pub fn tier(&self) -> &Arc<Tier> {
         &self.tier
     }
 
-    /// Serves until `shutdown`, then drains: nothing new is accepted, open bodies get their time.
+    /// Serves until `shutdown`, then drains: accepts no connection, and lets open responses finish until the
+    /// drain timeout.
     ///
     /// # Errors
     /// When the operators' listener fails.
@@ -110,92 +113,93 @@ impl Node {
             tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
         let Self { tier, viewers, operators, log } = self;
-        let over = CancellationToken::new();
+        let stopped = CancellationToken::new();
         let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
-        let operating = axum::serve(operators, routes).with_graceful_shutdown(over.clone().cancelled_owned());
+        let operating =
+            axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
         for pool in tier.pools() {
             pool.start(tier.tasks(), tier.draining().token());
         }
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
-        let found = timeout(FOUND_WITHIN, async {
+        let resolved = timeout(RESOLVE_TIMEOUT, async {
             for pool in tier.pools() {
                 pool.wait_for_members().await;
             }
         });
         tokio::select! {
-            _late = found => {}
+            _late = resolved => {}
             () = shutdown.cancelled() => {}
         }
         let serving = listener::accept(Arc::clone(&tier), viewers);
         tracing::info!(node = tier.node(), "ready");
-        let ending = async {
+        let drain_timeout = async {
             shutdown.cancelled().await;
             tracing::info!(node = tier.node(), "draining");
             tier.metrics().draining.set(1);
-            tier.draining().give();
+            tier.draining().set();
             tokio::time::sleep(tier.settings().drain.timeout.get()).await;
         };
-        let whole = async {
+        let drained = async {
             tokio::select! {
                 () = serving => true,
-                () = ending => false,
+                () = drain_timeout => false,
             }
         };
-        let (whole, operated) = tokio::join!(
+        let (is_drained, operated) = tokio::join!(
             async {
-                let whole = whole.await;
-                over.cancel();
-                whole
+                let is_drained = drained.await;
+                stopped.cancel();
+                is_drained
             },
             async {
                 tokio::select! {
                     operated = operating.into_future() => operated,
-                    // An operator who is slow to ask does not hold the end up.
-                    () = async { over.cancelled().await; tokio::time::sleep(OPERATORS_PATIENCE).await } => Ok(()),
+                    // A slow operator's request does not delay the shutdown.
+                    () = async { stopped.cancelled().await; tokio::time::sleep(OPERATORS_TIMEOUT).await } => Ok(()),
                 }
             }
         );
-        if !whole {
+        if !is_drained {
             cut_off(&tier).await;
         }
-        // The writer's thread ends when it has written what it was given.
+        // The writer's thread ends when it has written its queue.
         let written = tokio::task::spawn_blocking(move || log.finish()).await;
         operated.context("the operators' listener failed")?;
         match written {
             Err(error) if error.is_panic() => Err(error).context("the access log's writer failed"),
-            // Cancelled: the runtime ends, and the writer with it.
+            // Cancelled: the runtime shuts down, and the writer with it.
             _ => Ok(()),
         }
     }
 }
 
-/// The time to drain is over. Those who are cut off still write their lines, before the log is finished.
+/// Cuts off the open requests at the drain timeout. They still write their lines before the log is finished.
 async fn cut_off(tier: &Tier) {
     let fills = tier.cache().totals().fills;
-    tier.cutting_off().give();
+    tier.cutting_off().set();
     tier.requests().close();
-    let _all_are_accounted_for = timeout(CUT_OFF_PATIENCE, tier.requests().wait()).await;
+    let _all_closed = timeout(CUT_OFF_TIMEOUT, tier.requests().wait()).await;
     let requests = tier.requests_cut_off().load(Ordering::Relaxed);
     tracing::warn!(node = tier.node(), requests, fills, "drain timeout reached");
 }
 
-/// Lets go what nobody needs any more, from time to time, until the node drains.
+/// Drops expired copies and idle streams at intervals, until the node drains.
 async fn keep_tidy(tier: Arc<Tier>) {
     let draining = tier.draining().token().clone();
-    while draining.run_until_cancelled(tokio::time::sleep(TIDIED_EACH)).await.is_some() {
+    while draining.run_until_cancelled(tokio::time::sleep(TIDY_INTERVAL)).await.is_some() {
         tier.copies().tidy();
         tier.streams().tidy();
     }
 }
 
-/// Binds what viewers connect to. Certificates come first: with a bad one no port is taken.
+/// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
 async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
-    let Some(secured) = &listen.tls else {
+    let Some(config) = &listen.tls else {
         return Ok(Listeners { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
     };
-    let acceptor = tls::load(secured).context("listen.tls")?;
+    let acceptor = tls::load(config).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
-    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", secured.address).await?, acceptor)) })
+    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", config.address).await?, acceptor)) })
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -214,14 +218,14 @@ fn log_config(log: &crate::config::Log) -> access_log::Config {
     }
 }
 
-/// What operators see of a tier.
+/// A tier as the operators' pages show it.
 struct View(Arc<Tier>);
 
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
         let up =
             self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
-        match (self.0.draining().is_given(), up) {
+        match (self.0.draining().is_set(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
             (false, false) => Readiness::NoUpstream,

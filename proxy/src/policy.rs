@@ -185,7 +185,7 @@ impl FillPolicy for SitePolicy<'_> {
         progress: &Progress,
     ) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
-        expires::tell_in_seconds(&mut fresh, clock::now());
+        expires::replace_with_max_age(&mut fresh, clock::now());
         let renewed =
             Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
@@ -219,7 +219,7 @@ impl FillPolicy for SitePolicy<'_> {
         // above stay: they tell how what is held came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
-        expires::tell_in_seconds(&mut headers, clock::now());
+        expires::replace_with_max_age(&mut headers, clock::now());
         Head { status: head.status, headers }
     }
 

@@ -62,10 +62,10 @@ pub enum Refusal {
     Reload(#[from] ReloadError),
     /// 503: blocked for three target durations (HLS section 6.2.5.2).
     #[error("the requested segment did not appear in time")]
-    Held,
+    BlockedTooLong,
     /// 504: no response was available in time.
     #[error("no response was available in time")]
-    Waited,
+    TimedOut,
 }
 
 impl Refusal {
@@ -77,7 +77,7 @@ impl Refusal {
             | Self::UnexpectedBody(_)
             | Self::NoHost
             | Self::Reload(_) => StatusCode::BAD_REQUEST,
-            Self::Held => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BlockedTooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -87,14 +87,14 @@ impl Refusal {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Waited => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
     /// A request that timed out failed; every other refusal is the viewer's mistake.
     pub(crate) fn fate(&self) -> Fate {
         match self {
-            Self::Waited | Self::Held => Fate::Failed,
+            Self::TimedOut | Self::BlockedTooLong => Fate::Failed,
             _ => Fate::Refused,
         }
     }
@@ -102,7 +102,7 @@ impl Refusal {
     pub(crate) fn error(&self) -> Error {
         match self {
             Self::Loop => Error::ProxyLoopDetected,
-            Self::Waited | Self::Held => Error::ConnectionReadTimeout,
+            Self::TimedOut | Self::BlockedTooLong => Error::ConnectionReadTimeout,
             Self::Method(_) | Self::UnknownHost => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
         }

@@ -114,7 +114,7 @@ async fn hold(
     let refusal = match held {
         Held::Over => return None,
         Held::Refused(error) => Refusal::Reload(error),
-        Held::TooLong => Refusal::Held,
+        Held::TooLong => Refusal::BlockedTooLong,
     };
     Some(Box::pin(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
 }
@@ -249,7 +249,7 @@ async fn answer_to(
                 return Ok(answer);
             }
             () = client.gone() => return Err(None),
-            () = &mut patience => return Err(Some(Refusal::Waited)),
+            () = &mut patience => return Err(Some(Refusal::TimedOut)),
         };
         Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
     }

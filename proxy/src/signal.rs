@@ -1,4 +1,4 @@
-//! A signal that is given once, to everybody: that the node drains, or that it ends.
+//! A signal that is set once and reaches every task: the node drains, or it stops.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -8,71 +8,72 @@ use std::task::{Context, Poll, Waker};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// A cancellation token that whoever waits for it can look at without its lock, which all connections share.
+/// A cancellation token with a flag. Tasks read the flag without the token's lock, which all connections
+/// share.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
-    given: AtomicBool,
+    flag: AtomicBool,
     token: CancellationToken,
 }
 
 impl Signal {
-    /// Gives the signal.
-    pub(crate) fn give(&self) {
-        // First the flag: whoever the token wakes looks at it.
-        self.given.store(true, Ordering::SeqCst);
+    /// Sets the signal.
+    pub(crate) fn set(&self) {
+        // The flag first: the tasks that the token wakes read it.
+        self.flag.store(true, Ordering::SeqCst);
         self.token.cancel();
     }
 
-    pub(crate) fn is_given(&self) -> bool {
-        self.given.load(Ordering::SeqCst)
+    pub(crate) fn is_set(&self) -> bool {
+        self.flag.load(Ordering::SeqCst)
     }
 
-    /// Waits for it.
-    pub(crate) fn given(&self) -> Given<'_> {
-        Given { signal: self, token: Box::pin(self.token.cancelled()), woken: None }
+    /// Resolves when the signal is set.
+    pub(crate) fn wait(&self) -> Wait<'_> {
+        Wait { signal: self, token: Box::pin(self.token.cancelled()), registered: None }
     }
 
-    /// Does the work, unless the signal is given before it is done. The work is pinned by the caller: taken by value it
-    /// would be held twice, and every connection is such a work.
-    pub(crate) async fn unless<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        let mut given = self.given();
+    /// Runs `work` to its end, or until the signal is set; `None` in that case. The caller pins the work: by
+    /// value, this future would reserve its size twice, and `work` is the future of a whole connection.
+    pub(crate) async fn run_until_set<T>(&self, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut wait = self.wait();
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending => Pin::new(&mut given).poll(cx).map(|()| None),
+            Poll::Pending => Pin::new(&mut wait).poll(cx).map(|()| None),
         })
         .await
     }
 
-    /// The token beneath, for those who wait elsewhere.
+    /// The underlying token, for code that takes a token.
     pub(crate) fn token(&self) -> &CancellationToken {
         &self.token
     }
 }
 
-/// Waits for a signal. The token is asked once, and wakes the task from then on; each further turn of the task costs a
-/// look at the flag.
-pub(crate) struct Given<'a> {
+/// Resolves when a signal is set. The first poll registers the task with the token; each later poll only
+/// reads the flag.
+pub(crate) struct Wait<'a> {
     signal: &'a Signal,
     token: Pin<Box<WaitForCancellationFuture<'a>>>,
-    woken: Option<Waker>,
+    registered: Option<Waker>,
 }
 
-impl Future for Given<'_> {
+impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mark_requested = self.woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if mark_requested && !self.signal.is_given() {
+        let is_registered = self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if is_registered && !self.signal.is_set() {
             return Poll::Pending;
         }
-        self.woken = Some(cx.waker().clone());
+        self.registered = Some(cx.waker().clone());
         self.token.as_mut().poll(cx)
     }
 }
 
-impl fmt::Debug for Given<'_> {
+impl fmt::Debug for Wait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("signal", self.signal).finish_non_exhaustive()
+        f.debug_struct("Wait").field("signal", self.signal).finish_non_exhaustive()
     }
 }
 
@@ -84,44 +85,44 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_is_done_or_the_signal_ends_it() {
+    async fn work_runs_to_its_end_or_until_the_signal() {
         let signal = Arc::new(Signal::default());
-        assert_eq!(signal.unless(pin!(async { 1 })).await, Some(1));
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let mine = Arc::clone(&signal);
+        assert_eq!(signal.run_until_set(pin!(async { 1 })).await, Some(1));
+        let (start, started) = tokio::sync::oneshot::channel();
+        let worker = Arc::clone(&signal);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move {
-            let mut tell = Some(tell);
+            let mut start = Some(start);
             let work = poll_fn(|_| {
-                tell.take().map(|tell| tell.send(()));
+                start.take().map(|start| start.send(()));
                 Poll::<()>::Pending
             });
-            mine.unless(pin!(work)).await
+            worker.run_until_set(pin!(work)).await
         });
-        told.await.unwrap();
-        assert!(!signal.is_given());
-        signal.give();
+        started.await.unwrap();
+        assert!(!signal.is_set());
+        signal.set();
         assert_eq!(tasks.join_next().await.unwrap().unwrap(), None);
-        assert!(signal.is_given());
-        assert_eq!(signal.unless(pin!(std::future::pending::<()>())).await, None);
+        assert!(signal.is_set());
+        assert_eq!(signal.run_until_set(pin!(std::future::pending::<()>())).await, None);
     }
 
     #[tokio::test]
-    async fn whoever_is_woken_for_its_work_still_hears_the_signal() {
+    async fn a_task_that_its_work_wakes_still_notices_the_signal() {
         let signal = Signal::default();
-        let (tell, mut told) = tokio::sync::mpsc::channel::<()>(1);
-        let work = pin!(async { while told.recv().await.is_some() {} });
-        let teller = async {
+        let (sender, mut received) = tokio::sync::mpsc::channel::<()>(1);
+        let work = pin!(async { while received.recv().await.is_some() {} });
+        let driver = async {
             for _ in 0..3 {
-                tell.send(()).await.unwrap();
+                sender.send(()).await.unwrap();
                 tokio::task::yield_now().await;
             }
-            signal.give();
+            signal.set();
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            ended = signal.unless(work) => assert_eq!(ended, None),
-            () = teller => {}
+            ended = signal.run_until_set(work) => assert_eq!(ended, None),
+            () = driver => {}
         }
     }
 }

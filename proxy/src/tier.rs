@@ -1,4 +1,4 @@
-//! A tier: what all requests of one node share.
+//! A tier: the state that all requests of one node share.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::signal::Signal;
 use crate::site::Sites;
 use crate::viewer::fast_path::copies::Copies;
 
-/// Which way a node faces.
+/// The side that a node faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Towards viewers.
+    /// Faces viewers.
     Edge,
-    /// Towards origins.
+    /// Faces origins.
     Shield,
 }
 
@@ -30,56 +30,57 @@ pub enum Role {
 pub struct Settings {
     /// The node's name.
     pub node: config::NodeName,
-    /// Where it listens.
+    /// The addresses on which it listens.
     pub listen: config::Listen,
-    /// What it holds.
+    /// The size of the cache.
     pub cache: config::Cache,
-    /// What a viewer may do.
+    /// The limits and timeouts for viewers.
     pub viewers: config::Viewers,
-    /// Where it is.
+    /// The node's location.
     pub location: config::Location,
-    /// How upstreams are asked.
+    /// The requests to upstreams.
     pub upstream: config::Upstream,
     /// The access log.
     pub log: config::Log,
-    /// How it ends.
+    /// The drain at shutdown.
     pub drain: config::Drain,
 }
 
-/// What all requests of one node share.
+/// The state that all requests of one node share.
 pub struct Tier {
-    /// No other tier of this process has or had it.
-    number: u64,
+    /// Unique among all tiers that this process has had.
+    id: u64,
     role: Role,
     settings: Settings,
     sites: Sites,
-    /// The pools of all sites, each once.
+    /// The pools of all sites, without duplicates.
     pools: Vec<Arc<Pool>>,
     cache: Cache,
     copies: Copies,
     streams: Streams,
     metrics: Metrics,
     log: AccessLog,
-    /// Fills, connections, followers and probes; drain waits for them, and the last two end when it begins.
+    /// Fills, connections, followers and probes. The drain waits for them; followers and probes end when it
+    /// begins.
     tasks: TaskTracker,
-    /// Set when the node is to end.
+    /// Set when the node starts to drain.
     draining: Signal,
-    /// Set when the time to drain is over.
+    /// Set at the drain timeout.
     cutting_off: Signal,
-    /// Requests that are being answered; the end waits for the accounts of those that it cuts off.
+    /// Requests in progress. The shutdown waits for the accounts of those that it cuts off.
     requests: TaskTracker,
-    /// How many were cut off.
+    /// The number of requests that were cut off.
     requests_cut_off: AtomicUsize,
 }
 
 impl Tier {
-    /// Assembles a tier. It holds nothing and listens nowhere yet.
+    /// Assembles a tier with an empty cache. It does not listen yet.
     pub fn new(role: Role, settings: Settings, sites: Sites, metrics: Metrics, log: AccessLog) -> Self {
         let copies = Copies::new(settings.cache.sendfile_max(), settings.cache.sendfile_min.bytes());
         let limits =
             Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
         Self {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
             settings,
@@ -97,12 +98,12 @@ impl Tier {
         }
     }
 
-    /// What tells it from all other tiers of this process.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
+    /// An identifier that is unique among all tiers of this process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
-    /// Which way it faces.
+    /// The side that it faces.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -122,27 +123,27 @@ impl Tier {
         &self.sites
     }
 
-    /// Those whom it asks, all sites together.
+    /// The pools of upstreams of all sites.
     pub(crate) fn pools(&self) -> &[Arc<Pool>] {
         &self.pools
     }
 
-    /// What it holds.
+    /// Its cache.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// Copies of what it holds, for the system to send.
+    /// File copies of cached bodies, which the kernel sends.
     pub(crate) fn copies(&self) -> &Copies {
         &self.copies
     }
 
-    /// What it knows of live streams.
+    /// Its live streams.
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
     }
 
-    /// What it counts.
+    /// Its metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -151,22 +152,22 @@ impl Tier {
         &self.log
     }
 
-    /// Where tasks live that outlast a request.
+    /// The tasks that outlive a request.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Given when the node is to end.
+    /// Set when the node starts to drain.
     pub(crate) fn draining(&self) -> &Signal {
         &self.draining
     }
 
-    /// Given when the time to drain is over: what is still open is cut off.
+    /// Set at the drain timeout: requests that are still in progress are cut off.
     pub(crate) fn cutting_off(&self) -> &Signal {
         &self.cutting_off
     }
 
-    /// Requests that are being answered: each holds a token until its account is closed.
+    /// Requests in progress: each holds a token until its account is closed.
     pub(crate) fn requests(&self) -> &TaskTracker {
         &self.requests
     }
@@ -176,9 +177,9 @@ impl Tier {
     }
 }
 
-static NUMBERS: AtomicU64 = AtomicU64::new(0);
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
-/// Sites may share a pool.
+/// The pools of all sites, without duplicates: sites may share a pool.
 fn pools(sites: &Sites) -> Vec<Arc<Pool>> {
     let mut pools: Vec<Arc<Pool>> = Vec::new();
     for pool in sites.all().iter().flat_map(|site| site.candidates.pools()) {
@@ -195,5 +196,5 @@ impl fmt::Debug for Tier {
     }
 }
 
-/// A tier is shared by all its connections.
+/// All connections of a tier share it.
 pub(crate) type Shared = Arc<Tier>;

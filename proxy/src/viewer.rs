@@ -1,10 +1,11 @@
-//! The viewer's side of a request: connections, the protocols on them, and what is written to them.
+//! The viewer's side of a request: connections, the protocols on them, and the writing of responses.
 //!
-//! - [`listener`] accepts connections within a limit; [`tls`] makes handshakes; [`transport`] is what both leave: bytes
-//! - [`fast_path`] answers plain hits over HTTP/1.1 where they were read
+//! - [`listener`] accepts connections within a limit, [`tls`] makes handshakes, and [`transport`] is the
+//!   resulting byte stream
+//! - [`fast_path`] answers plain hits over HTTP/1.1 in the buffer where they were read
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
-//! - [`client`] is the viewer to everything behind: `request.rs` and `answer/` read and write through it
-//! - [`lines`] writes heads, [`lingering_close`] ends connections, [`sendfile`] has the system send bodies
+//! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
+//! - [`lines`] writes heads, [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
 
 pub(crate) mod client;
 pub(crate) mod fast_path;

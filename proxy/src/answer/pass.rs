@@ -193,7 +193,7 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
     let max = settings.body_max.bytes();
     // RFC 9110 section 10.1.1: HTTP/1.0 knows no leave to go on.
     if client.headers().contains_key(header::EXPECT) && client.version() == http::Version::HTTP_11 {
-        client.continue_().await?;
+        client.send_continue().await?;
     }
     let mut sent = 0;
     while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
@@ -252,7 +252,7 @@ async fn give_on(client: &mut Client, reply: &mut UpstreamResponse, headers: Hea
 
 fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
     let mut headers = hop::end_to_end(&head.headers);
-    expires::tell_in_seconds(&mut headers, clock::now());
+    expires::replace_with_max_age(&mut headers, clock::now());
     if let Some(age) = head.headers.get(header::AGE) {
         headers.insert(header::AGE, age.clone());
     }

@@ -15,7 +15,7 @@ use crate::tier::{Role, Tier};
 
 /// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
 pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, sent: &HeaderMap) {
-    if !stream.wants_follower() || tier.draining().is_given() || !stream.take_up() {
+    if !stream.wants_follower() || tier.draining().is_set() || !stream.take_up() {
         return;
     }
     let follower = Follower {

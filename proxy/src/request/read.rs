@@ -99,7 +99,7 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
         return Err(Refusal::Method(method));
     }
     // A body on a request that has none by its nature is how requests are smuggled past caches.
-    if is_read && client.brings_body(tier.settings().viewers.head_timeout.get()).await {
+    if is_read && client.has_nonempty_body(tier.settings().viewers.head_timeout.get()).await {
         return Err(Refusal::UnexpectedBody(method));
     }
     if hop::loops(client.headers(), tier.node()) {

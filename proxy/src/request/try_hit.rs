@@ -90,9 +90,8 @@ struct Kept {
 impl Places {
     fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<Place>> {
         let kept = self.kept.get(self.index(simple_head))?.as_ref()?;
-        let is_same = *kept.target == *simple_head.target
-            && *kept.host == *simple_head.host
-            && kept.tier == tier.number();
+        let is_same =
+            *kept.target == *simple_head.target && *kept.host == *simple_head.host && kept.tier == tier.id();
         is_same.then(|| Arc::clone(&kept.place))
     }
 
@@ -105,7 +104,7 @@ impl Places {
         self.kept.resize_with(PLACES_MAX, || None);
         if let Some(kept) = self.kept.get_mut(index) {
             let (host, target) = (simple_head.host.into(), simple_head.target.into());
-            *kept = Some(Kept { tier: tier.number(), host, target, place: Arc::clone(place) });
+            *kept = Some(Kept { tier: tier.id(), host, target, place: Arc::clone(place) });
         }
     }
 

@@ -1,7 +1,6 @@
-//! The viewer's side of one request: what was asked, and the writing of what is answered.
+//! The viewer's side of one request: its head and body, and the writing of the response.
 //!
-//! Everything that is written to viewers goes through here, whichever protocol they speak, but for what the fast lane
-//! (`fast_path.rs`) answers.
+//! Every response goes through here, over any protocol, except those of the fast path (`fast_path.rs`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,93 +23,93 @@ use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
 use crate::viewer::transport::Transport;
 
-/// A request that is being answered.
+/// A request and the response that is being written to it.
 pub(crate) struct Client {
     tier: Arc<Tier>,
-    speaks: Speaks,
+    protocol: Protocol,
     peer: SocketAddr,
     received: Instant,
     first_byte: Option<Instant>,
     status: Option<StatusCode>,
     body_bytes: u64,
-    /// Bytes of the body that the head has promised.
-    promised: Option<u64>,
-    /// Set when the answer was cut off: the connection must not look like a good end.
+    /// Bytes of the body by the `Content-Length` of the response, if it has one.
+    content_length: Option<u64>,
+    /// Set when the response was cut off: the connection must not end as after a complete response.
     cut_off: bool,
     known: Known,
 }
 
-/// How the viewer is spoken with.
+/// The protocol of a request, with the connection or session that it came on.
 #[expect(
     clippy::large_enum_variant,
-    reason = "what is frequent needs no box of its own: the client is in one"
+    reason = "the frequent variant needs no box of its own: the client is boxed"
 )]
-pub(crate) enum Speaks {
+pub(crate) enum Protocol {
     /// HTTP/1.1, and the request has no body.
     Http1(Http1),
-    /// Anything else that pingora speaks: HTTP/2, HTTP/1.0, bodies.
+    /// Any other request, which pingora serves: HTTP/2, HTTP/1.0, requests with a body.
     Session(Box<ServerSession>),
 }
 
-/// A slow viewer is given time for so many bytes, not for the whole body.
-pub(crate) const PIECE: usize = 64 * 1024;
+/// Bytes of the body per write. The write timeout bounds each write, not the whole body.
+pub(crate) const WRITE_MAX: usize = 64 * 1024;
 
 impl Client {
-    /// Begins with a request whose head has been read.
-    pub(crate) fn new(tier: &Arc<Tier>, speaks: Speaks, peer: SocketAddr) -> Self {
+    /// A client whose request head has been read.
+    pub(crate) fn new(tier: &Arc<Tier>, protocol: Protocol, peer: SocketAddr) -> Self {
         Self {
             tier: Arc::clone(tier),
-            speaks,
+            protocol,
             peer,
             received: Instant::now(),
             first_byte: None,
             status: None,
             body_bytes: 0,
-            promised: None,
+            content_length: None,
             cut_off: false,
             known: Known::default(),
         }
     }
 
-    /// What is known of the request so far; written down as soon as it is.
+    /// The facts about the request that are known so far, for the counters and the access log.
     pub(crate) fn known(&mut self) -> &mut Known {
         &mut self.known
     }
 
     pub(crate) fn method(&self) -> &Method {
-        match &self.speaks {
-            Speaks::Http1(http1) => http1.method(),
-            Speaks::Session(session) => &session.req_header().method,
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.method(),
+            Protocol::Session(session) => &session.req_header().method,
         }
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        match &self.speaks {
-            Speaks::Http1(http1) => http1.headers(),
-            Speaks::Session(session) => &session.req_header().headers,
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.headers(),
+            Protocol::Session(session) => &session.req_header().headers,
         }
     }
 
     pub(crate) fn version(&self) -> Version {
-        match &self.speaks {
-            Speaks::Http1(_) => Version::HTTP_11,
-            Speaks::Session(session) => session.req_header().version,
+        match &self.protocol {
+            Protocol::Http1(_) => Version::HTTP_11,
+            Protocol::Session(session) => session.req_header().version,
         }
     }
 
-    /// The target as sent.
+    /// The request target as received.
     pub(crate) fn target(&self) -> &[u8] {
-        match &self.speaks {
-            Speaks::Http1(http1) => http1.target(),
-            Speaks::Session(session) => session.req_header().raw_path(),
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.target(),
+            Protocol::Session(session) => session.req_header().raw_path(),
         }
     }
 
-    /// The host that is named outside of the header fields, as HTTP/2 does.
+    /// The host from outside the header fields: the `:authority` of HTTP/2, or an absolute target.
     pub(crate) fn authority(&self) -> Option<&str> {
-        match &self.speaks {
-            Speaks::Http1(_) => None,
-            Speaks::Session(session) => {
+        match &self.protocol {
+            Protocol::Http1(_) => None,
+            Protocol::Session(session) => {
                 session.req_header().uri.authority().map(http::uri::Authority::as_str)
             }
         }
@@ -120,15 +119,16 @@ impl Client {
         self.peer
     }
 
-    /// The request's head as it came, where its framing is to be looked at once more; empty elsewhere.
+    /// The head as received of an HTTP/1.x request that pingora parsed, so that its framing can be checked
+    /// again. Empty for any other request.
     pub(crate) fn raw_head(&self) -> Bytes {
-        match &self.speaks {
-            Speaks::Session(session) if !session.is_http2() => session.to_h1_raw(),
-            Speaks::Session(_) | Speaks::Http1(_) => Bytes::new(),
+        match &self.protocol {
+            Protocol::Session(session) if !session.is_http2() => session.to_h1_raw(),
+            Protocol::Session(_) | Protocol::Http1(_) => Bytes::new(),
         }
     }
 
-    /// What the viewer got so far.
+    /// The response so far.
     pub(crate) fn served(&self) -> Served<'_> {
         Served {
             received: self.received,
@@ -140,12 +140,12 @@ impl Client {
     }
 
     fn asked(&self) -> Asked<'_> {
-        let (host, path, query) = match &self.speaks {
-            Speaks::Http1(http1) => {
+        let (host, path, query) = match &self.protocol {
+            Protocol::Http1(http1) => {
                 let (path, query) = target::parts(std::str::from_utf8(http1.target()).unwrap_or_default());
                 (None, path, query)
             }
-            Speaks::Session(session) => {
+            Protocol::Session(session) => {
                 let uri = &session.req_header().uri;
                 (uri.host(), uri.path(), uri.query())
             }
@@ -154,36 +154,38 @@ impl Client {
         Asked { method, version, host, path, query, peer: self.peer, headers }
     }
 
-    /// Whether a body whose length is not known can be told from one that broke off.
+    /// Whether the protocol marks the end of a body of unknown length. Over HTTP/1.0, a truncated body looks
+    /// complete.
     pub(crate) fn frames_unknown_lengths(&self) -> bool {
         self.version() > Version::HTTP_10
     }
 
-    /// Writes the head. A body must have its length in `headers`, or it is sent in chunks.
+    /// Writes the head. Without a `Content-Length` in `headers`, the body is sent in chunks.
     ///
-    /// Over HTTP/1.1 it leaves with the first bytes of the body, with [`Client::gone`] or with [`Client::settle`]: whoever
-    /// waits for something behind it waits beside `gone`.
+    /// Over HTTP/1.1 the head is sent with the first bytes of the body, by [`Client::gone`] or by
+    /// [`Client::flush`]: code that waits for the body also polls `gone`, so that the head does not wait with
+    /// it.
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
         if is_final {
             let timing = field::value(server_timing::member(self.tier.node(), self.received.elapsed()));
             headers.append(SERVER_TIMING.clone(), timing);
             let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-            self.promised = length.and_then(|length| length.parse().ok());
+            self.content_length = length.and_then(|length| length.parse().ok());
             if self.is_chunked(status) {
                 headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let patience = self.write_timeout();
-        let written = match &mut self.speaks {
-            Speaks::Http1(http1) if is_final => {
-                http1.head(status, &headers, self.tier.draining().is_given());
+        let limit = self.write_timeout();
+        let written = match &mut self.protocol {
+            Protocol::Http1(http1) if is_final => {
+                http1.head(status, &headers, self.tier.draining().is_set());
                 true
             }
-            Speaks::Http1(http1) => is_done(timeout(patience, http1.inform(status, &headers)).await),
-            Speaks::Session(session) => {
+            Protocol::Http1(http1) => succeeded(timeout(limit, http1.inform(status, &headers)).await),
+            Protocol::Session(session) => {
                 let head = Box::new(response_head(status, headers));
-                is_done(timeout(patience, session.write_response_header(head)).await)
+                succeeded(timeout(limit, session.write_response_header(head)).await)
             }
         };
         if is_final {
@@ -193,50 +195,50 @@ impl Client {
         self.check(written)
     }
 
-    /// Whether the answer has a body of unknown length that has to be framed.
+    /// Whether the response has a body of unknown length, which HTTP/1.1 sends in chunks.
     fn is_chunked(&self, status: StatusCode) -> bool {
         !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             && *self.method() != Method::HEAD
-            && self.promised.is_none()
+            && self.content_length.is_none()
             && self.version() == Version::HTTP_11
     }
 
-    /// Sends what has been written and has not left yet: the head of an answer that has no body.
-    pub(crate) async fn settle(&mut self) -> Result<(), Gone> {
-        let patience = self.write_timeout();
-        let sent = match &mut self.speaks {
-            Speaks::Http1(http1) => is_done(timeout(patience, http1.flush()).await),
-            Speaks::Session(_) => true,
+    /// Sends the bytes that have been written and not sent: the head of a response without a body.
+    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
+        let limit = self.write_timeout();
+        let sent = match &mut self.protocol {
+            Protocol::Http1(http1) => succeeded(timeout(limit, http1.flush()).await),
+            Protocol::Session(_) => true,
         };
         self.check(sent)
     }
 
-    /// Writes a part of the body.
+    /// Writes the next bytes of the body.
     pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
         while !bytes.is_empty() {
-            self.pieces(vec![bytes.split_to(bytes.len().min(PIECE))]).await?;
+            self.body_chunks(vec![bytes.split_to(bytes.len().min(WRITE_MAX))]).await?;
         }
         Ok(())
     }
 
-    /// Writes pieces of the body, one behind the other, which have no more than [`PIECE`] bytes together: over HTTP/1.1 in
-    /// one write, by pingora's session each by itself.
-    pub(crate) async fn pieces(&mut self, pieces: Vec<Bytes>) -> Result<(), Gone> {
-        let patience = self.write_timeout();
-        match &mut self.speaks {
-            Speaks::Http1(http1) => {
-                let sent = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-                let written = is_done(timeout(patience, http1.body(pieces)).await);
+    /// Writes successive chunks of the body, of at most [`WRITE_MAX`] bytes together: over HTTP/1.1 in one
+    /// write, through pingora's session in one write each.
+    pub(crate) async fn body_chunks(&mut self, chunks: Vec<Bytes>) -> Result<(), Gone> {
+        let limit = self.write_timeout();
+        match &mut self.protocol {
+            Protocol::Http1(http1) => {
+                let sent = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+                let written = succeeded(timeout(limit, http1.body(chunks)).await);
                 self.check(written)?;
                 self.body_bytes += sent;
             }
-            Speaks::Session(session) => {
-                for piece in pieces {
-                    let sent = self.body_bytes + piece.len() as u64;
-                    // Over HTTP/2, the last piece says that it is the last; else an empty frame has to say so behind it.
-                    let is_last = session.is_http2() && self.promised == Some(sent);
-                    let written = session.write_response_body(piece, is_last);
-                    if !is_done(timeout(patience, written).await) {
+            Protocol::Session(session) => {
+                for chunk in chunks {
+                    let sent = self.body_bytes + chunk.len() as u64;
+                    // Over HTTP/2, the last chunk carries END_STREAM, which saves an empty frame after it.
+                    let is_last = session.is_http2() && self.content_length == Some(sent);
+                    let written = session.write_response_body(chunk, is_last);
+                    if !succeeded(timeout(limit, written).await) {
                         return self.check(false);
                     }
                     self.body_bytes = sent;
@@ -246,48 +248,49 @@ impl Client {
         Ok(())
     }
 
-    /// Marks the answer as broken: the connection or stream is reset, so that the viewer cannot take it for whole.
+    /// Marks the response as broken: the connection or HTTP/2 stream is reset, so that the response cannot
+    /// look complete.
     pub(crate) fn cut_off(&mut self) {
         self.cut_off = true;
     }
 
-    /// The next part of the request's body.
+    /// The next bytes of the request body; `None` at its end.
     pub(crate) async fn request_body(&mut self) -> Result<Option<Bytes>, Gone> {
-        match &mut self.speaks {
-            Speaks::Http1(_) => Ok(None),
-            Speaks::Session(session) => session.read_request_body().await.map_err(|_error| Gone),
+        match &mut self.protocol {
+            Protocol::Http1(_) => Ok(None),
+            Protocol::Session(session) => session.read_request_body().await.map_err(|_error| Gone),
         }
     }
 
-    /// Tells an HTTP/1.1 viewer who waits for it to send the request's body.
-    pub(crate) async fn continue_(&mut self) -> Result<(), Gone> {
-        match &mut self.speaks {
-            Speaks::Http1(_) => Ok(()),
-            Speaks::Session(session) => session.write_continue_response().await.map_err(|_error| Gone),
+    /// Sends 100 (Continue) to an HTTP/1.1 viewer that waits for it before it sends the request body.
+    pub(crate) async fn send_continue(&mut self) -> Result<(), Gone> {
+        match &mut self.protocol {
+            Protocol::Http1(_) => Ok(()),
+            Protocol::Session(session) => session.write_continue_response().await.map_err(|_error| Gone),
         }
     }
 
-    /// Whether the head of the request announces a body.
+    /// Whether the request has a body, by its head alone.
     pub(crate) fn has_request_body(&mut self) -> bool {
-        match &mut self.speaks {
-            Speaks::Http1(_) => false,
-            Speaks::Session(session) => !session.is_body_empty(),
+        match &mut self.protocol {
+            Protocol::Http1(_) => false,
+            Protocol::Session(session) => !session.is_body_empty(),
         }
     }
 
-    /// Whether the request has a body with anything in it. Over HTTP/2 the head alone does not tell: the end of the
-    /// request may come in a frame of its own, with nothing in it. That frame is waited for as long as `patience`.
-    pub(crate) async fn brings_body(&mut self, patience: Duration) -> bool {
-        let Speaks::Session(session) = &mut self.speaks else { return false };
+    /// Whether the request has a body that is not empty. Over HTTP/2 the head does not decide it: an empty
+    /// DATA frame may end the request after it. This waits for that frame, at most for `limit`.
+    pub(crate) async fn has_nonempty_body(&mut self, limit: Duration) -> bool {
+        let Protocol::Session(session) = &mut self.protocol else { return false };
         if session.is_body_empty() {
             return false;
         }
         if !session.is_http2() {
             return true;
         }
-        let ends = async {
-            while let Ok(piece) = session.read_request_body().await {
-                match piece {
+        let is_empty = async {
+            while let Ok(chunk) = session.read_request_body().await {
+                match chunk {
                     None => return true,
                     Some(bytes) if bytes.is_empty() => {}
                     Some(_) => return false,
@@ -295,44 +298,46 @@ impl Client {
             }
             false
         };
-        !timeout(patience, ends).await.unwrap_or(false)
+        !timeout(limit, is_empty).await.unwrap_or(false)
     }
 
-    /// Resolves when the viewer has left. Only for requests whose body has been read or that have none.
+    /// Resolves when the viewer has closed the connection or the HTTP/2 stream. Only for requests whose body
+    /// has been read, or that have none.
     pub(crate) async fn gone(&mut self) {
-        match &mut self.speaks {
-            Speaks::Http1(http1) => http1.gone().await,
-            Speaks::Session(session) => {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.gone().await,
+            Protocol::Session(session) => {
                 while let Ok(Some(_unexpected)) = session.read_body_or_idle(true).await {}
             }
         }
     }
 
-    /// Gives the answer up where it stands. Without its last chunk or with bytes missing, HTTP/1.1 shows that by itself.
-    /// A stream of HTTP/2 is reset, and with an error: many clients take a mere CANCEL for a good end.
+    /// Ends a response that is incomplete. Over HTTP/1.1, the missing last chunk or the missing bytes show
+    /// that. An HTTP/2 stream is reset with an error: many clients treat CANCEL as a complete response.
     pub(crate) async fn abort(self) {
-        match self.speaks {
-            // A head that waits for its body tells what has broken.
-            Speaks::Http1(mut http1) => _ = timeout(lingering_close::PATIENCE, http1.flush()).await,
-            Speaks::Session(mut session) if session.is_http2() => session.shutdown().await,
-            Speaks::Session(_) => {}
+        match self.protocol {
+            // The viewer still receives a head that was waiting for its body.
+            Protocol::Http1(mut http1) => _ = timeout(lingering_close::TIMEOUT, http1.flush()).await,
+            Protocol::Session(mut session) if session.is_http2() => session.shutdown().await,
+            Protocol::Session(_) => {}
         }
     }
 
-    /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
+    /// Ends the response. Returns the connection, with the bytes received after the request, if it can be
+    /// reused.
     pub(crate) async fn finish(self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
         if self.cut_off {
             return None;
         }
-        let patience = self.write_timeout();
-        match self.speaks {
-            Speaks::Http1(http1) => timeout(patience, http1.finish(keep_alive)).await.ok()?,
-            Speaks::Session(session) => finish(*session, keep_alive, patience).await,
+        let limit = self.write_timeout();
+        match self.protocol {
+            Protocol::Http1(http1) => timeout(limit, http1.finish(keep_alive)).await.ok()?,
+            Protocol::Session(session) => finish(*session, keep_alive, limit).await,
         }
     }
 
-    fn check(&mut self, well: bool) -> Result<(), Gone> {
-        if well {
+    fn check(&mut self, is_written: bool) -> Result<(), Gone> {
+        if is_written {
             return Ok(());
         }
         self.cut_off = true;
@@ -344,11 +349,11 @@ impl Client {
     }
 }
 
-/// Ends an answer that pingora's session has sent.
+/// Ends a response that was sent through pingora's session.
 async fn finish(
     mut session: ServerSession,
     keep_alive: bool,
-    patience: Duration,
+    limit: Duration,
 ) -> Option<(Box<Transport>, BytesMut)> {
     if !keep_alive {
         session.set_keepalive(None);
@@ -356,15 +361,15 @@ async fn finish(
     if let ServerSession::H1(h1) = &mut session
         && !h1.is_body_done()
     {
-        // Nobody wants the rest of the request.
-        timeout(patience, h1.finish_body()).await.ok()?.ok()?;
+        // The rest of the request body is not needed.
+        timeout(limit, h1.finish_body()).await.ok()?.ok()?;
         let ServerSession::H1(h1) = session else { return None };
-        lingering_close::part(h1.into_inner()).await;
+        lingering_close::close(h1.into_inner()).await;
         return None;
     }
-    let again = timeout(patience, session.finish()).await.ok()?.ok().flatten();
-    let (stream, behind) = again.map(ReusableHttpStream::into_parts)?;
-    Some((Transport::of(stream)?, behind.unwrap_or_default()))
+    let reusable = timeout(limit, session.finish()).await.ok()?.ok().flatten();
+    let (stream, rest) = reusable.map(ReusableHttpStream::into_parts)?;
+    Some((Transport::of(stream)?, rest.unwrap_or_default()))
 }
 
 fn response_head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
@@ -373,7 +378,7 @@ fn response_head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
     head.into()
 }
 
-/// Whether something was done in time, and well.
-fn is_done<T, E, L>(done: Result<Result<T, E>, L>) -> bool {
-    done.is_ok_and(|done| done.is_ok())
+/// Whether an operation with a timeout succeeded in time.
+fn succeeded<T, E, L>(result: Result<Result<T, E>, L>) -> bool {
+    result.is_ok_and(|result| result.is_ok())
 }

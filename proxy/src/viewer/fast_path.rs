@@ -1,9 +1,10 @@
-//! The fast lane of HTTP/1.1: hits that are asked for plainly are answered here, one after the other, without a session.
+//! The fast path of HTTP/1.1: plain requests that are hits are answered here, without a session.
 //!
-//! A head is read into a buffer of the thread, so that a connection that waits holds none, and read once (`plain.rs`).
-//! `request.rs` says whether it can be answered at once. If so, the answer (`ready.rs`) leaves in one write: a head that
-//! was rendered when the object was first given out, with what differs from answer to answer behind it, and the pieces
-//! of the body as they are held. Everything else takes the long way, with the bytes that were read.
+//! A head is read into a buffer of the thread, so that an idle connection holds no buffer, and is parsed once
+//! (`simple_head.rs`). `request/try_hit.rs` looks for a hit. The response to a hit (`ready.rs`) leaves in one
+//! write: a head that was rendered when the object was first served, then the fields that differ from
+//! response to response, then the chunks of the cached body. Every other request takes the slow path, with
+//! the bytes that were read.
 
 pub(crate) mod copies;
 mod head;
@@ -25,7 +26,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::request::try_hit::try_hit;
-use crate::signal::Given;
+use crate::signal::Wait;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 use crate::viewer::transport::Transport;
@@ -33,72 +34,72 @@ use crate::viewer::transport::Transport;
 use outgoing::Outgoing;
 use ready::{Ready, Viewer};
 
-/// What a connection goes on with.
+/// How a connection continues after the fast path.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// These bytes begin a request that takes the long way.
-    LongWay(BytesMut),
-    /// It ends here: the viewer has left, or has said nothing for too long, or the node drains.
-    Over,
-    /// An answer could not be brought to its end.
+    /// These bytes begin a request that takes the slow path.
+    SlowPath(BytesMut),
+    /// It closes: the viewer has closed it, or it was idle for too long, or the node drains.
+    Close,
+    /// A response could not be completed.
     Broken,
 }
 
-/// Answers what can be answered at once. `ahead` has been read already.
+/// Answers requests until one takes the slow path or the connection ends. `ahead` has been read already.
 pub(crate) async fn serve(
     tier: &Tier,
     transport: &mut Transport,
     peer: SocketAddr,
     mut ahead: BytesMut,
 ) -> Next {
-    let viewer = Viewer { peer, takes_files: transport.takes_files() };
-    // Both are set up once for all requests that follow: their locks are shared by all connections.
-    let mut draining = tier.draining().given();
-    let mut idle = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
-    let mut active = Instant::now();
+    let viewer = Viewer { peer, can_send_files: transport.can_send_files() };
+    // Created once per call and not per request: their locks are shared by all connections.
+    let mut draining = tier.draining().wait();
+    let mut timer = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
+    let mut idle_since = Instant::now();
     loop {
         let ready = if ahead.is_empty() {
-            let mut waiting = Waiting { draining: &mut draining, idle: idle.as_mut(), since: active };
-            match poll_fn(|cx| waiting.poll(tier, transport, viewer, cx)).await {
-                Some(Read::Answer(ready, behind)) => {
-                    ahead = behind;
+            let mut idle = Idle { draining: &mut draining, timer: timer.as_mut(), since: idle_since };
+            match poll_fn(|cx| idle.poll(tier, transport, viewer, cx)).await {
+                Some(Read::Answer(ready, rest)) => {
+                    ahead = rest;
                     ready
                 }
-                Some(Read::LongWay(bytes)) => return Next::LongWay(bytes),
-                None => return Next::Over,
+                Some(Read::SlowPath(bytes)) => return Next::SlowPath(bytes),
+                None => return Next::Close,
             }
         } else {
-            match look(tier, viewer, &ahead) {
+            match try_answer(tier, viewer, &ahead) {
                 Some((ready, len)) => {
                     ahead.advance(len);
                     ready
                 }
-                None => return Next::LongWay(ahead),
+                None => return Next::SlowPath(ahead),
             }
         };
-        match answer(tier, transport, ready).await {
-            Ok(over) => active = over,
+        match send(tier, transport, ready).await {
+            Ok(since) => idle_since = since,
             Err(Gone) => return Next::Broken,
         }
     }
 }
 
-/// What has been read.
+/// A request that has been read.
 enum Read {
-    /// A request that is answered at once, and what came behind it.
+    /// The response to a hit, and the bytes received after the request.
     Answer(Box<Ready>, BytesMut),
-    LongWay(BytesMut),
+    SlowPath(BytesMut),
 }
 
 /// A connection that waits for its next request.
-struct Waiting<'a, 't> {
-    draining: &'a mut Given<'t>,
-    idle: Pin<&'a mut Sleep>,
+struct Idle<'a, 't> {
+    draining: &'a mut Wait<'t>,
+    timer: Pin<&'a mut Sleep>,
     since: Instant,
 }
 
-impl Waiting<'_, '_> {
-    /// What comes next; `None` where the connection ends instead.
+impl Idle<'_, '_> {
+    /// The next request; `None` if the connection ends instead.
     fn poll(
         &mut self,
         tier: &Tier,
@@ -112,19 +113,20 @@ impl Waiting<'_, '_> {
         if Pin::new(&mut *self.draining).poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        while self.idle.as_mut().poll(cx).is_ready() {
+        while self.timer.as_mut().poll(cx).is_ready() {
             let until = self.since + tier.settings().viewers.idle_timeout.get();
             if until <= Instant::now() {
                 return Poll::Ready(None);
             }
-            // It has been set for a request that came before the last one.
-            self.idle.as_mut().reset(until);
+            // The timer was set before the last request; it is not reset on each one.
+            self.timer.as_mut().reset(until);
         }
         Poll::Pending
     }
 }
 
-/// Reads what is there into the thread's buffer and looks at it there; `None` at the end of the connection.
+/// Reads the available bytes into the thread's buffer and tries to answer from there; `None` at the end of
+/// the connection.
 fn read(
     tier: &Tier,
     transport: &mut Transport,
@@ -138,18 +140,19 @@ fn read(
         if bytes.is_empty() {
             return Poll::Ready(Ok(None));
         }
-        let read = match look(tier, viewer, bytes) {
+        let read = match try_answer(tier, viewer, bytes) {
             Some((ready, len)) => Read::Answer(ready, bytes.get(len..).unwrap_or_default().into()),
-            None => Read::LongWay(bytes.into()),
+            None => Read::SlowPath(bytes.into()),
         };
         Poll::Ready(Ok(Some(read)))
     })
 }
 
-/// The answer to the request that the bytes begin with, and how long that is; `None` where there is none at once.
-fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)> {
-    // An answer that is the last on its connection says so.
-    if tier.draining().is_given() {
+/// The response to the request at the start of `bytes`, and the length of its head; `None` if it takes the
+/// slow path.
+fn try_answer(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)> {
+    // While the node drains, responses carry `Connection: close`, which the slow path writes.
+    if tier.draining().is_set() {
         return None;
     }
     simple_head::read(bytes, tier.settings().viewers.head_max.bytes(), |simple_head, len| {
@@ -159,59 +162,60 @@ fn look(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)
     })
 }
 
-/// Writes an answer and closes its account; tells since when nothing has been under way. If it went out at once, that is
-/// since its request was read: the clock need not be asked again.
-async fn answer(
+/// Writes a response and closes its account. Returns the start of the idle period that follows: for a
+/// response that one write sends, the time when its request was read, which saves a reading of the clock.
+async fn send(
     tier: &Tier,
     transport: &mut Transport,
     mut ready: Box<Ready>,
 ) -> std::result::Result<Instant, Gone> {
     let received = ready.received();
-    // Taken by a slow answer until its account is closed: the end of the node waits for that.
-    let mut open = None;
+    // A slow response holds a token until its account is closed, and shutdown waits for that.
+    let mut token = None;
     let written = poll_fn(|cx| Poll::Ready(ready.outgoing.write(transport, cx))).await;
     let written = match written {
         Poll::Ready(written) => written.map_err(|_error| Gone),
         Poll::Pending => {
-            open = Some(tier.requests().token());
-            // Boxed, so that a connection that waits for a request does not hold the room for a slow answer.
-            Box::pin(patiently(tier, transport, &mut ready.outgoing)).await
+            token = Some(tier.requests().token());
+            // Boxed, so that an idle connection does not hold the state of a slow response.
+            Box::pin(write_rest(tier, transport, &mut ready.outgoing)).await
         }
     };
     ready.close(tier, written);
-    written.map(|()| if open.is_some() { Instant::now() } else { received })
+    written.map(|()| if token.is_some() { Instant::now() } else { received })
 }
 
-/// Writes the rest of an answer as the viewer takes it, with time for each piece, until the time to drain is over.
-async fn patiently(
+/// Writes the rest of a response to a slow viewer. Fails when the viewer takes fewer than [`PROGRESS_MIN`]
+/// bytes within the write timeout, and when the drain timeout cuts the response off.
+async fn write_rest(
     tier: &Tier,
     transport: &mut Transport,
     outgoing: &mut Outgoing,
 ) -> std::result::Result<(), Gone> {
-    let patience = tier.settings().viewers.write_timeout.get();
-    let mut clock = pin!(sleep(patience));
-    let mut mark = outgoing.sent();
+    let limit = tier.settings().viewers.write_timeout.get();
+    let mut timer = pin!(sleep(limit));
+    let mut sent_before = outgoing.sent();
     let writing = pin!(poll_fn(|cx| {
         if let Poll::Ready(written) = outgoing.write(transport, cx) {
             return Poll::Ready(written.map_err(|_error| Gone));
         }
-        if outgoing.sent() - mark >= PIECE {
-            mark = outgoing.sent();
-            clock.as_mut().reset(Instant::now() + patience);
+        if outgoing.sent() - sent_before >= PROGRESS_MIN {
+            sent_before = outgoing.sent();
+            timer.as_mut().reset(Instant::now() + limit);
         }
-        clock.as_mut().poll(cx).map(|()| Err(Gone))
+        timer.as_mut().poll(cx).map(|()| Err(Gone))
     }));
-    let written = tier.cutting_off().unless(writing).await;
+    let written = tier.cutting_off().run_until_set(writing).await;
     if written.is_none() {
         tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
     }
     written.unwrap_or(Err(Gone))
 }
 
-/// A slow viewer is given time for a piece of this size, not for the whole answer.
-const PIECE: u64 = 64 * 1024;
+/// Bytes that a slow viewer must take within each write timeout.
+const PROGRESS_MIN: u64 = 64 * 1024;
 
-/// What is read at once.
+/// Bytes per read.
 const BUFFER_LEN: usize = 16 * 1024;
 
 thread_local! {

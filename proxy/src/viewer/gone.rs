@@ -1,6 +1,6 @@
-//! The viewer has left.
+//! The viewer closed its connection.
 
-/// The viewer cannot be written to any more.
+/// Nothing can be written to the viewer any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the viewer is gone")]
 pub(crate) struct Gone;

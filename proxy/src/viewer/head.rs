@@ -1,22 +1,25 @@
-//! The head of an HTTP/1.1 request, read and looked at before the parser gets it.
+//! The head of an HTTP/1.1 request, read and checked before the parser receives it.
 //!
-//! The parser would take up to 1 MiB of head, and would repair a request line that is none. Neither is for a cache: a
-//! head has its bound, and RFC 9112 section 3 warns of repairing request lines, since they may have been made to mean
-//! one thing to a filter and another one behind it.
+//! The parser would accept up to 1 MiB of head, and would repair an invalid request line. A cache does
+//! neither: a head is bounded, and RFC 9112 section 3 warns against repair, since an attacker can craft a
+//! request line that a filter and the server after it read differently.
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::refusal::Refusal;
 
-/// Header fields in one request.
+/// Most header fields in one request.
 pub(crate) const FIELDS_MAX: usize = 100;
 
-/// What is read at once.
+/// Bytes per read.
 const PIECE: usize = 4096;
 
-/// Reads until there is a whole head, perhaps with bytes behind it; `ahead` was read before. `None` where the viewer
-/// leaves first.
+/// Reads until the head is complete, and returns it with the bytes received after it. `ahead` was read
+/// before. `None` if the viewer closes the connection first.
+///
+/// # Errors
+/// When the head is too large, has too many fields, or does not begin as an HTTP/1.x request.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     ahead: BytesMut,
@@ -25,7 +28,7 @@ pub(crate) async fn read(
     let mut bytes = ahead;
     let mut searched = 0;
     loop {
-        // RFC 9112 section 2.2: empty lines before a request are passed over.
+        // Empty lines before a request are ignored (RFC 9112 section 2.2).
         while bytes.first().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
             bytes.advance(1);
         }
@@ -35,10 +38,10 @@ pub(crate) async fn read(
         }
         if let Some(head) = end.and_then(|end| bytes.get(..end)) {
             check(head)?;
-            // A request may be held for long: it keeps its head, and not the room in which that was read.
+            // A blocked request lives long: it keeps its head, but not the larger buffer of the reads.
             return Ok(Some(BytesMut::from(&bytes[..])));
         }
-        // Another protocol, TLS for one, has no lines to wait for.
+        // Another protocol, such as TLS, may never send an empty line.
         if bytes.first().is_some_and(|byte| !is_token(*byte)) {
             return Err(Refusal::Malformed);
         }
@@ -51,7 +54,7 @@ pub(crate) async fn read(
     }
 }
 
-/// Where the head ends: behind the first empty line. Lines may end without a carriage return (RFC 9112 section 2.2).
+/// The end of the head, after its first empty line. Lines may end in a bare LF (RFC 9112 section 2.2).
 fn end(bytes: &[u8], searched: usize) -> Option<usize> {
     let mut at = searched;
     loop {
@@ -72,14 +75,15 @@ fn check(head: &[u8]) -> Result<(), Refusal> {
     if !is_request_line(line.strip_suffix(b"\r").unwrap_or(line)) {
         return Err(Refusal::Malformed);
     }
-    // Behind the fields come the empty line and nothing.
+    // The split yields two parts more than fields: the empty line, and the empty rest.
     if lines.count().saturating_sub(2) > FIELDS_MAX {
         return Err(Refusal::TooManyFields { max: FIELDS_MAX });
     }
     Ok(())
 }
 
-/// RFC 9112 section 3: three words and two spaces. A target is visible ASCII without a fragment.
+/// Whether the line is three words and two spaces (RFC 9112 section 3). A target is visible ASCII without a
+/// fragment.
 fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -95,7 +99,7 @@ fn is_request_line(line: &[u8]) -> bool {
         && matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
 }
 
-/// RFC 9110 section 5.6.2.
+/// Whether the byte may be in a token (RFC 9110 section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -109,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection on which every byte comes alone.
+    /// A connection from which every read returns one byte.
     struct Bytewise<'a>(&'a [u8]);
 
     impl AsyncRead for Bytewise<'_> {

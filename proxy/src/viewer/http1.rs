@@ -1,11 +1,12 @@
-//! One request over HTTP/1.1 that brings no body, and its answer, on the connection itself.
+//! One HTTP/1.1 request without a body, and its response, on the connection itself.
 //!
-//! Whatever is no hit and no upload is of this sort: a miss, a request that waits, one that passes. pingora's session,
-//! which takes the others, keeps a buffer per request and sends a head and its body apart. Here a request holds its head
-//! and nothing else, and the head of an answer leaves together with the first bytes of its body; when there are none
-//! yet, it leaves as soon as somebody waits for them ([`Http1::gone`]).
+//! Every request that is neither a plain hit nor an upload is served here: misses, blocked requests,
+//! forwarded requests. pingora's session, which serves the rest, keeps a buffer per request and sends head
+//! and body in separate writes. Here a request keeps its head only. The head of a response is sent with the
+//! first bytes of its body; if there are none yet, it is sent when the caller starts to wait for them
+//! ([`Http1::gone`]).
 //!
-//! A request of which anything is unusual is none of these ([`Http1::begin`]).
+//! Requests with anything unusual are left to pingora ([`Http1::begin`]).
 
 mod pieces;
 
@@ -29,31 +30,32 @@ use crate::viewer::transport::Transport;
 
 use pieces::Pieces;
 
-/// A request, and the connection on which it is answered.
+/// A request, and its connection, which carries the response.
 pub(crate) struct Http1 {
     transport: Box<Transport>,
     method: Method,
     target: Bytes,
     headers: HeaderMap,
-    /// Whether the connection can be used again, as far as the viewer is concerned.
+    /// Whether the connection persists after this response, as far as the viewer and the response head
+    /// decide.
     stays: bool,
-    /// What has been written and not sent.
+    /// The head that has been written and not sent.
     unsent: Bytes,
     framing: Framing,
-    /// What came behind the request.
+    /// The bytes received after the request.
     behind: BytesMut,
 }
 
-/// What of the answer's body is to come, and how its end is told.
+/// The rest of the response body, and how its end is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Framing {
-    /// So many bytes.
+    /// This many bytes.
     Left(u64),
-    /// Any number, in chunks.
+    /// Any number of bytes, in chunks.
     Chunks,
 }
 
-/// The head of a request, read.
+/// The parsed head of a request.
 struct Head {
     method: Method,
     target: Bytes,
@@ -62,8 +64,10 @@ struct Head {
 }
 
 impl Http1 {
-    /// The request with which `bytes` begin; they have been checked (`head.rs`). Gives back both where it is to be read
-    /// by somebody who knows more.
+    /// The request at the start of `bytes`, which have been checked (`head.rs`).
+    ///
+    /// # Errors
+    /// Returns connection and bytes when pingora has to read the request.
     pub(crate) fn begin(
         transport: Box<Transport>,
         bytes: BytesMut,
@@ -83,7 +87,7 @@ impl Http1 {
         &self.method
     }
 
-    /// Path and query as sent.
+    /// Path and query as received.
     pub(crate) fn target(&self) -> &[u8] {
         &self.target
     }
@@ -92,7 +96,7 @@ impl Http1 {
         &self.headers
     }
 
-    /// Writes an informational head (1xx), which leaves at once.
+    /// Sends an informational head (1xx) without delay.
     pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
         let mut head = lines::begun(status, headers.iter());
         head.extend_from_slice(b"\r\n");
@@ -100,12 +104,12 @@ impl Http1 {
         self.flush().await
     }
 
-    /// Writes the final head. Without a length in `headers`, a body is sent in chunks; `is_last`: the connection ends with
-    /// this answer, whatever the viewer wants.
+    /// Writes the final head. Without a `Content-Length` in `headers`, the body is sent in chunks. With
+    /// `is_last`, the connection closes after this response, even if the viewer wants it to persist.
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
         self.stays &= !is_last;
         self.framing = Framing::of(&self.method, status, headers);
-        // They are this hop's own.
+        // This hop writes its own Date and Connection.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
         let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
@@ -118,18 +122,19 @@ impl Http1 {
         self.unsent = head.into();
     }
 
-    /// Sends what comes next of the body, and the head before it. What an answer without a body is given is passed over.
+    /// Sends the next bytes of the body, after the head if that is unsent. Ignores the bytes if the response
+    /// has no body.
     pub(crate) async fn body(&mut self, pieces: Vec<Bytes>) -> Result<()> {
         let pieces = Pieces::of(pieces);
         let (mut before, mut behind) = (Vec::new(), &b""[..]);
         match &mut self.framing {
             Framing::Left(0) => return Ok(()),
-            // The head has promised this many, and whoever reads would take more for the next answer.
+            // The viewer would read bytes beyond Content-Length as the next response.
             Framing::Left(left) => match left.checked_sub(pieces.remaining() as u64) {
                 Some(less) => *left = less,
                 None => return Err(ErrorKind::InvalidInput.into()),
             },
-            // A chunk of no bytes would be the last one (RFC 9112 section 7.1).
+            // An empty chunk would end the body (RFC 9112 section 7.1).
             Framing::Chunks if !pieces.has_remaining() => return Ok(()),
             Framing::Chunks => {
                 before = format!("{:x}\r\n", pieces.remaining()).into_bytes();
@@ -141,17 +146,18 @@ impl Http1 {
         self.transport.flush().await
     }
 
-    /// Resolves when the viewer has left. What has been written leaves first: nothing follows it for a while.
+    /// Resolves when the viewer has closed the connection. Sends the unsent head first: the body may take a
+    /// while.
     pub(crate) async fn gone(&mut self) {
         if self.flush().await.is_ok() {
             poll_fn(|cx| self.poll_gone(cx)).await;
         }
     }
 
-    /// Takes what the viewer sends ahead, and looks for the end behind it. Where there is no room for more, the end is
-    /// noticed when the answer is written.
+    /// Reads the bytes that the viewer sends ahead, until the end of the connection. When [`BEHIND_MAX`]
+    /// bytes have been read, the end is noticed only when the response is written.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Whoever waits holds no buffer.
+        // On the stack, so that a waiting request holds no buffer.
         let mut room = [MaybeUninit::uninit(); READ];
         while self.behind.len() < BEHIND_MAX {
             let mut read = ReadBuf::uninit(&mut room);
@@ -164,10 +170,10 @@ impl Http1 {
         Poll::Pending
     }
 
-    /// Sends what has been written, and no more.
+    /// Sends the unsent head, if any.
     pub(crate) async fn flush(&mut self) -> Result<()> {
         while self.unsent.has_remaining() {
-            // Safe to be given up and begun again: what has been taken is gone from it.
+            // Safe to cancel and call again: each write removes the bytes that it sent.
             if self.transport.write_buf(&mut self.unsent).await? == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
@@ -175,7 +181,8 @@ impl Http1 {
         self.transport.flush().await
     }
 
-    /// Ends the answer. Gives the connection back, with what came behind the request, where it can be used again.
+    /// Ends the response. Returns the connection, with the bytes received after the request, if it can be
+    /// reused.
     pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
         let is_whole = match self.framing {
             Framing::Left(left) => left == 0,
@@ -190,18 +197,18 @@ impl Http1 {
             return Some((self.transport, self.behind));
         }
         if self.behind.is_empty() {
-            // Whoever does not wait for the end has what it came for.
+            // An error means that the viewer has closed the connection already.
             let _gone = self.transport.shutdown().await;
         } else {
-            // There may be more that is unread.
-            lingering_close::part(self.transport).await;
+            // There may be more unread bytes.
+            lingering_close::close(self.transport).await;
         }
         None
     }
 }
 
 impl Head {
-    /// `None` where a head is not whole, or is one of those that are left to pingora.
+    /// `None` if the head is incomplete, or if the request is left to pingora.
     fn read(bytes: &Bytes) -> Option<Self> {
         let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let mut head = httparse::Request::new(&mut []);
@@ -245,13 +252,13 @@ impl std::fmt::Debug for Http1 {
     }
 }
 
-/// Fields that frame a body, or ask for more than an answer.
+/// Fields that frame a body, or request more than one response.
 const LEFT_TO_PINGORA: [HeaderName; 4] =
     [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
 
-/// What is read at once of what a viewer sends ahead.
+/// Bytes per read of what a viewer sends ahead.
 const READ: usize = 2048;
-/// Bytes that a viewer may send ahead while it waits for an answer. More are left to the socket.
+/// Bytes that are read ahead while a viewer waits for a response. Further bytes stay in the socket.
 const BEHIND_MAX: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! How HTTP/1.1 writes a head: its fields, numbers and dates.
+//! Writes the parts of an HTTP/1.1 head: fields, numbers and dates.
 
 pub(crate) mod date;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-/// The head of an answer with these fields, but for the empty line at its end.
+/// The head of a response with these fields, without the empty line at its end.
 pub(crate) fn begun<'a>(
     status: StatusCode,
     fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
@@ -22,11 +22,11 @@ pub(crate) fn begun<'a>(
     head
 }
 
-/// Most heads of answers are shorter.
+/// Most response heads are shorter.
 const HEAD_ROOM: usize = 1024;
 
-/// Appends a field without the end of its line. Names are written as people write them: there are readers that know no
-/// others.
+/// Appends a field without the end of its line. Names are capitalised, because some clients recognise no
+/// other spelling.
 pub(crate) fn line(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let mut begins = true;
     for byte in name.as_str().bytes() {
@@ -37,7 +37,7 @@ pub(crate) fn line(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     to.extend_from_slice(value);
 }
 
-/// Appends a number in decimal. Formatting it would take longer than all else in a head.
+/// Appends a number in decimal. `write!` would take longer than the rest of a head.
 pub(crate) fn decimal(to: &mut Vec<u8>, number: u64) {
     let mut digits = [b'0'; 20];
     let (mut rest, mut first) = (number, digits.len());

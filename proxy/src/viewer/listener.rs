@@ -1,8 +1,8 @@
-//! Connections: accepting them within a limit, speaking HTTP/1.1 or HTTP/2 on them, and ending them politely.
+//! Connections: accepts them within a limit, serves HTTP/1.1 or HTTP/2 on them, and closes them in order.
 //!
-//! The accept loop is ours, so that connections can be counted, bounded and waited for. HTTP/2 is pingora's, and so is
-//! HTTP/1.1 where a request has a body or anything unusual; plain hits (`fast_path.rs`) and all other requests (`http1.rs`) are
-//! answered here. An idle HTTP/1.1 connection waits for its next request without a buffer.
+//! The proxy has its own accept loop, so that it can count, bound and drain connections. pingora serves
+//! HTTP/2, and HTTP/1.1 requests with a body or anything unusual. Plain hits (`fast_path.rs`) and all other
+//! requests (`http1.rs`) are served without pingora. An idle HTTP/1.1 connection holds no buffer.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ use crate::observe::metrics::Held;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
-use crate::viewer::client::{Client, Speaks};
+use crate::viewer::client::{Client, Protocol};
 use crate::viewer::fast_path::{self, Next};
 use crate::viewer::head;
 use crate::viewer::http1::Http1;
@@ -38,7 +38,7 @@ use crate::viewer::lingering_close;
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
 
-/// Where connections come in.
+/// The sockets on which viewers connect.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// Without TLS.
@@ -49,37 +49,38 @@ pub(crate) struct Listeners {
 
 /// Accepts connections until the tier drains.
 pub(crate) async fn accept(tier: Shared, listeners: Listeners) {
-    let places = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
+    let permits = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
     let (closing, shutdown) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
             biased;
-            () = tier.draining().given() => break,
-            accepted = admitted(&places, &listeners) => accepted,
+            () = tier.draining().wait() => break,
+            accepted = next_connection(&permits, &listeners) => accepted,
         };
-        let Some((place, stream, peer, acceptor)) = accepted else { continue };
-        let (mine, shutdown) = (Arc::clone(&tier), shutdown.clone());
+        let Some((permit, stream, peer, acceptor)) = accepted else { continue };
+        let (task_tier, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
-            let _open = Held::new(&mine.metrics().connections);
-            // The connection comes first: when it is cut off, it still closes the account of its request.
-            let speaking = pin!(connection(&mine, stream, peer, acceptor, shutdown));
-            let _cut_off = mine.cutting_off().unless(speaking).await;
-            drop(place);
+            let _open = Held::new(&task_tier.metrics().connections);
+            // `run_until_set` polls the connection first: when it is cut off, it still closes the account of
+            // its request.
+            let serving = pin!(connection(&task_tier, stream, peer, acceptor, shutdown));
+            let _cut_off = task_tier.cutting_off().run_until_set(serving).await;
+            drop(permit);
         });
     }
-    // From here on nobody can connect; HTTP/2 connections are told that no new request is taken.
+    // From here on, no viewer can connect, and HTTP/2 connections receive GOAWAY.
     drop(listeners);
     closing.send_replace(true);
-    // The sender must live as long as connections look at the receiver.
+    // The sender must outlive the connections, which watch the receiver.
     tier.tasks().close();
     tier.tasks().wait().await;
 }
 
 type Accepted = (OwnedSemaphorePermit, TcpStream, SocketAddr, Option<Acceptor>);
 
-/// The next connection, once there is a place for it. Those with and without TLS share the places.
-async fn admitted(places: &Arc<Semaphore>, listeners: &Listeners) -> Option<Accepted> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+/// The next connection, once a permit for it is free. Connections with and without TLS share the permits.
+async fn next_connection(permits: &Arc<Semaphore>, listeners: &Listeners) -> Option<Accepted> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     let (accepted, acceptor) = match &listeners.tls {
         None => (listeners.plain.accept().await, None),
         Some((listener, acceptor)) => tokio::select! {
@@ -89,20 +90,20 @@ async fn admitted(places: &Arc<Semaphore>, listeners: &Listeners) -> Option<Acce
     };
     match accepted {
         Ok((stream, peer)) => {
-            // A last small packet must not wait for the viewer's acknowledgement.
+            // The last small packet of a response must not wait for an acknowledgement.
             stream.set_nodelay(true).ok()?;
-            Some((place, stream, peer, acceptor))
+            Some((permit, stream, peer, acceptor))
         }
         Err(error) => {
             tracing::warn!(%error, "cannot accept a connection");
-            // Out of descriptors, most likely: give others the time to close some.
+            // Most likely the process is out of descriptors: wait until other connections close.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }
 }
 
-/// Speaks on one connection until it ends.
+/// Serves one connection until it ends.
 async fn connection(
     tier: &Shared,
     stream: TcpStream,
@@ -112,7 +113,7 @@ async fn connection(
 ) {
     match acceptor {
         None => plain(tier, stream, peer, shutdown).await,
-        // Boxed, so that a connection without TLS does not hold the room for a handshake.
+        // Boxed, so that a connection without TLS does not hold the state of a handshake.
         Some(acceptor) => Box::pin(secured(tier, stream, peer, acceptor, shutdown)).await,
     }
 }
@@ -120,21 +121,22 @@ async fn connection(
 async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
     let mut start = [0; 3];
-    let waited = tokio::select! {
+    let peeked = tokio::select! {
         biased;
         peeked = timeout(idle, stream.peek(&mut start)) => peeked,
-        () = tier.draining().given() => return,
+        () = tier.draining().wait() => return,
     };
-    let Ok(Ok(peeked)) = waited else { return };
-    // RFC 9113 section 3.4: an HTTP/2 connection with prior knowledge begins with "PRI". So does no method.
+    let Ok(Ok(peeked)) = peeked else { return };
+    // An HTTP/2 connection with prior knowledge begins with "PRI" (RFC 9113 section 3.4). No method begins
+    // with it.
     if peeked == start.len() && start == *b"PRI" {
         http2(tier, Box::new(l4::stream::Stream::from(stream)), None, peer, shutdown).await;
     } else {
-        http1(tier, Box::new(Transport::SimpleHead(stream)), peer).await;
+        http1(tier, Box::new(Transport::Plain(stream)), peer).await;
     }
 }
 
-/// Shakes hands, then speaks what was agreed on.
+/// Makes the TLS handshake, then serves the negotiated protocol.
 async fn secured(
     tier: &Shared,
     stream: TcpStream,
@@ -142,14 +144,14 @@ async fn secured(
     acceptor: Acceptor,
     shutdown: ShutdownWatch,
 ) {
-    let patience = tier.settings().viewers.head_timeout.get();
-    let shaken = tokio::select! {
+    let limit = tier.settings().viewers.head_timeout.get();
+    let handshake = tokio::select! {
         biased;
-        shaken = timeout(patience, acceptor.handshake(stream)) => shaken,
-        () = tier.draining().given() => return,
+        handshake = timeout(limit, acceptor.handshake(stream)) => handshake,
+        () = tier.draining().wait() => return,
     };
-    match shaken {
-        Ok(Ok(transport)) if transport.speaks_http2() => {
+    match handshake {
+        Ok(Ok(transport)) if transport.is_http2() => {
             let (transport, flusher) = transport.record_writer();
             http2(tier, Box::new(transport), flusher, peer, shutdown).await;
         }
@@ -157,7 +159,7 @@ async fn secured(
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshake_failures.inc();
             tracing::debug!(%peer, %error, "TLS handshake failed");
-            lingering_close::part(Box::new(Transport::SimpleHead(stream))).await;
+            lingering_close::close(Box::new(Transport::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshake_failures.inc();
@@ -166,8 +168,9 @@ async fn secured(
     }
 }
 
-/// Speaks HTTP/2. What an outlet keeps is sent at the end of each turn, with all that the streams have said until then.
-/// At the end of the connection nothing is left in it: h2 shuts it down, which sends what is kept.
+/// Serves HTTP/2. The flusher sends the kept records after each poll, with the bytes that all HTTP/2 streams
+/// have written until then. Nothing is left in it at the end of the connection: the shutdown by h2 sends the
+/// rest.
 async fn http2(
     tier: &Shared,
     stream: Stream,
@@ -176,51 +179,51 @@ async fn http2(
     shutdown: ShutdownWatch,
 ) {
     let app = Arc::new(Http2::new(tier, peer));
-    let mut speaking = pin!(ServerApp::process_new(&app, stream, &shutdown));
+    let mut serving = pin!(ServerApp::process_new(&app, stream, &shutdown));
     poll_fn(|cx| {
-        // Nothing comes back from HTTP/2: its connection is over.
-        let spoken = speaking.as_mut().poll(cx).map(drop);
+        // pingora returns no connection from HTTP/2: it has ended.
+        let served = serving.as_mut().poll(cx).map(drop);
         match flusher.as_ref().map(|flusher| flusher.poll_send(cx)) {
             Some(Poll::Ready(Err(_gone))) => Poll::Ready(()),
-            _ => spoken,
+            _ => served,
         }
     })
     .await;
 }
 
-/// Serves requests one after the other: on the fast lane, and those that it does not take on the long way.
+/// Serves one request after the other: on the fast path, or else on the slow path.
 async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     let mut ahead = BytesMut::new();
     loop {
-        let begun = match fast_path::serve(tier, &mut transport, peer, ahead).await {
-            Next::LongWay(bytes) => bytes,
-            Next::Over => {
-                // TLS says that it ends, so that nobody has to guess whether something was cut away.
-                let _over = timeout(lingering_close::PATIENCE, transport.shutdown()).await;
+        let bytes = match fast_path::serve(tier, &mut transport, peer, ahead).await {
+            Next::SlowPath(bytes) => bytes,
+            Next::Close => {
+                // TLS sends close_notify, so that the viewer can exclude a truncation.
+                let _closed = timeout(lingering_close::TIMEOUT, transport.shutdown()).await;
                 return;
             }
             Next::Broken => return,
         };
-        let head = head::read(&mut transport, begun, viewers.head_max.bytes());
+        let head = head::read(&mut transport, bytes, viewers.head_max.bytes());
         let head = match timeout(viewers.head_timeout.get(), head).await {
             Ok(Ok(Some(head))) => head,
             Ok(Ok(None)) => return,
-            Ok(Err(refusal)) => return turn_away(tier, transport, peer, &refusal).await,
-            Err(_) => return turn_away(tier, transport, peer, &Refusal::Slow).await,
+            Ok(Err(refusal)) => return refuse(tier, transport, peer, &refusal).await,
+            Err(_) => return refuse(tier, transport, peer, &Refusal::Slow).await,
         };
-        // Boxed, so that an idle connection does not hold the room that a request takes, nor a request that is held that of
-        // the steps before and after.
-        let speaks = match Http1::begin(transport, head) {
-            Ok(http1) => Speaks::Http1(http1),
+        // Boxed, so that an idle connection does not hold the state of a request, nor a blocked request the
+        // state of the steps before and after it.
+        let protocol = match Http1::begin(transport, head) {
+            Ok(http1) => Protocol::Http1(http1),
             Err((transport, head)) => match Box::pin(session(tier, transport, head, peer)).await {
-                Some(session) => Speaks::Session(Box::new(session)),
+                Some(session) => Protocol::Session(Box::new(session)),
                 None => return,
             },
         };
-        let client = Box::new(Client::new(tier, speaks, peer));
-        let Some(again) = Box::pin(serve(tier, client)).await else { return };
-        (transport, ahead) = again;
+        let client = Box::new(Client::new(tier, protocol, peer));
+        let Some(reusable) = Box::pin(serve(tier, client)).await else { return };
+        (transport, ahead) = reusable;
     }
 }
 
@@ -237,7 +240,7 @@ async fn session(
     read(tier, session, peer).await
 }
 
-/// Reads the head of a request; whoever sends none that can be read is turned away.
+/// Reads the head of a request; refuses the request if its head cannot be read.
 async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ServerSession> {
     let viewers = &tier.settings().viewers;
     let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
@@ -247,45 +250,45 @@ async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Op
         Err(_) => Refusal::Slow,
     };
     if let ServerSession::H1(session) = session {
-        turn_away(tier, session.into_inner(), peer, &refusal).await;
+        refuse(tier, session.into_inner(), peer, &refusal).await;
     }
     None
 }
 
-/// Answers one request. Gives the connection back where it can be used again.
+/// Serves one request. Returns the connection if it can be reused.
 async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
-    let _open = tier.requests().token();
-    let account = answered(tier, &mut client).await;
+    let _token = tier.requests().token();
+    let account = serve_until_cut_off(tier, &mut client).await;
     account.close(tier, &client.served());
     if !account.is_whole() {
         Box::pin(client.abort()).await;
         return None;
     }
-    Box::pin(client.finish(!tier.draining().is_given())).await
+    Box::pin(client.finish(!tier.draining().is_set())).await
 }
 
-/// Answers the request, or cuts the answer off where it stands when the time to drain is over.
-async fn answered(tier: &Shared, client: &mut Client) -> Account {
+/// Serves the request, and cuts its response off when the drain timeout is reached.
+async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
     let account = tokio::select! {
         biased;
-        account = settled(tier, client) => account,
-        () = tier.cutting_off().given() => Account::cut_off(client.known()),
+        account = serve_and_flush(tier, client) => account,
+        () = tier.cutting_off().wait() => Account::cut_off(client.known()),
     };
-    if account.is_whole() || !tier.cutting_off().is_given() {
+    if account.is_whole() || !tier.cutting_off().is_set() {
         return account;
     }
     tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
     account.broken()
 }
 
-/// Serves a request until all of its answer has left.
-async fn settled(tier: &Shared, client: &mut Client) -> Account {
+/// Serves a request until its whole response is sent.
+async fn serve_and_flush(tier: &Shared, client: &mut Client) -> Account {
     let account = request::serve(tier, client).await;
-    if account.is_whole() { account.sent(client.settle().await) } else { account }
+    if account.is_whole() { account.sent(client.flush().await) } else { account }
 }
 
-/// Answers where there is no request to answer to: a status, and the connection ends.
-async fn turn_away(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
+/// Sends an error response where no request could be read, and closes the connection.
+async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
     let at = Instant::now();
     let (head, body) = answer::unasked(tier, refusal);
     let answer = [&head, body.as_bytes()].concat();
@@ -297,11 +300,11 @@ async fn turn_away(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &
     };
     account.close_unread(tier, &TurnedAway { at, peer, status: refusal.status(), body_bytes });
     if account.is_whole() {
-        lingering_close::part(stream).await;
+        lingering_close::close(stream).await;
     }
 }
 
-/// One HTTP/2 connection; pingora calls it for every stream.
+/// One HTTP/2 connection; pingora calls it for every HTTP/2 stream.
 struct Http2 {
     tier: Shared,
     peer: SocketAddr,
@@ -325,13 +328,13 @@ impl HttpServerApp for Http2 {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if let ServerSession::H1(session) = session {
-            // It began like HTTP/2 and went on as nothing.
-            turn_away(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
+            // The connection began like HTTP/2, but did not send its whole preface.
+            refuse(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
             return None;
         }
-        // A stream ends with its answer; only HTTP/1.1 gives something back.
+        // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
         if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Speaks::Session(Box::new(session)), self.peer));
+            let client = Box::new(Client::new(&self.tier, Protocol::Session(Box::new(session)), self.peer));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None
@@ -342,4 +345,5 @@ impl HttpServerApp for Http2 {
     }
 }
 
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,6 +1,6 @@
-//! Files that lie in memory, and that the system sends by itself: without copying their bytes into the socket.
+//! Files in memory that the kernel sends by sendfile, without a copy of their bytes into the socket.
 //!
-//! Only Linux is asked for it; elsewhere there are no such files.
+//! Linux only; on other systems, every function here fails.
 
 use std::fs::File;
 use std::io::{Result, Write as _};
@@ -9,19 +9,19 @@ use std::ops::Range;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
-/// Makes a file of these pieces. It has no name, and is gone when nobody holds it any more.
+/// Makes a file of these chunks. It has no name, and the kernel frees it when its last descriptor is closed.
 ///
 /// # Errors
-/// When the system has no room, or no more files to give.
-pub(crate) fn file_of(pieces: &[Bytes]) -> Result<File> {
+/// When the system has no memory or no descriptor left.
+pub(crate) fn file_of(chunks: &[Bytes]) -> Result<File> {
     let mut file = system::file()?;
-    for piece in pieces {
-        file.write_all(piece)?;
+    for chunk in chunks {
+        file.write_all(chunk)?;
     }
     Ok(file)
 }
 
-pub(crate) use system::{send, send_ahead};
+pub(crate) use system::{send, send_more};
 
 #[cfg(target_os = "linux")]
 mod system {
@@ -38,18 +38,18 @@ mod system {
         Ok(memfd_create(c"tidegate-body", MFdFlags::MFD_CLOEXEC)?.into())
     }
 
-    /// Sends bytes behind which more will follow at once: the system waits for that before it sends a packet that is
-    /// not full. Tells how many were taken.
-    pub(crate) fn send_ahead(stream: &TcpStream, bytes: &[u8]) -> Result<usize> {
-        // nix has no name for the first of them.
+    /// Sends bytes that more will follow directly: the kernel waits for those before it sends a packet that
+    /// is not full. Returns how many bytes it took.
+    pub(crate) fn send_more(stream: &TcpStream, bytes: &[u8]) -> Result<usize> {
+        // nix does not define MSG_MORE.
         let flags = MsgFlags::from_bits_retain(libc::MSG_MORE | libc::MSG_NOSIGNAL);
         Ok(send_flagged(stream.as_raw_fd(), bytes, flags)?)
     }
 
-    /// Sends what is taken of this part of the file, from its beginning on; tells how many bytes that were.
-    pub(crate) fn send(stream: &TcpStream, file: &File, part: Range<u64>) -> Result<usize> {
-        let mut offset = i64::try_from(part.start).unwrap_or(i64::MAX);
-        let len = usize::try_from(part.end.saturating_sub(part.start)).unwrap_or(usize::MAX);
+    /// Sends this range of the file, or the beginning of it. Returns how many bytes the kernel took.
+    pub(crate) fn send(stream: &TcpStream, file: &File, range: Range<u64>) -> Result<usize> {
+        let mut offset = i64::try_from(range.start).unwrap_or(i64::MAX);
+        let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
         Ok(sendfile64(stream, file, Some(&mut offset), len)?)
     }
 }
@@ -64,7 +64,7 @@ mod system {
         Err(ErrorKind::Unsupported.into())
     }
 
-    pub(crate) fn send_ahead(_: &TcpStream, _: &[u8]) -> Result<usize> {
+    pub(crate) fn send_more(_: &TcpStream, _: &[u8]) -> Result<usize> {
         Err(ErrorKind::Unsupported.into())
     }
 

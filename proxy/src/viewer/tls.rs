@@ -1,4 +1,4 @@
-//! TLS on the listener: what is shown to those who connect, what is asked of them, and the handshake.
+//! TLS on the listener: its certificate, the check of client certificates, and the handshake.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::config::tls::Listen;
 use crate::viewer::transport::Transport;
 
-/// Makes handshakes with those who connect.
+/// Makes handshakes on accepted connections.
 #[derive(Clone)]
 pub(crate) struct Acceptor(TlsAcceptor);
 
@@ -27,19 +27,19 @@ pub(crate) enum Fault {
     /// The authorities for clients cannot be used.
     #[error("{0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
-    /// The cryptography does not do what is wanted of it.
+    /// The cryptography provider does not support the protocol versions, or has no key for tickets.
     #[error("{0}")]
     Cryptography(#[from] rustls::Error),
 }
 
-/// A handshake that failed, and the connection, on which the other side still reads why.
+/// A handshake that failed, and the connection, on which the client can still read the alert.
 pub(crate) struct Failed {
     pub(crate) error: std::io::Error,
     pub(crate) stream: TcpStream,
 }
 
 impl Fault {
-    /// The field to be changed.
+    /// The configuration field at fault.
     pub(crate) fn field(&self) -> &'static str {
         match self {
             Self::File(file) => file.field(),
@@ -52,7 +52,7 @@ impl Fault {
 /// Reads the files and makes an acceptor of them.
 ///
 /// # Errors
-/// When one of them cannot be used.
+/// When a file cannot be used, or the cryptography provider fails.
 pub(crate) fn load(listen: &Listen) -> Result<Acceptor, Fault> {
     let provider = pem::provider();
     let builder =
@@ -65,11 +65,11 @@ pub(crate) fn load(listen: &Listen) -> Result<Acceptor, Fault> {
         }
         None => builder.with_no_client_auth(),
     };
-    let shown = pem::certified_key(&listen.certificate, &listen.key)?;
-    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+    let certificate = pem::certified_key(&listen.certificate, &listen.key)?;
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Those who come back bring what is needed for a short handshake with them, under a key that changes every few
-    // hours; nothing is kept for them here.
+    // Sessions are resumed by tickets, encrypted with a key that changes every few hours; the server stores
+    // no sessions.
     config.ticketer = Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Acceptor(TlsAcceptor::from(Arc::new(config))))
@@ -77,8 +77,8 @@ pub(crate) fn load(listen: &Listen) -> Result<Acceptor, Fault> {
 
 impl Acceptor {
     pub(crate) async fn handshake(&self, stream: TcpStream) -> Result<Transport, Failed> {
-        let shaken = self.0.accept(stream).into_fallible().await;
-        shaken.map(Transport::secured).map_err(|(error, stream)| Failed { error, stream })
+        let accepted = self.0.accept(stream).into_fallible().await;
+        accepted.map(Transport::tls).map_err(|(error, stream)| Failed { error, stream })
     }
 }
 

@@ -1,8 +1,9 @@
-//! A connection with a viewer, under TLS or not, as pingora's sessions want it.
+//! A viewer's connection, with or without TLS, as the stream type that pingora's sessions require.
 //!
-//! pingora has such types of its own. Its TLS stream is made only by its own acceptor, which drops the connection of a
-//! handshake that failed, and with it the alert that says why; its TCP stream keeps times and buffers that nobody here
-//! reads. This one can be had back from a session, so that the fast lane (`fast_path.rs`) goes on with what is beneath.
+//! pingora has such types of its own. Only its own acceptor makes its TLS stream, and that acceptor drops the
+//! connection of a failed handshake, with the alert that names the cause. Its TCP stream keeps times and
+//! buffers that the proxy does not use. A session returns this type, so that the fast path (`fast_path.rs`)
+//! can continue on the connection.
 
 mod record_writer;
 
@@ -32,34 +33,35 @@ use record_writer::RecordWriter;
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Transport {
-    /// Without TLS, and without HTTP/2, which pingora's own stream is for there.
-    SimpleHead(TcpStream),
-    /// With TLS: the handshake is done.
-    Secured(Box<TlsStream<TcpStream>>),
-    /// With TLS, and HTTP/2 on it.
+    /// HTTP/1.1 without TLS. HTTP/2 without TLS uses pingora's own stream.
+    Plain(TcpStream),
+    /// TLS, after the handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// HTTP/2 over TLS.
     RecordWriter(RecordWriter),
 }
 
-/// Does the same with whichever stream it is.
-macro_rules! either {
-    ($transport:expr, $stream:ident => $does:expr) => {
+/// Evaluates one expression for the stream of any variant.
+macro_rules! each {
+    ($transport:expr, $stream:ident => $value:expr) => {
         match $transport {
-            Transport::SimpleHead($stream) => $does,
-            Transport::Secured($stream) => $does,
-            Transport::RecordWriter($stream) => $does,
+            Transport::Plain($stream) => $value,
+            Transport::Tls($stream) => $value,
+            Transport::RecordWriter($stream) => $value,
         }
     };
 }
 
 impl Transport {
-    pub(crate) fn secured(stream: TlsStream<TcpStream>) -> Self {
-        Self::Secured(Box::new(stream))
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
     }
 
-    /// For HTTP/2 under TLS: what is written is sent by the outlet, which whoever speaks asks for it at the end of each turn.
+    /// For HTTP/2 over TLS: writes are sealed, and the [`Flusher`] sends them after each poll of the
+    /// connection.
     pub(crate) fn record_writer(self) -> (Self, Option<Flusher>) {
         match self {
-            Self::Secured(stream) => {
+            Self::Tls(stream) => {
                 let (record_writer, flusher) = RecordWriter::new(*stream);
                 (Self::RecordWriter(record_writer), Some(flusher))
             }
@@ -67,78 +69,84 @@ impl Transport {
         }
     }
 
-    /// What a session gives back is what it was given.
+    /// The transport that a session returns as a stream; `None` for any other stream.
     pub(crate) fn of(stream: Stream) -> Option<Box<Self>> {
         stream.into_any().downcast().ok()
     }
 
-    /// Whether files may be sent on it: not where bytes must be changed on their way.
-    pub(crate) fn takes_files(&self) -> bool {
-        matches!(self, Self::SimpleHead(_))
+    /// Whether sendfile works: only without TLS, which encrypts the bytes.
+    pub(crate) fn can_send_files(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
-    /// Does something with the socket once that takes bytes.
+    /// Calls `send` when the socket is writable.
     fn poll_plain(
         &self,
         cx: &mut Context<'_>,
-        act: impl Fn(&TcpStream) -> Result<usize>,
+        send: impl Fn(&TcpStream) -> Result<usize>,
     ) -> Poll<Result<usize>> {
-        let Self::SimpleHead(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
+        let Self::Plain(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
         loop {
             ready!(stream.poll_write_ready(cx))?;
-            match stream.try_io(Interest::WRITABLE, || act(stream)) {
+            match stream.try_io(Interest::WRITABLE, || send(stream)) {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 sent => return Poll::Ready(sent),
             }
         }
     }
 
-    /// Whether HTTP/2 was chosen in the handshake (RFC 9113 section 3.2).
-    pub(crate) fn speaks_http2(&self) -> bool {
+    /// Whether the handshake negotiated HTTP/2 (RFC 9113 section 3.2).
+    pub(crate) fn is_http2(&self) -> bool {
         match self {
-            Self::SimpleHead(_) => false,
-            Self::Secured(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             Self::RecordWriter(_) => true,
         }
     }
 }
 
-/// What takes files as well as bytes.
-pub(crate) trait TakesFiles: AsyncWrite + Unpin {
-    /// Takes bytes behind which a file will follow at once; tells how many.
-    fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>>;
+/// A connection that sends files as well as bytes.
+pub(crate) trait SendFile: AsyncWrite + Unpin {
+    /// Sends bytes that a file follows directly. Returns how many were taken.
+    fn poll_send_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>>;
 
-    /// Takes what it can of this part of a file, from its beginning on; tells how many bytes.
-    fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, part: Range<u64>) -> Poll<Result<usize>>;
+    /// Sends this range of a file, or the beginning of it. Returns how many bytes were taken.
+    fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, range: Range<u64>)
+    -> Poll<Result<usize>>;
 }
 
-impl TakesFiles for Transport {
-    fn poll_send_ahead(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        self.poll_plain(cx, |stream| sendfile::send_ahead(stream, bytes))
+impl SendFile for Transport {
+    fn poll_send_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.poll_plain(cx, |stream| sendfile::send_more(stream, bytes))
     }
 
-    fn poll_send_file(&mut self, cx: &mut Context<'_>, file: &File, part: Range<u64>) -> Poll<Result<usize>> {
-        self.poll_plain(cx, |stream| sendfile::send(stream, file, part.clone()))
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        range: Range<u64>,
+    ) -> Poll<Result<usize>> {
+        self.poll_plain(cx, |stream| sendfile::send(stream, file, range.clone()))
     }
 }
 
 impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_read(cx, buf))
+        each!(&mut *self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_write(cx, buf))
+        each!(&mut *self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_flush(cx))
+        each!(&mut *self, stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_shutdown(cx))
+        each!(&mut *self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 
     fn poll_write_vectored(
@@ -146,30 +154,30 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+        each!(&mut *self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
-        either!(self, stream => stream.is_write_vectored())
+        each!(self, stream => stream.is_write_vectored())
     }
 }
 
-/// Nobody asks: which protocol is spoken is told before a session has the connection.
+/// Unused: the protocol is known before a session has the connection.
 impl Peek for Transport {}
 
 #[async_trait]
 impl Shutdown for Transport {
     async fn shutdown(&mut self) {
-        // Whoever does not wait for the end has what it came for.
-        let _gone = either!(self, stream => AsyncWriteExt::shutdown(stream).await);
+        // An error means that the viewer has closed the connection already.
+        let _gone = each!(self, stream => AsyncWriteExt::shutdown(stream).await);
     }
 }
 
 impl UniqueID for Transport {
     fn id(&self) -> UniqueIDType {
         match self {
-            Self::SimpleHead(stream) => stream.as_raw_fd(),
-            Self::Secured(stream) => stream.get_ref().0.as_raw_fd(),
+            Self::Plain(stream) => stream.as_raw_fd(),
+            Self::Tls(stream) => stream.get_ref().0.as_raw_fd(),
             Self::RecordWriter(stream) => stream.fd(),
         }
     }
@@ -178,10 +186,8 @@ impl UniqueID for Transport {
 impl Ssl for Transport {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         match self {
-            Self::SimpleHead(_) => None,
-            Self::Secured(_) | Self::RecordWriter(_) => {
-                Some(if self.speaks_http2() { ALPN::H2 } else { ALPN::H1 })
-            }
+            Self::Plain(_) => None,
+            Self::Tls(_) | Self::RecordWriter(_) => Some(if self.is_http2() { ALPN::H2 } else { ALPN::H1 }),
         }
     }
 }

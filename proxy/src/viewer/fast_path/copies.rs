@@ -1,9 +1,9 @@
-//! Copies of large bodies that are asked for often, in files that the system sends by itself.
+//! File copies of large, popular bodies, which the kernel sends by sendfile.
 //!
-//! A body that lies in memory is copied into each socket; what lies in a file goes out as it is (`sendfile.rs`). For a
-//! large body that is most of what a hit costs. TLS, HTTP/2 and everybody who reads a body want it in memory, so that a file
-//! is a second copy: it is made of a body that has been sent some times of late over plain HTTP/1.1, and is kept while
-//! that goes on.
+//! A write copies a body from memory into the socket; sendfile does not (`sendfile.rs`). For a large body,
+//! that copy is most of the cost of a hit. TLS, HTTP/2 and all other readers need the body in memory, so that
+//! the file is a second copy. It is made after a body has been sent several times over HTTP/1.1 without TLS,
+//! and is kept while that continues.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -18,22 +18,23 @@ use tokio_util::task::TaskTracker;
 
 use crate::viewer::sendfile;
 
-/// The copies of a tier. Bodies are known by their addresses.
+/// The file copies of a tier. The key is the address of a body.
 #[derive(Debug)]
 pub(crate) struct Copies {
-    /// How often bodies without a copy have been sent. An address that has gone over to another body counts for that.
-    sent: Cache<usize, Arc<AtomicU32>, RandomState>,
-    made: Cache<usize, Arc<FileCopy>, RandomState>,
-    /// Fewer bytes are sent from memory.
+    /// How often each body without a copy has been sent. When a new body reuses an address, it inherits the
+    /// count.
+    send_counts: Cache<usize, Arc<AtomicU32>, RandomState>,
+    copies: Cache<usize, Arc<FileCopy>, RandomState>,
+    /// Responses with fewer bytes are sent from memory.
     bytes_min: u64,
-    open: Arc<Open>,
-    /// One is made at a time.
+    usage: Arc<Usage>,
+    /// At most one copy is made at a time.
     is_making: Arc<AtomicBool>,
 }
 
-/// All files that are open, those that are only being sent any more among them.
+/// All open files, including evicted copies that are still being sent.
 #[derive(Debug, Default)]
-struct Open {
+struct Usage {
     bytes_max: u64,
     files: AtomicU64,
     bytes: AtomicU64,
@@ -44,41 +45,46 @@ struct Open {
 pub(super) struct FileCopy {
     file: File,
     len: u64,
-    open: Arc<Open>,
-    /// Keeps the body's address, though not the body: as long as the copy is known by it, nothing else can lie there.
+    usage: Arc<Usage>,
+    /// Keeps the address of the body from reuse, without keeping the body: the address is the key of this
+    /// copy.
     _address: Weak<Body>,
 }
 
 impl Copies {
-    /// With so many bytes of memory for all, for answers of no fewer than `bytes_min`.
+    /// At most `bytes_max` bytes of memory for all copies, which serve responses of at least `bytes_min`
+    /// bytes.
     pub(crate) fn new(bytes_max: u64, bytes_min: u64) -> Self {
-        // The rest is for those that have made room and are still being sent.
-        let held_max = bytes_max / 4 * 3;
-        let least = held_max / (FILES_MAX / 4 * 3);
-        let weigh =
-            move |_: &usize, copy: &Arc<FileCopy>| u32::try_from(copy.len.max(least)).unwrap_or(u32::MAX);
-        let made = Cache::builder().max_capacity(held_max).weigher(weigh).time_to_idle(IDLE);
-        let sent = Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(IDLE);
+        // The rest is for evicted copies that are still being sent.
+        let kept_max = bytes_max / 4 * 3;
+        let weight_min = kept_max / (FILES_MAX / 4 * 3);
+        let weigh = move |_: &usize, copy: &Arc<FileCopy>| {
+            u32::try_from(copy.len.max(weight_min)).unwrap_or(u32::MAX)
+        };
+        let copies = Cache::builder().max_capacity(kept_max).weigher(weigh).time_to_idle(IDLE);
+        let send_counts = Cache::builder().max_capacity(COUNTED_MAX).time_to_idle(IDLE);
         Self {
-            sent: sent.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
-            made: made.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
+            send_counts: send_counts
+                .eviction_policy(EvictionPolicy::lru())
+                .build_with_hasher(RandomState::new()),
+            copies: copies.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
             bytes_min,
-            open: Arc::new(Open { bytes_max, ..Open::default() }),
+            usage: Arc::new(Usage { bytes_max, ..Usage::default() }),
             is_making: Arc::default(),
         }
     }
 
-    /// The copy of a complete body of which so many bytes are to be sent, if there is one. That it is asked for counts:
-    /// once it is worth it, `tasks` has a task that makes one.
+    /// The copy of a complete body, if there is one, for a response with `bytes` bytes of it. Each call
+    /// counts; at every [`SENT_MIN`]th call without a copy, a task in `tasks` makes one.
     pub(super) fn of(&self, tasks: &TaskTracker, body: &Arc<Body>, bytes: u64) -> Option<Arc<FileCopy>> {
-        if bytes < self.bytes_min || self.open.bytes_max == 0 {
+        if bytes < self.bytes_min || self.usage.bytes_max == 0 {
             return None;
         }
         let address = Arc::as_ptr(body).addr();
-        let copy = self.made.get(&address);
+        let copy = self.copies.get(&address);
         if copy.is_none() {
-            let sent = self.sent.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed) + 1;
-            // If there was no room for it, there may be later.
+            let sent = self.send_counts.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed) + 1;
+            // A copy that found no room is tried again later.
             if sent.is_multiple_of(SENT_MIN) {
                 self.make(tasks, address, body);
             }
@@ -86,45 +92,45 @@ impl Copies {
         copy
     }
 
-    /// Whoever asks meanwhile is sent what is in memory.
+    /// Until the copy is complete, responses are sent from memory.
     fn make(&self, tasks: &TaskTracker, address: usize, body: &Arc<Body>) {
-        if body.len() > self.open.bytes_max / SHARE || self.is_making.swap(true, Ordering::AcqRel) {
+        if body.len() > self.usage.bytes_max / SHARE || self.is_making.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (made, open, body) = (self.made.clone(), Arc::clone(&self.open), Arc::clone(body));
+        let (copies, usage, body) = (self.copies.clone(), Arc::clone(&self.usage), Arc::clone(body));
         let is_making = Arc::clone(&self.is_making);
         tasks.spawn_blocking(move || {
-            if let Some(copy) = FileCopy::of(&body, open) {
-                made.insert(address, Arc::new(copy));
+            if let Some(copy) = FileCopy::of(&body, usage) {
+                copies.insert(address, Arc::new(copy));
             }
             is_making.store(false, Ordering::Release);
         });
     }
 
-    /// Lets go what nobody has been sent for a while. moka does so only when it is used.
+    /// Drops copies that have not been sent for [`IDLE`]. moka expires entries only when it is used.
     pub(crate) fn tidy(&self) {
-        self.sent.run_pending_tasks();
-        self.made.run_pending_tasks();
+        self.send_counts.run_pending_tasks();
+        self.copies.run_pending_tasks();
     }
 
-    /// Bytes in files, those among them that are only being sent any more.
+    /// Bytes in open files, including evicted copies that are still being sent.
     pub(crate) fn bytes(&self) -> u64 {
         self.tidy();
-        self.open.bytes.load(Ordering::Relaxed)
+        self.usage.bytes.load(Ordering::Relaxed)
     }
 }
 
 impl FileCopy {
-    /// `None` where there is no room, or no file to be had.
-    fn of(body: &Arc<Body>, open: Arc<Open>) -> Option<Self> {
-        let (pieces, len) = (body.whole()?, body.len());
-        let has_room = open.files.load(Ordering::Relaxed) < FILES_MAX
-            && open.bytes.load(Ordering::Relaxed) + len <= open.bytes_max;
-        let file = has_room.then(|| sendfile::file_of(pieces))?;
+    /// `None` if there is no room or the system has no file.
+    fn of(body: &Arc<Body>, usage: Arc<Usage>) -> Option<Self> {
+        let (chunks, len) = (body.whole()?, body.len());
+        let has_room = usage.files.load(Ordering::Relaxed) < FILES_MAX
+            && usage.bytes.load(Ordering::Relaxed) + len <= usage.bytes_max;
+        let file = has_room.then(|| sendfile::file_of(chunks))?;
         let file = file.inspect_err(|error| tracing::debug!(%error, "cannot make a sendfile copy")).ok()?;
-        open.files.fetch_add(1, Ordering::Relaxed);
-        open.bytes.fetch_add(len, Ordering::Relaxed);
-        Some(Self { file, len, open, _address: Arc::downgrade(body) })
+        usage.files.fetch_add(1, Ordering::Relaxed);
+        usage.bytes.fetch_add(len, Ordering::Relaxed);
+        Some(Self { file, len, usage, _address: Arc::downgrade(body) })
     }
 
     pub(super) fn file(&self) -> &File {
@@ -134,27 +140,28 @@ impl FileCopy {
 
 impl Drop for FileCopy {
     fn drop(&mut self) {
-        self.open.files.fetch_sub(1, Ordering::Relaxed);
-        self.open.bytes.fetch_sub(self.len, Ordering::Relaxed);
+        self.usage.files.fetch_sub(1, Ordering::Relaxed);
+        self.usage.bytes.fetch_sub(self.len, Ordering::Relaxed);
     }
 }
 
-/// A body is copied once it has been sent so often. Most segments are asked for by many players within seconds, or by few.
+/// A body is copied once it has been sent this often. Most segments are requested by many players within
+/// seconds, or by few.
 const SENT_MIN: u32 = 4;
-/// A copy that nobody is sent for so long goes.
+/// A copy is dropped when it has not been sent for this long.
 const IDLE: Duration = Duration::from_secs(30);
-/// One copy may take this share of the memory for all.
+/// One copy may take one part in `SHARE` of the memory for all copies.
 const SHARE: u64 = 4;
 /// Files that may be open.
 const FILES_MAX: u64 = 256;
-/// Bodies whose sendings are counted.
+/// Bodies for which sends are counted.
 const COUNTED_MAX: u64 = 4096;
 
 #[cfg(test)]
 impl FileCopy {
-    /// One of these pieces.
-    pub(super) fn made(pieces: &[bytes::Bytes]) -> Self {
-        let open = Arc::new(Open { files: AtomicU64::new(1), ..Open::default() });
-        Self { file: sendfile::file_of(pieces).unwrap(), len: 0, open, _address: Weak::new() }
+    /// A copy of these chunks, for tests.
+    pub(super) fn of_chunks(chunks: &[bytes::Bytes]) -> Self {
+        let usage = Arc::new(Usage { files: AtomicU64::new(1), ..Usage::default() });
+        Self { file: sendfile::file_of(chunks).unwrap(), len: 0, usage, _address: Weak::new() }
     }
 }

@@ -1,5 +1,5 @@
-//! The head of an answer. Most of it is the same for everybody and is rendered once per object; what differs from answer
-//! to answer stands behind that.
+//! The response head of a hit. The part that all viewers of an object share is rendered once per object; the
+//! fields that differ from response to response follow it.
 
 use std::io::Write as _;
 
@@ -20,16 +20,16 @@ use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 use crate::viewer::lines::{date, decimal, line};
 
-/// Writes the head out.
-pub(super) fn written(
+/// Renders the head.
+pub(super) fn render(
     tier: &Tier,
     hit: &Hit,
     selected: &Selected,
     error: Option<UpstreamError>,
     received: Instant,
 ) -> Vec<u8> {
-    let shared = shared(tier, hit, selected);
-    let mut head = Vec::with_capacity(shared.len() + ROOM);
+    let shared = shared_part(tier, hit, selected);
+    let mut head = Vec::with_capacity(shared.len() + OWN_PART_MAX);
     head.extend_from_slice(match selected.status() {
         StatusCode::PARTIAL_CONTENT => b"HTTP/1.1 206 Partial Content\r\n",
         _ => b"HTTP/1.1 200 OK\r\n",
@@ -40,7 +40,7 @@ pub(super) fn written(
     head.extend_from_slice(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
     decimal(&mut head, ttl.unsigned_abs());
     if let Some(error) = error {
-        put(&mut head, format_args!("; detail={}", field::Name(error.token())));
+        append_text(&mut head, format_args!("; detail={}", field::Name(error.token())));
     }
     head.extend_from_slice(b"\r\nAge: ");
     decimal(&mut head, age.as_secs());
@@ -53,13 +53,13 @@ pub(super) fn written(
     head.extend_from_slice(b"\r\nContent-Length: ");
     decimal(&mut head, selected.span.map_or(selected.full_len, |span| span.len()));
     head.extend_from_slice(b"\r\nServer-Timing: ");
-    timing(&mut head, tier, received);
+    append_timing(&mut head, tier, received);
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
     head
 }
 
-/// What `answer::timing` says.
-fn timing(head: &mut Vec<u8>, tier: &Tier, received: Instant) {
+/// Appends the same member as `answer::timing`.
+fn append_timing(head: &mut Vec<u8>, tier: &Tier, received: Instant) {
     let tenths = u64::try_from(received.elapsed().as_micros() / 100).unwrap_or(u64::MAX);
     head.extend_from_slice(tier.node().as_bytes());
     head.extend_from_slice(b";dur=");
@@ -68,25 +68,25 @@ fn timing(head: &mut Vec<u8>, tier: &Tier, received: Instant) {
     decimal(head, tenths % 10);
 }
 
-/// Writing to a vector cannot fail.
-fn put(head: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+/// Appends formatted text. Writing to a vector cannot fail.
+fn append_text(head: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _never = head.write_fmt(text);
 }
 
-/// The part that is the same for everybody; it ends in the middle of `Cache-Status`, of which this tier's member is the
-/// last.
-fn shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+/// The part that is the same for all viewers. It ends inside `Cache-Status`, in this tier's member, which is
+/// the last.
+fn shared_part(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     let object = &hit.object;
-    let rendered_at = if selected.is_gzip { &object.rendered_gzip } else { &object.rendered };
-    if let Some(rendered) = rendered_at.get() {
+    let cached = if selected.is_gzip { &object.rendered_gzip } else { &object.rendered };
+    if let Some(rendered) = cached.get() {
         return rendered.clone();
     }
-    let rendered = rendered_at.get_or_init(|| rendered(tier, hit, selected)).clone();
+    let rendered = cached.get_or_init(|| render_shared(tier, hit, selected)).clone();
     tier.cache().weigh_again(&hit.place.key);
     rendered
 }
 
-fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+fn render_shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     let object = &hit.object;
     let mut headers = content::shared_head(tier, &hit.place.site, object);
     if content::has_codings(tier, &hit.place.site, hit.place.kind, object) {
@@ -96,7 +96,7 @@ fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
         headers = compress::coded_headers(&headers, 0);
     }
     marks::mark(tier, &mut headers, Handling::here(Fate::Hit), None);
-    // What is written for each answer anew.
+    // These are written for each response.
     for name in [header::CONTENT_LENGTH, header::DATE, header::CONNECTION] {
         headers.remove(name);
     }
@@ -110,5 +110,5 @@ fn rendered(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     rendered.into()
 }
 
-/// What is written behind the shared part has no more bytes than this.
-const ROOM: usize = 320;
+/// Most bytes that follow the shared part.
+const OWN_PART_MAX: usize = 320;

@@ -1,4 +1,4 @@
-//! An answer that is there: its head, written out, and where its body is.
+//! A response that is ready to send: its rendered head, and its body in memory or in a file.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 
-/// An answer, and what is told of it when it is out.
+/// A response to a hit, and the facts for its account.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) outgoing: Outgoing,
@@ -32,7 +32,7 @@ pub(super) struct Ready {
     _attending: Option<Attending>,
 }
 
-/// What the access log tells of the request.
+/// The request, for the access log.
 #[derive(Debug)]
 struct Logged {
     method: Method,
@@ -41,17 +41,17 @@ struct Logged {
     peer: SocketAddr,
 }
 
-/// Who is answered.
+/// The viewer's end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Viewer {
     pub(super) peer: SocketAddr,
-    /// Whether a file may be sent: not under TLS.
-    pub(super) takes_files: bool,
+    /// Whether sendfile works on the connection, which it does not under TLS.
+    pub(super) can_send_files: bool,
 }
 
 impl Ready {
-    /// Makes the answer to a hit; `None` where that takes more than the fast lane knows. Boxed, as it goes from hand to
-    /// hand.
+    /// Makes the response to a hit; `None` if the request takes the slow path. Boxed, because it is moved
+    /// several times.
     pub(super) fn make(
         tier: &Tier,
         viewer: Viewer,
@@ -75,27 +75,27 @@ impl Ready {
             account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
-        let head = head::written(tier, hit, &selected, error, received);
+        let head = head::render(tier, hit, &selected, error, received);
         let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };
         let body = (!selected.is_gzip).then_some(&hit.object.body);
-        let may_copy = body.filter(|_| viewer.takes_files);
-        let copy = may_copy.and_then(|body| tier.copies().of(tier.tasks(), body, len));
+        let sendable = body.filter(|_| viewer.can_send_files);
+        let copy = sendable.and_then(|body| tier.copies().of(tier.tasks(), body, len));
         tier.metrics().fast_path_hit(copy.is_some());
         let outgoing = match copy {
             Some(copy) => Outgoing::from_file(head, copy, start, len),
-            None => Outgoing::new(head, selected.pieces, body.map(Arc::clone), start, len),
+            None => Outgoing::new(head, selected.chunks, body.map(Arc::clone), start, len),
         };
         let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
         Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
     }
 
-    /// When its request had been read.
+    /// The time when the request was read.
     pub(super) fn received(&self) -> Instant {
         self.received
     }
 
-    /// Closes the account.
+    /// Closes the account of the request: counters and access log.
     pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
         let logged = self.logged.as_deref();
         let served = Served {
@@ -133,8 +133,9 @@ impl Logged {
     }
 }
 
-/// Whether no condition stands in the way. The two that are plain say the same of a body and of its gzip: the one
-/// compares tags weakly, and the date of both is the same.
+/// Whether the conditions of the request, if any, lead to the full response. If-None-Match and
+/// If-Modified-Since have the same outcome for a body and for its gzip: tags are compared weakly, and both
+/// have one modification date.
 fn proceeds(simple_head: &SimpleHead<'_>, object: &Object) -> bool {
     let validators = Validators::of(&object.head.headers);
     conditional::evaluate(&simple_head.deciding, &simple_head.method, &validators) == Outcome::Proceed

@@ -11,18 +11,19 @@ use crate::answer::content;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 
-/// The bytes that are sent.
+/// The selected representation, and the range of it that is sent.
 #[derive(Debug)]
 pub(super) struct Selected {
-    pub(super) pieces: Arc<[Bytes]>,
-    /// How many there are.
+    pub(super) chunks: Arc<[Bytes]>,
+    /// Bytes of the whole representation.
     pub(super) full_len: u64,
-    /// Which of them are asked for, if not all.
+    /// The requested range; `None` for all bytes.
     pub(super) span: Option<Span>,
     pub(super) is_gzip: bool,
 }
 
 impl Selected {
+    /// `None` if the request needs more than one range or no satisfiable one, which the slow path serves.
     pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
         let object = &hit.object;
         let coded = content::has_codings(tier, &hit.place.site, hit.place.kind, object)
@@ -30,9 +31,9 @@ impl Selected {
             .flatten();
         if let Some(gzip) = coded {
             let full_len = gzip.len() as u64;
-            return Some(Self { pieces: Arc::from([gzip]), full_len, span: None, is_gzip: true });
+            return Some(Self { chunks: Arc::from([gzip]), full_len, span: None, is_gzip: true });
         }
-        let pieces = Arc::clone(object.body.whole()?);
+        let chunks = Arc::clone(object.body.whole()?);
         let full_len = object.body.full_len()?;
         let ranges = simple_head.deciding.get(header::RANGE).filter(|_| simple_head.method == Method::GET);
         let ranges =
@@ -42,7 +43,7 @@ impl Selected {
             Some(Resolved::One(span)) => Some(span),
             Some(Resolved::Many(_) | Resolved::Unsatisfiable) => return None,
         };
-        Some(Self { pieces, full_len, span, is_gzip: false })
+        Some(Self { chunks, full_len, span, is_gzip: false })
     }
 
     pub(super) fn status(&self) -> StatusCode {

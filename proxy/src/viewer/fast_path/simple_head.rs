@@ -1,4 +1,4 @@
-//! A request head as the fast lane reads it: once, in the buffer into which it came.
+//! A request head as the fast path parses it: once, in the buffer into which it was read.
 
 use std::mem::MaybeUninit;
 
@@ -7,21 +7,21 @@ use tidegate_headers::hop;
 
 use crate::request::target;
 
-/// A request in which nothing is unusual. All text is borrowed from the bytes that came.
+/// The head of a plain request. All text is borrowed from the received bytes.
 #[derive(Debug)]
 pub(crate) struct SimpleHead<'a> {
     pub(crate) method: Method,
     /// Path and query, in visible ASCII.
     pub(crate) target: &'a str,
-    /// Host, perhaps with a port.
+    /// The value of Host, which may have a port.
     pub(crate) host: &'a str,
-    /// Those of its header fields that have a say in the answer.
+    /// The header fields that affect the response to a hit.
     pub(crate) deciding: HeaderMap,
     fields: &'a [httparse::Header<'a>],
 }
 
-/// Reads the head with which `bytes` begin, if it is whole, has at most `max` bytes and is plain; hands it to `then`
-/// with its length.
+/// Parses the head at the start of `bytes`. If it is complete, has at most `max` bytes and is plain, calls
+/// `then` with it and its length.
 pub(crate) fn read<T>(
     bytes: &[u8],
     max: u64,
@@ -55,7 +55,7 @@ pub(crate) fn read<T>(
 }
 
 impl SimpleHead<'_> {
-    /// All its header fields, for the access log.
+    /// All header fields, for the access log.
     pub(super) fn headers(&self) -> HeaderMap {
         let field = |field: &httparse::Header<'_>| {
             Some((HeaderName::try_from(field.name).ok()?, HeaderValue::from_bytes(field.value).ok()?))
@@ -68,20 +68,20 @@ impl SimpleHead<'_> {
     }
 }
 
-/// What a header field has to do with the answer to a hit.
+/// How a header field affects the response to a hit.
 enum Bearing {
-    /// Nothing.
+    /// Not at all.
     None,
     Host,
     Decides(HeaderName),
-    /// It means something that the fast lane does not know.
+    /// In a way that the fast path does not implement.
     LongWay,
 }
 
 impl Bearing {
     fn of(field: &httparse::Header<'_>) -> Self {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-        // Most fields of most requests are told by their length alone.
+        // The length alone rules out most fields of most requests.
         match field.name.len() {
             4 if is("host") => Self::Host,
             5 if is("range") => Self::Decides(header::RANGE),
@@ -104,7 +104,7 @@ impl Bearing {
     }
 }
 
-/// Requests with more take the long way.
+/// Requests with more fields take the slow path.
 const FIELDS_MAX: usize = 48;
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_takes_the_long_way() {
+    fn a_request_that_is_not_plain_takes_the_slow_path() {
         for request in [
             "GET / HTTP/1.1\r\nHost: b\r\n",
             "GET / HTTP/1.0\r\nHost: b\r\n\r\n",

@@ -1,10 +1,10 @@
-//! Pieces of a body, one behind the other, to leave in one write.
+//! Successive chunks of a body that are sent in one write.
 
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Pieces that are read as one buffer.
+/// Chunks that are read as one buffer.
 #[derive(Debug)]
 pub(super) struct Pieces {
     pieces: std::vec::IntoIter<Bytes>,

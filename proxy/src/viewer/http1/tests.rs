@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use super::*;
 use crate::viewer::fast_path::simple_head;
 
-/// A connection: the wire of the node, and the viewer's end.
+/// A connection: the node's end and the viewer's end.
 async fn connection() -> (Box<Transport>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    (Box::new(Transport::SimpleHead(stream)), viewer)
+    (Box::new(Transport::Plain(stream)), viewer)
 }
 
 async fn begun_with(request: &str) -> (Http1, TcpStream) {
@@ -21,7 +21,7 @@ async fn begun_with(request: &str) -> (Http1, TcpStream) {
     (Http1::begin(transport, request.into()).ok().unwrap(), viewer)
 }
 
-/// What the viewer is sent, up to this.
+/// The bytes that the viewer receives, up to and including `end`.
 async fn sent(viewer: &mut TcpStream, end: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end.as_bytes()) {
@@ -31,7 +31,7 @@ async fn sent(viewer: &mut TcpStream, end: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What is written over loopback is there to be read when the call has returned.
+/// Over loopback, written bytes are readable when the write has returned.
 async fn is_sent_nothing(viewer: &TcpStream) -> bool {
     tokio::task::yield_now().await;
     viewer.try_read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
@@ -41,7 +41,7 @@ fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
 }
 
-/// Nothing takes nearly as long.
+/// Far longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const GET: &str = "GET /a?b=c HTTP/1.1\r\nHost: d\r\nX-Odd: e\r\n\r\n";
 
@@ -131,7 +131,7 @@ async fn a_head_leaves_with_the_first_bytes_of_its_body_or_when_they_are_waited_
 }
 
 #[tokio::test]
-async fn whoever_waits_notices_that_the_viewer_leaves_and_keeps_what_it_asks_before() {
+async fn a_waiting_request_notices_that_the_viewer_leaves_and_keeps_the_bytes_sent_ahead() {
     let (mut http1, mut viewer) = begun_with(&format!("{GET}GET /1")).await;
     viewer.write_all(b" HTTP").await.unwrap();
     drop(viewer);
@@ -140,13 +140,13 @@ async fn whoever_waits_notices_that_the_viewer_leaves_and_keeps_what_it_asks_bef
 }
 
 #[tokio::test]
-async fn an_informational_head_leaves_at_once() {
+async fn an_informational_head_is_sent_without_delay() {
     let (mut http1, mut viewer) = begun_with(GET).await;
     http1.inform(StatusCode::EARLY_HINTS, &fields(&[("link", "</a>")])).await.unwrap();
     assert_eq!(sent(&mut viewer, "\r\n\r\n").await, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
 }
 
-/// A head of which most is as it should be, with one byte that may be another.
+/// A mostly valid head, in which one byte may be replaced.
 fn heads() -> impl Strategy<Value = Vec<u8>> {
     let line = prop::sample::select(vec![
         "GET /a?b=%20 HTTP/1.1",
@@ -186,9 +186,10 @@ fn heads() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Two that read one request differently are what smuggling is made of: what the fast lane takes is here the same.
+    /// Two parsers that read one request differently allow request smuggling: this parser agrees with the
+    /// fast path's.
     #[test]
-    fn a_request_is_the_same_on_the_fast_lane_and_here(bytes in heads()) {
+    fn a_request_reads_the_same_on_the_fast_path_and_here(bytes in heads()) {
         let fast = simple_head::read(&bytes, u64::MAX, |simple_head, len| {
             let (method, target) = (simple_head.method.clone(), simple_head.target.to_owned());
             Some((method, target, simple_head.host.to_owned(), simple_head.deciding.clone(), len))

@@ -1,9 +1,9 @@
-//! The `Date` of an answer, written once per second and thread.
+//! The `Date` of a response, formatted once per second and thread.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Appends `now` as HTTP writes it (RFC 9110 section 5.6.7).
+/// Appends `now` as an HTTP date (RFC 9110 section 5.6.7).
 pub(crate) fn append(to: &mut Vec<u8>, now: SystemTime) {
     let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     WRITTEN.with_borrow_mut(|(written, text)| {

@@ -1,8 +1,8 @@
-//! What HTTP/2 writes under TLS, gathered into full records and few system calls.
+//! Gathers the writes of HTTP/2 over TLS into full records and few system calls.
 //!
-//! h2 writes frame by frame, and flushes behind each. A frame of 16 KiB and its nine bytes of head make two records, and
-//! a system call. So what is written is sealed and kept; it is sent when there is a good deal of it ([`KEPT_MAX`]), or
-//! when the task that speaks has nothing more to say for the moment, which whoever runs that task tells ([`Flusher`]).
+//! h2 writes frame by frame and flushes after each. A frame of 16 KiB and its header of nine bytes make two
+//! records and a system call. So writes are sealed into records and kept. They are sent when [`SEALED_MAX`]
+//! bytes have been sealed, or after each poll of the connection, when its task calls the [`Flusher`].
 
 use std::io::{Error, IoSlice, Result, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -15,30 +15,30 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection of HTTP/2 under TLS. What is flushed is sent by its [`Flusher`].
+/// An HTTP/2 connection over TLS. Its [`Flusher`] sends the records.
 #[derive(Debug)]
-pub(crate) struct RecordWriter(Arc<Mutex<Kept>>);
+pub(crate) struct RecordWriter(Arc<Mutex<State>>);
 
-/// Sends what its [`RecordWriter`] has kept.
+/// Sends the records that its [`RecordWriter`] has kept.
 #[derive(Debug)]
-pub(crate) struct Flusher(Arc<Mutex<Kept>>);
+pub(crate) struct Flusher(Arc<Mutex<State>>);
 
-/// Only one task uses it, so that its lock is free whenever it is asked for.
+/// Only one task uses it, so that its lock is always free.
 #[derive(Debug)]
-struct Kept {
+struct State {
     stream: TlsStream<TcpStream>,
-    /// Bytes that have been sealed since all was sent.
+    /// Bytes sealed since the last complete send.
     sealed: usize,
-    /// Bytes that are still to become a record, together with what is written next.
-    open: Vec<u8>,
+    /// Bytes that wait for the next write, to share a record with it.
+    pending: Vec<u8>,
 }
 
 impl RecordWriter {
     pub(super) fn new(mut stream: TlsStream<TcpStream>) -> (Self, Flusher) {
-        // What may be kept is bounded here, and not in the middle of a record.
+        // `SEALED_MAX` bounds the buffer; the limit of rustls could end a write in the middle of a record.
         stream.get_mut().1.set_buffer_limit(None);
-        let kept = Arc::new(Mutex::new(Kept { stream, sealed: 0, open: Vec::new() }));
-        (Self(Arc::clone(&kept)), Flusher(kept))
+        let state = Arc::new(Mutex::new(State { stream, sealed: 0, pending: Vec::new() }));
+        (Self(Arc::clone(&state)), Flusher(state))
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -47,31 +47,31 @@ impl RecordWriter {
 }
 
 impl Flusher {
-    /// Sends all that has been written.
+    /// Sends all written bytes.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.0.lock().poll_send(cx)
     }
 }
 
-impl Kept {
-    /// Takes what is offered: whole records are sealed, and what would make a small one more waits for what comes next.
-    fn take(&mut self, offered: &[IoSlice<'_>]) -> Result<usize> {
-        let len = offered.iter().map(|slice| slice.len()).sum::<usize>();
-        let all = self.open.len() + len;
-        let sealed = all - stays_open(all);
-        let mut seals = sealed;
-        if seals == 0 {
-            for slice in offered {
-                self.open.extend_from_slice(slice);
+impl State {
+    /// Accepts a write: seals whole records; a small rest waits for the next write.
+    fn accept(&mut self, bufs: &[IoSlice<'_>]) -> Result<usize> {
+        let len = bufs.iter().map(|slice| slice.len()).sum::<usize>();
+        let all = self.pending.len() + len;
+        let sealed = all - pending_len(all);
+        let mut to_seal = sealed;
+        if to_seal == 0 {
+            for slice in bufs {
+                self.pending.extend_from_slice(slice);
             }
             return Ok(len);
         }
-        // What is open is less than a record, so that all of it is sealed.
-        let mut slices = Vec::with_capacity(offered.len() + 1);
+        // Pending bytes are fewer than a record holds, so that all of them are sealed.
+        let mut slices = Vec::with_capacity(bufs.len() + 1);
         let mut rest = Vec::new();
-        for slice in std::iter::once(&self.open[..]).chain(offered.iter().map(|slice| &**slice)) {
-            let (now, later) = slice.split_at(slice.len().min(seals));
-            seals -= now.len();
+        for slice in std::iter::once(&self.pending[..]).chain(bufs.iter().map(|slice| &**slice)) {
+            let (now, later) = slice.split_at(slice.len().min(to_seal));
+            to_seal -= now.len();
             slices.push(IoSlice::new(now));
             rest.extend_from_slice(later);
         }
@@ -79,14 +79,14 @@ impl Kept {
             return Err(Error::other("a record is sealed in part"));
         }
         self.sealed += sealed;
-        self.open = rest;
+        self.pending = rest;
         Ok(len)
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.open.is_empty() {
-            self.stream.get_mut().1.writer().write_all(&self.open)?;
-            self.open.clear();
+        if !self.pending.is_empty() {
+            self.stream.get_mut().1.writer().write_all(&self.pending)?;
+            self.pending.clear();
         }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.sealed = 0;
@@ -94,10 +94,11 @@ impl Kept {
     }
 }
 
-/// How many of so many bytes wait for what comes next: what would make a small record behind full ones, or by itself.
-fn stays_open(all: usize) -> usize {
+/// How many of `all` bytes wait for the next write: those that would make a small record, alone or after full
+/// ones.
+fn pending_len(all: usize) -> usize {
     let over = all % RECORD;
-    if over <= OPEN_MAX { over } else { 0 }
+    if over <= PENDING_MAX { over } else { 0 }
 }
 
 impl AsyncRead for RecordWriter {
@@ -116,54 +117,54 @@ impl AsyncWrite for RecordWriter {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        let mut kept = self.0.lock();
-        if kept.sealed >= KEPT_MAX {
-            ready!(kept.poll_send(cx))?;
+        let mut state = self.0.lock();
+        if state.sealed >= SEALED_MAX {
+            ready!(state.poll_send(cx))?;
         }
-        Poll::Ready(kept.take(bufs))
+        Poll::Ready(state.accept(bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    /// The outlet sends what is kept, at the end of this turn of the task.
+    /// The [`Flusher`] sends the kept records after this poll of the connection.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut kept = self.0.lock();
-        ready!(kept.poll_send(cx))?;
-        Pin::new(&mut kept.stream).poll_shutdown(cx)
+        let mut state = self.0.lock();
+        ready!(state.poll_send(cx))?;
+        Pin::new(&mut state.stream).poll_shutdown(cx)
     }
 }
 
 /// Bytes in a full record (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
-/// What is more than full records by so little waits for what comes next. It is copied.
-const OPEN_MAX: usize = 1024;
-/// Once so much has been sealed, it is sent before more is taken.
-const KEPT_MAX: usize = 4 * RECORD;
+/// A rest of at most this many bytes after full records waits for the next write, which costs a copy.
+const PENDING_MAX: usize = 1024;
+/// Once this many bytes have been sealed, they are sent before the next write is accepted.
+const SEALED_MAX: usize = 4 * RECORD;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_what_would_make_a_small_record_waits() {
-        for (all, stays) in [
+    fn only_the_bytes_of_a_small_record_wait() {
+        for (all, pending) in [
             (0, 0),
             (9, 9),
-            (OPEN_MAX, OPEN_MAX),
-            (OPEN_MAX + 1, 0),
+            (PENDING_MAX, PENDING_MAX),
+            (PENDING_MAX + 1, 0),
             (RECORD - 1, 0),
             (RECORD, 0),
-            // A frame of 16 KiB and its head.
+            // A frame of 16 KiB and its header.
             (RECORD + 9, 9),
-            (2 * RECORD + OPEN_MAX + 1, 0),
+            (2 * RECORD + PENDING_MAX + 1, 0),
         ] {
-            assert_eq!(stays_open(all), stays, "{all}");
+            assert_eq!(pending_len(all), pending, "{all}");
         }
     }
 }
