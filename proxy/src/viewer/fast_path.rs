@@ -55,11 +55,11 @@ pub(crate) async fn serve(
     let viewer = Viewer { peer, can_send_files: transport.can_send_files() };
     // Created once per call and not per request: their locks are shared by all connections.
     let mut draining = tier.draining().wait();
-    let mut timer = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
+    let mut timeout = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
     let mut idle_since = Instant::now();
     loop {
         let ready = if ahead.is_empty() {
-            let mut idle = Idle { draining: &mut draining, timer: timer.as_mut(), since: idle_since };
+            let mut idle = Idle { draining: &mut draining, timeout: timeout.as_mut(), since: idle_since };
             match poll_fn(|cx| idle.poll(tier, transport, viewer, cx)).await {
                 Some(Read::Answer(ready, rest)) => {
                     ahead = rest;
@@ -94,7 +94,7 @@ enum Read {
 /// A connection that waits for its next request.
 struct Idle<'a, 't> {
     draining: &'a mut Wait<'t>,
-    timer: Pin<&'a mut Sleep>,
+    timeout: Pin<&'a mut Sleep>,
     since: Instant,
 }
 
@@ -113,13 +113,13 @@ impl Idle<'_, '_> {
         if Pin::new(&mut *self.draining).poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
+        while self.timeout.as_mut().poll(cx).is_ready() {
             let until = self.since + tier.settings().viewers.idle_timeout.get();
             if until <= Instant::now() {
                 return Poll::Ready(None);
             }
-            // The timer was set before the last request; it is not reset on each one.
-            self.timer.as_mut().reset(until);
+            // The timeout was set before the last request; it is not reset on each one.
+            self.timeout.as_mut().reset(until);
         }
         Poll::Pending
     }
@@ -193,7 +193,7 @@ async fn write_rest(
     outgoing: &mut Outgoing,
 ) -> std::result::Result<(), Gone> {
     let limit = tier.settings().viewers.write_timeout.get();
-    let mut timer = pin!(sleep(limit));
+    let mut timeout = pin!(sleep(limit));
     let mut sent_before = outgoing.sent();
     let writing = pin!(poll_fn(|cx| {
         if let Poll::Ready(written) = outgoing.write(transport, cx) {
@@ -201,9 +201,9 @@ async fn write_rest(
         }
         if outgoing.sent() - sent_before >= PROGRESS_MIN {
             sent_before = outgoing.sent();
-            timer.as_mut().reset(Instant::now() + limit);
+            timeout.as_mut().reset(Instant::now() + limit);
         }
-        timer.as_mut().poll(cx).map(|()| Err(Gone))
+        timeout.as_mut().poll(cx).map(|()| Err(Gone))
     }));
     let written = tier.cutting_off().run_until_set(writing).await;
     if written.is_none() {

@@ -90,7 +90,7 @@ impl Transport {
             ready!(stream.poll_write_ready(cx))?;
             match stream.try_io(Interest::WRITABLE, || send(stream)) {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                sent => return Poll::Ready(sent),
+                written => return Poll::Ready(written),
             }
         }
     }

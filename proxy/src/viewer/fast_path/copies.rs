@@ -24,7 +24,7 @@ pub(crate) struct Copies {
     /// How often each body without a copy has been sent. When a new body reuses an address, it inherits the
     /// count.
     send_counts: Cache<usize, Arc<AtomicU32>, RandomState>,
-    copies: Cache<usize, Arc<FileCopy>, RandomState>,
+    cached: Cache<usize, Arc<FileCopy>, RandomState>,
     /// Responses with fewer bytes are sent from memory.
     bytes_min: u64,
     usage: Arc<Usage>,
@@ -67,7 +67,7 @@ impl Copies {
             send_counts: send_counts
                 .eviction_policy(EvictionPolicy::lru())
                 .build_with_hasher(RandomState::new()),
-            copies: copies.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
+            cached: copies.eviction_policy(EvictionPolicy::lru()).build_with_hasher(RandomState::new()),
             bytes_min,
             usage: Arc::new(Usage { bytes_max, ..Usage::default() }),
             is_making: Arc::default(),
@@ -81,7 +81,7 @@ impl Copies {
             return None;
         }
         let address = Arc::as_ptr(body).addr();
-        let copy = self.copies.get(&address);
+        let copy = self.cached.get(&address);
         if copy.is_none() {
             let sent = self.send_counts.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed) + 1;
             // A copy that found no room is tried again later.
@@ -97,7 +97,7 @@ impl Copies {
         if body.len() > self.usage.bytes_max / SHARE || self.is_making.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (copies, usage, body) = (self.copies.clone(), Arc::clone(&self.usage), Arc::clone(body));
+        let (copies, usage, body) = (self.cached.clone(), Arc::clone(&self.usage), Arc::clone(body));
         let is_making = Arc::clone(&self.is_making);
         tasks.spawn_blocking(move || {
             if let Some(copy) = FileCopy::of(&body, usage) {
@@ -110,7 +110,7 @@ impl Copies {
     /// Drops copies that have not been sent for [`IDLE`]. moka expires entries only when it is used.
     pub(crate) fn tidy(&self) {
         self.send_counts.run_pending_tasks();
-        self.copies.run_pending_tasks();
+        self.cached.run_pending_tasks();
     }
 
     /// Bytes in open files, including evicted copies that are still being sent.
