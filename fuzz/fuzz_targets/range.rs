@@ -1,21 +1,8 @@
 //! Any text as a `Range` field, and any length of the object: no panic, and every span is within the object.
 #![no_main]
 
-/// The module is compiled in place, with its dependencies: the crate around it brings the whole server, which
-/// would take minutes to instrument and is not needed for parsing a field.
-#[expect(dead_code, unused_imports, reason = "only the parser is used here")]
-#[path = "../../proxy/src"]
-mod proxy {
-    pub mod conditional;
-    pub mod field;
-    pub mod hop;
-    pub mod range;
-}
-
 use libfuzzer_sys::fuzz_target;
-use proxy::range::{Growing, Resolved, Span, parse};
-// The modules use each other by their paths in their own crate.
-use proxy::{conditional, field, hop};
+use tidegate_headers::range::{Growing, Resolved, Span, parse};
 
 const RANGES_MAX: usize = 16;
 
