@@ -37,7 +37,8 @@ pub(crate) struct Filled {
     pub(crate) is_stored: bool,
 }
 
-/// Makes one fill and returns what came of it. The caller acts on a new version of a live playlist (`live/publish.rs`).
+/// Makes one fill and returns what came of it. The caller acts on a new version of a live playlist
+/// (`live/publish.rs`).
 pub(crate) async fn fill(
     tier: &Arc<Tier>,
     request: &Request,
@@ -96,13 +97,14 @@ pub(crate) fn job(
     }
 }
 
-/// The upstreams for a request in the order in which they are tried, the one that its stream avoids behind the others.
+/// The upstreams for a request in the order in which they are tried, the one that its stream avoids behind
+/// the others.
 fn candidates(tier: &Tier, request: &Request) -> Vec<Arc<Upstream>> {
     let mut candidates = request.site.candidates.for_key(request.key.as_str());
     if candidates.len() > 1
         && let Some(stream) = tier.streams().of_object(&request.key)
     {
-        stream.leads(&mut candidates);
+        stream.reorder(&mut candidates);
     }
     candidates
 }

@@ -1,7 +1,7 @@
 //! What an upstream's response means to a site: the rules for one request's fill.
 //!
-//! A policy is pure over what it is given, but for the live stream: `policy/arrival.rs` compares a playlist with the
-//! stream's earlier versions, and the stream remembers it.
+//! A policy is pure over what it is given, but for the live stream: `policy/arrival.rs` compares a playlist
+//! with the stream's earlier versions, and the stream remembers it.
 
 mod arrival;
 
@@ -59,8 +59,8 @@ impl<'a> SitePolicy<'a> {
         self.tier.streams().of(&self.request.key)
     }
 
-    /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
-    /// better: it stays fresh for as long as its follower may be held up.
+    /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is
+    /// nothing better: it stays fresh for as long as its follower may be held up.
     fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
         match (self.stream(), live) {
             (Some(_), Some(media)) if !media.is_ended() => {
@@ -79,8 +79,8 @@ impl<'a> SitePolicy<'a> {
         }
     }
 
-    /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
-    /// the origin cannot.
+    /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can
+    /// do and the origin cannot.
     fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
         let site = &self.request.site;
         let offers =
@@ -126,7 +126,8 @@ impl<'a> SitePolicy<'a> {
 
 impl FillPolicy for SitePolicy<'_> {
     fn rule(&self, head: &Head) -> Ruling {
-        // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
+        // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad
+        // one.
         let is_too_far = self.is_blocking && head.status == StatusCode::BAD_REQUEST;
         if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
@@ -215,8 +216,8 @@ impl FillPolicy for SitePolicy<'_> {
 
     fn stored_head(&self, head: &Head) -> Head {
         let mut headers = hop::end_to_end(&head.headers);
-        // The length is known from the body, and a cookie that a site ignores is nobody's. The marks of the tiers
-        // above stay: they tell how what is held came here.
+        // The length is known from the body, and a cookie that a site ignores is nobody's. The marks of the
+        // tiers above stay: they tell how what is held came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
         expires::replace_with_max_age(&mut headers, clock::now());
@@ -256,7 +257,8 @@ impl FillPolicy for SitePolicy<'_> {
     }
 }
 
-/// What has been announced and is missing is asked for again within so long, then within twice as long, and so on.
+/// What has been announced and is missing is asked for again within so long, then within twice as long, and
+/// so on.
 const EARLY_PAUSE: Duration = Duration::from_millis(100);
 /// The longest of these pauses.
 const EARLY_PAUSE_MAX: Duration = Duration::from_millis(800);
@@ -268,11 +270,12 @@ const EARLY_ROUNDS: usize = 16;
 /// Whoever finds an upstream full may come back after so long: as long as one waits for its turn by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
-/// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
-/// new for as long has given up.
+/// For so many target durations a live playlist serves whose follower brings nothing. A player that has had
+/// nothing new for as long has given up.
 const FOLLOWED_TARGETS: u32 = 10;
 
-/// Statuses that another source may do better at. 501 and 505 are about the request and would be the same anywhere.
+/// Statuses that another source may do better at. 501 and 505 are about the request and would be the same
+/// anywhere.
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error()
         && !matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED)

@@ -29,8 +29,7 @@ use crate::answer::marks::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
-use crate::live::hold::{self, Held};
-use crate::live::{follow, publish};
+use crate::live::{follow, hold, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
 use crate::tier::{Role, Tier};
@@ -62,13 +61,14 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         // RFC 9111 section 3.5: what is behind a login is not shared.
         return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
     }
-    let mut attending = None;
+    let mut open_request = None;
     // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
         // The stream may have become known only by the fill that was waited for.
-        attending = attending
-            .or_else(|| tier.streams().of_request(&request).map(|stream| stream.attend(request.is_backup)));
+        open_request = open_request.or_else(|| {
+            tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
+        });
         if request.directives.blocks()
             && let Some(account) = hold(tier, client, &request, &sent).await
         {
@@ -94,27 +94,27 @@ async fn hold(
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
-    // What nobody has followed for a while may be far behind: whoever waits for a version has it brought, and is not
-    // refused for what is not known here.
+    // What nobody has followed for a while may be far behind: whoever waits for a version has it brought, and
+    // is not refused for what is not known here.
     let is_current = !stream.wants_follower();
     if !is_current {
         follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
     }
     let may_refuse = is_current && tier.role() == Role::Edge;
-    let held = {
+    let outcome = {
         let _blocked = tier.metrics().live.block();
-        let mut held = pin!(hold::hold(&stream, &request.directives, may_refuse));
+        let mut blocked = pin!(hold::hold(&stream, &request.directives, may_refuse));
         let mut gone = pin!(client.gone());
         tokio::select! {
             biased;
-            held = &mut held => held,
+            outcome = &mut blocked => outcome,
             () = &mut gone => return Some(Account::gone(request)),
         }
     };
-    let refusal = match held {
-        Held::Over => return None,
-        Held::Refused(error) => Refusal::Reload(error),
-        Held::TooLong => Refusal::BlockedTooLong,
+    let refusal = match outcome {
+        hold::Outcome::Proceed => return None,
+        hold::Outcome::Refused(error) => Refusal::Reload(error),
+        hold::Outcome::TimedOut => Refusal::BlockedTooLong,
     };
     Some(Box::pin(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
 }
@@ -255,8 +255,9 @@ async fn answer_to(
     }
 }
 
-/// Whether an answer to the fill that turns out to be for one viewer only may be this viewer's. Not if the viewer asked
-/// with a cookie, for a part, or on a condition: the fill asked without, so its answer is to another question.
+/// Whether an answer to the fill that turns out to be for one viewer only may be this viewer's. Not if the
+/// viewer asked with a cookie, for a part, or on a condition: the fill asked without, so its answer is to
+/// another question.
 fn may_own(viewer: &HeaderMap) -> bool {
     let asked_otherwise = [
         header::COOKIE,

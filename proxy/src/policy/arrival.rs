@@ -13,8 +13,8 @@ use crate::live::stream::Arrival;
 use crate::live::{epochs, listing};
 
 impl SitePolicy<'_> {
-    /// Compares a version of a media playlist with the stream as it is known. Returns the version to serve; `None` for
-    /// a playlist that is not followed.
+    /// Compares a version of a media playlist with the stream as it is known. Returns the version to serve;
+    /// `None` for a playlist that is not followed.
     pub(super) fn receive(
         &self,
         raw: &Media,
@@ -27,14 +27,15 @@ impl SitePolicy<'_> {
             return Ok(None);
         }
         let streams = self.tier.streams();
-        let stream = known.unwrap_or_else(|| streams.begin(&self.request.key, self.request.is_backup));
+        let stream =
+            known.unwrap_or_else(|| streams.find_or_create(&self.request.key, self.request.is_backup));
         let old = stream.media();
         let published = || Some(content::joined(self.stale.as_ref()?.body.whole()?));
         let version = epochs::version(self.tier, self.request, &stream, raw, body, published);
-        if version.is_old {
+        if version.is_outdated {
             self.admit(Arrival::Backward, progress)?;
         }
-        let arrival = stream.arrives(version.media.clone(), &version.body, progress.last_sent, age);
+        let arrival = stream.observe(version.media.clone(), &version.body, progress.last_sent, age);
         self.admit(arrival, progress)?;
         if arrival != Arrival::Frozen
             && let Some((upstream, error)) = &progress.unusable
@@ -49,7 +50,7 @@ impl SitePolicy<'_> {
                 listing::purge_listed(self.tier, self.request, &old);
                 listing::purge_listed(self.tier, self.request, raw);
             }
-            _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
+            _ if version.starts_epoch => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}
         }
         stream.set_published(&version);
@@ -65,7 +66,7 @@ impl SitePolicy<'_> {
     pub(super) fn admit(&self, arrival: Arrival, progress: &Progress) -> Result<(), UpstreamError> {
         let metrics = &self.tier.metrics().live;
         match arrival {
-            Arrival::Welcome | Arrival::Restarted(_) => Ok(()),
+            Arrival::Usable | Arrival::Restarted(_) => Ok(()),
             Arrival::Backward => {
                 metrics.backward.inc();
                 Err(UpstreamError::Backward)

@@ -46,8 +46,8 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Re
     })
 }
 
-/// A resource and the version of it that is asked for. The versions of a playlist that is followed are one object;
-/// elsewhere the origin knows what the directives mean, and each answer is an object of its own.
+/// A resource and the version of it that is asked for. The versions of a playlist that is followed are one
+/// object; elsewhere the origin knows what the directives mean, and each answer is an object of its own.
 fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
     let directives = resource.directives;
     if directives == Directives::default() || resource.kind != Kind::Playlist || !site.follows() {
@@ -67,7 +67,7 @@ fn named(
     let key = Key::new(&site.name, resource);
     let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
     match Slice::asked(method, headers) {
-        Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
+        Some(slice) if is_told || tier.streams().lists_slices_of(&key) => {
             (Some(slice), slice.key(site, resource))
         }
         _ => (None, key),
@@ -110,9 +110,9 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
 
 /// Reads the target of a request in origin form or in absolute form.
 ///
-/// RFC 9112 section 3.2.2 lets the authority of an absolute form win over `Host`. Here a request whose two differ has
-/// been refused by the parser, deliberately stricter: no client sends one by accident, and the next server might read it
-/// as one for the other host.
+/// RFC 9112 section 3.2.2 lets the authority of an absolute form win over `Host`. Here a request whose two
+/// differ has been refused by the parser, deliberately stricter: no client sends one by accident, and the
+/// next server might read it as one for the other host.
 pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
     check_lengths(client)?;
     let host = || {
@@ -143,14 +143,14 @@ pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
     }
 }
 
-/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is wrong with it
-/// is found when it is read.
+/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is
+/// wrong with it is found when it is read.
 pub(crate) fn is_server(client: &Client) -> bool {
     *client.method() == Method::OPTIONS && client.target() == b"*" && target(client).is_ok()
 }
 
-/// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser
-/// has dropped Content-Length by now, so the head as it came is looked at.
+/// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The
+/// parser has dropped Content-Length by now, so the head as it came is looked at.
 fn check_lengths(client: &Client) -> Result<(), Refusal> {
     if !client.headers().contains_key(header::TRANSFER_ENCODING) {
         return Ok(());

@@ -1,8 +1,10 @@
-//! A piece of a resource that a playlist lists by its byte range (section 4.4.4.2 of HLS): an object of its own.
+//! A piece of a resource that a playlist lists by its byte range (section 4.4.4.2 of HLS): an object of its
+//! own.
 //!
-//! A recording in one file is many segments, and while it is live the file grows with each of them. Fetched whole it
-//! would be fetched again for each segment, or be larger than anything that is held. So each piece is asked for by its
-//! range, kept under the name of its resource and range, and given to whoever asks for exactly these bytes.
+//! A recording in one file is many segments, and while it is live the file grows with each of them. Fetched
+//! whole it would be fetched again for each segment, or be larger than anything that is held. So each piece
+//! is asked for by its range, kept under the name of its resource and range, and given to whoever asks for
+//! exactly these bytes.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -26,8 +28,8 @@ impl Slice {
         Some(Self(Span { start: range.start, end_inclusive: range.start.checked_add(last)? }))
     }
 
-    /// The one range that a viewer asks for, both ends of it, and on no condition. (A tier that goes on where another
-    /// source broke off looks itself whether it is the same object.)
+    /// The one range that a viewer asks for, both ends of it, and on no condition. (A tier that goes on where
+    /// another source broke off looks itself whether it is the same object.)
     pub(crate) fn asked(method: &Method, headers: &HeaderMap) -> Option<Self> {
         let range = headers.get(header::RANGE).filter(|_| *method == Method::GET)?;
         if headers.contains_key(header::IF_RANGE) && !headers.contains_key(&SLICE) {

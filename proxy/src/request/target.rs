@@ -25,7 +25,8 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
+/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they
+/// are.
 pub(crate) fn is_plain(target: &str) -> bool {
     target.starts_with('/')
         && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))

@@ -35,15 +35,15 @@ pub(crate) struct Place {
     pub(crate) key: Key,
 }
 
-/// The hit that a request is, if nothing has to be waited for, filled or refused. It goes through the same steps as
-/// `serve`, and wherever one of them would do more than look, the request is none of these.
+/// The hit that a request is, if nothing has to be waited for, filled or refused. It goes through the same
+/// steps as `serve`, and wherever one of them would do more than look, the request is none of these.
 pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -> Option<Hit> {
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
     let (place, cmcd) = place(tier, simple_head)?;
     let is_slice = Slice::asked(&simple_head.method, &simple_head.deciding).is_some();
-    if is_slice && tier.streams().lists_pieces_of(&place.key) {
+    if is_slice && tier.streams().lists_slices_of(&place.key) {
         return None;
     }
     let object = tier.cache().fresh(&place.key, now)?;
@@ -54,8 +54,8 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -
     Some(Hit { place, cmcd, object, stream })
 }
 
-/// Where a target leads, and what it says of its player. Reading a target takes longer than finding what it names, and
-/// players ask for the same few again and again.
+/// Where a target leads, and what it says of its player. Reading a target takes longer than finding what it
+/// names, and players ask for the same few again and again.
 fn place(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<Place>, Option<String>)> {
     if let Some(place) = PLACES.with_borrow(|places| places.find(tier, simple_head)) {
         return Some((place, None));
@@ -73,8 +73,8 @@ fn place(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<Place>, Optio
     Some((place, resource.cmcd))
 }
 
-/// The places to which the targets led that this thread has read lately. What a target means does not change while its
-/// tier lives.
+/// The places to which the targets led that this thread has read lately. What a target means does not change
+/// while its tier lives.
 struct Places {
     hasher: ahash::RandomState,
     kept: Vec<Option<Kept>>,
