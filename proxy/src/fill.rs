@@ -54,7 +54,7 @@ pub(crate) async fn fill(
         headers.extend(conditional::revalidation(&stale.head.headers));
     }
     if let Some(slice) = request.slice {
-        slice.ask(&mut headers, request.site.has_shields);
+        slice.add_headers(&mut headers, request.site.has_shields);
     }
     let mut job = job(tier, request, &fill_options.directives, Method::GET, headers);
     job.ask.span = request.slice.map(Slice::bytes);

@@ -32,7 +32,7 @@ use crate::viewer::gone::Gone;
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let mut headers = hop::pass_headers(client.headers());
     if let Some(slice) = request.slice {
-        slice.ask(&mut headers, request.site.has_shields);
+        slice.add_headers(&mut headers, request.site.has_shields);
     }
     let policy = SitePolicy::new(tier, request, &headers);
     let job =

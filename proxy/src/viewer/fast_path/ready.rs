@@ -64,7 +64,7 @@ impl Ready {
         }
         let selected = Selected::of(tier, simple_head, hit)?;
         hit.object.mark_requested();
-        let mut account = Account::hit(hit.place.kind, hit.object.age(received));
+        let mut account = Account::hit(hit.target.kind, hit.object.age(received));
         let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
             error = content::count_live(tier, stream);
@@ -72,7 +72,7 @@ impl Ready {
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
         if logged.is_some() {
-            account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
+            account = account.told(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
         let head = head::render(tier, hit, &selected, error, received);
