@@ -1,4 +1,4 @@
-//! What a version of a live playlist means that an upstream has sent: whether it may be served, and as what.
+//! The rules for a received version of a live playlist: whether it may be served, and as which version.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::live::stream::Arrival;
 use crate::live::{epochs, listing};
 
 impl SitePolicy<'_> {
-    /// Compares a version of a media playlist with the stream as it is known. Returns the version to serve;
-    /// `None` for a playlist that is not followed.
+    /// Compares a received version of a media playlist with its stream. Returns the version to serve; `None`
+    /// for a playlist that is not followed.
     pub(super) fn receive(
         &self,
         raw: &Media,
@@ -46,7 +46,7 @@ impl SitePolicy<'_> {
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
                 self.record_restart(why.as_str(), false);
-                // The new playlist uses the names again that have slid out of the old one.
+                // The new playlist reuses the names of the old one.
                 listing::purge_listed(self.tier, self.request, &old);
                 listing::purge_listed(self.tier, self.request, raw);
             }
