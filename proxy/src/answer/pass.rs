@@ -19,7 +19,7 @@ use crate::answer;
 use crate::clock;
 use crate::expires;
 use crate::fate::Fate;
-use crate::fill::job;
+use crate::fill::fill_request;
 use crate::observe::account::Account;
 use crate::policy::SitePolicy;
 use crate::refusal::Refusal;
@@ -32,11 +32,16 @@ use crate::viewer::gone::Gone;
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let mut headers = hop::pass_headers(client.headers());
     if let Some(slice) = request.slice {
-        slice.ask(&mut headers, request.site.has_shields);
+        slice.add_headers(&mut headers, request.site.has_shields);
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job =
-        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
+    let job = fill_request(
+        tier,
+        request,
+        &request.directives,
+        client.method().clone(),
+        forwarded(client, headers.clone()),
+    );
     tier.metrics().origin_requests_needed.inc();
     match ask(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
@@ -98,8 +103,13 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job =
-        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
+    let job = fill_request(
+        tier,
+        request,
+        &request.directives,
+        client.method().clone(),
+        forwarded(client, headers.clone()),
+    );
     tier.metrics().origin_requests_needed.inc();
     match exchange(tier, client, &job).await {
         Ok(reply) => {

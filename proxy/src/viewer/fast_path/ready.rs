@@ -13,7 +13,7 @@ use super::outgoing::Outgoing;
 use super::selected::Selected;
 use super::simple_head::SimpleHead;
 use crate::answer::content;
-use crate::live::stream::Attending;
+use crate::live::stream::OpenRequest;
 use crate::observe::account::Account;
 use crate::observe::facts::{Asked, Served};
 use crate::request::target;
@@ -29,7 +29,7 @@ pub(super) struct Ready {
     status: StatusCode,
     received: Instant,
     logged: Option<Box<Logged>>,
-    _attending: Option<Attending>,
+    _open_request: Option<OpenRequest>,
 }
 
 /// The request, for the access log.
@@ -64,7 +64,7 @@ impl Ready {
         }
         let selected = Selected::of(tier, simple_head, hit)?;
         hit.object.mark_requested();
-        let mut account = Account::hit(hit.place.kind, hit.object.age(received));
+        let mut account = Account::hit(hit.target.kind, hit.object.age(received));
         let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
             error = content::count_live(tier, stream);
@@ -72,7 +72,7 @@ impl Ready {
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
         if logged.is_some() {
-            account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
+            account = account.told(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
         let head = head::render(tier, hit, &selected, error, received);
@@ -86,8 +86,8 @@ impl Ready {
             Some(copy) => Outgoing::from_file(head, copy, start, len),
             None => Outgoing::new(head, selected.chunks, body.map(Arc::clone), start, len),
         };
-        let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
-        Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
+        let open_request = hit.stream.as_ref().map(|stream| stream.open_request(false));
+        Some(Box::new(Self { outgoing, account, status, received, logged, _open_request: open_request }))
     }
 
     /// The time when the request was read.
