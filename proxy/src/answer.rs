@@ -75,22 +75,22 @@ pub(crate) async fn object(
             conditional::Outcome::NotModified => {
                 let kept = conditional::not_modified_headers(&headers);
                 let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-                return account.sent(client.head(StatusCode::NOT_MODIFIED, kept).await);
+                return account.with_result(client.head(StatusCode::NOT_MODIFIED, kept).await);
             }
             conditional::Outcome::PreconditionFailed => {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
+                return account.with_result(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
             }
         }
     }
     if let Some(gzip) = coded {
-        return account.sent(send(client, object.head.status, headers, gzip).await);
+        return account.with_result(send(client, object.head.status, headers, gzip).await);
     }
     let selected = match select::select(client, tier.settings().viewers.ranges_max, object).await {
         Ok(selected) => selected,
         Err(Gone) => return account.broken(),
     };
-    account.sent(stream(client, object, selected, headers).await)
+    account.with_result(stream(client, object, selected, headers).await)
 }
 
 /// Turns a request away.
@@ -107,11 +107,11 @@ pub(crate) async fn refuse(
         marks::allow_reading(tier, site, &mut headers);
     }
     marks::mark(tier, &mut headers, Handling::here(refusal.fate()), None);
-    account.sent(send(client, refusal.status(), headers, body.into()).await)
+    account.with_result(send(client, refusal.status(), headers, body.into()).await)
 }
 
 /// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
-pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
+pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier.node(), "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -143,8 +143,8 @@ pub(crate) async fn failed(
     marks::allow_reading(tier, &request.site, &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     marks::mark(tier, &mut headers, handling, None);
-    let account = Account::of(request, Fate::Failed).because(failure);
-    account.sent(send(client, failure.status, headers, body.into()).await)
+    let account = Account::of(request, Fate::Failed).with_failure(failure);
+    account.with_result(send(client, failure.status, headers, body.into()).await)
 }
 
 /// Answers OPTIONS, a player's CORS preflight among them, without asking anybody.
@@ -156,7 +156,7 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     }
     marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
-    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
+    account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// Answers OPTIONS for the server itself: it is there. Tiers probe each other so.
@@ -164,8 +164,8 @@ pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
-    let account = Account::before(Fate::Options, client.known());
-    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
+    let account = Account::from_facts(Fate::Options, client.known());
+    account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// The head for an object: its own fields, its age, and the marks.

@@ -79,11 +79,11 @@ pub(crate) async fn reply(
     mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
-    let account = Account::of(request, fate).by_source(reply.upstream().name());
+    let account = Account::of(request, fate).with_upstream(reply.upstream().name());
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
-    account.sent(give_on(client, &mut reply, headers).await)
+    account.with_result(give_on(client, &mut reply, headers).await)
 }
 
 /// Passes a method that the site allows, its body included; a success makes what is held for the URL obsolete.
