@@ -192,7 +192,7 @@ impl FillPolicy for SitePolicy<'_> {
             .body
             .whole()
             .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
-            .and_then(|pieces| Playlist::parse(&crate::answer::content::joined(pieces)).ok());
+            .and_then(|pieces| Playlist::parse(&crate::answer::content::concatenated(pieces)).ok());
         // The age is that of the 304, not of the stored answer.
         let mut judged = renewed.clone();
         judged.headers.remove(header::AGE);
