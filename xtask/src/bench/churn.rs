@@ -55,17 +55,17 @@ impl Churn {
 const ABOUT: &str = "\
 ## A day of churn
 
-As many segments and playlists as a channel with three renditions has in a day pass through an edge in ten minutes: 144 live channels at
-once, each of which ends after a minute and is followed by another, and about 200 visits each second, each with a connection of its own;
-one in eight hangs up in the middle of a segment. The cache has room for 64 MiB. Resident memory of the edge's process: the *plateau*
-is the median of the second half of the first tenth, the *end* that of the last twentieth.
+As many segments and playlists as a channel with three renditions has in a day pass through an edge in ten minutes.
+There are 144 concurrent live channels, each of which ends after a minute and is replaced by another, and about 200 visits each second, each with its own connection; one in eight closes it in the middle of a segment.
+The cache has 64 MiB.
+The figures are the resident memory of the edge's process: the *plateau* is the median of the second half of the first tenth, the *end* that of the last twentieth.
 ";
 
 fn table(churn: &Churn) -> String {
     let mebibytes = |bytes: u64| per(bytes) / 1_048_576.0;
     let Churn { seconds, visits, failed, fills, evictions, plateau_bytes, end_bytes, peak_bytes, .. } = churn;
     format!(
-        "| seconds | visits | failed answers | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
+        "| seconds | visits | failed responses | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
          | {seconds} | {visits} | {failed} | {fills} | {evictions} | {:.1} | {:.1} | {:.1} |\n",
         mebibytes(*plateau_bytes),
         mebibytes(*end_bytes),

@@ -69,16 +69,17 @@ fn run(stage: &Stage, settings: &Settings, kind: Kind, count: u64) -> Result<Run
 const ABOUT: &str = "\
 ## Connections
 
-Keep-alive connections that all ask for the playlist in turn, at most 64 at once, and before that are idle, each having been used once. With
-one connection the server sleeps between two requests, which costs it more than the request. The memory is what
-the server's processes have resident beyond what they had with 50 connections; what the kernel has is not in it.
+Keep-alive connections that request the playlist in turn, with at most 64 requests in flight.
+Before that they are idle, and each has been used once.
+With one connection the server sleeps between two requests, which costs more than the request.
+The memory is the resident memory of the server's processes beyond that with 50 connections; memory of the kernel is not included.
 ";
 
 fn table(samples: &[Sample]) -> String {
     let counts = COUNTS.map(|count| count.to_string()).join(" | ");
     let mut lines = vec![
         format!(
-            "| µs of server CPU per request, with so many connections | {counts} | bytes of each idle one of {MANY} |"
+            "| µs of server CPU per request, by connections | {counts} | bytes of each idle connection of {MANY} |"
         ),
         "|---|---:|---:|---:|---:|".to_owned(),
     ];

@@ -28,7 +28,7 @@ struct Crowd {
 /// The cases, and what is said of them.
 const CASES: [(&str, &str); 3] = [
     ("plain", "all wait and read"),
-    ("first-leaves", "the first asker leaves at once"),
+    ("first-leaves", "the first viewer leaves early"),
     ("slow-reader", "one reads at 1 KiB/s"),
 ];
 const VIEWERS: u32 = 1000;
@@ -56,11 +56,11 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
 const ABOUT: &str = "\
 ## A crowd at a cold object
 
-Viewers ask two edges at once for a cold object of 1 MiB that the origin takes 2 s to produce. The delay is the
-time from the first byte at a reader of the shield to the first byte at a viewer. Every viewer's bytes are compared with
-the origin's. Origin, shield, edges and all viewers share one process and all cores, so the time that the viewers
-themselves take is in it. Three cases: all wait and read; another viewer asks first and leaves as soon as the origin
-has been asked, so that for a moment nobody wants the object; one viewer reads 1 KiB per second.
+Viewers at two edges simultaneously request a cold object of 1 MiB that the origin takes 2 s to produce.
+The delay is the time from the first byte at a reader of the shield to the first byte at a viewer.
+The bytes of every viewer are compared with the origin's.
+Origin, shield, edges and all viewers share one process and all cores, so the time of the viewers themselves is included.
+There are three cases: all wait and read; an additional first viewer leaves as soon as the origin has received the request, so that for a moment the fill has no reader; one viewer reads 1 KiB per second.
 
 One run: `target/dist/crowd 1000 plain`, `first-leaves` or `slow-reader`.
 ";

@@ -65,14 +65,16 @@ fn run(stage: &Stage, kind: Option<Kind>) -> Result<Run> {
 const ABOUT: &str = "\
 ## The first byte through a tier
 
-Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 64 KiB, and the rest after
-20 ms more. The time from the origin's first byte to the first byte at each viewer: at the one who asked first, and at the
-one who joined. 20 objects in each round.
+Two viewers request a cold object of 200 KiB from one tier, 3 ms apart.
+3 ms later the origin sends its head and 64 KiB, and 20 ms after that the rest.
+The figures are the time from the origin's first byte to the first byte at each viewer: the first viewer, and the one that joins.
+20 objects in each round.
 ";
 
 fn table(samples: &[Sample]) -> String {
     let mut lines = vec![
-        "| µs | who asked first, p50 | p99 | who joined, p50 | p99 | origin requests per object |".to_owned(),
+        "| µs | first viewer, p50 | p99 | joining viewer, p50 | p99 | origin requests per object |"
+            .to_owned(),
         "|---|---:|---:|---:|---:|---:|".to_owned(),
     ];
     for server in Kind::CACHES.map(|kind| kind.to_string()).into_iter().chain([NOBODY.to_owned()]) {

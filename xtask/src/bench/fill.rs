@@ -76,12 +76,12 @@ fn run(stage: &Stage, kind: Kind, viewers: u32) -> Result<Run> {
 const ABOUT: &str = "\
 ## Viewers on one fill
 
-Viewers with a keep-alive connection each ask for one cold object of 64 KiB, which the origin holds until the server has nothing more to do;
-then it comes. The CPU time of the server is that from the first question to the last byte, the fill included, for each viewer. All do so
-twice, each time with another object: *at first* the server touches memory that it has never had, and the system clears it, which is work of
-its own (in a virtual machine, a huge page of 2 MiB that the host has to find first may take milliseconds). Beside it is the CPU time of a hit,
-when all ask once more. The delay is that from the origin's first byte to the first byte at each viewer, the second time; one thread reads
-for all of them, and its time is in it.
+Viewers with a keep-alive connection each request one cold object of 64 KiB, which the origin withholds until the server is idle and then sends.
+The figure is the server's CPU time from the first request to the last byte, the fill included, for each viewer.
+All viewers do this twice, each time with another object.
+*At first* the server touches memory that it has never used, and the system clears it, which is additional work (in a virtual machine, the host may take milliseconds to find a huge page of 2 MiB).
+The next column is the CPU time of a hit, when all viewers request the object once more.
+The delay is the time from the origin's first byte to the first byte at each viewer, the second time; one thread reads for all viewers, and its time is included.
 ";
 
 fn table(samples: &[Sample]) -> String {

@@ -86,11 +86,12 @@ fn section_of(section: Section, kept: &Kept) -> String {
 const OPENING: &str = "\
 # Benchmarks
 
-Written by `cargo xtask bench`; run it for your own machine. What counts is the CPU time that a server takes for a request, over
-all its threads and processes, because wall-clock figures of small and shared machines say more about their neighbours.
-Servers and load have a core each. Rounds are interleaved (A B C A B C); figures are medians, with the least and the greatest
-round in parentheses. A ratio is computed within each round. Objects of 64 KiB and more are counted by their bytes, so that those count
-in part that are under way when a round ends.
+`cargo xtask bench` writes this page; run it for your own machine.
+The figure that counts is a server's CPU time per request, over all its threads and processes, because wall-clock figures of small and shared machines depend more on their neighbours.
+Servers and load have a core each.
+Rounds are interleaved (A B C A B C); figures are medians, with the minimum and the maximum of the rounds in parentheses.
+A ratio is computed within each round.
+Objects of 64 KiB and more are counted by their bytes, so that responses in progress at the end of a round count in part.
 
 ## Targets
 ";

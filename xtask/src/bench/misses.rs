@@ -39,10 +39,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     ];
     let compared = Plan::of(&Kind::CACHES, cases).run(stage, settings)?;
     let mut findings = compared.findings(
-        "## A miss\n\n\
-         What the origin has to be asked for: an answer that may not be shared (`private`), and cacheable objects that nobody has \
-         asked for\nbefore, which push older ones out. HTTP/1.1 on both sides, 64 keep-alive connections; the origin is an nginx \
-         on the core of the load.\n",
+        ABOUT,
         "a miss",
         &[
             Target::new("1 KiB, private", Kind::Nginx, 1.0),
@@ -54,3 +51,10 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     findings.tables = format!("{}\n{}", findings.tables, compared.per_mebibyte());
     Ok(findings)
 }
+
+const ABOUT: &str = "\
+## Misses
+
+Responses that need the origin: one that may not be shared (`private`), and cacheable objects that no viewer has requested before, which evict older ones.
+HTTP/1.1 on both sides, 64 keep-alive connections; the origin is an nginx on the core of the load.
+";

@@ -96,9 +96,10 @@ fn hit(stage: &Stage, server: &Server, objects: u64, seconds: u32) -> Result<f64
 const ABOUT: &str = "\
 ## Objects in the cache
 
-Objects of 512 bytes, brought into Tidegate's cache by asking for them once; then any of them, at random. Overhead is what the process
-has resident beyond what it had empty, less the bodies: heads, keys, the cache's own order, and what the allocator keeps. 64 keep-alive
-connections. Growth ends where a step takes more than four minutes.
+Objects of 512 bytes, each requested once so that Tidegate caches it; then any of them, at random.
+The overhead is the resident memory of the process beyond that of the empty process, less the bodies: heads, keys, the order of the cache, and memory that the allocator retains.
+64 keep-alive connections.
+The growth ends when a step takes more than four minutes.
 ";
 
 fn table(steps: &[Step]) -> String {

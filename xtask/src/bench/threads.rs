@@ -29,15 +29,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = CASES.map(|object| hits::case(object, Protocol::Http));
     let plan = Plan { subjects: subjects.collect(), cases: cases.to_vec(), load_cores };
     let compared = plan.run(stage, settings)?;
-    let mut findings = compared.findings(
-        "## Two threads\n\n\
-         The same load for servers with one thread and with two (nginx: processes), which may use the same two cores. With four \
-         cores and\nmore, the load has two others; with two cores it shares them, and the rate of requests says nothing. So what is \
-         compared is the CPU\ntime per request: twice the work that one thread does in a second of CPU, over what two do in a second \
-         of CPU each. 2 would be\nperfect; what is missing is what the threads cost each other.\n",
-        "",
-        &[],
-    )?;
+    let mut findings = compared.findings(ABOUT, "", &[])?;
     findings.tables = format!("{}\n{}", compared.costs(), speedups(&compared));
     for object in CASES {
         let measured = speedup(&compared, Kind::Tidegate, object).context("no speed-up")?;
@@ -68,3 +60,12 @@ fn speedups(compared: &Comparison) -> String {
     }
     lines.join("\n") + "\n"
 }
+
+const ABOUT: &str = "\
+## Two threads
+
+The same load for servers with one thread and with two (nginx: processes) on the same two cores.
+With four or more cores, the load has two others; with two cores it shares them, and the rate of requests has no meaning.
+Therefore the CPU time per request is compared: twice the work of one thread per second of CPU, over the work of two threads per second of CPU each.
+2 is perfect; the difference is what the threads cost each other.
+";
