@@ -1,4 +1,4 @@
-//! 1 to 5,000 viewers who wait for one object.
+//! 1 to 5,000 viewers that wait for one object.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,10 @@ use crate::shell;
 
 const VIEWERS: [u32; 4] = [1, 100, 1000, 5000];
 
-/// So many cost what as many hits cost.
+/// The number of viewers whose cost is compared with that of as many hits.
 const CROWD: u32 = 1000;
 
-/// What one run of the `fill` program says (`tests/measure/fill.rs`).
+/// The result of one run of the `fill` program (`tests/measure/fill.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Run {
     viewers: u32,
@@ -29,7 +29,7 @@ struct Run {
     first_byte_us: Quantiles,
 }
 
-/// A run, of whom.
+/// A run of one server.
 #[derive(Debug, Clone, Serialize)]
 struct Sample {
     server: Kind,
@@ -51,7 +51,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let most = VIEWERS.into_iter().max().unwrap_or_default();
     let of =
         |viewers, figure: fn(&Run) -> f64| of(&samples, Kind::Tidegate, viewers, figure).context("no rounds");
-    let asked = Verdict {
+    let origin_requests = Verdict {
         what: format!("{most} viewers on one fill: origin requests"),
         target: Bound::AtMost(1.0),
         measured: of(most, |run| run.origin_requests)?,
@@ -62,7 +62,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
         measured: of(CROWD, |run| run.cpu_us_per_waiter / run.cpu_us_per_hit)?,
     };
     let (about, tables) = (ABOUT.to_owned(), table(&samples));
-    Ok(Findings { about, tables, verdicts: vec![asked, cost], figures: json!(samples) })
+    Ok(Findings { about, tables, verdicts: vec![origin_requests, cost], figures: json!(samples) })
 }
 
 fn run(stage: &Stage, kind: Kind, viewers: u32) -> Result<Run> {

@@ -1,4 +1,4 @@
-//! Cached answers: over HTTP/1.1, over TLS, over HTTP/2, and by size.
+//! Hits: over HTTP/1.1, over TLS, over HTTP/2, and by size.
 
 use anyhow::Result;
 
@@ -19,7 +19,7 @@ pub(crate) fn case(object: Object, protocol: Protocol) -> Case {
     Case { title: object.title().to_owned(), load, is_cached: true, body: object.body().len() }
 }
 
-/// HTTP/1.1, beside everybody and the bare loop.
+/// HTTP/1.1, beside all other servers and the bare loop.
 pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = LIVE.map(|object| case(object, Protocol::Http)).to_vec();
     let servers = [&Kind::CACHES[..], &[Kind::FromMemory, Kind::Floor]].concat();
@@ -30,7 +30,7 @@ pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
         &[
             Target::new("1 KiB playlist", Kind::Nginx, 1.3),
             Target::new("1 KiB playlist", Kind::Varnish, 4.0),
-            // Within 1.2 times of its cost.
+            // At most 1.2 times its cost.
             Target::new("1 KiB playlist", Kind::Floor, 0.83),
             Target::new("200 KiB", Kind::Nginx, 2.5),
             Target::new("200 KiB", Kind::Varnish, 1.4),
@@ -40,7 +40,7 @@ pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
     )
 }
 
-/// HTTP/1.1 by TLS. Varnish speaks none.
+/// HTTP/1.1 over TLS, which Varnish does not support.
 pub(crate) fn tls(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = LIVE.map(|object| case(object, Protocol::Https)).to_vec();
     let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;
@@ -55,7 +55,7 @@ pub(crate) fn tls(stage: &Stage, settings: &Settings) -> Result<Findings> {
     )
 }
 
-/// HTTP/2 by TLS.
+/// HTTP/2 over TLS.
 pub(crate) fn http2(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = [Object::Small, Object::Large].map(|object| case(object, Protocol::Http2)).to_vec();
     let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;

@@ -1,4 +1,4 @@
-//! What is not in the cache: passed through, or fetched and kept.
+//! Misses: responses that are passed, and new objects that are stored.
 
 use anyhow::Result;
 
@@ -11,13 +11,13 @@ use super::servers::Kind;
 use super::stage::Stage;
 
 const CONNECTIONS: u32 = 64;
-/// Asks for a path that nobody has asked for before.
+/// Requests a path that has not been requested before.
 const NEW: &str = "local prefix, n
 function init(args) prefix = args[1] .. os.time() .. '-' .. math.floor(os.clock() * 1e6) .. '-'; n = 0 end
 function request() n = n + 1; return wrk.format('GET', prefix .. n) end
 ";
 
-/// Pass-through and always-new requests.
+/// Measures passes and requests for new objects.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let script = stage.file("new.lua", NEW)?;
     let new = |title: &str, path: &str, object: Object| Case {

@@ -1,4 +1,4 @@
-//! How far behind the origin tiers are, of Tidegate and of nginx, with many viewers and with one.
+//! How far tiers of Tidegate and of nginx are behind the origin, with many viewers and with one.
 
 use std::process::Command;
 
@@ -11,12 +11,12 @@ use super::quantiles::Quantiles;
 use super::stage::Stage;
 use crate::shell;
 
-/// What one run of the `staleness` program says (`tests/measure/staleness.rs`).
+/// The result of one run of the `staleness` program (`tests/measure/staleness.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Staleness {
     server: String,
     channels: u64,
-    /// Of each channel.
+    /// Viewers of each channel.
     viewers: u64,
     versions: u64,
     origin_requests_per_version: f64,
@@ -63,7 +63,7 @@ The first ten versions, from which the shield learns, are left out.
 One run: `target/dist/staleness 40 20 tidegate` or `nginx`; viewers of each channel, versions.
 ";
 
-/// A line per run.
+/// One line for each run.
 fn table(runs: &[Staleness]) -> String {
     let mut lines = vec![
         "| viewers | tiers | stale responses | behind p99 ms | max ms | shield p50 ms | p99 ms | \

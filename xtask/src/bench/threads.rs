@@ -1,4 +1,4 @@
-//! Two threads against one.
+//! Two threads compared with one.
 
 use anyhow::{Context, Result};
 
@@ -43,7 +43,7 @@ fn title(kind: Kind, threads: usize) -> String {
     format!("{kind} × {threads}")
 }
 
-/// How much more two do than one, for the same CPU time each.
+/// The work of two threads as a multiple of one thread's, for the same CPU time each.
 fn speedup(compared: &Comparison, kind: Kind, object: Object) -> Option<Spread> {
     let Spread { median, min, max } = compared.ratio(&title(kind, 2), &title(kind, 1), object.title())?;
     Some(Spread { median: 2.0 * median, min: 2.0 * min, max: 2.0 * max })

@@ -1,4 +1,5 @@
-//! Ten thousand players who wait for the next version of a playlist: what they cost, and what their release does to others.
+//! Ten thousand players that wait for the next version of a playlist: their cost, and the effect of their
+//! release on others.
 
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use super::quantiles::Quantiles;
 use super::stage::Stage;
 use crate::shell;
 
-/// What one run of the `waiters` program says (`tests/measure/waiters.rs`).
+/// The result of one run of the `waiters` program (`tests/measure/waiters.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Waiters {
     players: u64,
@@ -28,13 +29,13 @@ struct Waiters {
 }
 
 const PLAYERS: u32 = 10_000;
-/// Each player takes a descriptor at either end: as many may be open as the system allows this user.
+/// Each player needs a file descriptor at both ends, so the limit is raised to the maximum for this user.
 const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
 
-/// So often at most.
+/// The maximum of rounds.
 const ROUNDS: u32 = 3;
 
-/// Runs the program some times.
+/// Runs the program several times.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let run = |_round| {
         let mut command = Command::new("sh");
@@ -63,7 +64,7 @@ The edge is a process of its own.
 One run: `TIDEGATE_BIN=target/dist/tidegate target/dist/waiters 10000`; it needs some more open files (`ulimit -n`) than that.
 ";
 
-/// A line per run, in the order of the runs.
+/// One line for each run, in order.
 fn table(runs: &[Waiters]) -> String {
     let mut lines = vec![
         "| run | players | bytes per idle connection | bytes more per waiter | all released in ms | \
