@@ -194,7 +194,7 @@ impl FillPolicy for SitePolicy<'_> {
             .body
             .whole()
             .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
-            .and_then(|chunks| Playlist::parse(&crate::answer::content::joined(chunks)).ok());
+            .and_then(|chunks| Playlist::parse(&crate::answer::content::concatenated(chunks)).ok());
         // The age is that of the 304, not of the stored response.
         let mut judged = renewed.clone();
         judged.headers.remove(header::AGE);

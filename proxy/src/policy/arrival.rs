@@ -30,7 +30,7 @@ impl SitePolicy<'_> {
         let stream =
             known.unwrap_or_else(|| streams.find_or_create(&self.request.key, self.request.is_backup));
         let old = stream.media();
-        let published = || Some(content::joined(self.stale.as_ref()?.body.whole()?));
+        let published = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
         let version = epochs::version(self.tier, self.request, &stream, raw, body, published);
         if version.is_outdated {
             self.admit(Arrival::Backward, progress)?;

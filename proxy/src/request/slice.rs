@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use http::{HeaderMap, HeaderValue, Method, header};
 use tidegate_cache::Key;
 use tidegate_headers::hop::SLICE;
-use tidegate_headers::range::{self, Span, Spec};
+use tidegate_headers::range::{self, RangeSpec, Span};
 use tidegate_hls::ByteRange;
 
 use crate::site::Site;
@@ -35,7 +35,7 @@ impl Slice {
             return None;
         }
         match range::parse(range.to_str().ok()?, 1)?.iter().next()? {
-            Spec::From(start, Some(end_inclusive)) if end_inclusive < range::FOLLOW_FROM => {
+            RangeSpec::From(start, Some(end_inclusive)) if end_inclusive < range::FOLLOW_FROM => {
                 Some(Self(Span { start, end_inclusive }))
             }
             _ => None,

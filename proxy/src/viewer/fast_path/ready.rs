@@ -15,7 +15,7 @@ use super::simple_head::SimpleHead;
 use crate::answer::content;
 use crate::live::stream::OpenRequest;
 use crate::observe::account::Account;
-use crate::observe::facts::{Asked, Served};
+use crate::observe::facts::{LoggedRequest, ResponseFacts};
 use crate::request::target;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
@@ -72,7 +72,7 @@ impl Ready {
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
         if logged.is_some() {
-            account = account.told(&hit.target.site, hit.cmcd.clone(), &hit.object);
+            account = account.with_log_fields(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
         let head = head::render(tier, hit, &selected, error, received);
@@ -98,14 +98,14 @@ impl Ready {
     /// Closes the account of the request: counters and access log.
     pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
         let logged = self.logged.as_deref();
-        let served = Served {
+        let response = ResponseFacts {
             received: self.received,
             first_byte: self.outgoing.first_sent(),
             status: Some(self.status),
             body_bytes: self.outgoing.body_sent(),
-            asked: logged.map(Logged::asked),
+            request: logged.map(Logged::request),
         };
-        self.account.sent(written).close(tier, &served);
+        self.account.with_result(written).close(tier, &response);
     }
 }
 
@@ -119,9 +119,9 @@ impl Logged {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
+    fn request(&self) -> LoggedRequest<'_> {
         let (path, query) = target::parts(&self.target);
-        Asked {
+        LoggedRequest {
             method: &self.method,
             version: Version::HTTP_11,
             host: None,
