@@ -1,9 +1,9 @@
-//! Gzip of playlists (draft-pantos-hls-rfc8216bis appendix B.1): made once per version, kept with it, chosen by the
-//! viewer's `Accept-Encoding`.
+//! Gzip of playlists (draft-pantos-hls-rfc8216bis appendix B.1): compressed once per version, stored with it,
+//! selected by the viewer's `Accept-Encoding`.
 //!
-//! The entity tag of the coded form is the origin's made weak. Two codings may share a weak tag but not a strong one
-//! (RFC 9110 8.8.3.3), `If-None-Match` compares weakly and so matches whichever form the viewer has, and
-//! `If-Range` compares strongly and so never joins bytes of two codings.
+//! The compressed form has the origin's entity tag, made weak. Two codings may share a weak tag but not a
+//! strong one (RFC 9110 section 8.8.3.3), `If-None-Match` compares weakly, so it matches either form, and
+//! `If-Range` compares strongly, so it never joins bytes of two codings.
 
 use std::io::Write;
 
@@ -15,26 +15,26 @@ use http::header::{self, HeaderMap, HeaderValue};
 use crate::conditional;
 use crate::field;
 
-/// Whether a viewer prefers gzip to no coding (RFC 9110 12.5.3). Without `Accept-Encoding` every coding would be
-/// allowed, but whoever sends none rarely decodes any.
+/// Whether a viewer prefers gzip to no coding (RFC 9110 section 12.5.3). Without `Accept-Encoding` every
+/// coding is allowed, but clients that do not send it rarely decode any: the response is not compressed.
 pub fn accepts_gzip(request: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for member in field::members_of(request, header::ACCEPT_ENCODING) {
         let (coding, quality) = weighted(member);
-        // The first mention counts; an `x-gzip` is a gzip (8.4.1.3).
-        let place = match coding {
+        // The first mention counts; `x-gzip` means `gzip` (RFC 9110 section 8.4.1.3).
+        let quality_of = match coding {
             name if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
             name if name.eq_ignore_ascii_case("identity") => &mut identity,
             "*" => &mut any,
             _ => continue,
         };
-        place.get_or_insert(quality);
+        quality_of.get_or_insert(quality);
     }
     let gzip = gzip.or(any).unwrap_or(0);
     gzip > 0 && identity.is_none_or(|identity| gzip >= identity)
 }
 
-/// The gzip form; `None` if it is not smaller.
+/// Compresses a body; `None` if the result is not smaller.
 pub fn gzip(body: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::default());
     encoder.write_all(body).ok()?;
@@ -42,7 +42,7 @@ pub fn gzip(body: &[u8]) -> Option<Bytes> {
     (coded.len() < body.len()).then(|| Bytes::from(coded))
 }
 
-/// The headers of the gzip form, from those of the form without coding.
+/// The header fields of the gzip form, derived from those of the identity form.
 pub fn coded_headers(plain: &HeaderMap, coded_len: usize) -> HeaderMap {
     let mut headers = conditional::altered(plain);
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -51,20 +51,20 @@ pub fn coded_headers(plain: &HeaderMap, coded_len: usize) -> HeaderMap {
     headers
 }
 
-/// Tells caches behind this node that `Accept-Encoding` chooses. Both forms must say so.
+/// Adds `Vary: Accept-Encoding` for downstream caches. Both forms must carry it.
 pub fn vary_by_coding(headers: &mut HeaderMap) {
-    let is_said = field::members_of(headers, header::VARY)
+    let is_present = field::members_of(headers, header::VARY)
         .any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
-    if !is_said {
+    if !is_present {
         field::append_member(headers, &header::VARY, "Accept-Encoding");
     }
 }
 
-/// A coding and its weight in thousandths (RFC 9110 12.4.2); a weight that cannot be read counts as 0.
+/// A coding and its weight in thousandths (RFC 9110 section 12.4.2); an invalid weight counts as 0.
 fn weighted(member: &str) -> (&str, u16) {
-    let mut pieces = member.split(';').map(field::trim);
-    let coding = pieces.next().unwrap_or_default();
-    let weight = pieces.find_map(|piece| piece.strip_prefix("q=").or_else(|| piece.strip_prefix("Q=")));
+    let mut parts = member.split(';').map(field::trim);
+    let coding = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
     (coding, weight.map_or(1000, |weight| thousandths(weight).unwrap_or(0)))
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use crate::conditional::{Outcome, Validators, evaluate};
 
     #[test]
-    fn gzip_is_sent_to_those_who_prefer_it() {
+    fn gzip_is_sent_to_viewers_that_prefer_it() {
         for (accepts, expected) in [
             ("gzip", true),
             ("GZIP", true),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_playlist_comes_back_as_it_was() {
+    fn a_compressed_playlist_decompresses_to_the_original() {
         let playlist = "#EXTINF:2.000,\nsegment-123.ts\n".repeat(100);
         let coded = gzip(playlist.as_bytes()).unwrap();
         let mut decoded = String::new();
@@ -127,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_shrink_stays_as_it_is() {
+    fn a_body_that_does_not_shrink_is_not_compressed() {
         assert_eq!(gzip(b""), None);
         assert_eq!(gzip(b"#EXTM3U\n"), None);
     }
 
     #[test]
-    fn the_coded_form_has_headers_of_its_own() {
+    fn the_gzip_form_has_its_own_headers() {
         let mut plain = HeaderMap::new();
         for (name, value) in
             [("etag", "\"a\""), ("content-length", "900"), ("vary", "User-Agent"), ("content-digest", "x")]
@@ -151,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn if_none_match_knows_either_form_by_the_tag_of_the_other() {
+    fn if_none_match_matches_either_form_by_the_tag_of_the_other() {
         let mut plain = HeaderMap::new();
         plain.insert("etag", HeaderValue::from_static("\"a\""));
         let coded = coded_headers(&plain, 1);
-        for (sent, held) in [(&plain, &coded), (&coded, &plain)] {
+        for (sent, cached) in [(&plain, &coded), (&coded, &plain)] {
             let mut request = HeaderMap::new();
             request.insert("if-none-match", sent["etag"].clone());
-            let outcome = evaluate(&request, &http::Method::GET, &Validators::of(held));
+            let outcome = evaluate(&request, &http::Method::GET, &Validators::of(cached));
             assert_eq!(outcome, Outcome::NotModified);
         }
     }

@@ -1,5 +1,5 @@
-//! Conditional requests: viewers' preconditions against what is held (RFC 9110 13), and our own
-//! revalidation of it upstream (RFC 9111 4.3).
+//! Conditional requests: viewers' preconditions against a cached object (RFC 9110 section 13), and its
+//! revalidation upstream (RFC 9111 section 4.3).
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ mod renewal;
 
 pub use renewal::{altered, not_modified_headers, renew, revalidation};
 
-/// What identifies one version of an object, as its stored headers say.
+/// The validators of one version of an object, from its stored headers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Validators<'a> {
     /// `ETag`.
@@ -23,23 +23,24 @@ pub struct Validators<'a> {
     pub date: Option<&'a HeaderValue>,
 }
 
-/// What a request's preconditions say.
+/// The result of a request's preconditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// No precondition stands in the way.
+    /// Every precondition holds.
     Proceed,
     /// 304: the viewer has this version.
     NotModified,
-    /// 412: the viewer asked for another version.
+    /// 412: the viewer requires another version.
     PreconditionFailed,
 }
 
-/// Evaluates a request's preconditions in the order of RFC 9110 13.2.2.
+/// Evaluates a request's preconditions in the order of RFC 9110 section 13.2.2.
 ///
-/// RFC 9111 4.3.2 leaves `If-Match` and `If-Unmodified-Since` to the origin. A CDN's node is a gateway, an origin
-/// towards the viewer (RFC 9110 3.7), and a viewer who goes on with a download needs the refusal.
+/// RFC 9111 section 4.3.2 leaves `If-Match` and `If-Unmodified-Since` to the origin. A CDN's node is a
+/// gateway, an origin towards the viewer (RFC 9110 section 3.7), and a viewer that continues a download needs
+/// the 412.
 pub fn evaluate(request: &HeaderMap, method: &Method, object: &Validators<'_>) -> Outcome {
-    let reads = *method == Method::GET || *method == Method::HEAD;
+    let is_read = *method == Method::GET || *method == Method::HEAD;
     if request.contains_key(header::IF_MATCH) {
         if !matches_any(request, header::IF_MATCH, object, Comparison::Strong) {
             return Outcome::PreconditionFailed;
@@ -53,9 +54,9 @@ pub fn evaluate(request: &HeaderMap, method: &Method, object: &Validators<'_>) -
         if !matches_any(request, header::IF_NONE_MATCH, object, Comparison::Weak) {
             return Outcome::Proceed;
         }
-        return if reads { Outcome::NotModified } else { Outcome::PreconditionFailed };
+        return if is_read { Outcome::NotModified } else { Outcome::PreconditionFailed };
     }
-    if reads
+    if is_read
         && let Some(since) = only_date(request, header::IF_MODIFIED_SINCE)
         && object.modified().is_some_and(|modified| modified <= since)
     {
@@ -79,8 +80,8 @@ impl<'a> Validators<'a> {
         self.etag.and_then(|value| Tag::parse(value.as_bytes()))
     }
 
-    /// Whether `Last-Modified` names one version for certain: the answer was sent a second or more after the change,
-    /// so that a second change would have shown (RFC 9110 8.8.2.2).
+    /// Whether `Last-Modified` is a strong validator: the response was sent a second or more after the
+    /// change, so a second change would have another date (RFC 9110 section 8.8.2.2).
     pub fn modified_is_strong(&self) -> bool {
         match (self.last_modified.and_then(field::date), self.date.and_then(field::date)) {
             (Some(modified), Some(sent)) => {
@@ -90,13 +91,13 @@ impl<'a> Validators<'a> {
         }
     }
 
-    /// RFC 9111 4.3.2: without `Last-Modified`, the `Date` of the held answer stands for it.
+    /// `Last-Modified`, or without it the `Date` of the stored response (RFC 9111 section 4.3.2).
     fn modified(&self) -> Option<SystemTime> {
         self.last_modified.or(self.date).and_then(field::date)
     }
 }
 
-/// An entity tag (RFC 9110 8.8.3).
+/// An entity tag (RFC 9110 section 8.8.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag<'a> {
     weak: bool,
@@ -104,19 +105,19 @@ pub struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// Reads a field value that is one entity tag and nothing else.
+    /// Parses a field value that is one entity tag and nothing else.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let (tag, rest) = Self::parse_prefix(value.trim_ascii())?;
         rest.is_empty().then_some(tag)
     }
 
-    /// Whether two tags name the same version (RFC 9110 8.8.3.2).
+    /// Whether two tags name the same version (RFC 9110 section 8.8.3.2).
     pub fn matches(self, other: Tag<'_>, comparison: Comparison) -> bool {
-        let suits = match comparison {
+        let is_comparable = match comparison {
             Comparison::Strong => !self.weak && !other.weak,
             Comparison::Weak => true,
         };
-        suits && self.opaque == other.opaque
+        is_comparable && self.opaque == other.opaque
     }
 
     /// A tag has no escapes (a backslash is a plain character), so the next quote ends it.
@@ -130,31 +131,32 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// How exactly two entity tags must agree (RFC 9110 8.8.3.2).
+/// How two entity tags are compared (RFC 9110 section 8.8.3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// Byte for byte the same object: neither tag may be weak.
     Strong,
-    /// Good enough instead of one another.
+    /// Equivalent objects: either tag may be weak.
     Weak,
 }
 
-/// Whether a list of entity tags, or `*`, matches the object (RFC 9110 13.1.1, 13.1.2). `*` matches whatever is held.
+/// Whether a list of entity tags, or `*`, matches the object (RFC 9110 sections 13.1.1 and 13.1.2). `*`
+/// matches any cached object.
 fn matches_any(
     request: &HeaderMap,
     name: HeaderName,
     object: &Validators<'_>,
     comparison: Comparison,
 ) -> bool {
-    let held = object.tag();
+    let cached = object.tag();
     request.get_all(name).iter().any(|line| {
         let line = line.as_bytes();
         line.trim_ascii() == b"*"
-            || held.is_some_and(|held| tags(line).any(|asked| held.matches(asked, comparison)))
+            || cached.is_some_and(|cached| tags(line).any(|listed| cached.matches(listed, comparison)))
     })
 }
 
-/// The tags of one line, up to the first thing that is none.
+/// The tags of one line, up to the first invalid one.
 fn tags(line: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -167,7 +169,8 @@ fn tags(line: &[u8]) -> impl Iterator<Item = Tag<'_>> {
     })
 }
 
-/// The date of a field that may stand only once; a malformed or repeated one is ignored (RFC 9110 13.1.3, 13.1.4).
+/// The date of a field that may appear only once; an invalid or repeated one is ignored (RFC 9110 sections
+/// 13.1.3 and 13.1.4).
 fn only_date(headers: &HeaderMap, name: impl AsHeaderName) -> Option<SystemTime> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
@@ -200,9 +203,9 @@ mod tests {
 
     #[test]
     fn a_tag_in_if_none_match_means_not_modified() {
-        let held = [("etag", "\"a\""), ("last-modified", MODIFIED)];
+        let cached = [("etag", "\"a\""), ("last-modified", MODIFIED)];
         check(
-            &held,
+            &cached,
             &[
                 (&[], Outcome::Proceed),
                 (&[("if-none-match", "\"a\"")], Outcome::NotModified),
@@ -222,12 +225,12 @@ mod tests {
 
     #[test]
     fn if_none_match_overrules_if_modified_since() {
-        let held = [("etag", "\"a\""), ("last-modified", MODIFIED)];
+        let cached = [("etag", "\"a\""), ("last-modified", MODIFIED)];
         let cases: [(&[_], _); 2] = [
             (&[("if-none-match", "\"b\""), ("if-modified-since", AFTER)], Outcome::Proceed),
             (&[("if-none-match", "\"a\""), ("if-modified-since", BEFORE)], Outcome::NotModified),
         ];
-        check(&held, &cases);
+        check(&cached, &cases);
     }
 
     #[test]
@@ -241,16 +244,16 @@ mod tests {
             (&[("if-modified-since", AFTER), ("if-modified-since", AFTER)], Outcome::Proceed),
         ];
         check(&[("last-modified", MODIFIED)], &cases);
-        // Without Last-Modified the Date stands for it; without both nothing is known.
+        // Without Last-Modified the Date is compared; without both there is nothing to compare.
         check(&[("date", MODIFIED)], &[(&[("if-modified-since", MODIFIED)], Outcome::NotModified)]);
         check(&[], &[(&[("if-modified-since", MODIFIED)], Outcome::Proceed)]);
     }
 
     #[test]
     fn if_match_and_if_unmodified_since_refuse_another_version() {
-        let held = [("etag", "\"a\""), ("last-modified", MODIFIED)];
+        let cached = [("etag", "\"a\""), ("last-modified", MODIFIED)];
         check(
-            &held,
+            &cached,
             &[
                 (&[("if-match", "\"a\"")], Outcome::Proceed),
                 (&[("if-match", "*")], Outcome::Proceed),
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_writes_is_refused_instead() {
+    fn a_method_that_writes_gets_a_412() {
         let (object, request) = (headers(&[("etag", "\"a\"")]), headers(&[("if-none-match", "*")]));
         let outcome = evaluate(&request, &Method::PUT, &Validators::of(&object));
         assert_eq!(outcome, Outcome::PreconditionFailed);

@@ -1,5 +1,6 @@
-//! CORS (Fetch standard, "CORS protocol"): players run in pages of other origins, and the edge alone decides what they
-//! may read. Answers get the same few headers, rendered once; preflights are answered here and never forwarded.
+//! CORS (Fetch standard, "CORS protocol"): players run in pages of other origins, and the edge alone decides
+//! what they may read. All responses get the same few header fields, rendered once; the node itself responds
+//! to preflights and never forwards them.
 
 use std::time::Duration;
 
@@ -8,22 +9,22 @@ use http::{Method, StatusCode};
 
 use crate::field;
 
-/// What a site says about CORS.
+/// The CORS configuration of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Whether this node adds CORS headers. If not, the origin's own go through. Default true.
+    /// Whether this node sets CORS headers. If not, the origin's own are forwarded. Default true.
     pub enabled: bool,
-    /// The web origin whose pages may read answers, `*` for all of them. Default `*`.
+    /// The web origin whose pages may read responses, `*` for all of them. Default `*`.
     pub allow_origin: String,
     /// The methods that pages may use. Default GET, HEAD, OPTIONS.
     pub allow_methods: Vec<Method>,
     /// The response headers that pages may read. Default: see [`EXPOSED`].
     pub expose: Vec<String>,
-    /// How long a browser may remember a preflight. Default one day.
+    /// How long a browser may cache a preflight. Default one day.
     pub max_age: Duration,
 }
 
-/// What players and their analytics read.
+/// The response headers that players and their analytics read.
 pub const EXPOSED: [&str; 8] = [
     "Cache-Status",
     "Age",
@@ -42,12 +43,12 @@ pub enum Error {
     /// `allow_origin` is neither `*` nor scheme, host and port.
     #[error("allow_origin must be \"*\" or a web origin such as \"https://player.example\"")]
     AllowOrigin,
-    /// `expose` holds something that is no header name.
+    /// `expose` has an entry that is not a header name.
     #[error("expose must hold header names")]
     Expose,
 }
 
-/// CORS for one site, rendered.
+/// The rendered CORS header fields of one site.
 #[derive(Debug, Clone)]
 pub struct Cors {
     allow_origin: HeaderValue,
@@ -57,7 +58,7 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Renders what a site says; `None` when it is switched off.
+    /// Renders a site's configuration; `None` when CORS is disabled.
     pub fn new(config: &Config) -> Result<Option<Self>, Error> {
         if !config.enabled {
             return Ok(None);
@@ -77,33 +78,33 @@ impl Cors {
         }))
     }
 
-    /// Puts this site's CORS headers on an answer in place of whatever the origin said. `Timing-Allow-Origin` lets
-    /// players measure what they load.
-    pub fn apply(&self, answer: &mut HeaderMap) {
-        for name in &OF_THE_ORIGIN {
-            answer.remove(name);
+    /// Sets this site's CORS headers on a response in place of the origin's. `Timing-Allow-Origin` lets
+    /// players measure their downloads.
+    pub fn apply(&self, response: &mut HeaderMap) {
+        for name in &REPLACED {
+            response.remove(name);
         }
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.allow_origin.clone());
-        answer.insert(TIMING_ALLOW_ORIGIN.clone(), self.allow_origin.clone());
+        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.allow_origin.clone());
+        response.insert(TIMING_ALLOW_ORIGIN.clone(), self.allow_origin.clone());
         if let Some(expose) = &self.expose {
-            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
+            response.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
         }
     }
 
-    /// The answer to an OPTIONS request, preflight or not: 204 and these headers.
+    /// The response to an OPTIONS request, preflight or not: 204 and these headers.
     pub fn preflight(&self, request: &HeaderMap) -> (StatusCode, HeaderMap) {
-        let mut answer = HeaderMap::with_capacity(8);
-        answer.insert(header::ALLOW, self.allow_methods.clone());
-        self.apply(&mut answer);
+        let mut response = HeaderMap::with_capacity(8);
+        response.insert(header::ALLOW, self.allow_methods.clone());
+        self.apply(&mut response);
         if is_preflight(request) {
-            answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.clone());
-            answer.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
-            if let Some(asked) = requested_headers(request) {
-                answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            response.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.allow_methods.clone());
+            response.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.clone());
+            if let Some(requested) = requested_headers(request) {
+                response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
             }
-            answer.insert(header::VARY, HeaderValue::from_name(header::ACCESS_CONTROL_REQUEST_HEADERS));
+            response.insert(header::VARY, HeaderValue::from_name(header::ACCESS_CONTROL_REQUEST_HEADERS));
         }
-        (StatusCode::NO_CONTENT, answer)
+        (StatusCode::NO_CONTENT, response)
     }
 }
 
@@ -123,27 +124,29 @@ fn is_preflight(request: &HeaderMap) -> bool {
     request.contains_key(header::ORIGIN) && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The headers that a page wants to send, if they are a list of names of reasonable size. What is sent then is still
-/// dropped or kept by the request's own rules, so that any name (`Range`, `CMCD-Session` ...) may be allowed.
+/// The headers that a page wants to send, if they are a list of names of reasonable size. Any name (`Range`,
+/// `CMCD-Session` ...) may be allowed, because the request's own rules still decide which fields are
+/// forwarded.
 fn requested_headers(request: &HeaderMap) -> Option<&HeaderValue> {
-    let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS)?;
-    let text = asked.to_str().ok()?;
+    let requested = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS)?;
+    let text = requested.to_str().ok()?;
     let is_list_of_names = field::members(text).all(field::is_token);
-    (text.len() <= REQUESTED_LEN_MAX && is_list_of_names).then_some(asked)
+    (text.len() <= REQUESTED_LEN_MAX && is_list_of_names).then_some(requested)
 }
 
-/// `*` or `scheme://host[:port]` as browsers write it: no path, no list.
+/// Whether `text` is `*` or `scheme://host[:port]` as browsers write it: no path, no list.
 fn is_web_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return text == "*" };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
-    matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(plain)
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'[' | b']');
+    matches!(scheme, "http" | "https") && !host.is_empty() && host.bytes().all(is_allowed)
 }
 
 const REQUESTED_LEN_MAX: usize = 1024;
 
 static TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
-static OF_THE_ORIGIN: [HeaderName; 6] = [
+static REPLACED: [HeaderName; 6] = [
     header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
     header::ACCESS_CONTROL_ALLOW_HEADERS,
     header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -160,64 +163,65 @@ mod tests {
         Cors::new(&Config::default()).unwrap().unwrap()
     }
 
-    fn preflight(asked: &str) -> HeaderMap {
+    fn preflight(requested: &str) -> HeaderMap {
         let mut request = HeaderMap::new();
         request.insert("origin", HeaderValue::from_static("https://player.example"));
         request.insert("access-control-request-method", HeaderValue::from_static("GET"));
-        request.insert("access-control-request-headers", HeaderValue::from_str(asked).unwrap());
+        request.insert("access-control-request-headers", HeaderValue::from_str(requested).unwrap());
         cors().preflight(&request).1
     }
 
     #[test]
-    fn answers_may_be_read_by_every_page() {
-        let mut answer = HeaderMap::new();
-        answer.append("access-control-allow-origin", HeaderValue::from_static("https://one.example"));
-        answer.append("access-control-allow-origin", HeaderValue::from_static("https://two.example"));
-        answer.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
-        cors().apply(&mut answer);
-        assert_eq!(answer.get_all("access-control-allow-origin").iter().collect::<Vec<_>>(), ["*"]);
-        assert!(!answer.contains_key("access-control-allow-credentials"));
-        let exposed = answer["access-control-expose-headers"].to_str().unwrap();
+    fn responses_may_be_read_by_every_page() {
+        let mut response = HeaderMap::new();
+        response.append("access-control-allow-origin", HeaderValue::from_static("https://one.example"));
+        response.append("access-control-allow-origin", HeaderValue::from_static("https://two.example"));
+        response.insert("access-control-allow-credentials", HeaderValue::from_static("true"));
+        cors().apply(&mut response);
+        assert_eq!(response.get_all("access-control-allow-origin").iter().collect::<Vec<_>>(), ["*"]);
+        assert!(!response.contains_key("access-control-allow-credentials"));
+        let exposed = response["access-control-expose-headers"].to_str().unwrap();
         assert!(exposed.contains("Cache-Status, Age") && exposed.contains("CMSD-Dynamic"), "{exposed}");
     }
 
     #[test]
-    fn a_preflight_allows_the_headers_it_asks_for() {
-        let answer = preflight("range,if-none-match, cmcd-session");
-        assert_eq!(answer["access-control-allow-headers"], "range,if-none-match, cmcd-session");
-        assert_eq!(answer["access-control-allow-methods"], "GET, HEAD, OPTIONS");
-        assert_eq!(answer["access-control-max-age"], "86400");
+    fn a_preflight_allows_the_headers_it_requests() {
+        let response = preflight("range,if-none-match, cmcd-session");
+        assert_eq!(response["access-control-allow-headers"], "range,if-none-match, cmcd-session");
+        assert_eq!(response["access-control-allow-methods"], "GET, HEAD, OPTIONS");
+        assert_eq!(response["access-control-max-age"], "86400");
     }
 
     #[test]
-    fn what_is_no_list_of_names_is_not_repeated() {
-        for asked in ["a b", "x\u{7f}".trim_end_matches('\u{7f}').repeat(1025).as_str(), "a: b", "\"a\""] {
-            assert!(!preflight(asked).contains_key("access-control-allow-headers"), "{asked}");
+    fn a_value_that_is_not_a_list_of_names_is_not_repeated() {
+        for requested in ["a b", "x\u{7f}".trim_end_matches('\u{7f}').repeat(1025).as_str(), "a: b", "\"a\""]
+        {
+            assert!(!preflight(requested).contains_key("access-control-allow-headers"), "{requested}");
         }
     }
 
     #[test]
-    fn plain_options_tells_the_methods() {
-        let (status, answer) = cors().preflight(&HeaderMap::new());
+    fn options_without_a_preflight_lists_the_methods() {
+        let (status, response) = cors().preflight(&HeaderMap::new());
         assert_eq!(status, StatusCode::NO_CONTENT);
-        assert_eq!(answer["allow"], "GET, HEAD, OPTIONS");
-        assert!(!answer.contains_key("access-control-allow-methods"));
+        assert_eq!(response["allow"], "GET, HEAD, OPTIONS");
+        assert!(!response.contains_key("access-control-allow-methods"));
     }
 
     #[test]
-    fn a_wrong_configuration_is_refused() {
-        let of = |allow_origin: &str, expose: &str| {
+    fn an_invalid_configuration_is_rejected() {
+        let check = |allow_origin: &str, expose: &str| {
             let expose = vec![expose.to_owned()];
             Cors::new(&Config { allow_origin: allow_origin.to_owned(), expose, ..Config::default() })
                 .map(|_| ())
         };
-        assert_eq!(of("https://player.example:8443", "Age"), Ok(()));
+        assert_eq!(check("https://player.example:8443", "Age"), Ok(()));
         for bad in
             ["", "player.example", "https://a.example/", "https://a.example, https://b.example", "ftp://a"]
         {
-            assert_eq!(of(bad, "Age"), Err(Error::AllowOrigin), "{bad}");
+            assert_eq!(check(bad, "Age"), Err(Error::AllowOrigin), "{bad}");
         }
-        assert_eq!(of("*", "not a name"), Err(Error::Expose));
+        assert_eq!(check("*", "not a name"), Err(Error::Expose));
         assert!(Cors::new(&Config { enabled: false, ..Config::default() }).unwrap().is_none());
     }
 }

@@ -1,12 +1,12 @@
-//! What every header module needs: the members of a list, a list with one more member, a rendered value.
+//! Reading and writing field values: lists, tokens, quoted strings and dates. The base of the other modules.
 
 use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
 use http::header::{AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 
-/// The members of a comma-separated list (RFC 9110 5.6.1): trimmed, empty ones skipped, and a comma inside
-/// a quoted string does not separate.
+/// The members of a comma-separated list (RFC 9110 section 5.6.1): trimmed, empty ones skipped, and a comma
+/// inside a quoted string does not separate.
 pub fn members(list: &str) -> impl Iterator<Item = &str> {
     split(list, b',').map(trim).filter(|member| !member.is_empty())
 }
@@ -16,7 +16,7 @@ pub fn members_of(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator
     headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).flat_map(members)
 }
 
-/// The pieces between `separator` bytes that stand outside quoted strings, untrimmed.
+/// Splits at each `separator` outside quoted strings, without trimming.
 pub fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -30,20 +30,20 @@ pub fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Without optional whitespace (RFC 9110 5.6.3) at both ends.
+/// Removes optional whitespace (RFC 9110 section 5.6.3) at both ends.
 pub fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Adds one member to a list field as a single line: what is there already comes first.
+/// Appends one member to a list field and joins all its lines into one.
 ///
-/// One joined line, because not every player and log reader looks at the second one.
+/// It is one line because some players and log readers ignore a second one.
 pub fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: impl Display) {
     let mut joined = String::new();
-    for present in headers.get_all(name).iter().filter_map(|line| line.to_str().ok()) {
-        let present = trim(present);
-        if !present.is_empty() {
-            joined.push_str(present);
+    for line in headers.get_all(name).iter().filter_map(|line| line.to_str().ok()) {
+        let members = trim(line);
+        if !members.is_empty() {
+            joined.push_str(members);
             joined.push_str(", ");
         }
     }
@@ -54,18 +54,19 @@ pub fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: impl Di
     }
 }
 
-/// A field value of something that renders as visible ASCII; empty if it does not.
+/// The field value of a text in visible ASCII; empty if the text has other characters.
 pub fn value(text: impl Display) -> HeaderValue {
     HeaderValue::try_from(text.to_string()).unwrap_or_else(|_not_ascii| HeaderValue::from_static(""))
 }
 
-/// Whether `text` is a token (RFC 9110 5.6.2).
+/// Whether `text` is a token (RFC 9110 section 5.6.2).
 pub fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// An sf-string (RFC 9651 3.3.3). What such a string cannot carry (controls, other than ASCII) shows as `?`.
+/// An sf-string (RFC 9651 section 3.3.3). Characters that such a string cannot have (controls, all beyond
+/// ASCII) become `?`.
 #[derive(Debug)]
 pub struct Quoted<'a>(pub &'a str);
 
@@ -86,16 +87,21 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// An sf-token (RFC 9651 3.3.4) where the text can be one, else an sf-string.
+/// An sf-token (RFC 9651 section 3.3.4) where the text can be one, else an sf-string.
 #[derive(Debug)]
 pub struct Name<'a>(pub &'a str);
 
 impl Display for Name<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let starts = self.0.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'*');
+        let starts_well =
+            self.0.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'*');
         let is_token =
             |byte: u8| byte == b':' || byte == b'/' || is_token(char::from(byte).encode_utf8(&mut [0; 4]));
-        if starts && self.0.bytes().all(is_token) { out.write_str(self.0) } else { Quoted(self.0).fmt(out) }
+        if starts_well && self.0.bytes().all(is_token) {
+            out.write_str(self.0)
+        } else {
+            Quoted(self.0).fmt(out)
+        }
     }
 }
 
@@ -115,7 +121,7 @@ fn unquoted(text: &str, separator: u8) -> Option<usize> {
     })
 }
 
-/// The moment that a field names in one of the formats of RFC 9110 section 5.6.7; `None` where it names none.
+/// The date in one of the formats of RFC 9110 section 5.6.7; `None` if the value is not a date.
 pub fn date(value: &HeaderValue) -> Option<SystemTime> {
     httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
 }
@@ -137,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_never_closes_swallows_the_rest() {
+    fn a_quote_that_never_closes_extends_to_the_end() {
         assert_eq!(members(r#"a, "b, c"#).collect::<Vec<_>>(), ["a", r#""b, c"#]);
     }
 

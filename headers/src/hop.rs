@@ -1,4 +1,5 @@
-//! What crosses a hop: hop-by-hop headers end here, end-to-end ones go on, and each node leaves its mark.
+//! Which header fields cross a hop: hop-by-hop fields end here, end-to-end fields are forwarded, and each
+//! node adds its marks.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -8,9 +9,10 @@ mod marks;
 
 pub use marks::{CDN_LOOP, SLICE, append_cdn_loop, append_via, loops};
 
-/// Whether a header concerns one connection only (RFC 9110 7.6.1, 11.7; RFC 9113 8.2.2).
+/// Whether a header field concerns one connection only (RFC 9110 sections 7.6.1 and 11.7, RFC 9113 section
+/// 8.2.2).
 ///
-/// `Trailer` announces trailers, which are not given on.
+/// `Trailer` announces trailers, which are not forwarded.
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -28,32 +30,33 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// An answer's headers as they are stored and given on: the end-to-end ones. `Age` is left out, since the caller
-/// accounts for it; the lists of the tiers nearer the origin (`Cache-Status`, `X-Cache`, `Via`) stay to be
-/// continued. Whether `Set-Cookie` may stay is for the caller to say.
+/// The headers of a response as they are stored and forwarded: the end-to-end ones. `Age` is removed, since
+/// the caller accounts for it; the lists of the tiers nearer the origin (`Cache-Status`, `X-Cache`, `Via`)
+/// stay, and this tier appends to them. The caller decides on `Set-Cookie`.
 pub fn end_to_end(response: &HeaderMap) -> HeaderMap {
-    kept(response, |name| *name != header::AGE)
+    filtered(response, |name| *name != header::AGE)
 }
 
-/// A request's headers for a fill that many viewers share: those of the viewer who asked first, without what is
-/// particular to this viewer or connection. The caller adds `Host` and, where it has them, conditions.
+/// The request headers of a fill that many viewers share: those of the viewer that starts it, without the
+/// fields that concern only this viewer or its connection. The caller adds `Host` and any conditions.
 pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
-    let mut headers = kept(viewer, is_sent_on_fill);
+    let mut headers = filtered(viewer, is_sent_on_fill);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers
 }
 
-/// A request's headers when it is passed for one viewer alone: all end-to-end ones, with cookies, authorization, range
-/// and conditions. The caller adds `Host`, and what tiers tell each other.
+/// The request headers of a pass for one viewer: all end-to-end ones, with cookies, authorization, range and
+/// conditions. The caller adds `Host` and the fields between tiers.
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
-    kept(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS))
+    filtered(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS))
 }
 
-/// Whether a shared fill carries this header of the first asker's.
+/// Whether a shared fill carries this header of the viewer that starts it.
 ///
-/// Not: what is about one viewer, since the answer goes to others too; what asks for a part or a version, since the
-/// fill is whole; and the headers by which some servers let a request pretend another URL, method or
-/// host, since the answer would be kept under a key that does not show it.
+/// Three groups are excluded: fields about one viewer, since the response goes to other viewers too; fields
+/// that select a range or a version, since the fill requests the whole object; and fields by which some
+/// servers let a request override its URL, method or host, since the key of the response would not show the
+/// override.
 pub fn is_sent_on_fill(name: &HeaderName) -> bool {
     let name_text = name.as_str();
     let is_refused_group = PREFIXES_NOT_FILLED.iter().any(|prefix| name_text.starts_with(prefix));
@@ -91,7 +94,7 @@ fn is_not_filled(name: &str) -> bool {
             | "priority"
             | "range"
     );
-    let pretends = matches!(
+    let overrides_target = matches!(
         name,
         "x-host"
             | "x-http-method"
@@ -101,29 +104,29 @@ fn is_not_filled(name: &str) -> bool {
             | "x-original-url"
             | "x-rewrite-url"
     );
-    is_about_the_viewer || is_about_the_request || pretends
+    is_about_the_viewer || is_about_the_request || overrides_target
 }
 
-/// What tiers tell each other of one hop.
+/// The prefix of the fields between tiers, which concern one hop.
 const OURS: &str = "tidegate-";
 
 const PREFIXES_NOT_FILLED: [&str; 6] =
     ["access-control-request-", "cmcd-", "content-", "sec-", OURS, "x-forwarded-"];
 
-fn kept(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+fn filtered(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let listed = connection_listed(headers);
-    let mut kept = HeaderMap::with_capacity(headers.keys_len() + ROOM_FOR_OURS);
+    let mut filtered = HeaderMap::with_capacity(headers.keys_len() + ROOM_FOR_MARKS);
     for (name, value) in headers {
         if wanted(name) && !is_hop_by_hop(name) && !listed.contains(name) {
-            kept.append(name, value.clone());
+            filtered.append(name, value.clone());
         }
     }
-    kept
+    filtered
 }
 
-/// The headers that `Connection` lists. Some it cannot take away: without `Host` and `Content-Length` a message means
-/// something else to the next hop (request smuggling), and `CDN-Loop` must stay whatever a request says
-/// (RFC 8586 2).
+/// The headers that `Connection` lists. It cannot remove three of them: without `Host` and `Content-Length`
+/// the message has another meaning for the next hop (request smuggling), and `CDN-Loop` must always stay (RFC
+/// 8586 section 2).
 fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
     field::members_of(headers, header::CONNECTION)
         .filter_map(|option| HeaderName::try_from(option).ok())
@@ -131,7 +134,7 @@ fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-const ROOM_FOR_OURS: usize = 4;
+const ROOM_FOR_MARKS: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,16 @@
-//! The rules of HTTP header fields that a caching tier obeys: pure functions over header maps.
+//! The rules of HTTP header fields for a caching tier: pure functions over header maps.
 //!
-//! Nothing here has a socket, a clock, a configuration or a cache. A function gets the fields of a request or of a
-//! stored response and returns what follows from them. Each module is one field or one family of fields:
+//! Nothing here has a socket, a clock, a configuration or a cache. A function gets the fields of a request or
+//! of a stored response and returns the result. Each module is one field or one family of fields:
 //!
 //! - [`field`]: reading and writing lists, dates and quoted strings, the base of the others
 //! - [`hop`]: which fields cross a hop, and the marks `Via` and `CDN-Loop`
 //! - [`conditional`]: preconditions of viewers, and the revalidation of a stored response upstream
 //! - [`range`]: `Range`, `If-Range`, `Content-Range`, `multipart/byteranges`
 //! - [`vary`]: which request fields select a stored response
-//! - [`cors`]: what lets a player on another web site read a response
-//! - [`compress`]: gzip for playlists, and what it changes in the head
-//! - [`cache_status`], [`proxy_status`], [`server_timing`]: what a tier says of its own part
+//! - [`cors`]: the fields that let a player on another web site read a response
+//! - [`compress`]: gzip for playlists, and its changes to the head
+//! - [`cache_status`], [`proxy_status`], [`server_timing`]: how a tier handled a request
 //!
 //! Begin with [`field`]; the others can be read in any order.
 

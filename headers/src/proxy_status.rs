@@ -1,4 +1,5 @@
-//! `Proxy-Status` (RFC 9209): on an error that this node made up, who failed, how, and at which next hop.
+//! `Proxy-Status` (RFC 9209): the error behind a response that this node generated, and the next hop that
+//! caused it.
 
 use std::fmt::{self, Display};
 
@@ -12,74 +13,74 @@ use crate::token::tokens;
 pub static PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 tokens! {
-    /// The error types of RFC 9209 2.3 that a caching tier can meet.
+    /// The error types of RFC 9209 section 2.3 that a caching tier can meet.
     Error {
-        /// 2.3.1: the name server did not answer in time.
+        /// Section 2.3.1: the name server did not respond in time.
         DnsTimeout = "dns_timeout",
-        /// 2.3.2: the name server answered with an error.
+        /// Section 2.3.2: the name server responded with an error.
         DnsError = "dns_error",
-        /// 2.3.3: no next hop is configured for this request.
+        /// Section 2.3.3: no next hop is configured for this request.
         DestinationNotFound = "destination_not_found",
-        /// 2.3.4: every next hop is believed to be down.
+        /// Section 2.3.4: every next hop is considered down.
         DestinationUnavailable = "destination_unavailable",
-        /// 2.3.5: the configuration forbids this address.
+        /// Section 2.3.5: the configuration forbids this address.
         DestinationIpProhibited = "destination_ip_prohibited",
-        /// 2.3.6: there is no way to this address.
+        /// Section 2.3.6: no route leads to this address.
         DestinationIpUnroutable = "destination_ip_unroutable",
-        /// 2.3.7: the next hop refused the connection.
+        /// Section 2.3.7: the next hop refused the connection.
         ConnectionRefused = "connection_refused",
-        /// 2.3.8: the connection ended before a whole answer.
+        /// Section 2.3.8: the connection ended before the response was complete.
         ConnectionTerminated = "connection_terminated",
-        /// 2.3.9: connecting took too long.
+        /// Section 2.3.9: connecting took too long.
         ConnectionTimeout = "connection_timeout",
-        /// 2.3.10: nothing arrived for too long.
+        /// Section 2.3.10: nothing arrived for too long.
         ConnectionReadTimeout = "connection_read_timeout",
-        /// 2.3.11: nothing could be sent for too long.
+        /// Section 2.3.11: nothing could be sent for too long.
         ConnectionWriteTimeout = "connection_write_timeout",
-        /// 2.3.12: the limit of connections to the next hop is reached.
+        /// Section 2.3.12: the limit of connections to the next hop is reached.
         ConnectionLimitReached = "connection_limit_reached",
-        /// 2.3.13: the TLS handshake or record layer failed.
+        /// Section 2.3.13: the TLS handshake or record layer failed.
         TlsProtocolError = "tls_protocol_error",
-        /// 2.3.14: the certificate does not hold.
+        /// Section 2.3.14: the certificate is not trusted.
         TlsCertificateError = "tls_certificate_error",
-        /// 2.3.15: the next hop sent a TLS alert.
+        /// Section 2.3.15: the next hop sent a TLS alert.
         TlsAlertReceived = "tls_alert_received",
-        /// 2.3.16: the viewer's request is at fault.
+        /// Section 2.3.16: the viewer's request is invalid.
         HttpRequestError = "http_request_error",
-        /// 2.3.17: policy denies the request.
+        /// Section 2.3.17: policy denies the request.
         HttpRequestDenied = "http_request_denied",
-        /// 2.3.18: the answer ended too early.
+        /// Section 2.3.18: the response ended too early.
         HttpResponseIncomplete = "http_response_incomplete",
-        /// 2.3.19: the answer's header section is too large.
+        /// Section 2.3.19: the response's header section is too large.
         HttpResponseHeaderSectionSize = "http_response_header_section_size",
-        /// 2.3.20: one header of the answer is too large.
+        /// Section 2.3.20: one header of the response is too large.
         HttpResponseHeaderSize = "http_response_header_size",
-        /// 2.3.21: the body is larger than the limit.
+        /// Section 2.3.21: the body is larger than the limit.
         HttpResponseBodySize = "http_response_body_size",
-        /// 2.3.24: the transfer coding cannot be decoded.
+        /// Section 2.3.24: the transfer coding cannot be decoded.
         HttpResponseTransferCoding = "http_response_transfer_coding",
-        /// 2.3.25: the content coding cannot be decoded.
+        /// Section 2.3.25: the content coding cannot be decoded.
         HttpResponseContentCoding = "http_response_content_coding",
-        /// 2.3.26: the whole answer took too long.
+        /// Section 2.3.26: the whole response took too long.
         HttpResponseTimeout = "http_response_timeout",
-        /// 2.3.27: the protocol upgrade failed.
+        /// Section 2.3.27: the protocol upgrade failed.
         HttpUpgradeFailed = "http_upgrade_failed",
-        /// 2.3.28: the next hop does not speak HTTP rightly.
+        /// Section 2.3.28: the next hop violates HTTP.
         HttpProtocolError = "http_protocol_error",
-        /// 2.3.29: the node answered by itself, on purpose.
+        /// Section 2.3.29: the node generated the response intentionally.
         ProxyInternalResponse = "proxy_internal_response",
-        /// 2.3.30: the node failed by its own fault.
+        /// Section 2.3.30: the node itself failed.
         ProxyInternalError = "proxy_internal_error",
-        /// 2.3.31: the node's configuration is at fault.
+        /// Section 2.3.31: the node's configuration is wrong.
         ProxyConfigurationError = "proxy_configuration_error",
-        /// 2.3.32: the request came round to a node it had passed.
+        /// Section 2.3.32: the request reached a node that it had passed before.
         ProxyLoopDetected = "proxy_loop_detected",
     }
 }
 
 impl Error {
-    /// The status a viewer is given for this error: what RFC 9209 recommends, except that a loop is told as
-    /// 508 (RFC 5842 7.2), which no other cause shares.
+    /// The status of the response to a viewer: the recommendation of RFC 9209, except that a loop is 508 (RFC
+    /// 5842 section 7.2), which has no other cause.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::DnsTimeout
@@ -119,15 +120,16 @@ impl Error {
 /// One node's member of the `Proxy-Status` list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The node that speaks.
+    /// The node's name.
     pub node: &'a str,
-    /// What went wrong (2.1.1).
+    /// The error (section 2.1.1).
     pub error: Option<Error>,
-    /// The upstream that was asked (2.1.2), by its address in the configuration. Every viewer may read it.
+    /// The upstream that received the request (section 2.1.2), by its address in the configuration. Viewers
+    /// can read it.
     pub next_hop: Option<&'a str>,
-    /// What the next hop answered, when this node answers something else (2.1.4).
+    /// The status of the next hop's response, when this node sends another one (section 2.1.4).
     pub received_status: Option<u16>,
-    /// More, for people (2.1.5).
+    /// Details for people (section 2.1.5).
     pub details: Option<&'a str>,
 }
 
@@ -150,7 +152,7 @@ impl Display for Member<'_> {
     }
 }
 
-/// Adds this node's member behind those of the nodes nearer the origin (RFC 9209 2).
+/// Appends this node's member after those of the nodes nearer the origin (RFC 9209 section 2).
 pub fn append(headers: &mut HeaderMap, member: &Member<'_>) {
     field::append_member(headers, &PROXY_STATUS, member);
 }
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_member_tells_error_hop_status_and_details() {
+    fn a_member_has_error_hop_status_and_details() {
         let member = Member {
             node: "shield-1",
             error: Some(Error::ConnectionTimeout),
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_is_told_with_an_error_status_and_a_token() {
+    fn every_error_has_an_error_status_and_a_token() {
         for error in Error::ALL {
             assert!(error.status().is_client_error() || error.status().is_server_error(), "{error}");
             assert_eq!(field::Name(error.as_str()).to_string(), error.as_str());
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_node_speaks_after_the_first() {
+    fn a_second_node_appends_after_the_first() {
         let mut headers = HeaderMap::new();
         let member =
             |node| Member { node, error: None, next_hop: None, received_status: None, details: None };

@@ -1,7 +1,7 @@
-//! `Range` (RFC 9110 14): which bytes a viewer asks for, of an object that is whole or still growing.
+//! `Range` (RFC 9110 section 14): which bytes of a complete or growing object a viewer requests.
 //!
-//! The three steps are apart because they happen at different times: [`parse`] when the request is read,
-//! [`Ranges::resolve`] when the length is known, [`Ranges::resolve_growing`] while it is not.
+//! The three steps happen at different times: [`parse`] when the request is read, [`Ranges::resolve`] when
+//! the length is known, [`Ranges::resolve_growing`] while it is not.
 
 use http::HeaderValue;
 
@@ -14,56 +14,58 @@ mod span;
 pub use multipart::Multipart;
 pub use span::Span;
 
-/// One range as asked for.
+/// One requested range (a range-spec in RFC 9110).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spec {
+pub enum RangeSpec {
     /// From the first position to the last one, or to the end.
     From(u64, Option<u64>),
-    /// The last so many bytes.
+    /// The last bytes of the object, and their number.
     Suffix(u64),
 }
 
-/// The ranges of one request, in the order asked. One range, the usual case, needs no allocation.
+/// The ranges of one request, in the requested order. One range, the usual case, needs no allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranges {
-    first: Spec,
-    rest: Vec<Spec>,
+    first: RangeSpec,
+    rest: Vec<RangeSpec>,
 }
 
-/// What ranges mean for an object of known length.
+/// The requested ranges of an object of known length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved {
     /// No range overlaps the object: 416.
     Unsatisfiable,
     /// 206 with `Content-Range`.
     One(Span),
-    /// 206 with `multipart/byteranges`. The spans are disjoint, so that they never add up to more than the object.
+    /// 206 with `multipart/byteranges`. The spans are disjoint, so their sum never exceeds the object.
     Many(Vec<Span>),
 }
 
-/// What ranges mean for an object whose length is not known yet.
+/// The requested ranges of an object whose length is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Growing {
-    /// The answer depends on the length.
+    /// The response depends on the length.
     Wait,
-    /// Can be answered with `Content-Range: bytes a-b/*` once the body has reached the last byte.
+    /// The response has `Content-Range: bytes a-b/*` and can begin when the body has reached the last byte.
     Span(Span),
-    /// Can be answered at once and streamed to the end of the body: the viewer follows a growing object and says so
-    /// with a last position no object reaches (RFC 8673 2.2). The answer repeats that position.
+    /// The response can begin immediately and continue to the end of the body: the viewer follows a growing
+    /// object and indicates this by a last position that no object reaches (RFC 8673 section 2.2). The
+    /// response repeats that position.
     Follow(Span),
 }
 
-/// Reads a `Range` field. `None` means that it is to be ignored and the whole object answered: another unit, a
-/// malformed set, a range that ends before it begins (RFC 9110 14.1.2), or more than `max` ranges.
+/// Parses a `Range` field. `None` means that the field is ignored and the response is the whole object:
+/// another unit, an invalid set, a range that ends before its start (RFC 9110 section 14.1.2), or more than
+/// `max` ranges.
 ///
-/// More than `max` is no error: a server may ignore Range (14.2), the whole object holds every byte asked for, and a
-/// 416 would be untrue.
+/// More than `max` is not an error: a server may ignore Range (section 14.2), the whole object has every
+/// requested byte, and a 416 would be wrong.
 pub fn parse(header: &str, max: usize) -> Option<Ranges> {
     let (unit, set) = header.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") || max == 0 {
         return None;
     }
-    let mut specs = set.split(',').map(field::trim).filter(|spec| !spec.is_empty()).map(Spec::parse);
+    let mut specs = set.split(',').map(field::trim).filter(|spec| !spec.is_empty()).map(RangeSpec::parse);
     let first = specs.next()??;
     let mut rest = Vec::new();
     for spec in specs {
@@ -76,13 +78,13 @@ pub fn parse(header: &str, max: usize) -> Option<Ranges> {
 }
 
 impl Ranges {
-    /// The ranges in the order asked.
-    pub fn iter(&self) -> impl Iterator<Item = Spec> {
+    /// The ranges in the requested order.
+    pub fn iter(&self) -> impl Iterator<Item = RangeSpec> {
         std::iter::once(self.first).chain(self.rest.iter().copied())
     }
 
-    /// The bytes meant, of an object of `len` bytes. Ranges that overlap or touch become one (RFC 9110 15.3.7.2), at
-    /// the place of the first; the order is otherwise kept.
+    /// The requested bytes of an object of `len` bytes. Ranges that overlap or touch become one (RFC 9110
+    /// section 15.3.7.2), at the place of the first; otherwise the order stays.
     pub fn resolve(&self, len: u64) -> Resolved {
         if self.rest.is_empty() {
             return self.first.within(len).map_or(Resolved::Unsatisfiable, Resolved::One);
@@ -98,20 +100,20 @@ impl Ranges {
         }
     }
 
-    /// What can be said before the length is known.
+    /// The requested bytes as far as they are known without the length.
     pub fn resolve_growing(&self) -> Growing {
         match (self.first, self.rest.as_slice()) {
-            (Spec::From(start, Some(end_inclusive)), []) if end_inclusive >= FOLLOW_FROM => {
+            (RangeSpec::From(start, Some(end_inclusive)), []) if end_inclusive >= FOLLOW_FROM => {
                 Growing::Follow(Span { start, end_inclusive })
             }
-            (Spec::From(start, Some(end_inclusive)), []) => Growing::Span(Span { start, end_inclusive }),
+            (RangeSpec::From(start, Some(end_inclusive)), []) => Growing::Span(Span { start, end_inclusive }),
             _ => Growing::Wait,
         }
     }
 }
 
-impl Spec {
-    /// RFC 9110 14.1.2: `first-pos "-" [last-pos]` or `"-" suffix-length`.
+impl RangeSpec {
+    /// Parses `first-pos "-" [last-pos]` or `"-" suffix-length` (RFC 9110 section 14.1.2).
     fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-')?;
         if first.is_empty() {
@@ -122,7 +124,7 @@ impl Spec {
             return Some(Self::From(first, None));
         }
         let last = position(last)?;
-        // A range whose end lies before its beginning makes the whole field invalid.
+        // A range that ends before its start makes the whole field invalid.
         (first <= last).then_some(Self::From(first, Some(last)))
     }
 
@@ -138,21 +140,22 @@ impl Spec {
     }
 }
 
-/// The `Content-Range` of a 416 (RFC 9110 14.4).
+/// The `Content-Range` of a 416 (RFC 9110 section 14.4).
 pub fn unsatisfied_content_range(len: u64) -> HeaderValue {
     field::value(format_args!("bytes */{len}"))
 }
 
-/// Whether an `If-Range` condition holds (RFC 9110 13.1.5): if not, `Range` is ignored.
+/// Whether an `If-Range` condition holds (RFC 9110 section 13.1.5): if not, `Range` is ignored.
 pub fn if_range(value: &HeaderValue, object: &Validators<'_>) -> bool {
-    if let Some(asked) = Tag::parse(value.as_bytes()) {
-        // Strong comparison: parts of two objects that are only equivalent do not fit together.
-        return object.tag().is_some_and(|held| held.matches(asked, Comparison::Strong));
+    if let Some(condition) = Tag::parse(value.as_bytes()) {
+        // Strong comparison: ranges of two objects that are only equivalent cannot be joined.
+        return object.tag().is_some_and(|tag| tag.matches(condition, Comparison::Strong));
     }
     object.last_modified == Some(value) && object.modified_is_strong()
 }
 
-/// Adds a span to disjoint spans. What it touches is contiguous with it, so one pass is enough.
+/// Adds a span to disjoint spans and merges it with those that it touches. One pass is enough, since the
+/// merged span touches no further one.
 fn absorb(spans: &mut Vec<Span>, span: Span) {
     let place = spans.iter().position(|other| other.touches(&span)).unwrap_or(spans.len());
     let mut merged = span;
@@ -167,14 +170,14 @@ fn absorb(spans: &mut Vec<Span>, span: Span) {
     spans.insert(place.min(spans.len()), merged);
 }
 
-/// A number too large for 64 bits lies behind every object all the same.
+/// A position. A number beyond 64 bits is past the end of every object, as is the greatest position.
 fn position(digits: &str) -> Option<u64> {
-    let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    valid.then(|| digits.parse().unwrap_or(u64::MAX))
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// The last position with which HLS players follow a hinted resource: the largest integer that every JSON and
-/// JavaScript number holds exactly.
+/// The last position from which on a range follows a growing resource: HLS players send the largest integer
+/// that JSON and JavaScript numbers represent exactly.
 pub const FOLLOW_FROM: u64 = (1 << 53) - 1;
 
 #[cfg(test)]

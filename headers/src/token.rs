@@ -1,4 +1,4 @@
-//! Enums whose every value is one token of a structured field, and at the same time the word for it in logs and metrics.
+//! Enums of which every value is a token of a structured field. Logs and metrics use the same token.
 
 /// Declares an enum together with the token of each value.
 macro_rules! tokens {

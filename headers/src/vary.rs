@@ -1,4 +1,5 @@
-//! `Vary` (RFC 9110 12.5.5, RFC 9111 4.1): which request headers choose between the variants of one key.
+//! `Vary` (RFC 9110 section 12.5.5, RFC 9111 section 4.1): which request headers select among the variants of
+//! one key.
 
 use std::fmt::Write;
 
@@ -10,28 +11,28 @@ use crate::{field, hop};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Vary(Vec<HeaderName>);
 
-/// What an answer's `Vary` says.
+/// The requests that a response with this `Vary` fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// The answer suits every request.
+    /// The response fits every request.
     Any,
-    /// The answer suits requests that agree in these headers.
+    /// The response fits requests that agree in these headers.
     By(Vary),
-    /// The answer suits no other request (`*`): it is not to be shared.
+    /// The response fits no other request (`*`): it must not be shared.
     Never,
 }
 
-/// Reads `Vary` from an answer to a fill.
+/// Reads `Vary` from the response to a fill.
 ///
-/// Headers that a fill never carries (`Origin`, `Cookie`, `Accept-Encoding` ...) cannot have influenced the answer and
-/// are left out: servers that send `Vary: Origin` do not cost a variant per web site. What cannot be
-/// read as a name, or names more than [`NAMES_MAX`] headers, is taken as `*`.
+/// Headers that a fill never carries (`Origin`, `Cookie`, `Accept-Encoding` ...) cannot have influenced the
+/// response and are left out: `Vary: Origin` does not make a variant per web site. A member that is not a
+/// name, or more than [`NAMES_MAX`] names, counts as `*`.
 pub fn parse(response: &HeaderMap) -> Selection {
     let mut names = Vec::new();
     for line in response.get_all(header::VARY) {
         let Ok(line) = line.to_str() else { return Selection::Never };
         for member in field::members(line) {
-            // `*` is a token too, so it would pass for a name.
+            // `*` is a token too, so it would be accepted as a name.
             match HeaderName::try_from(member) {
                 Ok(name) if member != "*" => names.push(name),
                 _ => return Selection::Never,
@@ -60,11 +61,11 @@ impl Vary {
     }
 }
 
-/// The secondary key of a request: equal for two requests exactly when they agree, after normalising, in every
-/// selecting header (RFC 9111 4.1).
+/// The secondary key of a request: equal for two requests exactly when they agree in every selecting header
+/// after normalisation (RFC 9111 section 4.1).
 ///
-/// One line per name, `name=value` if the request has it and `name` if it does not. Neither a name nor a value
-/// can hold a line feed, and no name an equals sign, so two different selections never look the same.
+/// One line per name, `name=value` if the request has it and `name` if it does not. Names and values have no
+/// line feed, and names no equals sign, so two different selections never have the same key.
 pub fn variant(names: &[HeaderName], request: &HeaderMap) -> String {
     let mut key = String::new();
     for name in names {
@@ -78,8 +79,8 @@ pub fn variant(names: &[HeaderName], request: &HeaderMap) -> String {
     key
 }
 
-/// Several lines mean the same as one joined line (RFC 9110 5.3). More than that is normalised only where the field's
-/// own definition says that it makes no difference.
+/// Several lines mean the same as one joined line (RFC 9110 section 5.3). Further differences are normalised
+/// only where the field's definition says that they have no meaning.
 fn push_values(key: &mut String, name: &HeaderName, request: &HeaderMap) {
     let is_list = matches!(*name, header::ACCEPT | header::ACCEPT_LANGUAGE | header::ACCEPT_CHARSET);
     let mut separator = "";
@@ -101,18 +102,18 @@ fn push_values(key: &mut String, name: &HeaderName, request: &HeaderMap) {
     }
 }
 
-/// Language ranges, charsets, media types and `q` are case-insensitive, and whitespace around `;` means nothing
-/// (RFC 9110 12.4, 12.5).
+/// Language ranges, charsets, media types and `q` are case-insensitive, and whitespace around `;` has no
+/// meaning (RFC 9110 sections 12.4 and 12.5).
 fn push_member(key: &mut String, member: &str) {
     let mut separator = "";
-    for piece in field::split(member, b';') {
+    for part in field::split(member, b';') {
         key.push_str(separator);
-        push_escaped(key, field::trim(piece).to_ascii_lowercase().as_bytes());
+        push_escaped(key, field::trim(part).to_ascii_lowercase().as_bytes());
         separator = ";";
     }
 }
 
-/// The percent sign marks bytes beyond ASCII, and therefore itself.
+/// The percent sign escapes bytes beyond ASCII, and therefore also itself.
 fn push_escaped(key: &mut String, value: &[u8]) {
     for &byte in value {
         if byte.is_ascii() && byte != b'%' {
@@ -124,7 +125,7 @@ fn push_escaped(key: &mut String, value: &[u8]) {
     }
 }
 
-/// More selecting headers than this are taken as `*`.
+/// More selecting headers than this count as `*`.
 pub const NAMES_MAX: usize = 8;
 
 #[cfg(test)]
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_collected_sorted_once() {
+    fn names_are_collected_once_and_sorted() {
         let vary = by(&[("vary", "X-B, user-agent"), ("vary", "x-a,X-b")]);
         assert_eq!(vary.names(), ["user-agent", "x-a", "x-b"]);
     }
@@ -163,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_star_or_what_cannot_be_read_is_never_shared() {
+    fn a_star_or_an_invalid_value_is_never_shared() {
         for value in ["*", "x-a, *", "x a", "\"x\"", "\u{e9}", "a,b,c,d,e,f,g,h,i"] {
             assert_eq!(parse(&headers(&[("vary", value)])), Selection::Never, "{value}");
         }
     }
 
     #[test]
-    fn requests_that_mean_the_same_share_a_variant() {
+    fn equivalent_requests_share_a_variant() {
         let vary = by(&[("vary", "accept-language, x-a")]);
         let same = [
             headers(&[("accept-language", "de-CH, en;q=0.5"), ("x-a", "1, 2")]),
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_header_is_not_an_empty_one() {
+    fn an_absent_header_differs_from_an_empty_one() {
         let vary = by(&[("vary", "x-a")]);
         assert_eq!(vary.variant(&HeaderMap::new()), "x-a\n");
         assert_eq!(vary.variant(&headers(&[("x-a", "")])), "x-a=\n");

@@ -1,4 +1,4 @@
-//! Answers from what is held or growing: head, range, encoding, body.
+//! Responses from cached and growing objects: head, range, encoding, body.
 
 pub(crate) mod content;
 pub(crate) mod marks;
@@ -32,7 +32,7 @@ use crate::viewer::client::{Client, WRITE_MAX};
 use crate::viewer::gone::Gone;
 use crate::viewer::lines;
 
-/// Answers with an object, as much of it as was asked for.
+/// Responds with an object, or the requested ranges of it.
 pub(crate) async fn object(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -48,16 +48,16 @@ pub(crate) async fn object(
     }
     client.known().fate = Some(handling.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
-        // A playlist is whole a moment after its head. And a viewer who could not tell a broken body from a whole
-        // one (HTTP/1.0 without a length) is given none before it is known to be whole.
-        if !whole(client, object).await {
+        // A playlist is complete soon after its head. And a viewer that cannot distinguish a broken body from
+        // a complete one (HTTP/1.0 without a length) gets no body before it is complete.
+        if !wait_for_end(client, object).await {
             return account.broken();
         }
     }
     let mut headers = head_of(tier, request, object, handling);
     let mut coded = delta(tier, request, object);
     if let Some(delta) = &coded {
-        // It is another representation, and gone with the next version: no validator is worth its while.
+        // It is another representation, and obsolete with the next version: a validator would be useless.
         headers.remove(header::ETAG);
         headers.remove(header::LAST_MODIFIED);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
@@ -73,27 +73,28 @@ pub(crate) async fn object(
         match conditional::evaluate(client.headers(), client.method(), &validators) {
             conditional::Outcome::Proceed => {}
             conditional::Outcome::NotModified => {
-                let kept = conditional::not_modified_headers(&headers);
-                let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-                return account.sent(client.head(StatusCode::NOT_MODIFIED, kept).await);
+                let remaining = conditional::not_modified_headers(&headers);
+                let remaining: HeaderMap =
+                    remaining.map(|(name, value)| (name.clone(), value.clone())).collect();
+                return account.with_result(client.head(StatusCode::NOT_MODIFIED, remaining).await);
             }
             conditional::Outcome::PreconditionFailed => {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
+                return account.with_result(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
             }
         }
     }
     if let Some(gzip) = coded {
-        return account.sent(send(client, object.head.status, headers, gzip).await);
+        return account.with_result(send(client, object.head.status, headers, gzip).await);
     }
     let selected = match select::select(client, tier.settings().viewers.ranges_max, object).await {
         Ok(selected) => selected,
         Err(Gone) => return account.broken(),
     };
-    account.sent(stream(client, object, selected, headers).await)
+    account.with_result(stream(client, object, selected, headers).await)
 }
 
-/// Turns a request away.
+/// Refuses a request.
 pub(crate) async fn refuse(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -107,11 +108,11 @@ pub(crate) async fn refuse(
         marks::allow_reading(tier, site, &mut headers);
     }
     marks::mark(tier, &mut headers, Handling::here(refusal.fate()), None);
-    account.sent(send(client, refusal.status(), headers, body.into()).await)
+    account.with_result(send(client, refusal.status(), headers, body.into()).await)
 }
 
-/// The answer, as HTTP/1.1 writes it, to what could not be read as a request: head and body.
-pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
+/// The HTTP/1.1 response to a request that could not be read: head and body.
+pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     let (mut headers, body) = refusal.answer(tier.node(), "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -121,7 +122,7 @@ pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     (head, body)
 }
 
-/// Gives on an informational answer (1xx). HTTP/1.0 knows none; over HTTP/2 none are sent.
+/// Forwards an informational response (1xx). HTTP/1.0 has none; over HTTP/2 none are sent.
 pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head) -> Result<(), Gone> {
     if client.version() != http::Version::HTTP_11 {
         return Ok(());
@@ -131,7 +132,7 @@ pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head)
     client.head(head.status, headers).await
 }
 
-/// Tells that no source could answer.
+/// Responds with an error because no upstream had a usable response.
 pub(crate) async fn failed(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -143,11 +144,11 @@ pub(crate) async fn failed(
     marks::allow_reading(tier, &request.site, &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     marks::mark(tier, &mut headers, handling, None);
-    let account = Account::of(request, Fate::Failed).because(failure);
-    account.sent(send(client, failure.status, headers, body.into()).await)
+    let account = Account::of(request, Fate::Failed).with_failure(failure);
+    account.with_result(send(client, failure.status, headers, body.into()).await)
 }
 
-/// Answers OPTIONS, a player's CORS preflight among them, without asking anybody.
+/// Responds to OPTIONS, including a player's CORS preflight, without an upstream request.
 pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
     let mut headers =
         request.site.cors.as_ref().map_or_else(HeaderMap::new, |cors| cors.preflight(client.headers()).1);
@@ -156,16 +157,16 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     }
     marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
-    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
+    account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
-/// Answers OPTIONS for the server itself: it is there. Tiers probe each other so.
+/// Responds to `OPTIONS *`, which asks whether the server is available. Tiers probe each other this way.
 pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
-    let account = Account::before(Fate::Options, client.known());
-    account.sent(client.head(StatusCode::NO_CONTENT, headers).await)
+    let account = Account::from_facts(Fate::Options, client.known());
+    account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// The head for an object: its own fields, its age, and the marks.
@@ -176,31 +177,31 @@ fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'
     headers
 }
 
-/// The live stream that it is a version of, if it is one.
+/// The live stream of which the object is a version, if any.
 fn live_stream(tier: &Tier, request: &Request, object: &Object) -> Option<Arc<Stream>> {
     let stream = tier.streams().of_request(request).filter(|_| object.head.status == StatusCode::OK);
     stream.filter(|stream| stream.is_live())
 }
 
-/// The delta update of a live playlist (section 6.2.5.1 of HLS), where the viewer asks for one and the playlist offers
-/// it; made once per version, at the edge.
+/// The delta update of a live playlist (HLS section 6.2.5.1), if the viewer requests one and the playlist
+/// offers it; made once per version, at the edge.
 fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
     let skip = request.directives.skip.filter(|_| tier.role() == Role::Edge)?;
-    let pieces = object.body.whole()?;
-    let first = object.delta.get().is_none();
+    let chunks = object.body.whole()?;
+    let is_first = object.delta.get().is_none();
     let delta = object.delta.get_or_init(|| {
-        let full = content::joined(pieces);
+        let full = content::concatenated(chunks);
         let playlist = Playlist::parse(&full).ok()?;
         Some(tidegate_hls::delta(&full, playlist.as_media()?, skip)?.into())
     });
-    if first {
+    if is_first {
         tier.cache().weigh_again(&request.key);
     }
     delta.clone()
 }
 
-/// Waits until the body is whole; false where it breaks or the viewer leaves.
-async fn whole(client: &mut Client, object: &Object) -> bool {
+/// Waits until the body is complete. Returns false if it breaks or the viewer leaves.
+async fn wait_for_end(client: &mut Client, object: &Object) -> bool {
     if object.body.is_complete() {
         return true;
     }
@@ -227,15 +228,15 @@ async fn stream(
     for part in selected.parts() {
         client.body(part.before).await?;
         if let Some((start, end)) = part.span {
-            copy(client, object, start, end).await?;
+            send_body(client, object, start, end).await?;
         }
     }
     Ok(())
 }
 
-/// Copies bytes to the viewer while they arrive. When the body breaks, or stops short of what the head promised, the
-/// connection is cut, so that the viewer cannot take a part for the whole.
-async fn copy(client: &mut Client, object: &Object, start: u64, end: Option<u64>) -> Result<(), Gone> {
+/// Sends bytes to the viewer as they arrive. If the body breaks, or ends before the length in the head, the
+/// connection is cut off, so that the viewer cannot take a truncated body for a complete one.
+async fn send_body(client: &mut Client, object: &Object, start: u64, end: Option<u64>) -> Result<(), Gone> {
     let mut reader = object.body.reader(start, end);
     loop {
         let read = tokio::select! {

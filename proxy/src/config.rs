@@ -97,7 +97,7 @@ pub struct Log {
     pub access: String,
     /// Lines queued for writing; further ones are dropped and counted.
     pub queue_max: usize,
-    /// Query parameters whose values are replaced by `***`.
+    /// Query parameters whose values are replaced by `REDACTED`.
     pub redact: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ pub struct Drain {
 }
 
 impl Listen {
-    /// The addresses of an edge or a shield by default.
+    /// These addresses, and defaults for all other fields.
     pub fn on(viewers: SocketAddr, operators: SocketAddr) -> Self {
         Self { viewers, operators, connections_max: 20_000, tls: None }
     }

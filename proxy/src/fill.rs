@@ -1,4 +1,4 @@
-//! Fills: what an upstream is asked for a request, and the task that asks.
+//! Fills: the request to the upstreams for a viewer's request, and how it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use crate::request::parsed::Request;
 use crate::request::slice::Slice;
 use crate::tier::Tier;
 
-/// What sets a fill apart that no request is waiting for, or only one.
+/// Options of a fill.
 #[derive(Debug, Default)]
 pub(crate) struct FillOptions {
-    /// Who caused it.
+    /// The request that caused it.
     pub(crate) requester: Requester,
-    /// The version of a playlist that is asked for.
+    /// The requested version of a playlist.
     pub(crate) directives: Directives,
-    /// Time for the head of the answer, where it is not the upstream's usual one.
+    /// Time for the head of the response, if not the upstream's usual one.
     pub(crate) patience: Option<Duration>,
-    /// When an answer that is held by its nature is late.
+    /// The time after which the response to a blocking request is late.
     pub(crate) overdue: Option<Duration>,
 }
 
-/// What came of a fill.
+/// The result of a fill.
 #[derive(Debug)]
 pub(crate) struct Filled {
     /// The live stream of the playlist that was filled.
@@ -37,7 +37,7 @@ pub(crate) struct Filled {
     pub(crate) is_stored: bool,
 }
 
-/// Makes one fill and returns what came of it. The caller acts on a new version of a live playlist (`live/publish.rs`).
+/// Makes one fill. The caller acts on a new version of a live playlist (`live/publish.rs`).
 pub(crate) async fn fill(
     tier: &Arc<Tier>,
     request: &Request,
@@ -53,19 +53,19 @@ pub(crate) async fn fill(
         headers.extend(conditional::revalidation(&stale.head.headers));
     }
     if let Some(slice) = request.slice {
-        slice.ask(&mut headers, request.site.has_shields);
+        slice.add_headers(&mut headers, request.site.has_shields);
     }
-    let mut job = job(tier, request, &fill_options.directives, Method::GET, headers);
-    job.ask.span = request.slice.map(Slice::bytes);
-    job.ask.patience = fill_options.patience;
-    job.ask.overdue = fill_options.overdue;
+    let mut fill_request = fill_request(tier, request, &fill_options.directives, Method::GET, headers);
+    fill_request.ask.span = request.slice.map(Slice::bytes);
+    fill_request.ask.patience = fill_options.patience;
+    fill_request.ask.overdue = fill_options.overdue;
     tier.metrics().origin_requests_needed.inc();
-    let ending = fetch::fill(&policy, job, fill_writer, fill_options.requester).await;
+    let ending = fetch::fill(&policy, fill_request, fill_writer, fill_options.requester).await;
     Filled { stream: tier.streams().of_request(request), is_stored: ending == Ending::Stored }
 }
 
-/// What upstreams are asked for `request`, with the marks of this node.
-pub(crate) fn job(
+/// The request to the upstreams for `request`, with the marks of this node.
+pub(crate) fn fill_request(
     tier: &Arc<Tier>,
     request: &Request,
     directives: &Directives,
@@ -96,13 +96,14 @@ pub(crate) fn job(
     }
 }
 
-/// The upstreams for a request in the order in which they are tried, the one that its stream avoids behind the others.
+/// The upstreams for a request in the order in which they are tried. The one that its stream avoids is the
+/// last of those that are available.
 fn candidates(tier: &Tier, request: &Request) -> Vec<Arc<Upstream>> {
     let mut candidates = request.site.candidates.for_key(request.key.as_str());
     if candidates.len() > 1
         && let Some(stream) = tier.streams().of_object(&request.key)
     {
-        stream.leads(&mut candidates);
+        stream.reorder(&mut candidates);
     }
     candidates
 }

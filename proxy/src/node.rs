@@ -61,12 +61,8 @@ impl Node {
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
         let viewers = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
-        let tier_name = match role {
-            Role::Edge => "edge",
-            Role::Shield => "shield",
-        };
-        let metrics =
-            Metrics::new(tier_name, settings.node.as_str(), COMMIT).context("cannot register the metrics")?;
+        let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
+            .context("cannot register the metrics")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
             .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
@@ -237,7 +233,7 @@ impl admin::Tier for View {
         let totals = cache.totals();
         json!({
             "node": tier.node(),
-            "tier": match tier.role() { Role::Edge => "edge", Role::Shield => "shield" },
+            "tier": tier.role().as_str(),
             "readiness": self.readiness().as_str(),
             "cache": {
                 "objects": totals.slots,

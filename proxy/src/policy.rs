@@ -1,7 +1,7 @@
 //! What an upstream's response means to a site: the rules for one request's fill.
 //!
-//! A policy is pure over what it is given, but for the live stream: `policy/arrival.rs` compares a playlist with the
-//! stream's earlier versions, and the stream remembers it.
+//! A policy is pure, except for the live stream: `policy/arrival.rs` compares a playlist with the stream's
+//! earlier versions, and the stream remembers it.
 
 mod arrival;
 
@@ -35,7 +35,7 @@ pub(crate) struct SitePolicy<'a> {
     sent: &'a HeaderMap,
     /// The object that the fill is to replace.
     stale: Option<Arc<Object>>,
-    /// Whether the upstreams are asked to block the request until there is a new version.
+    /// Whether the request blocks at the upstream until there is a new version.
     is_blocking: bool,
 }
 
@@ -44,23 +44,23 @@ impl<'a> SitePolicy<'a> {
         Self { tier, request, sent, stale: None, is_blocking: false }
     }
 
-    /// For requests that upstreams block until there is a new version.
+    /// The policy for a request that may block at the upstream until there is a new version.
     pub(crate) fn blocking(self, is_blocking: bool) -> Self {
         Self { is_blocking, ..self }
     }
 
-    /// For a fill that is to replace this object.
+    /// The policy for a fill that is to replace this object.
     pub(crate) fn replacing(self, stale: Option<Arc<Object>>) -> Self {
         Self { stale, ..self }
     }
 
-    /// The live stream of the requested playlist, as far as it is known.
+    /// The live stream of the requested playlist, if it is known.
     fn stream(&self) -> Option<Arc<Stream>> {
         self.tier.streams().of(&self.request.key)
     }
 
-    /// A live playlist that is followed is replaced as soon as there is a newer one. Until then there is nothing
-    /// better: it stays fresh for as long as its follower may be held up.
+    /// A followed playlist is replaced as soon as there is a newer version. Until then no version is better:
+    /// it stays fresh for as long as its follower may be delayed.
     fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
         match (self.stream(), live) {
             (Some(_), Some(media)) if !media.is_ended() => {
@@ -72,15 +72,15 @@ impl<'a> SitePolicy<'a> {
         }
     }
 
-    /// Remembers what a playlist lists in pieces.
+    /// Remembers the resources of which a playlist lists slices.
     fn remember_slices(&self, playlist: Option<&Media>) {
         if let Some(media) = playlist {
             listing::remember_slices(self.tier, self.request, media);
         }
     }
 
-    /// A live playlist as viewers are given it: where the site says so, with the offer of what this tier can do and
-    /// the origin cannot.
+    /// A playlist as viewers receive it. If the site says so, a live one offers what this tier can do and the
+    /// origin cannot.
     fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
         let site = &self.request.site;
         let offers =
@@ -94,11 +94,11 @@ impl<'a> SitePolicy<'a> {
         }
     }
 
-    /// What HLS says about an answer, and whether it may be stored at all.
+    /// Whether a response may be stored, and for how long, by the rules of HTTP and HLS.
     fn verdict(&self, head: &Head, playlist: Option<&Playlist>) -> Verdict {
-        // A piece that is an object of its own is all of it.
-        let is_piece = self.request.slice.is_some() && head.status == StatusCode::PARTIAL_CONTENT;
-        let status = if is_piece { StatusCode::OK } else { head.status };
+        // A slice is an object of its own, and this is all of it.
+        let is_slice = self.request.slice.is_some() && head.status == StatusCode::PARTIAL_CONTENT;
+        let status = if is_slice { StatusCode::OK } else { head.status };
         let kind = if playlist.is_some() { Kind::Playlist } else { self.request.resource.kind };
         let known = match (playlist, kind) {
             // A playlist's lifetime is inside it; one that could not be read has none.
@@ -126,7 +126,8 @@ impl<'a> SitePolicy<'a> {
 
 impl FillPolicy for SitePolicy<'_> {
     fn rule(&self, head: &Head) -> Ruling {
-        // Who knows another stream than this tier, one that has begun anew, finds the request to be a bad one.
+        // An upstream whose stream has restarted, or that has not seen a restart, refuses the blocking
+        // request.
         let is_too_far = self.is_blocking && head.status == StatusCode::BAD_REQUEST;
         if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
@@ -144,7 +145,8 @@ impl FillPolicy for SitePolicy<'_> {
     fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection {
         let playlist = match Playlist::parse(&body) {
             Ok(playlist) => Some(playlist),
-            // Asked for as a playlist, it must be one; only labelled as one, it is passed on for what it is.
+            // A resource with the name of a playlist must be one; one that is only labelled as a playlist
+            // need not.
             Err(_error) if self.request.resource.kind == Kind::Playlist => {
                 return Inspection::Refuse(UpstreamError::Unusable("it is not a playlist"));
             }
@@ -156,7 +158,7 @@ impl FillPolicy for SitePolicy<'_> {
         match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let raw = playlist.as_ref().and_then(Playlist::as_media);
-                // What varies is several playlists in one, which cannot be followed as one.
+                // A response that varies is several playlists, which cannot be followed as one.
                 let live = raw.filter(|_| variant.is_none());
                 let version =
                     match live.map(|raw| self.receive(raw, &body, lifetimes.age, progress)).transpose() {
@@ -192,8 +194,8 @@ impl FillPolicy for SitePolicy<'_> {
             .body
             .whole()
             .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
-            .and_then(|pieces| Playlist::parse(&crate::answer::content::joined(pieces)).ok());
-        // The age is that of the 304, not of the stored answer.
+            .and_then(|chunks| Playlist::parse(&crate::answer::content::concatenated(chunks)).ok());
+        // The age is that of the 304, not of the stored response.
         let mut judged = renewed.clone();
         judged.headers.remove(header::AGE);
         if let Some(age) = head.headers.get(header::AGE) {
@@ -215,8 +217,8 @@ impl FillPolicy for SitePolicy<'_> {
 
     fn stored_head(&self, head: &Head) -> Head {
         let mut headers = hop::end_to_end(&head.headers);
-        // The length is known from the body, and a cookie that a site ignores is nobody's. The marks of the tiers
-        // above stay: they tell how what is held came here.
+        // The length is known from the body, and a cookie that the site ignores belongs to no viewer. The
+        // marks of the tiers above stay: they show how the object came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
         expires::replace_with_max_age(&mut headers, clock::now());
@@ -256,29 +258,29 @@ impl FillPolicy for SitePolicy<'_> {
     }
 }
 
-/// What has been announced and is missing is asked for again within so long, then within twice as long, and so on.
+/// The longest pause before the first retry for an announced object that is missing; it doubles each time.
 const EARLY_PAUSE: Duration = Duration::from_millis(100);
-/// The longest of these pauses.
+/// The limit of these pauses.
 const EARLY_PAUSE_MAX: Duration = Duration::from_millis(800);
-/// Until so much time has been waited: a backup may be that far behind.
+/// The total of these pauses after which there is no other: a backup may be that far behind.
 const EARLY_WAIT: Duration = Duration::from_millis(1500);
-/// And never more often, however short the pauses turn out.
+/// The most retries, however short the random pauses are.
 const EARLY_ROUNDS: usize = 16;
 
-/// Whoever finds an upstream full may come back after so long: as long as one waits for its turn by default.
+/// Retry-After when the upstreams are full: as long as a request waits for a permit by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
-/// For so many target durations a live playlist serves whose follower brings nothing. A player that has had nothing
-/// new for as long has given up.
+/// Target durations for which a live playlist is fresh without a newer version. By then a player has given
+/// up.
 const FOLLOWED_TARGETS: u32 = 10;
 
-/// Statuses that another source may do better at. 501 and 505 are about the request and would be the same anywhere.
+/// Whether another upstream may respond better. 501 and 505 are about the request: all upstreams would agree.
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error()
         && !matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED)
 }
 
-/// Whether the whole answer is to be read before it is judged.
+/// Whether the whole response is read before it is judged.
 fn may_be_playlist(kind: Kind, head: &Head) -> bool {
     let labelled = || {
         let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

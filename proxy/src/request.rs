@@ -1,12 +1,12 @@
 //! The request's fate. This is the only file that branches on it.
 //!
-//! 1. read: the target becomes a `Resource`, the host a site
+//! 1. read: the target becomes a `Resource`, the host a site (`request/read.rs`)
 //! 2. admit: method, body, loop
-//! 3. hold: a request for the next version of a live playlist waits for it (`live.rs`)
+//! 3. hold: a request for a future version of a live playlist blocks until it is there (`live/hold.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
-//! 5. fill: whoever is elected starts a detached fill
-//! 6. answer: head, then the body while it still grows (`answer.rs`, `pass.rs`)
-//! 7. account: one counter, one line (`account.rs`)
+//! 5. fill: the elected request starts a detached fill (`fill.rs`)
+//! 6. answer: head, then the body while it still grows (`answer.rs`, `answer/pass.rs`)
+//! 7. account: one counter, one line (`observe/account.rs`)
 
 pub(crate) mod parsed;
 mod read;
@@ -14,7 +14,7 @@ pub(crate) mod slice;
 pub(crate) mod target;
 pub(crate) mod try_hit;
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, Method, header};
@@ -29,46 +29,45 @@ use crate::answer::marks::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
-use crate::live::hold::{self, Held};
-use crate::live::{follow, publish};
+use crate::live::{follow, hold, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
 
-/// How often a request may look up again because an answer turned out to be another variant's.
+/// How often a request may look up again because the object turned out to be another variant's.
 const LOOKUPS_MAX: usize = 4;
 
 /// Serves one request, from its head to its last byte.
 pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if read::is_server(client) {
-        return Box::pin(answer::server(tier, client)).await;
+        return boxed(answer::server(tier, client)).await;
     }
-    // What comes before and after a request is held is boxed: a wait that may be long does not hold its room.
-    let request = match Box::pin(read::read(tier, client)).await {
-        Ok(request) => Box::new(request),
+    let request = match boxed(read::read(tier, client)).await {
+        Ok(request) => request,
         Err((refusal, site)) => {
-            return Box::pin(answer::refuse(tier, client, &refusal, site.as_deref())).await;
+            return boxed(answer::refuse(tier, client, &refusal, site.as_deref())).await;
         }
     };
     if *client.method() == Method::OPTIONS {
-        return Box::pin(answer::options(tier, client, &request)).await;
+        return boxed(answer::options(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
-        return Box::pin(pass::method(tier, client, &request)).await;
+        return boxed(pass::method(tier, client, &request)).await;
     }
     if request.is_authorized {
-        // RFC 9111 section 3.5: what is behind a login is not shared.
-        return Box::pin(pass::get(tier, client, &request, Fate::Pass)).await;
+        // RFC 9111 section 3.5: a response behind a login is not shared.
+        return boxed(pass::get(tier, client, &request, Fate::Pass)).await;
     }
-    let mut attending = None;
-    // What a fill sends of this request's header fields; a hit on what does not vary never needs it.
+    let mut open_request = None;
+    // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
-        // The stream may have become known only by the fill that was waited for.
-        attending = attending
-            .or_else(|| tier.streams().of_request(&request).map(|stream| stream.attend(request.is_backup)));
+        // The stream may have become known only by the fill of the round before.
+        open_request = open_request.or_else(|| {
+            tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
+        });
         if request.directives.blocks()
             && let Some(account) = hold(tier, client, &request, &sent).await
         {
@@ -79,14 +78,14 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
             tier.cache().look_up(&request.key, &variant)
         };
-        if let Some(account) = Box::pin(decide(tier, client, &request, lookup, &sent)).await {
+        if let Some(account) = boxed(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
     }
-    Box::pin(pass::get(tier, client, &request, Fate::Pass)).await
+    boxed(pass::get(tier, client, &request, Fate::Pass)).await
 }
 
-/// Holds a request for a version that is still to come; an account where it ends with that.
+/// Blocks a request for a future version of a playlist. Returns an account if the request ends with that.
 async fn hold(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -94,32 +93,32 @@ async fn hold(
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
-    // What nobody has followed for a while may be far behind: whoever waits for a version has it brought, and is not
-    // refused for what is not known here.
+    // Without a follower, the known version may be old: this request starts one, and is not refused for being
+    // ahead of it.
     let is_current = !stream.wants_follower();
     if !is_current {
         follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
     }
     let may_refuse = is_current && tier.role() == Role::Edge;
-    let held = {
+    let outcome = {
         let _blocked = tier.metrics().live.block();
-        let mut held = pin!(hold::hold(&stream, &request.directives, may_refuse));
+        let mut blocked = pin!(hold::hold(&stream, &request.directives, may_refuse));
         let mut gone = pin!(client.gone());
         tokio::select! {
             biased;
-            held = &mut held => held,
+            outcome = &mut blocked => outcome,
             () = &mut gone => return Some(Account::gone(request)),
         }
     };
-    let refusal = match held {
-        Held::Over => return None,
-        Held::Refused(error) => Refusal::Reload(error),
-        Held::TooLong => Refusal::BlockedTooLong,
+    let refusal = match outcome {
+        hold::Outcome::Proceed => return None,
+        hold::Outcome::Refused(error) => Refusal::Reload(error),
+        hold::Outcome::TimedOut => Refusal::BlockedTooLong,
     };
-    Some(Box::pin(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
+    Some(boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
 }
 
-/// Acts on a look-up; `None` where it has to be made again.
+/// Acts on a lookup; `None` if it has to be repeated.
 async fn decide(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -152,12 +151,13 @@ async fn decide(
             return wait(tier, client, request, waiting).await;
         }
         Lookup::Miss(fill_reader, fill_writer) => {
-            let (give, own) = oneshot::channel();
-            let own = may_own(client.headers()).then_some(own);
-            let (tell, interim) = mpsc::channel(INTERIM_MAX);
+            let (own_sender, own) = oneshot::channel();
+            let own = may_receive_unshared(client.headers()).then_some(own);
+            let (interim_sender, interim) = mpsc::channel(INTERIM_MAX);
             let stale = fill_writer.stale().cloned();
             let sent = fill_headers(sent, client.headers());
-            let requester = Requester { interim: Some(tell), own: own.is_some().then_some(give) };
+            let requester =
+                Requester { interim: Some(interim_sender), own: own.is_some().then_some(own_sender) };
             start_fill(tier, request, fill_writer, sent, requester);
             let waiting = Waiting { fill_reader, interim: Some(interim), own, stale, sent };
             return wait(tier, client, request, waiting).await;
@@ -168,9 +168,9 @@ async fn decide(
 /// A request that waits for a fill.
 struct Waiting<'a> {
     fill_reader: FillReader,
-    /// Brings the informational answers (1xx) to the one who caused the fill.
+    /// Receives the informational responses (1xx), if this request caused the fill.
     interim: Option<mpsc::Receiver<Head>>,
-    /// Brings the answer if it is for this viewer alone.
+    /// Receives the response if it cannot be shared.
     own: Option<oneshot::Receiver<UpstreamResponse>>,
     stale: Option<Arc<Object>>,
     sent: &'a HeaderMap,
@@ -184,11 +184,11 @@ async fn wait(
 ) -> Option<Account> {
     let Waiting { fill_reader, mut interim, own, stale, sent } = waiting;
     let reason = if fill_reader.is_revalidation() { Reason::Stale } else { Reason::UriMiss };
-    let waited = answer_to(tier, client, &fill_reader, &mut interim).await;
-    Some(match waited {
+    let answer = wait_for_answer(tier, client, &fill_reader, &mut interim).await;
+    Some(match answer {
         Ok(Answer::Object(object)) => {
             if request.directives.blocks() && is_live(tier, request, &object).await {
-                // Now that the stream is known, it shows whether this is the version that is asked for.
+                // The stream is known now, and with it whether this is the requested version.
                 return None;
             }
             if object.variant.as_ref().is_some_and(|mine| vary::variant(&mine.names, sent) != mine.values) {
@@ -206,10 +206,10 @@ async fn wait(
         }
         Ok(Answer::Pass) => match own {
             Some(own) => match own.await {
-                Ok(reply) => pass::reply(tier, client, request, reply, Fate::Pass).await,
-                Err(_not_given) => Box::pin(pass::get(tier, client, request, Fate::HitForMiss)).await,
+                Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,
+                Err(_not_received) => boxed(pass::get(tier, client, request, Fate::HitForMiss)).await,
             },
-            None => Box::pin(pass::get(tier, client, request, Fate::HitForMiss)).await,
+            None => boxed(pass::get(tier, client, request, Fate::HitForMiss)).await,
         },
         Ok(Answer::Failed { failure, stale: None }) => {
             answer::failed(tier, client, request, &failure, Some(reason)).await
@@ -224,41 +224,42 @@ async fn wait(
     })
 }
 
-/// Whether a playlist that has just come is a live one.
+/// Whether a playlist that has just been received is a live one.
 async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
     object.body.wait_for_end().await.is_ok() && tier.streams().of_request(request).is_some()
 }
 
-/// The answer that a ticket waits for, or why it is waited for no more: the viewer left, or is turned away.
-async fn answer_to(
+/// Waits for the answer of a fill. An error is the end of the wait: `None` if the viewer has left, otherwise
+/// a refusal.
+async fn wait_for_answer(
     tier: &Tier,
     client: &mut Client,
     fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
-    let mut patience = std::pin::pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
+    let mut timeout = pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
     loop {
         let head = tokio::select! {
             biased;
             Some(head) = async { interim.as_mut()?.recv().await } => head,
             answer = fill_reader.answer() => {
-                // They may all have come at once. Boxed, as it is rare.
+                // Those that arrived before the response are sent first.
                 while let Some(head) = interim.as_mut().and_then(|interim| interim.try_recv().ok()) {
-                    Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
+                    boxed(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
                 }
                 return Ok(answer);
             }
             () = client.gone() => return Err(None),
-            () = &mut patience => return Err(Some(Refusal::TimedOut)),
+            () = &mut timeout => return Err(Some(Refusal::TimedOut)),
         };
-        Box::pin(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
+        boxed(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
     }
 }
 
-/// Whether an answer to the fill that turns out to be for one viewer only may be this viewer's. Not if the viewer asked
-/// with a cookie, for a part, or on a condition: the fill asked without, so its answer is to another question.
-fn may_own(viewer: &HeaderMap) -> bool {
-    let asked_otherwise = [
+/// Whether the viewer may receive the response to its fill, if that cannot be shared. Not if the request has
+/// a cookie, a range or a condition: the fill was sent without them.
+fn may_receive_unshared(viewer: &HeaderMap) -> bool {
+    let unsent = [
         header::COOKIE,
         header::RANGE,
         header::IF_MATCH,
@@ -266,15 +267,15 @@ fn may_own(viewer: &HeaderMap) -> bool {
         header::IF_MODIFIED_SINCE,
         header::IF_UNMODIFIED_SINCE,
     ];
-    !asked_otherwise.iter().any(|name| viewer.contains_key(name))
+    !unsent.iter().any(|name| viewer.contains_key(name))
 }
 
-/// The header fields of a fill for this request, made when they are first needed.
+/// The header fields of a fill for this request, made on first use.
 fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a HeaderMap {
     sent.get_or_init(|| hop::fill_headers(viewer))
 }
 
-/// Starts a fill as a task of its own: it outlives the request that caused it, and drain waits for it.
+/// Starts a fill as a task of its own: it outlives the request that caused it, and the drain waits for it.
 fn start_fill(
     tier: &Arc<Tier>,
     request: &Request,
@@ -292,4 +293,11 @@ fn start_fill(
             follow::follow(&tier, &request, stream, &sent);
         }
     });
+}
+
+/// Boxes a step of a request. The future of [`serve`] is as large as the largest step inside it, and a
+/// blocked request keeps that memory as long as it waits: so the steps around the wait are boxed, as are rare
+/// ones.
+fn boxed<F: Future>(step: F) -> Pin<Box<F>> {
+    Box::pin(step)
 }

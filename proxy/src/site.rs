@@ -1,4 +1,4 @@
-//! A site: which hosts it answers to, how its requests are read and how long its answers live.
+//! A site: its hosts and origins, its keys, and the lifetimes of its responses.
 
 pub mod config;
 
@@ -17,31 +17,31 @@ pub use config::Config;
 /// One site, ready to serve.
 #[derive(Debug)]
 pub struct Site {
-    /// Its name in keys and logs.
+    /// The site's name in keys and logs.
     pub name: String,
-    /// Which parts of a target count.
+    /// Which parts of a target are part of the key.
     pub query: QueryRules,
     /// Methods that are served; GET, HEAD and OPTIONS always are.
     pub methods: Vec<Method>,
-    /// Whether playlists are sent in gzip to those who accept it.
+    /// Whether playlists are compressed with gzip for viewers that accept it.
     pub gzip: bool,
-    /// The CORS header fields of answers, if they carry any.
+    /// The CORS header fields of responses, if enabled.
     pub cors: Option<Cors>,
-    /// Lifetimes.
+    /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
-    /// What HLS says about lifetimes, with this site's numbers.
+    /// The lifetimes by the rules of HLS, with this site's values.
     pub hls: tidegate_hls::Lifetimes,
-    /// Whether what live playlists announce is fetched before anybody asks for it.
+    /// Whether the objects that live playlists announce are prefetched.
     pub prefetch: bool,
-    /// What live playlists say of blocking reload and delta updates.
+    /// What live playlists announce about blocking reload and delta updates.
     pub low_latency: config::LowLatency,
-    /// Whether those who are asked are shields of ours.
+    /// Whether the upstreams are shields.
     pub has_shields: bool,
-    /// Whom to ask.
+    /// The upstreams.
     pub candidates: Candidates,
 }
 
-/// All sites of a tier, found by host.
+/// All sites of a tier, by host.
 #[derive(Debug)]
 pub struct Sites {
     all: Vec<Arc<Site>>,
@@ -51,12 +51,12 @@ pub struct Sites {
     differ_by_path: bool,
 }
 
-/// The sites of one host, those with the longest beginnings of paths first.
+/// The sites of one host, those with the longest path prefixes first.
 #[derive(Debug, Default)]
 struct ByPath(Vec<(String, Arc<Site>)>);
 
 impl Site {
-    /// Makes a site out of its configuration.
+    /// Makes a site from its configuration.
     pub fn new(config: &Config, candidates: Candidates) -> Self {
         let lifetimes = config.lifetimes.clone();
         Self {
@@ -82,24 +82,24 @@ impl Site {
         }
     }
 
-    /// Whether live playlists are followed: only if what HLS says of them counts.
+    /// Whether live playlists are followed: only if HLS decides on their lifetimes.
     pub fn follows(&self) -> bool {
         self.lifetimes.playlist == config::PlaylistLifetime::Auto
     }
 
-    /// Whether `method` may be passed through.
+    /// Whether requests with `method` are forwarded.
     pub fn passes(&self, method: &Method) -> bool {
         self.methods.contains(method)
     }
 
-    /// What the site says about an answer of which HLS says `known`.
-    pub fn policy(&self, kind: Kind, known: Option<Duration>) -> Policy {
+    /// The freshness policy for a response whose lifetime by HLS is `hls_ttl`.
+    pub fn policy(&self, kind: Kind, hls_ttl: Option<Duration>) -> Policy {
         let lifetimes = &self.lifetimes;
-        let trust = self.follows();
+        let hls_decides = self.follows();
         Policy {
-            hls_ttl: known,
-            hls_over_no_cache: trust,
-            cap_at_hls: trust && kind == Kind::Playlist,
+            hls_ttl,
+            hls_over_no_cache: hls_decides,
+            cap_at_hls: hls_decides && kind == Kind::Playlist,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignore_set_cookie: lifetimes.ignore_set_cookie,
@@ -111,21 +111,22 @@ impl Site {
 }
 
 impl Sites {
-    /// Sites found by the hosts of their configurations; the configuration is checked to name each host once.
+    /// Indexes the sites by the hosts of their configurations. The check of the configuration ensures that
+    /// each host and path occurs once.
     pub fn new(sites: Vec<(Config, Arc<Site>)>) -> Self {
         let (mut exact, mut suffixes, mut any) = (HashMap::new(), HashMap::new(), ByPath::default());
         let all = sites.iter().map(|(_, site)| Arc::clone(site)).collect();
         let differ_by_path = sites.iter().any(|(config, _)| config.paths != ["/"]);
         for (config, site) in sites {
             for host in &config.hosts {
-                let found: &mut ByPath = match host.as_str() {
+                let by_path: &mut ByPath = match host.as_str() {
                     "*" => &mut any,
                     host => match host.strip_prefix('*') {
                         Some(suffix) => suffixes.entry(suffix.to_ascii_lowercase()).or_default(),
                         None => exact.entry(host.to_ascii_lowercase()).or_default(),
                     },
                 };
-                found.add(&config.paths, &site);
+                by_path.add(&config.paths, &site);
             }
         }
         let mut suffixes: Vec<_> = suffixes.into_iter().collect();
@@ -134,20 +135,20 @@ impl Sites {
         Self { all, exact, suffixes, any, differ_by_path }
     }
 
-    /// The site that answers to `host`, which is in lower case and without its port, for `path`. A host that is named
-    /// more closely has the word, also where none of its paths fits.
+    /// The site of `host`, in lower case and without its port, for `path`. The most specific host decides,
+    /// even if none of its paths matches.
     pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Site>> {
         let by_suffix =
             || self.suffixes.iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, site)| site);
         self.exact.get(host).or_else(by_suffix).unwrap_or(&self.any).find(path)
     }
 
-    /// Whether paths have a say in which site it is.
+    /// Whether the site depends on the path.
     pub(crate) fn differ_by_path(&self) -> bool {
         self.differ_by_path
     }
 
-    /// All of them.
+    /// All sites.
     pub fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
@@ -160,6 +161,6 @@ impl ByPath {
     }
 
     fn find(&self, path: &str) -> Option<&Arc<Site>> {
-        self.0.iter().find(|(beginning, _)| path.starts_with(beginning)).map(|(_, site)| site)
+        self.0.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, site)| site)
     }
 }

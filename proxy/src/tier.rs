@@ -25,6 +25,16 @@ pub enum Role {
     Shield,
 }
 
+impl Role {
+    /// The word for the role in logs, metrics and the status page.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Shield => "shield",
+        }
+    }
+}
+
 /// The sections of a configuration that both tiers share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {

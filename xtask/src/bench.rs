@@ -1,14 +1,14 @@
-//! Tidegate side by side with nginx and Varnish, in sections that can be run alone.
+//! The benchmarks: Tidegate beside nginx and Varnish, in sections that can run alone.
 //!
-//! What is measured is the server's CPU time per request, summed over its processes and threads,
-//! because wall-clock figures of small or shared machines say more about their neighbours. The
-//! servers are pinned to one core and the load to another; rounds are interleaved (A B C A B C), so that
-//! a machine that slows down slows everybody down; the figures are medians over the rounds, the ratios
-//! those of each round.
+//! The measure is the server's CPU time per request, summed over its processes and threads, because
+//! wall-clock figures of small or shared machines depend more on their neighbours. The servers are pinned to
+//! one core and the load to another. Rounds are interleaved (A B C A B C), so that a slower machine affects
+//! all servers. Figures are medians over the rounds, and ratios are computed within each round.
 //!
-//! [`section`] lists what there is. Most sections compare servers under the same load ([`comparison`]); the others
-//! run a program of `tests/measure` that says what it has found. Each leaves its [`findings`] in a file, from which
-//! docs/benchmarks.md is written, so that a section that is run alone, or fails, leaves the others as they were.
+//! [`section`] lists the sections. Most compare servers under the same load ([`comparison`]); the others run
+//! a program of `tests/measure` and read its results. Each section writes its [`findings`] to a file, and
+//! docs/benchmarks.md is made from these files, so that a section that runs alone, or fails, does not change
+//! the others.
 
 mod answers;
 mod churn;
@@ -43,7 +43,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum as _};
 
 use self::environment::Environment;
-use self::findings::Kept;
+use self::findings::Record;
 use self::section::Section;
 use self::stage::Stage;
 pub(crate) use self::statistics::Spread;
@@ -51,7 +51,7 @@ use self::statistics::Verdict;
 use crate::needs;
 use crate::repository::Repository;
 
-/// What, how long, how often.
+/// The sections, their duration and the number of rounds.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// The sections to run; without any, all but `churn`, which takes ten minutes by itself.
@@ -60,7 +60,7 @@ pub(crate) struct Settings {
     /// Seconds of load per measurement.
     #[arg(long, default_value_t = 2)]
     seconds: u32,
-    /// How often each server meets each load.
+    /// Rounds: how often each load is measured for each server.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// Seconds that the section `churn` takes for its day.
@@ -69,19 +69,19 @@ pub(crate) struct Settings {
     /// The greatest number of objects of the section `population`.
     #[arg(long, default_value_t = 1_000_000)]
     objects_max: u64,
-    /// Cargo profile that Tidegate is built with; `dist` is what is shipped.
+    /// Cargo profile to build Tidegate with; releases are built with `dist`.
     #[arg(long, default_value = "dist")]
     profile: String,
     /// A binary of Tidegate to measure instead of building one.
     #[arg(long, env = "TIDEGATE_BIN")]
     tidegate: Option<PathBuf>,
-    /// Fail where a target is missed, and list those that are.
+    /// Fail if a target is missed, and list the missed ones.
     #[arg(long)]
     check: bool,
-    /// Measure with what has been built before.
+    /// Measure the programs of an earlier build.
     #[arg(long)]
     no_build: bool,
-    /// The folder of `benchmarks.md` and of `benchmarks/*.json`, from which it is written.
+    /// The folder of `benchmarks.md` and of `benchmarks/*.json`, from which the page is made.
     #[arg(long, default_value = "docs")]
     out: PathBuf,
 }
@@ -95,7 +95,7 @@ impl Settings {
     }
 }
 
-/// Runs the sections, prints their tables and writes them down.
+/// Runs the sections, prints their tables and writes the page.
 pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCode> {
     needs::for_bench()?;
     ensure!(std::thread::available_parallelism()?.get() >= 2, "servers and load need a core each");
@@ -104,7 +104,7 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     let folder = repository.path("").join(&settings.out);
     let (mut verdicts, mut failed) = (Vec::new(), Vec::new());
     for section in settings.sections() {
-        match one(section, &stage, settings, &environment, &folder) {
+        match measure_and_write(section, &stage, settings, &environment, &folder) {
             Ok(more) => verdicts.extend(more),
             Err(error) => {
                 eprintln!("{section} failed: {error:#}");
@@ -124,9 +124,9 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Measures one section and returns its verdicts. It writes the page before the next section begins, so that an
-/// interruption there loses nothing.
-fn one(
+/// Measures one section and returns its verdicts. The page is written before the next section begins, so that
+/// an interruption does not lose this section.
+fn measure_and_write(
     section: Section,
     stage: &Stage,
     settings: &Settings,
@@ -140,7 +140,7 @@ fn one(
         println!("{}", statistics::table(&findings.verdicts));
     }
     let verdicts = findings.verdicts.clone();
-    Kept::new(environment.clone(), findings).write(section, folder)?;
+    Record::new(environment.clone(), findings).write(section, folder)?;
     findings::write_page(folder)?;
     Ok(verdicts)
 }

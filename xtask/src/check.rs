@@ -1,4 +1,4 @@
-//! Everything that can be said of the code without running it.
+//! All checks of the code that do not run it.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::repository::Repository;
 use crate::{needs, shell};
 
-/// Runs every check, also after one has failed, so that one run names everything there is to mend.
+/// Runs every check, also after one has failed, so that one run reports all problems.
 pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     let cargo_deny = needs::cargo_deny(repository)?;
     let mut steps = [
@@ -22,7 +22,7 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
         ),
         ("documentation", documentation(repository, &[])),
         ("documentation of private items", documentation(repository, &["--document-private-items"])),
-        // What other systems need is looked at as well, and no build here has brought it.
+        // The supply chain includes crates for other systems, which no build has fetched.
         ("crates", cargo(repository, &["fetch", "--locked"])),
         ("supply chain", deny(repository, &cargo_deny)),
     ];
@@ -40,14 +40,15 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// The pages for users of the crates, and for those who work on them: a link must resolve in both.
+/// The documentation for users of the crates, or for their developers: links must resolve in both.
 fn documentation(repository: &Repository, more: &[&str]) -> Command {
     let mut command = cargo(repository, &["doc", "--workspace", "--no-deps", "--locked"]);
     command.args(more).env("RUSTDOCFLAGS", "-D warnings");
     command
 }
 
-/// Advisories need a database from the network; they are looked at where there is one, by `cargo deny check advisories`.
+/// Licenses, bans and sources. Advisories need a database from the network; `cargo deny check advisories`
+/// checks them where there is one.
 fn deny(repository: &Repository, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(repository.root()).args([

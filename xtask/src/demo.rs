@@ -1,4 +1,4 @@
-//! The demo as a test subject: its page in a real browser, then a small crowd by k6.
+//! Tests of the demo: its page in a real browser, then a small crowd by k6.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use crate::repository::Repository;
 use crate::tally::Tally;
 use crate::{load, output, shell};
 
-/// Plays the demo's page and sends it k6's players; each is one test.
+/// Plays the demo's page, then runs k6's players against it; each is one test.
 pub(crate) fn run(repository: &Repository) -> Result<Tally> {
     let demo = match Demo::start(repository) {
         Ok(demo) => demo,
@@ -47,7 +47,7 @@ fn smoke(repository: &Repository, ready: &Ready) -> Command {
         .command()
 }
 
-/// What `tidegate demo --json` says once it is ready.
+/// The output of `tidegate demo --json` when it is ready.
 #[derive(Debug, Deserialize)]
 struct Ready {
     page: String,
@@ -64,7 +64,7 @@ impl Ready {
     }
 }
 
-/// A running demo; it ends with this value, and at the latest by itself.
+/// A running demo, which ends when this value is dropped, or by itself after some minutes.
 struct Demo {
     process: Child,
     ready: Ready,

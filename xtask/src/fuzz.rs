@@ -8,7 +8,7 @@ use crate::repository::Repository;
 use crate::tally::Tally;
 use crate::{metadata, needs, shell};
 
-/// Long enough to walk through the corpus and some way beyond, short enough to run each time.
+/// Long enough to run the corpus and some new inputs, short enough for every test run.
 const SECONDS_PER_TARGET: u32 = 15;
 
 /// Runs every target that `fuzz/Cargo.toml` declares, as fuzz/README.md describes a run.

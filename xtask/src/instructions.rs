@@ -1,15 +1,16 @@
-//! How many instructions an edge executes for a request, counted by callgrind, a tool of valgrind.
+//! The number of instructions that an edge executes for a request, counted by callgrind, a tool of valgrind.
 //!
-//! Neighbours of a busy machine slow the count down and do not change it. That is why it can fail a test run, where a
-//! measurement of time could not. It sees user space only, and no cache or branch misses: [`mod@crate::bench`] says
-//! what a request costs, this says that it costs more than before.
+//! A busy machine slows the count down but does not change it. Therefore it can fail a test run, unlike a
+//! measurement of time. It covers only user space, and neither cache nor branch misses: [`mod@crate::bench`]
+//! measures the cost of a request, this module detects an increase.
 //!
-//! 1. Each [`Case`] starts an [`Edge`] of its own under callgrind, with one worker thread, in front of an origin stub
-//!    that runs beside it as usual. Nothing in it is live, probed or logged, so that the edge works for requests only.
-//! 2. One connection sends requests, one after the other and the same bytes each time. Callgrind dumps its counters
-//!    before and after a round; start-up and warm-up are in no figure.
-//! 3. The median of the rounds is compared with the [`record`]: a figure that has grown by more than the tolerance
-//!    fails, one that has fallen far asks for a new record.
+//! 1. Each [`Case`] starts its own [`Edge`] under callgrind, with one worker thread, in front of an origin
+//!    stub that runs natively. There are no live streams, probes or logs, so that the edge works only for
+//!    requests.
+//! 2. One connection sends the same request repeatedly, one after the other. Callgrind dumps its counters
+//!    before and after a round; the figures exclude start-up and warm-up.
+//! 3. The median of the rounds is compared with the [`record`]: growth beyond the tolerance fails, and a
+//!    large fall requires a new record.
 
 mod case;
 mod edge;
@@ -33,25 +34,26 @@ use crate::repository::Repository;
 use crate::tally::Tally;
 use crate::{needs, shell};
 
-/// What is counted, and what happens to the figures.
+/// The binary to count, and the use of the figures.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// Count the instructions of this binary instead of building one with the profile `release`.
     #[arg(long, conflicts_with = "update")]
     tidegate: Option<PathBuf>,
-    /// Put the figures on record instead of comparing them with it.
+    /// Record the figures instead of comparing them with the record.
     #[arg(long)]
     update: bool,
-    /// The folder for each case's last profile, which `callgrind_annotate` reads [default: target/instructions]
+    /// The folder for each case's last profile, which `callgrind_annotate` reads [default:
+    /// target/instructions]
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
-/// The figures on record, for the release build.
+/// The recorded figures of the release build.
 const RECORD: &str = "docs/benchmarks/instructions.json";
 const ROUNDS: u32 = 5;
 
-/// Counts every case, and compares or records.
+/// Counts every case, and compares or records the figures.
 pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCode> {
     needs::for_instructions()?;
     let program = match &settings.tidegate {
@@ -72,7 +74,7 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
 
 /// The same as a step of the test run: each case is one test.
 pub(crate) fn test(repository: &Repository) -> Tally {
-    match compared(repository) {
+    match figures(repository) {
         Ok((counted, recorded)) => {
             print!("{}", counted.table(&recorded));
             counted.tests(&recorded).iter().for_each(|line| println!("{line}"));
@@ -85,8 +87,8 @@ pub(crate) fn test(repository: &Repository) -> Tally {
     }
 }
 
-/// The figures of the release build, and those on record.
-fn compared(repository: &Repository) -> Result<(Record, Record)> {
+/// The figures of the release build, and the recorded ones.
+fn figures(repository: &Repository) -> Result<(Record, Record)> {
     needs::for_instructions()?;
     let counted = count_all(repository, &build(repository)?, &folder(repository))?;
     Ok((counted, Record::read(&repository.path(RECORD))?))
@@ -96,7 +98,7 @@ fn folder(repository: &Repository) -> PathBuf {
     repository.target().join("instructions")
 }
 
-/// What a newcomer builds: the profile `release`.
+/// Builds the profile `release`, which users build by default.
 fn build(repository: &Repository) -> Result<PathBuf> {
     let arguments = ["build", "--release", "--locked", "--package", "tidegate-cli"];
     let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
@@ -143,9 +145,12 @@ fn count(case: Case, program: &Path, folder: &Path, origin: &Node) -> Result<Spr
         figures.push(edge.dump()? / case.units());
     }
     edge.keep_last_profile()?;
-    let asked = case.warm_up() + ROUNDS * case.requests();
+    let requests_sent = case.warm_up() + ROUNDS * case.requests();
     let fills = edge.fills()?;
-    let expected = if case.is_hit() { 1.0 } else { f64::from(asked) };
-    ensure!(fills.total_cmp(&expected).is_eq(), "{fills} fills for {asked} requests instead of {expected}");
+    let expected = if case.is_hit() { 1.0 } else { f64::from(requests_sent) };
+    ensure!(
+        fills.total_cmp(&expected).is_eq(),
+        "{fills} fills for {requests_sent} requests instead of {expected}"
+    );
     Spread::of(figures).context("no rounds")
 }

@@ -1,7 +1,7 @@
-//! Players as a load, on tiers of their own: an origin stub, a shield and two edges, each a process.
+//! Load tests: k6 players on an origin stub, a shield and two edges, each a process.
 //!
-//! [`run`] is `cargo xtask load SCENARIO`; [`spike`] is the flash crowd that every test run sees. The scenarios are in
-//! `load-tests/`; what they need to know of the house is told to them as k6's settings.
+//! [`run`] is `cargo xtask load SCENARIO`; [`spike`] is the flash crowd of every test run. The scenarios are
+//! in `load-tests/`; they get the addresses of the cluster as settings of k6.
 
 mod cluster;
 mod players;
@@ -17,12 +17,12 @@ use crate::repository::Repository;
 use crate::tally::Tally;
 use crate::{needs, shell};
 
-/// Which players, and how.
+/// The scenario and its settings.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
-    /// What the players do; load-tests/README.md tells what each answers.
+    /// The scenario of the players; load-tests/README.md describes them.
     scenario: Scenario,
-    /// A setting of the scenario, such as PLAYERS=200 or DURATION=5m; several times.
+    /// A setting of the scenario, such as PLAYERS=200 or DURATION=5m; may be repeated.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     assignments: Vec<(String, String)>,
     /// With `failover`: end the shield that has the stream, instead of the origin.
@@ -42,7 +42,7 @@ enum Scenario {
 }
 
 impl Scenario {
-    /// The script without its ending.
+    /// The name of the script, without its extension.
     const fn name(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
@@ -56,7 +56,7 @@ impl Scenario {
     }
 }
 
-/// Runs one scenario; its report is left in the target folder.
+/// Runs one scenario and writes its report to the target folder.
 pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCode> {
     needs::for_load(repository)?;
     let arguments = ["build", "--locked", "--package", "tidegate-cli"];
@@ -65,15 +65,15 @@ pub(crate) fn run(repository: &Repository, settings: &Settings) -> Result<ExitCo
 
     let spare = settings.scenario == Scenario::Failover;
     let mut cluster = if spare { Cluster::with_spares(repository)? } else { Cluster::start(repository)? };
-    let mut players = cluster.visited_by(k6(repository, settings.scenario.name()));
+    let mut players = cluster.with_addresses(k6(repository, settings.scenario.name()));
     if settings.scenario == Scenario::Spike {
-        players = players.set("BASELINE", &alone(repository, &cluster)?);
+        players = players.set("BASELINE", &baseline(repository, &cluster)?);
     }
     for (name, value) in &settings.assignments {
         players = players.set(name, value);
     }
     let passed = if settings.end_shield {
-        players.set("LOSE", "hands").heard_by(|word| cluster.loses_a_shield(word))?
+        players.set("LOSE", "hands").run(|line| cluster.end_or_restart_shield(line))?
     } else {
         shell::succeeds(&mut players.command())?
     };
@@ -88,26 +88,26 @@ pub(crate) fn spike(repository: &Repository) -> Tally {
     });
     let verdict = if passed { "ok" } else { "FAILED" };
     println!(
-        "test five hundred k6 players come at once and make one origin request per object ... {verdict}"
+        "test five hundred k6 players arrive together and make one origin request per object ... {verdict}"
     );
     Tally::one(passed)
 }
 
 fn crowd(repository: &Repository) -> Result<bool> {
     let cluster = Cluster::start(repository)?;
-    let baseline = alone(repository, &cluster)?;
-    let crowd = cluster.visited_by(k6(repository, "spike")).set("BASELINE", &baseline);
+    let baseline = baseline(repository, &cluster)?;
+    let crowd = cluster.with_addresses(k6(repository, "spike")).set("BASELINE", &baseline);
     shell::succeeds(&mut crowd.set("DURATION", "25s").command())
 }
 
-/// Ten players on the origin, without any tier and before anybody else is there; the JSON of their report. The same ten
-/// come five times, so that their p95 is of fifty starts.
-fn alone(repository: &Repository, cluster: &Cluster) -> Result<String> {
-    let ten = k6(repository, "steady").set("BASE_URL", &cluster.origin()).reported_as("alone");
-    let ten = ten.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
-    let served = shell::succeeds(&mut ten.command())?;
-    ensure!(served, "ten players on the origin alone are not served as they should be");
-    Ok(format!("{}.json", ten.report()))
+/// Runs ten players on the origin alone, before all others. Returns the path of their report in JSON. Each of
+/// them starts five times, so that their p95 is over fifty starts.
+fn baseline(repository: &Repository, cluster: &Cluster) -> Result<String> {
+    let players = k6(repository, "steady").set("BASE_URL", &cluster.origin()).reported_as("alone");
+    let players = players.set("PLAYERS", "10").set("ARRIVE", "2s").set("DURATION", "10s").set("VISIT", "2s");
+    let served = shell::succeeds(&mut players.command())?;
+    ensure!(served, "ten players on the origin alone miss their limits");
+    Ok(format!("{}.json", players.report()))
 }
 
 /// k6 with one of the scenarios of `load-tests/`.

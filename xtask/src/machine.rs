@@ -1,8 +1,8 @@
-//! What it runs on, for reports: figures without it say nothing.
+//! The machine, for reports: figures have no meaning without it.
 
 use std::fs::read_to_string;
 
-/// Processor, cores and kernel, as far as the system tells.
+/// Processor, cores and kernel, as far as the system reports them.
 pub(crate) fn described() -> String {
     let processor = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -12,7 +12,7 @@ pub(crate) fn described() -> String {
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
 
-/// How busy it has been in the last minute.
+/// The load average of the last minute.
 pub(crate) fn load() -> String {
     let load = read_to_string("/proc/loadavg").unwrap_or_default();
     load.split_whitespace().next().unwrap_or("unknown").to_owned()

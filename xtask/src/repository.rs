@@ -1,4 +1,4 @@
-//! Where things are in the working copy.
+//! The paths in the working copy.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl Repository {
         &self.root
     }
 
-    /// Where cargo builds: `CARGO_TARGET_DIR`, else `target`.
+    /// The target folder of cargo: `CARGO_TARGET_DIR`, or else `target`.
     pub(crate) fn target(&self) -> PathBuf {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), |dir| self.root.join(dir))
     }
@@ -35,7 +35,7 @@ impl Repository {
         self.target().join("debug/tidegate")
     }
 
-    /// Where tools are kept that are fetched for the tests and belong to nobody else.
+    /// The folder of the tools that are installed only for the tests.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target().join("tools")
     }

@@ -1,7 +1,7 @@
-//! The whole test run, in the order in which it is cheapest to fail.
+//! The whole test run, the cheapest failures first.
 //!
-//! [`rust`] has Rust's own tests; the other [`STEPS`] stand below. A filter leaves some of both, and only the tools are
-//! asked for that these need.
+//! [`rust`] has Rust's own tests; the other [`STEPS`] are below. A filter selects from both, and only the
+//! tools of the selection are required.
 
 mod rust;
 
@@ -18,7 +18,7 @@ use crate::{demo, fuzz, instructions, load, shell};
 
 /// A step beyond Rust's tests.
 struct Step {
-    /// The words by which a filter finds it.
+    /// The names that a filter matches.
     names: &'static [&'static str],
     tools: &'static [Tool],
     /// Whether it starts the `tidegate` program that the tests are built with.
@@ -44,7 +44,7 @@ const STEPS: [Step; 5] = [
     },
 ];
 
-/// Runs what the filter leaves and ends with the sum as the last line.
+/// Runs the selected tests and prints the sum as the last line.
 pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitCode> {
     let mut programs = Programs::of(repository, filter)?;
     let steps: Vec<&Step> = STEPS.iter().filter(|step| step.is_wanted(filter)).collect();
@@ -58,14 +58,14 @@ pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitC
     if steps.iter().any(|step| step.starts_tidegate) {
         programs = programs.with_tidegate();
     }
-    // What does not build is one failure, and says nothing about the binary that an earlier build left.
+    // A failed build is one failure. No step runs, since the binary of an earlier build would prove nothing.
     let sum = if programs.build(repository)? {
         run_built(repository, &programs, &steps)?
     } else {
         Tally::one(false)
     };
     println!("{sum}");
-    Ok(if sum.good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if sum.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_built(repository: &Repository, programs: &Programs, steps: &[&Step]) -> Result<Tally> {
@@ -85,7 +85,7 @@ impl Step {
     }
 }
 
-/// The players' own tests, k6's players among them; what they judge real streams by must itself be right.
+/// The tests of the players, k6's players included: the players judge real streams, so they must be correct.
 fn players(repository: &Repository) -> Result<Tally> {
     let mut sum = Tally::default();
     for folder in ["tests/players", "load-tests"] {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_leaves_the_steps_that_it_names() {
+    fn a_filter_selects_the_steps_that_it_names() {
         assert_eq!(names(None).len(), STEPS.len());
         assert_eq!(names(Some("k6")), ["demo", "k6"]);
         assert_eq!(names(Some("demo")), ["demo"]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_filter_every_tool_is_asked_for() {
+    fn without_a_filter_every_tool_is_required() {
         let mut tools: BTreeSet<Tool> = STEPS.iter().flat_map(|step| step.tools.iter().copied()).collect();
         tools.extend(Programs::All.tools());
         assert!(tools.into_iter().eq(Tool::ALL));

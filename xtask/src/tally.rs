@@ -1,4 +1,4 @@
-//! How many tests passed and failed, summed over everything that counts tests.
+//! The number of passed and failed tests, summed over all programs.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -8,12 +8,12 @@ use anyhow::Result;
 
 use crate::shell;
 
-/// A count of tests by outcome; displayed as the last line of a test run.
+/// The number of tests by outcome, displayed as the last line of a test run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Tests that ended well.
+    /// Passed tests.
     pub(crate) passed: u64,
-    /// Tests that did not.
+    /// Failed tests.
     pub(crate) failed: u64,
 }
 
@@ -41,13 +41,13 @@ impl Tally {
         count("# fail ").map(|failed| Self { passed: 0, failed })
     }
 
-    /// Adds a failure where a program failed without any failed test to show for it: it did not build, or it crashed.
+    /// Adds a failure if a program failed without a failed test: it did not build, or it crashed.
     pub(crate) const fn or_failed(self, success: bool) -> Self {
         if success || self.failed > 0 { self } else { Self { passed: self.passed, failed: 1 } }
     }
 
-    /// Something ran and nothing failed.
-    pub(crate) const fn good(self) -> bool {
+    /// Whether tests ran and none failed.
+    pub(crate) const fn is_good(self) -> bool {
         self.passed > 0 && self.failed == 0
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs a program that counts tests, and adds up the lines that `read` understands.
+/// Runs a program that counts tests, and sums the lines that `read` parses.
 pub(crate) fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<Tally> {
     let mut tally = Tally::default();
     let status = shell::each_line(command, |line| {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libtest_lines_are_summed_and_others_left_alone() {
+    fn libtest_lines_are_summed_and_others_ignored() {
         let lines = [
             "running 3 tests",
             "test a ... ok",
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_run_is_not_a_pass() {
-        assert!(!Tally::default().good());
-        assert!(Tally::one(true).good());
-        assert!(!Tally::one(false).good());
+    fn a_run_without_tests_is_not_a_pass() {
+        assert!(!Tally::default().is_good());
+        assert!(Tally::one(true).is_good());
+        assert!(!Tally::one(false).is_good());
     }
 }

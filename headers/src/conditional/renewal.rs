@@ -1,14 +1,14 @@
-//! Revalidation of what is held, upstream: what to ask, and what a 304 changes.
+//! Revalidation of a cached object upstream: the conditions to send, and what a 304 changes.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::{field, hop};
 
-/// What a 304 to a viewer carries of an object's headers.
+/// The header fields of an object that a 304 to a viewer carries.
 ///
-/// RFC 9110 15.4.5: `Content-Location`, `Date`, `ETag`, `Vary`, `Cache-Control` and `Expires`, and no other metadata of
-/// the representation, except `Last-Modified` when there is no entity tag. What does not describe the
-/// representation (CORS, `Cache-Status`, `Via` ...) goes along.
+/// RFC 9110 section 15.4.5: `Content-Location`, `Date`, `ETag`, `Vary`, `Cache-Control` and `Expires`, and no
+/// other metadata of the representation, except `Last-Modified` when there is no entity tag. Fields that do
+/// not describe the representation (CORS, `Cache-Status`, `Via` ...) stay.
 pub fn not_modified_headers(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     let tagged = headers.contains_key(header::ETAG);
     headers.iter().filter(move |(name, _)| match name.as_str() {
@@ -28,30 +28,30 @@ pub fn not_modified_headers(headers: &HeaderMap) -> impl Iterator<Item = (&Heade
     })
 }
 
-/// The conditions under which to ask upstream again for an object held with these headers (RFC 9111 4.3.1): none, if
-/// it has no validator, and then a 304 cannot come.
+/// The conditions that revalidate an object with these stored headers upstream (RFC 9111 section 4.3.1).
+/// There are none if it has no validator; the response is then never a 304.
 pub fn revalidation(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let etag = stored.get(header::ETAG).map(|tag| (header::IF_NONE_MATCH, tag.clone()));
     let modified = stored.get(header::LAST_MODIFIED).filter(|value| field::date(value).is_some());
     etag.into_iter().chain(modified.map(|value| (header::IF_MODIFIED_SINCE, value.clone())))
 }
 
-/// The headers of a held object after a 304 has renewed it (RFC 9111 3.2 and 4.3.4): every field of the 304 replaces
-/// what was held under that name; fields that the 304 does not name stay.
+/// The headers of a stored object after a 304 has revalidated it (RFC 9111 sections 3.2 and 4.3.4): every
+/// field of the 304 replaces the stored field of that name; fields that the 304 does not have stay.
 ///
-/// Left as they were: what frames or describes the bytes that are held (length, coding, type, range, digests), since a
-/// 304 brings none. Not taken: what RFC 9111 3.1 keeps out of a store (hop-by-hop), `Age`, which the
-/// caller accounts for, and `Set-Cookie`, which belongs to one viewer.
+/// Fields that frame or describe the stored bytes (length, coding, type, range, digests) stay, since a 304
+/// has no body. Fields of the 304 that are not taken: those that RFC 9111 section 3.1 excludes from a cache
+/// (hop-by-hop), `Age`, which the caller accounts for, and `Set-Cookie`, which belongs to one viewer.
 pub fn renew(stored: &HeaderMap, from_304: &HeaderMap) -> HeaderMap {
     let mut renewed = stored.clone();
     let fresh = hop::end_to_end(from_304);
-    for name in fresh.keys().filter(|name| is_renewed(name)) {
+    for name in fresh.keys().filter(|name| is_updatable(name)) {
         renewed.remove(name);
         for value in fresh.get_all(name) {
             renewed.append(name, value.clone());
         }
     }
-    // What is held under a weak tag may be a form of its own, and the 304 tells of the form that upstream has.
+    // An object with a weak tag may be a form that this node made, and the 304 describes the upstream's form.
     let was_weak = stored.get(header::ETAG).is_some_and(|tag| tag.as_bytes().starts_with(WEAK));
     if let Some(tag) = renewed.get_mut(header::ETAG).filter(|_| was_weak) {
         *tag = weakened(tag);
@@ -59,8 +59,9 @@ pub fn renew(stored: &HeaderMap, from_304: &HeaderMap) -> HeaderMap {
     renewed
 }
 
-/// The headers of a form of an object that this node has made: other bytes that say the same. The entity tag is made
-/// weak (RFC 9110 8.8.1), and a digest is of the bytes as they came (RFC 9530 2).
+/// The headers of a form of an object that this node has made: other bytes with the same meaning. The entity
+/// tag becomes weak (RFC 9110 section 8.8.1), and digests of the original bytes are removed (RFC 9530 section
+/// 2).
 pub fn altered(headers: &HeaderMap) -> HeaderMap {
     let mut altered = headers.clone();
     if let Some(tag) = headers.get(header::ETAG) {
@@ -81,7 +82,7 @@ fn weakened(tag: &HeaderValue) -> HeaderValue {
 
 const WEAK: &[u8] = b"W/";
 
-fn is_renewed(name: &HeaderName) -> bool {
+fn is_updatable(name: &HeaderName) -> bool {
     !matches!(
         name.as_str(),
         "content-encoding"
@@ -109,7 +110,7 @@ mod tests {
             .collect()
     }
 
-    fn kept(stored: &[(&'static str, &'static str)]) -> Vec<String> {
+    fn names_in_304(stored: &[(&'static str, &'static str)]) -> Vec<String> {
         let headers = headers(stored);
         let mut names: Vec<_> = not_modified_headers(&headers).map(|(name, _)| name.to_string()).collect();
         names.sort();
@@ -128,15 +129,21 @@ mod tests {
             ("content-location", "/x"),
             ("cache-status", "shield-1; hit"),
         ];
-        assert_eq!(kept(&tagged), ["cache-control", "cache-status", "content-location", "date", "etag"]);
-        assert_eq!(kept(&[("last-modified", MODIFIED), ("content-encoding", "gzip")]), ["last-modified"]);
+        assert_eq!(
+            names_in_304(&tagged),
+            ["cache-control", "cache-status", "content-location", "date", "etag"]
+        );
+        assert_eq!(
+            names_in_304(&[("last-modified", MODIFIED), ("content-encoding", "gzip")]),
+            ["last-modified"]
+        );
     }
 
     #[test]
-    fn revalidation_asks_with_every_validator_that_is_held() {
+    fn revalidation_sends_every_stored_validator() {
         let both = headers(&[("etag", "W/\"a\""), ("last-modified", MODIFIED)]);
-        let asked: HeaderMap = revalidation(&both).collect();
-        assert_eq!(asked, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", MODIFIED)]));
+        let sent: HeaderMap = revalidation(&both).collect();
+        assert_eq!(sent, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", MODIFIED)]));
         assert_eq!(revalidation(&headers(&[("last-modified", "once"), ("date", MODIFIED)])).count(), 0);
     }
 

@@ -11,7 +11,7 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 #[test]
-fn hop_by_hop_headers_and_those_connection_lists_end_here() {
+fn hop_by_hop_headers_and_headers_that_connection_lists_are_removed() {
     let message = headers(&[
         ("connection", "close, X-One"),
         ("connection", "x-two"),
@@ -32,7 +32,7 @@ fn hop_by_hop_headers_and_those_connection_lists_end_here() {
 }
 
 #[test]
-fn connection_cannot_take_away_framing_or_the_loop_mark() {
+fn connection_cannot_remove_framing_or_cdn_loop() {
     let message = headers(&[
         ("connection", "host, content-length, cdn-loop, cookie"),
         ("host", "h"),
@@ -46,7 +46,7 @@ fn connection_cannot_take_away_framing_or_the_loop_mark() {
 }
 
 #[test]
-fn a_fill_carries_nothing_of_the_viewer() {
+fn a_fill_carries_no_header_about_the_viewer() {
     let viewer = headers(&[
         ("host", "h"),
         ("user-agent", "player"),
@@ -95,7 +95,7 @@ fn a_fill_carries_nothing_of_the_viewer() {
 }
 
 #[test]
-fn a_pass_carries_all_of_the_viewer_but_the_connection() {
+fn a_pass_carries_all_headers_of_the_viewer_but_those_of_the_connection() {
     let viewer = headers(&[
         ("host", "h"),
         ("connection", "keep-alive"),
@@ -118,8 +118,8 @@ fn a_pass_carries_all_of_the_viewer_but_the_connection() {
 }
 
 #[test]
-fn an_answer_keeps_the_marks_of_the_tiers_before_and_loses_its_age() {
-    let answer = headers(&[
+fn a_response_keeps_the_marks_of_earlier_tiers_and_loses_its_age() {
+    let response = headers(&[
         ("age", "3"),
         ("connection", "close"),
         ("cache-status", "shield-1; hit"),
@@ -133,7 +133,7 @@ fn an_answer_keeps_the_marks_of_the_tiers_before_and_loses_its_age() {
         ("via", "1.1 shield-1"),
         ("etag", "\"a\""),
     ]);
-    assert_eq!(end_to_end(&answer), expected);
+    assert_eq!(end_to_end(&response), expected);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn via_lists_the_nodes_in_the_order_passed() {
 }
 
 #[test]
-fn a_request_that_names_this_node_loops() {
+fn a_request_that_lists_this_node_is_a_loop() {
     for (value, is_loop) in [
         ("edge-1", true),
         ("Edge-1", true),
@@ -162,7 +162,7 @@ fn a_request_that_names_this_node_loops() {
 }
 
 #[test]
-fn a_node_is_appended_behind_the_others() {
+fn a_node_is_appended_after_the_others() {
     let mut request = headers(&[("cdn-loop", "other-cdn; x=1")]);
     append_cdn_loop(&mut request, "edge-1");
     assert_eq!(request["cdn-loop"], "other-cdn; x=1, edge-1");
@@ -171,7 +171,7 @@ fn a_node_is_appended_behind_the_others() {
 
 proptest! {
     #[test]
-    fn nothing_hop_by_hop_or_listed_survives_and_nothing_else_is_lost(
+    fn hop_by_hop_and_listed_headers_are_removed_and_all_others_stay(
         present in prop::collection::vec("(x-[a-d]|te|upgrade|keep-alive|cookie|proxy-connection)", 0..10),
         listed in prop::collection::vec("(x-[a-d]|cookie|close|, |;)", 0..5),
     ) {

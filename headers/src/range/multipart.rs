@@ -1,4 +1,4 @@
-//! `multipart/byteranges` (RFC 9110 14.6): several spans of one object as one body of known length.
+//! `multipart/byteranges` (RFC 9110 section 14.6): several spans of one object in one body of known length.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use http::HeaderValue;
 use super::span::Span;
 use crate::field;
 
-/// The frame around the spans of one answer. A body is, for each span, [`Multipart::part_head`] and the span's
-/// bytes, and [`Multipart::close`] at the end.
+/// The framing of the spans of one response. A body is, for each span, [`Multipart::part_head`] and the
+/// span's bytes, and [`Multipart::close`] at the end.
 #[derive(Debug, Clone)]
 pub struct Multipart {
     boundary: String,
@@ -19,22 +19,22 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// A frame with a boundary of its own, for an object of `len` bytes and the type that each part repeats.
+    /// A framing with its own boundary, for an object of `len` bytes; each part repeats `content_type`.
     pub fn new(content_type: Option<HeaderValue>, len: u64) -> Self {
-        static MADE: AtomicU64 = AtomicU64::new(0);
-        // A boundary must not occur in the object (RFC 2046 5.1.1). 128 bits keyed by this process's own random seeds
-        // make that as good as certain without looking.
-        let count = MADE.fetch_add(1, Ordering::Relaxed);
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // A boundary must not occur in the object (RFC 2046 section 5.1.1). 128 bits keyed by this process's
+        // random seeds make that practically certain without a search.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let half = || ahash::RandomState::new().hash_one(count);
         Self::with_boundary(&format!("tidegate-{:016x}{:016x}", half(), half()), content_type, len)
     }
 
-    /// The answer's own `Content-Type`.
+    /// The `Content-Type` of the response.
     pub fn content_type(&self) -> HeaderValue {
         field::value(format_args!("multipart/byteranges; boundary={}", self.boundary))
     }
 
-    /// What stands before a span's bytes: the delimiter, the part's headers and the empty line.
+    /// The bytes before a span: the delimiter, the part's headers and the empty line.
     pub fn part_head(&self, span: &Span) -> Bytes {
         let mut head = Vec::with_capacity(self.part_head_len(span));
         head.extend_from_slice(b"\r\n--");
@@ -49,16 +49,16 @@ impl Multipart {
         Bytes::from(head)
     }
 
-    /// What stands behind the last span.
+    /// The bytes after the last span.
     pub fn close(&self) -> Bytes {
         Bytes::from(format!("\r\n--{}--\r\n", self.boundary))
     }
 
-    /// The answer's `Content-Length`, known before any byte is there.
+    /// The `Content-Length` of the response, known before any byte has arrived.
     pub fn content_length(&self, spans: &[Span]) -> u64 {
         let close = "\r\n--".len() + self.boundary.len() + "--\r\n".len();
-        let parts = spans.iter().map(|span| widen(self.part_head_len(span)).saturating_add(span.len()));
-        parts.fold(widen(close), u64::saturating_add)
+        let parts = spans.iter().map(|span| as_u64(self.part_head_len(span)).saturating_add(span.len()));
+        parts.fold(as_u64(close), u64::saturating_add)
     }
 
     pub(super) fn with_boundary(boundary: &str, content_type: Option<HeaderValue>, len: u64) -> Self {
@@ -85,6 +85,6 @@ fn digits(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-fn widen(count: usize) -> u64 {
+fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,10 @@
-//! A range of bytes that exists.
+//! A range of existing bytes.
 
 use http::HeaderValue;
 
 use crate::field;
 
-/// Bytes that exist: both ends are positions, and `start <= end`.
+/// Existing bytes of an object: both ends are positions, and `start <= end_inclusive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// The first byte's position.
@@ -14,13 +14,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// How many bytes.
+    /// The number of bytes.
     #[expect(clippy::len_without_is_empty, reason = "a span is never empty")]
     pub const fn len(&self) -> u64 {
         self.end_inclusive.saturating_sub(self.start).saturating_add(1)
     }
 
-    /// The `Content-Range` of a 206, where the whole length may not be known yet (RFC 9110 14.4).
+    /// The `Content-Range` of a 206, where the full length may not be known yet (RFC 9110 section 14.4).
     pub fn content_range(&self, len: Option<u64>) -> HeaderValue {
         let Self { start, end_inclusive } = self;
         match len {

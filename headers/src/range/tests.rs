@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn one(spec: Spec) -> Ranges {
+fn one(spec: RangeSpec) -> Ranges {
     Ranges { first: spec, rest: Vec::new() }
 }
 
@@ -14,24 +14,24 @@ fn span(start: u64, end_inclusive: u64) -> Span {
 #[test]
 fn single_ranges_are_read() {
     for (header, spec) in [
-        ("bytes=0-0", Spec::From(0, Some(0))),
-        ("bytes=5-", Spec::From(5, None)),
-        ("BYTES=5-9", Spec::From(5, Some(9))),
-        ("bytes=-7", Spec::Suffix(7)),
-        ("bytes=-0", Spec::Suffix(0)),
-        ("bytes= 1-2 ", Spec::From(1, Some(2))),
-        ("bytes=,1-2,", Spec::From(1, Some(2))),
-        ("bytes=007-0008", Spec::From(7, Some(8))),
-        ("bytes=0-9007199254740991", Spec::From(0, Some(9_007_199_254_740_991))),
-        ("bytes=0-99999999999999999999999", Spec::From(0, Some(u64::MAX))),
-        ("bytes=99999999999999999999999-", Spec::From(u64::MAX, None)),
+        ("bytes=0-0", RangeSpec::From(0, Some(0))),
+        ("bytes=5-", RangeSpec::From(5, None)),
+        ("BYTES=5-9", RangeSpec::From(5, Some(9))),
+        ("bytes=-7", RangeSpec::Suffix(7)),
+        ("bytes=-0", RangeSpec::Suffix(0)),
+        ("bytes= 1-2 ", RangeSpec::From(1, Some(2))),
+        ("bytes=,1-2,", RangeSpec::From(1, Some(2))),
+        ("bytes=007-0008", RangeSpec::From(7, Some(8))),
+        ("bytes=0-9007199254740991", RangeSpec::From(0, Some(9_007_199_254_740_991))),
+        ("bytes=0-99999999999999999999999", RangeSpec::From(0, Some(u64::MAX))),
+        ("bytes=99999999999999999999999-", RangeSpec::From(u64::MAX, None)),
     ] {
         assert_eq!(parse(header, 4), Some(one(spec)), "{header}");
     }
 }
 
 #[test]
-fn what_is_not_a_bytes_range_is_ignored() {
+fn a_value_that_is_not_a_bytes_range_is_ignored() {
     for header in [
         "",
         "bytes",
@@ -60,7 +60,7 @@ fn what_is_not_a_bytes_range_is_ignored() {
 }
 
 #[test]
-fn more_ranges_than_allowed_mean_the_whole_object() {
+fn more_ranges_than_allowed_are_ignored() {
     assert_eq!(parse("bytes=0-0,2-2,4-4", 3).map(|ranges| ranges.iter().count()), Some(3));
     assert_eq!(parse("bytes=0-0,2-2,4-4", 2), None);
     assert_eq!(parse("bytes=0-0", 0), None);
@@ -92,7 +92,7 @@ fn ranges_resolve_against_the_length() {
 }
 
 #[test]
-fn only_one_range_with_a_stated_end_can_be_answered_before_the_length_is_known() {
+fn only_a_single_range_with_an_end_resolves_before_the_length_is_known() {
     for (header, growing) in [
         ("bytes=3-9", Growing::Span(span(3, 9))),
         ("bytes=3-9007199254740990", Growing::Span(span(3, 9_007_199_254_740_990))),
@@ -132,7 +132,8 @@ fn if_range_needs_a_strong_match() {
         (MODIFIED, "\"a\"", later, true),
         (later, "\"a\"", later, false),
         ("Saturday, 21-Nov-26 10:00:00 GMT", "\"a\"", later, false),
-        // Made in the second it was sent in, it could have changed once more in that second (8.8.2.2).
+        // Sent in the second of its change, it could have changed again in that second (RFC 9110 section
+        // 8.8.2.2).
         (MODIFIED, "\"a\"", MODIFIED, false),
         ("nonsense", "\"a\"", later, false),
         ("", "\"a\"", later, false),
@@ -145,7 +146,7 @@ fn if_range_needs_a_strong_match() {
 }
 
 #[test]
-fn a_multipart_body_reads_as_the_rfc_shows_it() {
+fn a_multipart_body_has_the_form_of_the_rfc() {
     let multipart = Multipart::with_boundary("SEP", Some(HeaderValue::from_static("video/mp4")), 8000);
     assert_eq!(multipart.content_type(), "multipart/byteranges; boundary=SEP");
     assert_eq!(
@@ -156,43 +157,43 @@ fn a_multipart_body_reads_as_the_rfc_shows_it() {
 }
 
 #[test]
-fn two_multipart_answers_have_two_boundaries() {
+fn two_multipart_responses_have_two_boundaries() {
     assert_ne!(Multipart::new(None, 1).content_type(), Multipart::new(None, 1).content_type());
 }
 
-fn specs() -> impl Strategy<Value = Vec<Spec>> {
+fn specs() -> impl Strategy<Value = Vec<RangeSpec>> {
     let spec = prop_oneof![
-        (0..60_u64, 0..60_u64).prop_map(|(a, b)| Spec::From(a.min(b), Some(a.max(b)))),
-        (0..60_u64).prop_map(|a| Spec::From(a, None)),
-        (0..60_u64).prop_map(Spec::Suffix),
-        any::<u64>().prop_map(|a| Spec::From(a, Some(u64::MAX))),
+        (0..60_u64, 0..60_u64).prop_map(|(a, b)| RangeSpec::From(a.min(b), Some(a.max(b)))),
+        (0..60_u64).prop_map(|a| RangeSpec::From(a, None)),
+        (0..60_u64).prop_map(RangeSpec::Suffix),
+        any::<u64>().prop_map(|a| RangeSpec::From(a, Some(u64::MAX))),
     ];
     prop::collection::vec(spec, 1..8)
 }
 
-fn rendered(specs: &[Spec]) -> String {
+fn rendered(specs: &[RangeSpec]) -> String {
     let each = specs.iter().map(|spec| match spec {
-        Spec::From(first, Some(last)) => format!("{first}-{last}"),
-        Spec::From(first, None) => format!("{first}-"),
-        Spec::Suffix(count) => format!("-{count}"),
+        RangeSpec::From(first, Some(last)) => format!("{first}-{last}"),
+        RangeSpec::From(first, None) => format!("{first}-"),
+        RangeSpec::Suffix(count) => format!("-{count}"),
     });
     format!("bytes={}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// What the specs ask for, byte by byte, by the words of RFC 9110 14.1.2.
-fn asked(specs: &[Spec], len: u64) -> Vec<u64> {
-    let mark_requested = |at: &u64| {
+/// The positions that the specs request, byte by byte, by the definition in RFC 9110 section 14.1.2.
+fn requested(specs: &[RangeSpec], len: u64) -> Vec<u64> {
+    let is_requested = |at: &u64| {
         specs.iter().any(|spec| match *spec {
-            Spec::From(first, last) => *at >= first && last.is_none_or(|last| *at <= last),
-            Spec::Suffix(count) => at.saturating_add(count) >= len,
+            RangeSpec::From(first, last) => *at >= first && last.is_none_or(|last| *at <= last),
+            RangeSpec::Suffix(count) => at.saturating_add(count) >= len,
         })
     };
-    (0..len).filter(mark_requested).collect()
+    (0..len).filter(is_requested).collect()
 }
 
 proptest! {
     #[test]
-    fn what_is_rendered_is_parsed_back(specs in specs()) {
+    fn rendered_ranges_are_parsed_back(specs in specs()) {
         let parsed = parse(&rendered(&specs), 8).unwrap();
         prop_assert_eq!(parsed.iter().collect::<Vec<_>>(), specs);
     }
@@ -206,19 +207,19 @@ proptest! {
     }
 
     #[test]
-    fn exactly_the_bytes_asked_for_are_answered_and_each_once(specs in specs(), len in 0..70_u64) {
+    fn exactly_the_requested_bytes_are_resolved_and_each_once(specs in specs(), len in 0..70_u64) {
         let spans = match parse(&rendered(&specs), 8).unwrap().resolve(len) {
             Resolved::Unsatisfiable => Vec::new(),
             Resolved::One(span) => vec![span],
             Resolved::Many(spans) => { prop_assert!(spans.len() > 1); spans }
         };
-        let mut answered: Vec<u64> = spans.iter().flat_map(|span| span.start..=span.end_inclusive).collect();
-        answered.sort_unstable();
-        prop_assert_eq!(answered, asked(&specs, len));
+        let mut resolved: Vec<u64> = spans.iter().flat_map(|span| span.start..=span.end_inclusive).collect();
+        resolved.sort_unstable();
+        prop_assert_eq!(resolved, requested(&specs, len));
     }
 
     #[test]
-    fn a_multipart_answer_is_as_long_as_announced(
+    fn a_multipart_response_is_as_long_as_announced(
         specs in specs(), len in 1..5000_u64, typed in any::<bool>(),
     ) {
         let content_type = typed.then(|| HeaderValue::from_static("video/mp2t"));

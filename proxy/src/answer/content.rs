@@ -1,4 +1,4 @@
-//! What the responses from one object share: head, coded bodies, the live stream that it belongs to.
+//! The common parts of all responses from one object: head, gzip body, state of its live stream.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,41 +12,41 @@ use crate::live::stream::Stream;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
 
-/// What the heads of all answers from an object have in common.
+/// The header fields that all responses from an object share.
 pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMap {
     let mut headers = object.head.headers.clone();
     if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
     if tier.role() == Role::Edge {
-        // It is meant for caches such as this one, and ends with the last of them.
+        // Surrogate-Control is for caches such as this one; the edge is the last of them.
         headers.remove("surrogate-control");
     }
     allow_reading(tier, site, &mut headers);
     headers
 }
 
-/// The playlist in gzip, where the viewer accepts it; made once per version.
+/// The playlist in gzip, if the viewer accepts it; compressed once per version.
 pub(crate) fn gzip(tier: &Tier, viewer: &HeaderMap, key: &Key, object: &Object) -> Option<Bytes> {
     if viewer.contains_key(header::RANGE) || !compress::accepts_gzip(viewer) {
         return None;
     }
-    let pieces = object.body.whole()?;
-    let first = object.gzip.get().is_none();
-    let gzip = object.gzip.get_or_init(|| compress::gzip(&joined(pieces)));
-    if first {
+    let chunks = object.body.whole()?;
+    let is_first = object.gzip.get().is_none();
+    let gzip = object.gzip.get_or_init(|| compress::gzip(&concatenated(chunks)));
+    if is_first {
         tier.cache().weigh_again(key);
     }
     gzip.clone()
 }
 
-/// Counts that a version of a live stream is given out; tells what keeps a newer one away.
+/// Records the lag of a served version of a live stream. Returns the error that prevents a newer version.
 pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<UpstreamError> {
     tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
     stream.error()
 }
 
-/// Whether the answer is one of those that come in gzip, too.
+/// Whether the response has a gzip form as well.
 pub(crate) fn has_codings(tier: &Tier, site: &Site, kind: Kind, object: &Object) -> bool {
     tier.role() == Role::Edge
         && site.gzip
@@ -55,10 +55,10 @@ pub(crate) fn has_codings(tier: &Tier, site: &Site, kind: Kind, object: &Object)
         && !object.head.headers.contains_key(header::CONTENT_ENCODING)
 }
 
-/// The pieces of a body as one.
-pub(crate) fn joined(pieces: &[Bytes]) -> Bytes {
-    match pieces {
+/// The chunks of a body as one.
+pub(crate) fn concatenated(chunks: &[Bytes]) -> Bytes {
+    match chunks {
         [whole] => whole.clone(),
-        pieces => pieces.concat().into(),
+        chunks => chunks.concat().into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The marks that every response carries: Cache-Status, X-Cache, Via, and CORS where a site allows it.
+//! The marks of every response: Cache-Status, X-Cache, Via, and CORS where a site allows it.
 
 use std::time::Duration;
 
@@ -14,31 +14,31 @@ use crate::refusal;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
 
-/// The course that a request took, as the marks of its answer tell it.
+/// How a request was handled, for the marks of its response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handling<'a> {
     pub(crate) fate: Fate,
-    /// Why it went forward, if it did.
+    /// Why it was forwarded, if it was.
     pub(crate) reason: Option<Reason>,
-    /// What failed on the way.
+    /// The failure of its fill.
     pub(crate) failure: Option<&'a Failure>,
-    /// What keeps a newer version of a live playlist away.
+    /// The error that prevents a newer version of a live playlist.
     pub(crate) error: Option<UpstreamError>,
 }
 
 impl Handling<'_> {
-    /// It went no further than this node.
+    /// This node handled it alone.
     pub(crate) const fn here(fate: Fate) -> Self {
         Self { fate, reason: None, failure: None, error: None }
     }
 
-    /// It went forward.
+    /// It was forwarded.
     pub(crate) const fn forward(fate: Fate, reason: Reason) -> Self {
         Self { fate, reason: Some(reason), failure: None, error: None }
     }
 }
 
-/// The marks that every answer carries: Cache-Status, X-Cache, Via.
+/// Adds the marks of every response: Cache-Status, X-Cache, Via.
 pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
     let now = Instant::now();
     let ttl = object.map(|object| ttl(object, object.age(now)));
@@ -56,14 +56,14 @@ pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>,
     hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
 }
 
-/// Lets players on other web sites read the answer. Only the edge says so: it is what viewers talk to.
+/// Lets players on other web sites read the response. Only the edge does so, because viewers connect to it.
 pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
     if let Some(cors) = site.cors.as_ref().filter(|_| tier.role() == Role::Edge) {
         cors.apply(headers);
     }
 }
 
-/// Seconds for which an object of this age is still fresh; negative where it is stale.
+/// The seconds for which an object of this age is still fresh; negative if it is stale.
 pub(crate) fn ttl(object: &Object, age: Duration) -> i64 {
     let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);
     seconds(object.lifetimes.ttl) - seconds(age)

@@ -1,4 +1,4 @@
-//! Answers for one viewer alone: what cannot be shared, and methods that a site passes through.
+//! Responses for one viewer alone: those that cannot be shared, and those to methods that a site forwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::answer;
 use crate::clock;
 use crate::expires;
 use crate::fate::Fate;
-use crate::fill::job;
+use crate::fill::fill_request;
 use crate::observe::account::Account;
 use crate::policy::SitePolicy;
 use crate::refusal::Refusal;
@@ -28,42 +28,47 @@ use crate::tier::Tier;
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
 
-/// Asks for one viewer and gives on what comes.
+/// Sends the request of one viewer upstream and forwards the response.
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let mut headers = hop::pass_headers(client.headers());
     if let Some(slice) = request.slice {
-        slice.ask(&mut headers, request.site.has_shields);
+        slice.add_headers(&mut headers, request.site.has_shields);
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job =
-        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
+    let job = fill_request(
+        tier,
+        request,
+        &request.directives,
+        client.method().clone(),
+        with_forwarded_for(client, headers.clone()),
+    );
     tier.metrics().origin_requests_needed.inc();
-    match ask(tier, client, &policy, &job).await {
+    match request_upstream(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
         Ok(Err(failure)) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
         Err(Gone) => Account::gone(request),
     }
 }
 
-/// Waits for the final answer and gives on the informational ones before it.
-async fn ask(
+/// Waits for the final response and forwards the informational ones before it.
+async fn request_upstream(
     tier: &Tier,
     client: &mut Client,
     policy: &SitePolicy<'_>,
     job: &FillRequest,
 ) -> Result<Result<UpstreamResponse, Failure>, Gone> {
-    let (tell, mut interim) = mpsc::channel(INTERIM_MAX);
-    let mut in_flight = std::pin::pin!(fetch::pass(policy, job, &tell));
+    let (sender, mut interim) = mpsc::channel(INTERIM_MAX);
+    let mut in_flight = std::pin::pin!(fetch::pass(policy, job, &sender));
     loop {
         let head = tokio::select! {
             biased;
             Some(head) = interim.recv() => head,
-            asked = &mut in_flight => {
-                // They may all have come at once. Boxed, as it is rare.
+            response = &mut in_flight => {
+                // Several heads may have arrived together with the response. Boxed, as it is rare.
                 while let Ok(head) = interim.try_recv() {
                     Box::pin(answer::informational(tier, client, &head)).await?;
                 }
-                return Ok(asked);
+                return Ok(response);
             }
             () = client.gone() => return Err(Gone),
         };
@@ -71,7 +76,7 @@ async fn ask(
     }
 }
 
-/// Gives on an answer that is for this viewer alone.
+/// Forwards a response for this viewer alone.
 pub(crate) async fn reply(
     tier: &Arc<Tier>,
     client: &mut Client,
@@ -79,14 +84,15 @@ pub(crate) async fn reply(
     mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
-    let account = Account::of(request, fate).by_source(reply.upstream().name());
+    let account = Account::of(request, fate).with_upstream(reply.upstream().name());
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
-    account.sent(give_on(client, &mut reply, headers).await)
+    account.with_result(forward(client, &mut reply, headers).await)
 }
 
-/// Passes a method that the site allows, its body included; a success makes what is held for the URL obsolete.
+/// Forwards a request with a method that the site allows, with its body. A success purges the cached object
+/// of the URL.
 pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
     let max = tier.settings().viewers.body_max.bytes();
     if body_length(client).is_some_and(|length| length > max) {
@@ -98,76 +104,87 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job =
-        job(tier, request, &request.directives, client.method().clone(), forwarded(client, headers.clone()));
+    let job = fill_request(
+        tier,
+        request,
+        &request.directives,
+        client.method().clone(),
+        with_forwarded_for(client, headers.clone()),
+    );
     tier.metrics().origin_requests_needed.inc();
     match exchange(tier, client, &job).await {
         Ok(reply) => {
-            // RFC 9111 section 4.4: a non-error answer to an unsafe method invalidates the target.
+            // RFC 9111 section 4.4: a non-error response to an unsafe method invalidates the target.
             if reply.head.status.is_success() || reply.head.status.is_redirection() {
                 tier.cache().purge(&request.key);
             }
             self::reply(tier, client, request, reply, Fate::Pass).await
         }
-        Err(Ended::Failed(error, upstream)) => {
+        Err(NoResponse::Failed(error, upstream)) => {
             let failure = policy.failure(error, upstream.as_deref(), None);
             answer::failed(tier, client, request, &failure, Some(Reason::Method)).await
         }
-        Err(Ended::Refused(refusal)) => answer::refuse(tier, client, &refusal, Some(&request.site)).await,
-        Err(Ended::Gone) => Account::gone(request),
+        Err(NoResponse::Refused(refusal)) => {
+            answer::refuse(tier, client, &refusal, Some(&request.site)).await
+        }
+        Err(NoResponse::Gone) => Account::gone(request),
     }
 }
 
-/// Why there is no answer to give on.
-enum Ended {
+/// Why there is no response to forward.
+enum NoResponse {
     Failed(UpstreamError, Option<Arc<Upstream>>),
     Refused(Refusal),
     Gone,
 }
 
-impl From<Gone> for Ended {
+impl From<Gone> for NoResponse {
     fn from(_: Gone) -> Self {
         Self::Gone
     }
 }
 
-/// Sends the request with its body to the first source that takes it. Only the connecting is tried again elsewhere:
-/// once a byte of an unsafe request is out, nobody knows what became of it.
-async fn exchange(tier: &Tier, client: &mut Client, job: &FillRequest) -> Result<UpstreamResponse, Ended> {
+/// Sends the request with its body to the first upstream that accepts a connection. Only connecting is
+/// retried at another upstream: once a byte of an unsafe request is sent, the upstream may have acted on it.
+async fn exchange(
+    tier: &Tier,
+    client: &mut Client,
+    job: &FillRequest,
+) -> Result<UpstreamResponse, NoResponse> {
     let mut attempts = Attempts::of(job);
-    let mut last: Option<(UpstreamError, &Arc<Upstream>)> = None;
+    let mut last_failure: Option<(UpstreamError, &Arc<Upstream>)> = None;
     while let Some(upstream) = attempts.next_candidate() {
-        if let Some((error, failed)) = last {
+        if let Some((error, failed)) = last_failure {
             fetch::fail_over(job, error, failed, upstream);
         }
         let mut in_flight = InFlight::begin(&job.recorder);
         match Exchange::send(upstream, &job.ask).await {
             Ok(mut exchange) => {
-                let failed = |error| Ended::Failed(error, Some(Arc::clone(upstream)));
-                let carried = carry(tier, client, &mut exchange, failed).await;
-                if let Err(Ended::Failed(error, _)) = &carried {
+                let failed = |error| NoResponse::Failed(error, Some(Arc::clone(upstream)));
+                let head = upload_and_await_head(tier, client, &mut exchange, failed).await;
+                if let Err(NoResponse::Failed(error, _)) = &head {
                     in_flight.record_failure(*error);
                 }
-                return carried.map(|head| exchange.into_response(head, in_flight));
+                return head.map(|head| exchange.into_response(head, in_flight));
             }
             Err(error) => {
                 in_flight.record_failure(error);
-                last = Some((error, upstream));
+                last_failure = Some((error, upstream));
             }
         }
     }
     let (error, upstream) =
-        last.map_or_else(|| attempts.no_candidate(), |(error, upstream)| (error, Some(upstream)));
-    Err(Ended::Failed(error, upstream.map(Arc::clone)))
+        last_failure.map_or_else(|| attempts.no_candidate(), |(error, upstream)| (error, Some(upstream)));
+    Err(NoResponse::Failed(error, upstream.map(Arc::clone)))
 }
 
-/// Carries the request's body up, and the heads of the answer down as far as the final one.
-async fn carry(
+/// Sends the request's body upstream, and forwards the informational heads until the final one.
+async fn upload_and_await_head(
     tier: &Tier,
     client: &mut Client,
     exchange: &mut Exchange,
-    failed: impl Fn(UpstreamError) -> Ended,
-) -> Result<Head, Ended> {
+    failed: impl Fn(UpstreamError) -> NoResponse,
+) -> Result<Head, NoResponse> {
     if client.has_request_body() {
         upload(tier, client, exchange).await?;
     } else {
@@ -177,7 +194,7 @@ async fn carry(
         let head = tokio::select! {
             biased;
             head = exchange.head() => head.map_err(&failed)?,
-            () = client.gone() => return Err(Ended::Gone),
+            () = client.gone() => return Err(NoResponse::Gone),
         };
         if !head.status.is_informational() {
             return Ok(head);
@@ -186,50 +203,52 @@ async fn carry(
     }
 }
 
-/// Carries the body up, until its end or until the source takes no more of it: it may have answered already, and if
-/// not, the wait for its head tells.
-async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Result<(), Ended> {
+/// Sends the body upstream until its end, or until the upstream accepts no more of it. The upstream may have
+/// responded already; if it has failed, the wait for its head returns the error.
+async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Result<(), NoResponse> {
     let settings = &tier.settings().viewers;
     let max = settings.body_max.bytes();
-    // RFC 9110 section 10.1.1: HTTP/1.0 knows no leave to go on.
+    // RFC 9110 section 10.1.1: HTTP/1.0 has no 100 (Continue).
     if client.headers().contains_key(header::EXPECT) && client.version() == http::Version::HTTP_11 {
         client.send_continue().await?;
     }
     let mut sent = 0;
-    while let Some(bytes) = body_piece(client, settings.write_timeout.get()).await? {
+    while let Some(bytes) = next_body_chunk(client, settings.write_timeout.get()).await? {
         if bytes.is_empty() {
-            // A read may bring the frame of a chunk and nothing of its content. Written, it would be the last chunk.
+            // A read may return the framing of a chunk without its content. An empty write would be the last
+            // chunk.
             continue;
         }
         sent += bytes.len() as u64;
         if sent > max {
-            return Err(Ended::Refused(Refusal::BodyTooLarge { max }));
+            return Err(NoResponse::Refused(Refusal::BodyTooLarge { max }));
         }
         if exchange.write(bytes, false).await.is_err() {
             return Ok(());
         }
     }
-    let _answered_already = exchange.finish().await;
+    let _may_have_responded = exchange.finish().await;
     Ok(())
 }
 
-/// The length that the request announces for its body.
+/// The `Content-Length` of the request.
 fn body_length(client: &Client) -> Option<u64> {
     client.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn body_piece(client: &mut Client, patience: Duration) -> Result<Option<bytes::Bytes>, Gone> {
-    tokio::time::timeout(patience, client.request_body()).await.unwrap_or(Err(Gone))
+async fn next_body_chunk(client: &mut Client, limit: Duration) -> Result<Option<bytes::Bytes>, Gone> {
+    tokio::time::timeout(limit, client.request_body()).await.unwrap_or(Err(Gone))
 }
 
-/// Head, then the body at the viewer's pace: nothing is kept, so the source waits for the viewer.
-async fn give_on(client: &mut Client, reply: &mut UpstreamResponse, headers: HeaderMap) -> Result<(), Gone> {
+/// Sends the head, then the body at the viewer's pace: it is not stored, so the upstream waits for the
+/// viewer.
+async fn forward(client: &mut Client, reply: &mut UpstreamResponse, headers: HeaderMap) -> Result<(), Gone> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
-        // Read to its (empty) end, so that the connection goes back to its pool.
+        // The (empty) body is read to its end, so that the connection returns to its pool.
         tokio::select! {
             biased;
-            _nothing = reply.next() => return Ok(()),
+            _end = reply.next() => return Ok(()),
             () = client.gone() => return Err(Gone),
         }
     }
@@ -242,7 +261,7 @@ async fn give_on(client: &mut Client, reply: &mut UpstreamResponse, headers: Hea
         match read {
             Ok(Some(bytes)) => client.body(bytes).await?,
             Ok(None) => return Ok(()),
-            Err(_trouble) => {
+            Err(_broken) => {
                 client.cut_off();
                 return Err(Gone);
             }
@@ -264,12 +283,13 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     headers
 }
 
-/// The address of the viewer, for an origin that wants to know for whom it answers.
-fn forwarded(client: &Client, mut headers: HeaderMap) -> HeaderMap {
+/// The request headers for the upstream: with the viewer's address in `X-Forwarded-For`, and without
+/// `Expect`, which this node handles itself.
+fn with_forwarded_for(client: &Client, mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::EXPECT);
     let address = client.peer().ip().to_string();
     let chain = match headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()) {
-        Some(before) => format!("{before}, {address}"),
+        Some(chain) => format!("{chain}, {address}"),
         None => address,
     };
     if let Ok(chain) = HeaderValue::from_str(&chain) {

@@ -1,4 +1,4 @@
-//! Which bytes of an object a request gets (RFC 9110 section 14).
+//! The selection of the bytes of an object that a response has (RFC 9110 section 14).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -9,36 +9,36 @@ use tidegate_headers::range::{self, Growing, Multipart, Ranges, Resolved, Span};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
 
-/// The bytes that are sent.
+/// The selected bytes.
 #[derive(Debug)]
 pub(crate) enum Selected {
-    /// All of them; the length where it is known.
+    /// The whole object, and its length if known.
     Whole(Option<u64>),
-    /// One range of an object of this length, where it is known.
+    /// One range, and the length of the object if known.
     One(Span, Option<u64>),
-    /// From a position on, as far as the object will grow; the span ends where the viewer said.
+    /// From a position to the end of a growing object; the span has the end that the viewer requested.
     Follow(Span),
     /// Several ranges, as multipart/byteranges.
     Many(Vec<Span>, Multipart),
-    /// A range that begins behind the end.
+    /// A range past the end of an object of this length.
     Unsatisfiable(u64),
 }
 
-/// What is written one after the other: some bytes of ours, then a span of the object.
+/// A part of a body: bytes of the framing, then a span of the object.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) before: Bytes,
-    /// Start and end (exclusive); without an end, to the end of the body.
+    /// Start and end (exclusive). Without an end, it is the end of the body.
     pub(crate) span: Option<(u64, Option<u64>)>,
 }
 
-/// Chooses. Waits where the choice depends on a length that is still unknown.
+/// Selects the bytes. Waits for the body to grow if the selection depends on it.
 pub(crate) async fn select(
     client: &mut Client,
     ranges_max: usize,
     object: &Object,
 ) -> Result<Selected, Gone> {
-    let Some(ranges) = asked(client, ranges_max, object) else {
+    let Some(ranges) = requested_ranges(client, ranges_max, object) else {
         return Ok(Selected::Whole(object.body.full_len()));
     };
     if let Some(length) = object.body.full_len() {
@@ -46,16 +46,17 @@ pub(crate) async fn select(
     }
     match ranges.resolve_growing() {
         Growing::Span(span) => {
-            // The range is promised once its last byte is there; if the body ends before, its length is known.
-            reach(client, object, span.end_inclusive.saturating_add(1)).await?;
+            // The head is sent when the last byte of the range has arrived. If the body ends before, its
+            // length is known.
+            wait_for_len(client, object, span.end_inclusive.saturating_add(1)).await?;
             match object.body.full_len() {
                 Some(length) => Ok(resolve(&ranges, length, object)),
                 None => Ok(Selected::One(span, None)),
             }
         }
         Growing::Follow(span) => {
-            // Whether the range begins within the object is known once its first byte is there.
-            reach(client, object, span.start.saturating_add(1)).await?;
+            // When the first byte of the range has arrived, the range begins within the object.
+            wait_for_len(client, object, span.start.saturating_add(1)).await?;
             match object.body.full_len() {
                 Some(length) => Ok(resolve(&ranges, length, object)),
                 None => Ok(Selected::Follow(span)),
@@ -65,8 +66,8 @@ pub(crate) async fn select(
     }
 }
 
-/// The ranges that are asked for and apply: only on GET, only of a 200, only if If-Range holds.
-fn asked(client: &Client, ranges_max: usize, object: &Object) -> Option<Ranges> {
+/// The requested ranges, if they apply: only on GET, only of a 200, only if If-Range holds.
+fn requested_ranges(client: &Client, ranges_max: usize, object: &Object) -> Option<Ranges> {
     if *client.method() != Method::GET || object.head.status != StatusCode::OK {
         return None;
     }
@@ -89,7 +90,7 @@ fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected {
     }
 }
 
-async fn reach(client: &mut Client, object: &Object, length: u64) -> Result<(), Gone> {
+async fn wait_for_len(client: &mut Client, object: &Object, length: u64) -> Result<(), Gone> {
     tokio::select! {
         biased;
         reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
@@ -99,7 +100,7 @@ async fn reach(client: &mut Client, object: &Object, length: u64) -> Result<(), 
 }
 
 impl Selected {
-    /// The status of an answer whose object came with `whole`.
+    /// The status of the response; `whole` is that of the object.
     pub(crate) fn status(&self, whole: StatusCode) -> StatusCode {
         match self {
             Self::Whole(_) => whole,
@@ -108,7 +109,7 @@ impl Selected {
         }
     }
 
-    /// Writes into the head what the selection is.
+    /// Sets the header fields that describe the selection.
     pub(crate) fn describe(&self, headers: &mut HeaderMap) {
         let length = match self {
             Self::Whole(length) => *length,
@@ -135,7 +136,7 @@ impl Selected {
         }
     }
 
-    /// What is written.
+    /// The parts of the body, in order.
     pub(crate) fn parts(self) -> Vec<Part> {
         match self {
             Self::Whole(length) => vec![Part { before: Bytes::new(), span: Some((0, length)) }],

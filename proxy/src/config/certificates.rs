@@ -4,10 +4,10 @@ use super::check::Breach;
 use super::{Listen, Upstream};
 use crate::viewer::tls;
 
-/// Holds the files of both sections against each other.
+/// Reads the files of both sections.
 ///
 /// # Errors
-/// The first that cannot be used, by the field that names it.
+/// The first file that cannot be used, with the field that names it.
 pub fn check(listen: &Listen, upstream: &Upstream) -> Result<(), Breach> {
     if let Some(listen) = &listen.tls {
         tls::load(listen)

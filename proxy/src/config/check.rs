@@ -1,4 +1,4 @@
-//! Errors of a configuration file, with their place.
+//! Errors of a configuration file, with line and column.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::de::DeserializeOwned;
 
 use super::words;
 
-/// What is wrong with a configuration file, with the place as `file:line:column`.
+/// An error of a configuration file, displayed as `file:line:column: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problem {
     /// The name of the file.
     pub file: String,
-    /// Line, counted from 1; absent where no place can be named.
+    /// The line, counted from 1; `None` if the error has no place.
     pub line: Option<usize>,
-    /// Column, counted from 1.
+    /// The column, counted from 1.
     pub column: Option<usize>,
     /// What is wrong.
     pub message: String,
@@ -29,17 +29,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A rule between fields that is broken: the path of the field that is to be changed, and why.
+/// A broken rule between fields: the path of the field that must change, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
-    /// The field, as `["site", "hosts"]`; the last part that stands in the file gives the place.
+    /// The field, as `["site", "hosts"]`; the last part that the file has is the place of the error.
     pub field: Vec<&'static str>,
     /// What is wrong.
     pub message: String,
 }
 
 impl Breach {
-    /// The rule that `field` breaks.
+    /// A rule that `field` breaks.
     pub fn new(field: &[&'static str], message: impl Into<String>) -> Self {
         Self { field: field.to_vec(), message: message.into() }
     }
@@ -74,7 +74,7 @@ fn problem(file: &str, text: &str, at: Option<usize>, message: String) -> Proble
     }
 }
 
-/// The byte at which the last part of `path` stands as a key or a table's name, after the parts before it.
+/// The offset of the last part of `path` as a key or a table's name, after the parts before it.
 fn place_of(text: &str, path: &[&str]) -> Option<usize> {
     if let Some(place) = place_in_table(text, path) {
         return Some(place);
@@ -85,10 +85,10 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
         let rest = text.get(at..)?;
         let mut offset = at;
         for line in rest.split_inclusive('\n') {
-            let bare = line.trim_start();
-            let names = bare.trim_start_matches('[').trim_start();
+            let trimmed = line.trim_start();
+            let names = trimmed.trim_start_matches('[').trim_start();
             if is_named(names, part) {
-                found = Some(offset + line.len() - bare.len());
+                found = Some(offset + line.len() - trimmed.len());
                 at = offset + line.len();
                 break;
             }
@@ -98,21 +98,21 @@ fn place_of(text: &str, path: &[&str]) -> Option<usize> {
     found
 }
 
-/// The same for a table inside a table that has a header of its own, `[listen.tls]` for one, wherever that
-/// stands. Where the key is missing in it, the header is the place.
+/// The same for a table in a table with a header of its own, such as `[listen.tls]`, anywhere in the file. If
+/// the table lacks the key, the header is the place.
 fn place_in_table(text: &str, path: &[&str]) -> Option<usize> {
     let (key, tables) = path.split_last()?;
     let header = format!("[{}]", tables.join("."));
     let mut header = Some(header).filter(|_| tables.len() > 1);
     let (mut offset, mut place) = (0, None);
     for line in text.split_inclusive('\n') {
-        let bare = line.trim_start();
-        let start = offset + line.len() - bare.len();
+        let trimmed = line.trim_start();
+        let start = offset + line.len() - trimmed.len();
         offset += line.len();
         match (&header, place) {
-            (Some(name), _) if bare.starts_with(name.as_str()) => (header, place) = (None, Some(start)),
-            (None, Some(_)) if bare.starts_with('[') => break,
-            (None, Some(_)) if is_named(bare, key) => return Some(start),
+            (Some(name), _) if trimmed.starts_with(name.as_str()) => (header, place) = (None, Some(start)),
+            (None, Some(_)) if trimmed.starts_with('[') => break,
+            (None, Some(_)) if is_named(trimmed, key) => return Some(start),
             _ => {}
         }
     }

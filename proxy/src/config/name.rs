@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
 
-/// Letters, digits, `-`, `_` and `.`; so it is a token in every header field that names the node.
+/// Text that is not a name. Names have letters, digits, `-`, `_` and `.`, so that they are tokens in every
+/// header field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a name; write 1 to 63 letters, digits, '-', '_' or '.', beginning with a letter")]
 pub struct NodeNameError(String);
 
 impl NodeName {
-    /// A name that is known to be valid.
+    /// A valid name from the code.
     pub fn literal(name: &'static str) -> Self {
         Self(name.to_owned())
     }
@@ -28,9 +29,9 @@ impl TryFrom<String> for NodeName {
     type Error = NodeNameError;
 
     fn try_from(name: String) -> Result<Self, NodeNameError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let begins_well = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
-        if begins_well && name.len() <= 63 && name.chars().all(fits) {
+        if begins_well && name.len() <= 63 && name.chars().all(is_allowed) {
             Ok(Self(name))
         } else {
             Err(NodeNameError(name))

@@ -44,17 +44,17 @@ fn one() -> u32 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(group: &u32) -> bool {
     *group == 0
 }
 
-/// A larger weight would be a mistake, and sums of weights stay exact.
+/// A larger weight is a mistake. The limit also keeps sums of weights exact.
 const WEIGHT_MAX: u32 = 1000;
 
 impl Server {
@@ -91,18 +91,18 @@ impl Server {
         self.0.region.as_ref().map(NodeName::as_str)
     }
 
-    /// Its group, as far as it is named.
+    /// Its group; 0 if none is configured.
     pub fn group(&self) -> u32 {
         self.0.group
     }
 
-    /// The Host header field that is set for this one.
+    /// The Host header field that is configured for it.
     pub fn host(&self) -> Option<&str> {
         self.0.host.as_deref()
     }
 
-    /// As a source. What every server of the section is told is in `options`; `host` is the Host header
-    /// field, `headers` the fields that all are sent.
+    /// The specification of the upstream. `options` are those of the section, `host` is the Host header field
+    /// if the server has none, and `headers` are added for every server.
     pub(crate) fn spec(
         &self,
         options: Options,
@@ -122,15 +122,15 @@ impl Server {
         }
     }
 
-    /// As a source that is a shield, which finds the site by the viewer's own Host.
+    /// The specification of an upstream that is a shield, which finds the site by the viewer's Host.
     pub fn tier(&self, options: Options) -> Spec {
         Spec { is_tier: true, ..self.spec(options, None, &BTreeMap::new()) }
     }
 
-    /// Whether it can be used as it is written; `field` is where it stands.
+    /// Checks the fields of the server. `field` is its path in the configuration.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The first invalid field.
     pub fn check(&self, field: &[&'static str]) -> Result<(), Breach> {
         if !(1..=WEIGHT_MAX).contains(&self.0.weight) {
             let message = format!("{}: weight must be from 1 to {WEIGHT_MAX}", self.0.url);
@@ -142,7 +142,7 @@ impl Server {
 
 /// Checks that each of `headers` is a header field that can be added.
 pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), String> {
-    let is_ours = |name: &HeaderName| {
+    let is_reserved = |name: &HeaderName| {
         [
             http::header::HOST,
             http::header::CONTENT_LENGTH,
@@ -151,7 +151,9 @@ pub(crate) fn check_fields(headers: &BTreeMap<String, String>) -> Result<(), Str
         ]
         .contains(name)
     };
-    match headers.iter().find(|(name, value)| read_field(name, value).is_none_or(|(name, _)| is_ours(&name)))
+    match headers
+        .iter()
+        .find(|(name, value)| read_field(name, value).is_none_or(|(name, _)| is_reserved(&name)))
     {
         Some((name, _)) => Err(format!("{name:?} is not a header field that can be added")),
         None => Ok(()),
@@ -186,13 +188,13 @@ impl Serialize for Server {
 
 impl<'de> Deserialize<'de> for Server {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Written)
+        deserializer.deserialize_any(ServerVisitor)
     }
 }
 
-struct Written;
+struct ServerVisitor;
 
-impl<'de> Visitor<'de> for Written {
+impl<'de> Visitor<'de> for ServerVisitor {
     type Value = Server;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_named() {
+    fn an_invalid_server_is_named_in_the_error() {
         for (origin, message) in [
             ("5", "a server; write"),
             ("\"origin:80\"", "must begin with http://"),

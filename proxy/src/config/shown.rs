@@ -1,14 +1,15 @@
-//! Keeps `conf/*.toml` complete: every field that a configuration has must be shown in its file.
+//! Keeps `conf/*.toml` complete: the file must show every field of the configuration.
 
 use serde::Serialize;
 use toml::Value;
 
-/// Panics where `shown` lacks a field of `default`, or has one in a comment only for want of a default.
+/// Panics if `shown` lacks a field of `default`.
 ///
-/// Fields without a default (they are `None`) must be named in a comment, since TOML has no way to show them.
+/// Fields without a default (`None`) are not checked, since TOML cannot represent them. The file names them
+/// in comments.
 ///
 /// # Panics
-/// With the path of the field that is missing. It is for tests.
+/// With the path of the missing field. It is for tests.
 #[expect(clippy::panic, clippy::expect_used, reason = "it is an assertion for tests")]
 pub fn assert_complete<T: Serialize>(shown: &str, default: &T) {
     let file: Value = toml::from_str(shown).expect("the shown configuration is TOML");

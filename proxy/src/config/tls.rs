@@ -1,6 +1,6 @@
 //! TLS in the configuration: `[listen.tls]` for viewers or edges, `[upstream.tls]` for upstreams.
 //!
-//! A check reads the files that it names, so that a bad one stops the start.
+//! The check of the configuration reads these files, so that an invalid one prevents the start.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `"2s"`, `"8GiB"` and `"20%"`: durations, sizes and shares as people write them.
+//! Durations, sizes and shares as text: `"2s"`, `"8GiB"` and `"20%"`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -103,16 +103,16 @@ impl Share {
     }
 }
 
-/// The number in front and the factor of the unit behind it.
-fn split(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// The number times the factor of its unit.
+fn value_of(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
-/// The shortest way to write `value`.
-fn join(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
+/// Writes `value` in its largest whole unit.
+fn write_value(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
     let smallest = units.last().copied().unwrap_or_default();
     let (unit, factor) = units
         .iter()
@@ -126,7 +126,7 @@ impl FromStr for Period {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let millis = split(text, &PERIODS).ok_or_else(|| UnitError::Period(text.to_owned()))?;
+        let millis = value_of(text, &PERIODS).ok_or_else(|| UnitError::Period(text.to_owned()))?;
         Ok(Self(Duration::from_millis(millis)))
     }
 }
@@ -135,7 +135,7 @@ impl FromStr for Size {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        split(text, &SIZES).map(Self).ok_or_else(|| UnitError::Size(text.to_owned()))
+        value_of(text, &SIZES).map(Self).ok_or_else(|| UnitError::Size(text.to_owned()))
     }
 }
 
@@ -143,7 +143,7 @@ impl FromStr for Share {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let percent = split(text, &[("%", 1)]).and_then(|percent| u32::try_from(percent).ok());
+        let percent = value_of(text, &[("%", 1)]).and_then(|percent| u32::try_from(percent).ok());
         percent.map(Self).ok_or_else(|| UnitError::Share(text.to_owned()))
     }
 }
@@ -152,14 +152,14 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX) {
             0 => f.write_str("0s"),
-            millis => join(f, millis, &PERIODS),
+            millis => write_value(f, millis, &PERIODS),
         }
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        join(f, self.0, &SIZES)
+        write_value(f, self.0, &SIZES)
     }
 }
 
@@ -177,7 +177,7 @@ impl Serialize for Share {
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(PhantomData))
+        deserializer.deserialize_str(UnitVisitor(PhantomData))
     }
 }
 
@@ -195,20 +195,20 @@ impl Serialize for Size {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(PhantomData))
+        deserializer.deserialize_str(UnitVisitor(PhantomData))
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(PhantomData))
+        deserializer.deserialize_str(UnitVisitor(PhantomData))
     }
 }
 
 /// Reads a unit from text. The error for a value that is not text names the unit, not "a string".
-struct Text<T>(PhantomData<T>);
+struct UnitVisitor<T>(PhantomData<T>);
 
-impl<T: Unit> Visitor<'_> for Text<T> {
+impl<T: Unit> Visitor<'_> for UnitVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_read_and_written_back() {
+    fn values_are_read_and_written_back() {
         for text in ["0s", "250ms", "2s", "90s", "5m", "3h", "7d"] {
             assert_eq!(text.parse::<Period>().unwrap().to_string(), text);
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_unit_is_refused() {
+    fn text_without_a_valid_unit_is_rejected() {
         for text in ["", "2", "s", "2 weeks", "-1s", "1.5s", "99999999999999999999s"] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }

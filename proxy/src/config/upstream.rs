@@ -126,7 +126,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// The version as a message carries it.
+    /// The HTTP version.
     pub const fn http(self) -> http::Version {
         match self {
             Self::Http1 => http::Version::HTTP_11,
@@ -230,7 +230,7 @@ impl Upstream {
     /// The TLS trust and connection pools that the `listed` upstreams of this section share.
     ///
     /// # Errors
-    /// When a file that it names cannot be used.
+    /// When a configured file cannot be used.
     pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, TrustError> {
         let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
         Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))

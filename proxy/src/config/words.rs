@@ -1,10 +1,10 @@
-//! Errors of a configuration file in an operator's words: those of TOML and serde are for programmers.
+//! Errors of a configuration file for operators: the messages of TOML and serde are for programmers.
 
 use toml::de::Error;
 
 use super::renamed;
 
-/// The error, after the path of the key that has it.
+/// The error message, after the path of the key with the error.
 pub(super) fn of(text: &str, error: &Error) -> String {
     let message = error.message();
     if let Some(renamed) = renamed(error) {
@@ -21,7 +21,7 @@ pub(super) fn of(text: &str, error: &Error) -> String {
     }
 }
 
-/// The error for a field that is unknown because it has another name now.
+/// The error message for a field that was renamed.
 fn renamed(error: &Error) -> Option<String> {
     let (old, _) = error.message().strip_prefix("unknown field `")?.split_once('`')?;
     let section = path(error)?;
@@ -29,8 +29,8 @@ fn renamed(error: &Error) -> Option<String> {
     Some(format!("{section}.{old}: `{old}` is now `{new}`"))
 }
 
-/// The path of the key whose value is wrong, as `site.origins`. The error has it only in its printed form, and
-/// only while it cannot show the line.
+/// The path of the key with the invalid value, as `site.origins`. The error has it only in its printed form,
+/// and only if it cannot show the line.
 fn path(error: &Error) -> Option<String> {
     let mut without_line = error.clone();
     without_line.set_input(None);
@@ -48,7 +48,7 @@ fn key_at(text: &str, error: &Error) -> Option<String> {
     (!key.is_empty() && !key.starts_with('#')).then(|| key.to_owned())
 }
 
-/// The value as it stands in the file.
+/// The value as written in the file.
 fn written<'a>(text: &'a str, error: &Error) -> &'a str {
     error.span().and_then(|span| text.get(span)).unwrap_or("this")
 }
@@ -71,12 +71,12 @@ fn plain(message: &str, key: &str, written: &str) -> String {
     message.to_owned()
 }
 
-/// What was found and what was expected, in a message that begins with `start`.
+/// The found and the expected value, in a message that begins with `start`.
 fn parts<'a>(message: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
     message.strip_prefix(start)?.split_once(", expected ")
 }
 
-/// "integer `5`", "string \"x\"", "map" and the like, as the file has it.
+/// The found value as in the file; serde has "integer `5`", "string \"x\"", "map" and the like.
 fn found_words(found: &str) -> &str {
     match found {
         "map" => "a table",
@@ -85,7 +85,7 @@ fn found_words(found: &str) -> &str {
     }
 }
 
-/// What serde expects, and how to write it. Tidegate's own types describe themselves.
+/// The expected value and how to write it. Tidegate's own types have such a text already.
 fn wanted_words(wanted: &str, key: &str) -> String {
     match wanted {
         "a string" => TEXT.to_owned(),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_form_is_reported_with_its_key_and_the_right_form() {
+    fn an_invalid_value_is_reported_with_its_key_and_the_valid_form() {
         const SIZE: &str = "a size; write \"256MiB\": a whole number and B, KiB, MiB or GiB";
         const PERIOD: &str = "a duration; write \"2s\": a whole number and ms, s, m, h or d";
         const ADDRESS: &str = "an address; write IP:port, such as \"127.0.0.1:8080\"";
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_choice_field_or_syntax_is_reported_as_such() {
+    fn an_invalid_choice_field_or_syntax_is_reported_as_such() {
         for (text, words) in [
             ("[upstream]\nhttp = \"3\"", "upstream.http: \"3\" is not allowed; write \"1.1\" or \"2\""),
             ("[drain]\ntimeuot = \"2s\"", "unknown field `timeuot`, expected `timeout`"),

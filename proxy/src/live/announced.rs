@@ -1,4 +1,4 @@
-//! What playlists have announced.
+//! The objects that playlists have announced.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,108 +11,111 @@ use tokio::time::Instant;
 
 use super::stream::Stream;
 
-/// The objects that playlists have announced lately, and the resources that they list in pieces.
+/// The objects that playlists have announced lately, and the resources of which they list slices.
 #[derive(Debug)]
 pub(super) struct Announced {
     objects: RwLock<Objects>,
     hasher: RandomState,
-    in_pieces: moka::sync::Cache<Key, (), RandomState>,
+    sliced: moka::sync::Cache<Key, (), RandomState>,
 }
 
 type ByHash = HashMap<u64, Arc<Stream>, RandomState>;
 
-/// The objects by the hashes of their keys, with the streams that announced them: there are many, and most are never asked
-/// for. If a hash stood for two objects, one that is missing would be asked for again a little longer than it need be.
+/// The announcing streams by the hashes of the objects' keys: there are many, and most are never needed. If
+/// two objects had one hash, a request for the missing one of them would be retried a little longer than
+/// necessary.
 #[derive(Debug)]
 struct Objects {
-    /// Those since `since`, and those of the period before it.
-    new: ByHash,
-    old: ByHash,
+    /// Since `since`.
+    current: ByHash,
+    /// From the period before.
+    previous: ByHash,
     since: Instant,
 }
 
-/// What was announced so long ago is remembered, and for as long again at most: then, what is missing is just missing. It is
-/// remembered when it is new, not as long as it is listed: nobody but those who come late asks for more.
+/// An announcement is remembered for one to two periods; after that a 404 is just a 404. Being listed does
+/// not renew it: only viewers that are late request more than the newest segments.
 const PERIOD: Duration = Duration::from_mins(2);
-/// So many are remembered of one period; when there are more, the next one begins.
+/// Announcements in one period; when there are more, the next period begins.
 const OBJECTS_MAX: usize = 100_000;
-/// A recording is known to come in pieces for longer than its playlist is held without being asked for again.
-const WATCHED_FOR: Duration = Duration::from_hours(24);
-/// So many of them are known; those that nobody asked for longest are forgotten first.
-const RESOURCES_MAX: u64 = 20_000;
+/// How long an unused resource is known to be sliced: longer than the cache has the playlist of a recording
+/// without a request for it.
+const SLICED_FOR: Duration = Duration::from_hours(24);
+/// Sliced resources that are known; the least recently used are forgotten first.
+const SLICED_MAX: u64 = 20_000;
 
 impl Announced {
     pub(super) fn new() -> Self {
-        let in_pieces = moka::sync::Cache::builder().max_capacity(RESOURCES_MAX).time_to_idle(WATCHED_FOR);
+        let sliced = moka::sync::Cache::builder().max_capacity(SLICED_MAX).time_to_idle(SLICED_FOR);
         Self {
             objects: RwLock::new(Objects::new()),
             hasher: RandomState::new(),
-            in_pieces: in_pieces.build_with_hasher(RandomState::new()),
+            sliced: sliced.build_with_hasher(RandomState::new()),
         }
     }
 
-    pub(super) fn add(&self, object: &Key, by: &Arc<Stream>) {
+    pub(super) fn add(&self, object: &Key, stream: &Arc<Stream>) {
         let object = self.hasher.hash_one(object);
         let mut objects = self.objects.write();
-        let forgotten = objects.add(object, by, Instant::now());
-        // Many, perhaps: nobody waits until they are gone.
+        let forgotten = objects.add(object, stream, Instant::now());
+        // There may be many: they are dropped without the lock.
         drop(objects);
         drop(forgotten);
     }
 
-    /// The stream that announced it.
-    pub(super) fn by(&self, object: &Key) -> Option<Arc<Stream>> {
-        self.objects.read().by(self.hasher.hash_one(object), Instant::now()).map(Arc::clone)
+    /// The stream that announced the object.
+    pub(super) fn stream_of(&self, object: &Key) -> Option<Arc<Stream>> {
+        self.objects.read().stream_of(self.hasher.hash_one(object), Instant::now()).map(Arc::clone)
     }
 
     pub(super) fn has(&self, object: &Key) -> bool {
-        self.objects.read().by(self.hasher.hash_one(object), Instant::now()).is_some()
+        self.objects.read().stream_of(self.hasher.hash_one(object), Instant::now()).is_some()
     }
 
-    /// Forgets what was announced long ago, also where nothing has been since.
+    /// Forgets old announcements, also when there are no new ones.
     pub(super) fn tidy(&self) {
-        let forgotten = self.objects.write().turn(Instant::now());
+        let forgotten = self.objects.write().rotate(Instant::now());
         drop(forgotten);
     }
 
-    pub(super) fn add_in_pieces(&self, resource: Key) {
-        self.in_pieces.insert(resource, ());
+    pub(super) fn add_sliced(&self, resource: Key) {
+        self.sliced.insert(resource, ());
     }
 
-    /// Counts as a use.
-    pub(super) fn has_in_pieces(&self, resource: &Key) -> bool {
-        self.in_pieces.get(resource).is_some()
+    /// Whether a playlist lists slices of the resource. Counts as a use.
+    pub(super) fn is_sliced(&self, resource: &Key) -> bool {
+        self.sliced.get(resource).is_some()
     }
 }
 
 impl Objects {
     fn new() -> Self {
-        Self { new: HashMap::default(), old: HashMap::default(), since: Instant::now() }
+        Self { current: HashMap::default(), previous: HashMap::default(), since: Instant::now() }
     }
 
-    /// Gives back what is forgotten.
-    fn add(&mut self, object: u64, by: &Arc<Stream>, now: Instant) -> Vec<ByHash> {
-        let forgotten = self.turn(now);
-        self.new.insert(object, Arc::clone(by));
+    /// Returns the forgotten announcements.
+    fn add(&mut self, object: u64, stream: &Arc<Stream>, now: Instant) -> Vec<ByHash> {
+        let forgotten = self.rotate(now);
+        self.current.insert(object, Arc::clone(stream));
         forgotten
     }
 
-    fn by(&self, object: u64, now: Instant) -> Option<&Arc<Stream>> {
+    fn stream_of(&self, object: u64, now: Instant) -> Option<&Arc<Stream>> {
         let age = now.saturating_duration_since(self.since);
-        let new = self.new.get(&object).filter(|_| age < PERIOD * 2);
-        new.or_else(|| self.old.get(&object).filter(|_| age < PERIOD))
+        let current = self.current.get(&object).filter(|_| age < PERIOD * 2);
+        current.or_else(|| self.previous.get(&object).filter(|_| age < PERIOD))
     }
 
-    /// Begins a new period if it is time; gives back what is forgotten.
-    fn turn(&mut self, now: Instant) -> Vec<ByHash> {
+    /// Begins a new period if it is time. Returns the forgotten announcements.
+    fn rotate(&mut self, now: Instant) -> Vec<ByHash> {
         let age = now.saturating_duration_since(self.since);
-        if age < PERIOD && self.new.len() < OBJECTS_MAX {
+        if age < PERIOD && self.current.len() < OBJECTS_MAX {
             return Vec::new();
         }
         self.since = now;
-        let mut forgotten = vec![std::mem::replace(&mut self.old, std::mem::take(&mut self.new))];
+        let mut forgotten = vec![std::mem::replace(&mut self.previous, std::mem::take(&mut self.current))];
         if age >= PERIOD * 2 {
-            forgotten.push(std::mem::take(&mut self.old));
+            forgotten.push(std::mem::take(&mut self.previous));
         }
         forgotten
     }
@@ -127,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_announced_is_known_for_a_period_and_no_longer_than_two() {
+    fn an_announcement_is_remembered_for_one_to_two_periods() {
         let (stream, mut objects) = (stream(), Objects::new());
         let since = objects.since;
         let at = |quarters: u32| since + PERIOD * quarters / 4;
-        let is_known = |objects: &Objects, object, quarter| objects.by(object, at(quarter)).is_some();
+        let is_known = |objects: &Objects, object, quarter| objects.stream_of(object, at(quarter)).is_some();
         objects.add(1, &stream, at(0));
         objects.add(2, &stream, at(3));
-        assert!(is_known(&objects, 1, 7) && !is_known(&objects, 1, 8), "nothing came since");
+        assert!(is_known(&objects, 1, 7) && !is_known(&objects, 1, 8), "nothing was announced since");
         objects.add(3, &stream, at(4));
         assert!(is_known(&objects, 1, 7) && is_known(&objects, 2, 7));
         objects.add(4, &stream, at(8));
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_announces_any_more_holds_no_stream() {
+    async fn a_forgotten_announcement_frees_its_stream() {
         let (stream, announced) = (stream(), Announced::new());
         announced.add(&Key::new("site", "/1.ts"), &stream);
         announced.tidy();
@@ -154,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_too_many_are_forgotten() {
+    fn the_oldest_announcements_are_forgotten_first() {
         let (stream, mut objects) = (stream(), Objects::new());
         for object in 0..OBJECTS_MAX as u64 * 5 / 2 {
             objects.add(object, &stream, objects.since);
         }
-        let is_known = |object: usize| objects.by(object as u64, objects.since).is_some();
+        let is_known = |object: usize| objects.stream_of(object as u64, objects.since).is_some();
         assert!(!is_known(OBJECTS_MAX - 1) && is_known(OBJECTS_MAX) && is_known(OBJECTS_MAX * 5 / 2 - 1));
     }
 }

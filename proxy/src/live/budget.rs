@@ -1,10 +1,10 @@
-//! How much is fetched ahead at once.
+//! The limits on concurrent prefetches.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What the fetches ahead of a tier may have under way together.
+/// The objects and bytes that all prefetches of a tier may have in flight.
 #[derive(Debug)]
 pub(super) struct Budget {
     objects: Arc<Semaphore>,
@@ -12,7 +12,7 @@ pub(super) struct Budget {
     kibibytes_max: u32,
 }
 
-/// What one fetch has of it, until it is dropped.
+/// The share of one prefetch, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     _object: OwnedSemaphorePermit,
@@ -20,7 +20,7 @@ pub(super) struct Share {
 }
 
 impl Budget {
-    /// So many objects, and bytes that are expected of them.
+    /// `objects` in flight, of which `bytes` are expected.
     pub(super) fn new(objects: usize, bytes: u64) -> Self {
         let kibibytes_max = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).min(KIBIBYTES_MAX);
         Self {
@@ -30,9 +30,9 @@ impl Budget {
         }
     }
 
-    /// A share for a fetch of which so many bytes are expected; `None` if the budget is used up. What is larger than the
-    /// whole budget is fetched when nothing else is.
-    pub(super) fn take(&self, bytes: u64) -> Option<Share> {
+    /// A share for an object with this expected size; `None` if the budget is exhausted. An object that is
+    /// larger than the whole budget is fetched alone.
+    pub(super) fn try_acquire(&self, bytes: u64) -> Option<Share> {
         let kibibytes = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).clamp(1, self.kibibytes_max.max(1));
         Some(Share {
             _object: Arc::clone(&self.objects).try_acquire_owned().ok()?,
@@ -41,7 +41,7 @@ impl Budget {
     }
 }
 
-/// As many as fit a semaphore on every machine.
+/// Fits a semaphore on every platform.
 const KIBIBYTES_MAX: u32 = 1 << 28;
 
 #[cfg(test)]
@@ -53,21 +53,21 @@ mod tests {
     #[test]
     fn objects_and_bytes_are_both_bounded() {
         let budget = Budget::new(3, 4 * MIB);
-        let (_one, two) = (budget.take(MIB).unwrap(), budget.take(2 * MIB).unwrap());
-        assert!(budget.take(2 * MIB).is_none(), "too many bytes");
-        let _three = budget.take(MIB / 2).unwrap();
-        assert!(budget.take(0).is_none(), "too many objects");
+        let (_one, two) = (budget.try_acquire(MIB).unwrap(), budget.try_acquire(2 * MIB).unwrap());
+        assert!(budget.try_acquire(2 * MIB).is_none(), "too many bytes");
+        let _three = budget.try_acquire(MIB / 2).unwrap();
+        assert!(budget.try_acquire(0).is_none(), "too many objects");
         drop(two);
-        assert!(budget.take(2 * MIB).is_some());
+        assert!(budget.try_acquire(2 * MIB).is_some());
     }
 
     #[test]
-    fn what_is_larger_than_the_budget_goes_alone() {
+    fn an_object_larger_than_the_budget_is_fetched_alone() {
         let budget = Budget::new(3, MIB);
-        let alone = budget.take(64 * MIB).unwrap();
-        assert!(budget.take(1).is_none());
+        let alone = budget.try_acquire(64 * MIB).unwrap();
+        assert!(budget.try_acquire(1).is_none());
         drop(alone);
-        assert!(budget.take(1).is_some());
-        assert!(Budget::new(3, 0).take(1).is_none() && Budget::new(0, MIB).take(1).is_none());
+        assert!(budget.try_acquire(1).is_some());
+        assert!(Budget::new(3, 0).try_acquire(1).is_none() && Budget::new(0, MIB).try_acquire(1).is_none());
     }
 }

@@ -1,9 +1,11 @@
-//! One stream that goes round one source, while all others still ask it.
+//! One stream that avoids one upstream, while all other streams still use it.
 //!
-//! A source may be well and one stream of it not: its encoder has stopped, is behind, or sends nonsense. Whoever is asked
-//! for that stream first from then on is the next one, for its playlist and for what the playlist announces. When the time
-//! is over the playlist is asked for at the first source again, as its next version is due: if what comes is good, the
-//! stream is back, and else the way round lasts twice as long. What is older than what was given out is never good.
+//! An upstream may be healthy and one stream of it not: the stream's encoder has stopped, lags behind, or
+//! sends invalid playlists. From then on another upstream is the first candidate for that stream, both for
+//! its playlist and for the objects that the playlist announces. When the detour ends, the avoided upstream
+//! is the first candidate again for the next version: if that version is usable, the stream is back,
+//! otherwise the next detour takes twice as long. A version that is older than the published one is never
+//! usable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,46 +13,46 @@ use std::time::Duration;
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::time::Instant;
 
-/// The way round a source.
+/// A detour around an upstream.
 #[derive(Debug, Clone)]
 pub(super) struct Detour {
     upstream: Arc<str>,
     until: Instant,
-    times: u32,
+    /// Detours before this one, without a long break.
+    repeats: u32,
 }
 
-/// How long the first time lasts: about what a player has in its buffer, so that a source that fails again at once is no
-/// more trouble than it was.
+/// The first detour takes about as long as a player's buffer, so that an upstream that fails again soon after
+/// does no more harm than before.
 const FIRST: Duration = Duration::from_secs(10);
-/// And how long the last.
+/// The longest detour.
 const LONGEST: Duration = Duration::from_mins(2);
 
 impl Detour {
-    /// Goes round `upstream`, `before` having been the way before.
-    pub(super) fn round(upstream: &Arc<str>, before: Option<&Self>, now: Instant) -> Self {
-        let same = before.filter(|before| before.upstream == *upstream);
-        match same {
-            // It is still avoided, and was asked for want of anybody else.
-            Some(before) if before.until > now => before.clone(),
-            // It was good for long.
-            Some(before) if now.saturating_duration_since(before.until) > LONGEST => {
+    /// A detour around `upstream` that follows the detour `previous`.
+    pub(super) fn around(upstream: &Arc<str>, previous: Option<&Self>, now: Instant) -> Self {
+        match previous.filter(|previous| previous.upstream == *upstream) {
+            // The upstream is still avoided: it received the request because there was no other.
+            Some(previous) if previous.until > now => previous.clone(),
+            // The upstream was usable for a long time.
+            Some(previous) if now.saturating_duration_since(previous.until) > LONGEST => {
                 Self::first(upstream, now)
             }
-            Some(before) => {
-                let times = before.times.saturating_add(1);
-                let lasts = FIRST.saturating_mul(1 << times.min(8)).min(LONGEST);
-                Self { upstream: Arc::clone(upstream), until: now + lasts, times }
+            Some(previous) => {
+                let repeats = previous.repeats.saturating_add(1);
+                let period = FIRST.saturating_mul(1 << repeats.min(8)).min(LONGEST);
+                Self { upstream: Arc::clone(upstream), until: now + period, repeats }
             }
             None => Self::first(upstream, now),
         }
     }
 
     fn first(upstream: &Arc<str>, now: Instant) -> Self {
-        Self { upstream: Arc::clone(upstream), until: now + FIRST, times: 0 }
+        Self { upstream: Arc::clone(upstream), until: now + FIRST, repeats: 0 }
     }
 
-    /// Puts the source that is gone round behind those that are well.
-    pub(super) fn lead(&self, candidates: &mut [Arc<Upstream>], now: Instant) {
+    /// Moves the avoided upstream behind the other available ones.
+    pub(super) fn reorder(&self, candidates: &mut [Arc<Upstream>], now: Instant) {
         if self.until <= now {
             return;
         }
@@ -59,7 +61,7 @@ impl Detour {
     }
 }
 
-/// Whether it is about this stream, and not about the whole source.
+/// Whether an error concerns one stream, and not its whole upstream.
 pub(super) fn is_about_stream(error: UpstreamError) -> bool {
     matches!(error, UpstreamError::Backward | UpstreamError::Frozen | UpstreamError::Unusable(_))
 }
@@ -69,24 +71,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_round_gets_longer_as_long_as_it_is_no_good() {
+    fn repeated_detours_take_longer() {
         let (upstream, mut now) = (Arc::from("http://a"), Instant::now());
-        let mut way = Detour::round(&upstream, None, now);
-        let mut lasted = Vec::new();
+        let mut detour = Detour::around(&upstream, None, now);
+        let mut periods = Vec::new();
         for _ in 0..5 {
-            lasted.push(way.until.duration_since(now).as_secs());
+            periods.push(detour.until.duration_since(now).as_secs());
             assert_eq!(
-                Detour::round(&upstream, Some(&way), now).until,
-                way.until,
-                "it is gone round already"
+                Detour::around(&upstream, Some(&detour), now).until,
+                detour.until,
+                "it is avoided already"
             );
-            now = way.until + Duration::from_secs(1);
-            way = Detour::round(&upstream, Some(&way), now);
+            now = detour.until + Duration::from_secs(1);
+            detour = Detour::around(&upstream, Some(&detour), now);
         }
-        assert_eq!(lasted, [10, 20, 40, 80, 120]);
-        now = way.until + LONGEST + Duration::from_secs(1);
-        assert_eq!(Detour::round(&upstream, Some(&way), now).until, now + FIRST);
+        assert_eq!(periods, [10, 20, 40, 80, 120]);
+        now = detour.until + LONGEST + Duration::from_secs(1);
+        assert_eq!(Detour::around(&upstream, Some(&detour), now).until, now + FIRST);
         let other = Arc::from("http://b");
-        assert_eq!(Detour::round(&other, Some(&way), now).until, now + FIRST);
+        assert_eq!(Detour::around(&other, Some(&detour), now).until, now + FIRST);
     }
 }

@@ -1,4 +1,4 @@
-//! The follower of a live playlist: it brings one version after the other, as long as somebody watches.
+//! The follower of a live playlist: it fetches one version after the other while viewers watch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use crate::fill::{self, FillOptions};
 use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
 
-/// Follows the playlist of `request`, if it is live and nobody does yet. `sent` are the header fields of a fill for it.
+/// Starts a follower for the playlist of `request`, if it is live and has none. `sent` are the header fields
+/// of a fill for it.
 pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, sent: &HeaderMap) {
-    if !stream.wants_follower() || tier.draining().is_set() || !stream.take_up() {
+    if !stream.wants_follower() || tier.draining().is_set() || !stream.start_following() {
         return;
     }
     let follower = Follower {
@@ -24,7 +25,7 @@ pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, 
         stream: Arc::clone(stream),
         sent: sent.clone(),
     };
-    tier.tasks().spawn(follower.epoch());
+    tier.tasks().spawn(follower.run());
 }
 
 struct Follower {
@@ -35,97 +36,101 @@ struct Follower {
 }
 
 impl Follower {
-    async fn epoch(self) {
+    async fn run(self) {
         let draining = self.tier.draining().token().clone();
         let _followed = self.tier.metrics().live.follow();
-        let mut in_vain = 0;
+        let mut empty_polls = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
             tokio::select! {
                 () = draining.cancelled() => return,
-                () = self.stream.deserted(watch_interval(&media)) => return,
-                moved = self.next(&media, in_vain) => in_vain = if moved { 0 } else { in_vain + 1 },
+                () = self.stream.wait_until_idle(watch_interval(&media)) => return,
+                has_moved = self.fetch_next(&media, empty_polls) => {
+                    empty_polls = if has_moved { 0 } else { empty_polls + 1 };
+                }
             }
         }
     }
 
-    /// Asks for the version after `media`; tells whether there is a newer one now.
-    async fn next(&self, media: &Arc<Media>, in_vain: u32) -> bool {
-        // Whoever refuses to hold a request, because its stream has begun anew for example, is asked without more ado.
-        let is_held = self.is_held_upstream(media) && in_vain.is_multiple_of(2);
-        if is_held && in_vain > 0 {
-            // Whoever holds requests and has nothing to say is not asked again at once.
+    /// Requests the version after `media`. Returns whether there is a newer one now.
+    async fn fetch_next(&self, media: &Arc<Media>, empty_polls: u32) -> bool {
+        // An upstream may refuse to block, for example because its stream has restarted: every second request
+        // is plain.
+        let is_blocking = self.can_upstream_block(media) && empty_polls.is_multiple_of(2);
+        if is_blocking && empty_polls > 0 {
+            // The last blocked request brought nothing new.
             sleep(media.clamped_target_duration() / 2).await;
         }
-        if !is_held {
-            sleep_until(self.moment(media, in_vain)).await;
+        if !is_blocking {
+            sleep_until(self.next_poll(media, empty_polls)).await;
         }
         if let Some(fill_writer) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
-            let fill_options = if is_held { self.held_until_next(media) } else { FillOptions::default() };
+            let fill_options =
+                if is_blocking { self.blocking_options(media) } else { FillOptions::default() };
             let filled =
                 Box::pin(fill::fill(&self.tier, &self.request, fill_writer, &self.sent, fill_options)).await;
             publish(&self.tier, &self.request, &self.sent, &filled);
         } else {
-            // Somebody else's fill is under way, and what it brings counts as well.
-            let mut newest = self.stream.newest();
-            let _in_time = timeout(media.clamped_target_duration() / 4, newest.changed()).await;
+            // A request of a viewer has started a fill, which may bring the next version as well.
+            let mut versions = self.stream.subscribe();
+            let _in_time = timeout(media.clamped_target_duration() / 4, versions.changed()).await;
         }
         let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
         if !has_moved {
-            self.stream.record_wait();
+            self.stream.record_empty_poll();
         }
         has_moved
     }
 
-    /// Whether the next version is waited for where it is asked for. A shield always can, for its edges' sake.
-    fn is_held_upstream(&self, media: &Media) -> bool {
-        let asks_shields = self.tier.role() == Role::Edge && self.request.site.has_shields;
-        asks_shields || media.server_control.can_block_reload
+    /// Whether the upstream can block a request until the next version is there. A shield always can.
+    fn can_upstream_block(&self, media: &Media) -> bool {
+        let is_shield = self.tier.role() == Role::Edge && self.request.site.has_shields;
+        is_shield || media.server_control.can_block_reload
     }
 
-    /// Asks for what comes after `media`, in the numbers of whoever is asked: the next part, where there are parts, else
-    /// the next segment.
-    fn held_until_next(&self, media: &Media) -> FillOptions {
+    /// A request that blocks for what comes after `media`, in the upstream's numbers: the next part if there
+    /// are parts, otherwise the next segment.
+    fn blocking_options(&self, media: &Media) -> FillOptions {
         let position = media.position();
         let part = media.part_target.map(|_| position.parts);
         let msn = position.sequence.saturating_add_signed(self.stream.shift().saturating_neg());
         FillOptions {
             directives: Directives { msn: Some(msn), part, skip: None },
-            // Whoever holds it gives up after three target durations, and says so.
-            patience: Some(media.block_max() + ANSWER_WITHIN),
+            // The upstream gives up after three target durations, and responds with an error.
+            patience: Some(media.block_max() + RESPONSE_MARGIN),
             overdue: Some(self.overdue(media)),
             ..FillOptions::default()
         }
     }
 
-    /// How long whoever holds a request may do so before another one is asked as well. Half a segment's time after the
-    /// next version is due, players still have enough to play.
+    /// How long an upstream may block before another one receives the request as well: until half a target
+    /// duration after the next version is due. Then players still have enough to play.
     fn overdue(&self, media: &Media) -> Duration {
         let due = self.stream.due().map(|due| due.saturating_duration_since(Instant::now()));
         due.unwrap_or_else(|| media.clamped_target_duration()) + media.clamped_target_duration() / 2
     }
 
-    /// When an origin that cannot hold requests is asked.
-    fn moment(&self, media: &Media, in_vain: u32) -> Instant {
+    /// When to poll an origin that cannot block.
+    fn next_poll(&self, media: &Media, empty_polls: u32) -> Instant {
         let now = Instant::now();
-        match self.stream.next_look(in_vain) {
-            // Nobody looked for a long time: that is not made up for.
-            Some(look) if in_vain > 0 && look + media.clamped_target_duration() < now => {
+        match self.stream.next_poll(empty_polls) {
+            // Missed polls are not made up for.
+            Some(poll) if empty_polls > 0 && poll + media.clamped_target_duration() < now => {
                 now + media.clamped_target_duration() / 2
             }
-            Some(look) => look.max(now),
+            Some(poll) => poll.max(now),
             None => now + media.clamped_target_duration() / 2,
         }
     }
 }
 
 impl Drop for Follower {
-    /// Nobody brings the next version from now on: whoever asks next must not be given an old one.
+    /// Without a follower the cached version gets old: the next request must start a fill.
     fn drop(&mut self) {
         self.tier.cache().expire(&self.request.key);
-        self.stream.let_go();
+        self.stream.stop_following();
     }
 }
 
-/// Time for an answer that is no longer held to arrive.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// Time for the response to arrive after the upstream has stopped blocking.
+const RESPONSE_MARGIN: Duration = Duration::from_secs(2);

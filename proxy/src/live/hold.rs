@@ -1,4 +1,5 @@
-//! Blocking reload (HLS section 6.2.5.2): a request for a version that is still to come waits for it.
+//! Blocking reload (HLS section 6.2.5.2): a request for a future version of a playlist blocks until it is
+//! there.
 
 use std::time::Duration;
 
@@ -7,42 +8,43 @@ use tokio::time::Instant;
 
 use super::stream::Stream;
 
-/// What becomes of a request with delivery directives.
-pub(crate) enum Held {
-    /// It may be answered from what is held.
-    Over,
+/// How a request with delivery directives stops blocking.
+pub(crate) enum Outcome {
+    /// The newest version is the response.
+    Proceed,
     /// It is a bad request.
     Refused(ReloadError),
-    /// It has waited for three target durations (section 6.2.5.2).
-    TooLong,
+    /// It has blocked for three target durations (HLS section 6.2.5.2).
+    TimedOut,
 }
 
-/// Holds a request until its directives are satisfied. Cancelling the wait forgets it.
+/// Blocks a request until its directives are satisfied. Cancelling the wait forgets it.
 ///
-/// `may_refuse`: only a tier that faces players and is up to date judges what is too far ahead. Else, whoever asks may
-/// know a newer version from elsewhere, or one from before the stream began anew: it is told at once how far this tier is.
-pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Held {
-    let mut newest = stream.newest();
+/// `may_refuse`: only a tier that faces players and is current refuses a request for a version that is too
+/// far ahead. Otherwise the client may know a newer version from another tier, or one from before an encoder
+/// restart: it receives the newest version of this tier.
+pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Outcome {
+    let mut versions = stream.subscribe();
     let began = Instant::now();
-    let mut record_wait = false;
+    let mut has_waited = false;
     loop {
-        let max = match &*newest.borrow_and_update() {
-            None => FIRST_WITHIN,
+        let max = match &*versions.borrow_and_update() {
+            None => FIRST_VERSION_WITHIN,
             Some(media) => match media.reload(directives) {
                 Reload::Block { max } => max,
-                // Who waits when a stream begins anew did nothing wrong.
-                Reload::Refused(error) if may_refuse && !record_wait => return Held::Refused(error),
-                Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Held::Over,
+                // A request that blocks during an encoder restart was valid when it arrived.
+                Reload::Refused(error) if may_refuse && !has_waited => return Outcome::Refused(error),
+                Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Outcome::Proceed,
             },
         };
-        match tokio::time::timeout_at(began + max, newest.changed()).await {
-            Ok(Ok(())) => record_wait = true,
-            Ok(Err(_forgotten)) => return Held::Over,
-            Err(_) if newest.borrow().is_none() => return Held::Over,
-            Err(_) => return Held::TooLong,
+        match tokio::time::timeout_at(began + max, versions.changed()).await {
+            Ok(Ok(())) => has_waited = true,
+            Ok(Err(_forgotten)) => return Outcome::Proceed,
+            Err(_) if versions.borrow().is_none() => return Outcome::Proceed,
+            Err(_) => return Outcome::TimedOut,
         }
     }
 }
 
-/// How long a first version may take from being complete to being known.
-const FIRST_WITHIN: Duration = Duration::from_secs(1);
+/// The longest time from the end of a first version's fill until the version is published.
+const FIRST_VERSION_WITHIN: Duration = Duration::from_secs(1);

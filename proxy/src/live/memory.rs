@@ -1,8 +1,8 @@
-//! What is remembered of one media playlist: its newest version, and what is known from version to version.
+//! The memory of one media playlist: its newest version, and its timeline.
 //!
-//! A tier knows a playlist for a day after anybody has asked for it, and most of those have long ended by then. One that nobody
-//! follows *sleeps*: what its newest version lists is kept as it was given out, in text, which takes a third of the memory.
-//! Whoever wants to know anything of it wakes it, and finds it as it was.
+//! A tier remembers a playlist for a day after the last request for it, and most playlists end long before
+//! that. The stream of a playlist without a follower *sleeps*: its newest version is kept as published, in
+//! text, which takes a third of the memory. Any access wakes it, and finds it as it was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,81 +12,81 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use tidegate_hls::{Announcement, Media, Playlist, Timeline};
 use tokio::sync::watch;
 
-/// What is remembered of one media playlist.
+/// The memory of one media playlist.
 #[derive(Debug)]
 pub(super) struct Memory {
-    known: Mutex<Known>,
-    /// `None` as long as there is none, and while it sleeps. Changed only while `known` is locked.
+    state: Mutex<State>,
+    /// `None` before the first version, and while it sleeps. Changed only while `state` is locked.
     newest: watch::Sender<Option<Arc<Media>>>,
-    /// Changed only while `known` is locked.
+    /// Changed only while `state` is locked.
     is_asleep: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct State {
     timeline: Timeline,
-    /// The newest version as it is given out.
+    /// The newest version as published.
     text: Bytes,
 }
 
 impl Memory {
-    /// Of a playlist that nothing is known of.
+    /// The memory of an unknown playlist.
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), newest: watch::Sender::new(None), is_asleep: AtomicBool::new(false) }
+        Self { state: Mutex::default(), newest: watch::Sender::new(None), is_asleep: AtomicBool::new(false) }
     }
 
-    /// What is known from version to version.
+    /// What is known from version to version; wakes it.
     pub(super) fn timeline(&self) -> MappedMutexGuard<'_, Timeline> {
-        MutexGuard::map(self.awake(), |known| &mut known.timeline)
+        MutexGuard::map(self.wake(), |state| &mut state.timeline)
     }
 
-    /// The newest version that is held.
+    /// The newest version.
     pub(super) fn media(&self) -> Option<Arc<Media>> {
-        self.look(Arc::clone)
+        self.map_newest(Arc::clone)
     }
 
-    /// Looks at the newest version that is held.
-    pub(super) fn look<T>(&self, at: impl Fn(&Arc<Media>) -> T) -> Option<T> {
-        let seen = self.newest.borrow().as_ref().map(&at);
-        seen.or_else(|| {
-            // It may have woken since.
-            let _known = self.awake();
-            self.newest.borrow().as_ref().map(at)
+    /// Reads something of the newest version.
+    pub(super) fn map_newest<T>(&self, read: impl Fn(&Arc<Media>) -> T) -> Option<T> {
+        let awake = self.newest.borrow().as_ref().map(&read);
+        awake.or_else(|| {
+            // Another thread may have woken it meanwhile.
+            let _state = self.wake();
+            self.newest.borrow().as_ref().map(read)
         })
     }
 
-    /// The newest version that is held, and those to come.
-    pub(super) fn watch(&self) -> watch::Receiver<Option<Arc<Media>>> {
-        let _known = self.awake();
+    /// The newest version, and the versions to come.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<Media>>> {
+        let _state = self.wake();
         self.newest.subscribe()
     }
 
-    /// A version is held from now on, which is given out as `text`. Tells what it announces.
+    /// Replaces the newest version, which is published as `text`. Returns its announcements.
     pub(super) fn publish(&self, newest: Arc<Media>, text: Bytes) -> Vec<Announcement> {
-        let mut known = self.awake();
-        known.text = text;
+        let mut state = self.wake();
+        state.text = text;
         self.newest.send_replace(Some(newest));
-        known.timeline.take_announcements()
+        state.timeline.take_announcements()
     }
 
-    /// Bytes that the newest version has as it is given out.
+    /// Size of the newest version as published, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
-        self.known.lock().text.len()
+        self.state.lock().text.len()
     }
 
-    /// Sleeps from now on, if nobody needs it awake: `may` is asked when nobody can look at it any more.
-    pub(super) fn sleep(&self, may: impl FnOnce() -> bool) {
-        let mut known = self.known.lock();
+    /// Puts it to sleep, if `may_sleep` says so: that is called when no other thread can read it.
+    pub(super) fn sleep(&self, may_sleep: impl FnOnce() -> bool) {
+        let mut state = self.state.lock();
         let newest = self.newest.borrow().as_ref().map(|newest| newest.position());
-        // A version that came and was not stored is known to the timeline alone.
-        if newest.is_none() || newest != known.timeline.position() || !may() {
+        // Only the timeline knows a version that was received and not stored.
+        if newest.is_none() || newest != state.timeline.position() || !may_sleep() {
             return;
         }
-        known.timeline.sleep();
-        // It may lie in a buffer that is larger.
-        known.text = Bytes::copy_from_slice(&known.text);
+        state.timeline.sleep();
+        // A copy, because the text may be part of a larger buffer.
+        state.text = Bytes::copy_from_slice(&state.text);
         self.is_asleep.store(true, Ordering::Release);
-        self.replace_unseen(None);
+        self.replace_silently(None);
     }
 
     pub(super) fn is_asleep(&self) -> bool {
@@ -94,23 +94,23 @@ impl Memory {
     }
 
     /// Wakes it, if it sleeps.
-    fn awake(&self) -> MutexGuard<'_, Known> {
-        let mut known = self.known.lock();
+    fn wake(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
         if self.is_asleep() {
-            // It was read when it came.
-            if let Ok(Playlist::Media(newest)) = Playlist::parse(&known.text) {
-                known.timeline.wake(&newest);
-                self.replace_unseen(Some(Arc::new(newest)));
+            // The text was parsed before it slept.
+            if let Ok(Playlist::Media(newest)) = Playlist::parse(&state.text) {
+                state.timeline.wake(&newest);
+                self.replace_silently(Some(Arc::new(newest)));
             }
             self.is_asleep.store(false, Ordering::Release);
         }
-        known
+        state
     }
 
-    /// It is no other version for those who wait for one.
-    fn replace_unseen(&self, newest: Option<Arc<Media>>) {
-        self.newest.send_if_modified(|held| {
-            *held = newest;
+    /// Replaces the newest version and wakes no subscriber: it is no other version.
+    fn replace_silently(&self, newest: Option<Arc<Media>>) {
+        self.newest.send_if_modified(|current| {
+            *current = newest;
             false
         });
     }
@@ -137,74 +137,74 @@ mod tests {
         Playlist::parse(text).unwrap().as_media().unwrap().clone()
     }
 
-    fn arrives(stream: &Stream, text: &Bytes) -> Arrival {
-        stream.arrives(media(text), text, Instant::now(), Duration::ZERO)
+    fn observe(stream: &Stream, text: &Bytes) -> Arrival {
+        stream.observe(media(text), text, Instant::now(), Duration::ZERO)
     }
 
-    /// A stream that nobody follows and whose newest version this is.
-    fn left_with(text: &Bytes) -> Arc<Stream> {
+    /// A stream without a follower, with this newest version.
+    fn stream_with(text: &Bytes) -> Arc<Stream> {
         let stream = Arc::new(Stream::new(Instant::now(), false));
-        assert_eq!(arrives(&stream, text), Arrival::Welcome);
+        assert_eq!(observe(&stream, text), Arrival::Usable);
         stream.publish().unwrap();
-        stream.let_go();
+        stream.stop_following();
         stream
     }
 
     #[test]
-    fn a_stream_that_sleeps_is_known_as_before() {
+    fn a_sleeping_stream_is_remembered_as_before() {
         let newest = text(10);
-        for look in [
+        for access in [
             (|stream| assert_eq!(*stream.media().unwrap(), media(&text(10)))) as fn(&Stream),
             |stream| assert!(stream.wants_follower()),
             |stream| assert_eq!(stream.lag(), 0),
-            |stream| assert_eq!(*stream.newest().borrow().clone().unwrap(), media(&text(10))),
-            |stream| assert_eq!(arrives(stream, &text(9)), Arrival::Backward),
-            |stream| assert_eq!(arrives(stream, &text(11)), Arrival::Welcome),
-            |stream| assert_eq!(stream.confirm_unchanged(Instant::now(), Duration::ZERO), Arrival::Welcome),
+            |stream| assert_eq!(*stream.subscribe().borrow().clone().unwrap(), media(&text(10))),
+            |stream| assert_eq!(observe(stream, &text(9)), Arrival::Backward),
+            |stream| assert_eq!(observe(stream, &text(11)), Arrival::Usable),
+            |stream| assert_eq!(stream.confirm_unchanged(Instant::now(), Duration::ZERO), Arrival::Usable),
         ] {
-            let stream = left_with(&newest);
+            let stream = stream_with(&newest);
             assert!(stream.is_asleep() && stream.memory.newest.borrow().is_none());
-            look(&stream);
+            access(&stream);
             assert!(!stream.is_asleep() && stream.memory.newest.borrow().is_some());
         }
     }
 
     #[test]
-    fn a_stream_does_not_sleep_while_it_is_asked_for_or_followed() {
-        let stream = left_with(&text(10));
-        let asked = stream.attend(false);
+    fn a_stream_does_not_sleep_while_it_is_requested_or_followed() {
+        let stream = stream_with(&text(10));
+        let request = stream.open_request(false);
         assert!(stream.wants_follower());
-        stream.sleep(Duration::ZERO);
+        stream.sleep_if_idle_for(Duration::ZERO);
         assert!(!stream.is_asleep());
-        drop(asked);
-        stream.sleep(Duration::from_secs(1));
-        assert!(!stream.is_asleep(), "somebody has asked just now");
-        assert!(stream.take_up());
-        stream.sleep(Duration::ZERO);
+        drop(request);
+        stream.sleep_if_idle_for(Duration::from_secs(1));
+        assert!(!stream.is_asleep(), "it was requested just now");
+        assert!(stream.start_following());
+        stream.sleep_if_idle_for(Duration::ZERO);
         assert!(!stream.is_asleep());
-        stream.let_go();
+        stream.stop_following();
         assert!(stream.is_asleep());
     }
 
     #[test]
-    fn a_stream_does_not_sleep_when_it_is_further_than_what_is_held() {
-        let stream = left_with(&text(10));
-        assert_eq!(arrives(&stream, &text(11)), Arrival::Welcome);
-        stream.dismiss();
-        stream.let_go();
+    fn a_stream_does_not_sleep_when_its_timeline_is_ahead_of_its_newest_version() {
+        let stream = stream_with(&text(10));
+        assert_eq!(observe(&stream, &text(11)), Arrival::Usable);
+        stream.discard_received();
+        stream.stop_following();
         assert!(!stream.is_asleep(), "the version before would be taken for the newest");
     }
 
-    /// One that has ended is not followed: nobody lets go of it when it has been asked for.
+    /// A stream that has ended has no follower that could put it to sleep.
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_nobody_follows_sleeps_when_nobody_has_asked_for_it_for_a_while() {
+    async fn a_stream_without_a_follower_sleeps_after_a_while_without_requests() {
         let streams = Streams::new(&config::Cache::default());
-        let stream = streams.begin(&Key::new("site", "/index.m3u8"), false);
+        let stream = streams.find_or_create(&Key::new("site", "/index.m3u8"), false);
         let ended = Bytes::from([&text(10)[..], b"#EXT-X-ENDLIST\n"].concat());
-        assert_eq!(arrives(&stream, &ended), Arrival::Welcome);
+        assert_eq!(observe(&stream, &ended), Arrival::Usable);
         stream.publish().unwrap();
         for _ in 0..2 {
-            drop(stream.attend(false));
+            drop(stream.open_request(false));
             assert!(!stream.wants_follower());
             streams.tidy();
             assert_eq!(streams.count(), (1, 0));
@@ -215,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_not_woken_by_it() {
-        let stream = left_with(&text(10));
-        let mut waiting = stream.newest();
-        waiting.mark_unchanged();
-        stream.let_go();
-        assert!(stream.is_asleep() && !waiting.has_changed().unwrap());
-        assert!(stream.is_live() && !waiting.has_changed().unwrap());
+    fn sleeping_and_waking_are_no_new_version_for_subscribers() {
+        let stream = stream_with(&text(10));
+        let mut versions = stream.subscribe();
+        versions.mark_unchanged();
+        stream.stop_following();
+        assert!(stream.is_asleep() && !versions.has_changed().unwrap());
+        assert!(stream.is_live() && !versions.has_changed().unwrap());
     }
 
     #[test]
-    fn nobody_finds_it_unknown_while_another_one_wakes_it() {
-        let stream = left_with(&text(10));
+    fn a_stream_is_never_unknown_while_another_thread_wakes_it() {
+        let stream = stream_with(&text(10));
         for _ in 0..2_000 {
-            stream.let_go();
+            stream.stop_following();
             std::thread::scope(|threads| {
                 for _ in 0..3 {
                     threads.spawn(|| assert!(stream.media().is_some()));

@@ -1,4 +1,4 @@
-//! The numbers in which a stream is published, where they are not the origin's own.
+//! The numbering in which a stream is published, where it is not the origin's own.
 
 use std::sync::Arc;
 
@@ -7,34 +7,35 @@ use tidegate_cache::Head;
 use tidegate_headers::conditional;
 use tidegate_hls::{Mark, Media, Numbering, Splice};
 
-/// A version of a media playlist as it is given out.
+/// A version of a media playlist as it is published.
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) media: Media,
     pub(crate) body: Bytes,
     pub(super) published: Published,
-    pub(super) is_altered: bool,
-    /// A run begins with it.
-    pub(crate) begins: bool,
-    /// It is of an earlier run than the one that is given out.
-    pub(crate) is_old: bool,
+    pub(super) is_rewritten: bool,
+    /// It is the first one of a new epoch.
+    pub(crate) starts_epoch: bool,
+    /// It belongs to an earlier epoch than the published one.
+    pub(crate) is_outdated: bool,
 }
 
-/// In which numbers a stream is given out.
+/// The numbering in which a stream is published.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Published {
     pub(super) numbering: Numbering,
-    /// How whoever was asked last numbers it itself.
+    /// The numbering of the last received playlist.
     pub(super) received: Numbering,
-    /// What is added to that.
+    /// The number that is added to the received media sequence numbers.
     pub(super) shift: i64,
     pub(super) splice: Option<Arc<Splice>>,
-    /// The mark of what comes without one.
-    pub(super) unmarked: Option<Mark>,
+    /// The mark of URIs that are received without one.
+    pub(super) default_mark: Option<Mark>,
 }
 
 impl Published {
-    /// How it is given out if whoever was asked last says this now.
+    /// The published numbering, if the upstream of the last playlist now sends one with the numbering
+    /// `received`.
     pub(super) fn continued(&self, received: Numbering) -> Numbering {
         let epoch = if received.epoch == self.received.epoch {
             self.numbering.epoch
@@ -46,8 +47,8 @@ impl Published {
 }
 
 impl Version {
-    /// The head that it is given out with.
+    /// The head with which it is published.
     pub(crate) fn head(&self, head: Head) -> Head {
-        if self.is_altered { Head { headers: conditional::altered(&head.headers), ..head } } else { head }
+        if self.is_rewritten { Head { headers: conditional::altered(&head.headers), ..head } } else { head }
     }
 }

@@ -1,4 +1,4 @@
-//! A new version of a live playlist: made known, and acted on.
+//! The publication of a new version of a live playlist.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use crate::fill::Filled;
 use crate::request::parsed::Request;
 use crate::tier::Tier;
 
-/// Publishes what a fill brought of a live playlist: requests that wait for the version go on, and what it announces is
-/// fetched. `sent` are the header fields of a fill for it.
+/// Publishes the version of a live playlist that a fill has stored: requests that block on it proceed, and
+/// the objects that it announces are fetched. `sent` are the header fields of a fill for it.
 pub(crate) fn publish(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap, filled: &Filled) {
     let Some(stream) = &filled.stream else { return };
     let is_first = stream.media().is_none();
     if !filled.is_stored {
-        return stream.dismiss();
+        return stream.discard_received();
     }
-    let Some(news) = stream.publish() else { return };
-    if !news.is_empty() {
+    let Some(announcements) = stream.publish() else { return };
+    if !announcements.is_empty() {
         tier.metrics().live.versions.inc();
     }
     if let Some(media) = stream.media() {
-        if stream.has_doubled() {
+        if stream.record_weight() {
             tier.streams().weigh_again(&request.key, stream);
         }
         if is_first {
             listing::remember_listed(tier, request, stream, &media);
         }
     }
-    prefetch::prefetch_announced(tier, request, stream, &news, sent);
+    prefetch::prefetch_announced(tier, request, stream, &announcements, sent);
     listing::share_reports(tier, request, stream);
 }

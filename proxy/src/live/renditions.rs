@@ -9,11 +9,11 @@ use tidegate_cache::Key;
 #[derive(Debug)]
 pub(super) struct Renditions(moka::sync::Cache<Key, Arc<[Key]>, ahash::RandomState>);
 
-/// So many playlists are known; those that nobody asked for longest are forgotten first.
+/// Playlists that are known; the least recently used are forgotten first.
 const PLAYLISTS_MAX: u64 = 20_000;
-/// Of one stream, so many renditions count.
-pub(super) const OF_ONE_MAX: usize = 64;
-/// For how long they are known.
+/// Renditions of one stream that are known.
+pub(super) const RENDITIONS_MAX: usize = 64;
+/// How long unused renditions are known.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
 impl Renditions {
@@ -22,12 +22,12 @@ impl Renditions {
         Self(known.build_with_hasher(ahash::RandomState::new()))
     }
 
-    /// All renditions of the stream of which this is one.
+    /// All renditions of the stream to which this playlist belongs.
     pub(super) fn of(&self, playlist: &Key) -> Option<Arc<[Key]>> {
         self.0.get(playlist)
     }
 
-    /// Remembers that these are renditions of one stream.
+    /// Remembers the renditions of one stream.
     pub(super) fn remember(&self, playlists: &Arc<[Key]>) {
         for playlist in playlists.iter() {
             self.0.insert(playlist.clone(), Arc::clone(playlists));

@@ -1,4 +1,4 @@
-//! One media playlist: how far it is, and who wants to know.
+//! One media playlist: its position, and the demand for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -18,82 +18,92 @@ use super::numbering::Published;
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    began: Instant,
+    /// The zero of the timeline's times.
+    clock_start: Instant,
     pub(super) memory: Memory,
-    /// In which numbers it is given out.
+    /// The numbering in which it is published.
     pub(super) published: Mutex<Published>,
-    /// The version that has come and is not yet known to be stored, and how it is given out.
-    arrived: Mutex<Option<(Arc<Media>, Bytes)>>,
+    /// The received version whose fill has not ended, and its text as published.
+    received: Mutex<Option<(Arc<Media>, Bytes)>>,
     /// See [`Stream::error`].
     error: AtomicU8,
-    /// How far the stream is known to be, from any source and from other renditions' reports: the number of the segment
-    /// after the newest.
-    known: AtomicU64,
-    /// Bytes that what it announced last has: as many are expected of what it announces next.
-    usual_bytes: AtomicU64,
+    /// The number after the newest segment that is known of, from any upstream or from other renditions'
+    /// reports.
+    next_known: AtomicU64,
+    /// Size of the last announced object, the estimate for the next.
+    expected_bytes: AtomicU64,
     /// Requests that are being served.
-    attending: AtomicUsize,
-    /// Those among them that do not come from tiers which ask others first.
-    watching: AtomicUsize,
-    /// From when on nobody has asked who keeps it followed: since one of those who watch last did, or since it is known.
-    /// And when one of them did, if one has.
-    asked: Mutex<(Instant, Option<Instant>)>,
-    followed: AtomicBool,
-    /// See [`Stream::has_doubled`].
-    weighed: AtomicU32,
-    /// The source that is gone round for this stream, and only for this one.
+    requests: AtomicUsize,
+    /// Those of them that are not backup requests.
+    viewer_requests: AtomicUsize,
+    idle: Mutex<Idle>,
+    is_followed: AtomicBool,
+    /// See [`Stream::record_weight`].
+    recorded_weight: AtomicU32,
+    /// The upstream that this stream avoids, and only this one.
     detour: Mutex<Option<Detour>>,
 }
 
-/// What a version means that has come from a source.
+/// The time without requests. Backup requests do not count: they keep no follower running.
+#[derive(Debug)]
+struct Idle {
+    /// When the last request ended, or when the stream became known.
+    since: Instant,
+    /// When the last request ended; at first, when the request arrived that made the stream known.
+    last_request: Option<Instant>,
+}
+
+/// How a received version compares with its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It may be given out.
-    Welcome,
-    /// The stream has begun anew: what is held of it belongs to the old one.
+    /// It may be served.
+    Usable,
+    /// The stream has restarted: its cached objects belong to the old epoch.
     Restarted(Restart),
-    /// It is older than one that was given out, or of another stream while this one goes on or can still be played.
+    /// It is older than the published version, or of another stream while this one moves or can still be
+    /// played.
     Backward,
     /// It has not moved for more than one and a half target durations.
     Frozen,
 }
 
 impl Stream {
-    /// Not known yet; `is_backup`: whoever asks for it asks others first.
-    pub(super) fn new(began: Instant, is_backup: bool) -> Self {
+    /// A stream without versions. `is_backup`: its first request is a backup request.
+    pub(super) fn new(clock_start: Instant, is_backup: bool) -> Self {
+        let now = Instant::now();
         Self {
-            began,
+            clock_start,
             memory: Memory::new(),
             published: Mutex::default(),
-            arrived: Mutex::default(),
+            received: Mutex::default(),
             error: AtomicU8::new(0),
-            known: AtomicU64::new(0),
-            usual_bytes: AtomicU64::new(USUAL_BYTES),
-            attending: AtomicUsize::new(0),
-            watching: AtomicUsize::new(0),
-            asked: Mutex::new((Instant::now(), (!is_backup).then(Instant::now))),
-            followed: AtomicBool::new(false),
-            weighed: AtomicU32::new(0),
+            next_known: AtomicU64::new(0),
+            expected_bytes: AtomicU64::new(EXPECTED_BYTES),
+            requests: AtomicUsize::new(0),
+            viewer_requests: AtomicUsize::new(0),
+            idle: Mutex::new(Idle { since: now, last_request: (!is_backup).then_some(now) }),
+            is_followed: AtomicBool::new(false),
+            recorded_weight: AtomicU32::new(0),
             detour: Mutex::new(None),
         }
     }
 
-    /// Holds a version, which is given out as `text`, against what is known. It was asked for at `asked`, and made `age`
-    /// ago.
-    pub(crate) fn arrives(&self, media: Media, text: &Bytes, asked: Instant, age: Duration) -> Arrival {
-        let arrival = self.judge(media, text, asked, age);
+    /// Compares a version with the versions before, and remembers it. It is published as `text`, was
+    /// requested at `sent`, and is `age` old.
+    pub(crate) fn observe(&self, media: Media, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
+        let arrival = self.compare(media, text, sent, age);
         self.update_error(arrival);
         arrival
     }
 
-    fn judge(&self, media: Media, text: &Bytes, asked: Instant, age: Duration) -> Arrival {
+    fn compare(&self, media: Media, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
         let now = self.now();
         let mut timeline = self.timeline();
-        // That it has moved is certain now; that it had not, only when it was asked for.
+        // That it has moved is certain now; that it has not was certain only when the request was sent.
         let seen = match timeline.judge(&media, now) {
-            Step::Unchanged => self.at(asked),
-            // While the stream goes on, whoever names it differently has another one: a backup that has not been made
-            // to agree, or the one that was left for it.
+            Step::Unchanged => self.at(sent),
+            // While the stream moves, an upstream with other names has another stream: a backup that is not
+            // synchronised, or the upstream that was left for it.
             Step::Restarted(Restart::ChangedUri | Restart::ChangedMap) if !timeline.is_frozen(now) => {
                 return Arrival::Backward;
             }
@@ -101,7 +111,7 @@ impl Stream {
         };
         let step = timeline.observe(&media, seen.saturating_sub(age));
         match step {
-            Step::Restarted(_) => self.known.store(media.next_sequence(), Ordering::Relaxed),
+            Step::Restarted(_) => self.next_known.store(media.next_sequence(), Ordering::Relaxed),
             Step::Restarting => {}
             _ => self.note_known_position(media.next_sequence()),
         }
@@ -109,51 +119,53 @@ impl Stream {
             Step::Backward { .. } | Step::Restarting => return Arrival::Backward,
             Step::Unchanged if timeline.is_frozen(now) => Arrival::Frozen,
             Step::Restarted(why) => Arrival::Restarted(why),
-            Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Welcome,
+            Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Usable,
         };
-        *self.arrived.lock() = Some((Arc::new(media), text.clone()));
+        *self.received.lock() = Some((Arc::new(media), text.clone()));
         arrival
     }
 
-    /// The version that is held was found to be current. It was asked for at `asked`; the answer is `age` old.
-    pub(crate) fn confirm_unchanged(&self, asked: Instant, age: Duration) -> Arrival {
-        let Some(media) = self.media() else { return Arrival::Welcome };
+    /// An upstream has confirmed the newest version (304). The request was sent at `sent`; the response is
+    /// `age` old.
+    pub(crate) fn confirm_unchanged(&self, sent: Instant, age: Duration) -> Arrival {
+        let Some(media) = self.media() else { return Arrival::Usable };
         let now = self.now();
         let mut timeline = self.timeline();
-        let arrival = match timeline.observe(&media, self.at(asked).saturating_sub(age)) {
+        let arrival = match timeline.observe(&media, self.at(sent).saturating_sub(age)) {
             Step::Backward { .. } | Step::Restarting => Arrival::Backward,
             _ if timeline.is_frozen(now) => Arrival::Frozen,
-            _ => Arrival::Welcome,
+            _ => Arrival::Usable,
         };
         drop(timeline);
         self.update_error(arrival);
         arrival
     }
 
-    /// What has come is stored: from now on whoever waited for it finds it. Tells what it announces, if it is new.
+    /// Publishes the received version, which is stored now: requests that block on it proceed. Returns the
+    /// announcements that are new.
     pub(crate) fn publish(&self) -> Option<Vec<Announcement>> {
-        let (media, text) = self.arrived.lock().take()?;
+        let (media, text) = self.received.lock().take()?;
         Some(self.memory.publish(media, text))
     }
 
-    /// What has come is not stored after all.
-    pub(crate) fn dismiss(&self) {
-        *self.arrived.lock() = None;
+    /// Discards the received version, which is not stored after all.
+    pub(crate) fn discard_received(&self) {
+        *self.received.lock() = None;
     }
 
-    /// What it makes this tier remember, in segments: those of its newest version, its text, and what it costs besides.
+    /// Its memory in units of one segment: the segments of its newest version, the text, and a fixed part.
     pub(super) fn weight(&self) -> u32 {
-        let segments = self.memory.look(|media| media.segments.len()).unwrap_or(0);
+        let segments = self.memory.map_newest(|media| media.segments.len()).unwrap_or(0);
         let text = self.memory.text_bytes() / SEGMENT_BYTES;
-        u32::try_from(segments.saturating_add(text)).unwrap_or(u32::MAX).saturating_add(ITSELF)
+        u32::try_from(segments.saturating_add(text)).unwrap_or(u32::MAX).saturating_add(FIXED_WEIGHT)
     }
 
-    /// Whether it weighs twice as much as when this was said before, or is weighed for the first time.
-    pub(crate) fn has_doubled(&self) -> bool {
+    /// Records the weight, if it is the first one or twice the recorded one. Returns whether it is.
+    pub(crate) fn record_weight(&self) -> bool {
         let weight = self.weight();
-        let has_doubled = weight >= self.weighed.load(Ordering::Relaxed).saturating_mul(2);
+        let has_doubled = weight >= self.recorded_weight.load(Ordering::Relaxed).saturating_mul(2);
         if has_doubled {
-            self.weighed.store(weight, Ordering::Relaxed);
+            self.recorded_weight.store(weight, Ordering::Relaxed);
         }
         has_doubled
     }
@@ -163,38 +175,38 @@ impl Stream {
         self.memory.timeline()
     }
 
-    /// The newest version that is held.
+    /// The newest version.
     pub(crate) fn media(&self) -> Option<Arc<Media>> {
         self.memory.media()
     }
 
-    /// The newest version that is held, and those to come.
-    pub(super) fn newest(&self) -> watch::Receiver<Option<Arc<Media>>> {
-        self.memory.watch()
+    /// The newest version, and the versions to come.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<Media>>> {
+        self.memory.subscribe()
     }
 
-    /// Somebody knows that the stream is as far as this: the number of the segment after the newest.
+    /// Notes how far the stream is elsewhere: `next` is the number after the newest segment.
     pub(super) fn note_known_position(&self, next: u64) {
-        self.known.fetch_max(next, Ordering::Relaxed);
+        self.next_known.fetch_max(next, Ordering::Relaxed);
     }
 
-    /// By how many segments what is held is behind the newest version that is known of.
+    /// Segments by which the newest version is behind the newest one that is known of.
     pub(crate) fn lag(&self) -> u64 {
-        let held = self.memory.look(|media| media.next_sequence()).unwrap_or(u64::MAX);
-        self.known.load(Ordering::Relaxed).saturating_sub(held)
+        let next = self.memory.map_newest(|media| media.next_sequence()).unwrap_or(u64::MAX);
+        self.next_known.load(Ordering::Relaxed).saturating_sub(next)
     }
 
-    /// Bytes to expect of what it announces.
-    pub(super) fn usual_bytes(&self) -> u64 {
-        self.usual_bytes.load(Ordering::Relaxed)
+    /// The expected size of an announced object.
+    pub(super) fn expected_bytes(&self) -> u64 {
+        self.expected_bytes.load(Ordering::Relaxed)
     }
 
-    /// Something that it announced has so many bytes.
+    /// Records the size of an announced object.
     pub(super) fn record_size(&self, bytes: u64) {
-        self.usual_bytes.store(bytes, Ordering::Relaxed);
+        self.expected_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// What keeps a newer version away: the source that was asked last is behind, or stands still.
+    /// Why there is no newer version: the playlist of the last upstream is behind, or frozen.
     pub(crate) fn error(&self) -> Option<UpstreamError> {
         match self.error.load(Ordering::Relaxed) {
             BACKWARD => Some(UpstreamError::Backward),
@@ -203,62 +215,61 @@ impl Stream {
         }
     }
 
-    /// A version has arrived, or nothing new.
     fn update_error(&self, arrival: Arrival) {
         let error = match arrival {
-            Arrival::Welcome | Arrival::Restarted(_) => 0,
+            Arrival::Usable | Arrival::Restarted(_) => 0,
             Arrival::Backward => BACKWARD,
             Arrival::Frozen => FROZEN,
         };
         self.error.store(error, Ordering::Relaxed);
     }
 
-    /// What came from `upstream` was of no use.
+    /// Avoids `upstream`, whose response was unusable, if the error concerns only this stream.
     pub(crate) fn set_detour(&self, upstream: &Arc<str>, error: UpstreamError) {
         if detour::is_about_stream(error) {
             let mut detour = self.detour.lock();
-            *detour = Some(Detour::round(upstream, detour.as_ref(), Instant::now()));
+            *detour = Some(Detour::around(upstream, detour.as_ref(), Instant::now()));
         }
     }
 
-    /// Puts the candidates in the order in which they are asked for this stream.
-    pub(crate) fn leads(&self, candidates: &mut [Arc<Upstream>]) {
+    /// Moves the avoided upstream behind the other candidates.
+    pub(crate) fn reorder(&self, candidates: &mut [Arc<Upstream>]) {
         if let Some(detour) = &*self.detour.lock() {
-            detour.lead(candidates, Instant::now());
+            detour.reorder(candidates, Instant::now());
         }
     }
 
-    /// Nothing has come: the source may hold its answer, or give none.
-    pub(super) fn record_wait(&self) {
+    /// A poll has found no newer version: the upstream may have blocked it, or failed.
+    pub(super) fn record_empty_poll(&self) {
         if self.timeline().is_frozen(self.now()) {
             self.update_error(Arrival::Frozen);
         }
     }
 
-    /// When to look for the next version, after so many looks in vain.
-    pub(super) fn next_look(&self, in_vain: u32) -> Option<Instant> {
-        Some(self.began + self.timeline().next_poll(in_vain)?)
+    /// When to poll for the next version, after `empty_polls` since the last one.
+    pub(super) fn next_poll(&self, empty_polls: u32) -> Option<Instant> {
+        Some(self.clock_start + self.timeline().next_poll(empty_polls)?)
     }
 
-    /// When the next version is expected to be there.
+    /// When the next version is expected.
     pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.began + self.timeline().due()?)
+        Some(self.clock_start + self.timeline().due()?)
     }
 
-    /// Somebody asks for it; the guard is kept until the answer is out.
-    pub(crate) fn attend(self: &Arc<Self>, is_backup: bool) -> Attending {
-        self.attending.fetch_add(1, Ordering::AcqRel);
+    /// Counts a request for the playlist; the guard is kept until the response is sent.
+    pub(crate) fn open_request(self: &Arc<Self>, is_backup: bool) -> OpenRequest {
+        self.requests.fetch_add(1, Ordering::AcqRel);
         if !is_backup {
-            self.watching.fetch_add(1, Ordering::AcqRel);
+            self.viewer_requests.fetch_add(1, Ordering::AcqRel);
         }
-        Attending { stream: Arc::clone(self), is_backup }
+        OpenRequest { stream: Arc::clone(self), is_backup }
     }
 
-    /// Waits until nobody has asked for `period`.
-    pub(super) async fn deserted(&self, period: Duration) {
+    /// Waits until the playlist has been idle for `period`.
+    pub(super) async fn wait_until_idle(&self, period: Duration) {
         loop {
-            let busy = self.attending.load(Ordering::Acquire) > 0;
-            let until = if busy { Instant::now() } else { self.asked.lock().0 } + period;
+            let is_busy = self.requests.load(Ordering::Acquire) > 0;
+            let until = if is_busy { Instant::now() } else { self.idle.lock().since } + period;
             if until <= Instant::now() {
                 return;
             }
@@ -266,29 +277,29 @@ impl Stream {
         }
     }
 
-    /// Whether somebody watches it here: not only tiers that ask others first.
+    /// Whether there was a request within `period` that is not a backup request.
     pub(super) fn is_watched(&self, period: Duration) -> bool {
-        let last = || self.asked.lock().1;
-        self.watching.load(Ordering::Acquire) > 0 || last().is_some_and(|last| last.elapsed() < period)
+        let last = || self.idle.lock().last_request;
+        self.viewer_requests.load(Ordering::Acquire) > 0 || last().is_some_and(|last| last.elapsed() < period)
     }
 
-    /// Whether the caller is the one to follow it from now on.
-    pub(super) fn take_up(&self) -> bool {
-        !self.followed.swap(true, Ordering::AcqRel)
+    /// Reserves the stream for a follower. Returns whether it had none.
+    pub(super) fn start_following(&self) -> bool {
+        !self.is_followed.swap(true, Ordering::AcqRel)
     }
 
-    pub(super) fn let_go(&self) {
-        self.followed.store(false, Ordering::Release);
-        self.sleep(Duration::ZERO);
+    pub(super) fn stop_following(&self) {
+        self.is_followed.store(false, Ordering::Release);
+        self.sleep_if_idle_for(Duration::ZERO);
     }
 
-    /// Sleeps if nobody follows it or asks for it, or has asked for so long.
-    pub(super) fn sleep(&self, unasked_for: Duration) {
-        // Who waits for the next version looks at the one that is there.
+    /// Puts it to sleep, if it has neither a follower nor an open request, and has been idle for `period`.
+    pub(super) fn sleep_if_idle_for(&self, period: Duration) {
+        // A blocked request, too, reads the newest version.
         let is_needed = || {
-            self.followed.load(Ordering::Acquire)
-                || self.attending.load(Ordering::Acquire) > 0
-                || self.asked.lock().0.elapsed() < unasked_for
+            self.is_followed.load(Ordering::Acquire)
+                || self.requests.load(Ordering::Acquire) > 0
+                || self.idle.lock().since.elapsed() < period
         };
         self.memory.sleep(|| !is_needed());
     }
@@ -297,14 +308,14 @@ impl Stream {
         self.memory.is_asleep()
     }
 
-    /// Whether more will come.
+    /// Whether there will be more versions.
     pub(crate) fn is_live(&self) -> bool {
-        self.memory.look(|media| !media.is_ended()).unwrap_or(false)
+        self.memory.map_newest(|media| !media.is_ended()).unwrap_or(false)
     }
 
-    /// Whether it is live and nobody follows it.
+    /// Whether it is live and has no follower.
     pub(crate) fn wants_follower(&self) -> bool {
-        !self.followed.load(Ordering::Acquire) && self.is_live()
+        !self.is_followed.load(Ordering::Acquire) && self.is_live()
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -312,38 +323,38 @@ impl Stream {
     }
 
     fn at(&self, moment: Instant) -> Duration {
-        moment.saturating_duration_since(self.began)
+        moment.saturating_duration_since(self.clock_start)
     }
 }
 
 const BACKWARD: u8 = 1;
 const FROZEN: u8 = 2;
 
-/// What is expected before anything is known: two seconds of four megabits.
-const USUAL_BYTES: u64 = 1 << 20;
+/// The expected size of a first object: two seconds at four megabits per second.
+const EXPECTED_BYTES: u64 = 1 << 20;
 
-/// As many bytes of text cost as much as a segment.
+/// Bytes of text that weigh as much as one segment.
 const SEGMENT_BYTES: usize = 128;
 
-/// What a stream costs besides its segments: its follower, the requests that wait for it.
-const ITSELF: u32 = 50;
+/// The weight of a stream's follower and blocked requests, in segments.
+const FIXED_WEIGHT: u32 = 50;
 
 /// A request for the playlist that is being served.
 #[derive(Debug)]
-pub(crate) struct Attending {
+pub(crate) struct OpenRequest {
     stream: Arc<Stream>,
     is_backup: bool,
 }
 
-impl Drop for Attending {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
-        // Nobody is followed for who asks others first ([`Stream::deserted`]).
+        // Backup requests keep no follower running ([`Stream::wait_until_idle`]).
         if !self.is_backup {
             let now = Instant::now();
-            *self.stream.asked.lock() = (now, Some(now));
-            self.stream.watching.fetch_sub(1, Ordering::AcqRel);
+            *self.stream.idle.lock() = Idle { since: now, last_request: Some(now) };
+            self.stream.viewer_requests.fetch_sub(1, Ordering::AcqRel);
         }
-        self.stream.attending.fetch_sub(1, Ordering::AcqRel);
+        self.stream.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -21,15 +21,15 @@ pub(crate) struct Streams {
     pub(super) announced: Announced,
     pub(super) renditions: Renditions,
     pub(super) budget: Budget,
-    /// The moment from which the times of all timelines count.
-    began: Instant,
+    /// The zero of the times of all timelines.
+    clock_start: Instant,
 }
 
-/// So many segments are remembered, all streams together; the streams that nobody asked for longest are forgotten
+/// Segments that are remembered, of all streams together; the least recently used streams are forgotten
 /// first.
 const SEGMENTS_MAX: u64 = 500_000;
-/// For how long a playlist is known that nobody asks for: as long as anybody might still hold a version of it, and
-/// what it listed under names that stand for other objects since the stream began anew.
+/// How long an unused playlist is known: as long as another cache might have a version of it, and objects
+/// under names that denote others since a restart.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
 impl Streams {
@@ -43,65 +43,65 @@ impl Streams {
             announced: Announced::new(),
             renditions: Renditions::new(),
             budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
-            began: Instant::now(),
+            clock_start: Instant::now(),
         }
     }
 
-    /// What is known of a playlist.
+    /// The stream of a playlist, if it is known.
     pub(crate) fn of(&self, playlist: &Key) -> Option<Arc<Stream>> {
         self.known.get(playlist)
     }
 
-    /// What is known of the playlist that a request asks for, if it may be one.
+    /// The stream of the requested resource, if that may be a playlist.
     pub(crate) fn of_request(&self, request: &Request) -> Option<Arc<Stream>> {
         self.of_kind(request.resource.kind, &request.key)
     }
 
-    /// What is known of a resource of this kind, if that may be a playlist.
+    /// The stream of a resource of this kind, if that may be a playlist.
     pub(crate) fn of_kind(&self, kind: Kind, key: &Key) -> Option<Arc<Stream>> {
         matches!(kind, Kind::Playlist | Kind::Other).then(|| self.of(key)).flatten()
     }
 
-    /// The stream that an object belongs to: as its playlist, or as something that it has announced.
+    /// The stream to which an object belongs: as its playlist, or as an object that it has announced.
     pub(crate) fn of_object(&self, object: &Key) -> Option<Arc<Stream>> {
-        self.of(object).or_else(|| self.announced.by(object))
+        self.of(object).or_else(|| self.announced.stream_of(object))
     }
 
-    /// The same; from now on something is known of it.
-    pub(crate) fn begin(&self, playlist: &Key, is_backup: bool) -> Arc<Stream> {
-        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.began, is_backup)))
+    /// The stream of a playlist, which is known from now on.
+    pub(crate) fn find_or_create(&self, playlist: &Key, is_backup: bool) -> Arc<Stream> {
+        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.clock_start, is_backup)))
     }
 
-    /// Weighs a stream again that was weighed before anything was known of it.
+    /// Weighs a stream again that has grown.
     pub(crate) fn weigh_again(&self, playlist: &Key, stream: &Arc<Stream>) {
         self.known.insert(playlist.clone(), Arc::clone(stream));
     }
 
-    /// How many playlists are known, and how many of them sleep.
+    /// The numbers of known and of sleeping playlists.
     pub(crate) fn count(&self) -> (usize, usize) {
         let streams = self.known.iter().map(|(_, stream)| stream.is_asleep());
         streams.fold((0, 0), |(known, asleep), is_asleep| (known + 1, asleep + usize::from(is_asleep)))
     }
 
-    /// Lets those sleep that nobody follows and nobody has asked for lately, and forgets what was announced long ago.
+    /// Puts idle streams to sleep, and forgets old announcements.
     pub(crate) fn tidy(&self) {
         for (_, stream) in &self.known {
-            stream.sleep(UNASKED_FOR);
+            stream.sleep_if_idle_for(SLEEP_AFTER);
         }
         self.announced.tidy();
     }
 
-    /// Whether a playlist lists this resource in pieces.
-    pub(crate) fn lists_pieces_of(&self, resource: &Key) -> bool {
-        self.announced.has_in_pieces(resource)
+    /// Whether a playlist lists slices of this resource.
+    pub(crate) fn lists_slices_of(&self, resource: &Key) -> bool {
+        self.announced.is_sliced(resource)
     }
 
-    /// Whether a playlist has announced this object lately: a server that does not have it does not have it yet.
+    /// Whether a playlist has announced this object lately: a server that lacks it does not have it yet.
     pub(crate) fn has_announced(&self, object: &Key) -> bool {
         self.announced.has(object)
     }
 }
 
-/// A stream that nobody follows sleeps when nobody has asked for it for so long. One whose follower ends sleeps at once,
-/// if it can.
-const UNASKED_FOR: Duration = Duration::from_mins(1);
+/// A stream without a follower sleeps after this time without a request. When a follower ends, its stream
+/// sleeps immediately, if it can.
+const SLEEP_AFTER: Duration = Duration::from_mins(1);

@@ -1,7 +1,7 @@
 //! The access log: one JSON line per request, written by a thread of its own.
 //!
-//! A line is rendered where the request ends and handed over through a bounded queue. When the disk or the reader of
-//! stdout is too slow, lines are dropped and counted; no viewer waits for the log.
+//! A line is rendered when the request ends and queued for the writer. When the disk or the reader of stdout
+//! is too slow, the queue is full, and lines are dropped and counted; no viewer waits for the log.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub use writer::{Output, Writer};
 
 use writer::Message;
 
-/// Where the lines go and what they leave out.
+/// Where the lines go and what is redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where the lines go. Default stdout.
@@ -33,7 +33,7 @@ pub struct Config {
     pub redact: Vec<String>,
 }
 
-/// The side that requests write to. Cheap to clone.
+/// The sending side of the log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     queue: Option<SyncSender<Message>>,
@@ -42,7 +42,10 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the output and starts the writer. Lines that are lost are counted in `dropped`.
+    /// Opens the output and starts the writer. `dropped` counts the lines that are lost.
+    ///
+    /// # Errors
+    /// When the output cannot be opened or the thread cannot be started.
     pub fn start(config: &Config, dropped: IntCounter) -> io::Result<(Self, Writer)> {
         let redaction = Arc::new(Redaction::new(&config.redact));
         if config.output == Output::Off {
@@ -53,17 +56,17 @@ impl AccessLog {
         Ok((Self { queue: Some(queue), dropped, redaction }, writer))
     }
 
-    /// Whether lines are written at all, for callers who can save themselves the trouble.
+    /// Whether lines are written at all: if not, callers need not prepare an entry.
     pub const fn is_on(&self) -> bool {
         self.queue.is_some()
     }
 
-    /// Renders a line and hands it over. Never waits.
+    /// Renders a line and queues it. Never waits.
     pub fn record(&self, entry: &Entry<'_>) {
         let Some(queue) = &self.queue else { return };
-        let handed_over =
+        let is_queued =
             entry.line(&self.redaction).is_some_and(|line| queue.try_send(Message::Line(line)).is_ok());
-        if !handed_over {
+        if !is_queued {
             self.dropped.inc();
         }
     }

@@ -1,4 +1,4 @@
-//! What became of a request, for the counters and the access log: written once, when it is over.
+//! The outcome of a request, for the counters and the access log: recorded once, when the request is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::fate::Fate;
 use crate::observe::access_log::{Cmcd, Entry};
-use crate::observe::facts::{Asked, Known, Served, TurnedAway};
+use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts, UnreadRequest};
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;
 use crate::site::Site;
-use crate::tier::{Role, Tier};
+use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 
 /// The outcome of one request.
@@ -33,26 +33,27 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// A request that was understood.
+    /// A request that was parsed.
     pub(crate) fn of(request: &Request, fate: Fate) -> Self {
         Self {
             site: Some(Arc::clone(&request.site)),
             cmcd: request.resource.cmcd.clone(),
-            ..Self::bare(request.resource.kind, fate)
+            ..Self::new(request.resource.kind, fate)
         }
     }
 
-    /// A hit on the fast lane. What only the log tells is left out: the counts of who shares it are shared by all cores.
+    /// A hit on the fast path. The fields that only the log needs are left out: cloning their Arcs would
+    /// contend across cores.
     pub(crate) fn hit(kind: Kind, age: Duration) -> Self {
-        Self { age: Some(age), ..Self::bare(kind, Fate::Hit) }
+        Self { age: Some(age), ..Self::new(kind, Fate::Hit) }
     }
 
-    /// What the log tells of a hit.
-    pub(crate) fn told(self, site: &Arc<Site>, cmcd: Option<String>, object: &Object) -> Self {
+    /// Adds the fields of a hit that only the log needs.
+    pub(crate) fn with_log_fields(self, site: &Arc<Site>, cmcd: Option<String>, object: &Object) -> Self {
         Self { site: Some(Arc::clone(site)), cmcd, upstream: Some(Arc::clone(&object.upstream)), ..self }
     }
 
-    fn bare(kind: Kind, fate: Fate) -> Self {
+    fn new(kind: Kind, fate: Fate) -> Self {
         Self {
             fate,
             kind,
@@ -66,26 +67,26 @@ impl Account {
         }
     }
 
-    /// A request that was turned away.
-    pub(crate) fn refused(refusal: &Refusal, known: &Known) -> Self {
-        Self { error: Some(refusal.error()), ..Self::before(refusal.fate(), known) }
+    /// A request that was refused.
+    pub(crate) fn refused(refusal: &Refusal, facts: &RequestFacts) -> Self {
+        Self { error: Some(refusal.error()), ..Self::from_facts(refusal.fate(), facts) }
     }
 
-    /// A request whose answer was cut off by this node's own end.
-    pub(crate) fn cut_off(known: &Known) -> Self {
-        Self::before(known.fate.unwrap_or(Fate::ClientClosed), known).broken()
+    /// A request whose response was cut off at the drain timeout.
+    pub(crate) fn cut_off(facts: &RequestFacts) -> Self {
+        Self::from_facts(facts.fate.unwrap_or(Fate::ClientClosed), facts).broken()
     }
 
-    /// A request of which no more is known than this.
-    pub(crate) fn before(fate: Fate, known: &Known) -> Self {
+    /// A request of which only these facts are known.
+    pub(crate) fn from_facts(fate: Fate, facts: &RequestFacts) -> Self {
         Self {
-            site: known.site.clone(),
-            cmcd: known.cmcd.clone(),
-            ..Self::bare(known.kind.unwrap_or(Kind::Other), fate)
+            site: facts.site.clone(),
+            cmcd: facts.cmcd.clone(),
+            ..Self::new(facts.kind.unwrap_or(Kind::Other), fate)
         }
     }
 
-    /// The viewer left before there was an answer.
+    /// The viewer left before the response began.
     pub(crate) fn gone(request: &Request) -> Self {
         Self::of(request, Fate::ClientClosed)
     }
@@ -96,18 +97,18 @@ impl Account {
         self
     }
 
-    /// It is a version of a live playlist.
+    /// The response is a version of a live playlist.
     pub(crate) fn live(mut self) -> Self {
         self.is_live_playlist = true;
         self
     }
 
-    pub(crate) fn by_source(mut self, upstream: &Arc<str>) -> Self {
+    pub(crate) fn with_upstream(mut self, upstream: &Arc<str>) -> Self {
         self.upstream = Some(Arc::clone(upstream));
         self
     }
 
-    pub(crate) fn because(mut self, failure: &Failure) -> Self {
+    pub(crate) fn with_failure(mut self, failure: &Failure) -> Self {
         self.error = Error::ALL.iter().copied().find(|error| error.as_str() == failure.reason);
         self.upstream.clone_from(&failure.upstream);
         self
@@ -119,27 +120,28 @@ impl Account {
         self
     }
 
-    pub(crate) fn sent(self, sent: Result<(), Gone>) -> Self {
-        match sent {
+    /// Marks the response as broken if it could not be sent.
+    pub(crate) fn with_result(self, result: Result<(), Gone>) -> Self {
+        match result {
             Ok(()) => self,
             Err(Gone) => self.broken(),
         }
     }
 
-    /// Whether the connection may be used again.
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Whether the connection can be reused.
+    pub(crate) fn can_reuse_connection(&self) -> bool {
         !self.broken && self.fate != Fate::ClientClosed
     }
 
     /// Counts the request and writes its line.
-    pub(crate) fn close(&self, tier: &Tier, served: &Served<'_>) {
+    pub(crate) fn close(&self, tier: &Tier, response: &ResponseFacts<'_>) {
         let metrics = tier.metrics();
-        let first_byte = served.first_byte.map(|first| first.duration_since(served.received));
-        if self.fate == Fate::Hit && served.status.is_some_and(|status| status.is_success()) {
-            metrics.hit(self.kind, served.body_bytes, first_byte);
+        let first_byte = response.first_byte.map(|first| first.duration_since(response.received));
+        if self.fate == Fate::Hit && response.status.is_some_and(|status| status.is_success()) {
+            metrics.hit(self.kind, response.body_bytes, first_byte);
         } else {
-            metrics.request(self.fate, served.status, self.kind);
-            metrics.body_bytes(self.fate, served.body_bytes);
+            metrics.request(self.fate, response.status, self.kind);
+            metrics.body_bytes(self.fate, response.body_bytes);
             if let Some(after) = first_byte {
                 metrics.first_byte(self.fate, after);
             }
@@ -147,53 +149,59 @@ impl Account {
         if let Some(age) = self.age.filter(|_| self.is_live_playlist) {
             metrics.playlist_served(age);
         }
-        if let Some(asked) = &served.asked {
-            self.write_line(tier, served, asked, first_byte);
+        if let Some(request) = &response.request {
+            self.write_line(tier, response, request, first_byte);
         }
     }
 
-    /// The same for a request that could not be read: of that no more is known than who sent it and what it got.
-    pub(crate) fn close_unread(&self, tier: &Tier, turned_away: &TurnedAway) {
+    /// The same for a request that could not be read: only its sender and the response are known.
+    pub(crate) fn close_unread(&self, tier: &Tier, request: &UnreadRequest) {
         let metrics = tier.metrics();
-        metrics.request(self.fate, Some(turned_away.status), self.kind);
-        metrics.body_bytes(self.fate, turned_away.body_bytes);
+        metrics.request(self.fate, Some(request.status), self.kind);
+        metrics.body_bytes(self.fate, request.body_bytes);
         tier.log().record(&Entry {
-            status: Some(turned_away.status),
-            body_bytes: turned_away.body_bytes,
-            client: Some(turned_away.peer.ip()),
-            ..self.entry(tier, turned_away.at)
+            status: Some(request.status),
+            body_bytes: request.body_bytes,
+            client: Some(request.peer.ip()),
+            ..self.entry(tier, request.at)
         });
     }
 
-    fn write_line(&self, tier: &Tier, served: &Served<'_>, asked: &Asked<'_>, first_byte: Option<Duration>) {
-        let headers = asked.headers;
-        let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    fn write_line(
+        &self,
+        tier: &Tier,
+        response: &ResponseFacts<'_>,
+        request: &LoggedRequest<'_>,
+        first_byte: Option<Duration>,
+    ) {
+        let headers = request.headers;
+        let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
         let entry = Entry {
             first_byte,
-            method: Some(asked.method),
-            version: Some(asked.version),
-            host: named("host").or(asked.host),
-            path: Some(asked.path),
-            query: asked.query,
-            status: served.status,
-            body_bytes: served.body_bytes,
-            client: Some(asked.peer.ip()),
-            user_agent: named("user-agent"),
-            referrer: named("referer"),
-            request_id: named("x-request-id"),
-            trace_id: named("traceparent").and_then(|value| value.split('-').nth(1)),
+            method: Some(request.method),
+            version: Some(request.version),
+            host: field("host").or(request.host),
+            path: Some(request.path),
+            query: request.query,
+            status: response.status,
+            body_bytes: response.body_bytes,
+            client: Some(request.peer.ip()),
+            user_agent: field("user-agent"),
+            referrer: field("referer"),
+            request_id: field("x-request-id"),
+            trace_id: field("traceparent").and_then(|value| value.split('-').nth(1)),
             cmcd: cmcd.as_ref(),
-            ..self.entry(tier, served.received)
+            ..self.entry(tier, response.received)
         };
         tier.log().record(&entry);
     }
 
-    /// What a line says without the request itself.
-    fn entry<'a>(&'a self, tier: &'a Tier, begun: Instant) -> Entry<'a> {
+    /// The fields of a line that do not depend on the request.
+    fn entry<'a>(&'a self, tier: &'a Tier, start: Instant) -> Entry<'a> {
         Entry {
-            time: clock::now() - begun.elapsed(),
-            duration: begun.elapsed(),
+            time: clock::now() - start.elapsed(),
+            duration: start.elapsed(),
             first_byte: None,
             method: None,
             version: None,
@@ -207,10 +215,7 @@ impl Account {
             referrer: None,
             request_id: None,
             trace_id: None,
-            tier: match tier.role() {
-                Role::Edge => "edge",
-                Role::Shield => "shield",
-            },
+            tier: tier.role().as_str(),
             node: tier.node(),
             site: self.site.as_ref().map(|site| site.name.as_str()),
             kind: self.kind,

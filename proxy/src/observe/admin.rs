@@ -1,4 +1,4 @@
-//! The operators' listener: is the tier alive, is it ready, what does it hold, what has it counted.
+//! The operators' listener: health, readiness, status, upstreams and metrics of a tier.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::observe::label::label;
 
-/// What the routes ask a tier.
+/// The reports of a tier that the routes serve.
 pub trait Tier: Send + Sync {
-    /// Whether it should be sent viewers.
+    /// Whether a load balancer should send viewers to it.
     fn readiness(&self) -> Readiness;
 
-    /// What it holds, what is filling, whom it asks.
+    /// Its cached objects, fills in progress and sites.
     fn status(&self) -> Value;
 
-    /// How those fare whom it asks.
+    /// Its upstreams and their states.
     fn upstreams(&self) -> Value;
 
     /// Its metrics in the text format of Prometheus.
@@ -27,18 +27,18 @@ pub trait Tier: Send + Sync {
 }
 
 label! {
-    /// Whether a tier should be sent viewers.
+    /// Whether a load balancer should send viewers to a tier.
     Readiness {
-        /// Yes.
+        /// It should.
         Ready = "ready",
-        /// Not any more: it finishes what is open.
+        /// It finishes the requests in progress and stops.
         Draining = "draining",
-        /// No source that it could ask is up.
+        /// No upstream is available.
         NoUpstream = "no_upstream",
     }
 }
 
-/// The routes of one tier. Every answer but `/metrics` is JSON, errors included.
+/// The routes of one tier. Every response but `/metrics` is JSON, errors included.
 pub fn router(tier: Arc<dyn Tier>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
@@ -51,7 +51,7 @@ pub fn router(tier: Arc<dyn Tier>) -> Router {
         .with_state(tier)
 }
 
-/// The process answers: that is all a restart could change.
+/// A response shows that the process is alive, which is all that a restart could fix.
 async fn healthz() -> Response {
     uncached(Json(json!({ "status": "ok" })))
 }
@@ -87,9 +87,9 @@ async fn method_not_allowed() -> Response {
     uncached((StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "error": "method_not_allowed" }))))
 }
 
-/// A reading is true now and not later.
-fn uncached(answer: impl IntoResponse) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
+/// Forbids caches to store a report: it is only true now.
+fn uncached(report: impl IntoResponse) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], report).into_response()
 }
 
 #[cfg(test)]
@@ -120,8 +120,8 @@ mod tests {
         }
     }
 
-    /// The status code, and the whole answer as text.
-    async fn ask(tier: &Arc<Fake>, method: &str, path: &str) -> (u16, String) {
+    /// The status code, and the whole response as text.
+    async fn send(tier: &Arc<Fake>, method: &str, path: &str) -> (u16, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let tier: Arc<dyn Tier> = Arc::<Fake>::clone(tier);
@@ -129,50 +129,50 @@ mod tests {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.unwrap();
-            answer
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await.unwrap();
+            response
         };
         tokio::select! {
-            answer = viewer => (answer[9..12].parse().unwrap(), answer),
+            response = viewer => (response[9..12].parse().unwrap(), response),
             ended = axum::serve(listener, router(tier)) => panic!("the listener ended: {ended:?}"),
         }
     }
 
-    fn body(answer: &str) -> Value {
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    fn body(response: &str) -> Value {
+        serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap()
     }
 
     #[tokio::test]
-    async fn readiness_tells_why_not() {
+    async fn readiness_has_a_reason_when_not_ready() {
         let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        assert_eq!(ask(&tier, "GET", "/readyz").await.0, 200);
+        assert_eq!(send(&tier, "GET", "/readyz").await.0, 200);
         for reason in [Readiness::Draining, Readiness::NoUpstream] {
             *tier.0.lock() = reason;
-            let (code, answer) = ask(&tier, "GET", "/readyz").await;
-            assert_eq!((code, &body(&answer)["reason"]), (503, &json!(reason.as_str())));
-            assert_eq!(ask(&tier, "GET", "/healthz").await.0, 200);
+            let (code, response) = send(&tier, "GET", "/readyz").await;
+            assert_eq!((code, &body(&response)["reason"]), (503, &json!(reason.as_str())));
+            assert_eq!(send(&tier, "GET", "/healthz").await.0, 200);
         }
     }
 
     #[tokio::test]
     async fn metrics_are_text_and_status_is_json() {
         let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        let (code, answer) = ask(&tier, "GET", "/metrics").await;
+        let (code, response) = send(&tier, "GET", "/metrics").await;
         assert_eq!(code, 200);
-        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
-        assert!(answer.ends_with("\r\n\r\ntidegate_connections 1\n"), "{answer}");
-        let (code, answer) = ask(&tier, "GET", "/v1/status").await;
-        assert_eq!((code, body(&answer)), (200, json!({ "objects": 3 })));
-        assert!(answer.contains("cache-control: no-store"), "{answer}");
+        assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
+        assert!(response.ends_with("\r\n\r\ntidegate_connections 1\n"), "{response}");
+        let (code, response) = send(&tier, "GET", "/v1/status").await;
+        assert_eq!((code, body(&response)), (200, json!({ "objects": 3 })));
+        assert!(response.contains("cache-control: no-store"), "{response}");
     }
 
     #[tokio::test]
     async fn other_paths_and_methods_get_a_json_error() {
         let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        let (code, answer) = ask(&tier, "GET", "/nothing").await;
-        assert_eq!((code, &body(&answer)["error"]), (404, &json!("not_found")));
-        let (code, answer) = ask(&tier, "POST", "/metrics").await;
-        assert_eq!((code, &body(&answer)["error"]), (405, &json!("method_not_allowed")));
+        let (code, response) = send(&tier, "GET", "/nothing").await;
+        assert_eq!((code, &body(&response)["error"]), (404, &json!("not_found")));
+        let (code, response) = send(&tier, "POST", "/metrics").await;
+        assert_eq!((code, &body(&response)["error"]), (405, &json!("method_not_allowed")));
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of one request and of what its viewer received, for the counters and the access log.
+//! The facts about one request and its response, for the counters and the access log.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,41 +10,41 @@ use tokio::time::Instant;
 use crate::fate::Fate;
 use crate::site::Site;
 
-/// What is known of a request before there is an account of it.
+/// The facts about a request that are known before its outcome.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct RequestFacts {
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) kind: Option<Kind>,
     pub(crate) cmcd: Option<String>,
-    /// Set when it is about to be answered with a body that may be long.
+    /// Set when a response begins whose body may be long.
     pub(crate) fate: Option<Fate>,
 }
 
-/// What a request got that could not be read.
+/// A request that could not be read, and the error response to it.
 #[derive(Debug)]
-pub(crate) struct TurnedAway {
+pub(crate) struct UnreadRequest {
     pub(crate) at: Instant,
     pub(crate) peer: SocketAddr,
     pub(crate) status: StatusCode,
     pub(crate) body_bytes: u64,
 }
 
-/// What a viewer got, when, and to what.
+/// The response to a request, as far as it was sent.
 #[derive(Debug)]
-pub(crate) struct Served<'a> {
-    /// When the request had been read.
+pub(crate) struct ResponseFacts<'a> {
+    /// The time when the request was read.
     pub(crate) received: Instant,
-    /// When the head of the answer was written.
+    /// The time when the head of the response was written.
     pub(crate) first_byte: Option<Instant>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) body_bytes: u64,
-    /// For the access log; none where that is off.
-    pub(crate) asked: Option<Asked<'a>>,
+    /// The request, for the access log; `None` where the log is off.
+    pub(crate) request: Option<LoggedRequest<'a>>,
 }
 
-/// What was asked, as the access log tells it.
+/// The fields of a request for the access log.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct LoggedRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) version: Version,
     pub(crate) host: Option<&'a str>,

@@ -1,6 +1,6 @@
-//! One vocabulary for logs, headers and metrics: closed enums whose every value has one short text.
+//! One vocabulary for logs, headers and metrics: closed enums whose values each have one short text.
 
-/// A closed enum that may label a metric: few values, all known, none taken from the network.
+/// A closed enum that may label a metric: few values, all known, none from the network.
 pub trait Label: Copy + 'static {
     /// Every value, in declaration order.
     const ALL: &'static [Self];

@@ -1,8 +1,8 @@
-//! What a tier measures, for Prometheus: base units, `tidegate_<noun>_<unit>[_total]`, labels only from
+//! The metrics of a tier, for Prometheus: base units, `tidegate_<noun>_<unit>[_total]`, labels only from
 //! enums.
 //!
-//! Each tier has a registry of its own, so that several can live in one process, and says `tier` and `node`
-//! with every sample. Handles are resolved once, and a labelled series appears with its first use.
+//! Each tier has a registry of its own, so that several can live in one process, and every sample has the
+//! labels `tier` and `node`. Handles are resolved once, and a labelled series appears with its first use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use tidegate_upstream::Pool;
 use crate::fate::Fate;
 use crate::observe::label::Label;
 
-mod held;
+mod cache;
+mod gauge_guard;
 mod hits;
-mod holdings;
 mod labels;
 mod live;
 mod table;
 mod upstreams;
 
 pub use self::live::Live;
-pub use held::Held;
-pub use labels::{Failover, FillEnd, Standing, StatusClass, UpstreamEnd};
+pub use gauge_guard::GaugeGuard;
+pub use labels::{Failover, FillEnd, StatusClass, UpstreamEnd, UpstreamState};
 pub use upstreams::Upstreams;
 
+use cache::Cache;
 use hits::{Hits, Instruments};
-use holdings::Holdings;
-use table::{Book, CounterTable, HistogramTable};
+use table::{CounterTable, HistogramTable, Registrar};
 
 /// The instruments of one tier. Those without rules of their own are public handles.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub struct Metrics {
     upstream_requests: CounterTable,
     failovers: CounterTable,
     playlist_age: Histogram,
-    cache: Holdings,
+    cache: Cache,
     /// Live streams.
     pub live: Live,
     /// Upstreams.
@@ -67,24 +67,24 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes and registers the instruments. `tier` and `node` go with every sample.
+    /// Makes and registers the instruments. `tier` and `node` are labels of every sample.
     pub fn new(tier: &str, node: &str, commit: &str) -> Result<Self, prometheus::Error> {
         let common =
             [("tier", tier), ("node", node)].map(|(name, value)| (name.to_owned(), value.to_owned()));
         let registry = Registry::new_custom(None, Some(HashMap::from(common)))?;
-        let book = Book::new(&registry);
-        book.constant(
+        let registrar = Registrar::new(&registry);
+        registrar.constant(
             "tidegate_build_info",
             "Always 1; version and commit of the running build are in the labels.",
             &[("version", env!("CARGO_PKG_VERSION")), ("commit", commit)],
         )?;
-        book.process()?;
-        Self::filled_in(&book, registry.clone())
+        registrar.process()?;
+        Self::register(&registrar, registry.clone())
     }
 
     /// The text that Prometheus scrapes.
     pub fn render(&self) -> String {
-        self.hits.add_up();
+        self.hits.flush();
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
@@ -112,13 +112,13 @@ impl Metrics {
 
     /// Records the time from the request that was read to the first byte of its response.
     pub fn first_byte(&self, fate: Fate, after: Duration) {
-        self.time_to_first_byte.with([&fate], |waits| waits.observe(after.as_secs_f64()));
+        self.time_to_first_byte.with([&fate], |histogram| histogram.observe(after.as_secs_f64()));
     }
 
     /// Counts a fill that ended, and the requests that it served.
     pub fn fill_ended(&self, end: FillEnd, requests: usize) {
         self.fills.with([&end], IntCounter::inc);
-        // The count is exact up to four thousand million requests.
+        // A float represents every 32-bit count exactly.
         self.requests_per_fill.observe(f64::from(u32::try_from(requests).unwrap_or(u32::MAX)));
     }
 
@@ -134,12 +134,12 @@ impl Metrics {
 
     /// Failovers by reason; a reason without any is left out.
     pub fn failovers_by_reason(&self) -> BTreeMap<&'static str, u64> {
-        let mut times = BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for reason in Failover::ALL {
-            self.failovers.with([reason], |counter| _ = times.insert(reason.as_str(), counter.get()));
+            self.failovers.with([reason], |counter| _ = counts.insert(reason.as_str(), counter.get()));
         }
-        times.retain(|_, times| *times > 0);
-        times
+        counts.retain(|_, count| *count > 0);
+        counts
     }
 
     /// Records the age of a served live playlist.
@@ -157,76 +157,76 @@ impl Metrics {
         self.upstreams.observe(pools);
     }
 
-    fn filled_in(book: &Book<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
+    fn register(registrar: &Registrar<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
             registry,
-            requests: book.counters(
+            requests: registrar.counters(
                 "tidegate_requests_total",
                 "Finished requests from viewers (at a shield: from edges).",
                 &[
-                    ("fate", words(Fate::ALL)),
-                    ("status_class", words(StatusClass::ALL)),
-                    ("kind", words(Kind::ALL)),
+                    ("fate", values(Fate::ALL)),
+                    ("status_class", values(StatusClass::ALL)),
+                    ("kind", values(Kind::ALL)),
                 ],
             )?,
-            response_body_bytes: book.counters(
+            response_body_bytes: registrar.counters(
                 "tidegate_response_body_bytes_total",
                 "Body bytes sent to viewers (at a shield: to edges).",
-                &[("fate", words(Fate::ALL))],
+                &[("fate", values(Fate::ALL))],
             )?,
-            time_to_first_byte: book.histograms(
+            time_to_first_byte: registrar.histograms(
                 "tidegate_time_to_first_byte_seconds",
                 "Time from the request that was read to the first byte of its response.",
-                &[("fate", words(Fate::ALL))],
-                &WAITS,
+                &[("fate", values(Fate::ALL))],
+                &FIRST_BYTE_BUCKETS,
             )?,
-            fills: book.counters(
+            fills: registrar.counters(
                 "tidegate_fills_total",
                 "Finished fills of the cache, by outcome.",
-                &[("outcome", words(FillEnd::ALL))],
+                &[("outcome", values(FillEnd::ALL))],
             )?,
-            requests_per_fill: book.histogram(
+            requests_per_fill: registrar.histogram(
                 "tidegate_requests_per_fill",
                 "Requests that one fill served.",
-                &CROWDS,
+                &REQUESTS_PER_FILL_BUCKETS,
             )?,
-            upstream_requests: book.counters(
+            upstream_requests: registrar.counters(
                 "tidegate_upstream_requests_total",
                 "Finished upstream requests, by outcome. Each is counted once.",
-                &[("outcome", words(UpstreamEnd::ALL))],
+                &[("outcome", values(UpstreamEnd::ALL))],
             )?,
-            failovers: book.counters(
+            failovers: registrar.counters(
                 "tidegate_failovers_total",
                 "Failovers to the next upstream, by the failure of the one before.",
-                &[("reason", words(Failover::ALL))],
+                &[("reason", values(Failover::ALL))],
             )?,
-            playlist_age: book.histogram(
+            playlist_age: registrar.histogram(
                 "tidegate_playlist_age_at_serve_seconds",
                 "Age of live playlists at the moment they were served.",
-                &AGES,
+                &AGE_BUCKETS,
             )?,
-            cache: Holdings::new(book)?,
-            live: Live::new(book)?,
-            upstreams: Upstreams::new(book)?,
-            origin_requests: book.counter(
+            cache: Cache::new(registrar)?,
+            live: Live::new(registrar)?,
+            upstreams: Upstreams::new(registrar)?,
+            origin_requests: registrar.counter(
                 "tidegate_origin_requests_total",
                 "Upstream requests sent, retries, rescues and passes included.",
             )?,
-            origin_requests_needed: book.counter(
+            origin_requests_needed: registrar.counter(
                 "tidegate_origin_requests_needed_total",
                 "Upstream requests that would have been enough: one per fill and one per pass.",
             )?,
-            hits: Hits::new(book)?,
-            connections: book.gauge("tidegate_connections", "Open connections from viewers.")?,
-            tls_handshake_failures: book.counter(
+            hits: Hits::new(registrar)?,
+            connections: registrar.gauge("tidegate_connections", "Open connections from viewers.")?,
+            tls_handshake_failures: registrar.counter(
                 "tidegate_tls_handshake_failures_total",
                 "TLS handshakes with viewers that failed or timed out.",
             )?,
-            access_log_dropped: book.counter(
+            access_log_dropped: registrar.counter(
                 "tidegate_access_log_dropped_total",
                 "Access-log lines dropped: full queue or failed write.",
             )?,
-            draining: book.gauge("tidegate_draining", "1 while the node drains, else 0.")?,
+            draining: registrar.gauge("tidegate_draining", "1 while the node drains, else 0.")?,
         })
     }
 }
@@ -245,16 +245,17 @@ impl Instruments for Metrics {
     }
 }
 
-fn words<L: Label>(values: &[L]) -> usize {
+/// The number of values of a label.
+fn values<L: Label>(values: &[L]) -> usize {
     values.len()
 }
 
-/// Hits are answered in microseconds, a blocking reload may take three target durations.
-const WAITS: [f64; 16] =
+/// A hit takes microseconds, a blocking reload up to three target durations.
+const FIRST_BYTE_BUCKETS: [f64; 16] =
     [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-const CROWDS: [f64; 13] =
+const REQUESTS_PER_FILL_BUCKETS: [f64; 13] =
     [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0];
-const AGES: [f64; 13] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 60.0];
+const AGE_BUCKETS: [f64; 13] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0, 60.0];
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! The events of fetches, counted.
+//! Counts the events of fetches.
 
 use tidegate_upstream::{Ending, Event, Recorder};
 

@@ -1,4 +1,4 @@
-//! What a version of a live playlist means that an upstream has sent: whether it may be served, and as what.
+//! The rules for a received version of a live playlist: whether it may be served, and as which version.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::live::stream::Arrival;
 use crate::live::{epochs, listing};
 
 impl SitePolicy<'_> {
-    /// Compares a version of a media playlist with the stream as it is known. Returns the version to serve; `None` for
-    /// a playlist that is not followed.
+    /// Compares a received version of a media playlist with its stream. Returns the version to serve; `None`
+    /// for a playlist that is not followed.
     pub(super) fn receive(
         &self,
         raw: &Media,
@@ -27,14 +27,15 @@ impl SitePolicy<'_> {
             return Ok(None);
         }
         let streams = self.tier.streams();
-        let stream = known.unwrap_or_else(|| streams.begin(&self.request.key, self.request.is_backup));
+        let stream =
+            known.unwrap_or_else(|| streams.find_or_create(&self.request.key, self.request.is_backup));
         let old = stream.media();
-        let published = || Some(content::joined(self.stale.as_ref()?.body.whole()?));
+        let published = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
         let version = epochs::version(self.tier, self.request, &stream, raw, body, published);
-        if version.is_old {
+        if version.is_outdated {
             self.admit(Arrival::Backward, progress)?;
         }
-        let arrival = stream.arrives(version.media.clone(), &version.body, progress.last_sent, age);
+        let arrival = stream.observe(version.media.clone(), &version.body, progress.last_sent, age);
         self.admit(arrival, progress)?;
         if arrival != Arrival::Frozen
             && let Some((upstream, error)) = &progress.unusable
@@ -45,11 +46,11 @@ impl SitePolicy<'_> {
         match (arrival, old) {
             (Arrival::Restarted(why), Some(old)) => {
                 self.record_restart(why.as_str(), false);
-                // The new playlist uses the names again that have slid out of the old one.
+                // The new playlist reuses the names of the old one.
                 listing::purge_listed(self.tier, self.request, &old);
                 listing::purge_listed(self.tier, self.request, raw);
             }
-            _ if version.begins => self.record_restart(Restart::SequenceReset.as_str(), true),
+            _ if version.starts_epoch => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}
         }
         stream.set_published(&version);
@@ -65,7 +66,7 @@ impl SitePolicy<'_> {
     pub(super) fn admit(&self, arrival: Arrival, progress: &Progress) -> Result<(), UpstreamError> {
         let metrics = &self.tier.metrics().live;
         match arrival {
-            Arrival::Welcome | Arrival::Restarted(_) => Ok(()),
+            Arrival::Usable | Arrival::Restarted(_) => Ok(()),
             Arrival::Backward => {
                 metrics.backward.inc();
                 Err(UpstreamError::Backward)

@@ -1,4 +1,4 @@
-//! A request that has been read: what it asks for, and where.
+//! A request that has been read: its resource, and the site that serves it.
 
 use std::sync::Arc;
 
@@ -8,28 +8,28 @@ use tidegate_hls::{Directives, Resource};
 use super::slice::Slice;
 use crate::site::Site;
 
-/// What is asked for, and where.
+/// A request for a resource of a site.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) site: Arc<Site>,
-    /// What is held. A playlist that is followed is one object, whichever version of it is asked for.
+    /// The cached resource. All versions of a followed playlist are one object.
     pub(crate) resource: Resource,
-    /// The version of it that is asked for.
+    /// The requested version of it.
     pub(crate) directives: Directives,
-    /// The piece of it that is held by itself.
+    /// The requested slice of it.
     pub(crate) slice: Option<Slice>,
     pub(crate) key: Key,
-    /// The Host header field as sent, for upstreams that are asked for the same host.
+    /// The Host header field as received, for upstreams that receive the same host.
     pub(crate) authority: String,
-    /// The version in which the viewer speaks, for Via.
+    /// The viewer's version of HTTP, for Via.
     pub(crate) version: http::Version,
     pub(crate) is_authorized: bool,
-    /// Whether it comes from a tier that asks others first.
+    /// Whether a tier sends it as a backup request: other upstreams are its first choice.
     pub(crate) is_backup: bool,
 }
 
 impl Request {
-    /// What upstreams are asked for: the resource, in this version of it.
+    /// The target of a request to an upstream, for this version of the resource.
     pub(crate) fn target(&self, directives: &Directives) -> String {
         if *directives == Directives::default() {
             self.resource.path_and_query().into_owned()

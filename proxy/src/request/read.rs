@@ -1,4 +1,4 @@
-//! Reading and admitting: from a head to a request for a site's resource, or to a refusal.
+//! Reading and admission: from a head to a request for a site's resource, or to a refusal.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::viewer::client::Client;
 
 pub(super) type Refused = (Refusal, Option<Arc<Site>>);
 
-/// Reads and admits.
-pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Refused> {
+/// Reads and admits a request, which is boxed: the future of a blocked request holds it.
+pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request>, Refused> {
     let target = target(client).map_err(|refusal| (refusal, None))?;
     let name = host_name(&target.authority);
     let site = site(tier, &name, &target.authority, &target.path_and_query)
@@ -31,9 +31,10 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Re
     client.known().kind = Some(resource.kind);
     client.known().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
-    let (resource, directives) = apart(resource, site);
-    let (slice, key) = named(tier, client.method(), client.headers(), site, &resource.path_and_query());
-    Ok(Request {
+    let (resource, directives) = split_directives(resource, site);
+    let (slice, key) =
+        slice_and_key(tier, client.method(), client.headers(), site, &resource.path_and_query());
+    Ok(Box::new(Request {
         directives,
         slice,
         key,
@@ -43,12 +44,13 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Request, Re
         version: client.version(),
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
         is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
-    })
+    }))
 }
 
-/// A resource and the version of it that is asked for. The versions of a playlist that is followed are one object;
-/// elsewhere the origin knows what the directives mean, and each answer is an object of its own.
-fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
+/// Splits a target into a resource and its requested version. The versions of a followed playlist are one
+/// object; otherwise only the origin knows what the directives mean, and each response is an object of its
+/// own.
+fn split_directives(resource: Resource, site: &Site) -> (Resource, Directives) {
     let directives = resource.directives;
     if directives == Directives::default() || resource.kind != Kind::Playlist || !site.follows() {
         return (resource, Directives::default());
@@ -56,8 +58,8 @@ fn apart(resource: Resource, site: &Site) -> (Resource, Directives) {
     (resource.with_directives(Directives::default()), directives)
 }
 
-/// The name of what is asked for: a resource, or a piece of one that playlists list in pieces.
-fn named(
+/// The key of the requested object: a resource, or a slice of one whose slices playlists list.
+fn slice_and_key(
     tier: &Tier,
     method: &Method,
     headers: &HeaderMap,
@@ -65,16 +67,16 @@ fn named(
     resource: &str,
 ) -> (Option<Slice>, Key) {
     let key = Key::new(&site.name, resource);
-    let is_told = tier.role() == Role::Shield && headers.contains_key(&SLICE);
-    match Slice::asked(method, headers) {
-        Some(slice) if is_told || tier.streams().lists_pieces_of(&key) => {
+    let is_marked = tier.role() == Role::Shield && headers.contains_key(&SLICE);
+    match Slice::requested(method, headers) {
+        Some(slice) if is_marked || tier.streams().lists_slices_of(&key) => {
             (Some(slice), slice.key(site, resource))
         }
         _ => (None, key),
     }
 }
 
-/// The site that serves a target: where sites share a host by their paths, by the path in its one form.
+/// The site that serves a target. Where sites share a host, the normalised path selects one of them.
 pub(super) fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
     if !tier.sites().differ_by_path() {
         return tier.sites().find(name, "/");
@@ -83,7 +85,7 @@ pub(super) fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> 
     tier.sites().find(name, &resource.path_and_query())
 }
 
-/// Nobody serves this, or it is no target at all, which is the graver fault (RFC 9112 section 3.2).
+/// No site serves this target, or it is invalid, which is the graver fault (RFC 9112 section 3.2).
 fn no_site(target: &Target) -> Refusal {
     match Resource::parse(&target.authority, &target.path_and_query, &QueryRules::default()) {
         Ok(_) => Refusal::UnknownHost,
@@ -91,14 +93,14 @@ fn no_site(target: &Target) -> Refusal {
     }
 }
 
-/// Whether the site takes such a request.
+/// Refuses a request that its site does not serve.
 async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
     let method = client.method().clone();
     let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !is_read && !site.passes(&method) {
         return Err(Refusal::Method(method));
     }
-    // A body on a request that has none by its nature is how requests are smuggled past caches.
+    // A body in a request whose method has none is a way to smuggle requests past caches.
     if is_read && client.has_nonempty_body(tier.settings().viewers.head_timeout.get()).await {
         return Err(Refusal::UnexpectedBody(method));
     }
@@ -110,9 +112,9 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
 
 /// Reads the target of a request in origin form or in absolute form.
 ///
-/// RFC 9112 section 3.2.2 lets the authority of an absolute form win over `Host`. Here a request whose two differ has
-/// been refused by the parser, deliberately stricter: no client sends one by accident, and the next server might read it
-/// as one for the other host.
+/// By RFC 9112 section 3.2.2 the authority of an absolute form overrides `Host`. Here the parser has refused
+/// a request whose two differ, which is deliberately stricter: no client sends one by accident, and the next
+/// server might read it as one for the other host.
 pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
     check_lengths(client)?;
     let host = || {
@@ -120,7 +122,7 @@ pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
         host.or_else(|| client.authority()).map(str::to_owned)
     };
     let raw = std::str::from_utf8(client.target()).map_err(|_error| Refusal::Malformed)?;
-    // RFC 9112 section 3.2: not even a target that names the host makes up for the field.
+    // RFC 9112 section 3.2: even a target that names the host does not replace the field.
     if client.version() == Version::HTTP_11 && !client.headers().contains_key(header::HOST) {
         return Err(Refusal::NoHost);
     }
@@ -143,14 +145,14 @@ pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
     }
 }
 
-/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). What else is wrong with it
-/// is found when it is read.
+/// Whether a request concerns the server itself and no resource of it (RFC 9110 section 7.1). Its other
+/// faults are found when it is read.
 pub(crate) fn is_server(client: &Client) -> bool {
     *client.method() == Method::OPTIONS && client.target() == b"*" && target(client).is_ok()
 }
 
-/// RFC 9112 section 6.1: a request with both fields is an attempt at smuggling until proven otherwise. The parser
-/// has dropped Content-Length by now, so the head as it came is looked at.
+/// RFC 9112 section 6.1: a request with both fields may be an attempt at smuggling. The parser has dropped
+/// Content-Length by now, so the raw head is searched for it.
 fn check_lengths(client: &Client) -> Result<(), Refusal> {
     if !client.headers().contains_key(header::TRANSFER_ENCODING) {
         return Ok(());

@@ -1,13 +1,13 @@
-//! What the request line and Host say, before a site is found.
+//! The target of a request, from the request line and Host, before a site is found.
 
 use std::borrow::Cow;
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Host, perhaps with a port.
+    /// The host, perhaps with a port.
     pub(crate) authority: String,
-    /// Path and query as sent.
+    /// Path and query as received.
     pub(crate) path_and_query: String,
 }
 
@@ -25,7 +25,8 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
+/// Whether a target is in origin form (RFC 9112 section 3.2.1) and has only characters that all parsers read
+/// alike.
 pub(crate) fn is_plain(target: &str) -> bool {
     target.starts_with('/')
         && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))

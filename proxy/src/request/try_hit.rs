@@ -1,4 +1,5 @@
-//! Which requests can be answered at once: those for what is held fresh and whole, asked for plainly.
+//! The requests that the fast path can answer: simple requests for objects that are fresh and complete in the
+//! cache.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,45 +21,45 @@ use crate::viewer::fast_path::simple_head::SimpleHead;
 /// A request whose fate is a hit.
 #[derive(Debug)]
 pub(crate) struct Hit {
-    pub(crate) place: Arc<Place>,
+    pub(crate) target: Arc<ResolvedTarget>,
     pub(crate) cmcd: Option<String>,
     pub(crate) object: Arc<Object>,
-    /// What is known of the playlist that it asks for.
+    /// The stream, if the object is a playlist.
     pub(crate) stream: Option<Arc<Stream>>,
 }
 
-/// Where a plain target leads.
+/// A target without delivery directives, normalised.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ResolvedTarget {
     pub(crate) site: Arc<Site>,
     pub(crate) kind: Kind,
     pub(crate) key: Key,
 }
 
-/// The hit that a request is, if nothing has to be waited for, filled or refused. It goes through the same steps as
-/// `serve`, and wherever one of them would do more than look, the request is none of these.
+/// The hit for a request, if the request needs no wait, fill or refusal. The steps are those of `serve`; a
+/// request for which one of them would do more than look takes the slow path.
 pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -> Option<Hit> {
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
-    let (place, cmcd) = place(tier, simple_head)?;
-    let is_slice = Slice::asked(&simple_head.method, &simple_head.deciding).is_some();
-    if is_slice && tier.streams().lists_pieces_of(&place.key) {
+    let (target, cmcd) = resolve(tier, simple_head)?;
+    let is_slice = Slice::requested(&simple_head.method, &simple_head.deciding).is_some();
+    if is_slice && tier.streams().lists_slices_of(&target.key) {
         return None;
     }
-    let object = tier.cache().fresh(&place.key, now)?;
+    let object = tier.cache().fresh(&target.key, now)?;
     if object.head.status != StatusCode::OK || !object.body.is_complete() {
         return None;
     }
-    let stream = tier.streams().of_kind(place.kind, &place.key);
-    Some(Hit { place, cmcd, object, stream })
+    let stream = tier.streams().of_kind(target.kind, &target.key);
+    Some(Hit { target, cmcd, object, stream })
 }
 
-/// Where a target leads, and what it says of its player. Reading a target takes longer than finding what it names, and
-/// players ask for the same few again and again.
-fn place(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<Place>, Option<String>)> {
-    if let Some(place) = PLACES.with_borrow(|places| places.find(tier, simple_head)) {
-        return Some((place, None));
+/// Resolves a target, and returns its CMCD. Parsing a target takes longer than the lookup of its object, and
+/// players request the same few targets again and again.
+fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<ResolvedTarget>, Option<String>)> {
+    if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier, simple_head)) {
+        return Some((target, None));
     }
     let site = site(tier, &target::host_name(simple_head.host), simple_head.host, simple_head.target)?;
     let resource = Resource::parse(simple_head.host, simple_head.target, &site.query).ok()?;
@@ -66,60 +67,61 @@ fn place(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<Place>, Optio
         return None;
     }
     let key = Key::new(&site.name, &resource.path_and_query());
-    let place = Arc::new(Place { site: Arc::clone(site), kind: resource.kind, key });
+    let target = Arc::new(ResolvedTarget { site: Arc::clone(site), kind: resource.kind, key });
     if resource.cmcd.is_none() {
-        PLACES.with_borrow_mut(|places| places.keep(tier, simple_head, &place));
+        TARGETS.with_borrow_mut(|targets| targets.insert(tier, simple_head, &target));
     }
-    Some((place, resource.cmcd))
+    Some((target, resource.cmcd))
 }
 
-/// The places to which the targets led that this thread has read lately. What a target means does not change while its
-/// tier lives.
-struct Places {
+/// The targets that this thread has resolved lately. The meaning of a target does not change while its tier
+/// lives.
+struct TargetCache {
     hasher: ahash::RandomState,
-    kept: Vec<Option<Kept>>,
+    entries: Vec<Option<Entry>>,
 }
 
-struct Kept {
+struct Entry {
     tier: u64,
     host: Box<str>,
     target: Box<str>,
-    place: Arc<Place>,
+    resolved: Arc<ResolvedTarget>,
 }
 
-impl Places {
-    fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<Place>> {
-        let kept = self.kept.get(self.index(simple_head))?.as_ref()?;
-        let is_same =
-            *kept.target == *simple_head.target && *kept.host == *simple_head.host && kept.tier == tier.id();
-        is_same.then(|| Arc::clone(&kept.place))
+impl TargetCache {
+    fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<ResolvedTarget>> {
+        let entry = self.entries.get(self.index(simple_head))?.as_ref()?;
+        let is_same = *entry.target == *simple_head.target
+            && *entry.host == *simple_head.host
+            && entry.tier == tier.id();
+        is_same.then(|| Arc::clone(&entry.resolved))
     }
 
-    /// Two targets that fall on one index take it from each other.
-    fn keep(&mut self, tier: &Tier, simple_head: &SimpleHead<'_>, place: &Arc<Place>) {
+    /// Replaces another target with the same index.
+    fn insert(&mut self, tier: &Tier, simple_head: &SimpleHead<'_>, resolved: &Arc<ResolvedTarget>) {
         let index = self.index(simple_head);
-        if simple_head.host.len() + simple_head.target.len() > TARGET_MAX {
+        if simple_head.host.len() + simple_head.target.len() > TARGET_BYTES_MAX {
             return;
         }
-        self.kept.resize_with(PLACES_MAX, || None);
-        if let Some(kept) = self.kept.get_mut(index) {
+        self.entries.resize_with(TARGETS_MAX, || None);
+        if let Some(entry) = self.entries.get_mut(index) {
             let (host, target) = (simple_head.host.into(), simple_head.target.into());
-            *kept = Some(Kept { tier: tier.id(), host, target, place: Arc::clone(place) });
+            *entry = Some(Entry { tier: tier.id(), host, target, resolved: Arc::clone(resolved) });
         }
     }
 
     fn index(&self, simple_head: &SimpleHead<'_>) -> usize {
         let hash = self.hasher.hash_one((simple_head.host, simple_head.target));
-        usize::try_from(hash % PLACES_MAX as u64).unwrap_or_default()
+        usize::try_from(hash % TARGETS_MAX as u64).unwrap_or_default()
     }
 }
 
-/// So many places are kept per thread.
-const PLACES_MAX: usize = 1024;
-/// Longer targets are read each time.
-const TARGET_MAX: usize = 512;
+/// Targets that a thread remembers.
+const TARGETS_MAX: usize = 1024;
+/// Longer targets, with their hosts, are parsed each time.
+const TARGET_BYTES_MAX: usize = 512;
 
 thread_local! {
-    static PLACES: RefCell<Places> =
-        RefCell::new(Places { hasher: ahash::RandomState::new(), kept: Vec::new() });
+    static TARGETS: RefCell<TargetCache> =
+        RefCell::new(TargetCache { hasher: ahash::RandomState::new(), entries: Vec::new() });
 }

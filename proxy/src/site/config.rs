@@ -154,7 +154,7 @@ pub enum Restarts {
 #[serde(try_from = "String", into = "String")]
 pub struct Verb(pub Method);
 
-/// Not a method that can be passed through.
+/// Text that is not a method that can be forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a method that can be passed through; write POST, PUT, PATCH or DELETE")]
 pub struct VerbError(String);
@@ -231,18 +231,19 @@ impl Config {
     pub fn pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Arc<Pool> {
         let mut options = upstream.options(false, connections);
         let timeouts = &mut options.timeouts;
-        for (deadline, own) in [
+        for (timeout, own) in [
             (&mut timeouts.connect, self.timeouts.connect),
             (&mut timeouts.first_byte, self.timeouts.first_byte),
             (&mut timeouts.stall, self.timeouts.between_bytes),
         ] {
-            *deadline = own.map_or(*deadline, Period::get);
+            *timeout = own.map_or(*timeout, Period::get);
         }
         let has_groups = self.origins.iter().any(|origin| origin.group() > 0);
         let specs = self.origins.iter().zip(0..).map(|(origin, place)| {
             let host = self.origin_host.clone().unwrap_or_else(|| origin.url().authority());
             let spec = origin.spec(options.clone(), Some(host), &self.origin_headers);
-            // Where no groups are named, the first is the primary and the others back it up in their order.
+            // Without configured groups, the first origin is the primary and the others are its backups, in
+            // order.
             Spec { group: if has_groups { spec.group } else { place }, ..spec }
         });
         Pool::new(Order::Groups, specs.collect(), upstream.budget())
@@ -251,7 +252,7 @@ impl Config {
     pub(crate) fn cors(&self) -> Option<Cors> {
         let mut allow_methods = vec![Method::GET, Method::HEAD, Method::OPTIONS];
         allow_methods.extend(self.methods.iter().map(|verb| verb.0.clone()));
-        // What is rendered is the default plus methods, neither of which can be wrong.
+        // The default configuration with more methods is always valid.
         Cors::new(&cors::Config { enabled: self.cors, allow_methods, ..cors::Config::default() })
             .ok()
             .flatten()
@@ -275,7 +276,7 @@ impl Query {
     }
 }
 
-/// The rules between the fields of all sites: every host once, patterns that can be read.
+/// Checks the rules between the fields of all sites: each host and path once, valid patterns.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -312,8 +313,8 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
                 format!("two sites are named {:?}", site.name.as_str()),
             ));
         }
-        let has_word = site.lifetimes.playlist == PlaylistLifetime::Origin;
-        if has_word && site.low_latency == LowLatency::Offer {
+        let origin_decides = site.lifetimes.playlist == PlaylistLifetime::Origin;
+        if origin_decides && site.low_latency == LowLatency::Offer {
             let message = "\"offer\" needs playlist = \"auto\" under [site.lifetimes]";
             return Err(Breach::new(&["site", "low_latency"], message));
         }

@@ -15,7 +15,7 @@ use tidegate_headers::field;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tokio::time::{Instant, timeout};
 
-use crate::observe::facts::{Asked, Known, Served};
+use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
 use crate::request::target;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
@@ -36,7 +36,7 @@ pub(crate) struct Client {
     content_length: Option<u64>,
     /// Set when the response was cut off: the connection must not end as after a complete response.
     cut_off: bool,
-    known: Known,
+    known: RequestFacts,
 }
 
 /// The protocol of a request, with the connection or session that it came on.
@@ -67,12 +67,12 @@ impl Client {
             body_bytes: 0,
             content_length: None,
             cut_off: false,
-            known: Known::default(),
+            known: RequestFacts::default(),
         }
     }
 
     /// The facts about the request that are known so far, for the counters and the access log.
-    pub(crate) fn known(&mut self) -> &mut Known {
+    pub(crate) fn known(&mut self) -> &mut RequestFacts {
         &mut self.known
     }
 
@@ -129,17 +129,17 @@ impl Client {
     }
 
     /// The response so far.
-    pub(crate) fn served(&self) -> Served<'_> {
-        Served {
+    pub(crate) fn response_facts(&self) -> ResponseFacts<'_> {
+        ResponseFacts {
             received: self.received,
             first_byte: self.first_byte,
             status: self.status,
             body_bytes: self.body_bytes,
-            asked: self.tier.log().is_on().then(|| self.asked()),
+            request: self.tier.log().is_on().then(|| self.logged_request()),
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
+    fn logged_request(&self) -> LoggedRequest<'_> {
         let (host, path, query) = match &self.protocol {
             Protocol::Http1(http1) => {
                 let (path, query) = target::parts(std::str::from_utf8(http1.target()).unwrap_or_default());
@@ -151,7 +151,7 @@ impl Client {
             }
         };
         let (method, version, headers) = (self.method(), self.version(), self.headers());
-        Asked { method, version, host, path, query, peer: self.peer, headers }
+        LoggedRequest { method, version, host, path, query, peer: self.peer, headers }
     }
 
     /// Whether the protocol marks the end of a body of unknown length. Over HTTP/1.0, a truncated body looks

@@ -25,8 +25,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::answer;
 use crate::observe::account::Account;
-use crate::observe::facts::{Known, TurnedAway};
-use crate::observe::metrics::Held;
+use crate::observe::facts::{RequestFacts, UnreadRequest};
+use crate::observe::metrics::GaugeGuard;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
@@ -60,7 +60,7 @@ pub(crate) async fn accept(tier: Shared, listeners: Listeners) {
         let Some((permit, stream, peer, acceptor)) = accepted else { continue };
         let (task_tier, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
-            let _open = Held::new(&task_tier.metrics().connections);
+            let _open = GaugeGuard::new(&task_tier.metrics().connections);
             // `run_until_set` polls the connection first: when it is cut off, it still closes the account of
             // its request.
             let serving = pin!(connection(&task_tier, stream, peer, acceptor, shutdown));
@@ -259,8 +259,8 @@ async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Op
 async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
     let _token = tier.requests().token();
     let account = serve_until_cut_off(tier, &mut client).await;
-    account.close(tier, &client.served());
-    if !account.is_whole() {
+    account.close(tier, &client.response_facts());
+    if !account.can_reuse_connection() {
         Box::pin(client.abort()).await;
         return None;
     }
@@ -274,7 +274,7 @@ async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
         account = serve_and_flush(tier, client) => account,
         () = tier.cutting_off().wait() => Account::cut_off(client.known()),
     };
-    if account.is_whole() || !tier.cutting_off().is_set() {
+    if account.can_reuse_connection() || !tier.cutting_off().is_set() {
         return account;
     }
     tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
@@ -284,22 +284,22 @@ async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
 /// Serves a request until its whole response is sent.
 async fn serve_and_flush(tier: &Shared, client: &mut Client) -> Account {
     let account = request::serve(tier, client).await;
-    if account.is_whole() { account.sent(client.flush().await) } else { account }
+    if account.can_reuse_connection() { account.with_result(client.flush().await) } else { account }
 }
 
 /// Sends an error response where no request could be read, and closes the connection.
 async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
     let at = Instant::now();
-    let (head, body) = answer::unasked(tier, refusal);
+    let (head, body) = answer::render_refusal(tier, refusal);
     let answer = [&head, body.as_bytes()].concat();
     let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
-    let account = Account::refused(refusal, &Known::default());
+    let account = Account::refused(refusal, &RequestFacts::default());
     let (account, body_bytes) = match written {
         Ok(Ok(())) => (account, body.len() as u64),
         _ => (account.broken(), 0),
     };
-    account.close_unread(tier, &TurnedAway { at, peer, status: refusal.status(), body_bytes });
-    if account.is_whole() {
+    account.close_unread(tier, &UnreadRequest { at, peer, status: refusal.status(), body_bytes });
+    if account.can_reuse_connection() {
         lingering_close::close(stream).await;
     }
 }

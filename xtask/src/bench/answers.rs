@@ -1,4 +1,4 @@
-//! Whether what is going to be measured is right: status, length, bytes and header fields, looked at once by curl.
+//! Checks responses by curl before they are measured: status, length, bytes and header fields.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -10,40 +10,41 @@ use super::servers::{Kind, Server};
 use super::stage::Stage;
 use crate::shell;
 
-/// What every answer of Tidegate's has; what comes from its cache has [`AGE`] as well.
+/// The fields of every response of Tidegate; one from its cache has [`AGE`] as well.
 const FIELDS: [&str; 4] = ["date", "cache-status", "via", "etag"];
 const AGE: &str = "age";
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-struct Answer {
+struct Response {
     status: u16,
-    /// Names in small letters.
+    /// Names in lower case.
     fields: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-/// Asks a server three times, so that it has what it caches, and holds the last answer against the origin's.
+/// Sends a request three times, so that the object is cached, and compares the last response with the
+/// origin's.
 pub(crate) fn check(stage: &Stage, server: &Server, load: &Load, is_cached: bool) -> Result<()> {
     let url = load.url(server.address(), server.tls());
-    let mut answer = ask(&url, load.protocol)?;
+    let mut response = get(&url, load.protocol)?;
     for _ in 0..2 {
-        answer = ask(&url, load.protocol)?;
+        response = get(&url, load.protocol)?;
     }
-    let from_origin = ask(&format!("http://{}{}", stage.origin(), load.path), Protocol::Http)?;
-    answer.is_like(&from_origin).with_context(|| format!("{} answers {url}", server.kind()))?;
+    let from_origin = get(&format!("http://{}{}", stage.origin(), load.path), Protocol::Http)?;
+    response.compare(&from_origin).with_context(|| format!("{}: {url}", server.kind()))?;
     if matches!(server.kind(), Kind::Tidegate | Kind::FromMemory) {
-        answer.says_where_it_comes_from(is_cached).with_context(|| url.clone())?;
+        response.check_cache_status(is_cached).with_context(|| url.clone())?;
     }
     if load.protocol == Protocol::Http { Ok(()) } else { cipher(server.tls()) }
 }
 
-impl Answer {
+impl Response {
     fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    fn is_like(&self, other: &Self) -> Result<()> {
+    fn compare(&self, other: &Self) -> Result<()> {
         ensure!(
             self.status == 200 && other.status == 200,
             "status {}, the origin's {}",
@@ -60,7 +61,7 @@ impl Answer {
         Ok(())
     }
 
-    fn says_where_it_comes_from(&self, is_cached: bool) -> Result<()> {
+    fn check_cache_status(&self, is_cached: bool) -> Result<()> {
         for name in FIELDS.into_iter().chain(is_cached.then_some(AGE)) {
             ensure!(self.field(name).is_some(), "no {name} in {:?}", self.fields);
         }
@@ -70,7 +71,7 @@ impl Answer {
     }
 }
 
-fn ask(url: &str, protocol: Protocol) -> Result<Answer> {
+fn get(url: &str, protocol: Protocol) -> Result<Response> {
     let mut command = Command::new("curl");
     command.args([
         "--silent",
@@ -86,21 +87,21 @@ fn ask(url: &str, protocol: Protocol) -> Result<Answer> {
     let output = command.output().with_context(|| shell::describe(&command))?;
     let complaints = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {complaints}", shell::describe(&command));
-    parse(&output.stdout).with_context(|| format!("what {url} is answered with"))
+    parse(&output.stdout).with_context(|| format!("the response for {url}"))
 }
 
-fn parse(answer: &[u8]) -> Result<Answer> {
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").context("no end of the head")?;
-    let (head, body) = answer.split_at(end + 4);
+fn parse(response: &[u8]) -> Result<Response> {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n").context("no end of the head")?;
+    let (head, body) = response.split_at(end + 4);
     let head = String::from_utf8_lossy(head);
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).context("no status")?;
     let fields = lines.filter_map(|line| line.split_once(": "));
     let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-    Ok(Answer { status, fields, body: body.to_vec() })
+    Ok(Response { status, fields, body: body.to_vec() })
 }
 
-/// Makes sure that a server and OpenSSL, with which the load is made, agree on what all are compared with.
+/// Checks that a server and OpenSSL, which the load uses, agree on the cipher of the comparison.
 fn cipher(address: SocketAddr) -> Result<()> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-brief", "-connect", &address.to_string()]).stdin(std::process::Stdio::null());
@@ -114,34 +115,32 @@ fn cipher(address: SocketAddr) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn answer(head: &str) -> Answer {
+    fn response(head: &str) -> Response {
         parse(format!("{head}\r\nContent-Length: 3\r\n\r\nabc").as_bytes()).unwrap()
     }
 
     #[test]
-    fn an_answer_with_other_bytes_or_another_status_is_not_right() {
-        let right = answer("HTTP/1.1 200 OK");
-        assert!(right.is_like(&answer("HTTP/2 200")).is_ok());
-        assert!(answer("HTTP/1.1 206 Partial Content").is_like(&right).is_err());
+    fn a_response_with_other_bytes_or_another_status_is_an_error() {
+        let right = response("HTTP/1.1 200 OK");
+        assert!(right.compare(&response("HTTP/2 200")).is_ok());
+        assert!(response("HTTP/1.1 206 Partial Content").compare(&right).is_err());
         let other = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabd").unwrap();
-        assert!(other.is_like(&right).is_err());
+        assert!(other.compare(&right).is_err());
         let short = parse(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nab").unwrap();
-        assert!(short.is_like(&right).is_err());
+        assert!(short.compare(&right).is_err());
     }
 
     #[test]
-    fn a_hit_says_so_and_tells_its_age() {
+    fn a_hit_has_its_status_and_age() {
         let passed =
             "HTTP/1.1 200 OK\r\nDate: now\r\nCache-Status: edge; fwd=uri-miss\r\nVia: 1.1 a\r\nETag: \"1\"";
-        assert!(answer(passed).says_where_it_comes_from(false).is_ok());
-        assert!(answer(passed).says_where_it_comes_from(true).is_err());
+        assert!(response(passed).check_cache_status(false).is_ok());
+        assert!(response(passed).check_cache_status(true).is_err());
         let hit = passed.replace("fwd=uri-miss", "hit");
-        assert!(answer(&hit).says_where_it_comes_from(true).is_err());
-        assert!(answer(&format!("{hit}\r\nAge: 1")).says_where_it_comes_from(true).is_ok());
+        assert!(response(&hit).check_cache_status(true).is_err());
+        assert!(response(&format!("{hit}\r\nAge: 1")).check_cache_status(true).is_ok());
         assert!(
-            answer(&format!("{hit}\r\nAge: 1").replace("ETag", "Tag"))
-                .says_where_it_comes_from(true)
-                .is_err()
+            response(&format!("{hit}\r\nAge: 1").replace("ETag", "Tag")).check_cache_status(true).is_err()
         );
     }
 }

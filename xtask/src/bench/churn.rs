@@ -1,4 +1,4 @@
-//! Memory while a day of objects comes and goes.
+//! Memory while a day of objects passes through the cache.
 
 use std::process::Command;
 
@@ -13,12 +13,12 @@ use super::stage::Stage;
 use super::statistics::{Bound, Spread, Verdict};
 use crate::shell;
 
-/// What one run of the `churn` program says (`tests/measure/churn.rs`).
+/// The result of one run of the `churn` program (`tests/measure/churn.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Churn {
     seconds: u64,
     visits: u64,
-    /// Answers that were not 200, or not whole.
+    /// Responses that were not 200, or not complete.
     failed: u64,
     fills: f64,
     evictions: f64,
@@ -28,7 +28,7 @@ struct Churn {
     peak_bytes: u64,
 }
 
-/// By how much of the plateau the end may differ from it.
+/// The share of the plateau by which the end may differ from it.
 const TOLERANCE: f64 = 0.1;
 
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
@@ -46,7 +46,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
 }
 
 impl Churn {
-    /// How far the end is from the plateau, up or down.
+    /// The distance of the end from the plateau, up or down, as a share.
     fn drift(&self) -> f64 {
         (per(self.end_bytes) / per(self.plateau_bytes) - 1.0).abs()
     }
@@ -55,17 +55,17 @@ impl Churn {
 const ABOUT: &str = "\
 ## A day of churn
 
-As many segments and playlists as a channel with three renditions has in a day pass through an edge in ten minutes: 144 live channels at
-once, each of which ends after a minute and is followed by another, and about 200 visits each second, each with a connection of its own;
-one in eight hangs up in the middle of a segment. The cache has room for 64 MiB. Resident memory of the edge's process: the *plateau*
-is the median of the second half of the first tenth, the *end* that of the last twentieth.
+As many segments and playlists as a channel with three renditions has in a day pass through an edge in ten minutes.
+There are 144 concurrent live channels, each of which ends after a minute and is replaced by another, and about 200 visits each second, each with its own connection; one in eight closes it in the middle of a segment.
+The cache has 64 MiB.
+The figures are the resident memory of the edge's process: the *plateau* is the median of the second half of the first tenth, the *end* that of the last twentieth.
 ";
 
 fn table(churn: &Churn) -> String {
     let mebibytes = |bytes: u64| per(bytes) / 1_048_576.0;
     let Churn { seconds, visits, failed, fills, evictions, plateau_bytes, end_bytes, peak_bytes, .. } = churn;
     format!(
-        "| seconds | visits | failed answers | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
+        "| seconds | visits | failed responses | fills | evictions | plateau MiB | end MiB | most MiB |\n|---:|---:|---:|---:|---:|---:|---:|---:|\n\
          | {seconds} | {visits} | {failed} | {fills} | {evictions} | {:.1} | {:.1} | {:.1} |\n",
         mebibytes(*plateau_bytes),
         mebibytes(*end_bytes),
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_shrinks_has_drifted_too() {
+    fn shrinking_memory_is_a_drift_too() {
         let churn = |end_bytes| Churn {
             seconds: 600,
             visits: 1,

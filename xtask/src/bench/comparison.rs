@@ -1,4 +1,4 @@
-//! Several servers under the same loads, one after the other in interleaved rounds: what a request costs each of them.
+//! Several servers under the same loads, in interleaved rounds: the cost of a request for each server.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{Settings, answers};
 
 mod tables;
 
-/// Who takes part.
+/// A server in a comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     pub(crate) title: String,
@@ -20,18 +20,18 @@ pub(crate) struct Subject {
     pub(crate) options: Options,
 }
 
-/// A load under which all are compared.
+/// A load for all servers of a comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) title: String,
     pub(crate) load: Load,
-    /// Whether whoever asks again is answered from the cache.
+    /// Whether a repeated request is a hit.
     pub(crate) is_cached: bool,
     /// The bytes of one body.
     pub(crate) body: usize,
 }
 
-/// A comparison to be made.
+/// The plan of a comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) subjects: Vec<Subject>,
@@ -40,7 +40,7 @@ pub(crate) struct Plan {
     pub(crate) load_cores: &'static str,
 }
 
-/// One server under one load, once.
+/// One measurement of one server under one load.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Sample {
     pub(crate) subject: String,
@@ -53,14 +53,14 @@ pub(crate) struct Sample {
     pub(crate) cpu_microseconds_per_request: f64,
 }
 
-/// What came of it.
+/// The measurements of a comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Comparison {
     plan: Plan,
     pub(crate) samples: Vec<Sample>,
 }
 
-/// A target: by how much the first subject has to be cheaper than another.
+/// A target: how much cheaper the first subject must be than another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) case: &'static str,
@@ -76,19 +76,19 @@ impl Target {
 }
 
 impl Subject {
-    /// A server as all others are.
+    /// A server with the default options.
     pub(crate) fn of(kind: Kind) -> Self {
         Self { title: kind.to_string(), kind, options: Options::default() }
     }
 }
 
 impl Plan {
-    /// Caches on a core of their own.
+    /// Servers of these kinds, with the load on its own core.
     pub(crate) fn of(kinds: &[Kind], cases: Vec<Case>) -> Self {
         Self { subjects: kinds.iter().copied().map(Subject::of).collect(), cases, load_cores: LOAD_CORE }
     }
 
-    /// Starts everybody, looks at the answers, warms up, and goes round.
+    /// Starts the servers, checks their responses, warms up, and runs the rounds.
     pub(crate) fn run(self, stage: &Stage, settings: &Settings) -> Result<Comparison> {
         let servers = self.subjects.iter().map(|subject| stage.start(subject.kind, subject.options));
         let servers = servers.collect::<Result<Vec<_>>>()?;
@@ -96,20 +96,20 @@ impl Plan {
             answers::check(stage, server, &case.load, case.is_cached)?;
             self.load(server, case, 1).with_context(|| server.kind().to_string())?;
         }
-        let asked = stage.origin_requests()?;
+        let before = stage.origin_requests()?;
         let mut samples = Vec::new();
         for round in 1..=settings.rounds {
             for case in &self.cases {
                 for (subject, server) in self.subjects.iter().zip(&servers) {
                     let measure = || self.measure(subject, server, case, round, settings.seconds);
-                    let sample = again_if_failed(measure)?;
+                    let sample = with_retries(measure)?;
                     eprintln!("{sample}");
                     samples.push(sample);
                 }
             }
         }
-        let asked = stage.origin_requests()? - asked;
-        ensure!(asked == 0, "the origin was asked {asked} times, so these were not all hits");
+        let origin_requests = stage.origin_requests()? - before;
+        ensure!(origin_requests == 0, "{origin_requests} origin requests: these were not all hits");
         Ok(Comparison { plan: self, samples })
     }
 
@@ -133,7 +133,7 @@ impl Plan {
         let counted = self.load(server, case, seconds).with_context(|| subject.title.clone())?;
         let cpu = server.cpu()?.saturating_sub(before).as_secs_f64();
         let Counted { requests, bytes, rate } = counted;
-        ensure!(bytes > 0, "{} answered nothing", subject.title);
+        ensure!(bytes > 0, "{}: no response", subject.title);
         Ok(Sample {
             subject: subject.title.clone(),
             case: case.title.clone(),
@@ -142,18 +142,18 @@ impl Plan {
             bytes,
             requests_per_second: rate,
             cpu_seconds: cpu,
-            cpu_microseconds_per_request: cpu * 1e6 / answers_in(requests, bytes, case.body),
+            cpu_microseconds_per_request: cpu * 1e6 / responses_in(requests, bytes, case.body),
         })
     }
 }
 
-/// One request in a million that is lost need not cost a section of an hour: what was measured with it is thrown away,
-/// and said so.
-fn again_if_failed(measure: impl Fn() -> Result<Sample>) -> Result<Sample> {
+/// Repeats a failed measurement. One lost request in a million must not fail a section that takes an hour;
+/// the failed measurement is discarded and reported.
+fn with_retries(measure: impl Fn() -> Result<Sample>) -> Result<Sample> {
     let mut last = measure();
     for _ in 1..ATTEMPTS {
         let Err(error) = &last else { return last };
-        eprintln!("thrown away, and measured again: {error:#}");
+        eprintln!("discarded, measuring again: {error:#}");
         last = measure();
     }
     last
@@ -162,7 +162,7 @@ fn again_if_failed(measure: impl Fn() -> Result<Sample>) -> Result<Sample> {
 const ATTEMPTS: u32 = 3;
 
 impl Comparison {
-    /// What a request costs a subject, in microseconds of CPU.
+    /// The cost of a request for a subject, in microseconds of CPU.
     pub(crate) fn cost(&self, subject: &str, case: &str) -> Option<Spread> {
         Spread::of(self.of(subject, case).map(|sample| sample.cpu_microseconds_per_request))
     }
@@ -176,7 +176,7 @@ impl Comparison {
         Spread::of(ratios)
     }
 
-    /// What a section says of it.
+    /// The findings of a section.
     pub(crate) fn findings(&self, about: &str, how: &str, targets: &[Target]) -> Result<Findings> {
         Ok(Findings {
             about: about.to_owned(),
@@ -186,9 +186,9 @@ impl Comparison {
         })
     }
 
-    /// Holds the first subject against targets.
+    /// Compares the first subject with the targets.
     fn verdicts(&self, how: &str, targets: &[Target]) -> Result<Vec<Verdict>> {
-        let first = self.plan.subjects.first().context("nobody took part")?;
+        let first = self.plan.subjects.first().context("a comparison without subjects")?;
         let verdict = |target: &Target| {
             let than = target.than.to_string();
             let measured =
@@ -227,16 +227,16 @@ fn of(kind: Kind) -> String {
     }
 }
 
-/// Bodies from this size on cost what their bytes cost.
+/// The cost of bodies from this size on depends on their bytes.
 const LARGE: usize = 64 * 1024;
 
-/// How many answers were sent. Of large bodies, many are under way when the time is over: they are counted by their bytes,
-/// beside which heads are nothing.
-fn answers_in(requests: u64, bytes: u64, body: usize) -> f64 {
+/// The number of responses sent. Many large bodies are incomplete when the time is over, so they are counted
+/// by their bytes, compared with which heads are negligible.
+fn responses_in(requests: u64, bytes: u64, body: usize) -> f64 {
     if body < LARGE { per(requests) } else { per(bytes) / per(body as u64) }
 }
 
-/// A count as a divisor.
+/// A count as a divisor, at least 1.
 #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 requests")]
 pub(crate) fn per(count: u64) -> f64 {
     count.max(1) as f64
@@ -271,13 +271,13 @@ mod tests {
     }
 
     #[test]
-    fn of_large_bodies_what_is_under_way_counts_by_its_bytes() {
-        assert!((answers_in(10, 20_000, 1000) - 10.0).abs() < f64::EPSILON);
-        assert!((answers_in(10, 3 << 20, 1 << 18) - 12.0).abs() < f64::EPSILON);
+    fn incomplete_large_bodies_count_by_their_bytes() {
+        assert!((responses_in(10, 20_000, 1000) - 10.0).abs() < f64::EPSILON);
+        assert!((responses_in(10, 3 << 20, 1 << 18) - 12.0).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn ratios_are_those_of_rounds_and_not_of_medians() {
+    fn ratios_are_computed_within_rounds() {
         let ratio = comparison().ratio("tidegate", "nginx", "case").unwrap();
         assert_eq!(ratio, Spread { median: 1.5, min: 1.0, max: 2.0 });
     }
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_for_what_was_not_measured_is_an_error() {
+    fn a_target_without_a_measurement_is_an_error() {
         let target = Target { case: "another", than: Kind::Nginx, at_least: 1.0 };
         assert!(comparison().verdicts("HTTP/1.1", &[target]).is_err());
     }

@@ -1,15 +1,17 @@
-//! How each server is told to cache: the same lifetime, no access log, connections that stay, one certificate.
+//! The configuration of each server: the same lifetime, no access log, persistent connections, one
+//! certificate.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use super::servers::Setting;
 
-/// What any path below `/any/` is answered with: an object of 512 bytes.
+/// The size of the object at any path below `/any/`.
 pub(crate) const ANY_BYTES: usize = 512;
 
-/// Everybody's origin, an nginx with static files. Everything may be kept for a day, but for what is `/private/`.
-/// Below `/new/` and `/new-200k/` any path is answered with the playlist and with the object of 200 KiB.
+/// The origin of all servers, an nginx with static files. All objects are fresh for a day, except below
+/// `/private/`. Any path below `/new/` is the playlist, and any path below `/new-200k/` the object of 200
+/// KiB.
 pub(crate) fn origin(listen: SocketAddr, folder: &Path, media: &Path) -> String {
     let any = "a".repeat(ANY_BYTES);
     nginx_with(
@@ -32,7 +34,8 @@ pub(crate) fn origin(listen: SocketAddr, folder: &Path, media: &Path) -> String 
     )
 }
 
-/// nginx as a cache, with everything on that makes it fast. `http2_chunk_size` is at its greatest, which costs it least.
+/// nginx as a cache, with all options that make it fast. `http2_chunk_size` has its maximum, which costs
+/// least.
 pub(crate) fn nginx(setting: &Setting<'_>) -> String {
     let Setting { listen, tls, origin, folder, certificate, key, threads, .. } = setting;
     nginx_with(
@@ -76,8 +79,8 @@ fn nginx_with(folder: &Path, workers: usize, inner: &str) -> String {
     )
 }
 
-/// An edge that asks the origin itself. The origin is not probed: in some measurements there is none for a while. `sendfile`
-/// is for copies of large bodies, where it is not the default.
+/// An edge without a shield. The origin is not probed, since some measurements have none for a while.
+/// `sendfile` is the memory for sendfile copies, if not the default.
 pub(crate) fn tidegate(setting: &Setting<'_>, sendfile: Option<&str>) -> String {
     let Setting { listen, tls, operators, origin, certificate, key, memory, .. } = setting;
     let sendfile = sendfile.map(|size| format!("sendfile = \"{size}\"\n")).unwrap_or_default();
@@ -106,9 +109,9 @@ origins = [\"http://{origin}\"]
     )
 }
 
-/// Varnish's arguments: storage by malloc, its working folder in memory as its documentation advises, idle connections
-/// kept as long as the others keep them, a backlog as long as theirs, and room made for a large object however many small
-/// ones have to go.
+/// Varnish's arguments: storage by malloc, and its working folder in memory as its documentation advises.
+/// Idle connections stay open as long as with the other servers, and the backlog is as long as theirs. Any
+/// number of small objects may be evicted for a large one.
 pub(crate) fn varnish(setting: &Setting<'_>) -> Vec<String> {
     let Setting { listen, origin, folder, memory, .. } = setting;
     let storage = format!("malloc,{}", memory.replace("iB", ""));

@@ -1,4 +1,4 @@
-//! 1, 100 and 10,000 keep-alive connections: what a request costs, and what an idle one holds.
+//! 1, 100 and 10,000 keep-alive connections: CPU per request, and memory of an idle one.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -16,10 +16,10 @@ use super::statistics::{Bound, Spread, Verdict, cell};
 use crate::shell;
 
 const COUNTS: [u64; 3] = [1, 100, 10_000];
-/// Memory is told of so many; with fewer it is lost in what servers allocate at once.
+/// The number of connections for the memory figure; with fewer, the servers' initial allocations hide it.
 const MANY: u64 = 10_000;
 
-/// What one run of the `connections` program says (`tests/measure/connections.rs`).
+/// The result of one run of the `connections` program (`tests/measure/connections.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Run {
     connections: u64,
@@ -28,7 +28,7 @@ struct Run {
     cpu_seconds: f64,
 }
 
-/// A run, of whom and when.
+/// A run of one server in one round.
 #[derive(Debug, Clone, Serialize)]
 struct Sample {
     server: Kind,
@@ -37,7 +37,7 @@ struct Sample {
     run: Run,
 }
 
-/// Each server starts anew for each run: memory that was freed is not memory that was never used.
+/// Each run starts its server, since freed memory is not the same as memory that was never used.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let mut samples = Vec::new();
     for round in 1..=settings.rounds {
@@ -69,16 +69,17 @@ fn run(stage: &Stage, settings: &Settings, kind: Kind, count: u64) -> Result<Run
 const ABOUT: &str = "\
 ## Connections
 
-Keep-alive connections that all ask for the playlist in turn, at most 64 at once, and before that are idle, each having been used once. With
-one connection the server sleeps between two requests, which costs it more than the request. The memory is what
-the server's processes have resident beyond what they had with 50 connections; what the kernel has is not in it.
+Keep-alive connections that request the playlist in turn, with at most 64 requests in flight.
+Before that they are idle, and each has been used once.
+With one connection the server sleeps between two requests, which costs more than the request.
+The memory is the resident memory of the server's processes beyond that with 50 connections; memory of the kernel is not included.
 ";
 
 fn table(samples: &[Sample]) -> String {
     let counts = COUNTS.map(|count| count.to_string()).join(" | ");
     let mut lines = vec![
         format!(
-            "| µs of server CPU per request, with so many connections | {counts} | bytes of each idle one of {MANY} |"
+            "| µs of server CPU per request, by connections | {counts} | bytes of each idle connection of {MANY} |"
         ),
         "|---|---:|---:|---:|---:|".to_owned(),
     ];
@@ -108,7 +109,7 @@ fn cost(samples: &[Sample], server: Kind, count: u64) -> Option<Spread> {
     Spread::of(runs.map(|Sample { run, .. }| run.cpu_seconds * 1e6 / per(run.requests)))
 }
 
-/// Bytes of an idle connection, in each round.
+/// The bytes of an idle connection, in each round.
 fn idle(samples: &[Sample], server: Kind) -> Vec<f64> {
     let runs = samples.iter().filter(|sample| sample.server == server && sample.run.connections == MANY);
     runs.map(|Sample { run, .. }| per(run.idle_bytes) / per(run.connections)).collect()
@@ -124,15 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn idle_memory_is_held_against_four_kibibytes_and_a_quarter_of_varnishs() {
+    fn idle_memory_is_compared_with_four_kibibytes_and_a_quarter_of_varnishs() {
         let samples = [
             sample(Kind::Tidegate, MANY, 3 * 1024 * MANY),
             sample(Kind::Varnish, MANY, 10 * 1024 * MANY),
             sample(Kind::Tidegate, 1, 9_999_999),
         ];
         let verdicts = verdicts(&samples).unwrap();
-        let told: Vec<_> = verdicts.iter().map(|verdict| (verdict.measured.median, verdict.met())).collect();
-        assert_eq!(told, [(3.0, true), (0.3, false)]);
+        let measured: Vec<_> =
+            verdicts.iter().map(|verdict| (verdict.measured.median, verdict.met())).collect();
+        assert_eq!(measured, [(3.0, true), (0.3, false)]);
         assert!(
             table(&samples)
                 .contains("| tidegate | 10.0 (10.0..10.0) | — | 10.0 (10.0..10.0) | 3072 (3072..3072) |")

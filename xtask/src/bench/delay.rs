@@ -1,4 +1,4 @@
-//! What a tier adds to the time of the first byte.
+//! The time that a tier adds to the first byte.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use super::statistics::{Bound, Spread, Verdict, cell};
 use crate::shell;
 
 const OBJECTS: u32 = 20;
-/// Without a tier: the origin itself is asked.
-const NOBODY: &str = "no tier";
+/// The origin without a tier.
+const NO_TIER: &str = "no tier";
 
-/// What one run of the `delay` program says (`tests/measure/delay.rs`).
+/// The result of one run of the `delay` program (`tests/measure/delay.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Run {
     objects: u32,
@@ -25,7 +25,7 @@ struct Run {
     joined_us: Quantiles,
 }
 
-/// A run, of whom.
+/// A run of one server.
 #[derive(Debug, Clone, Serialize)]
 struct Sample {
     server: String,
@@ -38,7 +38,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     for _round in 0..settings.rounds {
         for kind in Kind::CACHES.map(Some).into_iter().chain([None]) {
             let run = run(stage, kind)?;
-            let server = kind.map_or_else(|| NOBODY.to_owned(), |kind| kind.to_string());
+            let server = kind.map_or_else(|| NO_TIER.to_owned(), |kind| kind.to_string());
             eprintln!("{server:<10} {run:?}");
             samples.push(Sample { server, run });
         }
@@ -65,26 +65,28 @@ fn run(stage: &Stage, kind: Option<Kind>) -> Result<Run> {
 const ABOUT: &str = "\
 ## The first byte through a tier
 
-Two viewers ask one tier for a cold object of 200 KiB, 3 ms apart; 3 ms later the origin sends its head and 64 KiB, and the rest after
-20 ms more. The time from the origin's first byte to the first byte at each viewer: at the one who asked first, and at the
-one who joined. 20 objects in each round.
+Two viewers request a cold object of 200 KiB from one tier, 3 ms apart.
+3 ms later the origin sends its head and 64 KiB, and 20 ms after that the rest.
+The figures are the time from the origin's first byte to the first byte at each viewer: the first viewer, and the one that joins.
+20 objects in each round.
 ";
 
 fn table(samples: &[Sample]) -> String {
     let mut lines = vec![
-        "| µs | who asked first, p50 | p99 | who joined, p50 | p99 | origin requests per object |".to_owned(),
+        "| µs | first viewer, p50 | p99 | joining viewer, p50 | p99 | origin requests per object |"
+            .to_owned(),
         "|---|---:|---:|---:|---:|---:|".to_owned(),
     ];
-    for server in Kind::CACHES.map(|kind| kind.to_string()).into_iter().chain([NOBODY.to_owned()]) {
+    for server in Kind::CACHES.map(|kind| kind.to_string()).into_iter().chain([NO_TIER.to_owned()]) {
         let micros = |figure: fn(&Run) -> f64| cell(of(samples, &server, figure), 0);
-        let asked = |run: &Run| f64::from(run.origin_requests) / f64::from(run.objects.max(1));
+        let per_object = |run: &Run| f64::from(run.origin_requests) / f64::from(run.objects.max(1));
         lines.push(format!(
             "| {server} | {} | {} | {} | {} | {} |",
             micros(|run| run.first_us.p50),
             micros(|run| run.first_us.p99),
             micros(|run| run.joined_us.p50),
             micros(|run| run.joined_us.p99),
-            cell(of(samples, &server, asked), 2),
+            cell(of(samples, &server, per_object), 2),
         ));
     }
     lines.join("\n") + "\n"

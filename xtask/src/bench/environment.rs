@@ -1,4 +1,4 @@
-//! Where and when it was measured, and what.
+//! The environment of a run: machine, date and programs.
 
 use std::process::Command;
 
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use crate::{machine, shell};
 
-/// What a reader has to know of a run.
+/// The environment of a run.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Environment {
     pub(crate) machine: String,
     pub(crate) date: String,
     /// The load average of the minute before the run.
     pub(crate) load_before: String,
-    /// Names and versions of the servers and of what makes the load.
+    /// Names and versions of the servers and of the load generators.
     pub(crate) programs: Vec<String>,
     pub(crate) rounds: u32,
     pub(crate) seconds: u32,
@@ -50,7 +50,7 @@ fn today() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The version behind a prefix in what a program prints about itself.
+/// The version after a prefix in a program's output.
 fn version(name: &str, flag: &str, prefix: &str) -> Option<String> {
     let output = Command::new(shell::find(name)?).arg(flag).output().ok()?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

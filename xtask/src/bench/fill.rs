@@ -1,4 +1,4 @@
-//! 1 to 5,000 viewers who wait for one object.
+//! 1 to 5,000 viewers that wait for one object.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -14,10 +14,10 @@ use crate::shell;
 
 const VIEWERS: [u32; 4] = [1, 100, 1000, 5000];
 
-/// So many cost what as many hits cost.
+/// The number of viewers whose cost is compared with that of as many hits.
 const CROWD: u32 = 1000;
 
-/// What one run of the `fill` program says (`tests/measure/fill.rs`).
+/// The result of one run of the `fill` program (`tests/measure/fill.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Run {
     viewers: u32,
@@ -29,7 +29,7 @@ struct Run {
     first_byte_us: Quantiles,
 }
 
-/// A run, of whom.
+/// A run of one server.
 #[derive(Debug, Clone, Serialize)]
 struct Sample {
     server: Kind,
@@ -51,7 +51,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let most = VIEWERS.into_iter().max().unwrap_or_default();
     let of =
         |viewers, figure: fn(&Run) -> f64| of(&samples, Kind::Tidegate, viewers, figure).context("no rounds");
-    let asked = Verdict {
+    let origin_requests = Verdict {
         what: format!("{most} viewers on one fill: origin requests"),
         target: Bound::AtMost(1.0),
         measured: of(most, |run| run.origin_requests)?,
@@ -62,7 +62,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
         measured: of(CROWD, |run| run.cpu_us_per_waiter / run.cpu_us_per_hit)?,
     };
     let (about, tables) = (ABOUT.to_owned(), table(&samples));
-    Ok(Findings { about, tables, verdicts: vec![asked, cost], figures: json!(samples) })
+    Ok(Findings { about, tables, verdicts: vec![origin_requests, cost], figures: json!(samples) })
 }
 
 fn run(stage: &Stage, kind: Kind, viewers: u32) -> Result<Run> {
@@ -76,12 +76,12 @@ fn run(stage: &Stage, kind: Kind, viewers: u32) -> Result<Run> {
 const ABOUT: &str = "\
 ## Viewers on one fill
 
-Viewers with a keep-alive connection each ask for one cold object of 64 KiB, which the origin holds until the server has nothing more to do;
-then it comes. The CPU time of the server is that from the first question to the last byte, the fill included, for each viewer. All do so
-twice, each time with another object: *at first* the server touches memory that it has never had, and the system clears it, which is work of
-its own (in a virtual machine, a huge page of 2 MiB that the host has to find first may take milliseconds). Beside it is the CPU time of a hit,
-when all ask once more. The delay is that from the origin's first byte to the first byte at each viewer, the second time; one thread reads
-for all of them, and its time is in it.
+Viewers with a keep-alive connection each request one cold object of 64 KiB, which the origin withholds until the server is idle and then sends.
+The figure is the server's CPU time from the first request to the last byte, the fill included, for each viewer.
+All viewers do this twice, each time with another object.
+*At first* the server touches memory that it has never used, and the system clears it, which is additional work (in a virtual machine, the host may take milliseconds to find a huge page of 2 MiB).
+The next column is the CPU time of a hit, when all viewers request the object once more.
+The delay is the time from the origin's first byte to the first byte at each viewer, the second time; one thread reads for all viewers, and its time is included.
 ";
 
 fn table(samples: &[Sample]) -> String {

@@ -1,4 +1,4 @@
-//! What one section has found, as it is kept: words and tables for people, figures for programs.
+//! The findings of one section: text and tables for people, figures for programs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,28 @@ use super::environment::Environment;
 use super::section::Section;
 use super::statistics::{self, Verdict};
 
-/// Of one section.
+/// The findings of one section.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Findings {
-    /// What was measured and how: Markdown that begins with a heading.
+    /// The heading and the description of the measurement, in Markdown.
     pub(crate) about: String,
     /// The tables, in Markdown.
     pub(crate) tables: String,
-    /// The targets that belong to it.
+    /// The targets of the section.
     pub(crate) verdicts: Vec<Verdict>,
-    /// Every single figure.
+    /// All figures.
     pub(crate) figures: serde_json::Value,
 }
 
-/// Findings with where they come from: a file.
+/// The file of a section: its findings and their environment.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub(crate) struct Kept {
+pub(crate) struct Record {
     environment: Environment,
     #[serde(flatten)]
     findings: Findings,
 }
 
-impl Kept {
+impl Record {
     pub(crate) fn new(environment: Environment, findings: Findings) -> Self {
         Self { environment, findings }
     }
@@ -45,19 +45,19 @@ impl Kept {
     }
 }
 
-/// Rewrites the page from the files of all sections, in the order of the sections.
+/// Writes the page from the files of all sections, in their order.
 pub(crate) fn write_page(folder: &Path) -> Result<PathBuf> {
-    let mut kept = Vec::new();
+    let mut records = Vec::new();
     for section in Section::value_variants() {
         let file = file(*section, folder);
         if file.is_file() {
             let text = std::fs::read_to_string(&file)?;
-            let of_section: Kept = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
-            kept.push((*section, of_section));
+            let record: Record = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+            records.push((*section, record));
         }
     }
     let page = folder.join("benchmarks.md");
-    std::fs::write(&page, page_of(&kept)).with_context(|| page.display().to_string())?;
+    std::fs::write(&page, page_of(&records)).with_context(|| page.display().to_string())?;
     Ok(page)
 }
 
@@ -65,14 +65,15 @@ fn file(section: Section, folder: &Path) -> PathBuf {
     folder.join("benchmarks").join(format!("{section}.json"))
 }
 
-fn page_of(kept: &[(Section, Kept)]) -> String {
-    let verdicts = kept.iter().flat_map(|(_, kept)| kept.findings.verdicts.clone()).collect::<Vec<_>>();
-    let sections = kept.iter().map(|(section, kept)| section_of(*section, kept));
+fn page_of(records: &[(Section, Record)]) -> String {
+    let verdicts =
+        records.iter().flat_map(|(_, record)| record.findings.verdicts.clone()).collect::<Vec<_>>();
+    let sections = records.iter().map(|(section, record)| section_of(*section, record));
     format!("{OPENING}\n{}\n{}", statistics::table(&verdicts), sections.collect::<Vec<_>>().join("\n"))
 }
 
-fn section_of(section: Section, kept: &Kept) -> String {
-    let Kept { environment, findings } = kept;
+fn section_of(section: Section, record: &Record) -> String {
+    let Record { environment, findings } = record;
     let Environment { machine, date, load_before, programs, rounds, seconds } = environment;
     format!(
         "{}\n{}\nOn {date}: {machine}; load average before the run {load_before}; {rounds} rounds, {seconds} s of load each.\n\
@@ -86,11 +87,12 @@ fn section_of(section: Section, kept: &Kept) -> String {
 const OPENING: &str = "\
 # Benchmarks
 
-Written by `cargo xtask bench`; run it for your own machine. What counts is the CPU time that a server takes for a request, over
-all its threads and processes, because wall-clock figures of small and shared machines say more about their neighbours.
-Servers and load have a core each. Rounds are interleaved (A B C A B C); figures are medians, with the least and the greatest
-round in parentheses. A ratio is computed within each round. Objects of 64 KiB and more are counted by their bytes, so that those count
-in part that are under way when a round ends.
+`cargo xtask bench` writes this page; run it for your own machine.
+The figure that counts is a server's CPU time per request, over all its threads and processes, because wall-clock figures of small and shared machines depend more on their neighbours.
+Servers and load have a core each.
+Rounds are interleaved (A B C A B C); figures are medians, with the minimum and the maximum of the rounds in parentheses.
+A ratio is computed within each round.
+Objects of 64 KiB and more are counted by their bytes, so that responses in progress at the end of a round count in part.
 
 ## Targets
 ";
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
     use crate::bench::statistics::{Bound, Spread};
 
-    fn kept(about: &str) -> Kept {
+    fn record(about: &str) -> Record {
         let environment = Environment {
             machine: "a machine".to_owned(),
             date: "2026-01-01".to_owned(),
@@ -117,21 +119,21 @@ mod tests {
             verdicts: vec![verdict],
             figures: serde_json::json!([1, 2]),
         };
-        Kept { environment, findings }
+        Record { environment, findings }
     }
 
     #[test]
-    fn the_page_opens_with_all_targets_and_goes_on_with_each_section() {
-        let page = page_of(&[(Section::Hit, kept("One")), (Section::Tls, kept("Two"))]);
+    fn the_page_begins_with_all_targets_and_has_each_section() {
+        let page = page_of(&[(Section::Hit, record("One")), (Section::Tls, record("Two"))]);
         let places = ["| of One |", "| of Two |", "## One\n", "hit.json", "## Two\n", "tls.json"];
         let places: Vec<_> = places.iter().map(|text| page.find(text).unwrap()).collect();
         assert!(places.is_sorted(), "{page}");
     }
 
     #[test]
-    fn what_is_kept_is_read_again() {
-        let text = serde_json::to_string(&kept("One")).unwrap();
-        let again: Kept = serde_json::from_str(&text).unwrap();
-        assert_eq!(again.findings.verdicts, kept("One").findings.verdicts);
+    fn a_record_is_read_back() {
+        let text = serde_json::to_string(&record("One")).unwrap();
+        let again: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.findings.verdicts, record("One").findings.verdicts);
     }
 }

@@ -1,4 +1,4 @@
-//! Cached answers: over HTTP/1.1, over TLS, over HTTP/2, and by size.
+//! Hits: over HTTP/1.1, over TLS, over HTTP/2, and by size.
 
 use anyhow::Result;
 
@@ -19,22 +19,18 @@ pub(crate) fn case(object: Object, protocol: Protocol) -> Case {
     Case { title: object.title().to_owned(), load, is_cached: true, body: object.body().len() }
 }
 
-/// HTTP/1.1, beside everybody and the bare loop.
+/// HTTP/1.1, beside all other servers and the bare loop.
 pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = LIVE.map(|object| case(object, Protocol::Http)).to_vec();
     let servers = [&Kind::CACHES[..], &[Kind::FromMemory, Kind::Floor]].concat();
     let compared = Plan::of(&servers, cases).run(stage, settings)?;
     compared.findings(
-        "## A cached answer\n\n\
-         HTTP/1.1, 64 keep-alive connections, everything in the cache. The bare loop does the least that a server in Rust on tokio \
-         can do:\nread, parse, look up, write a fixed head and the body at once; it is the floor for the playlist. Tidegate sends \
-         large bodies\nfrom [copies in files](configuration.md#cache); beside it is what they cost *all from memory*, which is less \
-         on some processors, up to some length.\n",
+        PLAIN,
         "HTTP/1.1",
         &[
             Target::new("1 KiB playlist", Kind::Nginx, 1.3),
             Target::new("1 KiB playlist", Kind::Varnish, 4.0),
-            // Within 1.2 times of its cost.
+            // At most 1.2 times its cost.
             Target::new("1 KiB playlist", Kind::Floor, 0.83),
             Target::new("200 KiB", Kind::Nginx, 2.5),
             Target::new("200 KiB", Kind::Varnish, 1.4),
@@ -44,14 +40,12 @@ pub(crate) fn plain(stage: &Stage, settings: &Settings) -> Result<Findings> {
     )
 }
 
-/// HTTP/1.1 by TLS. Varnish speaks none.
+/// HTTP/1.1 over TLS, which Varnish does not support.
 pub(crate) fn tls(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = LIVE.map(|object| case(object, Protocol::Https)).to_vec();
     let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;
     compared.findings(
-        "## A cached answer by TLS\n\n\
-         TLS 1.3, HTTP/1.1, 64 keep-alive connections; one certificate (ECDSA, P-256) and one cipher (AES-256-GCM) for both. \
-         The handshakes\nof the connections are in the figures. Varnish speaks no TLS.\n",
+        TLS,
         "HTTPS, HTTP/1.1",
         &[
             Target::new("1 KiB playlist", Kind::Nginx, 1.4),
@@ -61,13 +55,12 @@ pub(crate) fn tls(stage: &Stage, settings: &Settings) -> Result<Findings> {
     )
 }
 
-/// HTTP/2 by TLS.
+/// HTTP/2 over TLS.
 pub(crate) fn http2(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = [Object::Small, Object::Large].map(|object| case(object, Protocol::Http2)).to_vec();
     let compared = Plan::of(&[Kind::Tidegate, Kind::Nginx], cases).run(stage, settings)?;
     compared.findings(
-        "## A cached answer by HTTP/2\n\n\
-         The same by HTTP/2 from h2load: 64 connections with 4 requests at once on each.\n",
+        HTTP2,
         "HTTPS, HTTP/2",
         &[Target::new("200 KiB", Kind::Nginx, 1.6), Target::new("1 MiB", Kind::Nginx, 1.4)],
     )
@@ -78,12 +71,38 @@ pub(crate) fn sizes(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let sizes = [Object::Least, Object::Large, Object::Greatest];
     let cases = sizes.map(|object| case(object, Protocol::Http)).to_vec();
     let compared = Plan::of(&Kind::CACHES, cases).run(stage, settings)?;
-    let mut findings = compared.findings(
-        "## Larger objects\n\n\
-         What a MiB costs as objects grow. HTTP/1.1, 64 keep-alive connections, everything in the cache.\n",
-        "HTTP/1.1",
-        &[],
-    )?;
+    let mut findings = compared.findings(SIZES, "HTTP/1.1", &[])?;
     findings.tables = compared.per_mebibyte();
     Ok(findings)
 }
+
+const PLAIN: &str = "\
+## Hits
+
+HTTP/1.1, 64 keep-alive connections, all objects cached.
+The bare loop does the least that a server in Rust on tokio can do: it reads, parses, looks up, and writes a fixed head and the body in one write.
+It is the lower bound for the playlist.
+Tidegate sends large bodies from [copies in files](configuration.md#cache).
+The row *all from memory* is the cost without these copies, which is lower on some processors, up to some length.
+";
+
+const TLS: &str = "\
+## Hits over TLS
+
+TLS 1.3, HTTP/1.1, 64 keep-alive connections; both servers have the same certificate (ECDSA, P-256) and cipher (AES-256-GCM).
+The figures include the handshakes of the connections.
+Varnish does not support TLS.
+";
+
+const HTTP2: &str = "\
+## Hits over HTTP/2
+
+The same over HTTP/2, by h2load: 64 connections with 4 concurrent requests on each.
+";
+
+const SIZES: &str = "\
+## Larger objects
+
+The cost of a MiB as objects grow.
+HTTP/1.1, 64 keep-alive connections, all objects cached.
+";

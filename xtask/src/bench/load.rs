@@ -10,50 +10,50 @@ use crate::shell;
 mod h2load;
 mod wrk;
 
-/// What is asked for, and how.
+/// The requests of a load.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
     pub(crate) protocol: Protocol,
-    /// The path, or for a script the beginning of all paths.
+    /// The path, or the prefix of all paths of a script.
     pub(crate) path: String,
-    /// A script of wrk that makes paths, and its further arguments.
+    /// A script of wrk that makes paths, and its other arguments.
     pub(crate) script: Option<(PathBuf, Vec<String>)>,
     /// Keep-alive connections.
     pub(crate) connections: u32,
 }
 
-/// How it is spoken.
+/// The protocol of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http,
-    /// HTTP/1.1 by TLS.
+    /// HTTP/1.1 over TLS.
     Https,
-    /// HTTP/2 by TLS.
+    /// HTTP/2 over TLS.
     Http2,
 }
 
-/// What was counted.
+/// The counts of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Counted {
-    /// Answered requests.
+    /// Requests with a response.
     pub(crate) requests: u64,
-    /// Bytes that were read.
+    /// Bytes read.
     pub(crate) bytes: u64,
     /// Requests per second of wall-clock time.
     pub(crate) rate: f64,
 }
 
-/// The one that both clients are told or choose by themselves.
+/// The cipher of both clients, by option or by default.
 pub(crate) const CIPHER: &str = "TLS_AES_256_GCM_SHA384";
 
 impl Load {
-    /// Of one path, over HTTP/1.1.
+    /// Requests for one path over HTTP/1.1.
     pub(crate) fn of(path: &str, connections: u32) -> Self {
         Self { protocol: Protocol::Http, path: path.to_owned(), script: None, connections }
     }
 
-    /// Where it is asked for, given where a server listens without and with TLS.
+    /// The URL at a server with these addresses, without and with TLS.
     pub(crate) fn url(&self, http: SocketAddr, tls: SocketAddr) -> String {
         match self.protocol {
             Protocol::Http => format!("http://{http}{}", self.path),
@@ -61,7 +61,10 @@ impl Load {
         }
     }
 
-    /// Runs it from the given cores. A run with a failed request measures the wrong thing, so it is none.
+    /// Runs the load on the given cores.
+    ///
+    /// # Errors
+    /// When a request fails, since the figures are then wrong.
     pub(crate) fn run(&self, url: &str, cores: &str, seconds: u32) -> Result<Counted> {
         let mut command = match self.protocol {
             Protocol::Http2 => h2load::command(self, cores, url, seconds),
@@ -75,6 +78,6 @@ impl Load {
             Protocol::Http2 => h2load::parse(&text),
             Protocol::Http | Protocol::Https => wrk::parse(&text),
         };
-        counted.with_context(|| format!("{} said:\n{text}", shell::describe(&command)))
+        counted.with_context(|| format!("{} printed:\n{text}", shell::describe(&command)))
     }
 }

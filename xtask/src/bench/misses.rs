@@ -1,4 +1,4 @@
-//! What is not in the cache: passed through, or fetched and kept.
+//! Misses: responses that are passed, and new objects that are stored.
 
 use anyhow::Result;
 
@@ -11,13 +11,13 @@ use super::servers::Kind;
 use super::stage::Stage;
 
 const CONNECTIONS: u32 = 64;
-/// Asks for a path that nobody has asked for before.
+/// Requests a path that has not been requested before.
 const NEW: &str = "local prefix, n
 function init(args) prefix = args[1] .. os.time() .. '-' .. math.floor(os.clock() * 1e6) .. '-'; n = 0 end
 function request() n = n + 1; return wrk.format('GET', prefix .. n) end
 ";
 
-/// Pass-through and always-new requests.
+/// Measures passes and requests for new objects.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let script = stage.file("new.lua", NEW)?;
     let new = |title: &str, path: &str, object: Object| Case {
@@ -39,10 +39,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     ];
     let compared = Plan::of(&Kind::CACHES, cases).run(stage, settings)?;
     let mut findings = compared.findings(
-        "## A miss\n\n\
-         What the origin has to be asked for: an answer that may not be shared (`private`), and cacheable objects that nobody has \
-         asked for\nbefore, which push older ones out. HTTP/1.1 on both sides, 64 keep-alive connections; the origin is an nginx \
-         on the core of the load.\n",
+        ABOUT,
         "a miss",
         &[
             Target::new("1 KiB, private", Kind::Nginx, 1.0),
@@ -54,3 +51,10 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     findings.tables = format!("{}\n{}", findings.tables, compared.per_mebibyte());
     Ok(findings)
 }
+
+const ABOUT: &str = "\
+## Misses
+
+Responses that need the origin: one that may not be shared (`private`), and cacheable objects that no viewer has requested before, which evict older ones.
+HTTP/1.1 on both sides, 64 keep-alive connections; the origin is an nginx on the core of the load.
+";

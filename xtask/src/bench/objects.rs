@@ -1,4 +1,4 @@
-//! What is asked for: playlists and segments of the sizes that live streams are made of, and some beyond.
+//! The requested objects: playlists and segments of the sizes in live streams, and some larger ones.
 
 use std::path::Path;
 
@@ -7,9 +7,10 @@ use anyhow::Result;
 /// A cached object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Object {
-    /// A media playlist of 1 KiB; of a finished recording, so that it stays fresh for longer than any measurement takes.
+    /// A media playlist of 1 KiB. It is that of a finished recording, so that it stays fresh during any
+    /// measurement.
     Playlist,
-    /// A part, or a second of sound.
+    /// A part, or one second of audio.
     Least,
     /// Two seconds of a low rendition.
     Small,
@@ -72,7 +73,8 @@ fn playlist() -> Vec<u8> {
     std::iter::once(head).chain(segments).chain([end]).collect::<String>().into_bytes()
 }
 
-/// Transport stream packets' sync bytes, so that nobody takes it for text, and otherwise nothing that compresses.
+/// The sync bytes of transport stream packets, so that no program takes it for text, and incompressible
+/// bytes.
 fn segment(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut noise = || {
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_have_the_sizes_that_their_titles_say() {
+    fn objects_have_the_sizes_of_their_titles() {
         assert!(Object::Playlist.body().len().abs_diff(1024) < 64);
         let sizes =
             [Object::Least, Object::Small, Object::Large, Object::Greatest].map(|object| object.body().len());
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_playlist_is_that_of_a_recording() {
+    fn the_playlist_is_of_a_recording() {
         let text = String::from_utf8(Object::Playlist.body()).unwrap();
         assert!(text.contains("\n#EXT-X-PLAYLIST-TYPE:VOD\n") && text.ends_with("#EXT-X-ENDLIST\n"));
     }

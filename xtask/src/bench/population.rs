@@ -1,4 +1,4 @@
-//! 1,000 to 1,000,000 objects in the cache: what a hit costs, and what an object holds beyond its body.
+//! 1,000 to 1,000,000 objects in the cache: CPU per hit, and memory per object beyond its body.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -16,12 +16,12 @@ use super::{answers, wire};
 
 const SIZES: [u64; 4] = [1000, 10_000, 100_000, 1_000_000];
 const CONNECTIONS: u32 = 64;
-/// Hits are measured so often at most.
+/// The maximum of rounds for hits.
 const ROUNDS: u32 = 3;
-/// The longest that one step of filling may take, and how often one looks whether it is done.
+/// The maximum time of one step of filling, and the time between checks for its end.
 const FILL_SECONDS_MAX: u32 = 240;
 const FILL_SECONDS: u32 = 2;
-/// Asks for each path behind a number once, up to another, and then for the last one.
+/// Requests each path after one number, up to another, once, and then the last one.
 const EACH: &str = "local prefix, n, last
 function init(args) prefix = args[1]; n = tonumber(args[2]); last = tonumber(args[3]) end
 function request()
@@ -29,17 +29,17 @@ function request()
   return wrk.format('GET', prefix .. n)
 end
 ";
-/// Asks for any path up to a number.
+/// Requests any path up to a number.
 const ANY: &str = "local prefix, last
 function init(args) prefix = args[1]; last = tonumber(args[2]); math.randomseed(last) end
 function request() return wrk.format('GET', prefix .. math.random(last)) end
 ";
 
-/// So many objects.
+/// The measurements at one number of objects.
 #[derive(Debug, Clone, Serialize)]
 struct Step {
     objects: u64,
-    /// What the server has resident beyond what it had empty.
+    /// Resident memory beyond that of the empty server.
     resident_bytes: u64,
     cpu_us_per_hit: Vec<f64>,
 }
@@ -52,7 +52,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let mut steps = Vec::new();
     for objects in SIZES.into_iter().filter(|objects| *objects <= settings.objects_max) {
         if !fill(stage, &server, objects)? {
-            eprintln!("{objects} objects do not come into the cache in {FILL_SECONDS_MAX} s");
+            eprintln!("{objects} objects are not cached within {FILL_SECONDS_MAX} s");
             break;
         }
         let resident_bytes = server.memory()?.saturating_sub(empty);
@@ -66,17 +66,17 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     Ok(Findings { about, tables, verdicts: Vec::new(), figures: json!(steps) })
 }
 
-/// Brings objects into the cache until there are so many; false where that takes longer than it may.
+/// Fills the cache up to a number of objects. Returns false if it takes longer than the maximum.
 fn fill(stage: &Stage, server: &Server, objects: u64) -> Result<bool> {
     let script = stage.file("each.lua", EACH)?;
     for _ in 0..FILL_SECONDS_MAX / FILL_SECONDS {
-        let held = wire::metric(server.operators(), "tidegate_cache_objects")?;
-        if held >= per(objects) {
+        let cached = wire::metric(server.operators(), "tidegate_cache_objects")?;
+        if cached >= per(objects) {
             return Ok(true);
         }
-        // What was under way when the load ended may be missing: it is asked for again.
+        // Requests in flight at the end of the load may be missing: they are repeated.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-        let from = (held as u64).saturating_sub(u64::from(CONNECTIONS));
+        let from = (cached as u64).saturating_sub(u64::from(CONNECTIONS));
         let script = Some((script.clone(), vec![from.to_string(), objects.to_string()]));
         let load = Load { script, ..Load::of("/any/", CONNECTIONS) };
         load.run(&load.url(server.address(), server.tls()), LOAD_CORE, FILL_SECONDS)?;
@@ -84,7 +84,7 @@ fn fill(stage: &Stage, server: &Server, objects: u64) -> Result<bool> {
     Ok(false)
 }
 
-/// What a hit costs among so many objects, in microseconds of CPU.
+/// The cost of a hit among this number of objects, in microseconds of CPU.
 fn hit(stage: &Stage, server: &Server, objects: u64, seconds: u32) -> Result<f64> {
     let script = Some((stage.file("any.lua", ANY)?, vec![objects.to_string()]));
     let load = Load { script, ..Load::of("/any/", CONNECTIONS) };
@@ -96,9 +96,10 @@ fn hit(stage: &Stage, server: &Server, objects: u64, seconds: u32) -> Result<f64
 const ABOUT: &str = "\
 ## Objects in the cache
 
-Objects of 512 bytes, brought into Tidegate's cache by asking for them once; then any of them, at random. Overhead is what the process
-has resident beyond what it had empty, less the bodies: heads, keys, the cache's own order, and what the allocator keeps. 64 keep-alive
-connections. Growth ends where a step takes more than four minutes.
+Objects of 512 bytes, each requested once so that Tidegate caches it; then any of them, at random.
+The overhead is the resident memory of the process beyond that of the empty process, less the bodies: heads, keys, the order of the cache, and memory that the allocator retains.
+64 keep-alive connections.
+The growth ends when a step takes more than four minutes.
 ";
 
 fn table(steps: &[Step]) -> String {
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overhead_is_what_there_is_beyond_the_bodies() {
+    fn overhead_is_the_memory_beyond_the_bodies() {
         let (objects, resident_bytes) = (1000, 1_512_000);
         let step = Step { objects, resident_bytes, cpu_us_per_hit: vec![3.0, 1.0, 2.0] };
         assert!(table(&[step]).ends_with("| 1000 | 2.0 (1.0..3.0) | 1000 |\n"));

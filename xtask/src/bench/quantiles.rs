@@ -1,8 +1,8 @@
-//! How the measuring programs tell what they have measured.
+//! The form in which the measuring programs report a distribution.
 
 use serde::{Deserialize, Serialize};
 
-/// The middle, the worst hundredth, the worst (`tests/measure/quantiles.rs`), in the unit that the name of the field tells.
+/// Median, 99th percentile and maximum (`tests/measure/quantiles.rs`), in the unit of the field's name.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 pub(crate) struct Quantiles {
     pub(crate) p50: f64,

@@ -1,4 +1,4 @@
-//! The parts of the bench, each of which can be run alone.
+//! The sections of the benchmarks, each of which can run alone.
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use super::{
     Settings, churn, connections, crowd, delay, fill, hits, misses, population, staleness, threads, waiters,
 };
 
-/// A part, by what it measures. They run in this order.
+/// A section. They run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Section {
-    /// Cached answers over HTTP/1.1, beside nginx, Varnish and a bare loop
+    /// Hits over HTTP/1.1, beside nginx, Varnish and a bare loop
     Hit,
-    /// The same by TLS
+    /// The same over TLS
     Tls,
-    /// The same by HTTP/2
+    /// The same over HTTP/2
     Http2,
-    /// What must be fetched: CPU per request
+    /// Misses: CPU per request
     Miss,
-    /// What a tier adds to the time of the first byte
+    /// The time that a tier adds to the first byte
     Delay,
     /// Objects from 64 KiB to 16 MiB: CPU per MiB
     Sizes,
     /// 1, 100 and 10,000 keep-alive connections: CPU per request, memory of idle ones
     Connections,
-    /// 1 to 5,000 viewers who wait for one object: CPU and delay
+    /// 1 to 5,000 viewers that wait for one object: CPU and delay
     Fill,
     /// 1,000 to 1,000,000 objects in the cache: CPU per hit, memory
     Population,
@@ -38,9 +38,9 @@ pub(crate) enum Section {
     Crowd,
     /// How far behind the origin the tiers are
     Staleness,
-    /// Ten thousand players who wait for a playlist
+    /// Ten thousand players that wait for a playlist
     Waiters,
-    /// Memory while a day of objects comes and goes
+    /// Memory while a day of objects passes through the cache
     Churn,
 }
 
@@ -66,7 +66,7 @@ impl Section {
 }
 
 impl Section {
-    /// The program of `tests/measure` that it runs, if any.
+    /// The program of `tests/measure` that the section runs, if any.
     pub(crate) fn program(self) -> Option<&'static str> {
         match self {
             Self::Hit => Some("floor"),

@@ -1,4 +1,4 @@
-//! The servers that are compared: started, found in memory and CPU time, ended.
+//! The compared servers: their start, their CPU time and memory, their end.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{configuration, usage, wire};
 use crate::shell;
 
-/// Whom we compare.
+/// The kind of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -21,12 +21,12 @@ pub(crate) enum Kind {
     FromMemory,
     Nginx,
     Varnish,
-    /// A loop that does the least that a server could do: the floor (`tests/measure/floor.rs`).
+    /// A loop that does the least that a server can do: the lower bound (`tests/measure/floor.rs`).
     Floor,
 }
 
 impl Kind {
-    /// Tidegate and those that people use today.
+    /// Tidegate, nginx and Varnish.
     pub(crate) const CACHES: [Self; 3] = [Self::Tidegate, Self::Nginx, Self::Varnish];
 }
 
@@ -42,28 +42,28 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a server is told.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting<'a> {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) operators: SocketAddr,
     pub(crate) origin: SocketAddr,
-    /// Its own.
+    /// Its own folder.
     pub(crate) folder: PathBuf,
-    /// The objects, as files.
+    /// The folder with the objects.
     pub(crate) media: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
-    /// For bodies: "512MiB".
+    /// The memory for bodies, such as "512MiB".
     pub(crate) memory: &'a str,
-    /// Threads or processes that serve.
+    /// Serving threads or processes.
     pub(crate) threads: usize,
-    /// The cores that it may use, as `taskset` writes them.
+    /// The cores that it may use, in the form of `taskset`.
     pub(crate) cores: &'a str,
 }
 
-/// A running server; it ends with this value.
+/// A running server, which ends when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     kind: Kind,
@@ -74,7 +74,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one and waits until it listens. `program` is Tidegate's binary or the bare loop's.
+    /// Starts a server and waits until it listens. `program` is the binary of Tidegate or of the bare loop.
     pub(crate) fn start(kind: Kind, setting: &Setting<'_>, program: &Path) -> Result<Self> {
         std::fs::create_dir_all(&setting.folder)?;
         let mut command = match kind {
@@ -96,7 +96,7 @@ impl Server {
         Self::run(kind, [*listen, *tls, *operators], &mut command)
     }
 
-    /// Starts everybody's origin.
+    /// Starts the origin of all servers.
     pub(crate) fn origin(address: SocketAddr, core: &str, folder: &Path, media: &Path) -> Result<Self> {
         let mut command = nginx(core, folder, &configuration::origin(address, folder, media))?;
         Self::run(Kind::Nginx, [address; 3], &mut command)
@@ -123,7 +123,7 @@ impl Server {
         self.address
     }
 
-    /// Where it speaks TLS.
+    /// The address with TLS.
     pub(crate) fn tls(&self) -> SocketAddr {
         self.tls
     }
@@ -133,12 +133,12 @@ impl Server {
         self.operators
     }
 
-    /// The CPU time that it has had so far.
+    /// The CPU time that it has used so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         usage::time_of(self.pid())
     }
 
-    /// The memory that it has resident, in bytes.
+    /// Its resident memory, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         usage::memory_of(self.pid())
     }
@@ -146,17 +146,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Asked politely, nginx and Varnish take their children with them.
+        // On SIGTERM, nginx and Varnish end their children as well.
         let pid = self.process.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success());
-        let ended = if asked { Ok(()) } else { self.process.kill() };
+        let is_signalled =
+            Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success());
+        let ended = if is_signalled { Ok(()) } else { self.process.kill() };
         if let Err(error) = ended.and_then(|()| self.process.wait().map(|_| ())) {
             eprintln!("{} cannot be ended: {error}", self.kind);
         }
     }
 }
 
-/// As many threads as are told to the runtime, and no more cores than it may use.
+/// Tidegate with this number of worker threads, on the cores that it may use.
 fn tidegate(setting: &Setting<'_>, program: &Path, configuration: &str) -> Result<Command> {
     let file = setting.folder.join("edge.toml");
     write(&file, configuration)?;
@@ -173,8 +174,8 @@ fn nginx(cores: &str, folder: &Path, configuration: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// `taskset` replaces itself by the program, so that its process id is the program's. The shell before it, which does so
-/// too, allows as many open files as the system lets this user have.
+/// A program on these cores. `taskset` replaces itself with the program, so its process id is the program's.
+/// So does the shell before it, which raises the limit of open files to the maximum for this user.
 pub(crate) fn pinned(cores: &str, program: &Path) -> Command {
     const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");

@@ -1,4 +1,4 @@
-//! What every section plays on: a folder in memory, an origin, a certificate, and the programs, built.
+//! The environment of every section: a folder in memory, an origin, a certificate, and the built programs.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use super::servers::{Kind, Server, Setting};
 use crate::repository::Repository;
 use crate::shell;
 
-/// The core that a server with one thread has to itself, and that of whoever makes the load.
+/// The core of a server with one thread.
 pub(crate) const SERVER_CORE: &str = "0";
-/// The origin is there, too: what it costs is nobody's figure.
+/// The core of the load. The origin shares it, since its cost is not measured.
 pub(crate) const LOAD_CORE: &str = "1";
 
 /// The folder, the origin, the programs.
@@ -28,13 +28,13 @@ pub(crate) struct Stage {
     tidegate: PathBuf,
 }
 
-/// How a server differs from the others of its kind.
+/// The options of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) threads: usize,
     pub(crate) cores: &'static str,
     pub(crate) memory: &'static str,
-    /// Another origin than the stage's.
+    /// An origin in place of the stage's.
     pub(crate) origin: Option<SocketAddr>,
 }
 
@@ -45,7 +45,7 @@ impl Default for Options {
 }
 
 impl Stage {
-    /// Builds what is measured and what measures, and starts the origin.
+    /// Builds the measured and the measuring programs, and starts the origin.
     pub(crate) fn build(repository: &Repository, settings: &Settings) -> Result<Self> {
         if !settings.no_build {
             build_programs(repository, settings)?;
@@ -55,7 +55,7 @@ impl Stage {
         certificate(&folder)?;
         let origin =
             Server::origin(free_address()?, LOAD_CORE, &folder.path("origin"), &folder.path("media"))?;
-        // Cargo's folder of the profile `dev` has another name.
+        // Cargo's folder for the profile `dev` has another name.
         let profile = if settings.profile == "dev" { "debug" } else { &settings.profile };
         let programs = repository.target().join(profile);
         let tidegate = settings.tidegate.clone().unwrap_or_else(|| programs.join("tidegate"));
@@ -96,14 +96,15 @@ impl Stage {
         self.origin.address()
     }
 
-    /// A file of the stage, with this text.
+    /// Writes a file of the stage.
     pub(crate) fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let file = self.folder.path(name);
         std::fs::write(&file, text).with_context(|| file.display().to_string())?;
         Ok(file)
     }
 
-    /// How often the origin was asked for objects that are cached: a few times per server, or what was measured are no hits.
+    /// The number of origin requests for cacheable objects: a few per server, or the measured requests are
+    /// not hits.
     pub(crate) fn origin_requests(&self) -> Result<usize> {
         let log = self.folder.path("origin").join("access.log");
         Ok(std::fs::read_to_string(&log).with_context(|| log.display().to_string())?.lines().count())
@@ -124,7 +125,7 @@ fn build_programs(repository: &Repository, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// One certificate for everybody: ECDSA on P-256.
+/// One certificate for all servers: ECDSA on P-256.
 fn certificate(folder: &Folder) -> Result<()> {
     let mut command = Command::new("openssl");
     command.args([
@@ -145,12 +146,12 @@ fn certificate(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
-/// A port that was free a moment ago; the servers bind it themselves.
+/// An address with a port that was free just now; the servers bind it themselves.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// A folder in memory, removed with this value.
+/// A folder in memory, removed when this value is dropped.
 #[derive(Debug)]
 struct Folder(PathBuf);
 
@@ -158,7 +159,7 @@ impl Folder {
     fn create() -> Result<Self> {
         let path = Path::new("/dev/shm").join(format!("tidegate-bench-{}", std::process::id()));
         std::fs::create_dir(&path).with_context(|| path.display().to_string())?;
-        // Varnish's worker is another user and has to pass through.
+        // Varnish's worker runs as another user and needs access.
         let open = Command::new("chmod").arg("755").arg(&path).status()?;
         ensure!(open.success(), "{} cannot be opened", path.display());
         Ok(Self(path))

@@ -1,4 +1,4 @@
-//! How far behind the origin tiers are, of Tidegate and of nginx, with many viewers and with one.
+//! How far tiers of Tidegate and of nginx are behind the origin, with many viewers and with one.
 
 use std::process::Command;
 
@@ -11,12 +11,12 @@ use super::quantiles::Quantiles;
 use super::stage::Stage;
 use crate::shell;
 
-/// What one run of the `staleness` program says (`tests/measure/staleness.rs`).
+/// The result of one run of the `staleness` program (`tests/measure/staleness.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Staleness {
     server: String,
     channels: u64,
-    /// Of each channel.
+    /// Viewers of each channel.
     viewers: u64,
     versions: u64,
     origin_requests_per_version: f64,
@@ -46,27 +46,27 @@ pub(crate) fn measure(stage: &Stage) -> Result<Findings> {
 const ABOUT: &str = "\
 ## How far behind the origin
 
-A plain live playlist with segments of 2 s, from an origin that cannot hold requests, through a shield and two edges;
-viewers poll it at the edges, each at a moment of its own. Once through Tidegate, once through nginx as its
-documentation advises (`proxy_cache_valid 200 1s`, `proxy_cache_lock on`, `proxy_cache_use_stale updating`). Four channels run at
-once, whose versions appear at different parts of a second, because nginx counts lifetimes in whole seconds. What the
-shield has to learn first, ten versions, is left out.
+A plain live playlist with segments of 2 s, from an origin that cannot block requests, through a shield and two edges; viewers poll it at the edges, each at its own time.
+Tidegate is compared with nginx as its documentation advises (`proxy_cache_valid 200 1s`, `proxy_cache_lock on`, `proxy_cache_use_stale updating`).
+Four channels run in parallel, and their versions appear at different parts of a second, because nginx counts lifetimes in whole seconds.
+The first ten versions, from which the shield learns, are left out.
 
-- *Stale answers*: answers to viewers for which there was a newer version at the origin when they asked. *Behind*: for how
-  long there had been one; a fresh answer counts as 0. This is what viewers see, and asked of both in the same way.
-- *Shield*, *edges beyond it*: the time from the moment at which a version exists at the origin to the moment from which the
-  shield answers with it to everyone, and from there to the edges. Tidegate's tiers are asked for the version beforehand
-  (`_HLS_msn`) and answer when they have it, which makes no request upstream. nginx's are not asked, because that would
-  refresh them: their caches are watched. What nginx holds may have expired meanwhile; then whoever asks first is given
-  a newer version than it holds. So with one viewer these figures say mostly when that viewer asked.
+- *Stale responses*: responses to viewers for which the origin had a newer version at the time of the request.
+  *Behind*: how long it had existed; a fresh response counts as 0.
+  This is what viewers see, and it is measured in the same way for both.
+- *Shield*, *edges beyond it*: the time from the appearance of a version at the origin until the shield serves it to every viewer, and from then until the edges do.
+  Tidegate's tiers receive a request for the version beforehand (`_HLS_msn`) and respond when they have it, which causes no upstream request.
+  nginx's tiers receive none, because it would refresh them: their caches are watched.
+  An entry of nginx may have expired meanwhile; then the first viewer that requests it gets a newer version than the entry.
+  So with one viewer these figures depend mostly on the time of its request.
 
 One run: `target/dist/staleness 40 20 tidegate` or `nginx`; viewers of each channel, versions.
 ";
 
-/// A line per run.
+/// One line for each run.
 fn table(runs: &[Staleness]) -> String {
     let mut lines = vec![
-        "| viewers | tiers | stale answers | behind p99 ms | max ms | shield p50 ms | p99 ms | \
+        "| viewers | tiers | stale responses | behind p99 ms | max ms | shield p50 ms | p99 ms | \
          edges beyond it p50 ms | p99 ms | origin requests per version |"
             .to_owned(),
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|".to_owned(),

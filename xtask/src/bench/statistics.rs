@@ -1,10 +1,10 @@
-//! What is computed from rounds: medians, spreads, and whether a target is met.
+//! Statistics over rounds: medians, spreads, and whether a target is met.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The middle of some figures, the least and the greatest.
+/// Median, minimum and maximum of some figures.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -13,7 +13,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one figure.
+    /// The spread of the figures; `None` if there are none.
     pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut figures: Vec<f64> = figures.into_iter().collect();
         figures.sort_by(f64::total_cmp);
@@ -29,19 +29,19 @@ impl Spread {
 }
 
 impl fmt::Display for Spread {
-    /// The median, and the extremes behind it: `1.42 (1.38..1.47)`. The precision is that of all three.
+    /// The median, then minimum and maximum: `1.42 (1.38..1.47)`. The precision applies to all three.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
         write!(f, "{:.digits$} ({:.digits$}..{:.digits$})", self.median, self.min, self.max)
     }
 }
 
-/// A spread as a cell of a table; a dash where nothing was measured.
+/// A spread as a cell of a table, or a dash if there is none.
 pub(crate) fn cell(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(|| "—".to_owned(), |spread| format!("{spread:.digits$}"))
 }
 
-/// What a figure has to be.
+/// The bound of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bound {
@@ -67,10 +67,11 @@ impl fmt::Display for Bound {
     }
 }
 
-/// A target, and what was measured. The median decides.
+/// A target and the measured figure. The median decides whether it is met.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Verdict {
-    /// What is measured, such as "200 KiB, HTTP/1.1: requests per CPU-second, as a multiple of nginx's".
+    /// The name of the figure, such as "200 KiB, HTTP/1.1: requests per CPU-second, as a multiple of
+    /// nginx's".
     pub(crate) what: String,
     pub(crate) target: Bound,
     pub(crate) measured: Spread,
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_is_the_middle_and_the_extremes_in_any_order() {
+    fn a_spread_has_median_and_extremes_in_any_order() {
         let spread = Spread::of([3.0, 1.0, 2.0]).unwrap();
         assert_eq!(spread, Spread { median: 2.0, min: 1.0, max: 3.0 });
         assert_eq!(spread.to_string(), "2.00 (1.00..3.00)");
@@ -114,18 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn of_an_even_number_the_median_lies_between() {
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
         assert!((Spread::of([4.0, 1.0, 2.0, 3.0]).unwrap().median - 2.5).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn nothing_has_no_spread() {
+    fn no_figures_have_no_spread() {
         assert_eq!(Spread::of([]), None);
         assert_eq!(cell(None, 2), "—");
     }
 
     #[test]
-    fn the_median_decides_what_is_met() {
+    fn the_median_decides_whether_a_target_is_met() {
         let measured = Spread { median: 1.3, min: 1.1, max: 1.4 };
         let verdict = |target| Verdict { what: "any".to_owned(), target, measured };
         assert!(verdict(Bound::AtLeast(1.3)).met() && !verdict(Bound::AtLeast(1.31)).met());
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn missed_targets_are_listed_with_what_was_measured() {
+    fn missed_targets_are_listed_with_the_measured_figure() {
         let measured = Spread { median: 1.3, min: 1.1, max: 1.4 };
         let verdict = |what: &str, target| Verdict { what: what.to_owned(), target, measured };
         let verdicts = [verdict("hit", Bound::AtLeast(1.5)), verdict("miss", Bound::AtLeast(1.2))];

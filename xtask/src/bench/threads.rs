@@ -1,4 +1,4 @@
-//! Two threads against one.
+//! Two threads compared with one.
 
 use anyhow::{Context, Result};
 
@@ -29,15 +29,7 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let cases = CASES.map(|object| hits::case(object, Protocol::Http));
     let plan = Plan { subjects: subjects.collect(), cases: cases.to_vec(), load_cores };
     let compared = plan.run(stage, settings)?;
-    let mut findings = compared.findings(
-        "## Two threads\n\n\
-         The same load for servers with one thread and with two (nginx: processes), which may use the same two cores. With four \
-         cores and\nmore, the load has two others; with two cores it shares them, and the rate of requests says nothing. So what is \
-         compared is the CPU\ntime per request: twice the work that one thread does in a second of CPU, over what two do in a second \
-         of CPU each. 2 would be\nperfect; what is missing is what the threads cost each other.\n",
-        "",
-        &[],
-    )?;
+    let mut findings = compared.findings(ABOUT, "", &[])?;
     findings.tables = format!("{}\n{}", compared.costs(), speedups(&compared));
     for object in CASES {
         let measured = speedup(&compared, Kind::Tidegate, object).context("no speed-up")?;
@@ -51,7 +43,7 @@ fn title(kind: Kind, threads: usize) -> String {
     format!("{kind} × {threads}")
 }
 
-/// How much more two do than one, for the same CPU time each.
+/// The work of two threads as a multiple of one thread's, for the same CPU time each.
 fn speedup(compared: &Comparison, kind: Kind, object: Object) -> Option<Spread> {
     let Spread { median, min, max } = compared.ratio(&title(kind, 2), &title(kind, 1), object.title())?;
     Some(Spread { median: 2.0 * median, min: 2.0 * min, max: 2.0 * max })
@@ -68,3 +60,12 @@ fn speedups(compared: &Comparison) -> String {
     }
     lines.join("\n") + "\n"
 }
+
+const ABOUT: &str = "\
+## Two threads
+
+The same load for servers with one thread and with two (nginx: processes) on the same two cores.
+With four or more cores, the load has two others; with two cores it shares them, and the rate of requests has no meaning.
+Therefore the CPU time per request is compared: twice the work of one thread per second of CPU, over the work of two threads per second of CPU each.
+2 is perfect; the difference is what the threads cost each other.
+";

@@ -1,18 +1,18 @@
-//! What a server uses: CPU time to the nanosecond and memory, of all threads of the process and of its children.
+//! The CPU time (in nanoseconds) and memory of a process, over all its threads and children.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// The CPU time that a process and its descendants have had so far, with that of threads that have ended.
+/// The CPU time that a process and its descendants have used so far, ended threads included.
 pub(crate) fn time_of(pid: u32) -> Result<Duration> {
-    Ok(family(pid)?.into_iter().filter_map(had).sum())
+    Ok(family(pid)?.into_iter().filter_map(cpu_time).sum())
 }
 
-/// What one process has had; nothing of one that has ended meanwhile.
+/// The CPU time of one process; `None` if it has ended meanwhile.
 #[cfg(target_os = "linux")]
-fn had(pid: u32) -> Option<Duration> {
+fn cpu_time(pid: u32) -> Option<Duration> {
     use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
     use nix::unistd::Pid;
 
@@ -20,13 +20,13 @@ fn had(pid: u32) -> Option<Duration> {
     clock_gettime(clock).ok().map(Duration::from)
 }
 
-/// Nobody else has `/proc`, and the bench needs that.
+/// Other systems have no `/proc`, which the benchmarks need.
 #[cfg(not(target_os = "linux"))]
-fn had(_: u32) -> Option<Duration> {
+fn cpu_time(_: u32) -> Option<Duration> {
     None
 }
 
-/// The memory in bytes that a process and its descendants have resident; what several share counts once (PSS).
+/// The resident memory of a process and its descendants, in bytes; shared memory counts once (PSS).
 pub(crate) fn memory_of(pid: u32) -> Result<u64> {
     let resident = |pid: u32| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -55,7 +55,7 @@ fn family(pid: u32) -> Result<Vec<u32>> {
     Ok(found)
 }
 
-/// One file of each thread; a thread that ends meanwhile has no file to read.
+/// The contents of one file of each thread; a thread that ends meanwhile is left out.
 fn threads(pid: u32, file: &str) -> Vec<String> {
     let Ok(tasks) = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")) else {
         return Vec::new();
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_shows_in_our_own_time() {
+    fn work_increases_our_own_time() {
         let before = time_of(std::process::id()).unwrap();
         let sum = (0..20_000_000_u64)
             .fold(0_u64, |sum, number| sum.wrapping_mul(31) ^ std::hint::black_box(number));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_written_to_shows_in_our_own() {
+    fn written_memory_increases_our_own() {
         let before = memory_of(std::process::id()).unwrap();
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
         let after = memory_of(std::process::id()).unwrap();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_uses_nothing() {
+    fn usage_of_an_ended_process_is_an_error() {
         assert!(time_of(u32::MAX).is_err() && memory_of(u32::MAX).is_err());
     }
 }

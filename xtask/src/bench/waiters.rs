@@ -1,4 +1,5 @@
-//! Ten thousand players who wait for the next version of a playlist: what they cost, and what their release does to others.
+//! Ten thousand players that wait for the next version of a playlist: their cost, and the effect of their
+//! release on others.
 
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use super::quantiles::Quantiles;
 use super::stage::Stage;
 use crate::shell;
 
-/// What one run of the `waiters` program says (`tests/measure/waiters.rs`).
+/// The result of one run of the `waiters` program (`tests/measure/waiters.rs`).
 #[derive(Debug, Clone, Deserialize, Serialize)]
 struct Waiters {
     players: u64,
@@ -28,13 +29,13 @@ struct Waiters {
 }
 
 const PLAYERS: u32 = 10_000;
-/// Each player takes a descriptor at either end: as many may be open as the system allows this user.
+/// Each player needs a file descriptor at both ends, so the limit is raised to the maximum for this user.
 const WITH_ALL_DESCRIPTORS: &str = "ulimit -Sn \"$(ulimit -Hn)\" && exec \"$0\" \"$@\"";
 
-/// So often at most.
+/// The maximum of rounds.
 const ROUNDS: u32 = 3;
 
-/// Runs the program some times.
+/// Runs the program several times.
 pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
     let run = |_round| {
         let mut command = Command::new("sh");
@@ -47,28 +48,27 @@ pub(crate) fn measure(stage: &Stage, settings: &Settings) -> Result<Findings> {
 }
 
 const ABOUT: &str = "\
-## Ten thousand players who wait
+## Ten thousand blocked players
 
-Players wait at one edge for the next version of one playlist (`_HLS_msn`), each on an HTTP/1.1 connection that has been used
-before. The edge is a process of its own.
+Players wait at one edge for the next version of one playlist (`_HLS_msn`), each on an HTTP/1.1 connection that has been used before.
+The edge is a process of its own.
 
-- *Bytes per idle connection*: what the edge has resident with all players connected and idle, beyond what it had without
-  them. *Bytes more per waiter*: beyond that, when all of them wait.
-- *All released in*: from the first answer with the new version to the last; each is compared byte for byte. A single
-  reader takes them one after the other, so that the players take little of the machine.
-- *Longest answer to another*: a viewer asks every 5 ms for a small object that the edge holds; from before the version comes
-  until all have it, and before that, while all wait.
-- *Requests*: the edge's at the shield for that version, and the shield's at the origin, which cannot hold requests and is polled.
-- *Half forgotten in*: half of those who wait hang up; the time until the edge counts the other half only.
+- *Bytes per idle connection*: the edge's resident memory with all players connected and idle, beyond that without players.
+  *Bytes more per waiter*: the memory beyond that when all of them wait.
+- *All released in*: the time from the first response with the new version to the last; each is compared byte for byte.
+  A single reader takes them one after the other, so that the players use little of the machine.
+- *Longest response to another*: every 5 ms another viewer requests a small cached object; from before the version arrives until all players have it, and before that, while all wait.
+- *Requests*: the edge's requests to the shield for that version, and the shield's to the origin, which cannot block requests and is polled.
+- *Half forgotten in*: half of the waiting players close their connections; the time until the edge counts only the other half.
 
 One run: `TIDEGATE_BIN=target/dist/tidegate target/dist/waiters 10000`; it needs some more open files (`ulimit -n`) than that.
 ";
 
-/// A line per run, in the order of the runs.
+/// One line for each run, in order.
 fn table(runs: &[Waiters]) -> String {
     let mut lines = vec![
         "| run | players | bytes per idle connection | bytes more per waiter | all released in ms | \
-         longest answer to another meanwhile ms | and before ms | shield requests | origin requests | \
+         longest response to another meanwhile ms | and before ms | shield requests | origin requests | \
          half forgotten in ms |"
             .to_owned(),
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|".to_owned(),

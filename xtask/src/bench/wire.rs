@@ -1,4 +1,4 @@
-//! Just enough HTTP to see that a server is up, and what Tidegate counts.
+//! The HTTP that is needed to wait for a server and to read Tidegate's metrics.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 const PATIENCE: Duration = Duration::from_secs(10);
 const RHYTHM: Duration = Duration::from_millis(50);
 
-/// Waits until somebody accepts connections at the address.
+/// Waits until a server accepts connections at the address.
 pub(crate) fn wait_for(address: SocketAddr) -> Result<()> {
     let tries = PATIENCE.as_millis() / RHYTHM.as_millis();
     for _ in 0..tries {
@@ -18,7 +18,7 @@ pub(crate) fn wait_for(address: SocketAddr) -> Result<()> {
         }
         std::thread::park_timeout(RHYTHM);
     }
-    bail!("nobody listens at {address}");
+    bail!("no server listens at {address}");
 }
 
 /// The sum of one of Tidegate's metrics over its labels, from its listener for operators.
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_the_sum_of_its_labels_by_its_whole_name() {
+    fn a_metric_is_the_sum_over_its_labels_by_its_full_name() {
         let metrics = "# TYPE tidegate_objects gauge\ntidegate_objects_more 1\ntidegate_objects{a=\"1\"} 1e3\n\
                        tidegate_objects{a=\"2\"} 5\n";
         assert_eq!(sum(metrics, "tidegate_objects"), Some(1005.0));

@@ -1,4 +1,4 @@
-//! What a viewer asks for, and how often.
+//! The requests of a viewer, and their number.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::http1::Http1;
 use super::http2::Http2;
 
-/// A way through the edge.
+/// A path through the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Case {
     Hit,
-    /// Of a recording: a live one changes with the clock.
+    /// The playlist of a recording; a live one changes with the clock.
     HitPlaylist,
-    /// A length that plain HTTP/1.1 sends from a copy in a file.
+    /// A length that HTTP/1.1 without TLS sends from a copy in a file.
     HitSegment,
     Http2Hit,
     Http2HitSegment,
@@ -41,7 +41,7 @@ impl Case {
         Self::Fill,
     ];
 
-    /// What one unit of it is.
+    /// The unit of the figure.
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Hit => "a hit of 1 KiB, HTTP/1.1",
@@ -54,13 +54,13 @@ impl Case {
         }
     }
 
-    /// The path of a request; each number is another object where hits are not meant.
+    /// The path of a request. In cases other than hits, each number is another object.
     pub(super) fn path(self, number: u32) -> String {
         match self {
             Self::Hit | Self::Http2Hit => "/bytes/1024".to_owned(),
             Self::HitPlaylist => "/vod/demo/ts/360p/index.m3u8".to_owned(),
             Self::HitSegment | Self::Http2HitSegment => "/bytes/204800".to_owned(),
-            // All of one length, so that each head is as long as the others.
+            // All paths have one length, so that all heads have one length.
             Self::Miss => format!("/bytes/1024/{number:06}"),
             Self::Fill => format!("/bytes/16777216/{number:06}"),
         }
@@ -70,7 +70,7 @@ impl Case {
         !matches!(self, Self::Miss | Self::Fill)
     }
 
-    /// Requests in one round: as many as keep the rounds within 1 % of each other.
+    /// Requests in one round, enough for rounds that differ by at most 1 %.
     pub(super) const fn requests(self) -> u32 {
         match self {
             Self::Hit | Self::HitPlaylist | Self::Http2Hit => 2000,
@@ -88,7 +88,7 @@ impl Case {
         }
     }
 
-    /// What the instructions of a round are divided by.
+    /// The units in one round.
     pub(super) fn units(self) -> f64 {
         let per_request = if self == Self::Fill { 16 } else { 1 };
         f64::from(self.requests() * per_request)
@@ -103,7 +103,7 @@ impl Case {
 }
 
 impl Viewer {
-    /// Asks, and reads the answer to its end; the length of its body.
+    /// Sends a request and reads the whole response. Returns the length of its body.
     pub(super) fn get(&mut self, path: &str) -> Result<usize> {
         match self {
             Self::Http1(connection) => connection.get(path),
@@ -113,7 +113,7 @@ impl Viewer {
 }
 
 impl fmt::Display for Case {
-    /// As the record and the names of profiles write it.
+    /// The name in the record and in the names of profiles.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Hit => "hit",
@@ -132,14 +132,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_record_writes_a_case_as_it_is_displayed() {
+    fn the_record_names_a_case_as_it_is_displayed() {
         for case in Case::ALL {
             assert_eq!(serde_json::to_string(&case).unwrap(), format!("\"{case}\""));
         }
     }
 
     #[test]
-    fn only_hits_ask_for_one_object_again_and_again() {
+    fn only_hits_request_one_object_repeatedly() {
         for case in Case::ALL {
             assert_eq!(case.path(1) == case.path(2), case.is_hit(), "{case}");
         }

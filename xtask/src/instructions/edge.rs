@@ -12,25 +12,25 @@ use crate::bench::wire;
 use crate::node::Node;
 use crate::shell;
 
-/// A running edge; it ends with this value.
+/// A running edge, which ends when this value is dropped.
 pub(super) struct Edge {
     node: Node,
-    /// The profiles' path without their numbers.
+    /// The path of the profiles, without their numbers.
     profile: PathBuf,
-    /// The beginning of the pipes' paths by which vgdb speaks to valgrind.
+    /// The prefix of the paths of the pipes between vgdb and valgrind.
     pipes: PathBuf,
     dumps: u32,
 }
 
 impl Edge {
-    /// Makes the folder, and in it that of the pipes.
+    /// Makes the folder, and the folder of the pipes in it.
     pub(super) fn prepare(folder: &Path) -> Result<()> {
         Self::tidy(folder)?;
         let pipes = folder.join(PIPES);
         std::fs::create_dir_all(&pipes).with_context(|| pipes.display().to_string())
     }
 
-    /// Removes the pipes, which edges leave behind that are killed.
+    /// Removes the pipes that killed edges have left.
     pub(super) fn tidy(folder: &Path) -> Result<()> {
         let pipes = folder.join(PIPES);
         if pipes.exists() {
@@ -39,7 +39,7 @@ impl Edge {
         Ok(())
     }
 
-    /// Starts an edge that asks the origin itself.
+    /// Starts an edge without a shield.
     pub(super) fn start(program: &Path, folder: &Path, case: Case, origin: &Node) -> Result<Self> {
         let (profile, pipes) = (folder.join(case.to_string()), folder.join(PIPES).join("vgdb"));
         let command = under_callgrind(program, &profile, &pipes)?;
@@ -53,7 +53,7 @@ impl Edge {
         self.node.serving()
     }
 
-    /// Fills so far. To ask is work for the edge, so no count may be under way.
+    /// The number of fills so far. Reading it is work for the edge, so it must not happen during a round.
     pub(super) fn fills(&self) -> Result<f64> {
         wire::metric(self.node.operators_address(), "tidegate_fills_total")
     }
@@ -72,13 +72,13 @@ impl Edge {
         instructions(&text).with_context(|| format!("{} has no summary", file.display()))
     }
 
-    /// Leaves the profile of the last dump, as `CASE.callgrind`.
+    /// Keeps only the profile of the last dump, as `CASE.callgrind`.
     pub(super) fn keep_last_profile(&self) -> Result<()> {
         for number in 1..self.dumps {
             std::fs::remove_file(self.numbered(number))?;
         }
         std::fs::rename(self.numbered(self.dumps), self.profile.with_extension("callgrind"))?;
-        // Made for the profile of an edge that ends by itself.
+        // Callgrind makes this file for the profile at the end of the process.
         Ok(std::fs::remove_file(&self.profile)?)
     }
 
@@ -90,20 +90,21 @@ impl Edge {
 /// The folder of the pipes.
 const PIPES: &str = "pipes";
 
-/// One processor for all threads, and one of them for requests: libraries make tables of a size that depends on how many
-/// there are. `env`, `taskset` and `valgrind` replace themselves by what they start.
+/// The command of an edge under callgrind, with one processor and one worker thread, since the tables of some
+/// libraries depend on the number of processors. `env`, `taskset` and `valgrind` replace themselves with the
+/// program that they start.
 fn under_callgrind(program: &Path, profile: &Path, pipes: &Path) -> Result<Vec<OsString>> {
     let status = std::fs::read_to_string("/proc/self/status").context("/proc/self/status")?;
     let processor = first_allowed(&status).context("no processor is allowed")?;
-    // With the address of a server of debug information, valgrind would go and ask there.
-    let before = ["env", "--unset=DEBUGINFOD_URLS", "TOKIO_WORKER_THREADS=1", "taskset", "-c", processor];
+    // With the address of a debuginfod server, valgrind would send requests to it.
+    let setup = ["env", "--unset=DEBUGINFOD_URLS", "TOKIO_WORKER_THREADS=1", "taskset", "-c", processor];
     let callgrind = ["valgrind", "--quiet", "--tool=callgrind", "--dump-line=no"];
-    let mut words: Vec<OsString> = before.into_iter().chain(callgrind).map(OsString::from).collect();
+    let mut words: Vec<OsString> = setup.into_iter().chain(callgrind).map(OsString::from).collect();
     words.extend([option("--callgrind-out-file=", profile), option("--vgdb-prefix=", pipes), program.into()]);
     Ok(words)
 }
 
-/// What could make work besides requests is off, and no time-out ends a slow run.
+/// A configuration without work besides requests, and without timeouts that could end a slow run.
 fn configuration(serving: SocketAddr, operators: SocketAddr, origin: &Node) -> String {
     format!(
         "node = \"edge-1\"\nshields = []\n[listen]\nviewers = \"{serving}\"\noperators = \"{operators}\"\n\
@@ -121,7 +122,7 @@ fn option(name: &str, value: &Path) -> OsString {
     option
 }
 
-/// The count in a profile, which has one event, the instructions read (`Ir`).
+/// The count in a profile, which has one event: instructions (`Ir`).
 fn instructions(profile: &str) -> Option<f64> {
     profile.lines().find_map(|line| line.strip_prefix("summary: ")?.trim().parse().ok())
 }

@@ -1,4 +1,5 @@
-//! A viewer's connection over HTTP/1.1: requests of the same bytes each time, and nothing that a library might change.
+//! A viewer's connection over HTTP/1.1. It is written by hand, so that requests always have the same bytes,
+//! whatever the version of a library.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-/// How long an answer may take under valgrind.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The time for a response under valgrind.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A keep-alive connection.
@@ -21,7 +22,7 @@ impl Http1 {
         Ok(Self { stream: connect(edge)?, buffer: vec![0; BUFFER_BYTES] })
     }
 
-    /// Asks, and reads the answer to its end; the length of its body.
+    /// Sends a request and reads the whole response. Returns the length of its body.
     pub(super) fn get(&mut self, path: &str) -> Result<usize> {
         let head =
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: xtask\r\nAccept: */*\r\n\r\n");
@@ -30,11 +31,11 @@ impl Http1 {
         let (head_len, body) = loop {
             let room = self.buffer.get_mut(filled..).context("the head is too long")?;
             filled += more(&mut self.stream, room)?;
-            if let Some(found) = answer(self.buffer.get(..filled).unwrap_or_default())? {
+            if let Some(found) = lengths(self.buffer.get(..filled).unwrap_or_default())? {
                 break found;
             }
         };
-        let mut missing = (head_len + body).checked_sub(filled).context("more than one answer")?;
+        let mut missing = (head_len + body).checked_sub(filled).context("more than one response")?;
         while missing > 0 {
             let read = more(&mut self.stream, &mut self.buffer)?;
             missing = missing.checked_sub(read).context("more than was announced")?;
@@ -43,25 +44,25 @@ impl Http1 {
     }
 }
 
-/// A connection that sends each write as it comes.
+/// A connection without Nagle's algorithm.
 pub(super) fn connect(edge: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect(edge)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(READ_TIMEOUT))?;
     Ok(stream)
 }
 
 fn more(stream: &mut TcpStream, room: &mut [u8]) -> Result<usize> {
     let read = stream.read(room)?;
-    ensure!(read > 0, "the connection ends within an answer");
+    ensure!(read > 0, "the connection ends within a response");
     Ok(read)
 }
 
 /// The lengths of head and body, once the head is there.
-fn answer(read: &[u8]) -> Result<Option<(usize, usize)>> {
+fn lengths(read: &[u8]) -> Result<Option<(usize, usize)>> {
     let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
     let head = String::from_utf8_lossy(read.get(..end).unwrap_or_default()).to_ascii_lowercase();
-    ensure!(head.starts_with("http/1.1 200 "), "the answer is {head}");
+    ensure!(head.starts_with("http/1.1 200 "), "the response is {head}");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
     Ok(Some((end + 4, length.context("no Content-Length")?)))
 }
@@ -71,15 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_as_long_as_its_head_says() {
+    fn a_response_has_the_length_of_its_head() {
         let whole = b"HTTP/1.1 200 OK\r\nAge: 0\r\nContent-Length: 3\r\n\r\nabc";
-        assert_eq!(answer(whole).unwrap(), Some((whole.len() - 3, 3)));
-        assert_eq!(answer(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap(), None);
+        assert_eq!(lengths(whole).unwrap(), Some((whole.len() - 3, 3)));
+        assert_eq!(lengths(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap(), None);
     }
 
     #[test]
-    fn another_status_is_no_answer_to_count() {
-        assert!(answer(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").is_err());
-        assert!(answer(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    fn another_status_is_an_error() {
+        assert!(lengths(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n").is_err());
+        assert!(lengths(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

@@ -1,10 +1,11 @@
-//! A viewer's connection over HTTP/2 with prior knowledge (RFC 9113), as a browser keeps it: after the first request, all of
-//! a head but the pseudo-header fields that HPACK has in its static table (RFC 7541) comes from the dynamic table.
+//! A viewer's connection over HTTP/2 with prior knowledge (RFC 9113). As in a browser, after the first
+//! request the whole head comes from the dynamic table, except the pseudo-header fields in the static table
+//! of HPACK (RFC 7541).
 //!
-//! A library would send what its version sends, when its version sends it. This sends one frame for each request and
-//! nothing else, with windows that never have to be opened again. It opens a new connection after some requests, as viewers
-//! come and go: the dynamic table that the edge encodes with collects a `date` each second, and to search it would cost
-//! more on a slow machine than on a fast one.
+//! The frames of a library depend on its version. This connection sends one frame for each request and no
+//! others, with windows that are never exhausted. After some requests it is replaced by a new one, as viewers
+//! come and go: the dynamic table of the edge's encoder gets a new `date` each second, and searching it would
+//! cost more on a slow machine than on a fast one.
 
 use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,13 +14,13 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::http1::connect;
 
-/// A viewer's connection, and where it connects again.
+/// A viewer's connection, and the address for the next one.
 pub(super) struct Http2 {
     edge: SocketAddr,
     connection: Connection,
 }
 
-/// A connection, and the path that its dynamic table has.
+/// A connection, and the path in its dynamic table.
 struct Connection {
     stream: BufReader<TcpStream>,
     path: Option<String>,
@@ -49,7 +50,7 @@ const END_HEADERS: u8 = 0x4;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// `SETTINGS_INITIAL_WINDOW_SIZE`, 2^31-1.
 const GREATEST_WINDOW: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
-/// From the 65,535 bytes that each connection begins with to 2^31-1.
+/// The increment from the initial 65,535 bytes to 2^31-1.
 const OPEN_CONNECTION: [u8; 4] = [0x7f, 0xff, 0, 0];
 
 /// Requests on one connection.
@@ -60,7 +61,7 @@ impl Http2 {
         Ok(Self { edge, connection: Connection::open(edge)? })
     }
 
-    /// Asks, and reads the answer to its end; the length of its body.
+    /// Sends a request and reads the whole response. Returns the length of its body.
     pub(super) fn get(&mut self, path: &str) -> Result<usize> {
         if self.connection.next_stream > 2 * REQUESTS {
             self.connection = Connection::open(self.edge)?;
@@ -78,12 +79,12 @@ impl Connection {
         Ok(Self { stream: BufReader::with_capacity(1 << 20, stream), path: None, next_stream: 1 })
     }
 
-    /// One connection asks for one path.
+    /// Sends a request. All requests of one connection have the same path.
     fn get(&mut self, path: &str) -> Result<usize> {
         let head = match &self.path {
             None => first_head(path)?,
             Some(known) if known == path => LATER_HEAD.to_vec(),
-            Some(known) => bail!("this connection asks for {known}"),
+            Some(known) => bail!("this connection requests {known}"),
         };
         self.path.get_or_insert_with(|| path.to_owned());
         let stream = self.next_stream;
@@ -95,14 +96,14 @@ impl Connection {
             if frame.kind == DATA {
                 body += frame.length;
             }
-            if self.is_last_of(stream, frame, &payload)? {
+            if self.receive(stream, frame, &payload)? {
                 return Ok(body);
             }
         }
     }
 
-    /// Answers what asks for an answer, and says whether the frame ends the stream.
-    fn is_last_of(&mut self, stream: u32, frame: Frame, payload: &[u8]) -> Result<bool> {
+    /// Acknowledges SETTINGS and PING. Returns whether the frame ends the HTTP/2 stream.
+    fn receive(&mut self, stream: u32, frame: Frame, payload: &[u8]) -> Result<bool> {
         match frame.kind {
             DATA | HEADERS => {
                 ensure!(frame.stream == stream, "a frame of another stream: {frame:?}");
@@ -126,7 +127,7 @@ impl Connection {
 
     fn read(&mut self) -> Result<(Frame, Vec<u8>)> {
         let mut head = [0; 9];
-        self.stream.read_exact(&mut head).context("the connection ends within an answer")?;
+        self.stream.read_exact(&mut head).context("the connection ends within a response")?;
         let frame = Frame::parse(head);
         let mut payload = vec![0; frame.length];
         self.stream.read_exact(&mut payload)?;
@@ -145,12 +146,13 @@ impl Frame {
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    // No payload here is as long as a byte can say.
+    // Every payload here is shorter than 255 bytes.
     let length = u8::try_from(payload.len()).unwrap_or(u8::MAX);
     [&[0, 0, length, kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
-/// `:method: GET` and `:scheme: http` by the static table; the others as literals that enter the dynamic table.
+/// A head with `:method: GET` and `:scheme: http` from the static table, and the other fields as literals for
+/// the dynamic table.
 fn first_head(path: &str) -> Result<Vec<u8>> {
     let mut head = vec![0x82, 0x86];
     for (name, value) in [(1, "localhost"), (4, path), (58, "xtask"), (19, "*/*")] {

@@ -1,4 +1,4 @@
-//! The figures on record, and what is said of new ones.
+//! The recorded figures, and their comparison with new ones.
 
 use std::fmt;
 use std::path::Path;
@@ -24,12 +24,12 @@ pub(super) struct Record {
 pub(super) struct Figure {
     case: Case,
     instructions: f64,
-    /// From the least round to the greatest.
+    /// From the lowest round to the highest.
     spread_percent: f64,
 }
 
-/// What the figures depend on besides the code. valgrind shows each program the same processor, whatever the machine has;
-/// only the greatest instruction set differs.
+/// The environment that the figures depend on besides the code. valgrind shows all programs the same
+/// processor; only the largest instruction set depends on the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 struct Environment {
     processor: String,
@@ -39,22 +39,23 @@ struct Environment {
     valgrind: String,
 }
 
-/// By which share a figure may grow where the environment is that of the record: several times what runs differ by.
+/// The share by which a figure may grow in the environment of the record: several times the difference
+/// between runs.
 const TOLERANCE: f64 = 0.02;
-/// The same with other compilers or libraries, of which each makes some figures a little different.
+/// The same with other compilers or libraries, which change some figures a little.
 const TOLERANCE_ELSEWHERE: f64 = 0.1;
-/// A figure that has fallen by more than this share leaves room for a regression to hide in.
+/// A fall by more than this share needs a new record, or it would hide a later regression.
 const FALL: f64 = 0.05;
 
-/// What is said of a figure.
+/// The verdict on a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Within,
     Grown,
     Fallen,
-    /// There is no figure on record.
+    /// There is no recorded figure.
     Unrecorded,
-    /// The record is that of another processor.
+    /// The record is from another processor.
     Incomparable,
 }
 
@@ -73,7 +74,7 @@ impl Record {
         std::fs::write(file, text).with_context(|| file.display().to_string())
     }
 
-    /// How these figures compare with those on record.
+    /// The table of these figures and the recorded ones.
     pub(super) fn table(&self, recorded: &Self) -> String {
         let mut lines = vec![
             "| instructions of | on record | now | change | spread | |".to_owned(),
@@ -89,7 +90,7 @@ impl Record {
         lines.join("\n") + "\n" + &self.environment.beside(&recorded.environment)
     }
 
-    /// One line for each case that can be compared, as libtest writes it.
+    /// One line for each comparable case, in the format of libtest.
     pub(super) fn tests(&self, recorded: &Self) -> Vec<String> {
         let judged = self.verdicts(recorded).filter(|(_, _, verdict)| *verdict != Verdict::Incomparable);
         judged
@@ -100,7 +101,7 @@ impl Record {
             .collect()
     }
 
-    /// One test for each case that can be compared.
+    /// One test for each comparable case.
     pub(super) fn tally(&self, recorded: &Self) -> Tally {
         let mut tally = Tally::default();
         for (_, _, verdict) in self.verdicts(recorded) {
@@ -129,7 +130,7 @@ impl Record {
 }
 
 impl Figure {
-    /// The median, without digits that mean nothing.
+    /// The median, rounded to significant digits.
     pub(super) fn new(case: Case, spread: Spread) -> Self {
         let percent = (spread.max / spread.min - 1.0) * 100.0;
         Self { case, instructions: spread.median.round(), spread_percent: (percent * 100.0).round() / 100.0 }
@@ -153,7 +154,7 @@ impl Environment {
         })
     }
 
-    /// By how much figures may grow; none where they have nothing in common.
+    /// The share by which figures may grow; `None` if they are not comparable.
     fn tolerance(&self, recorded: &Self) -> Option<f64> {
         if self == recorded {
             Some(TOLERANCE)
@@ -162,7 +163,7 @@ impl Environment {
         }
     }
 
-    /// Names both where they differ.
+    /// The text about both environments if they differ.
     fn beside(&self, recorded: &Self) -> String {
         match self.tolerance(recorded) {
             None => format!(
@@ -195,7 +196,7 @@ impl Verdict {
         }
     }
 
-    /// A case without a figure fails: it would guard nothing.
+    /// Whether the case passes. One without a record fails, since it would detect no growth.
     fn passes(self) -> bool {
         !matches!(self, Self::Grown | Self::Unrecorded)
     }
@@ -217,7 +218,7 @@ fn change(before: f64, now: f64) -> f64 {
     now / before - 1.0
 }
 
-/// The architecture, and the greatest instruction set that valgrind lets a program use.
+/// The architecture, and the largest instruction set that valgrind supports on it.
 fn processor() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = information.lines().find_map(|line| line.strip_prefix("flags")?.split_once(':'));
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_is_the_median_and_how_far_the_rounds_are_apart() {
+    fn a_figure_is_the_median_and_the_spread_of_the_rounds() {
         let of = |figures: [f64; 3]| Figure::new(Case::Miss, Spread::of(figures).unwrap());
         assert_eq!(
             of([1010.0, 1000.4, 1000.0]),
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_has_fallen_far_asks_for_a_new_record_and_passes() {
+    fn a_large_fall_requires_a_new_record_and_passes() {
         let before = record(10_000.0);
         assert!(record(9_490.0).table(&before).contains("| -5.10 % | 0.50 % | fallen: record it"));
         assert_eq!(record(9_490.0).tally(&before), Tally::one(true));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn other_compilers_are_allowed_more() {
+    fn other_compilers_have_a_larger_tolerance() {
         let mut before = record(10_000.0);
         before.environment.libc = "glibc 2".to_owned();
         assert_eq!(record(10_900.0).tally(&before), Tally::one(true));
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_another_processor_are_shown_and_not_judged() {
+    fn figures_of_another_processor_are_shown_but_not_compared() {
         let mut before = record(10_000.0);
         before.environment.processor = "aarch64".to_owned();
         assert_eq!(record(99_999.0).tally(&before), Tally::default());
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_is_not_on_record_fails() {
+    fn a_case_without_a_record_fails() {
         let before = record(10_000.0);
         let now = Record { figures: vec![figure(Case::Miss, 1.0)], ..before.clone() };
         assert_eq!(now.tally(&before), Tally::one(false));

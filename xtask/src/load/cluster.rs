@@ -1,4 +1,4 @@
-//! The house that players visit: origins, shields and two edges, each a process of its own on loopback.
+//! The cluster for the players: origins, shields and two edges, each a process on loopback.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use crate::bench::wire;
 use crate::node::Node;
 use crate::repository::Repository;
 
-/// What runs; it ends with this value, the edges first.
+/// The running processes, which end when this value is dropped, the edges first.
 pub(super) struct Cluster {
     edges: Vec<Node>,
     shields: Vec<Node>,
     origins: Vec<Node>,
     /// The shield that was ended.
-    lost: Option<usize>,
+    ended: Option<usize>,
 }
 
 impl Cluster {
@@ -33,9 +33,9 @@ impl Cluster {
     fn of(repository: &Repository, spares: usize) -> Result<Self> {
         let program = [repository.tidegate().into_os_string()];
         let folder = folder(repository)?;
-        let start = |part: &'static str, number: usize, before: &[Node]| {
+        let start = |part: &'static str, number: usize, upstreams: &[Node]| {
             let name = format!("{part}-{number}");
-            let urls: Vec<String> = before.iter().map(Node::url).collect();
+            let urls: Vec<String> = upstreams.iter().map(Node::url).collect();
             let write = |serving, operators| configuration(part, &name, &urls, serving, operators);
             Node::start(&program, &folder, part, &name, write)
         };
@@ -44,16 +44,16 @@ impl Cluster {
         let shields =
             (1..=spares).map(|number| start("shield", number, &origins)).collect::<Result<Vec<_>>>()?;
         let edges = (1..=2).map(|number| start("edge", number, &shields)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { edges, shields, origins, lost: None })
+        Ok(Self { edges, shields, origins, ended: None })
     }
 
-    /// The primary, where players find the stream without any tier.
+    /// The URL of the primary origin, for players without a tier.
     pub(super) fn origin(&self) -> String {
         self.origins.iter().take(1).map(Node::url).collect()
     }
 
-    /// Players who know where everything is.
-    pub(super) fn visited_by(&self, players: Players) -> Players {
+    /// Players with the addresses of the cluster.
+    pub(super) fn with_addresses(&self, players: Players) -> Players {
         let list = |nodes: &mut dyn Iterator<Item = String>| nodes.collect::<Vec<_>>().join(",");
         players
             .set("BASE_URL", &list(&mut self.edges.iter().map(Node::url)))
@@ -61,20 +61,21 @@ impl Cluster {
             .set("ORIGINS", &list(&mut self.origins.iter().map(Node::operators)))
     }
 
-    /// Does what the failover scenario asks for: the shield that has the stream ends, or starts again.
-    pub(super) fn loses_a_shield(&mut self, word: &str) -> Result<()> {
-        if word.contains("take it away now") {
+    /// Follows the output of the failover scenario: ends the shield that has the stream, or restarts it.
+    pub(super) fn end_or_restart_shield(&mut self, line: &str) -> Result<()> {
+        if line.contains("take it away now") {
             let busiest = self.busiest_shield()?;
-            self.lost = Some(busiest);
-            self.shields.get_mut(busiest).context("it was there")?.dies()?;
-        } else if word.contains("bring it back now") {
-            let lost = self.lost.take().and_then(|lost| self.shields.get_mut(lost));
-            lost.context("none was lost")?.returns()?;
+            self.ended = Some(busiest);
+            self.shields.get_mut(busiest).context("no such shield")?.kill()?;
+        } else if line.contains("bring it back now") {
+            let ended = self.ended.take().and_then(|ended| self.shields.get_mut(ended));
+            ended.context("no shield has ended")?.restart()?;
         }
         Ok(())
     }
 
-    /// The shield that follows most playlists: whose loss is felt. Which one it is depends on the hash of its address.
+    /// The shield that follows most playlists, whose loss has an effect. It depends on the hash of the
+    /// addresses.
     fn busiest_shield(&self) -> Result<usize> {
         let mut busiest = (0, 0.0);
         for (index, shield) in self.shields.iter().enumerate() {
@@ -90,7 +91,7 @@ impl Cluster {
 fn configuration(
     part: &str,
     name: &str,
-    before: &[String],
+    upstreams: &[String],
     serving: SocketAddr,
     operators: SocketAddr,
 ) -> String {
@@ -98,9 +99,9 @@ fn configuration(
         return format!("listen = \"{serving}\"\nadmin = \"{operators}\"\n");
     }
     let (shields, site) = if part == "edge" {
-        (format!("shields = {before:?}\n"), String::new())
+        (format!("shields = {upstreams:?}\n"), String::new())
     } else {
-        (String::new(), format!("origins = {before:?}\n"))
+        (String::new(), format!("origins = {upstreams:?}\n"))
     };
     format!(
         "node = \"{name}\"\n{shields}[listen]\nviewers = \"{serving}\"\noperators = \"{operators}\"\n\
@@ -108,7 +109,7 @@ fn configuration(
     )
 }
 
-/// A folder for the configurations. They stay, so that it can be seen what was run.
+/// A folder for the configurations. They stay for inspection.
 fn folder(repository: &Repository) -> Result<PathBuf> {
     let folder = repository.target().join("load");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

@@ -1,4 +1,4 @@
-//! k6 and what it is told.
+//! A run of k6 and its settings.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::repository::Repository;
 use crate::{machine, needs, shell};
 
-/// A run of k6 to be.
+/// The settings of a run of k6.
 pub(crate) struct Players {
     program: PathBuf,
     scripts: PathBuf,
@@ -34,7 +34,7 @@ impl Players {
         }
     }
 
-    /// With one more setting, if there is something to set.
+    /// Adds a setting, unless the value is empty.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         if !value.is_empty() {
             self.settings.push((name.to_owned(), value.to_owned()));
@@ -42,25 +42,25 @@ impl Players {
         self
     }
 
-    /// The report gets another name than the scenario's.
+    /// Names the report other than the scenario.
     pub(super) fn reported_as(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Where the report goes, without its endings.
+    /// The path of the report, without its extension.
     pub(super) fn report(&self) -> String {
         self.reports.join(&self.name).display().to_string()
     }
 
     pub(crate) fn command(&self) -> Command {
-        // k6 makes files and no folders; without one it says so.
+        // k6 makes files but no folders, and reports a missing one.
         if let Err(error) = std::fs::create_dir_all(&self.reports) {
             eprintln!("{}: {error}", self.reports.display());
         }
         let program = self.program.display().to_string();
         let mut command = shell::command_in(&self.scripts, &program, &["run", "--quiet"]);
-        // Half of what an interpreter with many short-lived values costs is looking for those that are left.
+        // Garbage collection is half of the cost of an interpreter with many short-lived values.
         command.env("GOGC", "400");
         command.arg("--env").arg(format!("REPORT={}", self.report()));
         for (name, value) in &self.settings {
@@ -70,18 +70,18 @@ impl Players {
         command
     }
 
-    /// Runs, and hands on what the scenario says on its way. Whether all limits held.
-    pub(super) fn heard_by(&self, mut hear: impl FnMut(&str) -> Result<()>) -> Result<bool> {
+    /// Runs k6 and passes each line of its messages to `on_line`. Returns whether all limits were kept.
+    pub(super) fn run(&self, mut on_line: impl FnMut(&str) -> Result<()>) -> Result<bool> {
         let mut command = self.command();
         eprintln!("$ {}", shell::describe(&command));
         let mut child = command.stderr(Stdio::piped()).spawn().context("k6 cannot be started")?;
-        let said = child.stderr.take().context("k6 says nothing")?;
-        let mut heard = Ok(());
-        for line in BufReader::new(said).lines().map_while(Result::ok) {
+        let messages = child.stderr.take().context("k6 has no standard error")?;
+        let mut result = Ok(());
+        for line in BufReader::new(messages).lines().map_while(Result::ok) {
             eprintln!("{line}");
-            heard = heard.and_then(|()| hear(&line));
+            result = result.and_then(|()| on_line(&line));
         }
         let passed = child.wait()?.success();
-        heard.map(|()| passed)
+        result.map(|()| passed)
     }
 }

@@ -1,7 +1,7 @@
 //! Rust's own tests: unit tests, promises, the repository's rules, real origins with real players.
 //!
-//! With a filter only those test programs are built that have a test of such a name; the sources say which. A newcomer
-//! who has changed one line waits for one crate, and needs no tools for the others.
+//! With a filter, only the test programs with a matching test are built; the sources show which. After a
+//! change of one line, a contributor waits for one crate and needs no tools for the others.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use crate::tally::{self, Tally};
 /// The test programs that run.
 pub(super) enum Programs {
     All,
-    /// Those of which a test has the filter in its name.
+    /// Those with a test that has the filter in its name.
     Some(Chosen),
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Chosen {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Program {
     package: String,
-    /// As it is chosen: `--lib`, `--bin=NAME` or `--test=NAME`.
+    /// The option that selects it: `--lib`, `--bin=NAME` or `--test=NAME`.
     choice: String,
     name: String,
 }
@@ -50,7 +50,7 @@ const START_TIDEGATE: [&str; 3] = ["e2e", "drills", "real_origins"];
 const CLI: &str = "tidegate-cli";
 
 impl Programs {
-    /// What the filter leaves.
+    /// The test programs that the filter selects.
     pub(super) fn of(repository: &Repository, filter: Option<&str>) -> Result<Self> {
         let Some(filter) = filter else { return Ok(Self::All) };
         let mut programs = Vec::new();
@@ -69,7 +69,7 @@ impl Programs {
         Ok(Self::Some(Chosen::new(programs, filter)))
     }
 
-    /// The same, and the `tidegate` program with them.
+    /// The same programs, and the `tidegate` program.
     pub(super) fn with_tidegate(self) -> Self {
         match self {
             Self::All => Self::All,
@@ -90,8 +90,8 @@ impl Programs {
         TOOLS.iter().filter(|(name, _)| runs(name)).flat_map(|(_, tools)| tools.iter().copied()).collect()
     }
 
-    /// Builds what a test starts and no test program is, with the tests, so that features are unified as the test run
-    /// unifies them and nothing is built twice.
+    /// Builds the programs that tests start, together with the tests, so that cargo unifies features as in
+    /// the test run and builds no crate twice.
     pub(super) fn build(&self, repository: &Repository) -> Result<bool> {
         let mut build = shell::command_in(repository.root(), "cargo", &["build", "--locked"]);
         match self {
@@ -132,7 +132,7 @@ impl Chosen {
         Self { programs, filter: filter.to_owned(), with_tidegate }
     }
 
-    /// The same packages for the build and for the run: another choice would unify other features.
+    /// The packages, the same for the build and for the run: other packages would unify other features.
     fn packages(&self) -> Vec<String> {
         let mut packages: BTreeSet<&str> =
             self.programs.iter().map(|program| program.package.as_str()).collect();
@@ -184,8 +184,9 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The tests in a file, as libtest names them: the modules, then the function below an attribute such as `#[test]` or
-/// `#[tokio::test(start_paused = true)]`. rustfmt's indentation says where a module inside the file ends.
+/// The tests in a file, with the names of libtest: the modules, then the function below an attribute such as
+/// `#[test]` or `#[tokio::test(start_paused = true)]`. rustfmt's indentation shows where a module inside the
+/// file ends.
 fn tests(modules: &[&str], text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut inline: Vec<(usize, &str)> = Vec::new();
@@ -274,8 +275,8 @@ mod tests {
     }
 
     #[test]
-    fn this_very_test_is_found_in_this_package_alone() {
-        let filter = concat!("this_very_test_is_found", "_in_this_package_alone");
+    fn this_test_is_found_in_this_package_alone() {
+        let filter = concat!("this_test_is_found", "_in_this_package_alone");
         let Programs::Some(chosen) = Programs::of(&Repository::here(), Some(filter)).unwrap() else {
             panic!("there is a filter");
         };
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_tidegate_is_built_with_it() {
+    fn test_programs_that_start_tidegate_are_built_with_it() {
         let e2e = chosen("tidegate-tests", "--test=e2e", "e2e");
         assert_eq!(e2e.packages(), ["--package=tidegate-cli", "--package=tidegate-tests"]);
         assert!(Programs::Some(e2e).tools().is_empty());

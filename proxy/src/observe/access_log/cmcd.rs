@@ -1,7 +1,8 @@
-//! CMCD (CTA-5004): what a player says of itself, from its four headers or its query parameter.
+//! CMCD (CTA-5004): what a player reports about itself, in four headers or a query parameter.
 //!
-//! Both carry a dictionary of structured fields. What does not fit its key's type is left out; a dictionary that cannot
-//! be read counts as none. `nor` and `nrr` are hints for prefetching, may hold tokens, and are not logged.
+//! Both carry dictionaries of structured fields. A value of the wrong type is left out; a dictionary that
+//! cannot be parsed counts as empty. `nor` and `nrr` are hints for prefetching, may contain tokens, and are
+//! not logged.
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -17,7 +18,7 @@ pub struct Cmcd {
     /// Buffer length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bl: Option<i64>,
-    /// The buffer ran dry since the request before.
+    /// The buffer ran empty since the previous request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bs: Option<bool>,
     /// Content id.
@@ -62,13 +63,14 @@ pub struct Cmcd {
 }
 
 impl Cmcd {
-    /// From the value of the query parameter `CMCD` as it was sent, percent-encoded. `None` if there is nothing to log.
+    /// From the value of the query parameter `CMCD` as it was sent, percent-encoded. `None` if there is
+    /// nothing to log.
     pub fn from_query(coded: &str) -> Option<Self> {
         let mut cmcd = Self::default();
         if coded.len() <= CODED_LEN_MAX {
             cmcd.read(&percent_decode_str(coded).collect::<Vec<u8>>());
         }
-        cmcd.said_something()
+        cmcd.if_any()
     }
 
     /// From a request's `CMCD-*` headers. `None` if there is nothing to log.
@@ -79,10 +81,10 @@ impl Cmcd {
                 cmcd.read(line.as_bytes());
             }
         }
-        cmcd.said_something()
+        cmcd.if_any()
     }
 
-    fn said_something(self) -> Option<Self> {
+    fn if_any(self) -> Option<Self> {
         (self != Self::default()).then_some(self)
     }
 
@@ -92,7 +94,7 @@ impl Cmcd {
         }
         let Ok(dictionary) = Parser::new(dictionary).parse::<Dictionary>() else { return };
         for (key, entry) in &dictionary {
-            // Version 2 makes lists of some values, one per object of the request; the first stands for them.
+            // Version 2 makes lists of some values, one per object of the request; the first is logged.
             let item = match entry {
                 ListEntry::Item(item) => Some(item),
                 ListEntry::InnerList(list) => list.items.first(),
@@ -131,7 +133,7 @@ const HEADERS: [&str; 4] = ["cmcd-request", "cmcd-object", "cmcd-status", "cmcd-
 const LEN_MAX: usize = 2048;
 const CODED_LEN_MAX: usize = 3 * LEN_MAX;
 
-/// CTA-5004 allows `cid` and `sid` this many characters.
+/// The number of characters that CTA-5004 allows in `cid` and `sid`.
 const TEXT_LEN_MAX: usize = 64;
 
 fn integer(value: &BareItem) -> Option<i64> {
@@ -139,11 +141,11 @@ fn integer(value: &BareItem) -> Option<i64> {
 }
 
 fn number(value: &BareItem) -> Option<f64> {
-    let whole = || sfv::Decimal::try_from(i64::from(value.as_integer()?)).ok();
-    value.as_decimal().or_else(whole).map(f64::from)
+    let integer = || sfv::Decimal::try_from(i64::from(value.as_integer()?)).ok();
+    value.as_decimal().or_else(integer).map(f64::from)
 }
 
-/// Strings and tokens, cut to what the standard allows. Both are ASCII.
+/// Strings and tokens, cut to the length that the standard allows. Both are ASCII.
 fn text(value: &BareItem) -> Option<String> {
     let text = value.as_string().map(sfv::StringRef::as_str).or_else(|| Some(value.as_token()?.as_str()))?;
     Some(text.get(..TEXT_LEN_MAX).unwrap_or(text).to_owned())
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_nothing() {
+    fn invalid_values_are_not_logged() {
         let long = format!("sid%3D%22{}%22", "x".repeat(LEN_MAX));
         for query in ["", "", "%00%FF", "BR%3D1", "br%3D%22x%22", "cmcd=br%3D1", "zz%3D1", &long] {
             assert_eq!(Cmcd::from_query(query), None, "{query}");

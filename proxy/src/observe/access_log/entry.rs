@@ -1,5 +1,5 @@
-//! One request as a line of ECS (Elastic Common Schema) fields, as nested objects, which every reader of ECS takes
-//! without being told; what ECS has no name for is in the groups `tidegate` and `cmcd`.
+//! One request as a line of ECS (Elastic Common Schema) fields, as nested objects, which every ECS reader
+//! accepts without configuration. Fields that ECS does not define are in the groups `tidegate` and `cmcd`.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -13,26 +13,26 @@ use super::redact::Redaction;
 use super::timestamp::Timestamp;
 use crate::fate::Fate;
 
-/// What is known of a request when it is over. All text is borrowed from it.
+/// The facts about a finished request. All text is borrowed from it.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// When the request had been read, or turned away unread.
+    /// The time when the request was read, or refused unread.
     pub time: SystemTime,
-    /// From then to the last byte of the answer.
+    /// From then to the last byte of the response.
     pub duration: Duration,
-    /// From then to the first byte of the answer, if there was one.
+    /// From then to the first byte of the response, if there was one.
     pub first_byte: Option<Duration>,
-    /// The method; absent, as version and path are, where the request could not be read.
+    /// The method. Method, version and path are absent where the request could not be read.
     pub method: Option<&'a Method>,
-    /// The protocol in which the viewer asked.
+    /// The HTTP version of the request.
     pub version: Option<Version>,
-    /// The host asked for.
+    /// The requested host.
     pub host: Option<&'a str>,
-    /// The path, as the viewer wrote it.
+    /// The path as received.
     pub path: Option<&'a str>,
     /// The query, without the question mark.
     pub query: Option<&'a str>,
-    /// The status of the answer; none if the viewer left before there was one.
+    /// The status of the response; `None` if the viewer left before it began.
     pub status: Option<StatusCode>,
     /// Body bytes that were sent.
     pub body_bytes: u64,
@@ -52,19 +52,19 @@ pub struct Entry<'a> {
     pub node: &'a str,
     /// The site that the host belongs to.
     pub site: Option<&'a str>,
-    /// What sort of object was asked for.
+    /// The kind of the requested object.
     pub kind: tidegate_hls::Kind,
-    /// What became of the request.
+    /// The outcome of the request.
     pub fate: Fate,
-    /// The source that the answer, or its latest part, came from.
+    /// The upstream of the response, or of its latest part.
     pub upstream: Option<&'a str>,
-    /// How old the answer was.
+    /// The age of the response.
     pub cache_age: Option<Duration>,
-    /// What went wrong.
+    /// The error, if the request failed.
     pub error: Option<proxy_status::Error>,
-    /// Whether the body ended before its end.
+    /// Whether the body was cut off before its end.
     pub broken: bool,
-    /// What the player says of itself.
+    /// The player's report about itself.
     pub cmcd: Option<&'a Cmcd>,
 }
 
@@ -102,7 +102,7 @@ impl Entry<'_> {
             tidegate: self.tidegate(),
             cmcd: self.cmcd,
         };
-        let mut bytes = Vec::with_capacity(ROOM);
+        let mut bytes = Vec::with_capacity(LINE_CAPACITY);
         serde_json::to_writer(&mut bytes, &line).ok()?;
         bytes.push(b'\n');
         Some(bytes)
@@ -118,7 +118,7 @@ impl Entry<'_> {
             collapsed: self.fate == Fate::Join,
             upstream: self.upstream,
             cache_age: self.cache_age.map(|age| age.as_secs_f64()),
-            first_byte: self.first_byte.map(|wait| wait.as_nanos()),
+            first_byte: self.first_byte.map(|after| after.as_nanos()),
             error: self.error.map(proxy_status::Error::as_str),
             broken: self.broken,
         }
@@ -126,7 +126,7 @@ impl Entry<'_> {
 }
 
 const ECS_VERSION: &str = "9.3.0";
-const ROOM: usize = 1024;
+const LINE_CAPACITY: usize = 1024;
 
 fn version_text(version: Version) -> &'static str {
     match version {
@@ -142,7 +142,7 @@ fn version_text(version: Version) -> &'static str {
 struct Line<'a> {
     #[serde(rename = "@timestamp")]
     timestamp: Timestamp,
-    /// ECS loggers write this one name dotted, whatever the form of the rest.
+    /// ECS loggers write this name with a dot even where all others are nested.
     #[serde(rename = "log.level")]
     level: &'static str,
     ecs: Ecs,

@@ -1,15 +1,15 @@
-//! Redaction: a log must not have the values of query parameters that grant access.
+//! Redaction: the log must not contain the values of query parameters that grant access.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The names of the parameters whose values are left out.
+/// The names of the parameters whose values are replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redaction(Vec<String>);
 
 impl Redaction {
-    /// Leaves out the values of these parameters; case does not count.
+    /// Replaces the values of these parameters; their names are compared without case.
     pub fn new(names: &[String]) -> Self {
         Self(names.to_vec())
     }
@@ -44,16 +44,16 @@ impl Redaction {
         }
     }
 
-    /// The name, as written, of a parameter whose value must not be logged. It is compared decoded, as the server that
-    /// checks the token reads it.
+    /// The name, as written, of a parameter whose value must not be logged. The name is compared decoded,
+    /// because the server that checks the token decodes it.
     fn secret_name<'a>(&self, parameter: &'a str) -> Option<&'a str> {
         let (name, _value) = parameter.split_once('=')?;
-        let is_named = |secret: &String| {
+        let is_secret = |secret: &String| {
             secret.eq_ignore_ascii_case(name)
                 || (name.contains('%')
                     && percent_decode_str(name).decode_utf8_lossy().eq_ignore_ascii_case(secret))
         };
-        self.0.iter().any(is_named).then_some(name)
+        self.0.iter().any(is_secret).then_some(name)
     }
 }
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn named_values_are_left_out_and_nothing_else() {
+    fn values_of_listed_parameters_are_redacted_and_no_others() {
         let redaction = Redaction::new(&["token".to_owned(), "hdnts".to_owned()]);
         for (query, redacted) in [
             ("", ""),

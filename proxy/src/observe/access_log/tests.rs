@@ -54,8 +54,8 @@ fn dropped() -> IntCounter {
 
 fn log_file() -> PathBuf {
     use std::sync::atomic::{AtomicU64, Ordering};
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("tidegate-access-{}-{number}.log", std::process::id()))
 }
 
@@ -67,7 +67,7 @@ fn read_and_remove(path: &PathBuf) -> String {
 }
 
 #[test]
-fn a_line_has_the_ecs_fields_and_omits_what_is_not_known() {
+fn a_line_has_the_ecs_fields_and_omits_unknown_ones() {
     let expected = json!({
         "@timestamp": "2026-11-21T10:00:00.123Z",
         "log.level": "info",
@@ -86,7 +86,7 @@ fn a_line_has_the_ecs_fields_and_omits_what_is_not_known() {
 }
 
 #[test]
-fn what_is_known_is_told_and_tokens_are_not() {
+fn known_fields_are_logged_and_tokens_are_not() {
     let cmcd = Cmcd::from_query("br%3D3200%2Cbs").unwrap();
     let full = Entry {
         first_byte: Some(Duration::from_micros(900)),
@@ -117,7 +117,7 @@ fn what_is_known_is_told_and_tokens_are_not() {
 }
 
 #[test]
-fn every_line_handed_over_is_written_before_the_end() {
+fn every_queued_line_is_written_before_the_end() {
     let path = log_file();
     let config = Config { output: Output::File(path.clone()), queue_lines: 10_000, ..Config::default() };
     let dropped = dropped();
@@ -140,7 +140,7 @@ fn every_line_handed_over_is_written_before_the_end() {
 }
 
 #[test]
-fn a_queue_that_is_full_drops_and_counts() {
+fn lines_for_a_full_queue_are_dropped_and_counted() {
     let (queue, lines) = mpsc::sync_channel(2);
     let dropped = dropped();
     let log = AccessLog { queue: Some(queue), dropped: dropped.clone(), redaction: Arc::default() };
@@ -155,7 +155,7 @@ fn a_queue_that_is_full_drops_and_counts() {
 }
 
 #[test]
-fn a_log_that_is_off_writes_nothing_and_a_bad_path_says_so() {
+fn a_disabled_log_writes_nothing_and_a_bad_path_is_an_error() {
     let off = Config { output: Output::Off, ..Config::default() };
     let (log, writer) = AccessLog::start(&off, dropped()).unwrap();
     assert!(!log.is_on());

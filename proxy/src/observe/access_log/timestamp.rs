@@ -1,11 +1,11 @@
-//! A moment as RFC 3339 writes it in UTC, to the millisecond.
+//! A time in the format of RFC 3339, in UTC, with milliseconds.
 
 use std::fmt::{self, Display};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-/// Renders as `2026-11-21T10:00:00.123Z`. A moment before 1970 is shown as its beginning.
+/// Renders as `2026-11-21T10:00:00.123Z`. A time before 1970 is shown as the start of 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timestamp(pub(super) SystemTime);
 
@@ -27,8 +27,8 @@ impl Serialize for Timestamp {
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar. The year is taken to begin in March, so
-/// that the leap day is its last one and the months before it follow one rule.
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar. The calculation starts years in
+/// March, so that the leap day is the last day of a year and the months before it follow one rule.
 fn civil(days_since_1970: u64) -> (u64, u64, u64) {
     const DAYS_FROM_YEAR_0: u64 = 719_468;
     const ERA_DAYS: u64 = 146_097;
@@ -57,19 +57,19 @@ mod tests {
     }
 
     #[test]
-    fn known_moments_are_rendered() {
+    fn known_times_are_rendered() {
         assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
         assert_eq!(at(1_709_251_199), "2024-02-29T23:59:59.000Z");
         assert_eq!(at(4_107_542_400), "2100-03-01T00:00:00.000Z");
-        let moment = UNIX_EPOCH + Duration::from_millis(1_795_255_200_123);
-        assert_eq!(Timestamp(moment).to_string(), "2026-11-21T10:00:00.123Z");
+        let time = UNIX_EPOCH + Duration::from_millis(1_795_255_200_123);
+        assert_eq!(Timestamp(time).to_string(), "2026-11-21T10:00:00.123Z");
         assert_eq!(Timestamp(UNIX_EPOCH - Duration::from_secs(1)).to_string(), at(0));
     }
 
     proptest! {
         #[test]
-        fn it_says_the_same_as_an_http_date(seconds in 0..250_000_000_000_u64) {
+        fn it_agrees_with_an_http_date(seconds in 0..250_000_000_000_u64) {
             const MONTHS: [&str; 12] =
                 ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
             let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));

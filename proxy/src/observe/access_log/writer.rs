@@ -1,4 +1,4 @@
-//! The thread that writes lines: whole lines only, many per write when many are queued.
+//! The thread that writes lines: complete lines only, several per write when several are queued.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -15,28 +15,28 @@ pub enum Output {
     Off,
     /// Standard output.
     Stdout,
-    /// The end of a file, which is made if need be.
+    /// Appended to a file, which is created if it does not exist.
     File(PathBuf),
 }
 
-/// What goes through the queue.
+/// A message in the queue.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A line, line feed included.
     Line(Vec<u8>),
-    /// Write what came before, and end.
+    /// Write the lines before this message, and end.
     End,
 }
 
-/// The writing thread, seen from outside. Dropped without [`Writer::finish`], it goes on until the last
-/// [`super::AccessLog`] is gone.
+/// The handle of the writing thread. If it is dropped without [`Writer::finish`], the thread runs until the
+/// last [`super::AccessLog`] is dropped.
 #[derive(Debug)]
 pub struct Writer {
     running: Option<(SyncSender<Message>, JoinHandle<()>)>,
 }
 
 impl Writer {
-    /// Writes every line that was handed over before, and ends. Blocks as long as that takes: not for a task.
+    /// Writes every queued line and ends the thread. Blocks until then, so an async task must not call it.
     pub fn finish(self) {
         if let Some((queue, thread)) = self.running {
             queue.send(Message::End).ok();
@@ -74,7 +74,7 @@ impl Sink {
         }
     }
 
-    /// Stdout stays locked meanwhile, since several tiers of one process may write to it.
+    /// Locks stdout for the whole write, since several tiers of one process may write to it.
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Stdout => {
@@ -111,7 +111,7 @@ impl Thread {
         }
     }
 
-    /// A full disk or a closed pipe costs these lines; the next ones are tried again.
+    /// A full disk or a closed pipe loses these lines; the next write is tried again.
     fn write(&mut self, batch: &mut Batch) {
         if batch.lines > 0 && self.sink.write(&batch.bytes).is_err() {
             self.dropped.inc_by(batch.lines);

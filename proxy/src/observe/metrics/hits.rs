@@ -11,7 +11,7 @@ use prometheus::local::{LocalHistogram, LocalIntCounter};
 use prometheus::{Histogram, IntCounter};
 use tidegate_hls::Kind;
 
-use super::table::Book;
+use super::table::Registrar;
 use crate::observe::label::Label;
 
 /// Counts complete hits, for the instruments that count all requests.
@@ -35,8 +35,8 @@ struct Counted {
     sendfile: Option<LocalIntCounter>,
 }
 
-/// The instruments to which the shards are added. A shard resolves each when it first needs it, so that a
-/// series appears with its first use.
+/// The instruments to which the shards are added. A shard resolves each on first use, which is also when the
+/// series appears.
 pub(super) trait Instruments {
     fn hits(&self, kind: Kind) -> Option<IntCounter>;
     fn body_bytes(&self) -> Option<IntCounter>;
@@ -44,12 +44,12 @@ pub(super) trait Instruments {
 }
 
 impl Hits {
-    pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
-        let fast_path = book.counter(
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        let fast_path = registrar.counter(
             "tidegate_fast_path_hits_total",
             "Hits served on the fast path: simple requests over HTTP/1.1.",
         )?;
-        let sendfile = book.counter(
+        let sendfile = registrar.counter(
             "tidegate_sendfile_responses_total",
             "Fast-path hits whose body the kernel sent from a file (sendfile).",
         )?;
@@ -65,7 +65,7 @@ impl Hits {
         body_bytes: u64,
         first_byte: Option<Duration>,
     ) {
-        let Some(shard) = self.shards.get(MINE.with(|mine| *mine)) else { return };
+        let Some(shard) = self.shards.get(SHARD.with(|shard| *shard)) else { return };
         let mut counted = shard.0.lock();
         let Counted { by_kind, body_bytes: sent, first_byte: waits, .. } = &mut *counted;
         if let Some(hits) = by_kind.get_mut(kind.index()) {
@@ -84,7 +84,7 @@ impl Hits {
 
     /// Counts a hit on the fast path, with its body from a file or from memory.
     pub(super) fn count_fast_path(&self, is_from_file: bool) {
-        let Some(shard) = self.shards.get(MINE.with(|mine| *mine)) else { return };
+        let Some(shard) = self.shards.get(SHARD.with(|shard| *shard)) else { return };
         let mut counted = shard.0.lock();
         with(&mut counted.fast_path, || Some(self.fast_path.local()), LocalIntCounter::inc);
         if is_from_file {
@@ -93,7 +93,7 @@ impl Hits {
     }
 
     /// Adds the shards to the instruments.
-    pub(super) fn add_up(&self) {
+    pub(super) fn flush(&self) {
         for shard in &self.shards {
             let counted = shard.0.lock();
             let others = [&counted.body_bytes, &counted.fast_path, &counted.sendfile];
@@ -115,22 +115,22 @@ fn flush(counter: &LocalIntCounter) {
     GenericLocalCounter::flush(counter);
 }
 
-/// Uses an instrument, and makes it first where there is none yet.
-fn with<I>(place: &mut Option<I>, make: impl FnOnce() -> Option<I>, use_it: impl FnOnce(&I)) {
-    if place.is_none() {
-        *place = make();
+/// Uses an instrument, and makes it on first use.
+fn with<I>(slot: &mut Option<I>, make: impl FnOnce() -> Option<I>, use_it: impl FnOnce(&I)) {
+    if slot.is_none() {
+        *slot = make();
     }
-    if let Some(instrument) = place {
+    if let Some(instrument) = slot {
         use_it(instrument);
     }
 }
 
-/// With more threads than this, some share a shard.
+/// If there are more threads than shards, some share one.
 const SHARDS: usize = 64;
 
-static NEXT: AtomicUsize = AtomicUsize::new(0);
+static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's shard.
-    static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
 }

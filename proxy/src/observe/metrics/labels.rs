@@ -1,4 +1,4 @@
-//! The values of metric labels, beside [`crate::fate::Fate`].
+//! The values of metric labels other than [`crate::fate::Fate`].
 
 use http::StatusCode;
 use tidegate_hls::Kind;
@@ -94,7 +94,7 @@ label! {
 
 label! {
     /// The state of an upstream.
-    Standing {
+    UpstreamState {
         /// It receives requests.
         Up = "up",
         /// It was down or ejected and receives a growing share of requests.
@@ -120,7 +120,7 @@ impl StatusClass {
     }
 }
 
-impl From<State> for Standing {
+impl From<State> for UpstreamState {
     fn from(state: State) -> Self {
         match state {
             State::Up => Self::Up,
@@ -216,22 +216,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_stands_where_its_index_says() {
+    fn a_kind_is_at_its_index() {
         for (index, kind) in Kind::ALL.iter().enumerate() {
             assert_eq!(kind.index(), index);
         }
     }
 
     #[test]
-    fn statuses_and_troubles_have_their_words() {
+    fn statuses_and_errors_have_their_labels() {
         let status = |code| StatusCode::from_u16(code).unwrap();
         assert_eq!(StatusClass::of(Some(status(206))).as_str(), "2xx");
         assert_eq!(StatusClass::of(Some(status(799))).as_str(), "5xx");
         assert_eq!(StatusClass::of(None).as_str(), "none");
-        for (code, word) in
+        for (code, label) in
             [(200, "success"), (304, "not_modified"), (302, "redirection"), (404, "client_error")]
         {
-            assert_eq!(UpstreamEnd::from(status(code)).as_str(), word);
+            assert_eq!(UpstreamEnd::from(status(code)).as_str(), label);
         }
         for (error, end, reason) in [
             (UpstreamError::Refused, "connect", "connect"),

@@ -2,8 +2,8 @@
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use super::held::Held;
-use super::table::Book;
+use super::gauge_guard::GaugeGuard;
+use super::table::Registrar;
 
 /// The instruments of the live streams of one tier.
 #[derive(Debug)]
@@ -35,55 +35,56 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn new(book: &Book<'_>) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            versions: book.counter(
+            versions: registrar.counter(
                 "tidegate_playlist_versions_total",
                 "New versions of live playlists received from upstreams.",
             )?,
-            polls: book.counter(
+            polls: registrar.counter(
                 "tidegate_playlist_polls_total",
                 "Upstream requests for the next version of a live playlist.",
             )?,
-            lag: book.histogram(
+            lag: registrar.histogram(
                 "tidegate_playlist_lag_segments",
                 "Segments by which a served live playlist is behind the newest known version.",
                 &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0],
             )?,
-            backward: book.counter(
+            backward: registrar.counter(
                 "tidegate_backward_playlists_total",
                 "Live playlists rejected because they were older than one already served.",
             )?,
-            frozen: book.counter(
+            frozen: registrar.counter(
                 "tidegate_frozen_playlists_total",
                 "Live playlists that did not advance in time and were requested from another upstream.",
             )?,
-            restarts: book.counter("tidegate_stream_restarts_total", "Streams whose encoder restarted.")?,
-            prefetches: book
+            restarts: registrar
+                .counter("tidegate_stream_restarts_total", "Streams whose encoder restarted.")?,
+            prefetches: registrar
                 .counter("tidegate_prefetches_total", "Announced objects that were prefetched.")?,
-            prefetch_hits: book.counter(
+            prefetch_hits: registrar.counter(
                 "tidegate_prefetch_hits_total",
                 "Prefetched objects that a viewer requested later.",
             )?,
-            prefetch_waste: book.counter(
+            prefetch_waste: registrar.counter(
                 "tidegate_prefetch_waste_total",
                 "Prefetched objects that left the cache without a request.",
             )?,
-            prefetch_skips: book.counter(
+            prefetch_skips: registrar.counter(
                 "tidegate_prefetch_skips_total",
                 "Announced objects not prefetched because prefetch_max or prefetch_bytes_max was reached.",
             )?,
-            blocked: book
+            blocked: registrar
                 .gauge("tidegate_blocked_requests", "Requests blocked until a live playlist advances.")?,
-            followed: book.gauge(
+            followed: registrar.gauge(
                 "tidegate_followed_playlists",
                 "Live playlists whose next version is requested ahead of viewers.",
             )?,
-            known: book.gauge(
+            known: registrar.gauge(
                 "tidegate_known_playlists",
                 "Live playlists remembered so that no older version is served.",
             )?,
-            asleep: book.gauge(
+            asleep: registrar.gauge(
                 "tidegate_sleeping_playlists",
                 "Known live playlists without viewers, kept in a compact form.",
             )?,
@@ -98,12 +99,12 @@ impl Live {
     }
 
     /// Counts a blocked request for as long as the guard lives.
-    pub fn block(&self) -> Held {
-        Held::new(&self.blocked)
+    pub fn block(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.blocked)
     }
 
     /// Counts a followed playlist for as long as the guard lives.
-    pub fn follow(&self) -> Held {
-        Held::new(&self.followed)
+    pub fn follow(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.followed)
     }
 }

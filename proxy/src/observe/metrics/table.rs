@@ -1,4 +1,4 @@
-//! Labelled instruments whose handles are found by position: a lookup is an index, not a hash of strings.
+//! Labelled instruments whose handles are found by index instead of by a hash of strings.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -16,7 +16,7 @@ pub(super) type CounterTable = Table<<IntCounterVec as Vector>::Builder>;
 pub(super) type GaugeTable = Table<<IntGaugeVec as Vector>::Builder>;
 pub(super) type HistogramTable = Table<<HistogramVec as Vector>::Builder>;
 
-/// Names the builder that is behind a vector of metrics; the crate itself hides it for counters.
+/// Names the builder of a vector of metrics; the prometheus crate does not export it for counters.
 pub(super) trait Vector {
     type Builder: MetricVecBuilder;
 }
@@ -25,13 +25,13 @@ impl<B: MetricVecBuilder> Vector for MetricVec<B> {
     type Builder = B;
 }
 
-/// A value of a [`Label`] of any type, so that labels of several types can stand in one list.
-pub(super) trait Word {
+/// A value of a [`Label`] of any type, so that one list can have labels of several types.
+pub(super) trait LabelValue {
     fn text(&self) -> &'static str;
     fn position(&self) -> usize;
 }
 
-impl<L: Label> Word for L {
+impl<L: Label> LabelValue for L {
     fn text(&self) -> &'static str {
         self.as_str()
     }
@@ -54,19 +54,18 @@ impl<B: MetricVecBuilder> Table<B> {
         Self { vector, sizes, cells }
     }
 
-    /// Uses the instrument for these label values. They are as many as the labels, which the callers' tests
-    /// show.
-    pub(super) fn with<const N: usize>(&self, labels: [&dyn Word; N], use_it: impl FnOnce(&B::M)) {
-        let place =
-            labels.iter().zip(&self.sizes).fold(0, |place, (word, size)| place * size + word.position());
-        let resolve = || self.vector.get_metric_with_label_values(&labels.map(Word::text)).ok();
-        if let Some(Some(instrument)) = self.cells.get(place).map(|cell| cell.get_or_init(resolve)) {
+    /// Uses the instrument for these label values, one for each label of the table.
+    pub(super) fn with<const N: usize>(&self, labels: [&dyn LabelValue; N], use_it: impl FnOnce(&B::M)) {
+        let index =
+            labels.iter().zip(&self.sizes).fold(0, |index, (value, size)| index * size + value.position());
+        let resolve = || self.vector.get_metric_with_label_values(&labels.map(LabelValue::text)).ok();
+        if let Some(Some(instrument)) = self.cells.get(index).map(|cell| cell.get_or_init(resolve)) {
             use_it(instrument);
         }
     }
 
-    /// The instrument for these label values, for callers that keep it.
-    pub(super) fn handle<const N: usize>(&self, labels: [&dyn Word; N]) -> Option<B::M> {
+    /// The instrument for these label values.
+    pub(super) fn handle<const N: usize>(&self, labels: [&dyn LabelValue; N]) -> Option<B::M> {
         let mut handle = None;
         self.with(labels, |instrument| handle = Some(instrument.clone()));
         handle
@@ -79,37 +78,37 @@ impl<B: MetricVecBuilder> fmt::Debug for Table<B> {
     }
 }
 
-/// Makes instruments and enters them in a registry.
-pub(super) struct Book<'a>(&'a Registry);
+/// Makes instruments and registers them.
+pub(super) struct Registrar<'a>(&'a Registry);
 
-/// A label's name and how many values it has.
+/// A label's name and the number of its values.
 pub(super) type Dimension = (&'static str, usize);
 
-impl<'a> Book<'a> {
+impl<'a> Registrar<'a> {
     pub(super) const fn new(registry: &'a Registry) -> Self {
         Self(registry)
     }
 
     pub(super) fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
-        self.enter(IntCounter::new(name, help)?)
+        self.register(IntCounter::new(name, help)?)
     }
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
-        self.enter(IntGauge::new(name, help)?)
+        self.register(IntGauge::new(name, help)?)
     }
 
     pub(super) fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram> {
-        self.enter(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
     }
 
     pub(super) fn counters(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<CounterTable> {
         let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
-        Ok(Table::new(self.enter(IntCounterVec::new(Opts::new(name, help), &names)?)?, sizes))
+        Ok(Table::new(self.register(IntCounterVec::new(Opts::new(name, help), &names)?)?, sizes))
     }
 
     pub(super) fn gauges(&self, name: &str, help: &str, labels: &[Dimension]) -> Result<GaugeTable> {
         let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
-        Ok(Table::new(self.enter(IntGaugeVec::new(Opts::new(name, help), &names)?)?, sizes))
+        Ok(Table::new(self.register(IntGaugeVec::new(Opts::new(name, help), &names)?)?, sizes))
     }
 
     pub(super) fn histograms(
@@ -121,23 +120,23 @@ impl<'a> Book<'a> {
     ) -> Result<HistogramTable> {
         let (names, sizes): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        Ok(Table::new(self.enter(HistogramVec::new(opts, &names)?)?, sizes))
+        Ok(Table::new(self.register(HistogramVec::new(opts, &names)?)?, sizes))
     }
 
-    /// A gauge that is 1 and says something by its labels.
+    /// A gauge that is always 1; the information is in its labels.
     pub(super) fn constant(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<()> {
         let (names, values): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();
-        let gauges = self.enter(IntGaugeVec::new(Opts::new(name, help), &names)?)?;
+        let gauges = self.register(IntGaugeVec::new(Opts::new(name, help), &names)?)?;
         gauges.get_metric_with_label_values(&values)?.set(1);
         Ok(())
     }
 
-    /// The process's own CPU time, memory and descriptors, where the system tells.
+    /// CPU time, memory and file descriptors of the process, where the system reports them.
     pub(super) fn process(&self) -> Result<()> {
         self.0.register(Box::new(ProcessCollector::for_self()))
     }
 
-    fn enter<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
     }

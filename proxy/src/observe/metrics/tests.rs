@@ -4,14 +4,14 @@ fn metrics() -> Metrics {
     Metrics::new("edge", "edge-1", "abc123").unwrap()
 }
 
-/// The one sample of this name that has these labels, in whatever order.
+/// Checks the only sample with this name and these labels, in any order.
 #[track_caller]
 fn check(text: &str, name: &str, labels: &[(&str, &str)], value: u64) {
-    let is_it = |line: &&str| {
+    let matches = |line: &&str| {
         let has = |(label, value): &(&str, &str)| line.contains(&format!("{label}=\"{value}\""));
         line.starts_with(&format!("{name}{{")) && labels.iter().all(has)
     };
-    let samples: Vec<_> = text.lines().filter(is_it).collect();
+    let samples: Vec<_> = text.lines().filter(matches).collect();
     let [sample] = samples.as_slice() else { panic!("{name} {labels:?}: {samples:#?}") };
     assert_eq!(sample.rsplit_once(' ').unwrap().1, value.to_string(), "{sample}");
 }
@@ -86,7 +86,7 @@ fn every_combination_of_labels_has_its_own_series() {
 }
 
 #[test]
-fn fills_and_failovers_are_counted_by_their_words() {
+fn fills_and_failovers_are_counted_by_their_labels() {
     let metrics = metrics();
     for &end in FillEnd::ALL {
         metrics.fill_ended(end, 3);
@@ -108,7 +108,7 @@ fn fills_and_failovers_are_counted_by_their_words() {
 }
 
 #[test]
-fn the_cache_says_of_itself_and_evictions_only_grow() {
+fn cache_totals_are_copied_and_evictions_only_grow() {
     let metrics = metrics();
     let mut totals = Totals { charged_bytes: 500, evictions: 4, waiting: 2, ..Totals::default() };
     metrics.cache(&totals, 0);
@@ -125,16 +125,16 @@ fn the_cache_says_of_itself_and_evictions_only_grow() {
 fn two_tiers_live_in_one_process() {
     let (edge, shield) = (metrics(), Metrics::new("shield", "shield-1", "abc123").unwrap());
     edge.upstreams.rescued_bodies.inc();
-    let held = Held::new(&edge.connections);
+    let guard = GaugeGuard::new(&edge.connections);
     check(&edge.render(), "tidegate_connections", &[("node", "edge-1")], 1);
-    drop(held);
+    drop(guard);
     check(&edge.render(), "tidegate_connections", &[("node", "edge-1")], 0);
     check(&edge.render(), "tidegate_rescued_bodies_total", &[("tier", "edge")], 1);
     check(&shield.render(), "tidegate_rescued_bodies_total", &[("tier", "shield")], 0);
 }
 
 #[test]
-fn the_build_and_the_process_are_told() {
+fn the_build_and_the_process_are_reported() {
     let text = metrics().render();
     check(&text, "tidegate_build_info", &[("commit", "abc123"), ("version", env!("CARGO_PKG_VERSION"))], 1);
     assert!(text.contains("process_resident_memory_bytes"), "{text}");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use prometheus::{IntCounter, IntGauge, Result};
 use tidegate_upstream::{Pool, Report};
 
-use super::labels::Standing;
-use super::table::{Book, GaugeTable};
+use super::labels::UpstreamState;
+use super::table::{GaugeTable, Registrar};
 
 /// The instruments of all upstreams together. Each upstream counts its own.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Upstreams {
     pub hedges_won: IntCounter,
     /// Retries, hedges and rescues not sent because the retry budget was spent.
     pub retry_budget_exhausted: IntCounter,
-    standing: GaugeTable,
+    states: GaugeTable,
     in_flight: IntGauge,
     waiting: IntGauge,
     budget: IntGauge,
@@ -30,67 +30,64 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    pub(super) fn new(book: &Book<'_>) -> Result<Self> {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self> {
         Ok(Self {
-            rescued_bodies: book.counter(
+            rescued_bodies: registrar.counter(
                 "tidegate_rescued_bodies_total",
                 "Bodies that broke at one upstream and continued from another.",
             )?,
-            hedges: book.counter(
+            hedges: registrar.counter(
                 "tidegate_hedges_total",
                 "Hedged requests: a second upstream was tried because the first was late.",
             )?,
-            hedges_won: book
+            hedges_won: registrar
                 .counter("tidegate_hedges_won_total", "Hedged requests that the second upstream won.")?,
-            retry_budget_exhausted: book.counter(
+            retry_budget_exhausted: registrar.counter(
                 "tidegate_retry_budget_exhausted_total",
                 "Retries, hedges and rescues not sent because the retry budget was spent.",
             )?,
-            standing: book.gauges(
+            states: registrar.gauges(
                 "tidegate_upstreams",
                 "Upstreams, by state (up, returning, ejected, down).",
-                &[("state", Standing::ALL.len())],
+                &[("state", UpstreamState::ALL.len())],
             )?,
-            in_flight: book.gauge(
+            in_flight: registrar.gauge(
                 "tidegate_upstream_requests_in_flight",
                 "Upstream requests in flight, blocking playlist requests included.",
             )?,
-            waiting: book.gauge(
+            waiting: registrar.gauge(
                 "tidegate_upstream_requests_waiting",
                 "Requests queued because an upstream is at requests_max.",
             )?,
-            budget: book.gauge(
+            budget: registrar.gauge(
                 "tidegate_retry_budget_requests",
                 "Retries, hedges and rescues that the retry budget allows now.",
             )?,
-            ejections: book.counter(
+            ejections: registrar.counter(
                 "tidegate_upstream_ejections_total",
                 "Times that an upstream was ejected for its responses or went down.",
             )?,
-            queue_overflows: book.counter(
+            queue_overflows: registrar.counter(
                 "tidegate_upstream_queue_overflows_total",
                 "Requests not sent because an upstream was at requests_max and its queue was full or timed out.",
             )?,
-            probes: book.counter("tidegate_upstream_probes_total", "Health probes finished, good and failed.")?,
-            probe_failures: book
+            probes: registrar.counter("tidegate_upstream_probes_total", "Health probes finished, good and failed.")?,
+            probe_failures: registrar
                 .counter("tidegate_upstream_probe_failures_total", "Health probes that failed.")?,
         })
     }
 
     pub(super) fn observe(&self, pools: &[Arc<Pool>]) {
         let reports: Vec<Report> = pools.iter().flat_map(|pool| pool.reports()).collect();
-        for standing in Standing::ALL {
-            let count = reports.iter().filter(|report| Standing::from(report.state) == *standing).count();
-            self.standing.with([standing], |gauge| gauge.set(whole(count)));
+        for state in UpstreamState::ALL {
+            let count = reports.iter().filter(|report| UpstreamState::from(report.state) == *state).count();
+            self.states.with([state], |gauge| gauge.set(as_gauge(count)));
         }
         let budget = pools.iter().map(|pool| pool.budget().left().max(0.0).floor()).sum::<f64>();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a budget is far below what a float counts exactly"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a budget is far below 2^53")]
         self.budget.set(budget as i64);
-        self.in_flight.set(whole(reports.iter().map(|report| report.in_flight).sum()));
-        self.waiting.set(whole(reports.iter().map(|report| report.waiting).sum()));
+        self.in_flight.set(as_gauge(reports.iter().map(|report| report.in_flight).sum()));
+        self.waiting.set(as_gauge(reports.iter().map(|report| report.waiting).sum()));
         let probes = |report: &Report| report.probes.0 + report.probes.1;
         for (counter, total) in [
             (&self.ejections, reports.iter().map(|report| report.ejections).sum::<u64>()),
@@ -105,6 +102,6 @@ impl Upstreams {
     }
 }
 
-fn whole(count: usize) -> i64 {
+fn as_gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -82,14 +82,14 @@ fn shared_part(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
         return rendered.clone();
     }
     let rendered = cached.get_or_init(|| render_shared(tier, hit, selected)).clone();
-    tier.cache().weigh_again(&hit.place.key);
+    tier.cache().weigh_again(&hit.target.key);
     rendered
 }
 
 fn render_shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
     let object = &hit.object;
-    let mut headers = content::shared_head(tier, &hit.place.site, object);
-    if content::has_codings(tier, &hit.place.site, hit.place.kind, object) {
+    let mut headers = content::shared_head(tier, &hit.target.site, object);
+    if content::has_codings(tier, &hit.target.site, hit.target.kind, object) {
         compress::vary_by_coding(&mut headers);
     }
     if selected.is_gzip {

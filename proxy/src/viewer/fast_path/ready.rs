@@ -13,9 +13,9 @@ use super::outgoing::Outgoing;
 use super::selected::Selected;
 use super::simple_head::SimpleHead;
 use crate::answer::content;
-use crate::live::stream::Attending;
+use crate::live::stream::OpenRequest;
 use crate::observe::account::Account;
-use crate::observe::facts::{Asked, Served};
+use crate::observe::facts::{LoggedRequest, ResponseFacts};
 use crate::request::target;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
@@ -29,7 +29,7 @@ pub(super) struct Ready {
     status: StatusCode,
     received: Instant,
     logged: Option<Box<Logged>>,
-    _attending: Option<Attending>,
+    _open_request: Option<OpenRequest>,
 }
 
 /// The request, for the access log.
@@ -64,7 +64,7 @@ impl Ready {
         }
         let selected = Selected::of(tier, simple_head, hit)?;
         hit.object.mark_requested();
-        let mut account = Account::hit(hit.place.kind, hit.object.age(received));
+        let mut account = Account::hit(hit.target.kind, hit.object.age(received));
         let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
             error = content::count_live(tier, stream);
@@ -72,7 +72,7 @@ impl Ready {
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
         if logged.is_some() {
-            account = account.told(&hit.place.site, hit.cmcd.clone(), &hit.object);
+            account = account.with_log_fields(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
         let status = selected.status();
         let head = head::render(tier, hit, &selected, error, received);
@@ -86,8 +86,8 @@ impl Ready {
             Some(copy) => Outgoing::from_file(head, copy, start, len),
             None => Outgoing::new(head, selected.chunks, body.map(Arc::clone), start, len),
         };
-        let attending = hit.stream.as_ref().map(|stream| stream.attend(false));
-        Some(Box::new(Self { outgoing, account, status, received, logged, _attending: attending }))
+        let open_request = hit.stream.as_ref().map(|stream| stream.open_request(false));
+        Some(Box::new(Self { outgoing, account, status, received, logged, _open_request: open_request }))
     }
 
     /// The time when the request was read.
@@ -98,14 +98,14 @@ impl Ready {
     /// Closes the account of the request: counters and access log.
     pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
         let logged = self.logged.as_deref();
-        let served = Served {
+        let response = ResponseFacts {
             received: self.received,
             first_byte: self.outgoing.first_sent(),
             status: Some(self.status),
             body_bytes: self.outgoing.body_sent(),
-            asked: logged.map(Logged::asked),
+            request: logged.map(Logged::request),
         };
-        self.account.sent(written).close(tier, &served);
+        self.account.with_result(written).close(tier, &response);
     }
 }
 
@@ -119,9 +119,9 @@ impl Logged {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
+    fn request(&self) -> LoggedRequest<'_> {
         let (path, query) = target::parts(&self.target);
-        Asked {
+        LoggedRequest {
             method: &self.method,
             version: Version::HTTP_11,
             host: None,

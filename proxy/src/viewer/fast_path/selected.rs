@@ -26,8 +26,8 @@ impl Selected {
     /// `None` if the request needs more than one range or no satisfiable one, which the slow path serves.
     pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
         let object = &hit.object;
-        let coded = content::has_codings(tier, &hit.place.site, hit.place.kind, object)
-            .then(|| content::gzip(tier, &simple_head.deciding, &hit.place.key, object))
+        let coded = content::has_codings(tier, &hit.target.site, hit.target.kind, object)
+            .then(|| content::gzip(tier, &simple_head.deciding, &hit.target.key, object))
             .flatten();
         if let Some(gzip) = coded {
             let full_len = gzip.len() as u64;

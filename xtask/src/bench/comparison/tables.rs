@@ -1,10 +1,10 @@
-//! A comparison in Markdown.
+//! The tables of a comparison, in Markdown.
 
 use super::{Case, Comparison, LARGE, Subject};
 use crate::bench::statistics::Spread;
 
 impl Comparison {
-    /// What requests cost, and how that compares with the first subject.
+    /// The cost of requests, and the ratios to the first subject.
     pub(crate) fn tables(&self) -> String {
         let Some((first, others)) = self.plan.subjects.split_first() else { return String::new() };
         let mut text = self.costs();
@@ -18,14 +18,14 @@ impl Comparison {
         text
     }
 
-    /// What requests cost.
+    /// The cost of requests.
     pub(crate) fn costs(&self) -> String {
         self.table("µs of server CPU per request", &self.plan.subjects, |subject, case| {
             self.cost(&subject.title, case).map(|cost| format!("{cost:.1}"))
         })
     }
 
-    /// The same as CPU per MiB that was sent, where that is what counts.
+    /// The cost of a sent MiB, for large bodies.
     pub(crate) fn per_mebibyte(&self) -> String {
         let large: Vec<_> = self.plan.cases.iter().filter(|case| case.body >= LARGE).collect();
         Self::table_of(&large, "µs of server CPU per MiB", &self.plan.subjects, |subject, case| {

@@ -1,4 +1,4 @@
-//! h2load: its command line, and what it prints.
+//! h2load: its command line and its output.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 use super::{CIPHER, Counted, Load};
 use crate::bench::servers::pinned;
 
-/// Requests under way on each connection.
+/// Requests in flight on each connection.
 const STREAMS: &str = "-m4";
-/// Windows of 1 MiB for a stream and 4 MiB for a connection, so that it is not the client who holds back.
+/// Windows of 1 MiB for an HTTP/2 stream and 4 MiB for a connection, so that the client is not the
+/// bottleneck.
 const WINDOWS: [&str; 2] = ["-w20", "-W22"];
 
 pub(super) fn command(load: &Load, cores: &str, url: &str, seconds: u32) -> Command {
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_errors_or_another_cipher_is_no_measurement() {
+    fn a_run_with_errors_or_another_cipher_is_an_error() {
         assert!(parse(&GOOD.replace("4000 succeeded", "3999 succeeded")).is_err());
         assert!(parse(&GOOD.replace("AES_256", "AES_128")).is_err());
         assert!(parse(&GOOD.replace("protocol: h2", "protocol: http/1.1")).is_err());

@@ -1,4 +1,4 @@
-//! wrk: its command line, and what it prints.
+//! wrk: its command line and its output.
 
 use std::path::Path;
 use std::process::Command;
@@ -70,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_with_errors_is_no_measurement() {
+    fn a_run_with_errors_is_an_error() {
         assert!(parse(&format!("{GOOD}  Non-2xx or 3xx responses: 7\n")).is_err());
         assert!(parse(&format!("{GOOD}  Socket errors: connect 0, read 3, write 0, timeout 0\n")).is_err());
         assert!(parse("").is_err());
     }
 
     #[test]
-    fn a_script_is_told_where_its_paths_begin() {
+    fn a_script_gets_the_prefix_of_its_paths() {
         let script = Some(("/new.lua".into(), vec!["7".to_owned()]));
         let load = Load { script, ..Load::of("/new/", 3) };
         let words = command(&load, "1", "http://a/new/", 2);

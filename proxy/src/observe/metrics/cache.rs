@@ -3,11 +3,11 @@
 use prometheus::{IntCounter, IntGauge, Result};
 use tidegate_cache::Totals;
 
-use super::table::Book;
+use super::table::Registrar;
 
 /// The cache's instruments. The cache counts for itself, so that they cost a request nothing.
 #[derive(Debug)]
-pub(super) struct Holdings {
+pub(super) struct Cache {
     fills_in_flight: IntGauge,
     waiters: IntGauge,
     bytes: IntGauge,
@@ -18,25 +18,25 @@ pub(super) struct Holdings {
     evictions: IntCounter,
 }
 
-impl Holdings {
-    pub(super) fn new(book: &Book<'_>) -> Result<Self> {
+impl Cache {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self> {
         Ok(Self {
-            fills_in_flight: book.gauge("tidegate_fills_in_flight", "Fills in progress.")?,
-            waiters: book.gauge("tidegate_waiters", "Requests that read from a fill in progress.")?,
-            bytes: book
+            fills_in_flight: registrar.gauge("tidegate_fills_in_flight", "Fills in progress.")?,
+            waiters: registrar.gauge("tidegate_waiters", "Requests that read from a fill in progress.")?,
+            bytes: registrar
                 .gauge("tidegate_cache_bytes", "Bytes charged to the memory budget (cache.memory).")?,
-            body_bytes: book.gauge(
+            body_bytes: registrar.gauge(
                 "tidegate_cache_body_bytes",
                 "Body bytes in memory, evicted bodies that are still being sent included.",
             )?,
-            objects: book.gauge("tidegate_cache_objects", "Keys in the cache.")?,
-            budget_bytes: book
+            objects: registrar.gauge("tidegate_cache_objects", "Keys in the cache.")?,
+            budget_bytes: registrar
                 .gauge("tidegate_cache_budget_bytes", "The memory budget (cache.memory) in bytes.")?,
-            sendfile_bytes: book.gauge(
+            sendfile_bytes: registrar.gauge(
                 "tidegate_sendfile_bytes",
                 "Bytes in sendfile copies, which are outside the memory budget.",
             )?,
-            evictions: book.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
+            evictions: registrar.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
         })
     }
 
