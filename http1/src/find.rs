@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::limits::EMPTY_LINES_MAX;
 use crate::syntax::is_token;
 
-/// Finds a head while its bytes arrive. It remembers how far it has searched, so that a head that arrives byte
-/// by byte costs no more than one that arrives whole.
+/// Finds a head while its bytes arrive. It remembers how far it has searched, so that a head that arrives
+/// byte by byte costs no more than one that arrives whole.
 ///
 /// Lines may end with LF alone (RFC 9112 section 2.2): a head ends after its first empty line, whichever
 /// ending that has.

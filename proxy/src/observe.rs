@@ -1,7 +1,7 @@
-//! What operators see: counters, the access log, and the operators' listener.
+//! What operators see: metrics, the access log, and the operators' listener.
 //!
-//! `account` is written once per request, from one word: its fate. [`metrics`] counts it, [`access_log`] writes its
-//! line, [`admin`] serves both and the state of the tier.
+//! `account` records each request once, by its fate. [`metrics`] counts it, [`access_log`] writes its line,
+//! and [`admin`] serves the metrics and the state of the tier.
 
 pub mod access_log;
 pub(crate) mod account;

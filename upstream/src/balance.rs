@@ -1,7 +1,7 @@
 //! In which order the upstreams of a pool are tried for a key.
 //!
-//! [`pool`] puts them in order: by region ([`regions`]), then by a hash of the stream ([`hash`]) with bounded loads
-//! ([`bounded`]), or by group. The order inside a region is pure arithmetic, the same on all edges.
+//! [`pool`] puts them in order: by region ([`regions`]), then by a hash of the stream ([`hash`]) with bounded
+//! loads ([`bounded`]), or by group. The order inside a region is pure arithmetic, the same on all edges.
 
 pub mod bounded;
 pub mod geo;

@@ -261,7 +261,8 @@ async fn judge(
 enum Extent {
     /// The requested ones. An error counts as what was requested.
     Requested,
-    /// The resource ends before the slice does: either it is still growing, or no playlist has listed such a slice.
+    /// The resource ends before the slice does: either it is still growing, or no playlist has listed such a
+    /// slice.
     Shorter,
     /// Others, or none.
     Other,

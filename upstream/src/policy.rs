@@ -115,8 +115,8 @@ pub trait FillPolicy: Send + Sync {
     fn stored_head(&self, head: &Head) -> Head;
     /// Whether a resource that an upstream answers with this status is known to appear any moment.
     fn may_appear(&self, status: StatusCode) -> bool;
-    /// Called when every candidate has failed, the last one with `error`. Returns the longest pause (full jitter)
-    /// before the next round; `None` gives up.
+    /// Called when every candidate has failed, the last one with `error`. Returns the longest pause (full
+    /// jitter) before the next round; `None` gives up.
     fn retry_pause(&self, error: UpstreamError, progress: &Progress) -> Option<Duration>;
     /// The failure that viewers receive and that the cache remembers.
     fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;

@@ -69,7 +69,7 @@ async fn connect(upstream: &Upstream) -> Result<Option<Duration>, UpstreamError>
     let address = upstream.address().await?;
     let began = Instant::now();
     match TcpStream::connect(address).await {
-        Ok(_closed_at_once) => Ok(Some(began.elapsed())),
+        Ok(_closed_immediately) => Ok(Some(began.elapsed())),
         Err(_) => Err(UpstreamError::Refused),
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn read<T>(
             Bearing::None => {}
             Bearing::Host if host.is_none() => host = Some(std::str::from_utf8(field.value).ok()?),
             Bearing::Decides(name) => _ = deciding.append(name, HeaderValue::from_bytes(field.value).ok()?),
-            Bearing::Host | Bearing::LongWay => return None,
+            Bearing::Host | Bearing::SlowPath => return None,
         }
     }
     let host = host.filter(|host| !host.is_empty())?;
@@ -75,7 +75,7 @@ enum Bearing {
     Host,
     Decides(HeaderName),
     /// In a way that the fast path does not implement.
-    LongWay,
+    SlowPath,
 }
 
 impl Bearing {
@@ -85,20 +85,20 @@ impl Bearing {
         match field.name.len() {
             4 if is("host") => Self::Host,
             5 if is("range") => Self::Decides(header::RANGE),
-            6 if is("expect") => Self::LongWay,
-            7 if is("upgrade") => Self::LongWay,
+            6 if is("expect") => Self::SlowPath,
+            7 if is("upgrade") => Self::SlowPath,
             8 if is("cdn-loop") => Self::Decides(hop::CDN_LOOP.clone()),
-            8 if is("if-match") || is("if-range") => Self::LongWay,
-            10 if is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => Self::LongWay,
+            8 if is("if-match") || is("if-range") => Self::SlowPath,
+            10 if is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => Self::SlowPath,
             13 if is("if-none-match") => Self::Decides(header::IF_NONE_MATCH),
-            13 if is("authorization") => Self::LongWay,
-            14 if is("content-length") || is("http2-settings") => Self::LongWay,
-            14 if is("tidegate-slice") => Self::LongWay,
-            15 if is("tidegate-backup") => Self::LongWay,
+            13 if is("authorization") => Self::SlowPath,
+            14 if is("content-length") || is("http2-settings") => Self::SlowPath,
+            14 if is("tidegate-slice") => Self::SlowPath,
+            15 if is("tidegate-backup") => Self::SlowPath,
             15 if is("accept-encoding") => Self::Decides(header::ACCEPT_ENCODING),
             17 if is("if-modified-since") => Self::Decides(header::IF_MODIFIED_SINCE),
-            17 if is("transfer-encoding") => Self::LongWay,
-            19 if is("if-unmodified-since") => Self::LongWay,
+            17 if is("transfer-encoding") => Self::SlowPath,
+            19 if is("if-unmodified-since") => Self::SlowPath,
             _ => Self::None,
         }
     }
