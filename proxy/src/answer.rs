@@ -16,6 +16,7 @@ use tidegate_headers::conditional::{self, Validators};
 use tidegate_headers::field;
 use tidegate_headers::hop;
 use tidegate_hls::{Kind, Playlist};
+use tidegate_http1::lines;
 use tokio::time::Instant;
 
 use self::marks::Handling;
@@ -30,7 +31,6 @@ use crate::site::Site;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::{Client, WRITE_MAX};
 use crate::viewer::gone::Gone;
-use crate::viewer::lines;
 
 /// Answers with an object, as much of it as was asked for.
 pub(crate) async fn object(
@@ -116,8 +116,10 @@ pub(crate) fn unasked(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     marks::mark(tier, &mut headers, Handling::here(Fate::Refused), None);
-    let mut head = lines::begun(refusal.status(), headers.iter());
-    head.extend_from_slice(b"\r\n");
+    let mut head = Vec::new();
+    lines::status_line(&mut head, refusal.status());
+    lines::fields(&mut head, headers.iter());
+    head.extend_from_slice(lines::END);
     (head, body)
 }
 

@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::ResponseHeader;
-use tidegate_headers::field;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tokio::time::{Instant, timeout};
 
@@ -168,8 +167,11 @@ impl Client {
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
         if is_final {
-            let timing = field::value(server_timing::member(self.tier.node(), self.received.elapsed()));
-            headers.append(SERVER_TIMING.clone(), timing);
+            let mut timing = Vec::new();
+            server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
+            if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
+                headers.append(SERVER_TIMING.clone(), timing);
+            }
             let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             self.content_length = length.and_then(|length| length.parse().ok());
             if self.is_chunked(status) {

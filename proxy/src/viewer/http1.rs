@@ -19,12 +19,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tidegate_headers::field;
+use tidegate_http1::lines;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::clock;
 use crate::request::target::is_plain;
 use crate::viewer::head::FIELDS_MAX;
-use crate::viewer::lines::{self, date};
 use crate::viewer::lingering_close;
 use crate::viewer::transport::Transport;
 
@@ -98,8 +98,10 @@ impl Http1 {
 
     /// Sends an informational head (1xx) without delay.
     pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
-        let mut head = lines::begun(status, headers.iter());
-        head.extend_from_slice(b"\r\n");
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        lines::status_line(&mut head, status);
+        lines::fields(&mut head, headers.iter());
+        head.extend_from_slice(lines::END);
         self.unsent = head.into();
         self.flush().await
     }
@@ -111,14 +113,14 @@ impl Http1 {
         self.framing = Framing::of(&self.method, status, headers);
         // This hop writes its own Date and Connection.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
-        let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        lines::status_line(&mut head, status);
+        lines::fields(&mut head, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
-        date::append(&mut head, clock::now());
-        head.extend_from_slice(if self.stays {
-            b"\r\nConnection: keep-alive\r\n\r\n"
-        } else {
-            b"\r\nConnection: close\r\n\r\n"
-        });
+        lines::date::append(&mut head, clock::now());
+        head.extend_from_slice(lines::END);
+        head.extend_from_slice(if self.stays { lines::KEEP_ALIVE } else { lines::CLOSE });
+        head.extend_from_slice(lines::END);
         self.unsent = head.into();
     }
 
@@ -256,6 +258,8 @@ impl std::fmt::Debug for Http1 {
 const LEFT_TO_PINGORA: [HeaderName; 4] =
     [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
 
+/// Most response heads are shorter.
+const HEAD_ROOM: usize = 1024;
 /// Bytes per read of what a viewer sends ahead.
 const READ: usize = 2048;
 /// Bytes that are read ahead while a viewer waits for a response. Further bytes stay in the socket.
