@@ -12,6 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::ResponseHeader;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
+use tidegate_http1::Framing;
 use tokio::time::{Instant, timeout};
 
 use crate::observe::facts::{Asked, Known, Served};
@@ -166,6 +167,7 @@ impl Client {
     /// it.
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
+        let mut framing = Framing::Empty;
         if is_final {
             let mut timing = Vec::new();
             server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
@@ -174,14 +176,15 @@ impl Client {
             }
             let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             self.content_length = length.and_then(|length| length.parse().ok());
-            if self.is_chunked(status) {
+            framing = Framing::to_send(self.method(), status, self.version(), self.content_length);
+            if framing == Framing::Chunked {
                 headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
         let limit = self.write_timeout();
         let written = match &mut self.protocol {
             Protocol::Http1(http1) if is_final => {
-                http1.head(status, &headers, self.tier.draining().is_set());
+                http1.head(status, &headers, framing, self.tier.draining().is_set());
                 true
             }
             Protocol::Http1(http1) => succeeded(timeout(limit, http1.inform(status, &headers)).await),
@@ -195,14 +198,6 @@ impl Client {
             self.first_byte.get_or_insert_with(Instant::now);
         }
         self.check(written)
-    }
-
-    /// Whether the response has a body of unknown length, which HTTP/1.1 sends in chunks.
-    fn is_chunked(&self, status: StatusCode) -> bool {
-        !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            && *self.method() != Method::HEAD
-            && self.content_length.is_none()
-            && self.version() == Version::HTTP_11
     }
 
     /// Sends the bytes that have been written and not sent: the head of a response without a body.

@@ -11,7 +11,7 @@
 mod pieces;
 
 use std::future::poll_fn;
-use std::io::{ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tidegate_headers::field;
-use tidegate_http1::lines;
+use tidegate_http1::{Encoder, Framing, lines};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::clock;
@@ -41,18 +41,10 @@ pub(crate) struct Http1 {
     stays: bool,
     /// The head that has been written and not sent.
     unsent: Bytes,
-    framing: Framing,
+    /// The rest of the response body.
+    encoder: Encoder,
     /// The bytes received after the request.
     behind: BytesMut,
-}
-
-/// The rest of the response body, and how its end is marked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// This many bytes.
-    Left(u64),
-    /// Any number of bytes, in chunks.
-    Chunks,
 }
 
 /// The parsed head of a request.
@@ -79,8 +71,8 @@ impl Http1 {
         let stays = !field::members_of(&headers, header::CONNECTION)
             .any(|option| option.eq_ignore_ascii_case("close"));
         let behind = bytes.slice(len..).into();
-        let (unsent, framing) = (Bytes::new(), Framing::Left(0));
-        Ok(Self { transport, method, target, headers, stays, unsent, framing, behind })
+        let (unsent, encoder) = (Bytes::new(), Encoder::new(Framing::Empty));
+        Ok(Self { transport, method, target, headers, stays, unsent, encoder, behind })
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -106,11 +98,11 @@ impl Http1 {
         self.flush().await
     }
 
-    /// Writes the final head. Without a `Content-Length` in `headers`, the body is sent in chunks. With
+    /// Writes the final head, of a response whose body is framed as `framing` and `headers` say. With
     /// `is_last`, the connection closes after this response, even if the viewer wants it to persist.
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, framing: Framing, is_last: bool) {
         self.stays &= !is_last;
-        self.framing = Framing::of(&self.method, status, headers);
+        self.encoder = Encoder::new(framing);
         // This hop writes its own Date and Connection.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
         let mut head = Vec::with_capacity(HEAD_ROOM);
@@ -128,22 +120,12 @@ impl Http1 {
     /// has no body.
     pub(crate) async fn body(&mut self, pieces: Vec<Bytes>) -> Result<()> {
         let pieces = Pieces::of(pieces);
-        let (mut before, mut behind) = (Vec::new(), &b""[..]);
-        match &mut self.framing {
-            Framing::Left(0) => return Ok(()),
-            // The viewer would read bytes beyond Content-Length as the next response.
-            Framing::Left(left) => match left.checked_sub(pieces.remaining() as u64) {
-                Some(less) => *left = less,
-                None => return Err(ErrorKind::InvalidInput.into()),
-            },
-            // An empty chunk would end the body (RFC 9112 section 7.1).
-            Framing::Chunks if !pieces.has_remaining() => return Ok(()),
-            Framing::Chunks => {
-                before = format!("{:x}\r\n", pieces.remaining()).into_bytes();
-                behind = b"\r\n";
-            }
+        if self.encoder.is_over() || !pieces.has_remaining() {
+            return Ok(());
         }
-        let mut out = (&mut self.unsent).chain(&before[..]).chain(pieces).chain(behind);
+        let framed =
+            self.encoder.frame(pieces).map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
+        let mut out = (&mut self.unsent).chain(framed);
         self.transport.write_all_buf(&mut out).await?;
         self.transport.flush().await
     }
@@ -186,16 +168,10 @@ impl Http1 {
     /// Ends the response. Returns the connection, with the bytes received after the request, if it can be
     /// reused.
     pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
-        let is_whole = match self.framing {
-            Framing::Left(left) => left == 0,
-            Framing::Chunks => {
-                let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
-                self.transport.write_all_buf(&mut out).await.ok()?;
-                true
-            }
-        };
+        let mut out = (&mut self.unsent).chain(self.encoder.end());
+        self.transport.write_all_buf(&mut out).await.ok()?;
         self.flush().await.ok()?;
-        if is_whole && self.stays && keep_alive {
+        if self.encoder.is_over() && self.stays && keep_alive {
             return Some((self.transport, self.behind));
         }
         if self.behind.is_empty() {
@@ -232,19 +208,6 @@ impl Head {
         let is_more = LEFT_TO_PINGORA.iter().any(|name| headers.contains_key(name));
         let target = bytes.slice_ref(target.as_bytes());
         (has_host && !is_more).then_some(Self { method, target, headers, len })
-    }
-}
-
-impl Framing {
-    fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Self {
-        let has_none =
-            *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if has_none {
-            return Self::Left(0);
-        }
-        let length =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        length.map_or(Self::Chunks, Self::Left)
     }
 }
 
