@@ -25,12 +25,6 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// In origin form (RFC 9112 section 3.2.1), of characters that every parser of targets takes for what they are.
-pub(crate) fn is_plain(target: &str) -> bool {
-    target.starts_with('/')
-        && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
-}
-
 /// Path and query of a target in origin form.
 pub(crate) fn parts(target: &str) -> (&str, Option<&str>) {
     match target.split_once('?') {

@@ -119,15 +119,6 @@ impl Client {
         self.peer
     }
 
-    /// The head as received of an HTTP/1.x request that pingora parsed, so that its framing can be checked
-    /// again. Empty for any other request.
-    pub(crate) fn raw_head(&self) -> Bytes {
-        match &self.protocol {
-            Protocol::Session(session) if !session.is_http2() => session.to_h1_raw(),
-            Protocol::Session(_) | Protocol::Http1(_) => Bytes::new(),
-        }
-    }
-
     /// The response so far.
     pub(crate) fn served(&self) -> Served<'_> {
         Served {

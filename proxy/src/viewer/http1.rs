@@ -17,14 +17,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tidegate_headers::field;
-use tidegate_http1::{Encoder, Framing, lines};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use tidegate_http1::{Encoder, Framing, Request, lines};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::clock;
-use crate::request::target::is_plain;
-use crate::viewer::head::FIELDS_MAX;
+use crate::viewer::head::Received;
 use crate::viewer::lingering_close;
 use crate::viewer::transport::Transport;
 
@@ -33,12 +31,8 @@ use pieces::Pieces;
 /// A request, and its connection, which carries the response.
 pub(crate) struct Http1 {
     transport: Box<Transport>,
-    method: Method,
-    target: Bytes,
-    headers: HeaderMap,
-    /// Whether the connection persists after this response, as far as the viewer and the response head
-    /// decide.
-    stays: bool,
+    /// Its `persists` becomes false when the head of the response says that the connection ends.
+    request: Request,
     /// The head that has been written and not sent.
     unsent: Bytes,
     /// The rest of the response body.
@@ -47,45 +41,34 @@ pub(crate) struct Http1 {
     behind: BytesMut,
 }
 
-/// The parsed head of a request.
-struct Head {
-    method: Method,
-    target: Bytes,
-    headers: HeaderMap,
-    len: usize,
-}
-
 impl Http1 {
-    /// The request at the start of `bytes`, which have been checked (`head.rs`).
+    /// A request whose head has been read (`head.rs`).
     ///
     /// # Errors
     /// Returns connection and bytes when pingora has to read the request.
     pub(crate) fn begin(
         transport: Box<Transport>,
-        bytes: BytesMut,
+        received: Box<Received>,
     ) -> std::result::Result<Self, (Box<Transport>, BytesMut)> {
-        let bytes = bytes.freeze();
-        let Some(Head { method, target, headers, len }) = Head::read(&bytes) else {
-            return Err((transport, bytes.into()));
-        };
-        let stays = !field::members_of(&headers, header::CONNECTION)
-            .any(|option| option.eq_ignore_ascii_case("close"));
-        let behind = bytes.slice(len..).into();
+        if is_left_to_pingora(&received.request) {
+            return Err((transport, received.into_bytes()));
+        }
+        let Received { request, behind, .. } = *received;
         let (unsent, encoder) = (Bytes::new(), Encoder::new(Framing::Empty));
-        Ok(Self { transport, method, target, headers, stays, unsent, encoder, behind })
+        Ok(Self { transport, request, unsent, encoder, behind })
     }
 
     pub(crate) fn method(&self) -> &Method {
-        &self.method
+        &self.request.method
     }
 
     /// Path and query as received.
     pub(crate) fn target(&self) -> &[u8] {
-        &self.target
+        &self.request.target
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.request.headers
     }
 
     /// Sends an informational head (1xx) without delay.
@@ -101,7 +84,7 @@ impl Http1 {
     /// Writes the final head, of a response whose body is framed as `framing` and `headers` say. With
     /// `is_last`, the connection closes after this response, even if the viewer wants it to persist.
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, framing: Framing, is_last: bool) {
-        self.stays &= !is_last;
+        self.request.persists &= !is_last;
         self.encoder = Encoder::new(framing);
         // This hop writes its own Date and Connection.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
@@ -111,7 +94,7 @@ impl Http1 {
         head.extend_from_slice(b"Date: ");
         lines::date::append(&mut head, clock::now());
         head.extend_from_slice(lines::END);
-        head.extend_from_slice(if self.stays { lines::KEEP_ALIVE } else { lines::CLOSE });
+        head.extend_from_slice(if self.request.persists { lines::KEEP_ALIVE } else { lines::CLOSE });
         head.extend_from_slice(lines::END);
         self.unsent = head.into();
     }
@@ -171,7 +154,7 @@ impl Http1 {
         let mut out = (&mut self.unsent).chain(self.encoder.end());
         self.transport.write_all_buf(&mut out).await.ok()?;
         self.flush().await.ok()?;
-        if self.encoder.is_over() && self.stays && keep_alive {
+        if self.encoder.is_over() && self.request.persists && keep_alive {
             return Some((self.transport, self.behind));
         }
         if self.behind.is_empty() {
@@ -185,41 +168,26 @@ impl Http1 {
     }
 }
 
-impl Head {
-    /// `None` if the head is incomplete, or if the request is left to pingora.
-    fn read(bytes: &Bytes) -> Option<Self> {
-        let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let mut head = httparse::Request::new(&mut []);
-        let httparse::Status::Complete(len) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
-            return None;
-        };
-        let method = Method::from_bytes(head.method?.as_bytes()).ok()?;
-        let target = head.path.filter(|target| is_plain(target))?;
-        if head.version != Some(1) || method == Method::CONNECT {
-            return None;
-        }
-        let mut headers = HeaderMap::with_capacity(head.headers.len());
-        for field in &*head.headers {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?);
-        }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
-        let is_more = LEFT_TO_PINGORA.iter().any(|name| headers.contains_key(name));
-        let target = bytes.slice_ref(target.as_bytes());
-        (has_host && !is_more).then_some(Self { method, target, headers, len })
-    }
+/// Whether the request has a body, or anything else that only pingora's session serves.
+fn is_left_to_pingora(request: &Request) -> bool {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
+    request.version != Version::HTTP_11
+        || request.method == Method::CONNECT
+        || request.framing != Framing::Empty
+        || !request.is_plain
+        || !has_host
+        || LEFT_TO_PINGORA.iter().any(|name| request.headers.contains_key(name))
 }
 
 impl std::fmt::Debug for Http1 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http1").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("Http1").field("method", &self.request.method).finish_non_exhaustive()
     }
 }
 
-/// Fields that frame a body, or request more than one response.
-const LEFT_TO_PINGORA: [HeaderName; 4] =
-    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
+/// Fields that request more than one response.
+const LEFT_TO_PINGORA: [HeaderName; 2] = [header::EXPECT, header::UPGRADE];
 
 /// Most response heads are shorter.
 const HEAD_ROOM: usize = 1024;
