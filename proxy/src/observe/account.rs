@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::fate::Fate;
 use crate::observe::access_log::{Cmcd, Entry};
-use crate::observe::facts::{Asked, Known, Served, TurnedAway};
+use crate::observe::facts::{Known, LoggedRequest, Served, TurnedAway};
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;
 use crate::site::Site;
@@ -147,8 +147,8 @@ impl Account {
         if let Some(age) = self.age.filter(|_| self.is_live_playlist) {
             metrics.playlist_served(age);
         }
-        if let Some(asked) = &served.asked {
-            self.write_line(tier, served, asked, first_byte);
+        if let Some(request) = &served.request {
+            self.write_line(tier, served, request, first_byte);
         }
     }
 
@@ -165,20 +165,26 @@ impl Account {
         });
     }
 
-    fn write_line(&self, tier: &Tier, served: &Served<'_>, asked: &Asked<'_>, first_byte: Option<Duration>) {
-        let headers = asked.headers;
+    fn write_line(
+        &self,
+        tier: &Tier,
+        served: &Served<'_>,
+        request: &LoggedRequest<'_>,
+        first_byte: Option<Duration>,
+    ) {
+        let headers = request.headers;
         let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let cmcd = self.cmcd.as_deref().and_then(Cmcd::from_query).or_else(|| Cmcd::from_headers(headers));
         let entry = Entry {
             first_byte,
-            method: Some(asked.method),
-            version: Some(asked.version),
-            host: named("host").or(asked.host),
-            path: Some(asked.path),
-            query: asked.query,
+            method: Some(request.method),
+            version: Some(request.version),
+            host: named("host").or(request.host),
+            path: Some(request.path),
+            query: request.query,
             status: served.status,
             body_bytes: served.body_bytes,
-            client: Some(asked.peer.ip()),
+            client: Some(request.peer.ip()),
             user_agent: named("user-agent"),
             referrer: named("referer"),
             request_id: named("x-request-id"),

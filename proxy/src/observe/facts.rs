@@ -8,6 +8,7 @@ use tidegate_hls::Kind;
 use tokio::time::Instant;
 
 use crate::fate::Fate;
+use crate::request::target;
 use crate::site::Site;
 
 /// What is known of a request before there is an account of it.
@@ -39,12 +40,12 @@ pub(crate) struct Served<'a> {
     pub(crate) status: Option<StatusCode>,
     pub(crate) body_bytes: u64,
     /// For the access log; none where that is off.
-    pub(crate) asked: Option<Asked<'a>>,
+    pub(crate) request: Option<LoggedRequest<'a>>,
 }
 
-/// What was asked, as the access log tells it.
+/// A request as the access log shows it.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct LoggedRequest<'a> {
     pub(crate) method: &'a Method,
     pub(crate) version: Version,
     pub(crate) host: Option<&'a str>,
@@ -52,4 +53,17 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) peer: SocketAddr,
     pub(crate) headers: &'a HeaderMap,
+}
+
+impl<'a> LoggedRequest<'a> {
+    /// A request over HTTP/1.1 for a target in origin form.
+    pub(crate) fn http1(
+        method: &'a Method,
+        target: &'a str,
+        peer: SocketAddr,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        let (path, query) = target::parts(target);
+        Self { method, version: Version::HTTP_11, host: None, path, query, peer, headers }
+    }
 }

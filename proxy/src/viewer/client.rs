@@ -15,8 +15,7 @@ use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tidegate_http1::Framing;
 use tokio::time::{Instant, timeout};
 
-use crate::observe::facts::{Asked, Known, Served};
-use crate::request::target;
+use crate::observe::facts::{Known, LoggedRequest, Served};
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
@@ -126,23 +125,23 @@ impl Client {
             first_byte: self.first_byte,
             status: self.status,
             body_bytes: self.body_bytes,
-            asked: self.tier.log().is_on().then(|| self.asked()),
+            request: self.tier.log().is_on().then(|| self.logged()),
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        let (host, path, query) = match &self.protocol {
+    fn logged(&self) -> LoggedRequest<'_> {
+        let (method, headers) = (self.method(), self.headers());
+        match &self.protocol {
             Protocol::Http1(http1) => {
-                let (path, query) = target::parts(std::str::from_utf8(http1.target()).unwrap_or_default());
-                (None, path, query)
+                let target = std::str::from_utf8(http1.target()).unwrap_or_default();
+                LoggedRequest::http1(method, target, self.peer, headers)
             }
             Protocol::Session(session) => {
                 let uri = &session.req_header().uri;
-                (uri.host(), uri.path(), uri.query())
+                let (host, path, query) = (uri.host(), uri.path(), uri.query());
+                LoggedRequest { method, version: self.version(), host, path, query, peer: self.peer, headers }
             }
-        };
-        let (method, version, headers) = (self.method(), self.version(), self.headers());
-        Asked { method, version, host, path, query, peer: self.peer, headers }
+        }
     }
 
     /// Whether the protocol marks the end of a body of unknown length. Over HTTP/1.0, a truncated body looks

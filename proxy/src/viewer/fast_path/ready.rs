@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode};
 use tidegate_cache::Object;
 use tidegate_headers::conditional::{self, Outcome, Validators};
 use tokio::time::Instant;
@@ -15,8 +15,7 @@ use super::simple_head::SimpleHead;
 use crate::answer::content;
 use crate::live::stream::Attending;
 use crate::observe::account::Account;
-use crate::observe::facts::{Asked, Served};
-use crate::request::target;
+use crate::observe::facts::{LoggedRequest, Served};
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
@@ -103,7 +102,7 @@ impl Ready {
             first_byte: self.outgoing.first_sent(),
             status: Some(self.status),
             body_bytes: self.outgoing.body_sent(),
-            asked: logged.map(Logged::asked),
+            request: logged.map(Logged::request),
         };
         self.account.sent(written).close(tier, &served);
     }
@@ -119,17 +118,8 @@ impl Logged {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        let (path, query) = target::parts(&self.target);
-        Asked {
-            method: &self.method,
-            version: Version::HTTP_11,
-            host: None,
-            path,
-            query,
-            peer: self.peer,
-            headers: &self.headers,
-        }
+    fn request(&self) -> LoggedRequest<'_> {
+        LoggedRequest::http1(&self.method, &self.target, self.peer, &self.headers)
     }
 }
 
