@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Object};
 use tidegate_headers::cache_status::Reason;
 use tidegate_headers::compress;
-use tidegate_headers::conditional::{self, Validators};
+use tidegate_headers::conditional::{self, Outcome};
 use tidegate_headers::field;
 use tidegate_headers::hop;
 use tidegate_hls::{Kind, Playlist};
@@ -68,19 +68,17 @@ pub(crate) async fn object(
             headers = compress::coded_headers(&headers, gzip.len());
         }
     }
-    let validators = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
-    if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-        match conditional::evaluate(client.headers(), client.method(), &validators) {
-            conditional::Outcome::Proceed => {}
-            conditional::Outcome::NotModified => {
-                let kept = conditional::not_modified_headers(&headers);
-                let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-                return account.sent(client.head(StatusCode::NOT_MODIFIED, kept).await);
-            }
-            conditional::Outcome::PreconditionFailed => {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                return account.sent(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
-            }
+    let described = if coded.is_some() { &headers } else { &object.head.headers };
+    match select::precondition(client.method(), client.headers(), object.head.status, described) {
+        Outcome::Proceed => {}
+        Outcome::NotModified => {
+            let kept = conditional::not_modified_headers(&headers);
+            let kept: HeaderMap = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+            return account.sent(client.head(StatusCode::NOT_MODIFIED, kept).await);
+        }
+        Outcome::PreconditionFailed => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+            return account.sent(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
         }
     }
     if let Some(gzip) = coded {

@@ -10,7 +10,7 @@ pub(crate) mod copies;
 mod head;
 mod outgoing;
 mod ready;
-mod selected;
+mod representation;
 pub(crate) mod simple_head;
 
 use std::cell::RefCell;

@@ -10,7 +10,7 @@ use tidegate_http1::lines;
 use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
-use super::selected::Selected;
+use super::representation::Representation;
 use crate::answer::content;
 use crate::answer::marks::{self, Handling};
 use crate::clock;
@@ -22,13 +22,13 @@ use crate::tier::Tier;
 pub(super) fn render(
     tier: &Tier,
     hit: &Hit,
-    selected: &Selected,
+    representation: &Representation,
     error: Option<UpstreamError>,
     received: Instant,
 ) -> Vec<u8> {
-    let shared = shared_part(tier, hit, selected);
+    let shared = shared_part(tier, hit, representation);
     let mut head = Vec::with_capacity(shared.len() + OWN_PART_MAX);
-    lines::status_line(&mut head, selected.status());
+    lines::status_line(&mut head, representation.status());
     head.extend_from_slice(&shared);
     let age = hit.object.age(received);
     let ttl = marks::ttl(&hit.object, age);
@@ -37,12 +37,12 @@ pub(super) fn render(
     lines::decimal(&mut head, age.as_secs());
     head.extend_from_slice(b"\r\nDate: ");
     lines::date::append(&mut head, clock::now());
-    if let Some(span) = &selected.span {
+    if let Some(span) = &representation.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
-        head.extend_from_slice(span.content_range(Some(selected.full_len)).as_bytes());
+        head.extend_from_slice(span.content_range(Some(representation.full_len)).as_bytes());
     }
     head.extend_from_slice(b"\r\nContent-Length: ");
-    lines::decimal(&mut head, selected.span.map_or(selected.full_len, |span| span.len()));
+    lines::decimal(&mut head, representation.span.map_or(representation.full_len, |span| span.len()));
     head.extend_from_slice(b"\r\nServer-Timing: ");
     server_timing::append(&mut head, tier.node(), received.elapsed());
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
@@ -51,24 +51,24 @@ pub(super) fn render(
 
 /// The part that is the same for all viewers. It ends inside `Cache-Status`, in this tier's member, which is
 /// the last.
-fn shared_part(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
     let object = &hit.object;
-    let cached = if selected.is_gzip { &object.rendered_gzip } else { &object.rendered };
+    let cached = if representation.is_gzip { &object.rendered_gzip } else { &object.rendered };
     if let Some(rendered) = cached.get() {
         return rendered.clone();
     }
-    let rendered = cached.get_or_init(|| render_shared(tier, hit, selected)).clone();
+    let rendered = cached.get_or_init(|| render_shared(tier, hit, representation)).clone();
     tier.cache().weigh_again(&hit.place.key);
     rendered
 }
 
-fn render_shared(tier: &Tier, hit: &Hit, selected: &Selected) -> Bytes {
+fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
     let object = &hit.object;
     let mut headers = content::shared_head(tier, &hit.place.site, object);
     if content::has_codings(tier, &hit.place.site, hit.place.kind, object) {
         compress::vary_by_coding(&mut headers);
     }
-    if selected.is_gzip {
+    if representation.is_gzip {
         headers = compress::coded_headers(&headers, 0);
     }
     marks::mark(tier, &mut headers, Handling::here(Fate::Hit), None);
