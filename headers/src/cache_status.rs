@@ -2,9 +2,11 @@
 //! first.
 
 use std::fmt::{self, Display};
+use std::io::Write as _;
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use tidegate_http1::lines;
 
 use crate::field;
 use crate::token::tokens;
@@ -89,13 +91,22 @@ impl Display for Member<'_> {
             }
             Outcome::Own => {}
         }
-        if let Some(ttl) = self.ttl {
-            write!(out, "; ttl={ttl}")?;
-        }
-        if let Some(detail) = self.detail {
-            write!(out, "; detail={}", field::Name(detail))?;
-        }
-        Ok(())
+        let mut parameters = Vec::new();
+        append_parameters(&mut parameters, self.ttl, self.detail);
+        out.write_str(&String::from_utf8_lossy(&parameters))
+    }
+}
+
+/// Appends to a member what differs from response to response: the seconds of freshness that are left, and a
+/// detail.
+pub fn append_parameters(to: &mut Vec<u8>, ttl: Option<i64>, detail: Option<&str>) {
+    if let Some(ttl) = ttl {
+        to.extend_from_slice(if ttl < 0 { b"; ttl=-" } else { b"; ttl=" });
+        lines::decimal(to, ttl.unsigned_abs());
+    }
+    if let Some(detail) = detail {
+        // Writing to a vector cannot fail.
+        let _never = write!(to, "; detail={}", field::Name(detail));
     }
 }
 

@@ -81,7 +81,10 @@ impl<'a> Fields<'a> {
         self.map(HeaderValue::from_bytes)
     }
 
-    fn map<E>(self, value_of: impl Fn(&'a [u8]) -> Result<HeaderValue, E>) -> Result<HeaderMap, Error> {
+    pub(crate) fn map<E>(
+        self,
+        value_of: impl Fn(&'a [u8]) -> Result<HeaderValue, E>,
+    ) -> Result<HeaderMap, Error> {
         let mut map = HeaderMap::with_capacity(self.len());
         for (name, value) in self.iter() {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_too_long| Error::FieldLine)?;

@@ -3,7 +3,7 @@
 
 pub mod date;
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 /// The line of a connection that stays.
 pub const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
@@ -30,11 +30,25 @@ pub fn request_line(to: &mut Vec<u8>, method: &Method, target: &[&str]) {
 
 /// Appends a status line.
 pub fn status_line(to: &mut Vec<u8>, status: StatusCode) {
-    to.extend_from_slice(b"HTTP/1.1 ");
-    decimal(to, u64::from(status.as_u16()));
-    to.push(b' ');
-    to.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    to.extend_from_slice(END);
+    // The lines of most responses need no formatting.
+    match status {
+        StatusCode::OK => to.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+        StatusCode::PARTIAL_CONTENT => to.extend_from_slice(b"HTTP/1.1 206 Partial Content\r\n"),
+        _ => {
+            to.extend_from_slice(b"HTTP/1.1 ");
+            decimal(to, u64::from(status.as_u16()));
+            to.push(b' ');
+            to.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+            to.extend_from_slice(END);
+        }
+    }
+}
+
+/// Appends the lines of several fields.
+pub fn fields<'a>(to: &mut Vec<u8>, fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) {
+    for (name, value) in fields {
+        field(to, name, value.as_bytes());
+    }
 }
 
 /// Appends a field line.
@@ -85,7 +99,9 @@ mod tests {
     #[test]
     fn start_lines_are_written_as_they_are_read() {
         let line = |status| written(|to| status_line(to, StatusCode::from_u16(status).unwrap()));
+        assert_eq!(line(200), "HTTP/1.1 200 OK\r\n");
         assert_eq!(line(206), "HTTP/1.1 206 Partial Content\r\n");
+        assert_eq!(line(404), "HTTP/1.1 404 Not Found\r\n");
         assert_eq!(line(799), "HTTP/1.1 799 \r\n", "the space stays (RFC 9112 section 4)");
         let line = written(|to| request_line(to, &Method::GET, &["/base", "/a?b=c"]));
         assert_eq!(line, "GET /base/a?b=c HTTP/1.1\r\n");

@@ -4,7 +4,7 @@
 mod tests;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use crate::error::Error;
 use crate::fields::{Fields, Room, refused};
@@ -68,6 +68,8 @@ pub struct Request {
     pub method: Method,
     /// The target as it was sent.
     pub target: Bytes,
+    /// Whether the target is plain ([`RequestHead::is_plain`]).
+    pub is_plain: bool,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The header fields.
@@ -175,11 +177,39 @@ impl<'a> RequestHead<'a> {
     ///
     /// `bytes` is another buffer.
     pub fn to_owned(&self, bytes: &Bytes) -> Result<Request, Error> {
+        self.owned(|part| bytes.slice_ref(part))
+    }
+
+    /// The bytes of the head, from its request line to its empty line.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The head with its own parts, which are slices of `copy`: a copy of [`RequestHead::bytes`], so that the
+    /// buffer that was parsed is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestHead::framing`].
+    ///
+    /// # Panics
+    ///
+    /// `copy` is shorter than the head.
+    pub fn to_owned_in(&self, copy: &Bytes) -> Result<Request, Error> {
+        self.owned(|part| {
+            let start = part.as_ptr().addr().wrapping_sub(self.bytes.as_ptr().addr());
+            // An empty part may point anywhere.
+            if part.is_empty() { Bytes::new() } else { copy.slice(start..start + part.len()) }
+        })
+    }
+
+    fn owned(&self, slice: impl Fn(&'a [u8]) -> Bytes) -> Result<Request, Error> {
         Ok(Request {
             method: Method::from_bytes(self.method.as_bytes()).map_err(|_never| Error::RequestLine)?,
-            target: bytes.slice_ref(self.target.as_bytes()),
+            target: slice(self.target.as_bytes()),
+            is_plain: self.is_plain,
             version: self.version,
-            headers: self.fields.to_map(bytes)?,
+            headers: self.fields.map(|value| HeaderValue::from_maybe_shared(slice(value)))?,
             framing: self.framing()?,
             persists: self.persists(),
         })

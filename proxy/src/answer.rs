@@ -12,10 +12,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Object};
 use tidegate_headers::cache_status::Reason;
 use tidegate_headers::compress;
-use tidegate_headers::conditional::{self, Validators};
+use tidegate_headers::conditional::{self, Outcome};
 use tidegate_headers::field;
 use tidegate_headers::hop;
 use tidegate_hls::{Kind, Playlist};
+use tidegate_http1::lines;
 use tokio::time::Instant;
 
 use self::marks::Handling;
@@ -30,7 +31,6 @@ use crate::site::Site;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::{Client, WRITE_MAX};
 use crate::viewer::gone::Gone;
-use crate::viewer::lines;
 
 /// Responds with an object, or the requested ranges of it.
 pub(crate) async fn object(
@@ -68,20 +68,17 @@ pub(crate) async fn object(
             headers = compress::coded_headers(&headers, gzip.len());
         }
     }
-    let validators = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
-    if matches!(object.head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-        match conditional::evaluate(client.headers(), client.method(), &validators) {
-            conditional::Outcome::Proceed => {}
-            conditional::Outcome::NotModified => {
-                let remaining = conditional::not_modified_headers(&headers);
-                let remaining: HeaderMap =
-                    remaining.map(|(name, value)| (name.clone(), value.clone())).collect();
-                return account.with_result(client.head(StatusCode::NOT_MODIFIED, remaining).await);
-            }
-            conditional::Outcome::PreconditionFailed => {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                return account.with_result(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
-            }
+    let described = if coded.is_some() { &headers } else { &object.head.headers };
+    match select::precondition(client.method(), client.headers(), object.head.status, described) {
+        Outcome::Proceed => {}
+        Outcome::NotModified => {
+            let remaining = conditional::not_modified_headers(&headers);
+            let remaining: HeaderMap = remaining.map(|(name, value)| (name.clone(), value.clone())).collect();
+            return account.with_result(client.head(StatusCode::NOT_MODIFIED, remaining).await);
+        }
+        Outcome::PreconditionFailed => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+            return account.with_result(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
         }
     }
     if let Some(gzip) = coded {
@@ -117,8 +114,10 @@ pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     marks::mark(tier, &mut headers, Handling::here(Fate::Refused), None);
-    let mut head = lines::begun(refusal.status(), headers.iter());
-    head.extend_from_slice(b"\r\n");
+    let mut head = Vec::new();
+    lines::status_line(&mut head, refusal.status());
+    lines::fields(&mut head, headers.iter());
+    head.extend_from_slice(lines::END);
     (head, body)
 }
 

@@ -33,6 +33,15 @@ pub enum Refusal {
     /// 400: Content-Length with Transfer-Encoding (RFC 9112 section 6.1).
     #[error("the request has both Content-Length and Transfer-Encoding")]
     AmbiguousLength,
+    /// 400: Content-Length is not one number in digits (RFC 9110 section 8.6).
+    #[error("Content-Length is not one decimal number")]
+    ContentLength,
+    /// 400: Transfer-Encoding does not end with one `chunked`, or is in HTTP/1.0 (RFC 9112 section 6.1).
+    #[error("Transfer-Encoding does not say where the body ends")]
+    TransferEncoding,
+    /// 501: a transfer coding beside `chunked` (RFC 9112 section 6.1).
+    #[error("the only transfer coding that is supported is chunked")]
+    TransferCoding,
     /// 400: a body where none is expected.
     #[error("a {0} request must not have a body")]
     UnexpectedBody(Method),
@@ -74,6 +83,8 @@ impl Refusal {
         match self {
             Self::Malformed
             | Self::AmbiguousLength
+            | Self::ContentLength
+            | Self::TransferEncoding
             | Self::UnexpectedBody(_)
             | Self::NoHost
             | Self::Reload(_) => StatusCode::BAD_REQUEST,
@@ -82,6 +93,7 @@ impl Refusal {
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,

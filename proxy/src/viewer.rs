@@ -5,14 +5,15 @@
 //! - [`fast_path`] answers plain hits over HTTP/1.1 in the buffer where they were read
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
-//! - [`lines`] writes heads, [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
+//! - [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
+//!
+//! The codec `http1/` parses and writes the heads.
 
 pub(crate) mod client;
 pub(crate) mod fast_path;
 pub(crate) mod gone;
 pub(crate) mod head;
 pub(crate) mod http1;
-pub(crate) mod lines;
 pub(crate) mod lingering_close;
 pub(crate) mod listener;
 pub(crate) mod sendfile;

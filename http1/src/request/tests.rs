@@ -223,17 +223,32 @@ fn hosts_are_counted() {
 }
 
 #[test]
+fn a_copied_head_keeps_empty_values_and_leaves_out_the_lines_before_it() {
+    let bytes = b"\r\nGET /a HTTP/1.1\r\nHost:\r\nX: \r\nY: z\r\n\r\nrest";
+    let mut room = Room::new();
+    let head = RequestHead::parse(bytes, LIMITS, &mut room).unwrap().unwrap();
+    assert_eq!(head.bytes(), b"GET /a HTTP/1.1\r\nHost:\r\nX: \r\nY: z\r\n\r\n");
+    let request = head.to_owned_in(&Bytes::copy_from_slice(head.bytes())).unwrap();
+    assert_eq!((&request.target[..], request.is_plain), (&b"/a"[..], true));
+    assert_eq!(request.headers["y"], "z");
+    assert!(request.headers["host"].is_empty() && request.headers["x"].is_empty());
+}
+
+#[test]
 fn a_head_is_turned_into_parts_of_one_buffer() {
     let bytes =
         Bytes::from_static(b"PUT /a HTTP/1.1\r\nHost: b\r\nX: 1\r\nx: 2\r\nContent-Length: 3\r\n\r\nabc");
     let mut room = Room::new();
     let head = RequestHead::parse(&bytes, LIMITS, &mut room).unwrap().unwrap();
     let request = head.to_owned(&bytes).unwrap();
-    assert_eq!((request.method, &request.target[..]), (Method::PUT, &b"/a"[..]));
+    assert_eq!((&request.method, &request.target[..]), (&Method::PUT, &b"/a"[..]));
     assert_eq!((request.version, request.framing), (Version::HTTP_11, Framing::Length(3)));
     assert!(request.persists);
     assert_eq!(request.headers.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(head.fields.copied().unwrap(), request.headers);
+    let copied = head.to_owned_in(&Bytes::copy_from_slice(head.bytes())).unwrap();
+    assert_eq!((copied.method, copied.target), (request.method, request.target));
+    assert_eq!((copied.headers, copied.framing), (request.headers, request.framing));
     assert_eq!(&bytes[head.len..], b"abc");
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Object;
-use tidegate_headers::conditional::Validators;
+use tidegate_headers::conditional::{self, Outcome, Validators};
 use tidegate_headers::range::{self, Growing, Multipart, Ranges, Resolved, Span};
 
 use crate::viewer::client::Client;
@@ -38,7 +38,7 @@ pub(crate) async fn select(
     ranges_max: usize,
     object: &Object,
 ) -> Result<Selected, Gone> {
-    let Some(ranges) = requested_ranges(client, ranges_max, object) else {
+    let Some(ranges) = ranges(client.method(), client.headers(), ranges_max, object) else {
         return Ok(Selected::Whole(object.body.full_len()));
     };
     if let Some(length) = object.body.full_len() {
@@ -66,20 +66,39 @@ pub(crate) async fn select(
     }
 }
 
-/// The requested ranges, if they apply: only on GET, only of a 200, only if If-Range holds.
-fn requested_ranges(client: &Client, ranges_max: usize, object: &Object) -> Option<Ranges> {
-    if *client.method() != Method::GET || object.head.status != StatusCode::OK {
+/// The outcome of the preconditions of a request, for a representation with these header fields and status.
+/// They apply to what a request without them would get with a 2xx (RFC 9110 section 13.2.1).
+pub(crate) fn precondition(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    representation: &HeaderMap,
+) -> Outcome {
+    if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        return Outcome::Proceed;
+    }
+    conditional::evaluate(request, method, &Validators::of(representation))
+}
+
+/// The requested ranges that apply: only of a GET, only of a 200, only if `If-Range` holds.
+pub(crate) fn ranges(
+    method: &Method,
+    request: &HeaderMap,
+    ranges_max: usize,
+    object: &Object,
+) -> Option<Ranges> {
+    if *method != Method::GET || object.head.status != StatusCode::OK {
         return None;
     }
-    let ranges = range::parse(client.headers().get(header::RANGE)?.to_str().ok()?, ranges_max)?;
-    let holds = client
-        .headers()
+    let ranges = range::parse(request.get(header::RANGE)?.to_str().ok()?, ranges_max)?;
+    let holds = request
         .get(header::IF_RANGE)
         .is_none_or(|condition| range::if_range(condition, &Validators::of(&object.head.headers)));
     holds.then_some(ranges)
 }
 
-fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected {
+/// The bytes that `ranges` select of an object of this length.
+pub(crate) fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected {
     match ranges.resolve(length) {
         Resolved::Unsatisfiable => Selected::Unsatisfiable(length),
         Resolved::One(span) => Selected::One(span, Some(length)),

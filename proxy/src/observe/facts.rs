@@ -8,6 +8,7 @@ use tidegate_hls::Kind;
 use tokio::time::Instant;
 
 use crate::fate::Fate;
+use crate::request::target;
 use crate::site::Site;
 
 /// The facts about a request that are known before its outcome.
@@ -52,4 +53,17 @@ pub(crate) struct LoggedRequest<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) peer: SocketAddr,
     pub(crate) headers: &'a HeaderMap,
+}
+
+impl<'a> LoggedRequest<'a> {
+    /// A request over HTTP/1.1 for a target in origin form.
+    pub(crate) fn http1(
+        method: &'a Method,
+        target: &'a str,
+        peer: SocketAddr,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        let (path, query) = target::parts(target);
+        Self { method, version: Version::HTTP_11, host: None, path, query, peer, headers }
+    }
 }

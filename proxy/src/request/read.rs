@@ -116,7 +116,6 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
 /// a request whose two differ, which is deliberately stricter: no client sends one by accident, and the next
 /// server might read it as one for the other host.
 pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
-    check_lengths(client)?;
     let host = || {
         let host = client.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         host.or_else(|| client.authority()).map(str::to_owned)
@@ -149,18 +148,4 @@ pub(crate) fn target(client: &Client) -> Result<Target, Refusal> {
 /// faults are found when it is read.
 pub(crate) fn is_server(client: &Client) -> bool {
     *client.method() == Method::OPTIONS && client.target() == b"*" && target(client).is_ok()
-}
-
-/// RFC 9112 section 6.1: a request with both fields may be an attempt at smuggling. The parser has dropped
-/// Content-Length by now, so the raw head is searched for it.
-fn check_lengths(client: &Client) -> Result<(), Refusal> {
-    if !client.headers().contains_key(header::TRANSFER_ENCODING) {
-        return Ok(());
-    }
-    let raw = client.raw_head();
-    let names_length = raw.split(|byte| *byte == b'\n').any(|line| {
-        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(b"content-length")
-    });
-    if names_length { Err(Refusal::AmbiguousLength) } else { Ok(()) }
 }

@@ -25,13 +25,6 @@ pub(crate) fn host_name(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a target is in origin form (RFC 9112 section 3.2.1) and has only characters that all parsers read
-/// alike.
-pub(crate) fn is_plain(target: &str) -> bool {
-    target.starts_with('/')
-        && target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
-}
-
 /// Path and query of a target in origin form.
 pub(crate) fn parts(target: &str) -> (&str, Option<&str>) {
     match target.split_once('?') {

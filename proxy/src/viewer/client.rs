@@ -11,12 +11,11 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::ResponseHeader;
-use tidegate_headers::field;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
+use tidegate_http1::Framing;
 use tokio::time::{Instant, timeout};
 
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
-use crate::request::target;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
@@ -119,15 +118,6 @@ impl Client {
         self.peer
     }
 
-    /// The head as received of an HTTP/1.x request that pingora parsed, so that its framing can be checked
-    /// again. Empty for any other request.
-    pub(crate) fn raw_head(&self) -> Bytes {
-        match &self.protocol {
-            Protocol::Session(session) if !session.is_http2() => session.to_h1_raw(),
-            Protocol::Session(_) | Protocol::Http1(_) => Bytes::new(),
-        }
-    }
-
     /// The response so far.
     pub(crate) fn response_facts(&self) -> ResponseFacts<'_> {
         ResponseFacts {
@@ -140,18 +130,18 @@ impl Client {
     }
 
     fn logged_request(&self) -> LoggedRequest<'_> {
-        let (host, path, query) = match &self.protocol {
+        let (method, headers) = (self.method(), self.headers());
+        match &self.protocol {
             Protocol::Http1(http1) => {
-                let (path, query) = target::parts(std::str::from_utf8(http1.target()).unwrap_or_default());
-                (None, path, query)
+                let target = std::str::from_utf8(http1.target()).unwrap_or_default();
+                LoggedRequest::http1(method, target, self.peer, headers)
             }
             Protocol::Session(session) => {
                 let uri = &session.req_header().uri;
-                (uri.host(), uri.path(), uri.query())
+                let (host, path, query) = (uri.host(), uri.path(), uri.query());
+                LoggedRequest { method, version: self.version(), host, path, query, peer: self.peer, headers }
             }
-        };
-        let (method, version, headers) = (self.method(), self.version(), self.headers());
-        LoggedRequest { method, version, host, path, query, peer: self.peer, headers }
+        }
     }
 
     /// Whether the protocol marks the end of a body of unknown length. Over HTTP/1.0, a truncated body looks
@@ -167,19 +157,24 @@ impl Client {
     /// it.
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
+        let mut framing = Framing::Empty;
         if is_final {
-            let timing = field::value(server_timing::member(self.tier.node(), self.received.elapsed()));
-            headers.append(SERVER_TIMING.clone(), timing);
+            let mut timing = Vec::new();
+            server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
+            if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
+                headers.append(SERVER_TIMING.clone(), timing);
+            }
             let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
             self.content_length = length.and_then(|length| length.parse().ok());
-            if self.is_chunked(status) {
+            framing = Framing::to_send(self.method(), status, self.version(), self.content_length);
+            if framing == Framing::Chunked {
                 headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
         let limit = self.write_timeout();
         let written = match &mut self.protocol {
             Protocol::Http1(http1) if is_final => {
-                http1.head(status, &headers, self.tier.draining().is_set());
+                http1.head(status, &headers, framing, self.tier.draining().is_set());
                 true
             }
             Protocol::Http1(http1) => succeeded(timeout(limit, http1.inform(status, &headers)).await),
@@ -193,14 +188,6 @@ impl Client {
             self.first_byte.get_or_insert_with(Instant::now);
         }
         self.check(written)
-    }
-
-    /// Whether the response has a body of unknown length, which HTTP/1.1 sends in chunks.
-    fn is_chunked(&self, status: StatusCode) -> bool {
-        !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            && *self.method() != Method::HEAD
-            && self.content_length.is_none()
-            && self.version() == Version::HTTP_11
     }
 
     /// Sends the bytes that have been written and not sent: the head of a response without a body.

@@ -1,16 +1,16 @@
 //! The fast path of HTTP/1.1: plain requests that are hits are answered here, without a session.
 //!
-//! A head is read into a buffer of the thread, so that an idle connection holds no buffer, and is parsed once
-//! (`simple_head.rs`). `request/try_hit.rs` looks for a hit. The response to a hit (`ready.rs`) leaves in one
-//! write: a head that was rendered when the object was first served, then the fields that differ from
-//! response to response, then the chunks of the cached body. Every other request takes the slow path, with
-//! the bytes that were read.
+//! A head is read into a buffer of the thread, so that an idle connection holds no buffer, and the codec
+//! `http1/` parses it there. If it is simple (`simple_head.rs`), `request/try_hit.rs` looks for a hit. The
+//! response to a hit (`ready.rs`) leaves in one write: a head that was rendered when the object was first
+//! served, then the fields that differ from response to response, then the chunks of the cached body. Every
+//! other request takes the slow path, with its parsed head.
 
 pub(crate) mod copies;
 mod head;
 mod outgoing;
 mod ready;
-mod selected;
+mod representation;
 pub(crate) mod simple_head;
 
 use std::cell::RefCell;
@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
+use tidegate_http1::{RequestHead, Room};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -29,16 +30,18 @@ use crate::request::try_hit::try_hit;
 use crate::signal::Wait;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
+use crate::viewer::head::{Start, limits};
 use crate::viewer::transport::Transport;
 
 use outgoing::Outgoing;
 use ready::{Ready, Viewer};
+use simple_head::SimpleHead;
 
 /// How a connection continues after the fast path.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// These bytes begin a request that takes the slow path.
-    SlowPath(BytesMut),
+    /// A request takes the slow path.
+    SlowPath(Start),
     /// It closes: the viewer has closed it, or it was idle for too long, or the node drains.
     Close,
     /// A response could not be completed.
@@ -65,16 +68,16 @@ pub(crate) async fn serve(
                     ahead = rest;
                     ready
                 }
-                Some(Read::SlowPath(bytes)) => return Next::SlowPath(bytes),
+                Some(Read::SlowPath(start)) => return Next::SlowPath(start),
                 None => return Next::Close,
             }
         } else {
-            match try_answer(tier, viewer, &ahead) {
-                Some((ready, len)) => {
+            match examine(tier, viewer, &ahead) {
+                Examined::Answer(ready, len) => {
                     ahead.advance(len);
                     ready
                 }
-                None => return Next::SlowPath(ahead),
+                Examined::SlowPath(start) => return Next::SlowPath(start),
             }
         };
         match send(tier, transport, ready).await {
@@ -88,7 +91,14 @@ pub(crate) async fn serve(
 enum Read {
     /// The response to a hit, and the bytes received after the request.
     Answer(Box<Ready>, BytesMut),
-    SlowPath(BytesMut),
+    SlowPath(Start),
+}
+
+/// What becomes of the request at the start of some bytes.
+enum Examined {
+    /// It is a hit. The response, and the length of the head.
+    Answer(Box<Ready>, usize),
+    SlowPath(Start),
 }
 
 /// A connection that waits for its next request.
@@ -140,26 +150,39 @@ fn read(
         if bytes.is_empty() {
             return Poll::Ready(Ok(None));
         }
-        let read = match try_answer(tier, viewer, bytes) {
-            Some((ready, len)) => Read::Answer(ready, bytes.get(len..).unwrap_or_default().into()),
-            None => Read::SlowPath(bytes.into()),
+        let read = match examine(tier, viewer, bytes) {
+            Examined::Answer(ready, len) => Read::Answer(ready, bytes.get(len..).unwrap_or_default().into()),
+            Examined::SlowPath(start) => Read::SlowPath(start),
         };
         Poll::Ready(Ok(Some(read)))
     })
 }
 
-/// The response to the request at the start of `bytes`, and the length of its head; `None` if it takes the
-/// slow path.
-fn try_answer(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Option<(Box<Ready>, usize)> {
+/// Parses the head at the start of `bytes`, and looks for a hit.
+fn examine(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Examined {
+    let mut room = Room::new();
+    let limits = limits(tier.settings().viewers.head_max.bytes());
+    let head = match RequestHead::parse(bytes, limits, &mut room) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Examined::SlowPath(Start::Part(bytes.into())),
+        Err(error) => return Examined::SlowPath(Start::Refused(error.into())),
+    };
+    match try_answer(tier, viewer, &head) {
+        Some(ready) => Examined::Answer(ready, head.len),
+        None => Examined::SlowPath(Start::of(&head, bytes)),
+    }
+}
+
+/// The response to a request; `None` if it takes the slow path.
+fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box<Ready>> {
     // While the node drains, responses carry `Connection: close`, which the slow path writes.
     if tier.draining().is_set() {
         return None;
     }
-    simple_head::read(bytes, tier.settings().viewers.head_max.bytes(), |simple_head, len| {
-        let received = Instant::now();
-        let hit = try_hit(tier, simple_head, received)?;
-        Some((Ready::make(tier, viewer, simple_head, &hit, received)?, len))
-    })
+    let simple_head = SimpleHead::of(head)?;
+    let received = Instant::now();
+    let hit = try_hit(tier, &simple_head, received)?;
+    Ready::make(tier, viewer, &simple_head, &hit, received)
 }
 
 /// Writes a response and closes its account. Returns the start of the idle period that follows: for a

@@ -1,10 +1,9 @@
-//! The head of an HTTP/1.1 request, read and checked before the parser receives it.
+//! The head of an HTTP/1.1 request, read until it is complete and parsed once, by the codec `http1/`.
 //!
-//! The parser would accept up to 1 MiB of head, and would repair an invalid request line. A cache does
-//! neither: a head is bounded, and RFC 9112 section 3 warns against repair, since an attacker can craft a
-//! request line that a filter and the server after it read differently.
+//! A head that the fast path has parsed and not served is handed over as it is. Any other head is read here.
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Bytes, BytesMut};
+use tidegate_http1::{Error, HeadFinder, Limits, Request, RequestHead, Room};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::refusal::Refusal;
@@ -15,93 +14,104 @@ pub(crate) const FIELDS_MAX: usize = 100;
 /// Bytes per read.
 const PIECE: usize = 4096;
 
-/// Reads until the head is complete, and returns it with the bytes received after it. `ahead` was read
-/// before. `None` if the viewer closes the connection first.
+/// A request whose head has been read.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) request: Request,
+    /// The bytes of the head. The request consists of slices of them.
+    pub(crate) head: Bytes,
+    /// The bytes received after the head.
+    pub(crate) behind: BytesMut,
+}
+
+/// What has been read of a request.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// Its head is complete.
+    Whole(Box<Received>),
+    /// More of its head is still to come.
+    Part(BytesMut),
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// The bounds of a head that may have `head_max` bytes.
+pub(crate) fn limits(head_max: u64) -> Limits {
+    Limits { head_bytes_max: usize::try_from(head_max).unwrap_or(usize::MAX), fields_max: FIELDS_MAX }
+}
+
+/// Reads until the head is complete. `None` if the viewer closes the connection first.
 ///
 /// # Errors
-/// When the head is too large, has too many fields, or does not begin as an HTTP/1.x request.
+/// When the head is too large, has too many fields, is malformed, or does not say where the body ends.
 pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
-    ahead: BytesMut,
-    max: u64,
-) -> Result<Option<BytesMut>, Refusal> {
-    let mut bytes = ahead;
-    let mut searched = 0;
-    loop {
-        // Empty lines before a request are ignored (RFC 9112 section 2.2).
-        while bytes.first().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
-            bytes.advance(1);
-        }
-        let end = end(&bytes, searched);
-        if end.unwrap_or(bytes.len()) as u64 > max {
-            return Err(Refusal::HeadTooLarge { max });
-        }
-        if let Some(head) = end.and_then(|end| bytes.get(..end)) {
-            check(head)?;
-            // A blocked request lives long: it keeps its head, but not the larger buffer of the reads.
-            return Ok(Some(BytesMut::from(&bytes[..])));
-        }
-        // Another protocol, such as TLS, may never send an empty line.
-        if bytes.first().is_some_and(|byte| !is_token(*byte)) {
-            return Err(Refusal::Malformed);
-        }
-        searched = bytes.len().saturating_sub(END_LEN_MAX - 1);
+    start: Start,
+    limits: Limits,
+) -> Result<Option<Box<Received>>, Refusal> {
+    let mut bytes = match start {
+        Start::Whole(received) => return Ok(Some(received)),
+        Start::Part(bytes) => bytes,
+        Start::Refused(refusal) => return Err(refusal),
+    };
+    let mut finder = HeadFinder::request();
+    while finder.find(&bytes, limits.head_bytes_max)?.is_none() {
         bytes.reserve(PIECE);
         match stream.read_buf(&mut bytes).await {
             Ok(0) | Err(_) => return Ok(None),
             Ok(_) => {}
         }
     }
+    parse(&bytes, limits).map(Some)
 }
 
-/// The end of the head, after its first empty line. Lines may end in a bare LF (RFC 9112 section 2.2).
-fn end(bytes: &[u8], searched: usize) -> Option<usize> {
-    let mut at = searched;
-    loop {
-        at += bytes.get(at..)?.iter().position(|byte| *byte == b'\n')? + 1;
-        match bytes.get(at..)? {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
+/// The request at the start of `bytes`. Not asynchronous, so that no task holds the room.
+fn parse(bytes: &[u8], limits: Limits) -> Result<Box<Received>, Refusal> {
+    let mut room = Room::new();
+    let head = RequestHead::parse(bytes, limits, &mut room)?.ok_or(Refusal::Malformed)?;
+    Received::of(&head, bytes)
+}
+
+impl Start {
+    /// A request of which the fast path has parsed the head, at the start of `bytes`.
+    pub(crate) fn of(head: &RequestHead<'_>, bytes: &[u8]) -> Self {
+        match Received::of(head, bytes) {
+            Ok(received) => Self::Whole(received),
+            Err(refusal) => Self::Refused(refusal),
         }
     }
 }
 
-const END_LEN_MAX: usize = "\n\r\n".len();
+impl Received {
+    /// The request with `head`, which was parsed at the start of `bytes`. A blocked request lives long: it
+    /// keeps a copy of its head, but not the larger buffer of the reads.
+    fn of(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Box<Self>, Refusal> {
+        let behind = bytes.get(head.len..).unwrap_or_default().into();
+        let copy = Bytes::copy_from_slice(head.bytes());
+        Ok(Box::new(Self { request: head.to_owned_in(&copy)?, head: copy, behind }))
+    }
 
-fn check(head: &[u8]) -> Result<(), Refusal> {
-    let mut lines = head.split(|byte| *byte == b'\n');
-    let line = lines.next().unwrap_or_default();
-    if !is_request_line(line.strip_suffix(b"\r").unwrap_or(line)) {
-        return Err(Refusal::Malformed);
+    /// All received bytes, for another parser.
+    pub(crate) fn into_bytes(self) -> BytesMut {
+        let mut bytes = BytesMut::with_capacity(self.head.len() + self.behind.len());
+        bytes.extend_from_slice(&self.head);
+        bytes.extend_from_slice(&self.behind);
+        bytes
     }
-    // The split yields two parts more than fields: the empty line, and the empty rest.
-    if lines.count().saturating_sub(2) > FIELDS_MAX {
-        return Err(Refusal::TooManyFields { max: FIELDS_MAX });
-    }
-    Ok(())
 }
 
-/// Whether the line is three words and two spaces (RFC 9112 section 3). A target is visible ASCII without a
-/// fragment.
-fn is_request_line(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return false;
-    };
-    let is_target = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
-    !method.is_empty()
-        && method.iter().copied().all(is_token)
-        && !target.is_empty()
-        && target.iter().all(is_target)
-        && matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
-}
-
-/// Whether the byte may be in a token (RFC 9110 section 5.6.2).
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::HeadTooLarge { max } => Self::HeadTooLarge { max: max as u64 },
+            Error::TooManyFields { max } => Self::TooManyFields { max },
+            Error::AmbiguousLength => Self::AmbiguousLength,
+            Error::ContentLength => Self::ContentLength,
+            Error::ChunkedNotLast | Error::CodingInHttp10 => Self::TransferEncoding,
+            Error::TransferCoding => Self::TransferCoding,
+            _ => Self::Malformed,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,11 +141,14 @@ mod tests {
     }
 
     async fn bytewise(request: &[u8], max: u64) -> Result<Option<BytesMut>, Refusal> {
-        read(&mut Bytewise(request), BytesMut::new(), max).await
+        let read = read(&mut Bytewise(request), Start::Part(BytesMut::new()), limits(max)).await?;
+        Ok(read.map(|received| received.into_bytes()))
     }
 
-    async fn try_hit(request: &[u8]) -> Result<Option<BytesMut>, Refusal> {
-        read(&mut tokio::io::empty(), BytesMut::from(request), 100).await
+    async fn complete(request: &[u8]) -> Result<Option<BytesMut>, Refusal> {
+        let start = Start::Part(BytesMut::from(request));
+        let read = read(&mut tokio::io::empty(), start, limits(100)).await?;
+        Ok(read.map(|received| received.into_bytes()))
     }
 
     #[tokio::test]
@@ -146,7 +159,7 @@ mod tests {
             let read = bytewise(format!("\r\n{head}").as_bytes(), 100).await.unwrap().unwrap();
             assert_eq!(read, head.as_bytes());
             let whole = format!("{head}GET /next");
-            let read = try_hit(whole.as_bytes()).await.unwrap().unwrap();
+            let read = complete(whole.as_bytes()).await.unwrap().unwrap();
             assert_eq!(read, whole.as_bytes());
         }
         assert_eq!(bytewise(b"GET / HTTP/1.1\r\nhost: a\r\n", 100).await, Ok(None));
@@ -165,8 +178,8 @@ mod tests {
         assert_eq!(bytewise(fields(FIELDS_MAX + 1).as_bytes(), 10_000).await, refused);
     }
 
-    #[test]
-    fn a_request_line_is_three_words_of_what_they_may_hold() {
+    #[tokio::test]
+    async fn a_request_line_is_three_words_of_what_they_may_hold() {
         for (line, valid) in [
             (&b"GET / HTTP/1.1"[..], true),
             (b"M-SEARCH * HTTP/1.1", true),
@@ -185,7 +198,48 @@ mod tests {
             (b"GET /", false),
             (b"", false),
         ] {
-            assert_eq!(is_request_line(line), valid, "{}", line.escape_ascii());
+            let head = [line, b"\r\nhost: a\r\n\r\n"].concat();
+            let expected = if valid { Ok(Some(BytesMut::from(&head[..]))) } else { Err(Refusal::Malformed) };
+            assert_eq!(complete(&head).await, expected, "{}", line.escape_ascii());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_ends_in_one_place_or_the_request_is_refused() {
+        for (fields, refusal) in [
+            ("content-length: 60", None),
+            ("transfer-encoding: chunked", None),
+            ("content-length: 60, 60", Some(Refusal::ContentLength)),
+            ("content-length: 60\r\ncontent-length: 60", Some(Refusal::ContentLength)),
+            ("content-length: +6", Some(Refusal::ContentLength)),
+            ("content-length: -6", Some(Refusal::ContentLength)),
+            ("content-length: 0x6", Some(Refusal::ContentLength)),
+            ("content-length:", Some(Refusal::ContentLength)),
+            ("content-length: 6\r\ntransfer-encoding: chunked", Some(Refusal::AmbiguousLength)),
+            ("transfer-encoding: gzip, chunked", Some(Refusal::TransferCoding)),
+            ("transfer-encoding: chunked, gzip", Some(Refusal::TransferEncoding)),
+            ("transfer-encoding: gzip", Some(Refusal::TransferEncoding)),
+            ("transfer-encoding: chunked, chunked", Some(Refusal::TransferEncoding)),
+            ("a: b\ncontent-length: 6", Some(Refusal::Malformed)),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n");
+            let expected = refusal.map_or_else(|| Ok(Some(BytesMut::from(head.as_bytes()))), Err);
+            assert_eq!(complete(head.as_bytes()).await, expected, "{fields:?}");
+        }
+        let old = complete(b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        assert_eq!(old, Err(Refusal::TransferEncoding));
+    }
+
+    #[tokio::test]
+    async fn a_malformed_head_is_refused() {
+        for head in [
+            &b"GET / HTTP/1.1\r\nHost: d\r\nA b: c\r\n\r\n"[..],
+            b"GET / HTTP/1.1\r\nHost: d\r\nA: b\r\n c\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: d\r\nA: \0\r\n\r\n",
+            b"\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: d\r\n\r\n",
+            b"\x16\x03\x01",
+        ] {
+            assert_eq!(complete(head).await, Err(Refusal::Malformed), "{}", head.escape_ascii());
         }
     }
 }

@@ -11,20 +11,18 @@
 mod pieces;
 
 use std::future::poll_fn;
-use std::io::{ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tidegate_headers::field;
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use tidegate_http1::{Encoder, Framing, Request, lines};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::clock;
-use crate::request::target::is_plain;
-use crate::viewer::head::FIELDS_MAX;
-use crate::viewer::lines::{self, date};
+use crate::viewer::head::Received;
 use crate::viewer::lingering_close;
 use crate::viewer::transport::Transport;
 
@@ -33,92 +31,71 @@ use pieces::Pieces;
 /// A request, and its connection, which carries the response.
 pub(crate) struct Http1 {
     transport: Box<Transport>,
-    method: Method,
-    target: Bytes,
-    headers: HeaderMap,
-    /// Whether the connection persists after this response, as far as the viewer and the response head
-    /// decide.
-    stays: bool,
+    /// Its `persists` becomes false when the head of the response says that the connection ends.
+    request: Request,
     /// The head that has been written and not sent.
     unsent: Bytes,
-    framing: Framing,
+    /// The rest of the response body.
+    encoder: Encoder,
     /// The bytes received after the request.
     behind: BytesMut,
 }
 
-/// The rest of the response body, and how its end is marked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// This many bytes.
-    Left(u64),
-    /// Any number of bytes, in chunks.
-    Chunks,
-}
-
-/// The parsed head of a request.
-struct Head {
-    method: Method,
-    target: Bytes,
-    headers: HeaderMap,
-    len: usize,
-}
-
 impl Http1 {
-    /// The request at the start of `bytes`, which have been checked (`head.rs`).
+    /// A request whose head has been read (`head.rs`).
     ///
     /// # Errors
     /// Returns connection and bytes when pingora has to read the request.
     pub(crate) fn begin(
         transport: Box<Transport>,
-        bytes: BytesMut,
+        received: Box<Received>,
     ) -> std::result::Result<Self, (Box<Transport>, BytesMut)> {
-        let bytes = bytes.freeze();
-        let Some(Head { method, target, headers, len }) = Head::read(&bytes) else {
-            return Err((transport, bytes.into()));
-        };
-        let stays = !field::members_of(&headers, header::CONNECTION)
-            .any(|option| option.eq_ignore_ascii_case("close"));
-        let behind = bytes.slice(len..).into();
-        let (unsent, framing) = (Bytes::new(), Framing::Left(0));
-        Ok(Self { transport, method, target, headers, stays, unsent, framing, behind })
+        if is_left_to_pingora(&received.request) {
+            return Err((transport, received.into_bytes()));
+        }
+        let Received { request, behind, .. } = *received;
+        let (unsent, encoder) = (Bytes::new(), Encoder::new(Framing::Empty));
+        Ok(Self { transport, request, unsent, encoder, behind })
     }
 
     pub(crate) fn method(&self) -> &Method {
-        &self.method
+        &self.request.method
     }
 
     /// Path and query as received.
     pub(crate) fn target(&self) -> &[u8] {
-        &self.target
+        &self.request.target
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.request.headers
     }
 
     /// Sends an informational head (1xx) without delay.
     pub(crate) async fn inform(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<()> {
-        let mut head = lines::begun(status, headers.iter());
-        head.extend_from_slice(b"\r\n");
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        lines::status_line(&mut head, status);
+        lines::fields(&mut head, headers.iter());
+        head.extend_from_slice(lines::END);
         self.unsent = head.into();
         self.flush().await
     }
 
-    /// Writes the final head. Without a `Content-Length` in `headers`, the body is sent in chunks. With
+    /// Writes the final head, of a response whose body is framed as `framing` and `headers` say. With
     /// `is_last`, the connection closes after this response, even if the viewer wants it to persist.
-    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, is_last: bool) {
-        self.stays &= !is_last;
-        self.framing = Framing::of(&self.method, status, headers);
+    pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, framing: Framing, is_last: bool) {
+        self.request.persists &= !is_last;
+        self.encoder = Encoder::new(framing);
         // This hop writes its own Date and Connection.
         let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
-        let mut head = lines::begun(status, headers.iter().filter(|(name, _)| is_given_on(name)));
+        let mut head = Vec::with_capacity(HEAD_ROOM);
+        lines::status_line(&mut head, status);
+        lines::fields(&mut head, headers.iter().filter(|(name, _)| is_given_on(name)));
         head.extend_from_slice(b"Date: ");
-        date::append(&mut head, clock::now());
-        head.extend_from_slice(if self.stays {
-            b"\r\nConnection: keep-alive\r\n\r\n"
-        } else {
-            b"\r\nConnection: close\r\n\r\n"
-        });
+        lines::date::append(&mut head, clock::now());
+        head.extend_from_slice(lines::END);
+        head.extend_from_slice(if self.request.persists { lines::KEEP_ALIVE } else { lines::CLOSE });
+        head.extend_from_slice(lines::END);
         self.unsent = head.into();
     }
 
@@ -126,22 +103,12 @@ impl Http1 {
     /// has no body.
     pub(crate) async fn body(&mut self, pieces: Vec<Bytes>) -> Result<()> {
         let pieces = Pieces::of(pieces);
-        let (mut before, mut behind) = (Vec::new(), &b""[..]);
-        match &mut self.framing {
-            Framing::Left(0) => return Ok(()),
-            // The viewer would read bytes beyond Content-Length as the next response.
-            Framing::Left(left) => match left.checked_sub(pieces.remaining() as u64) {
-                Some(less) => *left = less,
-                None => return Err(ErrorKind::InvalidInput.into()),
-            },
-            // An empty chunk would end the body (RFC 9112 section 7.1).
-            Framing::Chunks if !pieces.has_remaining() => return Ok(()),
-            Framing::Chunks => {
-                before = format!("{:x}\r\n", pieces.remaining()).into_bytes();
-                behind = b"\r\n";
-            }
+        if self.encoder.is_over() || !pieces.has_remaining() {
+            return Ok(());
         }
-        let mut out = (&mut self.unsent).chain(&before[..]).chain(pieces).chain(behind);
+        let framed =
+            self.encoder.frame(pieces).map_err(|error| Error::new(ErrorKind::InvalidInput, error))?;
+        let mut out = (&mut self.unsent).chain(framed);
         self.transport.write_all_buf(&mut out).await?;
         self.transport.flush().await
     }
@@ -184,16 +151,10 @@ impl Http1 {
     /// Ends the response. Returns the connection, with the bytes received after the request, if it can be
     /// reused.
     pub(crate) async fn finish(mut self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
-        let is_whole = match self.framing {
-            Framing::Left(left) => left == 0,
-            Framing::Chunks => {
-                let mut out = (&mut self.unsent).chain(&b"0\r\n\r\n"[..]);
-                self.transport.write_all_buf(&mut out).await.ok()?;
-                true
-            }
-        };
+        let mut out = (&mut self.unsent).chain(self.encoder.end());
+        self.transport.write_all_buf(&mut out).await.ok()?;
         self.flush().await.ok()?;
-        if is_whole && self.stays && keep_alive {
+        if self.encoder.is_over() && self.request.persists && keep_alive {
             return Some((self.transport, self.behind));
         }
         if self.behind.is_empty() {
@@ -207,55 +168,29 @@ impl Http1 {
     }
 }
 
-impl Head {
-    /// `None` if the head is incomplete, or if the request is left to pingora.
-    fn read(bytes: &Bytes) -> Option<Self> {
-        let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let mut head = httparse::Request::new(&mut []);
-        let httparse::Status::Complete(len) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
-            return None;
-        };
-        let method = Method::from_bytes(head.method?.as_bytes()).ok()?;
-        let target = head.path.filter(|target| is_plain(target))?;
-        if head.version != Some(1) || method == Method::CONNECT {
-            return None;
-        }
-        let mut headers = HeaderMap::with_capacity(head.headers.len());
-        for field in &*head.headers {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?);
-        }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
-        let is_more = LEFT_TO_PINGORA.iter().any(|name| headers.contains_key(name));
-        let target = bytes.slice_ref(target.as_bytes());
-        (has_host && !is_more).then_some(Self { method, target, headers, len })
-    }
-}
-
-impl Framing {
-    fn of(method: &Method, status: StatusCode, headers: &HeaderMap) -> Self {
-        let has_none =
-            *method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if has_none {
-            return Self::Left(0);
-        }
-        let length =
-            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        length.map_or(Self::Chunks, Self::Left)
-    }
+/// Whether the request has a body, or anything else that only pingora's session serves.
+fn is_left_to_pingora(request: &Request) -> bool {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let has_host = hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none();
+    request.version != Version::HTTP_11
+        || request.method == Method::CONNECT
+        || request.framing != Framing::Empty
+        || !request.is_plain
+        || !has_host
+        || LEFT_TO_PINGORA.iter().any(|name| request.headers.contains_key(name))
 }
 
 impl std::fmt::Debug for Http1 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Http1").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("Http1").field("method", &self.request.method).finish_non_exhaustive()
     }
 }
 
-/// Fields that frame a body, or request more than one response.
-const LEFT_TO_PINGORA: [HeaderName; 4] =
-    [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT, header::UPGRADE];
+/// Fields that request more than one response.
+const LEFT_TO_PINGORA: [HeaderName; 2] = [header::EXPECT, header::UPGRADE];
 
+/// Most response heads are shorter.
+const HEAD_ROOM: usize = 1024;
 /// Bytes per read of what a viewer sends ahead.
 const READ: usize = 2048;
 /// Bytes that are read ahead while a viewer waits for a response. Further bytes stay in the socket.

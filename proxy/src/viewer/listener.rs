@@ -196,8 +196,8 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     let mut ahead = BytesMut::new();
     loop {
-        let bytes = match fast_path::serve(tier, &mut transport, peer, ahead).await {
-            Next::SlowPath(bytes) => bytes,
+        let start = match fast_path::serve(tier, &mut transport, peer, ahead).await {
+            Next::SlowPath(start) => start,
             Next::Close => {
                 // TLS sends close_notify, so that the viewer can exclude a truncation.
                 let _closed = timeout(lingering_close::TIMEOUT, transport.shutdown()).await;
@@ -205,18 +205,18 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
             }
             Next::Broken => return,
         };
-        let head = head::read(&mut transport, bytes, viewers.head_max.bytes());
-        let head = match timeout(viewers.head_timeout.get(), head).await {
-            Ok(Ok(Some(head))) => head,
+        let read = head::read(&mut transport, start, head::limits(viewers.head_max.bytes()));
+        let received = match timeout(viewers.head_timeout.get(), read).await {
+            Ok(Ok(Some(received))) => received,
             Ok(Ok(None)) => return,
             Ok(Err(refusal)) => return refuse(tier, transport, peer, &refusal).await,
             Err(_) => return refuse(tier, transport, peer, &Refusal::Slow).await,
         };
         // Boxed, so that an idle connection does not hold the state of a request, nor a blocked request the
         // state of the steps before and after it.
-        let protocol = match Http1::begin(transport, head) {
+        let protocol = match Http1::begin(transport, received) {
             Ok(http1) => Protocol::Http1(http1),
-            Err((transport, head)) => match Box::pin(session(tier, transport, head, peer)).await {
+            Err((transport, bytes)) => match Box::pin(session(tier, transport, bytes, peer)).await {
                 Some(session) => Protocol::Session(Box::new(session)),
                 None => return,
             },
@@ -231,12 +231,12 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
 async fn session(
     tier: &Shared,
     transport: Box<Transport>,
-    head: BytesMut,
+    bytes: BytesMut,
     peer: SocketAddr,
 ) -> Option<ServerSession> {
     let mut session = ServerSession::new_http1(transport);
     session.set_pipelining_enabled(true);
-    session.set_pipelined_prefix(head);
+    session.set_pipelined_prefix(bytes);
     read(tier, session, peer).await
 }
 

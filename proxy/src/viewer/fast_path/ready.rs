@@ -3,20 +3,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, Version};
-use tidegate_cache::Object;
-use tidegate_headers::conditional::{self, Outcome, Validators};
+use http::{HeaderMap, Method, StatusCode};
+use tidegate_headers::conditional::Outcome;
 use tokio::time::Instant;
 
 use super::head;
 use super::outgoing::Outgoing;
-use super::selected::Selected;
+use super::representation::Representation;
 use super::simple_head::SimpleHead;
-use crate::answer::content;
+use crate::answer::{content, select};
 use crate::live::stream::OpenRequest;
 use crate::observe::account::Account;
 use crate::observe::facts::{LoggedRequest, ResponseFacts};
-use crate::request::target;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
@@ -59,10 +57,14 @@ impl Ready {
         hit: &Hit,
         received: Instant,
     ) -> Option<Box<Self>> {
-        if !proceeds(simple_head, &hit.object) {
+        // `If-None-Match` and `If-Modified-Since` have the same outcome for a body and for its gzip: tags are
+        // compared weakly, and both have one modification date.
+        let (request, head) = (&simple_head.deciding, &hit.object.head);
+        if select::precondition(&simple_head.method, request, head.status, &head.headers) != Outcome::Proceed
+        {
             return None;
         }
-        let selected = Selected::of(tier, simple_head, hit)?;
+        let representation = Representation::of(tier, simple_head, hit)?;
         hit.object.mark_requested();
         let mut account = Account::hit(hit.target.kind, hit.object.age(received));
         let mut error = None;
@@ -74,17 +76,18 @@ impl Ready {
         if logged.is_some() {
             account = account.with_log_fields(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
-        let status = selected.status();
-        let head = head::render(tier, hit, &selected, error, received);
-        let (start, len) = selected.span.map_or((0, selected.full_len), |span| (span.start, span.len()));
+        let status = representation.status();
+        let head = head::render(tier, hit, &representation, error, received);
+        let (start, len) =
+            representation.span.map_or((0, representation.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };
-        let body = (!selected.is_gzip).then_some(&hit.object.body);
+        let body = (!representation.is_gzip).then_some(&hit.object.body);
         let sendable = body.filter(|_| viewer.can_send_files);
         let copy = sendable.and_then(|body| tier.copies().of(tier.tasks(), body, len));
         tier.metrics().fast_path_hit(copy.is_some());
         let outgoing = match copy {
             Some(copy) => Outgoing::from_file(head, copy, start, len),
-            None => Outgoing::new(head, selected.chunks, body.map(Arc::clone), start, len),
+            None => Outgoing::new(head, representation.chunks, body.map(Arc::clone), start, len),
         };
         let open_request = hit.stream.as_ref().map(|stream| stream.open_request(false));
         Some(Box::new(Self { outgoing, account, status, received, logged, _open_request: open_request }))
@@ -120,23 +123,6 @@ impl Logged {
     }
 
     fn request(&self) -> LoggedRequest<'_> {
-        let (path, query) = target::parts(&self.target);
-        LoggedRequest {
-            method: &self.method,
-            version: Version::HTTP_11,
-            host: None,
-            path,
-            query,
-            peer: self.peer,
-            headers: &self.headers,
-        }
+        LoggedRequest::http1(&self.method, &self.target, self.peer, &self.headers)
     }
-}
-
-/// Whether the conditions of the request, if any, lead to the full response. If-None-Match and
-/// If-Modified-Since have the same outcome for a body and for its gzip: tags are compared weakly, and both
-/// have one modification date.
-fn proceeds(simple_head: &SimpleHead<'_>, object: &Object) -> bool {
-    let validators = Validators::of(&object.head.headers);
-    conditional::evaluate(&simple_head.deciding, &simple_head.method, &validators) == Outcome::Proceed
 }

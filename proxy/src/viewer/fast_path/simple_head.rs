@@ -1,11 +1,8 @@
-//! A request head as the fast path parses it: once, in the buffer into which it was read.
+//! A request head that the fast path can serve.
 
-use std::mem::MaybeUninit;
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use tidegate_headers::hop;
-
-use crate::request::target;
+use tidegate_http1::{Fields, RequestHead};
 
 /// The head of a plain request. All text is borrowed from the received bytes.
 #[derive(Debug)]
@@ -17,54 +14,36 @@ pub(crate) struct SimpleHead<'a> {
     pub(crate) host: &'a str,
     /// The header fields that affect the response to a hit.
     pub(crate) deciding: HeaderMap,
-    fields: &'a [httparse::Header<'a>],
+    fields: Fields<'a>,
 }
 
-/// Parses the head at the start of `bytes`. If it is complete, has at most `max` bytes and is plain, calls
-/// `then` with it and its length.
-pub(crate) fn read<T>(
-    bytes: &[u8],
-    max: u64,
-    then: impl FnOnce(&SimpleHead<'_>, usize) -> Option<T>,
-) -> Option<T> {
-    let mut room = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-    let mut head = httparse::Request::new(&mut []);
-    let httparse::Status::Complete(len) = head.parse_with_uninit_headers(bytes, &mut room).ok()? else {
-        return None;
-    };
-    let method = match head.method? {
-        "GET" => Method::GET,
-        "HEAD" => Method::HEAD,
-        _ => return None,
-    };
-    let target = head.path.filter(|target| target::is_plain(target))?;
-    if head.version != Some(1) || len as u64 > max {
-        return None;
-    }
-    let (mut host, mut deciding) = (None, HeaderMap::new());
-    for field in &*head.headers {
-        match Bearing::of(field) {
-            Bearing::None => {}
-            Bearing::Host if host.is_none() => host = Some(std::str::from_utf8(field.value).ok()?),
-            Bearing::Decides(name) => _ = deciding.append(name, HeaderValue::from_bytes(field.value).ok()?),
-            Bearing::Host | Bearing::SlowPath => return None,
+impl<'a> SimpleHead<'a> {
+    /// The head, if it is plain.
+    pub(crate) fn of(head: &RequestHead<'a>) -> Option<Self> {
+        let method = match head.method {
+            "GET" => Method::GET,
+            "HEAD" => Method::HEAD,
+            _ => return None,
+        };
+        if head.version != Version::HTTP_11 || !head.is_plain() {
+            return None;
         }
+        let (mut host, mut deciding) = (None, HeaderMap::new());
+        for (name, value) in head.fields.iter() {
+            match Bearing::of(name, value) {
+                Bearing::None => {}
+                Bearing::Host if host.is_none() => host = Some(std::str::from_utf8(value).ok()?),
+                Bearing::Decides(name) => _ = deciding.append(name, HeaderValue::from_bytes(value).ok()?),
+                Bearing::Host | Bearing::SlowPath => return None,
+            }
+        }
+        let host = host.filter(|host| !host.is_empty())?;
+        Some(Self { method, target: head.target, host, deciding, fields: head.fields })
     }
-    let host = host.filter(|host| !host.is_empty())?;
-    then(&SimpleHead { method, target, host, deciding, fields: head.headers }, len)
-}
 
-impl SimpleHead<'_> {
     /// All header fields, for the access log.
     pub(super) fn headers(&self) -> HeaderMap {
-        let field = |field: &httparse::Header<'_>| {
-            Some((HeaderName::try_from(field.name).ok()?, HeaderValue::from_bytes(field.value).ok()?))
-        };
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
-        for (name, value) in self.fields.iter().filter_map(field) {
-            headers.append(name, value);
-        }
-        headers
+        self.fields.copied().unwrap_or_default()
     }
 }
 
@@ -79,17 +58,17 @@ enum Bearing {
 }
 
 impl Bearing {
-    fn of(field: &httparse::Header<'_>) -> Self {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+    fn of(field: &str, value: &[u8]) -> Self {
+        let is = |name: &str| field.eq_ignore_ascii_case(name);
         // The length alone rules out most fields of most requests.
-        match field.name.len() {
+        match field.len() {
             4 if is("host") => Self::Host,
             5 if is("range") => Self::Decides(header::RANGE),
             6 if is("expect") => Self::SlowPath,
             7 if is("upgrade") => Self::SlowPath,
             8 if is("cdn-loop") => Self::Decides(hop::CDN_LOOP.clone()),
             8 if is("if-match") || is("if-range") => Self::SlowPath,
-            10 if is("connection") && !field.value.eq_ignore_ascii_case(b"keep-alive") => Self::SlowPath,
+            10 if is("connection") && !value.eq_ignore_ascii_case(b"keep-alive") => Self::SlowPath,
             13 if is("if-none-match") => Self::Decides(header::IF_NONE_MATCH),
             13 if is("authorization") => Self::SlowPath,
             14 if is("content-length") || is("http2-settings") => Self::SlowPath,
@@ -104,25 +83,26 @@ impl Bearing {
     }
 }
 
-/// Requests with more fields take the slow path.
-const FIELDS_MAX: usize = 48;
-
 #[cfg(test)]
 mod tests {
+    use tidegate_http1::Room;
+
     use super::*;
+    use crate::viewer::head::{FIELDS_MAX, limits};
 
     fn deciding(request: &str) -> Option<String> {
-        read(request.as_bytes(), 200, |simple_head, len| {
-            assert!(len <= request.len());
-            let names: Vec<_> = simple_head.deciding.keys().map(HeaderName::as_str).collect();
-            Some(format!(
-                "{} {} {} {}",
-                simple_head.method,
-                simple_head.host,
-                simple_head.target,
-                names.join(",")
-            ))
-        })
+        let mut room = Room::new();
+        let head = RequestHead::parse(request.as_bytes(), limits(200), &mut room).ok()??;
+        assert!(head.len <= request.len());
+        let simple_head = SimpleHead::of(&head)?;
+        let names: Vec<_> = simple_head.deciding.keys().map(HeaderName::as_str).collect();
+        Some(format!(
+            "{} {} {} {}",
+            simple_head.method,
+            simple_head.host,
+            simple_head.target,
+            names.join(",")
+        ))
     }
 
     #[test]

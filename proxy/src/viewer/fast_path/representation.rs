@@ -1,19 +1,20 @@
-//! Which bytes of a cached object a hit on the fast path sends.
+//! The representation that a hit on the fast path sends: body or gzip, whole or one range.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
-use tidegate_headers::range::{self, Resolved, Span};
+use http::StatusCode;
+use tidegate_headers::range::Span;
 
 use super::simple_head::SimpleHead;
 use crate::answer::content;
+use crate::answer::select::{self, Selected};
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 
 /// The selected representation, and the range of it that is sent.
 #[derive(Debug)]
-pub(super) struct Selected {
+pub(super) struct Representation {
     pub(super) chunks: Arc<[Bytes]>,
     /// Bytes of the whole representation.
     pub(super) full_len: u64,
@@ -22,7 +23,7 @@ pub(super) struct Selected {
     pub(super) is_gzip: bool,
 }
 
-impl Selected {
+impl Representation {
     /// `None` if the request needs more than one range or no satisfiable one, which the slow path serves.
     pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
         let object = &hit.object;
@@ -35,13 +36,12 @@ impl Selected {
         }
         let chunks = Arc::clone(object.body.whole()?);
         let full_len = object.body.full_len()?;
-        let ranges = simple_head.deciding.get(header::RANGE).filter(|_| simple_head.method == Method::GET);
-        let ranges =
-            ranges.and_then(|range| range::parse(range.to_str().ok()?, tier.settings().viewers.ranges_max));
-        let span = match ranges.map(|ranges| ranges.resolve(full_len)) {
-            None => None,
-            Some(Resolved::One(span)) => Some(span),
-            Some(Resolved::Many(_) | Resolved::Unsatisfiable) => return None,
+        let ranges_max = tier.settings().viewers.ranges_max;
+        let ranges = select::ranges(&simple_head.method, &simple_head.deciding, ranges_max, object);
+        let span = match ranges.map(|ranges| select::resolve(&ranges, full_len, object)) {
+            None | Some(Selected::Whole(_)) => None,
+            Some(Selected::One(span, _)) => Some(span),
+            Some(Selected::Follow(_) | Selected::Many(..) | Selected::Unsatisfiable(_)) => return None,
         };
         Some(Self { chunks, full_len, span, is_gzip: false })
     }
