@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let origin = std::env::args().nth(1).context("name an origin, such as http://127.0.0.1:8088")?;
-    // The fields of conf/edge.toml. Port 0 is any free port; without shields, the edge asks the origin itself.
+    // The fields of conf/edge.toml. Port 0 is any free port.
+    // Without shields, the edge asks the origin itself.
     let text = format!(
         r#"
         shields = []
