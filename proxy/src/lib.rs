@@ -12,8 +12,8 @@
 //! 6. `answer/`: the response to the viewer
 //! 7. `observe/`: metrics and logs
 //!
-//! [`tier`] is the state that all requests of a node share, [`site`] the rules of one `[[site]]`, [`config`] the
-//! file. The rules of header fields are a crate of their own, `tidegate_headers`.
+//! [`tier`] is the state that all requests of a node share, [`site`] the rules of one `[[site]]`,
+//! [`config`] the file. The rules of header fields are a crate of their own, `tidegate_headers`.
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
