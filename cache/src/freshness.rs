@@ -13,8 +13,8 @@
 //! 5. Nothing: the response is stored, and revalidated before each use.
 //!
 //! A site may prefer HLS's lifetime to the origin's, because origins often send `no-cache` with live
-//! playlists for want of a better word ([`Policy::hls_over_no_cache`], [`Policy::cap_at_hls`]). It never
-//! overrules `no-store` and `private`.
+//! playlists for want of a better word ([`Policy::hls_over_no_cache`], [`Policy::cap_at_hls`]). It overrules
+//! `no-store` and `private` only where its configuration names them ([`Policy::ignored`]).
 
 mod control;
 
@@ -35,10 +35,6 @@ pub struct RequestFacts {
 
 /// The site's settings, and what HLS implies about the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent switches of a site, each named where it is set"
-)]
 pub struct Policy {
     /// The lifetime that HLS implies, if it implies one.
     pub hls_ttl: Option<Duration>,
@@ -50,8 +46,8 @@ pub struct Policy {
     pub default: Option<Duration>,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 section 4.2.2).
     pub heuristic: bool,
-    /// Store responses with `Set-Cookie`. Every viewer then receives their cookies.
-    pub ignore_set_cookie: bool,
+    /// Reasons that do not count, because the site says that every viewer gets the same response.
+    pub ignored: Vec<UncacheableReason>,
     /// How long after its lifetime a response may be served while a refresh is under way, unless the origin
     /// sets it.
     pub grace: Duration,
@@ -71,7 +67,7 @@ impl Default for Policy {
             cap_at_hls: false,
             default: None,
             heuristic: false,
-            ignore_set_cookie: false,
+            ignored: Vec::new(),
             grace: Duration::ZERO,
             keep: Duration::ZERO,
             error_ttl: Duration::ZERO,
@@ -167,7 +163,8 @@ fn uncacheable(
     control: &CacheControl,
     has_explicit_ttl: bool,
 ) -> Option<UncacheableReason> {
-    let cookie = headers.contains_key(SET_COOKIE) && !policy.ignore_set_cookie;
+    let ignores = |reason| policy.ignored.contains(&reason);
+    let cookie = headers.contains_key(SET_COOKIE) && !ignores(UncacheableReason::SetCookie);
     // RFC 9111 section 3.5: these three allow sharing the response to an authorised request.
     let shared = control.public || control.s_maxage.is_some() || control.must_revalidate;
     match storable(status) {
@@ -175,12 +172,14 @@ fn uncacheable(
         Storable::Never => Some(UncacheableReason::Status),
         // `must-understand` would lift a no-store here (RFC 9111 section 5.2.2.3). A MAY, and not worth a
         // mistake.
-        _ if control.no_store => Some(UncacheableReason::NoStore),
-        _ if control.private => Some(UncacheableReason::Private),
+        _ if control.no_store && !ignores(UncacheableReason::NoStore) => Some(UncacheableReason::NoStore),
+        _ if control.private && !ignores(UncacheableReason::Private) => Some(UncacheableReason::Private),
         _ if request.authorization && !shared => Some(UncacheableReason::Authorization),
         _ if cookie => Some(UncacheableReason::SetCookie),
         // RFC 9111 section 4.1: it never matches another request.
-        _ if varies_on_everything(headers) => Some(UncacheableReason::VaryStar),
+        _ if varies_on_everything(headers) && !ignores(UncacheableReason::VaryStar) => {
+            Some(UncacheableReason::VaryStar)
+        }
         Storable::IfExplicit if !has_explicit_ttl => Some(UncacheableReason::Status),
         Storable::IfExplicit | Storable::ByDefault => None,
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use tidegate_cache::FillWriter;
 use tidegate_headers::{conditional, hop};
-use tidegate_hls::Directives;
+use tidegate_hls::{Directives, Kind};
 use tidegate_upstream::{Ending, FillRequest, Requester, Upstream, UpstreamRequest, fetch};
 
 use crate::live::stream::Stream;
+use crate::observe::unshared::Subject;
 use crate::policy::SitePolicy;
 use crate::request::parsed::Request;
 use crate::request::slice::Slice;
@@ -61,7 +62,22 @@ pub(crate) async fn fill(
     fill_request.ask.overdue = fill_options.overdue;
     tier.metrics().origin_requests_needed.inc();
     let ending = fetch::fill(&policy, fill_request, fill_writer, fill_options.requester).await;
+    note_unshared(tier, request, ending);
     Filled { stream: tier.streams().of_request(request), is_stored: ending == Ending::Stored }
+}
+
+/// Reports a stream that viewers cannot share. Other resources are not worth a word.
+fn note_unshared(tier: &Tier, request: &Request, ending: Ending) {
+    let (site, resource) = (&request.site, &request.resource);
+    let (path, query) = (resource.path.as_str(), resource.query.as_deref());
+    let subject = Subject { metrics: tier.metrics(), site: &site.name, path, query };
+    match (ending, resource.kind) {
+        (Ending::Stored, Kind::Playlist) => site.unshared.record_stored(subject),
+        (Ending::Passed(Some(reason)), Kind::Playlist | Kind::Segment | Kind::Init) => {
+            site.unshared.record_private(subject, reason);
+        }
+        _ => {}
+    }
 }
 
 /// The request to the upstreams for `request`, with the marks of this node.

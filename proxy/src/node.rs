@@ -287,7 +287,12 @@ fn objects(tier: &Tier) -> Vec<Value> {
 
 fn sites(tier: &Tier) -> Vec<Value> {
     let sites = tier.sites().all().iter();
-    let sites =
-        sites.map(|site| json!({ "name": site.name, "upstreams": upstreams::names(&site.candidates) }));
+    let sites = sites.map(|site| {
+        json!({
+            "name": site.name,
+            "upstreams": upstreams::names(&site.candidates),
+            "unshared": site.unshared.report(),
+        })
+    });
     sites.collect()
 }

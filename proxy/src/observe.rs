@@ -10,4 +10,5 @@ pub(crate) mod facts;
 pub mod label;
 pub mod metrics;
 mod recorder;
+pub mod unshared;
 pub(crate) mod upstreams;

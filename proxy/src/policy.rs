@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use tidegate_cache::freshness::{RequestFacts, Verdict, judge};
+use tidegate_cache::freshness::{RequestFacts, UncacheableReason, Verdict, judge};
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
@@ -99,7 +99,7 @@ impl<'a> SitePolicy<'a> {
         // A slice is an object of its own, and this is all of it.
         let is_slice = self.request.slice.is_some() && head.status == StatusCode::PARTIAL_CONTENT;
         let status = if is_slice { StatusCode::OK } else { head.status };
-        let kind = if playlist.is_some() { Kind::Playlist } else { self.request.resource.kind };
+        let kind = self.kind(head, playlist);
         let known = match (playlist, kind) {
             // A playlist's lifetime is inside it; one that could not be read has none.
             (None, Kind::Playlist) if status == StatusCode::OK => None,
@@ -109,10 +109,28 @@ impl<'a> SitePolicy<'a> {
         judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), clock::now())
     }
 
-    fn variant(&self, head: &Head) -> Result<Option<Variant>, ()> {
+    /// The kind of the response: by its content if that is known, else by its name and its content type.
+    fn kind(&self, head: &Head, playlist: Option<&Playlist>) -> Kind {
+        let kind = self.request.resource.kind;
+        if playlist.is_some() || may_be_playlist(kind, head) { Kind::Playlist } else { kind }
+    }
+
+    /// What the response varies by.
+    ///
+    /// # Errors
+    /// It cannot be shared for this reason.
+    fn variant(
+        &self,
+        head: &Head,
+        playlist: Option<&Playlist>,
+    ) -> Result<Option<Variant>, UncacheableReason> {
+        let vary = UncacheableReason::VaryStar;
+        if self.request.site.ignored(self.kind(head, playlist)).contains(&vary) {
+            return Ok(None);
+        }
         match vary::parse(&head.headers) {
             Selection::Any => Ok(None),
-            Selection::Never => Err(()),
+            Selection::Never => Err(vary),
             Selection::By(vary) => {
                 Ok(Some(Variant { names: vary.names().into(), values: vary.variant(self.sent) }))
             }
@@ -132,9 +150,10 @@ impl FillPolicy for SitePolicy<'_> {
         if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
-        let pass = Ruling::Pass { remember: self.settings().hit_for_miss.get() };
-        match (self.verdict(head, None), self.variant(head)) {
-            (Verdict::Uncacheable(_), _) | (_, Err(())) => pass,
+        match (self.verdict(head, None), self.variant(head, None)) {
+            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => {
+                Ruling::Pass { remember: self.settings().hit_for_miss.get(), reason }
+            }
             (Verdict::Store(_), Ok(_)) if may_be_playlist(self.request.resource.kind, head) => {
                 Ruling::Collect { max: self.settings().playlist_max.bytes() }
             }
@@ -155,7 +174,7 @@ impl FillPolicy for SitePolicy<'_> {
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
             listing::remember_renditions(self.tier, self.request, multivariant);
         }
-        match (self.verdict(head, playlist.as_ref()), self.variant(head)) {
+        match (self.verdict(head, playlist.as_ref()), self.variant(head, playlist.as_ref())) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let raw = playlist.as_ref().and_then(Playlist::as_media);
                 // A response that varies is several playlists, which cannot be followed as one.

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use tidegate_cache::freshness::Policy;
+use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_hls::{Kind, QueryRules};
 use tidegate_upstream::Candidates;
+
+use crate::observe::unshared::Unshared;
 
 pub use config::Config;
 
@@ -31,6 +33,10 @@ pub struct Site {
     pub lifetimes: config::Lifetimes,
     /// The lifetimes by the rules of HLS, with this site's values.
     pub hls: tidegate_hls::Lifetimes,
+    /// The marks of private playlists and segments that do not count.
+    pub ignored: Vec<UncacheableReason>,
+    /// The streams that viewers cannot share.
+    pub unshared: Unshared,
     /// Whether the objects that live playlists announce are prefetched.
     pub prefetch: bool,
     /// What live playlists announce about blocking reload and delta updates.
@@ -75,6 +81,8 @@ impl Site {
                 ..tidegate_hls::Lifetimes::default()
             },
             lifetimes,
+            ignored: config.sharing.ignored(),
+            unshared: Unshared::default(),
             prefetch: config.prefetch,
             low_latency: config.low_latency,
             has_shields: false,
@@ -85,6 +93,11 @@ impl Site {
     /// Whether live playlists are followed: only if HLS decides on their lifetimes.
     pub fn follows(&self) -> bool {
         self.lifetimes.playlist == config::PlaylistLifetime::Auto
+    }
+
+    /// The marks of a private response of this kind that do not count.
+    pub fn ignored(&self, kind: Kind) -> &[UncacheableReason] {
+        if kind == Kind::Other { &[] } else { &self.ignored }
     }
 
     /// Whether requests with `method` are forwarded.
@@ -102,7 +115,7 @@ impl Site {
             cap_at_hls: hls_decides && kind == Kind::Playlist,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
-            ignore_set_cookie: lifetimes.ignore_set_cookie,
+            ignored: self.ignored(kind).to_vec(),
             grace: lifetimes.stale_while_revalidate.get(),
             keep: lifetimes.stale_if_error.get(),
             error_ttl: lifetimes.negative.get(),

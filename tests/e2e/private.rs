@@ -128,22 +128,6 @@ async fn responses_to_authorized_requests_are_not_shared() {
     assert_eq!(origin.seen(PATH)[11].header("authorization"), "Bearer b");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_site_may_share_responses_that_set_a_cookie_without_the_cookie() {
-    let origin = origin().run().await;
-    let shield =
-        shield().origin(&origin).with(|config| config.site[0].lifetimes.ignore_set_cookie = true).run().await;
-    let edge =
-        edge().shield(&shield).with(|config| config.site[0].lifetimes.ignore_set_cookie = true).run().await;
-
-    for response in viewers(20, &[&edge]).get(COOKIE).await {
-        assert_eq!((response.status, response.whole), (200, true));
-        assert!(!response.headers.contains_key("set-cookie"));
-    }
-
-    assert_eq!(origin.requests(PATH), 1);
-}
-
 /// Every viewer has its own body, and its own cookie where one is set.
 async fn all_differ(burst: Vec<Connection>, target: &str) {
     let mut bodies = HashSet::new();

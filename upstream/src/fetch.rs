@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tidegate_cache::freshness::UncacheableReason;
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Refused};
 use tokio::sync::oneshot;
 
@@ -89,10 +90,10 @@ pub async fn fill(
                 fill_writer.renew(head, lifetimes, Arc::clone(upstream.name()));
                 return Ending::Renewed;
             }
-            Attempt::Pass(response, remember) => {
-                job.record_end(&fill_writer, Ending::Passed);
+            Attempt::Pass(response, remember, reason) => {
+                job.record_end(&fill_writer, Ending::Passed(reason));
                 hand_over(fill_writer, response, requester.own, remember);
-                return Ending::Passed;
+                return Ending::Passed(reason);
             }
             Attempt::Failed(error, head) => {
                 attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
@@ -171,7 +172,7 @@ enum Attempt {
     /// The old object is current.
     Renewed(Head, Lifetimes),
     /// The response is for the requester alone.
-    Pass(UpstreamResponse, Duration),
+    Pass(UpstreamResponse, Duration, Option<UncacheableReason>),
     /// Nothing is published: the next candidate may be tried.
     Failed(UpstreamError, Option<Head>),
 }
@@ -225,7 +226,7 @@ async fn judge(
             return if policy.may_appear(status) {
                 refuse(response, UpstreamError::Status(status))
             } else {
-                Attempt::Pass(response, Duration::ZERO)
+                Attempt::Pass(response, Duration::ZERO, None)
             };
         }
         Extent::Other => {
@@ -238,7 +239,7 @@ async fn judge(
             response.refuse(error);
             Attempt::Failed(error, Some(response.head))
         }
-        Ruling::Pass { remember } => Attempt::Pass(response, remember),
+        Ruling::Pass { remember, reason } => Attempt::Pass(response, remember, Some(reason)),
         Ruling::Store { lifetimes, variant } => {
             let head = policy.stored_head(&response.head);
             match fill_writer.publish(
@@ -249,8 +250,8 @@ async fn judge(
                 Arc::clone(upstream.name()),
             ) {
                 Ok(()) => Attempt::Streaming(response),
-                Err(Refused::TooLarge { .. }) => Attempt::Pass(response, job.remember_large),
-                Err(Refused::NoRoom) => Attempt::Pass(response, Duration::ZERO),
+                Err(Refused::TooLarge { .. }) => Attempt::Pass(response, job.remember_large, None),
+                Err(Refused::NoRoom) => Attempt::Pass(response, Duration::ZERO, None),
             }
         }
         Ruling::Collect { max } => collect(policy, progress, upstream, fill_writer, response, max).await,

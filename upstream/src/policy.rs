@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use tidegate_cache::freshness::UncacheableReason;
 use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub enum Ruling {
     Pass {
         /// How long the key is remembered as uncacheable.
         remember: Duration,
+        /// Why.
+        reason: UncacheableReason,
     },
     /// It is a failure: try the next candidate.
     Refuse(UpstreamError),
@@ -85,8 +88,8 @@ pub enum Ending {
     Stored,
     /// The old object is current.
     Renewed,
-    /// The response cannot be shared.
-    Passed,
+    /// The response cannot be shared, by its head for this reason. Without a reason, the cache has no room.
+    Passed(Option<UncacheableReason>),
     /// No upstream gave a usable response.
     Failed,
     /// The body broke, and no upstream could resume it.

@@ -145,7 +145,7 @@ fn a_response_for_one_client_is_not_stored() {
         // HLS's lifetime never overrules it.
         assert_eq!(judged(200, lines, &live()), Verdict::Uncacheable(why), "{lines:?}");
     }
-    let policy = Policy { ignore_set_cookie: true, ..Policy::default() };
+    let policy = Policy { ignored: vec![UncacheableReason::SetCookie], ..Policy::default() };
     let lines = [("cache-control", "max-age=9"), ("set-cookie", "a=b")];
     assert_eq!(stored(200, &lines, &policy).ttl, secs(9));
 }

@@ -5,7 +5,7 @@ pub(super) fn new_name(section: &str, old: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(of, name, _)| (*of, *name) == (section, old)).map(|(_, _, new)| *new)
 }
 
-/// Section, old name, new name. The new name is relative to the section.
+/// Section, old name, new name. The new name is relative to the section, or begins with its own in brackets.
 const RENAMED: &[(&str, &str, &str)] = &[
     ("cache", "prefetch_bytes", "prefetch_bytes_max"),
     ("viewers", "wait_max", "wait_timeout"),
@@ -22,6 +22,7 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("upstream.health", "out_share", "ejected_share_max"),
     ("upstream.health", "settle", "slow_start"),
     ("site.lifetimes", "grace", "stale_while_revalidate"),
+    ("site.lifetimes", "ignore_set_cookie", "[site.sharing] ignore"),
     ("site.lifetimes", "keep", "stale_if_error"),
     ("site.lifetimes", "missing", "negative"),
     ("site.timeouts", "stall", "between_bytes"),
@@ -76,6 +77,8 @@ mod tests {
             })
         };
         for (section, old, new) in RENAMED {
+            let elsewhere = new.strip_prefix('[').and_then(|new| new.split_once("] "));
+            let (section, new) = elsewhere.unwrap_or((section, new));
             assert!(field(section, new).is_some(), "{section}.{new}");
             assert!(field(section, old).is_none(), "{section}.{old}");
         }

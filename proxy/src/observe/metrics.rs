@@ -27,7 +27,7 @@ mod upstreams;
 
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
-pub use labels::{Failover, FillEnd, StatusClass, UpstreamEnd, UpstreamState};
+pub use labels::{Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
 pub use upstreams::Upstreams;
 
 use cache::Cache;

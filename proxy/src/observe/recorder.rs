@@ -26,7 +26,7 @@ impl From<Ending> for FillEnd {
         match ending {
             Ending::Stored => Self::Stored,
             Ending::Renewed => Self::Revalidated,
-            Ending::Passed => Self::Uncacheable,
+            Ending::Passed(_) => Self::Uncacheable,
             Ending::Failed => Self::Failed,
             Ending::Broken => Self::Broken,
             Ending::Abandoned => Self::Abandoned,

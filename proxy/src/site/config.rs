@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
+use tidegate_cache::freshness::UncacheableReason;
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
 use tidegate_upstream::{Connections, Order, Pool, Spec};
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub cors: bool,
     /// Which query parameters are part of the key.
     pub query: Query,
+    /// Which marks of private playlists and segments do not count.
+    pub sharing: Sharing,
     /// Lifetimes of responses.
     pub lifetimes: Lifetimes,
 }
@@ -114,8 +117,41 @@ pub struct Lifetimes {
     pub stale_while_revalidate: Period,
     /// How long a stale response may be served while no upstream is available (RFC 5861 stale-if-error).
     pub stale_if_error: Period,
-    /// Store responses that set a cookie, without the cookie.
-    pub ignore_set_cookie: bool,
+}
+
+/// Which marks of private playlists and segments do not count, because this origin's are the same for every
+/// viewer. Other resources, such as keys, keep all marks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sharing {
+    /// The marks that are ignored.
+    pub ignore: Vec<PrivateMark>,
+}
+
+/// A mark by which an origin says that a response is for one viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrivateMark {
+    /// `Cache-Control: no-store`. The response then has the lifetime that HLS gives it.
+    NoStore,
+    /// `Cache-Control: private`.
+    Private,
+    /// `Set-Cookie`. The response is stored without the cookie.
+    SetCookie,
+    /// `Vary`, with any value.
+    Vary,
+}
+
+impl PrivateMark {
+    /// The reason that does not count.
+    fn reason(self) -> UncacheableReason {
+        match self {
+            Self::NoStore => UncacheableReason::NoStore,
+            Self::Private => UncacheableReason::Private,
+            Self::SetCookie => UncacheableReason::SetCookie,
+            Self::Vary => UncacheableReason::VaryStar,
+        }
+    }
 }
 
 /// Whether HLS or the origin decides on lifetimes.
@@ -197,6 +233,7 @@ impl Default for Config {
             restarts: Restarts::Join,
             cors: true,
             query: Query::default(),
+            sharing: Sharing::default(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -221,7 +258,6 @@ impl Default for Lifetimes {
             heuristic: false,
             stale_while_revalidate: Period::secs(0),
             stale_if_error: Period::secs(60),
-            ignore_set_cookie: false,
         }
     }
 }
@@ -256,6 +292,13 @@ impl Config {
         Cors::new(&cors::Config { enabled: self.cors, allow_methods, ..cors::Config::default() })
             .ok()
             .flatten()
+    }
+}
+
+impl Sharing {
+    /// The reasons that do not count for playlists and segments.
+    pub(crate) fn ignored(&self) -> Vec<UncacheableReason> {
+        self.ignore.iter().map(|mark| mark.reason()).collect()
     }
 }
 

@@ -43,6 +43,22 @@ label! {
 }
 
 label! {
+    /// Why viewers cannot share a stream.
+    UnsharedReason {
+        /// `Cache-Control: no-store`.
+        NoStore = "no-store",
+        /// `Cache-Control: private`.
+        Private = "private",
+        /// `Set-Cookie`.
+        SetCookie = "set-cookie",
+        /// `Vary: *`.
+        Vary = "vary",
+        /// Each viewer requests the playlist with another query.
+        Query = "query",
+    }
+}
+
+label! {
     /// How an upstream request ended.
     UpstreamEnd {
         /// 2xx.

@@ -3,7 +3,8 @@
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::gauge_guard::GaugeGuard;
-use super::table::Registrar;
+use super::labels::UnsharedReason;
+use super::table::{CounterTable, Registrar};
 
 /// The instruments of the live streams of one tier.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Live {
     pub prefetch_waste: IntCounter,
     /// Announced objects that were not prefetched because the budget was used up.
     pub prefetch_skips: IntCounter,
+    unshared_fills: CounterTable,
     blocked: IntGauge,
     followed: IntGauge,
     known: IntGauge,
@@ -74,6 +76,11 @@ impl Live {
                 "tidegate_prefetch_skips_total",
                 "Announced objects not prefetched because prefetch_max or prefetch_bytes_max was reached.",
             )?,
+            unshared_fills: registrar.counters(
+                "tidegate_unshared_fills_total",
+                "Fills of playlists and segments that viewers cannot share, by reason.",
+                &[("reason", UnsharedReason::ALL.len())],
+            )?,
             blocked: registrar
                 .gauge("tidegate_blocked_requests", "Requests blocked until a live playlist advances.")?,
             followed: registrar.gauge(
@@ -96,6 +103,11 @@ impl Live {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.known.set(gauge(known));
         self.asleep.set(gauge(asleep));
+    }
+
+    /// Counts a fill that viewers cannot share.
+    pub(crate) fn unshared(&self, reason: UnsharedReason) {
+        self.unshared_fills.with([&reason], IntCounter::inc);
     }
 
     /// Counts a blocked request for as long as the guard lives.

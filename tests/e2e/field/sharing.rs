@@ -1,0 +1,79 @@
+//! Origins that mark what every viewer may have as private: the operator learns of it, with the switch that
+//! shares it.
+
+use tidegate_origin_stub::Fault;
+use tidegate_proxy::site::config::PrivateMark;
+use tidegate_tests::{Tier, edge, origin, shield, viewer, viewers};
+
+const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
+const SEGMENT: &str = "/vod/film/ts/240p/0.ts";
+const OTHER: &str = "/bytes/1000/key.bin";
+
+/// The marks, as an origin sends them: header field, value, reason, switch.
+const MARKS: [(&str, &str, &str, PrivateMark); 4] = [
+    ("cache-control", "no-store", "no-store", PrivateMark::NoStore),
+    ("cache-control", "private, max-age=0", "private", PrivateMark::Private),
+    ("set-cookie", "session=1", "set-cookie", PrivateMark::SetCookie),
+    ("vary", "*", "vary", PrivateMark::Vary),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_playlist_is_reported_with_the_switch_that_shares_it() {
+    for (name, value, reason, _) in MARKS {
+        let origin = origin().run().await;
+        origin.fault(Fault::on("*").header(name, value)).unwrap();
+        let edge = edge().origin(&origin).run().await;
+        for _viewer in 0..4 {
+            assert_eq!(viewer(edge.addr()).get(PLAYLIST).await.status, 200);
+        }
+        assert_eq!(origin.requests(PLAYLIST), 4, "{reason}: private responses stay private");
+        assert!(edge.count("tidegate_unshared_fills_total", reason).await >= 1, "{reason}");
+        let noted = &unshared(&edge).await[0];
+        assert_eq!(noted["reason"], reason);
+        assert_eq!(noted["last_path"], PLAYLIST);
+        assert_eq!(noted["switch"], format!("[site.sharing] ignore = [\"{reason}\"]"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_shares_playlists_and_segments_whose_mark_it_ignores() {
+    for (name, value, reason, mark) in MARKS {
+        let origin = origin().run().await;
+        origin.fault(Fault::on("*").header(name, value)).unwrap();
+        let shield = shield().origin(&origin).with(|config| config.site[0].sharing.ignore = vec![mark]);
+        let shield = shield.run().await;
+        let edge =
+            edge().shield(&shield).with(|config| config.site[0].sharing.ignore = vec![mark]).run().await;
+        for path in [PLAYLIST, SEGMENT] {
+            for response in viewers(10, &[&edge]).get(path).await {
+                assert_eq!((response.status, response.whole), (200, true), "{reason} {path}");
+                assert_eq!(response.header("set-cookie"), "", "{reason} {path}");
+            }
+            assert_eq!(origin.requests(path), 1, "{reason} {path}");
+        }
+        // A key, or anything else that is no part of the stream, keeps its mark.
+        for _viewer in 0..3 {
+            assert_eq!(viewer(edge.addr()).get(OTHER).await.status, 200);
+        }
+        assert_eq!(origin.requests(OTHER), 3, "{reason}");
+        assert!(unshared(&edge).await.is_empty(), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_differs_for_each_viewer_is_reported_with_its_names() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    for id in 0..10 {
+        let target = format!("{PLAYLIST}?quality=1&token={id}");
+        assert_eq!(viewer(edge.addr()).get(&target).await.status, 200);
+    }
+    assert_eq!(edge.count("tidegate_unshared_fills_total", "query").await, 2, "the ninth and the tenth");
+    let noted = &unshared(&edge).await[0];
+    assert_eq!(noted["switch"], "[site.query] drop = [\"token\"]");
+}
+
+/// The notes of the status page about its first site.
+async fn unshared(tier: &Tier) -> Vec<serde_json::Value> {
+    tier.status().await["sites"][0]["unshared"].as_array().unwrap().clone()
+}
