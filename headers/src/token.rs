@@ -1,6 +1,7 @@
 //! Enums of which every value is a token of a structured field. Logs and metrics use the same token.
 
 /// Declares an enum together with the token of each value.
+#[macro_export]
 macro_rules! tokens {
     ($(#[$about:meta])* $name:ident { $($(#[$value_about:meta])* $value:ident = $text:literal),+ $(,)? }) => {
         $(#[$about])*

@@ -14,24 +14,8 @@ pub trait Label: Copy + 'static {
 
 /// Declares an enum together with the text of each value, and implements [`Label`] for it.
 macro_rules! label {
-    ($(#[$about:meta])* $name:ident { $($(#[$value_about:meta])* $value:ident = $text:literal),+ $(,)? }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$value_about])* $value),+
-        }
-
-        impl $name {
-            /// Every value, in declaration order.
-            pub const ALL: &'static [Self] = &[$(Self::$value),+];
-
-            /// The text in logs, headers and metrics.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$value => $text),+
-                }
-            }
-        }
+    ($(#[$about:meta])* $name:ident { $($values:tt)+ }) => {
+        tidegate_headers::tokens! { $(#[$about])* $name { $($values)+ } }
 
         impl $crate::observe::label::Label for $name {
             const ALL: &'static [Self] = Self::ALL;
@@ -42,12 +26,6 @@ macro_rules! label {
 
             fn index(self) -> usize {
                 self as usize
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str(self.as_str())
             }
         }
     };
