@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_origin_stub::Fault;
 use tokio::time::Instant;
 
 use crate::ONE_AT_A_TIME;
@@ -52,5 +53,30 @@ async fn a_hanging_shield_is_replaced() {
     cluster.shields[busiest].suspend().await;
     audience.watches_until(Duration::from_secs(17)).await;
     cluster.shields[busiest].resume().await;
+    audience.finish_smoothly().await;
+}
+
+/// After a restart of the encoder, each shield joins the new epoch at its own moment, and one that starts later
+/// has the encoder's own numbers. No viewer may see which shield responds.
+#[tokio::test(flavor = "multi_thread")]
+async fn shields_that_are_lost_after_the_encoder_restarted_take_no_viewer_back() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut cluster = Cluster::plain().await;
+    let audience = Audience::staying(&cluster, Duration::from_secs(40), TARGET).await;
+    let busiest = cluster.busiest_shield().await;
+
+    audience.watches_until(Duration::from_secs(5)).await;
+    for origin in [&cluster.primary, &cluster.backup] {
+        origin.inject(Fault::on("/live/*").sequence_reset()).await;
+    }
+    audience.watches_until(Duration::from_secs(9)).await;
+    cluster.shields[busiest].kill().await;
+    audience.watches_until(Duration::from_secs(15)).await;
+    cluster.shields[busiest].restart().await;
+    audience.watches_until(Duration::from_secs(22)).await;
+    let next = cluster.busiest_shield().await;
+    cluster.shields[next].kill().await;
+    audience.watches_until(Duration::from_secs(28)).await;
+    cluster.shields[next].restart().await;
     audience.finish_smoothly().await;
 }
