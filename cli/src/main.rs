@@ -19,6 +19,8 @@
 //! | [`tidegate_proxy`](../tidegate_proxy/index.html) | the path of a request through either tier, its configuration, metrics and access log |
 //! | [`tidegate_upstream`](../tidegate_upstream/index.html) | health, balancing, and the fetch from an upstream |
 //! | [`tidegate_cache`](../tidegate_cache/index.html) | the cached objects, and the election of one fill per key |
+//! | [`tidegate_headers`](../tidegate_headers/index.html) | the rules of header fields, as pure functions |
+//! | [`tidegate_http1`](../tidegate_http1/index.html) | the HTTP/1.1 codec of both sides, as pure functions |
 //! | [`tidegate_hls`](../tidegate_hls/index.html) | playlists and their timelines, as pure functions |
 //! | [`tidegate_origin_stub`](../tidegate_origin_stub/index.html) | an HLS origin that misbehaves on command |
 //! | [`tidegate_tests`](../tidegate_tests/index.html) | the harness in which tests start origins, tiers and viewers |

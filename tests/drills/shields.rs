@@ -56,8 +56,8 @@ async fn a_hanging_shield_is_replaced() {
     audience.finish_smoothly().await;
 }
 
-/// After a restart of the encoder, each shield joins the new epoch at its own moment, and one that starts later
-/// has the encoder's own numbers. No viewer may see which shield responds.
+/// After a restart of the encoder, each shield joins the new epoch at its own moment, and one that starts
+/// later has the encoder's own numbers. No viewer may see which shield responds.
 #[tokio::test(flavor = "multi_thread")]
 async fn shields_that_are_lost_after_the_encoder_restarted_take_no_viewer_back() {
     let _alone = ONE_AT_A_TIME.lock().await;
