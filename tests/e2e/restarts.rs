@@ -94,6 +94,51 @@ async fn an_encoder_that_restarts_twice_is_renumbered_twice() {
     assert_eq!(cluster.shield.count("tidegate_stream_restarts_total", "").await, 2);
 }
 
+/// Section 4.4.3.5 of the HLS draft: an EVENT only grows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_event_keeps_all_its_segments() {
+    let cluster = Cluster::standing_still().await;
+    let event = |numbers| {
+        playlist(1, numbers, "").replace("#EXT-X-MEDIA", "#EXT-X-PLAYLIST-TYPE:EVENT\n#EXT-X-MEDIA")
+    };
+    push(&cluster.origin, &event(0..80)).await;
+    assert_eq!(segments(&cluster.get(PUSHED).await), 80);
+    for end in [1, 2, 90] {
+        push(&cluster.origin, &event(0..end)).await;
+        until("the event grows", async || segments(&cluster.get(PUSHED).await) == 80 + end).await;
+    }
+    let list = cluster.get(PUSHED).await;
+    assert_eq!(sequence(&list), 0);
+    assert!(unmarked(&list).contains("79.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-1\n"));
+}
+
+/// The new epoch writes the same file anew: its ranges are other bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn restarted_byte_ranges_are_other_objects() {
+    let cluster = Cluster::standing_still().await;
+    let file = "/ingest/ch1/all.ts";
+    let ranges = |numbers: std::ops::Range<u64>| {
+        let range = |number| format!("#EXTINF:1.0,\n#EXT-X-BYTERANGE:4@{}\nall.ts\n", number * 4);
+        let head = format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n", numbers.start);
+        numbers.map(range).fold(head, |list, range| list + &range)
+    };
+    let slice = async |uri: &str, range: &str| {
+        let target = format!("/ingest/ch1/{uri}");
+        viewer(cluster.edges[0].addr()).header("range", range).get(&target).await
+    };
+    put(&cluster.origin, file, "old ".repeat(50).as_bytes()).await;
+    push(&cluster.origin, &ranges(40..46)).await;
+    assert_eq!(sequence(&cluster.get(PUSHED).await), 40);
+    slice("all.ts", "bytes=0-3").await.is(206, b"old ");
+    put(&cluster.origin, file, "new ".repeat(50).as_bytes()).await;
+    push(&cluster.origin, &ranges(0..1)).await;
+    cluster.reaches(PUSHED, 41).await;
+    let list = cluster.get(PUSHED).await;
+    let marked = list.text().lines().last().unwrap().to_owned();
+    assert!(marked.starts_with("all.ts?tidegate_run="), "{}", list.text());
+    slice(&marked, "bytes=0-3").await.is(206, b"new ");
+}
+
 /// A backup that has not seen the restart yet has the segments before it, and numbers that would fit.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_still_in_the_old_epoch_is_not_taken_for_a_jump() {

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tidegate_origin_stub::Fault;
 use tidegate_tests::chromium::{self, Watch};
 use tokio::task::JoinSet;
 
@@ -20,6 +21,7 @@ use crate::tiers::Tiers;
 const STREAM: &str = "/ll/show/cmaf/index.m3u8";
 const PERIOD: Duration = Duration::from_mins(1);
 const OFFERED_PERIOD: Duration = Duration::from_secs(20);
+const RESTARTED_PERIOD: Duration = Duration::from_secs(40);
 const SMALL_PLAYERS: usize = 20;
 /// The latency that the two tiers may add.
 const TIERS_MAY_ADD: Duration = Duration::from_millis(300);
@@ -61,6 +63,30 @@ async fn two_tiers_preserve_low_latency_and_request_each_part_once() {
     }
     tiers.assert_alive();
     assert_each_was_requested_once(&origin.targets());
+}
+
+/// The encoder's numbers and timestamps start over in the middle of a segment. No player may stall for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_low_latency_encoder_is_played_on() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let origin = Stub::start().await;
+    let mut tiers = Tiers::in_front_of(&[&origin.http]).await;
+    let url = tiers.urls(STREAM)[0].clone();
+    let stall_max = Duration::from_secs(3);
+    let watch = Watch { low_latency: true, stall_max, ..Watch::lasting(RESTARTED_PERIOD) };
+    let restarts = async {
+        until("the player is at the edge of the stream", RESTARTED_PERIOD, async || {
+            (tiers.at_edges("tidegate_blocked_requests").await > 0).then_some(())
+        })
+        .await;
+        tokio::time::sleep(RESTARTED_PERIOD / 4).await;
+        origin.control.fault(Fault::on("/ll/*").sequence_reset()).expect("a fault");
+    };
+    let (seen, ()) = tokio::join!(chromium::play(url, watch), restarts);
+    seen.assert_smooth();
+    assert!(tiers.at_shield("tidegate_stream_restarts_total").await > 0);
+    assert_eq!(tiers.at_edges("tidegate_backward_playlists_total").await, 0);
+    tiers.assert_alive();
 }
 
 /// HLS section 4.4.3.8: a player that is offered blocking reload uses it.

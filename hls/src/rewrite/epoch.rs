@@ -113,8 +113,8 @@ impl Epoch {
         raw: &Media,
         received: Numbering,
     ) -> Self {
-        let shift = signed_difference(known.next_sequence(), raw.media_sequence);
-        let splice = Splice::between(published, known, raw).filter(|_| shift >= 0);
+        let splice = Splice::between(published, known, raw);
+        let splice = splice.filter(|splice| splice.first >= raw.media_sequence);
         let Some(splice) = splice else {
             let numbering = Numbering { epoch: Some(mark), ..received };
             let default_mark = received.epoch.is_none().then_some(mark);
@@ -127,6 +127,7 @@ impl Epoch {
                 default_mark,
             };
         };
+        let shift = signed_difference(splice.first, raw.media_sequence);
         let starts_with_discontinuity = raw.segments.first().is_some_and(|first| first.is_discontinuity);
         let next = splice.discontinuity.saturating_add(u64::from(!starts_with_discontinuity));
         Self {
@@ -266,6 +267,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
                 self.attribute(line);
             }
             (_, b"#EXT-X-PART" | b"#EXT-X-PRELOAD-HINT") => self.attribute(line),
+            (_, b"#EXT-X-RENDITION-REPORT") => self.report(line),
             _ => self.out.extend_from_slice(line.raw),
         }
     }
@@ -336,6 +338,20 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
             }
             None => self.out.extend_from_slice(line.raw),
         }
+    }
+
+    /// The renditions of a stream have one numbering.
+    fn report(&mut self, line: Line<'a>) {
+        let number = line.value().and_then(|(start, list)| {
+            let found = attributes::find(list, b"LAST-MSN")?;
+            let number: u64 = std::str::from_utf8(list.get(found.clone())?).ok()?.trim().parse().ok()?;
+            Some((start + found.start..start + found.end, number.saturating_add_signed(self.epoch.shift)))
+        });
+        let mut raw = line.raw.to_vec();
+        if let Some((range, number)) = number {
+            raw.splice(range, number.to_string().into_bytes());
+        }
+        self.out.append(&mut raw);
     }
 
     fn attribute(&mut self, line: Line<'a>) {

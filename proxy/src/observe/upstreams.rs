@@ -73,6 +73,8 @@ fn of_one(report: &Report) -> Value {
         "failures": report.failures,
         "consecutive_failures": report.failures_in_a_row,
         "ejections": report.ejections,
+        // Its name before 0.1.0, which scripts still read.
+        "times_out": report.ejections,
         "outpaced": report.outpaced,
         "queue_overflows": report.refused,
         "probes": { "good": good, "failed": failed },

@@ -155,27 +155,95 @@ fn each_epoch_has_its_own_initialisation_section() {
 }
 
 #[test]
-fn an_epoch_that_cannot_be_joined_keeps_its_numbers_and_gets_marks() {
-    let low_latency = format!(
-        "{}#EXT-X-PART:DURATION=1,URI=\"3.0.ts\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"3.1.ts\"\n",
-        list("#EXT-X-PART-INF:PART-TARGET=1\n", 1..3, |_| "#EXTINF:2,\n".to_owned())
-    );
-    let epoch = restarted(&plain(50..56), &low_latency);
+fn an_epoch_after_a_playlist_that_has_ended_keeps_its_numbers_and_gets_marks() {
+    let ended = plain(50..56) + "#EXT-X-ENDLIST\n";
+    let epoch = restarted(&ended, &plain(1..3));
     assert!(!is_joined(&epoch));
-    let written = write(&epoch, &low_latency);
-    assert_eq!(
-        written.replace("?tidegate_run=1", ""),
-        low_latency.replace(
-            "#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-PART-INF:PART-TARGET=1\n",
-            "#EXT-X-PART-INF:PART-TARGET=1\n#EXT-X-TIDEGATE-RUN:ID=1,ADDED=0\n#EXT-X-MEDIA-SEQUENCE:1\n"
-        )
+    let written = write(&epoch, &plain(1..3));
+    let expected = plain(1..3)
+        .replace("#EXT-X-MEDIA", "#EXT-X-TIDEGATE-RUN:ID=1,ADDED=0\n#EXT-X-MEDIA")
+        .replace(".ts", ".ts?tidegate_run=1");
+    assert_eq!(written, expected);
+    assert!(!is_joined(&restarted(&plain(50..56), &ended)));
+}
+
+/// A player has the parts of the segment in progress and counts that segment.
+#[test]
+fn a_low_latency_epoch_follows_a_gap_for_the_segment_that_was_in_progress() {
+    let part = |name: &str| format!("#EXT-X-PART:DURATION=1.5,URI=\"{name}.ts\"\n");
+    let hint = |name: &str| {
+        let report = "#EXT-X-RENDITION-REPORT:URI=\"../low/live.m3u8\",LAST-MSN=1,LAST-PART=0\n";
+        format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{name}.ts\"\n{report}")
+    };
+    let low_latency = |numbers: std::ops::Range<u64>, parts: &str| {
+        list("#EXT-X-PART-INF:PART-TARGET=1.5\n", numbers, |number| {
+            part(&format!("{number}.0")) + &part(&format!("{number}.1")) + "#EXTINF:3,\n"
+        }) + parts
+    };
+    let old = low_latency(50..53, &(part("53.0") + &hint("53.1")));
+    let lists = [
+        low_latency(0..0, &(part("0.0") + &hint("0.1"))),
+        low_latency(0..1, &hint("1.0")),
+        low_latency(0..4, &hint("4.0")),
+        low_latency(1..5, &hint("5.0")),
+    ];
+    let published = published_lists(&old, &lists);
+    let first = published[0].replace("?tidegate_run=1", "");
+    assert!(first.contains("#EXT-X-TIDEGATE-RUN:ID=1,ADDED=54\n#EXT-X-MEDIA-SEQUENCE:50\n"), "{first}");
+    assert!(first.contains("URI=\"../low/live.m3u8\",LAST-MSN=55,LAST-PART=0\n"), "{first}");
+    let end = "52.ts\n#EXT-X-GAP\n#EXTINF:1.50000,\n53.0.ts\n#EXT-X-DISCONTINUITY\n#EXT-X-PART:DURATION=1.5,URI=\"0.0.ts\"\n";
+    assert!(first.contains(end), "{first}");
+    let positions = published.iter().map(|list| parse(list.as_bytes()).position());
+    let positions: Vec<_> = positions.map(|position| (position.sequence, position.parts)).collect();
+    assert_eq!(positions, [(54, 1), (55, 0), (58, 0), (59, 0)]);
+    assert!(parse(old.as_bytes()).position() < parse(first.as_bytes()).position());
+    let whole = parse(published[1].as_bytes());
+    assert_eq!(whole.segments.iter().map(|segment| segment.sequence).collect::<Vec<_>>(), [51, 52, 53, 54]);
+    assert!(whole.segments[2].is_gap && whole.segments[3].is_discontinuity);
+    assert!(
+        published[3].contains("#EXT-X-MEDIA-SEQUENCE:55\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n"),
+        "{}",
+        published[3]
     );
-    assert_eq!(written.matches("?tidegate_run=1").count(), 4);
-    for other in ["#EXT-X-PLAYLIST-TYPE:EVENT\n", "#EXT-X-ENDLIST\n"] {
-        let list = list(other, 0..2, |_| "#EXTINF:2,\n".to_owned());
-        assert!(!is_joined(&restarted(&plain(50..56), &list)));
-        assert!(!is_joined(&restarted(&list, &plain(0..1))));
-    }
+}
+
+/// Section 4.4.3.5: no segment of an EVENT is ever removed.
+#[test]
+fn an_event_keeps_all_segments_of_the_epochs_before() {
+    let event = |numbers| list("#EXT-X-PLAYLIST-TYPE:EVENT\n", numbers, |_| "#EXTINF:2,\n".to_owned());
+    let old = event(0..100);
+    let published = published_lists(&old, &[event(0..1), event(0..90)]);
+    let again = published_lists(&published[1], &[event(0..2)]);
+    let listed = |list: &str| parse(list.as_bytes()).segments.iter().map(|s| s.sequence).collect::<Vec<_>>();
+    assert_eq!(listed(&published[0]), (0..101).collect::<Vec<_>>());
+    assert_eq!(listed(&published[1]), (0..190).collect::<Vec<_>>());
+    assert_eq!(listed(&again[0]), (0..192).collect::<Vec<_>>());
+    // Without its bytes, the old playlist cannot be continued.
+    let (old, new) = (parse(old.as_bytes()), parse(event(0..1).as_bytes()));
+    assert!(!is_joined(&Epoch::restarted(Mark(1), &old, None, &new, FIRST)));
+}
+
+#[test]
+fn byte_ranges_of_the_old_epoch_keep_their_offsets() {
+    let range = |number: u64| match number % 10 {
+        0 => format!("#EXTINF:2,\n#EXT-X-BYTERANGE:10@{}\n", number * 10),
+        _ => "#EXTINF:2,\n#EXT-X-BYTERANGE:10\n".to_owned(),
+    };
+    let ranges = |numbers| {
+        let list = list("", numbers, range);
+        let whole = list.lines().map(|line| if !line.starts_with('#') { "all.ts" } else { line });
+        whole.collect::<Vec<_>>().join("\n") + "\n"
+    };
+    let (old, new) = (ranges(50..56), ranges(0..3));
+    let published = published_lists(&old, std::slice::from_ref(&new));
+    assert!(
+        published[0].contains("#EXT-X-MEDIA-SEQUENCE:53\n#EXTINF:2,\n#EXT-X-BYTERANGE:10@530\nall.ts\n"),
+        "{}",
+        published[0]
+    );
+    let starts =
+        parse(published[0].as_bytes()).segments.iter().map(|s| s.range.unwrap().start).collect::<Vec<_>>();
+    assert_eq!(starts, [530, 540, 550, 0, 10, 20]);
 }
 
 #[test]
