@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::lines::{LineKind, lines};
 use super::segment_state::SegmentState;
 use crate::Media;
+use crate::lines::{LineKind, lines};
 
 /// The end of an epoch, with the segments that are listed before those of the next one.
 #[derive(Debug)]
@@ -100,7 +100,9 @@ fn tail(published: &[u8], media: &Media) -> Option<(Vec<OldSegment>, bool)> {
     let mut discontinuity = discontinuity_after(media, from);
     for line in lines(published) {
         match line.kind() {
-            LineKind::Playlist | LineKind::Version => continue,
+            LineKind::Playlist | LineKind::Version | LineKind::Multivariant | LineKind::VariantUri => {
+                continue;
+            }
             LineKind::Other if !is_in_list => continue,
             LineKind::Key | LineKind::Map => {
                 is_changed = true;
