@@ -1,0 +1,8 @@
+//! What real origins, players and crowds do: one file per kind.
+
+mod corpus;
+mod empty;
+mod feed;
+mod playlists;
+mod torn;
+mod unnamed;
