@@ -2,6 +2,7 @@
 //! versions takes a stream back, and a rewritten version says what the version says.
 #![no_main]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn read(bytes: &[u8]) -> Option<Media> {
     match Playlist::parse(bytes) {
-        Ok(Playlist::Media(media)) => Some(media),
+        Ok(Playlist::Media(media)) if media.is_numbered() => Some(Arc::unwrap_or_clone(media)),
         _ => None,
     }
 }

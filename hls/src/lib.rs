@@ -6,8 +6,9 @@
 //! - [`Resource`] is a request target, parsed once. It is the identity of an object: two spellings of one
 //!   target give one `Resource`, and an ambiguous target gives a [`ResourceError`]. After [`Resource::parse`]
 //!   no code looks at a path string again.
-//! - [`Playlist`] is an HLS playlist, parsed once, when it arrives: the multivariant playlist with its
-//!   renditions, or a media playlist with its target duration, its segments and their numbers.
+//! - [`Playlist`] is an HLS playlist, read once, when it arrives: the multivariant playlist with its
+//!   renditions, or a media playlist with its target duration, its segments and their numbers. It is read as
+//!   players read it: what cannot be understood is ignored.
 //! - [`Timeline`] follows a media playlist from version to version: whether it moves, goes back or has
 //!   restarted, when the next version is due, what it announces.
 //! - [`Media::reload`] decides how a blocking request is answered.
@@ -23,8 +24,10 @@
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
+mod attributes;
 mod kind;
 mod lifetimes;
+mod lines;
 mod playlist;
 mod reference;
 mod reload;
@@ -35,8 +38,8 @@ mod timeline;
 pub use kind::Kind;
 pub use lifetimes::Lifetimes;
 pub use playlist::{
-    ByteRange, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError, PlaylistType,
-    Position, Report, Segment, ServerControl,
+    Beginning, ByteRange, Counting, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError,
+    PlaylistType, Position, Report, Segment, ServerControl,
 };
 pub use reload::{Reload, ReloadError};
 pub use resource::{

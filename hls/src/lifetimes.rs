@@ -13,7 +13,8 @@ pub struct Lifetimes {
     /// A multivariant playlist. It changes only when the encoder's setup changes. One minute bounds the delay
     /// until a new rendition is visible, at one request per minute.
     pub multivariant: Duration,
-    /// A media playlist of type VOD, which must not change (section 4.4.3.5).
+    /// A media playlist of type VOD that has ended: it must not change (section 4.4.3.5). Without
+    /// EXT-X-ENDLIST it lives as a live one does: some servers write the type while they record.
     pub vod: Duration,
     /// A media playlist that has ended and is not of type VOD, an event included. A live channel that stops
     /// writes EXT-X-ENDLIST too, and may start again under the same name: viewers must not see it as ended
@@ -24,6 +25,9 @@ pub struct Lifetimes {
     pub segment: Duration,
     /// Minimum lifetime of a live playlist, for target durations that are rounded down to zero.
     pub live_min: Duration,
+    /// Maximum lifetime of a playlist that may change at any moment
+    /// ([`Playlist::is_unpredictable`]).
+    pub unpredictable: Duration,
     /// The target duration where none is known: for segments, and for a playlist that could not be fetched.
     pub target_assumed: Duration,
     /// Maximum lifetime of a response that reports a failing server (429, 5xx). A failure can end at any
@@ -40,6 +44,7 @@ impl Default for Lifetimes {
             ended: Duration::from_secs(10),
             segment: Duration::from_mins(10),
             live_min: Duration::from_millis(100),
+            unpredictable: Duration::from_secs(2),
             target_assumed: Duration::from_secs(2),
             failure: Duration::from_secs(1),
         }
@@ -74,8 +79,14 @@ impl Lifetimes {
     fn of_playlist(&self, playlist: &Playlist, directives: &Directives) -> Duration {
         match playlist {
             Playlist::Multivariant(_) => self.multivariant,
-            Playlist::Media(media) if media.playlist_type == Some(PlaylistType::Vod) => self.vod,
-            Playlist::Media(media) if media.end_list => self.ended,
+            Playlist::Plain => self.unpredictable,
+            Playlist::Media(media) if media.end_list => match media.playlist_type {
+                Some(PlaylistType::Vod) => self.vod,
+                _ => self.ended,
+            },
+            Playlist::Media(media) if !media.is_numbered() => {
+                media.clamped_target_duration().min(self.unpredictable)
+            }
             // The response to a blocking request is final for the requested version: 6 target durations. Only
             // a response that satisfies the request counts, though: a server that ignores the directives
             // sends its present version.

@@ -1,19 +1,27 @@
-//! An HLS playlist, parsed once, when it arrives.
+//! An HLS playlist, read once, when it arrives.
+//!
+//! The reader takes what it understands and ignores the rest, as players do: a cache serves the bytes as they
+//! came, and a mistake in what it does not need must not decide whether a stream plays. Only bytes that are
+//! no playlist at all give an error.
 
-mod date;
+mod beginning;
 mod error;
-mod lines;
 mod media;
 mod multivariant;
+mod numbers;
 mod variables;
 
+use std::sync::Arc;
+
+pub use beginning::Beginning;
 pub use error::PlaylistError;
 pub use media::{
-    ByteRange, Hint, HintKind, Map, Media, Part, PlaylistType, Position, Report, Segment, ServerControl,
+    ByteRange, Counting, Hint, HintKind, Map, Media, Part, PlaylistType, Position, Report, Segment,
+    ServerControl,
 };
 pub use multivariant::Multivariant;
 
-use lines::{Line, Lines};
+use crate::lines::{LineKind, lines};
 use variables::Variables;
 
 /// The content of a playlist, as far as a caching tier acts on it. Unknown tags are no error.
@@ -21,44 +29,59 @@ use variables::Variables;
 pub enum Playlist {
     /// Lists the renditions of a stream (section 4.1: a Multivariant Playlist).
     Multivariant(Multivariant),
-    /// Lists the segments of one rendition (a Media Playlist).
-    Media(Media),
+    /// Lists the segments of one rendition (a Media Playlist). It is shared, because a day of segments takes
+    /// megabytes.
+    Media(Arc<Media>),
+    /// Neither: it has no more than the first line, or it lists resources without the tags of HLS, as lists
+    /// of channels and of music do.
+    Plain,
 }
 
 impl Playlist {
-    /// Parses a whole playlist. The caller bounds its size; memory and time grow linearly with it.
+    /// Reads a whole playlist. The caller bounds its size; memory and time grow linearly with it.
     ///
     /// # Errors
     ///
-    /// When the bytes are not a playlist that a tier can act on.
+    /// When the bytes do not begin as a playlist does.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlaylistError> {
-        let mut lines = Lines::new(bytes)?;
+        if Beginning::of(bytes) != Beginning::Playlist {
+            return Err(PlaylistError::NotAPlaylist);
+        }
         let mut media = media::Builder::default();
         let mut multivariant = multivariant::Builder::default();
         let mut variables = Variables::default();
-        while let Some((number, line)) = lines.next_line()? {
-            match line {
-                Line::Define(define) => variables.define(&define),
-                Line::Inf(seconds) => media.duration(seconds, number)?,
-                Line::Media(tag) => media.tag(&tag, number, &mut variables)?,
-                Line::Multivariant(tag) => multivariant.tag(&tag, number, &mut variables),
-                Line::Uri(uri) if multivariant.awaits_uri() => multivariant.uri(&uri, &mut variables),
-                Line::Uri(uri) => media.uri(&uri, number, &mut variables)?,
+        for line in lines(bytes) {
+            match line.kind() {
+                LineKind::Other => {}
+                LineKind::Playlist if line.name() == b"#EXT-X-DEFINE" => variables.define(line),
+                LineKind::Multivariant | LineKind::VariantUri => multivariant.line(line, &mut variables),
+                _ => media.line(line, &mut variables),
             }
         }
-        // Section 4.1: the tags of one kind of playlist must not appear in the other.
-        match (multivariant.first_line(), media.first_line()) {
-            (Some(one), Some(other)) => Err(PlaylistError::Mixed { line: one.max(other) }),
-            (Some(_), None) => multivariant.finish().map(Self::Multivariant),
-            (None, _) => media.finish().map(Self::Media),
-        }
+        // Tags of one kind in a playlist of the other (section 4.1) mean nothing: what it lists decides.
+        Ok(if media.has_segments() || (media.is_media() && !multivariant.is_multivariant()) {
+            Self::Media(Arc::new(media.finish()))
+        } else if multivariant.is_multivariant() {
+            Self::Multivariant(multivariant.finish())
+        } else {
+            Self::Plain
+        })
     }
 
     /// The media playlist, if it is one.
-    pub const fn as_media(&self) -> Option<&Media> {
+    pub const fn as_media(&self) -> Option<&Arc<Media>> {
         match self {
             Self::Media(media) => Some(media),
-            Self::Multivariant(_) => None,
+            Self::Multivariant(_) | Self::Plain => None,
+        }
+    }
+
+    /// Whether it may change at any moment and does not say how: its numbers are unknown, or it has none.
+    pub fn is_unpredictable(&self) -> bool {
+        match self {
+            Self::Multivariant(_) => false,
+            Self::Media(media) => !media.end_list && !media.is_numbered(),
+            Self::Plain => true,
         }
     }
 }

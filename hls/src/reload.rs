@@ -90,12 +90,14 @@ const PART_TARGET_MIN: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::Playlist;
 
     fn media(body: &str) -> Media {
         match Playlist::parse(format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{body}").as_bytes()) {
-            Ok(Playlist::Media(media)) => media,
+            Ok(Playlist::Media(media)) => Arc::unwrap_or_clone(media),
             other => panic!("not a media playlist: {other:?}"),
         }
     }

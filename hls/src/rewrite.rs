@@ -1,9 +1,7 @@
 //! The changes that this node makes to a playlist before it is served. All other bytes stay as they came.
 
-mod attributes;
 mod delta;
 mod epoch;
-mod lines;
 mod mark;
 mod offer;
 mod segment_state;

@@ -8,6 +8,7 @@ use tidegate_cache::FillWriter;
 use tidegate_headers::{conditional, hop};
 use tidegate_hls::{Directives, Kind};
 use tidegate_upstream::{Ending, FillRequest, Requester, Upstream, UpstreamRequest, fetch};
+use tokio::time::Instant;
 
 use crate::live::stream::Stream;
 use crate::observe::unshared::Subject;
@@ -63,7 +64,17 @@ pub(crate) async fn fill(
     tier.metrics().origin_requests_needed.inc();
     let ending = fetch::fill(&policy, fill_request, fill_writer, fill_options.requester).await;
     note_unshared(tier, request, ending);
+    if ending == Ending::Stored && policy.is_media() && is_empty(tier, request) {
+        // Its head did not tell.
+        tier.cache().expire(&request.key);
+    }
     Filled { stream: tier.streams().of_request(request), is_stored: ending == Ending::Stored }
+}
+
+/// Whether the cached object turned out to have no bytes.
+fn is_empty(tier: &Tier, request: &Request) -> bool {
+    let object = tier.cache().fresh(&request.key, Instant::now());
+    object.is_some_and(|object| object.body.is_empty())
 }
 
 /// Reports a stream that viewers cannot share. Other resources are not worth a word.

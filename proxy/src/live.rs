@@ -13,8 +13,9 @@
 //! it is there, and the origin receives one request for each version.
 //!
 //! State: [`streams`] is all of it; [`stream`] is one playlist, with its [`memory`], the [`numbering`] in
-//! which it is published and the [`detour`] around an upstream that fails it; [`announced`], [`renditions`]
-//! and [`budget`] are what streams share. No state starts a request.
+//! which it is published and the [`detour`] around an upstream that fails it, and whether its versions are
+//! [`unfinished`] or [`sliding`]; [`announced`], [`renditions`] and [`budget`] are what streams share. No
+//! state starts a request.
 //!
 //! Actions: [`hold`] blocks a request until its version is there; [`listing`] remembers what a playlist
 //! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
@@ -32,5 +33,7 @@ pub(crate) mod numbering;
 pub(crate) mod prefetch;
 pub(crate) mod publish;
 pub(crate) mod renditions;
+pub(crate) mod sliding;
 pub(crate) mod stream;
 pub(crate) mod streams;
+pub(crate) mod unfinished;

@@ -4,6 +4,7 @@
 //! earlier versions, and the stream remembers it.
 
 mod arrival;
+mod looks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +16,20 @@ use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
-use tidegate_hls::{Kind, Media, Offer, Playlist};
-use tidegate_upstream::{FillPolicy, Inspection, Progress, Ruling, StoredResponse, Upstream, UpstreamError};
+use tidegate_hls::{Beginning, Kind, Media, Offer, Playlist};
+use tidegate_upstream::{
+    FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse, Upstream, UpstreamError,
+};
 
+use crate::answer::content;
 use crate::clock;
 use crate::expires;
-use crate::live::listing;
 use crate::live::stream::Stream;
+use crate::live::{listing, unfinished};
 use crate::request::parsed::Request;
 use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
+use looks::Looks;
 
 /// The rules for one request's fill. It keeps nothing: what a fill has seen so far comes as its [`Progress`].
 #[derive(Debug)]
@@ -60,16 +65,52 @@ impl<'a> SitePolicy<'a> {
     }
 
     /// A followed playlist is replaced as soon as there is a newer version. Until then no version is better:
-    /// it stays fresh for as long as its follower may be delayed.
-    fn lifetimes(&self, lifetimes: Lifetimes, live: Option<&Media>) -> Lifetimes {
-        match (self.stream(), live) {
+    /// it stays fresh for as long as its follower may be delayed. `followed` is its version.
+    fn lifetimes(&self, lifetimes: Lifetimes, playlist: &Playlist, followed: Option<&Media>) -> Lifetimes {
+        match (self.stream(), followed) {
             (Some(_), Some(media)) if !media.is_ended() => {
                 let ttl =
                     lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
                 Lifetimes { ttl, ..lifetimes }
             }
+            // Nothing fetches the next version of a playlist that may change: no viewer receives an old one
+            // while it is fetched.
+            _ if self.request.site.follows() && may_change(playlist) => {
+                looks::at_most(lifetimes, lifetimes.ttl)
+            }
             _ => lifetimes,
         }
+    }
+
+    /// The playlist in a collected body; `None` if it is something else.
+    fn read(&self, body: &Bytes) -> Result<Option<Playlist>, UpstreamError> {
+        let is_known = || self.stream().is_some_and(|stream| stream.is_live());
+        match Playlist::parse(body) {
+            // An encoder that starts writes the first line and nothing else.
+            Ok(Playlist::Plain) if is_known() => Err(UpstreamError::Unusable("its playlist lists nothing")),
+            Ok(playlist) => Ok(Some(playlist)),
+            // A resource with the name of a playlist must be one; one that is only labelled as a playlist
+            // need not.
+            Err(_error) if self.request.resource.kind == Kind::Playlist || is_known() => {
+                Err(UpstreamError::Unusable("it is not a playlist"))
+            }
+            Err(_error) => Ok(None),
+        }
+    }
+
+    /// The playlist in a cached body. The stream has read its newest version already.
+    fn reread(&self, body: &Bytes) -> Option<Playlist> {
+        let known = self.stream().and_then(|stream| stream.version_of(body)).map(Playlist::Media);
+        known.or_else(|| Playlist::parse(body).ok())
+    }
+
+    /// Whether a playlist that is not followed may have been read while it was written. It is not believed
+    /// for long before another look has shown the same.
+    fn is_doubtful(&self, body: &Bytes, playlist: &Playlist) -> bool {
+        let has_end =
+            unfinished::is_finished(body) || playlist.as_media().is_some_and(|media| media.end_list);
+        let known = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
+        !has_end && known().as_ref() != Some(body)
     }
 
     /// Remembers the resources of which a playlist lists slices.
@@ -106,13 +147,33 @@ impl<'a> SitePolicy<'a> {
             _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
         let facts = RequestFacts { authorization: self.request.is_authorized };
-        judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), clock::now())
+        let mut policy = self.request.site.policy(kind, known);
+        // The origin's word counts for a playlist whose next version is not foreseeable.
+        policy.hls_over_no_cache &= !playlist.is_some_and(Playlist::is_unpredictable);
+        judge(&facts, status, &head.headers, &policy, clock::now())
+    }
+
+    /// The lifetimes of a response that is not a playlist. No segment and no initialisation section is empty
+    /// (HLS section 3).
+    fn unless_empty(&self, head: &Head, lifetimes: Lifetimes) -> Lifetimes {
+        if looks::is_empty(head) && self.is_media() {
+            Lifetimes { keep: Duration::ZERO, ..looks::at_most(lifetimes, EMPTY_FOR) }
+        } else {
+            lifetimes
+        }
+    }
+
+    /// Whether the requested object is a segment or an initialisation section.
+    pub(crate) fn is_media(&self) -> bool {
+        matches!(self.request.resource.kind, Kind::Segment | Kind::Init)
+            || self.tier.streams().has_announced(&self.request.key)
     }
 
     /// The kind of the response: by its content if that is known, else by its name and its content type.
     fn kind(&self, head: &Head, playlist: Option<&Playlist>) -> Kind {
         let kind = self.request.resource.kind;
-        if playlist.is_some() || may_be_playlist(kind, head) { Kind::Playlist } else { kind }
+        let is_playlist = playlist.is_some() || (kind == Kind::Other && looks::is_labelled(head));
+        if is_playlist { Kind::Playlist } else { kind }
     }
 
     /// What the response varies by.
@@ -154,22 +215,32 @@ impl FillPolicy for SitePolicy<'_> {
             (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => {
                 Ruling::Pass { remember: self.settings().hit_for_miss.get(), reason }
             }
-            (Verdict::Store(_), Ok(_)) if may_be_playlist(self.request.resource.kind, head) => {
-                Ruling::Collect { max: self.settings().playlist_max.bytes() }
+            (Verdict::Store(lifetimes), Ok(variant)) => {
+                let max = self.settings().playlist_max.bytes();
+                let store = Ruling::Store { lifetimes: self.unless_empty(head, lifetimes), variant };
+                match Looks::of(self.request.resource.kind, head, max) {
+                    Looks::LikePlaylist => Ruling::Collect { max },
+                    Looks::Unclear => Ruling::Peek { otherwise: Box::new(store) },
+                    Looks::Different => store,
+                }
             }
-            (Verdict::Store(lifetimes), Ok(variant)) => Ruling::Store { lifetimes, variant },
+        }
+    }
+
+    fn rule_beginning(&self, beginning: &[u8]) -> Peeked {
+        match Beginning::of(beginning) {
+            Beginning::Playlist => {
+                Peeked::Rule(Ruling::Collect { max: self.settings().playlist_max.bytes() })
+            }
+            Beginning::Unclear => Peeked::More,
+            Beginning::Other => Peeked::Otherwise,
         }
     }
 
     fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection {
-        let playlist = match Playlist::parse(&body) {
-            Ok(playlist) => Some(playlist),
-            // A resource with the name of a playlist must be one; one that is only labelled as a playlist
-            // need not.
-            Err(_error) if self.request.resource.kind == Kind::Playlist => {
-                return Inspection::Refuse(UpstreamError::Unusable("it is not a playlist"));
-            }
-            Err(_error) => None,
+        let playlist = match self.read(&body) {
+            Ok(playlist) => playlist,
+            Err(error) => return Inspection::Refuse(error),
         };
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
             listing::remember_renditions(self.tier, self.request, multivariant);
@@ -184,15 +255,20 @@ impl FillPolicy for SitePolicy<'_> {
                         Ok(version) => version.flatten(),
                         Err(error) => return Inspection::Refuse(error),
                     };
-                let media = version.as_ref().map(|version| &version.media).or(raw);
-                self.remember_slices(media);
-                let live = media.filter(|_| variant.is_none());
+                let followed = version.as_ref().map(|version| &*version.media);
+                self.remember_slices(followed.or(raw.map(|raw| &**raw)));
+                let lifetimes = match &playlist {
+                    Some(playlist) if followed.is_none() && self.is_doubtful(&body, playlist) => {
+                        looks::at_most(lifetimes, DOUBTFUL_FOR)
+                    }
+                    Some(playlist) => self.lifetimes(lifetimes, playlist, followed),
+                    None => lifetimes,
+                };
                 let (head, body) = match &version {
                     Some(version) => (version.head(self.stored_head(head)), version.body.clone()),
                     None => (self.stored_head(head), body),
                 };
-                let (head, body) = self.offered(head, body, live);
-                let lifetimes = self.lifetimes(lifetimes, live);
+                let (head, body) = self.offered(head, body, followed);
                 Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
@@ -212,23 +288,29 @@ impl FillPolicy for SitePolicy<'_> {
         let playlist = stale
             .body
             .whole()
-            .filter(|_| may_be_playlist(self.request.resource.kind, &renewed))
-            .and_then(|chunks| Playlist::parse(&crate::answer::content::concatenated(chunks)).ok());
+            .filter(|chunks| {
+                let first = chunks.first().map_or(&b""[..], |first| first);
+                matches!(self.request.resource.kind, Kind::Playlist | Kind::Other)
+                    && Beginning::of(first) != Beginning::Other
+            })
+            .and_then(|chunks| self.reread(&content::concatenated(chunks)));
         // The age is that of the 304, not of the stored response.
         let mut judged = renewed.clone();
         judged.headers.remove(header::AGE);
         if let Some(age) = head.headers.get(header::AGE) {
             judged.headers.insert(header::AGE, age.clone());
         }
-        let media = playlist.as_ref().and_then(Playlist::as_media);
+        let media = playlist.as_ref().and_then(Playlist::as_media).map(|media| &**media);
         self.remember_slices(media);
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
-                let live = media.filter(|_| stale.variant.is_none());
+                let live = media.filter(|media| stale.variant.is_none() && media.is_numbered());
                 if let Some(stream) = self.stream().filter(|_| live.is_some()) {
                     self.admit(stream.confirm_unchanged(progress.last_sent, lifetimes.age), progress)?;
                 }
-                Ok((renewed, self.lifetimes(lifetimes, live)))
+                let lifetimes =
+                    playlist.as_ref().map_or(lifetimes, |playlist| self.lifetimes(lifetimes, playlist, live));
+                Ok((renewed, lifetimes))
             }
             Verdict::Uncacheable(_) => Err(UpstreamError::Unusable("what it renews cannot be stored")),
         }
@@ -254,6 +336,10 @@ impl FillPolicy for SitePolicy<'_> {
         if rounds == 1 && progress.was_frozen {
             // No upstream has a newer version: the second round takes the frozen one.
             return Some(Duration::ZERO);
+        }
+        if error == UpstreamError::Unfinished {
+            // A playlist is written within a moment.
+            return (rounds <= EARLY_ROUNDS && progress.waited < EARLY_WAIT).then_some(UNFINISHED_PAUSE);
         }
         let UpstreamError::Status(status) = error else { return None };
         let may_come = rounds <= EARLY_ROUNDS && progress.waited < EARLY_WAIT && self.may_appear(status);
@@ -286,6 +372,13 @@ const EARLY_WAIT: Duration = Duration::from_millis(1500);
 /// The most retries, however short the random pauses are.
 const EARLY_ROUNDS: usize = 16;
 
+/// The longest pause before a playlist that may be unfinished is read again.
+const UNFINISHED_PAUSE: Duration = Duration::from_millis(400);
+/// How long a playlist is believed that may be unfinished and has no earlier version.
+const DOUBTFUL_FOR: Duration = Duration::from_secs(2);
+/// How long an empty segment is believed: its file has just been created.
+const EMPTY_FOR: Duration = Duration::from_millis(500);
+
 /// Retry-After when the upstreams are full: as long as a request waits for a permit by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
@@ -299,14 +392,8 @@ fn is_failure(status: StatusCode) -> bool {
         && !matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED)
 }
 
-/// Whether the whole response is read before it is judged.
-fn may_be_playlist(kind: Kind, head: &Head) -> bool {
-    let labelled = || {
-        let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| Kind::of_content_type(value) == Kind::Playlist)
-    };
-    let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
-    head.status == StatusCode::OK
-        && !encoded
-        && (kind == Kind::Playlist || (kind == Kind::Other && labelled()))
+/// Whether a playlist may get another version that nothing announces.
+fn may_change(playlist: &Playlist) -> bool {
+    let is_open = playlist.as_media().is_some_and(|media| !media.end_list && media.is_ended());
+    is_open || playlist.is_unpredictable()
 }

@@ -57,6 +57,9 @@ pub enum UpstreamError {
     /// The live playlist does not move.
     #[error("live playlist is frozen")]
     Frozen,
+    /// The playlist may have been read while it was written.
+    #[error("playlist may be unfinished")]
+    Unfinished,
     /// Another upstream received the request later and responded first.
     #[error("another upstream responded first")]
     Outpaced,
@@ -89,6 +92,7 @@ impl UpstreamError {
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
             Self::Backward => "playlist_backward",
             Self::Frozen => "playlist_frozen",
+            Self::Unfinished => "playlist_unfinished",
             Self::Status(_) => Self::RECEIVED_STATUS,
             Self::NoCandidate => "destination_unavailable",
         }

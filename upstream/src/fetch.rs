@@ -36,7 +36,7 @@ use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Progress, Ruling, StoredResponse};
+use crate::policy::{Ending, Event, FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse};
 use crate::upstream::Upstream;
 
 /// Makes one fill.
@@ -233,13 +233,22 @@ async fn judge(
             return refuse(response, UpstreamError::Unusable("not the requested bytes"));
         }
     }
-    match policy.rule(&response.head) {
+    let ruling = match policy.rule(&response.head) {
+        Ruling::Peek { otherwise } => match peek(policy, &mut response).await {
+            Ok(ruling) => ruling.unwrap_or(*otherwise),
+            Err(error) => return Attempt::Failed(error, None),
+        },
+        ruling => ruling,
+    };
+    match ruling {
         Ruling::Refuse(error) => {
             drain(&mut response).await;
             response.refuse(error);
             Attempt::Failed(error, Some(response.head))
         }
         Ruling::Pass { remember, reason } => Attempt::Pass(response, remember, Some(reason)),
+        // There is no second look.
+        Ruling::Peek { .. } => Attempt::Pass(response, Duration::ZERO, None),
         Ruling::Store { lifetimes, variant } => {
             let head = policy.stored_head(&response.head);
             match fill_writer.publish(
@@ -256,6 +265,29 @@ async fn judge(
         }
         Ruling::Collect { max } => collect(policy, progress, upstream, fill_writer, response, max).await,
     }
+}
+
+/// Reads as many bytes as the policy needs to know what the response is; they stay its next bytes. `None` if
+/// they show nothing new.
+async fn peek(
+    policy: &impl FillPolicy,
+    response: &mut UpstreamResponse,
+) -> Result<Option<Ruling>, UpstreamError> {
+    let mut beginning = Bytes::new();
+    let mut peeked = Peeked::More;
+    while matches!(peeked, Peeked::More)
+        && let Some(bytes) = response.next().await?
+    {
+        beginning = if beginning.is_empty() { bytes } else { [beginning, bytes].concat().into() };
+        peeked = policy.rule_beginning(&beginning);
+    }
+    if !beginning.is_empty() {
+        response.put_back(beginning);
+    }
+    Ok(match peeked {
+        Peeked::Rule(ruling) => Some(ruling),
+        Peeked::More | Peeked::Otherwise => None,
+    })
 }
 
 /// Which bytes of the resource a response has.

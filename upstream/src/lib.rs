@@ -51,7 +51,7 @@ pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
 pub use policy::{
-    Ending, Event, FillPolicy, Inspection, Outcome, Progress, Recorder, Ruling, StoredResponse,
+    Ending, Event, FillPolicy, Inspection, Outcome, Peeked, Progress, Recorder, Ruling, StoredResponse,
 };
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};

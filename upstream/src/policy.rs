@@ -27,6 +27,12 @@ pub enum Ruling {
         /// The largest size in bytes.
         max: u64,
     },
+    /// Its head does not tell what it is. Read its first bytes, and do as [`FillPolicy::rule_beginning`]
+    /// says.
+    Peek {
+        /// What to do if they show nothing new.
+        otherwise: Box<Ruling>,
+    },
     /// It cannot be shared.
     Pass {
         /// How long the key is remembered as uncacheable.
@@ -36,6 +42,17 @@ pub enum Ruling {
     },
     /// It is a failure: try the next candidate.
     Refuse(UpstreamError),
+}
+
+/// What the first bytes of a response tell.
+#[derive(Debug, Clone)]
+pub enum Peeked {
+    /// Nothing yet: more bytes are needed.
+    More,
+    /// How to continue.
+    Rule(Ruling),
+    /// Nothing new.
+    Otherwise,
 }
 
 /// What to do with a response that was read to its end first.
@@ -102,6 +119,8 @@ pub enum Ending {
 pub trait FillPolicy: Send + Sync {
     /// Rules on a response by its head.
     fn rule(&self, head: &Head) -> Ruling;
+    /// Rules on a response by its first bytes, after [`Ruling::Peek`]: all that have arrived, one at least.
+    fn rule_beginning(&self, beginning: &[u8]) -> Peeked;
     /// Rules on a collected response.
     fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection;
     /// The head and lifetimes of `stale` after a 304.

@@ -17,10 +17,13 @@ use crate::Directives;
 /// with undefined variables is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Media {
-    /// EXT-X-TARGETDURATION: no segment is longer, and a live playlist grows about this often.
+    /// EXT-X-TARGETDURATION: no segment is longer, and a live playlist grows about this often. If it is
+    /// missing, the longest segment stands for it.
     pub target_duration: Duration,
     /// EXT-X-MEDIA-SEQUENCE: the number of the first segment, 0 if absent.
     pub media_sequence: u64,
+    /// Whether the numbers of its segments are known.
+    pub counting: Counting,
     /// EXT-X-DISCONTINUITY-SEQUENCE, 0 if absent.
     pub discontinuity_sequence: u64,
     /// The listed complete segments, oldest first.
@@ -67,8 +70,19 @@ pub struct Segment {
     pub is_gap: bool,
     /// It does not continue the one before it (EXT-X-DISCONTINUITY).
     pub is_discontinuity: bool,
-    /// The time of its first sample, since the Unix epoch (EXT-X-PROGRAM-DATE-TIME directly at this segment).
-    pub program_date_time: Option<Duration>,
+}
+
+/// How the numbers of a playlist's segments are known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// EXT-X-MEDIA-SEQUENCE is absent or empty: the first segment has the number 0, unless segments have left
+    /// the list.
+    #[default]
+    Implied,
+    /// EXT-X-MEDIA-SEQUENCE has the number of the first segment.
+    Declared,
+    /// A tag that counts segments is there and cannot be read: negative, or beyond 64 bits.
+    Unknown,
 }
 
 /// How far a playlist has come. A later position compares as greater.
@@ -117,8 +131,13 @@ impl Media {
         self.target_duration.max(TARGET_DURATION_MIN)
     }
 
-    /// Whether the playlist has ended. A playlist of type VOD must not change, with or without EXT-X-ENDLIST
-    /// (section 4.4.3.5).
+    /// Whether the numbers of its segments are known, so that its versions can be compared.
+    pub const fn is_numbered(&self) -> bool {
+        !matches!(self.counting, Counting::Unknown)
+    }
+
+    /// Whether there is no next version to wait for: it has ended, or it is of type VOD, which must not
+    /// change (section 4.4.3.5). Without EXT-X-ENDLIST it may change all the same.
     pub const fn is_ended(&self) -> bool {
         self.end_list || matches!(self.playlist_type, Some(PlaylistType::Vod))
     }

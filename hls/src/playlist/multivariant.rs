@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use quick_m3u8::tag::hls::Tag;
-
-use super::PlaylistError;
 use super::variables::Variables;
+use crate::attributes;
+use crate::lines::{Line, LineKind};
 
 /// The media playlists that a multivariant playlist names, as written there: relative URIs stay relative. One
 /// with unknown variables is left out.
@@ -19,46 +18,40 @@ pub struct Multivariant {
     pub iframes: Vec<String>,
 }
 
-/// Collects a multivariant playlist tag by tag.
+/// Collects a multivariant playlist line by line.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     playlist: Multivariant,
-    awaits_uri: bool,
-    first_line: Option<usize>,
+    has_tag: bool,
 }
 
 impl Builder {
-    pub(super) fn tag(&mut self, tag: &Tag<'_>, line: usize, variables: &mut Variables) {
-        self.first_line.get_or_insert(line);
-        match tag {
-            Tag::StreamInf(_) => self.awaits_uri = true,
-            Tag::IFrameStreamInf(tag) => {
-                self.playlist.iframes.extend(variables.resolve(tag.uri()).map(Cow::into_owned));
-            }
-            Tag::Media(tag) => {
-                let uri = tag.uri().and_then(|uri| variables.resolve(uri));
-                self.playlist.renditions.extend(uri.map(Cow::into_owned));
-            }
-            _ => {}
+    pub(super) fn line(&mut self, line: Line<'_>, variables: &mut Variables) {
+        self.has_tag = true;
+        if line.kind() == LineKind::VariantUri {
+            self.playlist.variants.extend(resolved(line.content(), variables));
+            return;
         }
+        let uris = match line.name() {
+            b"#EXT-X-MEDIA" => &mut self.playlist.renditions,
+            b"#EXT-X-I-FRAME-STREAM-INF" => &mut self.playlist.iframes,
+            _ => return,
+        };
+        let uri = line.value().and_then(|(_, list)| attributes::value(list, b"URI"));
+        uris.extend(uri.and_then(|uri| resolved(uri, variables)));
     }
 
-    /// Whether the next URI is that of a variant.
-    pub(super) const fn awaits_uri(&self) -> bool {
-        self.awaits_uri
+    /// Whether there is a tag that only a multivariant playlist has.
+    pub(super) const fn is_multivariant(&self) -> bool {
+        self.has_tag
     }
 
-    pub(super) fn uri(&mut self, uri: &str, variables: &mut Variables) {
-        self.awaits_uri = false;
-        self.playlist.variants.extend(variables.resolve(uri).map(Cow::into_owned));
+    pub(super) fn finish(self) -> Multivariant {
+        self.playlist
     }
+}
 
-    /// The line of the first tag that only a multivariant playlist has.
-    pub(super) const fn first_line(&self) -> Option<usize> {
-        self.first_line
-    }
-
-    pub(super) fn finish(self) -> Result<Multivariant, PlaylistError> {
-        if self.awaits_uri { Err(PlaylistError::VariantWithoutUri) } else { Ok(self.playlist) }
-    }
+fn resolved(uri: &[u8], variables: &mut Variables) -> Option<String> {
+    let uri = std::str::from_utf8(uri).ok()?.trim();
+    variables.resolve(uri).filter(|uri| !uri.is_empty()).map(Cow::into_owned)
 }

@@ -2,21 +2,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quick_m3u8::config::ParsingOptions;
-use quick_m3u8::{Reader, Writer};
 
 use super::*;
 use crate::Directives;
 
+mod lenient;
+mod oracle;
+
 fn media(text: &str) -> Media {
     match Playlist::parse(text.as_bytes()) {
-        Ok(Playlist::Media(media)) => media,
+        Ok(Playlist::Media(media)) => Arc::unwrap_or_clone(media),
         other => panic!("not a media playlist: {other:?}"),
     }
-}
-
-fn error(text: &str) -> String {
-    Playlist::parse(text.as_bytes()).unwrap_err().to_string()
 }
 
 const LIVE: &str = "#EXTM3U\r\n#EXT-X-VERSION:6\r\n#EXT-X-TARGETDURATION:4\r\n#EXT-X-MEDIA-SEQUENCE:41\r\n\
@@ -113,8 +110,6 @@ fn segments_carry_the_tags_before_them() {
     let [first, second, third, fourth] = &playlist.segments[..] else { panic!("{playlist:?}") };
     let range = |start, length| Some(ByteRange { start, length: Some(length) });
     assert_eq!((first.range, second.range, fourth.range), (range(10, 100), range(110, 50), None));
-    assert_eq!(first.program_date_time, Some(Duration::from_mins(1)));
-    assert_eq!(second.program_date_time, None);
     assert!(third.is_discontinuity && third.is_gap && !fourth.is_discontinuity && !fourth.is_gap);
     assert_eq!((third.uri.as_deref(), fourth.uri.as_deref()), (None, Some("c.mp4")));
     let map = |segment: &Segment| segment.map.as_ref().and_then(|map| map.uri.as_deref()).map(str::to_owned);
@@ -182,8 +177,8 @@ fn a_mistake_in_an_optional_tag_refuses_no_playlist() {
         assert_eq!(playlist.segments, [segment], "{line}");
         assert_eq!(playlist.server_control, ServerControl::default(), "{line}");
         let multivariant = format!("#EXTM3U\n{line}\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n");
-        let is_mixed = matches!(Playlist::parse(multivariant.as_bytes()), Err(PlaylistError::Mixed { .. }));
-        assert_eq!(is_mixed, line.contains("SERVER-CONTROL"), "{line}");
+        let variants = Multivariant { variants: vec!["a.m3u8".to_owned()], ..Multivariant::default() };
+        assert_eq!(Playlist::parse(multivariant.as_bytes()), Ok(Playlist::Multivariant(variants)), "{line}");
     }
 }
 
@@ -221,15 +216,16 @@ fn a_multivariant_playlist_names_its_renditions() {
 fn files_that_are_no_playlist_are_refused() {
     for bytes in [
         &b""[..],
+        b"\n\n",
         b"\x00\x00\x00\x18ftypmp42",
-        b"<html>",
-        b"\xEF\xBB\xBF#EXTM3U\n#EXT-X-TARGETDURATION:4\n",
-        b"#EXTM3U8\n#EXT-X-TARGETDURATION:4\n",
-        b" #EXTM3U\n",
+        b"<html>\n#EXTM3U\n",
+        b"#EXT",
+        b"\0#EXTM3U\n",
+        b"\xFF\xFE#\0E\0X\0T\0M\x003\0U\0",
+        b"#EXTINF:4,\na.ts\n",
     ] {
         assert_eq!(Playlist::parse(bytes), Err(PlaylistError::NotAPlaylist), "{bytes:?}");
     }
-    assert_eq!(Playlist::parse(b"#EXTM3U\n\n# \xFF\n"), Err(PlaylistError::NotUtf8 { line: 3 }));
 }
 
 #[test]
@@ -248,63 +244,10 @@ fn hostile_playlists_are_refused_or_read_within_bounds() {
     assert_eq!(media(&format!("{head}{}", "#EXTINF:4,\na\n".repeat(100_000))).next_sequence(), 100_000);
     let sequence = media(&format!("{head}#EXT-X-MEDIA-SEQUENCE:9223372036854775808\n#EXTINF:4,\na\n"));
     assert_eq!(sequence.last_sequence(), Some(1 << 63));
-    for text in [
-        format!("{head}#EXT-X-SKIP:SKIPPED-SEGMENTS=18446744073709551615\n#EXTINF:4,\na\n"),
-        format!("{head}#EXTINF:4,\na\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb\n"),
-        format!("#EXTM3U\n{}a\n", "#EXT-X-STREAM-INF:BANDWIDTH=1\n".repeat(9)) + head,
-        format!("\u{feff}{head}"),
-        format!("{head}#EXT-X-PART-INF:PART-TARGET=-1\n"),
-    ] {
-        assert!(Playlist::parse(text.as_bytes()).is_err(), "{text}");
-    }
-}
-
-#[test]
-fn errors_name_the_line() {
-    for (text, message) in [
-        ("#EXTM3U\n", "the playlist has no EXT-X-TARGETDURATION"),
-        ("#EXTM3U\n#EXTINF:4,\na.ts\n", "the playlist has no EXT-X-TARGETDURATION"),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4\na.ts\n",
-            "the segment in line 3 of the playlist has no EXTINF before it",
-        ),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:99999999\n",
-            "#EXT-X-TARGETDURATION in line 2 of the playlist is out of range",
-        ),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n\n#EXTINF:-1,\na.ts\n",
-            "#EXTINF in line 4 of the playlist is out of range",
-        ),
-        ("#EXTM3U\n#EXTINF:nan,\na.ts\n", "#EXTINF in line 2 of the playlist is out of range"),
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n#EXTINF:4,\na\n",
-            "#EXT-X-MEDIA-SEQUENCE in line 3 of the playlist is out of range",
-        ),
-        (
-            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n",
-            "the playlist ends before the URI of its last EXT-X-STREAM-INF",
-        ),
-        (
-            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-TARGETDURATION:4\n",
-            "the playlist is both a media playlist and a multivariant playlist: see line 4",
-        ),
-    ] {
-        assert_eq!(error(text), message, "{text:?}");
-    }
-    for (text, beginning) in [
-        (
-            "#EXTM3U\n#EXT-X-TARGETDURATION:4.5\n",
-            "#EXT-X-TARGETDURATION in line 2 of the playlist is invalid:",
-        ),
-        ("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:x\n", "#EXT-X-MEDIA-SEQUENCE in line 2 of the playlist is invalid:"),
-        ("#EXTM3U\n#EXTINF:\n", "#EXTINF in line 2 of the playlist is invalid:"),
-        ("#EXTM3U\n\n#EXT-X-MAP:BYTERANGE=1\n", "#EXT-X-MAP in line 3 of the playlist is invalid:"),
-        ("#EXTM3U\n#EXT\n", "line 2 of the playlist cannot be read:"),
-    ] {
-        let message = error(text);
-        assert!(message.starts_with(beginning), "{text:?} gave {message:?}");
-    }
+    let skipped = media(&format!("{head}#EXT-X-SKIP:SKIPPED-SEGMENTS=18446744073709551615\n#EXTINF:4,\na\n"));
+    assert_eq!((skipped.counting, skipped.skipped, skipped.next_sequence()), (Counting::Unknown, 0, 1));
+    let text = format!("#EXTM3U\n{}a\n", "#EXT-X-STREAM-INF:BANDWIDTH=1\n".repeat(9)) + head;
+    assert!(matches!(Playlist::parse(text.as_bytes()), Ok(Playlist::Multivariant(_))));
 }
 
 /// A media playlist as some packager could write it.
@@ -350,16 +293,5 @@ proptest! {
         let read: Vec<u128> = playlist.segments.iter().map(|s| s.duration.as_millis()).collect();
         let written: Vec<u128> = millis.iter().map(|&ms| u128::from(ms)).collect();
         prop_assert_eq!(read, written);
-    }
-
-    /// Rewriting line by line relies on this: an untouched line is written as it was read.
-    #[test]
-    fn quick_m3u8_writes_the_bytes_it_has_read((text, _, _) in generated()) {
-        let mut reader = Reader::from_str(&text, ParsingOptions::default());
-        let mut writer = Writer::new(Vec::new());
-        while let Some(line) = reader.read_line().unwrap() {
-            writer.write_line(line).unwrap();
-        }
-        prop_assert_eq!(String::from_utf8(writer.into_inner()).unwrap(), text);
     }
 }

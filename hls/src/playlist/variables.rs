@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use quick_m3u8::tag::hls::Define;
+use crate::attributes;
+use crate::lines::Line;
 
 /// The variables that a playlist has defined so far.
 #[derive(Debug)]
@@ -21,9 +22,11 @@ impl Default for Variables {
 impl Variables {
     /// Adds one EXT-X-DEFINE. The values of IMPORT and QUERYPARAM are elsewhere: in the multivariant
     /// playlist, or in the URI that the player requested. A URI that uses them cannot be resolved here.
-    pub(super) fn define(&mut self, define: &Define<'_>) {
-        if let Define::Name(name) = define {
-            self.values.insert(name.name().to_owned(), name.value().to_owned());
+    pub(super) fn define(&mut self, line: Line<'_>) {
+        let list = line.value().map_or(&b""[..], |(_, list)| list);
+        let text = |name: &[u8]| std::str::from_utf8(attributes::value(list, name)?).ok().map(str::to_owned);
+        if let (Some(name), Some(value)) = (text(b"NAME"), text(b"VALUE")) {
+            self.values.insert(name, value);
         }
     }
 
@@ -59,11 +62,17 @@ const RESOLVED_BYTES_MAX: usize = 4 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::lines;
+
+    fn define(variables: &mut Variables, list: &str) {
+        let text = format!("#EXT-X-DEFINE:{list}\n");
+        variables.define(lines(text.as_bytes()).next().unwrap());
+    }
 
     fn variables(defined: &[(&str, &str)]) -> Variables {
         let mut variables = Variables::default();
-        for &(name, value) in defined {
-            variables.define(&Define::new_name(name, value));
+        for (name, value) in defined {
+            define(&mut variables, &format!("NAME=\"{name}\",VALUE=\"{value}\""));
         }
         variables
     }
@@ -71,8 +80,9 @@ mod tests {
     #[test]
     fn references_are_replaced_and_unknown_ones_make_the_uri_unknown() {
         let mut variables = variables(&[("host", "https://a.example"), ("t", "{$host}")]);
-        variables.define(&Define::new_import("other"));
-        variables.define(&Define::new_queryparam("token"));
+        for list in ["IMPORT=\"other\"", "QUERYPARAM=\"token\"", "NAME=\"other\"", "VALUE=\"other\""] {
+            define(&mut variables, list);
+        }
         for (uri, expected) in [
             ("1.ts", Some("1.ts")),
             ("{$host}/1.ts?a={$host}", Some("https://a.example/1.ts?a=https://a.example")),

@@ -1,8 +1,8 @@
 //! Delta updates: the playlist without the segments that its reader has already (sections 4.4.5.2 and
 //! 6.2.5.1).
 
-use super::lines::{Line, LineKind, line_break, lines};
 use super::segment_state::SegmentState;
+use crate::lines::{Line, LineKind, line_break, lines};
 use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
@@ -32,9 +32,11 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
         phase: Phase::Head,
         state: SegmentState::default(),
     };
-    for (index, line) in lines(full).enumerate() {
+    let mut needs_version = !scan.has_version;
+    for line in lines(full) {
         writer.line(line)?;
-        if index == 0 && !scan.has_version {
+        if needs_version && line.is_header() {
+            needs_version = false;
             writer.version();
         }
     }
@@ -124,7 +126,14 @@ impl<'a> Writer<'a> {
                     }
                 }
             }
-            (Phase::Skipping(_), LineKind::ByteRange | LineKind::Segment | LineKind::Other) => {}
+            (
+                Phase::Skipping(_),
+                LineKind::ByteRange
+                | LineKind::Segment
+                | LineKind::Multivariant
+                | LineKind::VariantUri
+                | LineKind::Other,
+            ) => {}
         }
         Some(())
     }

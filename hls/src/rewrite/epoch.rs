@@ -1,13 +1,14 @@
 //! An encoder restart is joined: the playlist is renumbered so that viewers see one stream.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::attributes;
-use super::lines::{Line, LineKind, line_break, lines};
 use super::mark::Mark;
 use super::segment_state::SegmentState;
 use super::splice::{OldSegment, Splice, discontinuity_after};
 use crate::Media;
+use crate::attributes;
+use crate::lines::{Line, LineKind, line_break, lines};
 
 /// How the numbers of a playlist came about. The default is the origin's own numbering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,13 +174,16 @@ impl Epoch {
     /// A version of this epoch with the published media sequence numbers, to be judged by a timeline. It
     /// lacks the old epoch's segments, and its URIs are as received.
     #[must_use]
-    pub fn renumber(&self, raw: &Media) -> Media {
+    pub fn renumber<'a>(&self, raw: &'a Media) -> Cow<'a, Media> {
+        if self.shift == 0 {
+            return Cow::Borrowed(raw);
+        }
         let mut media = raw.clone();
         media.media_sequence = media.media_sequence.saturating_add_signed(self.shift);
         for segment in &mut media.segments {
             segment.sequence = segment.sequence.saturating_add_signed(self.shift);
         }
-        media
+        Cow::Owned(media)
     }
 
     /// Rewrites a version of this epoch. `raw` is the parsed `playlist`; `is_ours` decides whether the object
@@ -313,7 +317,10 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
         let old_segments = self.epoch.old_segments(self.raw);
         let splice = self.epoch.splice.as_ref().filter(|_| !old_segments.is_empty());
         match splice.filter(|splice| splice.target > self.raw.target_duration) {
-            Some(splice) => self.tag(&format!("#EXT-X-TARGETDURATION:{}", splice.target.as_secs())),
+            Some(splice) => {
+                let seconds = splice.target.as_secs() + u64::from(splice.target.subsec_nanos() > 0);
+                self.tag(&format!("#EXT-X-TARGETDURATION:{seconds}"));
+            }
             None => self.out.extend_from_slice(line.raw),
         }
     }
@@ -379,7 +386,7 @@ impl<'a, F: Fn(&str) -> bool> Writer<'a, F> {
     /// Writes lines; the last one may lack its line break.
     fn lines(&mut self, lines: &[u8]) {
         self.out.extend_from_slice(lines);
-        if !lines.is_empty() && !lines.ends_with(b"\n") {
+        if !lines.is_empty() && !lines.ends_with(b"\n") && !lines.ends_with(b"\r") {
             self.out.extend_from_slice(self.line_break);
         }
     }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::attributes;
-use super::lines::{Line, line_break, lines};
 use crate::Media;
+use crate::attributes;
+use crate::lines::{Line, line_break, lines};
 
 /// The features that are offered in the origin's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,9 +72,11 @@ fn wanted(media: &Media, offer: Offer) -> Vec<Attribute> {
 /// Replaces the present attributes and adds the others.
 fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
     let text = line.text();
-    let mut tag = if line.value().is_some() { text.to_vec() } else { [text, b":"].concat() };
+    let (mut tag, start) = match line.value() {
+        Some((start, _)) => (text.to_vec(), start),
+        None => ([CONTROL, b":"].concat(), CONTROL.len() + 1),
+    };
     for (name, value) in wanted {
-        let start = CONTROL.len() + 1;
         let list = tag.get(start..).unwrap_or_default();
         if let Some(place) =
             attributes::find(list, name.as_bytes()).filter(|place| is_plain(list, place, name))
@@ -98,7 +100,7 @@ fn is_plain(list: &[u8], value: &Range<usize>, name: &str) -> bool {
 }
 
 fn insert(out: &mut Vec<u8>, after: Line<'_>, line_break: &[u8], wanted: &[Attribute]) {
-    let ends = after.raw.ends_with(b"\n");
+    let ends = after.has_break();
     if !ends {
         out.extend_from_slice(line_break);
     }

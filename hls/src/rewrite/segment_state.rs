@@ -1,7 +1,7 @@
 //! The state from one segment to the next: keys and the initialisation section.
 
-use super::attributes;
-use super::lines::{Line, LineKind};
+use crate::attributes;
+use crate::lines::{Line, LineKind};
 
 /// The keys and the initialisation section of the segments that follow, in the lines that set them.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::lines::{Line, LineKind, line_break, lines};
 use super::segment_state::SegmentState;
+use crate::lines::{Line, LineKind, line_break, lines};
 use crate::{Media, PlaylistType, Segment};
 
 /// The end of an epoch, with the segments that are listed before those of the next one.
@@ -128,7 +128,9 @@ impl Tail {
         let mut discontinuity = discontinuity_after(media, from);
         for line in lines(published) {
             match line.kind() {
-                LineKind::Playlist | LineKind::Version => continue,
+                LineKind::Playlist | LineKind::Version | LineKind::Multivariant | LineKind::VariantUri => {
+                    continue;
+                }
                 LineKind::Other if !is_in_list => continue,
                 LineKind::Key | LineKind::Map => {
                     is_changed = true;

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Media, Playlist};
@@ -8,7 +9,7 @@ mod offer;
 
 pub(super) fn parse(text: &[u8]) -> Media {
     match Playlist::parse(text) {
-        Ok(Playlist::Media(media)) => media,
+        Ok(Playlist::Media(media)) => Arc::unwrap_or_clone(media),
         other => panic!("not a media playlist: {other:?}"),
     }
 }

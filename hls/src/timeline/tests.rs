@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::*;
 use crate::{HintKind, Playlist};
@@ -10,7 +11,7 @@ pub(super) const TARGET: Duration = Duration::from_secs(2);
 
 pub(super) fn parse(text: &str) -> Media {
     match Playlist::parse(text.as_bytes()) {
-        Ok(Playlist::Media(media)) => media,
+        Ok(Playlist::Media(media)) => Arc::unwrap_or_clone(media),
         other => panic!("not a media playlist: {other:?}"),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn version(
     tier: &Tier,
     request: &Request,
     stream: &Stream,
-    raw: &Media,
+    raw: &Arc<Media>,
     body: &Bytes,
     published_body: impl FnOnce() -> Option<Bytes>,
 ) -> Version {
@@ -57,7 +57,7 @@ pub(crate) fn version(
 /// A playlist as an upstream sent it.
 struct Received<'a> {
     request: &'a Request,
-    raw: &'a Media,
+    raw: &'a Arc<Media>,
     body: &'a Bytes,
     numbering: Numbering,
 }
@@ -68,7 +68,7 @@ impl Received<'_> {
         let published =
             Published { numbering: self.numbering, received: self.numbering, ..Published::default() };
         Version {
-            media: self.raw.clone(),
+            media: Arc::clone(self.raw),
             body: self.body.clone(),
             published,
             is_rewritten: false,
@@ -105,7 +105,7 @@ impl Received<'_> {
                 starts_epoch: false,
                 is_outdated: false,
             }),
-            Ok(Playlist::Multivariant(_)) | Err(_) => None,
+            Ok(Playlist::Multivariant(_) | Playlist::Plain) | Err(_) => None,
         }
     }
 

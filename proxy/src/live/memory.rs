@@ -69,6 +69,13 @@ impl Memory {
         state.timeline.take_announcements()
     }
 
+    /// The newest version, if it was published as `text`: the same bytes in the same place.
+    pub(super) fn version_of(&self, text: &Bytes) -> Option<Arc<Media>> {
+        let state = self.state.lock();
+        let is_same = state.text.as_ptr() == text.as_ptr() && state.text.len() == text.len();
+        self.newest.borrow().as_ref().filter(|_| is_same).map(Arc::clone)
+    }
+
     /// Size of the newest version as published, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         self.state.lock().text.len()
@@ -100,7 +107,7 @@ impl Memory {
             // The text was parsed before it slept.
             if let Ok(Playlist::Media(newest)) = Playlist::parse(&state.text) {
                 state.timeline.wake(&newest);
-                self.replace_silently(Some(Arc::new(newest)));
+                self.replace_silently(Some(newest));
             }
             self.is_asleep.store(false, Ordering::Release);
         }
@@ -133,8 +140,8 @@ mod tests {
         format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n{segments}").into()
     }
 
-    fn media(text: &Bytes) -> Media {
-        Playlist::parse(text).unwrap().as_media().unwrap().clone()
+    fn media(text: &Bytes) -> Arc<Media> {
+        Arc::clone(Playlist::parse(text).unwrap().as_media().unwrap())
     }
 
     fn observe(stream: &Stream, text: &Bytes) -> Arrival {
@@ -154,10 +161,10 @@ mod tests {
     fn a_sleeping_stream_is_remembered_as_before() {
         let newest = text(10);
         for access in [
-            (|stream| assert_eq!(*stream.media().unwrap(), media(&text(10)))) as fn(&Stream),
+            (|stream| assert_eq!(stream.media().unwrap(), media(&text(10)))) as fn(&Stream),
             |stream| assert!(stream.wants_follower()),
             |stream| assert_eq!(stream.lag(), 0),
-            |stream| assert_eq!(*stream.subscribe().borrow().clone().unwrap(), media(&text(10))),
+            |stream| assert_eq!(stream.subscribe().borrow().clone().unwrap(), media(&text(10))),
             |stream| assert_eq!(observe(stream, &text(9)), Arrival::Backward),
             |stream| assert_eq!(observe(stream, &text(11)), Arrival::Usable),
             |stream| assert_eq!(stream.confirm_unchanged(Instant::now(), Duration::ZERO), Arrival::Usable),
@@ -211,6 +218,29 @@ mod tests {
             tokio::time::advance(Duration::from_mins(2)).await;
             streams.tidy();
             assert_eq!(streams.count(), (1, 1));
+        }
+    }
+
+    /// Twelve renditions of four channels, with a day of segments of six seconds.
+    #[test]
+    fn playlists_of_a_day_are_all_remembered() {
+        let segments = (0..14_400)
+            .map(|number| format!("#EXTINF:6.000,\n{number:08}.m4s\n"))
+            .collect::<Vec<_>>()
+            .concat();
+        let text =
+            Bytes::from(format!("#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:7\n{segments}"));
+        let streams = Streams::new(&config::Cache::default());
+        for number in 0..48 {
+            let key = Key::new("site", &format!("/{number}.m3u8"));
+            let stream = streams.find_or_create(&key, false);
+            assert_eq!(observe(&stream, &text), Arrival::Usable);
+            stream.publish().unwrap();
+            assert!(stream.record_weight());
+            streams.weigh_again(&key, &stream);
+        }
+        for number in 0..48 {
+            assert!(streams.of(&Key::new("site", &format!("/{number}.m3u8"))).is_some(), "{number}");
         }
     }
 

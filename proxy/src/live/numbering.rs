@@ -10,7 +10,7 @@ use tidegate_hls::{Mark, Media, Numbering, Splice};
 /// A version of a media playlist as it is published.
 #[derive(Debug)]
 pub(crate) struct Version {
-    pub(crate) media: Media,
+    pub(crate) media: Arc<Media>,
     pub(crate) body: Bytes,
     pub(super) published: Published,
     pub(super) is_rewritten: bool,

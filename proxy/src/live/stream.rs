@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
-use tidegate_hls::{Announcement, Media, Restart, Step, Timeline};
+use tidegate_hls::{Announcement, Media, Restart, Segment, Step, Timeline};
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ use tokio::time::Instant;
 use super::detour::{self, Detour};
 use super::memory::Memory;
 use super::numbering::Published;
+use super::sliding::Sliding;
+use super::unfinished::Unfinished;
 
 /// What this tier knows of one media playlist.
 #[derive(Debug)]
@@ -21,6 +23,10 @@ pub(crate) struct Stream {
     /// The zero of the timeline's times.
     clock_start: Instant,
     pub(super) memory: Memory,
+    /// Whether its versions are read while they are written.
+    pub(crate) unfinished: Unfinished,
+    /// Whether its versions can be compared at all.
+    pub(crate) sliding: Sliding,
     /// The numbering in which it is published.
     pub(super) published: Mutex<Published>,
     /// The received version whose fill has not ended, and its text as published.
@@ -74,6 +80,8 @@ impl Stream {
         Self {
             clock_start,
             memory: Memory::new(),
+            unfinished: Unfinished::default(),
+            sliding: Sliding::default(),
             published: Mutex::default(),
             received: Mutex::default(),
             error: AtomicU8::new(0),
@@ -90,13 +98,13 @@ impl Stream {
 
     /// Compares a version with the versions before, and remembers it. It is published as `text`, was
     /// requested at `sent`, and is `age` old.
-    pub(crate) fn observe(&self, media: Media, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
+    pub(crate) fn observe(&self, media: Arc<Media>, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
         let arrival = self.compare(media, text, sent, age);
         self.update_error(arrival);
         arrival
     }
 
-    fn compare(&self, media: Media, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
+    fn compare(&self, media: Arc<Media>, text: &Bytes, sent: Instant, age: Duration) -> Arrival {
         let now = self.now();
         let mut timeline = self.timeline();
         // That it has moved is certain now; that it has not was certain only when the request was sent.
@@ -121,7 +129,7 @@ impl Stream {
             Step::Restarted(why) => Arrival::Restarted(why),
             Step::First | Step::Forward | Step::Unchanged | Step::Ended => Arrival::Usable,
         };
-        *self.received.lock() = Some((Arc::new(media), text.clone()));
+        *self.received.lock() = Some((media, text.clone()));
         arrival
     }
 
@@ -153,11 +161,16 @@ impl Stream {
         *self.received.lock() = None;
     }
 
-    /// Its memory in units of one segment: the segments of its newest version, the text, and a fixed part.
+    /// The newest version, if this is its text.
+    pub(crate) fn version_of(&self, text: &Bytes) -> Option<Arc<Media>> {
+        self.memory.version_of(text)
+    }
+
+    /// Its memory in bytes, about: the segments of its newest version, the text, and a fixed part.
     pub(super) fn weight(&self) -> u32 {
         let segments = self.memory.map_newest(|media| media.segments.len()).unwrap_or(0);
-        let text = self.memory.text_bytes() / SEGMENT_BYTES;
-        u32::try_from(segments.saturating_add(text)).unwrap_or(u32::MAX).saturating_add(FIXED_WEIGHT)
+        let bytes = segments.saturating_mul(SEGMENT_BYTES).saturating_add(self.memory.text_bytes());
+        u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(FIXED_BYTES)
     }
 
     /// Records the weight, if it is the first one or twice the recorded one. Returns whether it is.
@@ -333,11 +346,11 @@ const FROZEN: u8 = 2;
 /// The expected size of a first object: two seconds at four megabits per second.
 const EXPECTED_BYTES: u64 = 1 << 20;
 
-/// Bytes of text that weigh as much as one segment.
-const SEGMENT_BYTES: usize = 128;
+/// Bytes that a segment takes, with its URI.
+const SEGMENT_BYTES: usize = size_of::<Segment>() + 48;
 
-/// The weight of a stream's follower and blocked requests, in segments.
-const FIXED_WEIGHT: u32 = 50;
+/// Bytes that a stream takes with its follower and blocked requests.
+const FIXED_BYTES: u32 = 8_192;
 
 /// A request for the playlist that is being served.
 #[derive(Debug)]

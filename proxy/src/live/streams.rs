@@ -25,9 +25,9 @@ pub(crate) struct Streams {
     clock_start: Instant,
 }
 
-/// Segments that are remembered, of all streams together; the least recently used streams are forgotten
-/// first.
-const SEGMENTS_MAX: u64 = 500_000;
+/// The memory of all streams together, in bytes: more than a hundred playlists of 14,400 segments, or some
+/// ten thousand short ones. The least recently used streams are forgotten first.
+const BYTES_MAX: u64 = 512 << 20;
 /// How long an unused playlist is known: as long as another cache might have a version of it, and objects
 /// under names that denote others since a restart.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
@@ -35,7 +35,7 @@ const KNOWN_FOR: Duration = Duration::from_hours(24);
 impl Streams {
     pub(crate) fn new(settings: &config::Cache) -> Self {
         let known = moka::sync::Cache::builder()
-            .max_capacity(SEGMENTS_MAX)
+            .max_capacity(BYTES_MAX)
             .weigher(|_, stream: &Arc<Stream>| stream.weight())
             .time_to_idle(KNOWN_FOR);
         Self {

@@ -1,10 +1,12 @@
 //! The rules for a received version of a live playlist: whether it may be served, and as which version.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_hls::{Media, Restart};
 use tidegate_upstream::{Progress, UpstreamError};
+use tokio::time::Instant;
 
 use super::SitePolicy;
 use crate::answer::content;
@@ -14,28 +16,36 @@ use crate::live::{epochs, listing};
 
 impl SitePolicy<'_> {
     /// Compares a received version of a media playlist with its stream. Returns the version to serve; `None`
-    /// for a playlist that is not followed.
+    /// for a playlist that is not followed, or whose versions cannot be compared.
     pub(super) fn receive(
         &self,
-        raw: &Media,
+        raw: &Arc<Media>,
         body: &Bytes,
         age: Duration,
         progress: &Progress,
     ) -> Result<Option<Version>, UpstreamError> {
         let known = self.stream();
-        if !self.request.site.follows() || (known.is_none() && raw.is_ended()) {
+        let is_followed = self.request.site.follows() && raw.is_numbered();
+        if !is_followed || (known.is_none() && raw.is_ended()) {
             return Ok(None);
         }
         let streams = self.tier.streams();
         let stream =
             known.unwrap_or_else(|| streams.find_or_create(&self.request.key, self.request.is_backup));
         let old = stream.media();
+        if stream.sliding.is_seen(old.as_deref(), raw) {
+            return Ok(None);
+        }
+        // A shield has looked twice already.
+        if !self.request.site.has_shields && !stream.unfinished.is_believed(body, raw, Instant::now()) {
+            return Err(UpstreamError::Unfinished);
+        }
         let published = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
         let version = epochs::version(self.tier, self.request, &stream, raw, body, published);
         if version.is_outdated {
             self.admit(Arrival::Backward, progress)?;
         }
-        let arrival = stream.observe(version.media.clone(), &version.body, progress.last_sent, age);
+        let arrival = stream.observe(Arc::clone(&version.media), &version.body, progress.last_sent, age);
         self.admit(arrival, progress)?;
         if arrival != Arrival::Frozen
             && let Some((upstream, error)) = &progress.unusable

@@ -1,184 +1,197 @@
-//! Collects a media playlist tag by tag.
+//! Collects a media playlist line by line.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_m3u8::tag::HlsPlaylistType;
-use quick_m3u8::tag::hls::{self, EnumeratedString, PreloadHintType, Tag, TagName};
-
-use super::{ByteRange, Hint, HintKind, Map, Media, Part, PlaylistType, Report, Segment, ServerControl};
-use crate::playlist::PlaylistError;
-use crate::playlist::date::since_epoch;
-use crate::playlist::lines::is_optional;
+use super::{
+    ByteRange, Counting, Hint, HintKind, Map, Media, Part, PlaylistType, Report, Segment, ServerControl,
+};
+use crate::attributes::{attributes, value};
+use crate::lines::{Line, LineKind};
+use crate::playlist::numbers::{DAY, byte_range, seconds, whole};
 use crate::playlist::variables::Variables;
 
-/// Collects a media playlist tag by tag.
+/// Collects a media playlist line by line. A tag that cannot be read counts as absent; of a tag that must be
+/// there once, the last one that can be read counts.
 #[derive(Debug, Default)]
 pub(in crate::playlist) struct Builder {
     media: Media,
-    has_target_duration: bool,
+    target_duration: Option<Duration>,
+    /// The longest EXTINF.
+    longest: Duration,
     /// The tags so far for the segment whose URI comes next.
     next: Segment,
-    /// EXTINF was among them.
-    has_duration: bool,
     /// The start of a byte range without an offset (sections 4.4.4.2 and 4.4.4.9).
     after_segment: LastRange,
     after_part: LastRange,
     /// EXT-X-BYTERANGE precedes the URI that it belongs to.
     range: Option<(u64, Option<u64>)>,
-    first_line: Option<usize>,
-    sequence_line: usize,
+    /// A tag of HLS beside EXTINF, which lists of music have as well.
+    has_hls_tag: bool,
+    /// A tag that only a media playlist has, before its first segment.
+    has_media_tag: bool,
 }
 
 impl Builder {
-    pub(in crate::playlist) fn tag(
-        &mut self,
-        tag: &Tag<'_>,
-        line: usize,
-        variables: &mut Variables,
-    ) -> Result<(), PlaylistError> {
-        if !is_optional(tag.name()) {
-            self.first_line.get_or_insert(line);
+    pub(in crate::playlist) fn line(&mut self, line: Line<'_>, variables: &mut Variables) {
+        let text = line.value().map_or(&b""[..], |(_, text)| text);
+        match (line.kind(), line.name()) {
+            (LineKind::Uri, _) => self.uri(line.content(), variables),
+            (_, b"#EXTINF") => {
+                self.next.duration = seconds(text).unwrap_or_default();
+                self.longest = self.longest.max(self.next.duration);
+            }
+            (_, name) => {
+                self.has_hls_tag |= !line.is_header();
+                match line.kind() {
+                    LineKind::Playlist => self.playlist_tag(name, text, variables),
+                    _ => self.segment_tag(name, text, variables),
+                }
+            }
         }
-        match tag {
-            Tag::Targetduration(tag) => {
-                self.media.target_duration = target_duration(tag.target_duration(), line)?;
-                self.has_target_duration = true;
-            }
-            Tag::MediaSequence(tag) => {
-                self.media.media_sequence = tag.media_sequence();
-                self.sequence_line = line;
-            }
-            Tag::DiscontinuitySequence(tag) => {
-                self.media.discontinuity_sequence = tag.discontinuity_sequence();
-            }
-            Tag::Endlist(_) => self.media.end_list = true,
-            Tag::PlaylistType(tag) => self.media.playlist_type = Some(tag.playlist_type().into()),
-            Tag::PartInf(tag) => {
-                self.media.part_target = Some(seconds(tag.part_target(), TagName::PartInf, line)?);
-            }
-            Tag::ServerControl(tag) => self.media.server_control = server_control(tag),
-            Tag::Skip(tag) => self.media.skipped = tag.skipped_segments(),
-            Tag::Inf(tag) => self.duration(tag.duration(), line)?,
-            _ => self.optional_tag(tag, variables),
-        }
-        Ok(())
     }
 
-    /// EXTINF, which every segment has.
-    pub(in crate::playlist) fn duration(&mut self, value: f64, line: usize) -> Result<(), PlaylistError> {
-        self.first_line.get_or_insert(line);
-        self.next.duration = seconds(value, TagName::Inf, line)?;
-        self.has_duration = true;
-        Ok(())
-    }
-
-    /// Tags of segments and parts, hints and reports.
-    fn optional_tag(&mut self, tag: &Tag<'_>, variables: &mut Variables) {
-        match tag {
-            Tag::Byterange(tag) => self.range = Some((tag.length(), tag.offset())),
-            Tag::Discontinuity(_) => self.next.is_discontinuity = true,
-            Tag::Gap(_) => self.next.is_gap = true,
-            Tag::ProgramDateTime(tag) => {
-                self.next.program_date_time = since_epoch(&tag.program_date_time());
+    /// A tag about the whole playlist.
+    fn playlist_tag(&mut self, name: &[u8], text: &[u8], variables: &mut Variables) {
+        let media = &mut self.media;
+        match name {
+            b"#EXT-X-TARGETDURATION" => {
+                // Lifetimes are multiples of the target duration: an absurd one is none.
+                let target = seconds(text).filter(|target| *target < DAY);
+                self.target_duration = target.or(self.target_duration);
+                self.has_media_tag = true;
             }
-            Tag::Map(tag) => self.map(tag, variables),
-            Tag::Key(tag) => self.key(tag, variables),
-            Tag::Part(tag) => self.part(tag, variables),
-            Tag::PreloadHint(tag) => self.hint(tag, variables),
-            Tag::RenditionReport(tag) => self.media.reports.push(Report {
-                uri: resolved(tag.uri(), variables),
-                last_sequence: tag.last_msn(),
-                last_part: tag.last_part(),
-            }),
+            b"#EXT-X-MEDIA-SEQUENCE" => {
+                self.has_media_tag = true;
+                if text.trim_ascii().is_empty() {
+                    return;
+                }
+                (media.media_sequence, media.counting) = match whole(text) {
+                    Some(number) => (number, Counting::Declared),
+                    None => (0, Counting::Unknown),
+                };
+            }
+            b"#EXT-X-DISCONTINUITY-SEQUENCE" => media.discontinuity_sequence = whole(text).unwrap_or(0),
+            b"#EXT-X-ENDLIST" => media.end_list = true,
+            b"#EXT-X-PLAYLIST-TYPE" => media.playlist_type = playlist_type(text.trim_ascii()),
+            b"#EXT-X-PART-INF" => {
+                self.has_media_tag = true;
+                media.part_target = value(text, b"PART-TARGET").and_then(seconds);
+            }
+            b"#EXT-X-SERVER-CONTROL" => media.server_control = server_control(text),
+            b"#EXT-X-SKIP" => match value(text, b"SKIPPED-SEGMENTS").and_then(whole) {
+                Some(skipped) => media.skipped = skipped,
+                None => media.counting = Counting::Unknown,
+            },
+            b"#EXT-X-PRELOAD-HINT" => self.media.hints.extend(hint(text, variables)),
+            b"#EXT-X-RENDITION-REPORT" => self.media.reports.extend(report(text, variables)),
             _ => {}
         }
     }
 
-    pub(in crate::playlist) fn uri(
-        &mut self,
-        uri: &str,
-        line: usize,
-        variables: &mut Variables,
-    ) -> Result<(), PlaylistError> {
-        if !std::mem::take(&mut self.has_duration) {
-            return Err(PlaylistError::SegmentWithoutDuration { line });
+    /// A tag of a segment or part.
+    fn segment_tag(&mut self, name: &[u8], text: &[u8], variables: &mut Variables) {
+        match name {
+            b"#EXT-X-BYTERANGE" => self.range = byte_range(text),
+            b"#EXT-X-DISCONTINUITY" => self.next.is_discontinuity = true,
+            b"#EXT-X-GAP" => self.next.is_gap = true,
+            b"#EXT-X-MAP" => self.map(text, variables),
+            b"#EXT-X-KEY" => self.key(text, variables),
+            b"#EXT-X-PART" => self.part(text, variables),
+            _ => {}
         }
+    }
+
+    fn uri(&mut self, uri: &[u8], variables: &mut Variables) {
         let mut segment = std::mem::take(&mut self.next);
         segment.uri = resolved(uri, variables);
         segment.range = self.after_segment.locate(segment.uri.as_ref(), self.range.take());
         segment.map.clone_from(&self.media.map);
         self.media.segments.push(segment);
-        Ok(())
     }
 
-    fn map(&mut self, tag: &hls::Map<'_>, variables: &mut Variables) {
-        let range =
-            tag.byterange().map(|range| ByteRange { start: range.offset, length: Some(range.length) });
-        let map = Map { uri: resolved(tag.uri(), variables), range };
+    fn map(&mut self, list: &[u8], variables: &mut Variables) {
+        let range = value(list, b"BYTERANGE").map(byte_range);
+        let uri = value(list, b"URI").and_then(|uri| resolved(uri, variables));
+        let map = match range {
+            None => Map { uri, range: None },
+            Some(Some((length, start))) => {
+                Map { uri, range: Some(ByteRange { start: start.unwrap_or(0), length: Some(length) }) }
+            }
+            // Which bytes of the resource it is, nothing tells.
+            Some(None) => Map { uri: None, range: None },
+        };
         // Some packagers repeat it at every segment: one copy serves all.
         if self.media.map.as_deref() != Some(&map) {
             self.media.map = Some(Arc::new(map));
         }
     }
 
-    fn key(&mut self, tag: &hls::Key<'_>, variables: &mut Variables) {
-        let uri = tag.uri().and_then(|uri| resolved(uri, variables));
+    fn key(&mut self, list: &[u8], variables: &mut Variables) {
+        let uri = value(list, b"URI").and_then(|uri| resolved(uri, variables));
         if let Some(uri) = uri.filter(|uri| self.media.keys.last() != Some(uri)) {
             self.media.keys.push(uri);
         }
     }
 
-    fn part(&mut self, tag: &hls::Part<'_>, variables: &mut Variables) {
-        let uri = resolved(tag.uri(), variables);
-        let range = tag.byterange().map(|range| (range.length, range.offset));
-        let range = self.after_part.locate(uri.as_ref(), range);
-        self.next.parts.push(Part {
-            uri,
-            duration: Duration::try_from_secs_f64(tag.duration()).unwrap_or_default(),
-            range,
-            is_independent: tag.independent(),
-            is_gap: tag.gap(),
-        });
-    }
-
-    fn hint(&mut self, tag: &hls::PreloadHint<'_>, variables: &mut Variables) {
-        let kind = match tag.hint_type() {
-            EnumeratedString::Known(PreloadHintType::Part) => HintKind::Part,
-            EnumeratedString::Known(PreloadHintType::Map) => HintKind::Map,
-            EnumeratedString::Unknown(_) => return,
-        };
-        let range = ByteRange { start: tag.byterange_start(), length: tag.byterange_length() };
-        self.media.hints.push(Hint { kind, uri: resolved(tag.uri(), variables), range });
-    }
-
-    /// The line of the first tag that only a media playlist has.
-    pub(in crate::playlist) const fn first_line(&self) -> Option<usize> {
-        self.first_line
-    }
-
-    pub(in crate::playlist) fn finish(mut self) -> Result<Media, PlaylistError> {
-        if !self.has_target_duration {
-            return Err(PlaylistError::NoTargetDuration);
+    fn part(&mut self, list: &[u8], variables: &mut Variables) {
+        let (mut part, mut range, mut is_known) = (Part::default(), None, true);
+        for (name, value) in attributes(list) {
+            match name {
+                b"URI" => part.uri = resolved(value, variables),
+                b"DURATION" => part.duration = seconds(value).unwrap_or_default(),
+                b"BYTERANGE" => {
+                    range = byte_range(value);
+                    is_known = range.is_some();
+                }
+                b"INDEPENDENT" => part.is_independent = value == YES,
+                b"GAP" => part.is_gap = value == YES,
+                _ => {}
+            }
         }
+        part.uri = part.uri.filter(|_| is_known);
+        part.range = self.after_part.locate(part.uri.as_ref(), range);
+        self.next.parts.push(part);
+    }
+
+    /// Whether it lists segments of HLS.
+    pub(in crate::playlist) fn has_segments(&self) -> bool {
+        let is_timed = self.has_media_tag || !self.longest.is_zero();
+        !self.media.segments.is_empty() && self.has_hls_tag && is_timed
+    }
+
+    /// Whether it has a tag that only media playlists have.
+    pub(in crate::playlist) const fn is_media(&self) -> bool {
+        self.has_media_tag
+    }
+
+    pub(in crate::playlist) fn finish(mut self) -> Media {
         self.media.next_parts = self.next.parts;
-        number_segments(&mut self.media).ok_or_else(|| PlaylistError::OutOfRange {
-            tag: TagName::MediaSequence.as_str(),
-            line: self.sequence_line.max(1),
-        })?;
-        Ok(self.media)
+        self.media.target_duration = self.target_duration.unwrap_or_else(|| assumed_target(self.longest));
+        number_segments(&mut self.media);
+        self.media
     }
 }
 
+/// The target duration of a playlist without one: its longest segment, in whole seconds (section 4.4.3.1).
+fn assumed_target(longest: Duration) -> Duration {
+    if longest.is_zero() {
+        return TARGET_ASSUMED;
+    }
+    Duration::from_secs(longest.as_secs() + u64::from(longest.subsec_nanos() > 0)).min(DAY)
+}
+
 /// Done at the end, because the tags that determine the first number may follow the segments.
-fn number_segments(media: &mut Media) -> Option<()> {
-    let first = media.media_sequence.checked_add(media.skipped)?;
+fn number_segments(media: &mut Media) {
     // The number after the last one must exist too: a blocking request names it.
-    first.checked_add(media.segments.len() as u64)?;
+    let first = media.media_sequence.checked_add(media.skipped);
+    if first.and_then(|first| first.checked_add(media.segments.len() as u64)).is_none() {
+        (media.media_sequence, media.skipped, media.counting) = (0, 0, Counting::Unknown);
+    }
+    let first = media.first_listed();
     for (segment, sequence) in media.segments.iter_mut().zip(first..) {
         segment.sequence = sequence;
     }
-    Some(())
 }
 
 /// The end of the last byte range, and its resource.
@@ -204,42 +217,57 @@ impl LastRange {
     }
 }
 
-impl From<HlsPlaylistType> for PlaylistType {
-    fn from(value: HlsPlaylistType) -> Self {
-        match value {
-            HlsPlaylistType::Event => Self::Event,
-            HlsPlaylistType::Vod => Self::Vod,
+/// Players read it in any case.
+fn playlist_type(text: &[u8]) -> Option<PlaylistType> {
+    match text {
+        text if text.eq_ignore_ascii_case(b"VOD") => Some(PlaylistType::Vod),
+        text if text.eq_ignore_ascii_case(b"EVENT") => Some(PlaylistType::Event),
+        _ => None,
+    }
+}
+
+fn server_control(list: &[u8]) -> ServerControl {
+    let mut control = ServerControl::default();
+    for (name, value) in attributes(list) {
+        match name {
+            b"CAN-BLOCK-RELOAD" => control.can_block_reload = value == YES,
+            b"CAN-SKIP-UNTIL" => control.can_skip_until = seconds(value),
+            b"CAN-SKIP-DATERANGES" => control.can_skip_dateranges = value == YES,
+            b"HOLD-BACK" => control.hold_back = seconds(value),
+            b"PART-HOLD-BACK" => control.part_hold_back = seconds(value),
+            _ => {}
         }
     }
+    control
 }
 
-fn server_control(tag: &hls::ServerControl<'_>) -> ServerControl {
-    let duration = |seconds: Option<f64>| Duration::try_from_secs_f64(seconds?).ok();
-    ServerControl {
-        can_block_reload: tag.can_block_reload(),
-        can_skip_until: duration(tag.can_skip_until()),
-        can_skip_dateranges: tag.can_skip_dateranges(),
-        hold_back: duration(tag.hold_back()),
-        part_hold_back: duration(tag.part_hold_back()),
-    }
+fn hint(list: &[u8], variables: &mut Variables) -> Option<Hint> {
+    let kind = match value(list, b"TYPE")? {
+        b"PART" => HintKind::Part,
+        b"MAP" => HintKind::Map,
+        _ => return None,
+    };
+    let uri = resolved(value(list, b"URI")?, variables);
+    let start = value(list, b"BYTERANGE-START").map_or(Some(0), whole)?;
+    let length = value(list, b"BYTERANGE-LENGTH").and_then(whole);
+    Some(Hint { kind, uri, range: ByteRange { start, length } })
 }
 
-fn resolved(uri: &str, variables: &mut Variables) -> Option<Arc<str>> {
-    variables.resolve(uri).map(Arc::from)
+fn report(list: &[u8], variables: &mut Variables) -> Option<Report> {
+    Some(Report {
+        uri: resolved(value(list, b"URI")?, variables),
+        last_sequence: whole(value(list, b"LAST-MSN")?)?,
+        last_part: value(list, b"LAST-PART").and_then(whole),
+    })
 }
 
-fn target_duration(seconds: u64, line: usize) -> Result<Duration, PlaylistError> {
-    if seconds > TARGET_SECONDS_MAX {
-        return Err(PlaylistError::OutOfRange { tag: TagName::Targetduration.as_str(), line });
-    }
-    Ok(Duration::from_secs(seconds))
+/// A URI that is no text, or that is not closed, is unknown.
+fn resolved(uri: &[u8], variables: &mut Variables) -> Option<Arc<str>> {
+    let uri = std::str::from_utf8(uri).ok()?.trim();
+    let is_cut = uri.starts_with('"');
+    variables.resolve(uri).filter(|uri| !uri.is_empty() && !is_cut).map(Arc::from)
 }
 
-fn seconds(value: f64, tag: TagName, line: usize) -> Result<Duration, PlaylistError> {
-    Duration::try_from_secs_f64(value)
-        .ok()
-        .ok_or_else(|| PlaylistError::OutOfRange { tag: tag.as_str(), line })
-}
-
-/// A day. Lifetimes are multiples of the target duration, so that an absurd one must be refused.
-const TARGET_SECONDS_MAX: u64 = 86_400;
+const YES: &[u8] = b"YES";
+/// The target duration of a playlist that says nothing about time.
+const TARGET_ASSUMED: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ pub struct ByteRange {
 }
 
 /// A part of a segment (EXT-X-PART, section 4.4.4.9).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Part {
     /// Its URI.
     pub uri: Option<Arc<str>>,
