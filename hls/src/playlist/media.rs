@@ -117,6 +117,11 @@ impl Media {
         self.target_duration.max(TARGET_DURATION_MIN)
     }
 
+    /// Half the target duration: the lifetime of a playlist that is not followed (appendix B.1).
+    pub fn half_target(&self) -> Duration {
+        self.clamped_target_duration() / 2
+    }
+
     /// Whether the playlist has ended. A playlist of type VOD must not change, with or without EXT-X-ENDLIST
     /// (section 4.4.3.5).
     pub const fn is_ended(&self) -> bool {

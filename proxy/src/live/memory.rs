@@ -69,6 +69,11 @@ impl Memory {
         state.timeline.take_announcements()
     }
 
+    /// The newest version as published.
+    pub(super) fn text(&self) -> Bytes {
+        self.state.lock().text.clone()
+    }
+
     /// Size of the newest version as published, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         self.state.lock().text.len()
