@@ -118,6 +118,15 @@ impl Object {
         }
     }
 
+    /// The same object with at least this lifetime.
+    pub(crate) fn prolonged(&self, ttl: Duration) -> Self {
+        let lifetimes = Lifetimes { ttl: self.lifetimes.ttl.max(ttl), ..self.lifetimes };
+        Self {
+            received: self.received,
+            ..self.with_head(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
+        }
+    }
+
     /// The same body under a new head. The forms derived from the body are kept.
     pub(crate) fn with_head(&self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) -> Self {
         Self {

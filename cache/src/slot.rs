@@ -11,6 +11,7 @@
 //! 7. otherwise it is elected to start the one fill.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
 use parking_lot::Mutex;
@@ -150,6 +151,14 @@ impl Slot {
         let mut state = self.state.lock();
         if let Some(object) = &state.object {
             state.object = Some(Arc::new(object.expired(Instant::now())));
+        }
+    }
+
+    /// Prolongs the lifetime of the object, if it is fresh, to `ttl` from `now` on.
+    pub(crate) fn prolong(&self, now: Instant, ttl: Duration) {
+        let mut state = self.state.lock();
+        if let Some(object) = state.object.as_ref().filter(|object| object.state(now) == State::Fresh) {
+            state.object = Some(Arc::new(object.prolonged(object.age(now).saturating_add(ttl))));
         }
     }
 

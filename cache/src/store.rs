@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::HeaderName;
 use moka::policy::EvictionPolicy;
@@ -168,6 +169,11 @@ impl Cache {
     /// still be served if no upstream can answer.
     pub fn expire(&self, key: &Key) {
         self.0.slot(key).expire();
+    }
+
+    /// Prolongs the freshness of the object for `key`, if it is fresh now, to `ttl` from now on.
+    pub fn prolong(&self, key: &Key, ttl: Duration) {
+        self.0.slot(key).prolong(Instant::now(), ttl);
     }
 
     /// Removes a remembered failure or a cached 4xx for `key`: the next request causes a fill.

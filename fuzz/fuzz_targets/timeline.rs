@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tidegate_hls::{Directives, Media, Offer, Playlist, Reload, Skip, Step, Timeline, delta, offer};
+use tidegate_hls::{Directives, Media, Offer, Playlist, Reload, Step, Timeline, delta, offer};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -47,14 +47,12 @@ fn watch(timeline: &mut Timeline, media: &Media, now: Duration) {
 }
 
 fn rewrite(version: &[u8], media: &Media) {
-    for skip in [Skip::Segments, Skip::SegmentsAndDateranges] {
-        if let Some(delta) = delta(version, media, skip) {
-            let short = read(&delta).expect("a delta update is a playlist");
-            assert_eq!(short.position(), media.position());
-            assert!(short.skipped > 0);
-            let rest = media.segments.get(usize::try_from(short.skipped).unwrap()..).unwrap();
-            assert!(short.segments.iter().zip(rest).all(|(one, other)| one.uri == other.uri));
-        }
+    if let Some(delta) = delta(version, media, &[]) {
+        let short = read(&delta).expect("a delta update is a playlist");
+        assert_eq!(short.position(), media.position());
+        assert!(short.skipped > 0);
+        let rest = media.segments.get(usize::try_from(short.skipped).unwrap()..).unwrap();
+        assert!(short.segments.iter().zip(rest).all(|(one, other)| one.uri == other.uri));
     }
     let offered = read(&offer(version, media, Offer::Both)).expect("an offer is a playlist");
     assert!(media.is_ended() || offered.server_control.can_block_reload);

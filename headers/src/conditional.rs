@@ -9,18 +9,18 @@ use http::{Method, header::AsHeaderName};
 use crate::field;
 
 mod renewal;
+mod tag;
+mod version;
 
-pub use renewal::{altered, not_modified_headers, renew, revalidation};
+pub use renewal::{altered, not_modified_headers, renew, revalidation, revalidation_between_tiers};
+pub use tag::{Comparison, Tag};
+pub use version::{VERSION, is_own_tag, tag_of, unique_tag};
 
-/// The validators of one version of an object, from its stored headers.
-#[derive(Debug, Clone, Copy, Default)]
+/// The validators of one version of an object, read from its stored headers.
+#[derive(Debug, Clone, Copy)]
 pub struct Validators<'a> {
-    /// `ETag`.
-    pub etag: Option<&'a HeaderValue>,
-    /// `Last-Modified`.
-    pub last_modified: Option<&'a HeaderValue>,
-    /// `Date`: it decides whether `Last-Modified` is a strong validator.
-    pub date: Option<&'a HeaderValue>,
+    headers: &'a HeaderMap,
+    has_dates: bool,
 }
 
 /// The result of a request's preconditions.
@@ -46,7 +46,7 @@ pub fn evaluate(request: &HeaderMap, method: &Method, object: &Validators<'_>) -
             return Outcome::PreconditionFailed;
         }
     } else if let Some(since) = only_date(request, header::IF_UNMODIFIED_SINCE)
-        && object.last_modified.and_then(field::date).is_some_and(|modified| modified > since)
+        && object.last_modified().and_then(field::date).is_some_and(|modified| modified > since)
     {
         return Outcome::PreconditionFailed;
     }
@@ -68,22 +68,35 @@ pub fn evaluate(request: &HeaderMap, method: &Method, object: &Validators<'_>) -
 impl<'a> Validators<'a> {
     /// The validators in an object's headers.
     pub fn of(headers: &'a HeaderMap) -> Self {
-        Self {
-            etag: headers.get(header::ETAG),
-            last_modified: headers.get(header::LAST_MODIFIED),
-            date: headers.get(header::DATE),
-        }
+        Self { headers, has_dates: true }
+    }
+
+    /// The same without dates: those of an object that changes more often than its dates tell.
+    #[must_use]
+    pub fn without_dates(self) -> Self {
+        Self { has_dates: false, ..self }
     }
 
     /// The entity tag, if it is well formed.
     pub fn tag(&self) -> Option<Tag<'a>> {
-        self.etag.and_then(|value| Tag::parse(value.as_bytes()))
+        self.headers.get(header::ETAG).and_then(|value| Tag::parse(value.as_bytes()))
+    }
+
+    /// The tag of the version between tiers.
+    fn version(&self) -> Option<Tag<'a>> {
+        self.headers.get(&VERSION).and_then(|value| Tag::parse(value.as_bytes()))
+    }
+
+    /// `Last-Modified`.
+    pub fn last_modified(&self) -> Option<&'a HeaderValue> {
+        self.headers.get(header::LAST_MODIFIED).filter(|_| self.has_dates)
     }
 
     /// Whether `Last-Modified` is a strong validator: the response was sent a second or more after the
     /// change, so a second change would have another date (RFC 9110 section 8.8.2.2).
     pub fn modified_is_strong(&self) -> bool {
-        match (self.last_modified.and_then(field::date), self.date.and_then(field::date)) {
+        let sent = self.headers.get(header::DATE).and_then(field::date);
+        match (self.last_modified().and_then(field::date), sent) {
             (Some(modified), Some(sent)) => {
                 sent.duration_since(modified).is_ok_and(|apart| apart >= Duration::from_secs(1))
             }
@@ -93,55 +106,14 @@ impl<'a> Validators<'a> {
 
     /// `Last-Modified`, or without it the `Date` of the stored response (RFC 9111 section 4.3.2).
     fn modified(&self) -> Option<SystemTime> {
-        self.last_modified.or(self.date).and_then(field::date)
+        let date = || self.headers.get(header::DATE).filter(|_| self.has_dates);
+        self.last_modified().or_else(date).and_then(field::date)
     }
-}
-
-/// An entity tag (RFC 9110 section 8.8.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tag<'a> {
-    weak: bool,
-    opaque: &'a [u8],
-}
-
-impl<'a> Tag<'a> {
-    /// Parses a field value that is one entity tag and nothing else.
-    pub fn parse(value: &'a [u8]) -> Option<Self> {
-        let (tag, rest) = Self::parse_prefix(value.trim_ascii())?;
-        rest.is_empty().then_some(tag)
-    }
-
-    /// Whether two tags name the same version (RFC 9110 section 8.8.3.2).
-    pub fn matches(self, other: Tag<'_>, comparison: Comparison) -> bool {
-        let is_comparable = match comparison {
-            Comparison::Strong => !self.weak && !other.weak,
-            Comparison::Weak => true,
-        };
-        is_comparable && self.opaque == other.opaque
-    }
-
-    /// A tag has no escapes (a backslash is a plain character), so the next quote ends it.
-    fn parse_prefix(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (weak, quoted) = text.strip_prefix(b"W/").map_or((false, text), |quoted| (true, quoted));
-        let inner = quoted.strip_prefix(b"\"")?;
-        let end = inner.iter().position(|&byte| byte == b'"')?;
-        let (opaque, rest) = inner.split_at_checked(end)?;
-        let is_etagc = |byte: &u8| *byte == 0x21 || (0x23..=0x7e).contains(byte) || *byte >= 0x80;
-        opaque.iter().all(is_etagc).then_some((Self { weak, opaque }, rest.get(1..)?))
-    }
-}
-
-/// How two entity tags are compared (RFC 9110 section 8.8.3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// Byte for byte the same object: neither tag may be weak.
-    Strong,
-    /// Equivalent objects: either tag may be weak.
-    Weak,
 }
 
 /// Whether a list of entity tags, or `*`, matches the object (RFC 9110 sections 13.1.1 and 13.1.2). `*`
-/// matches any cached object.
+/// matches any cached object. A tier lists the tag of the version that it has stored, and beside it the
+/// origin's tag, in case the request reaches an origin: only the former counts then.
 fn matches_any(
     request: &HeaderMap,
     name: HeaderName,
@@ -151,21 +123,13 @@ fn matches_any(
     let cached = object.tag();
     request.get_all(name).iter().any(|line| {
         let line = line.as_bytes();
-        line.trim_ascii() == b"*"
-            || cached.is_some_and(|cached| tags(line).any(|listed| cached.matches(listed, comparison)))
-    })
-}
-
-/// The tags of one line, up to the first invalid one.
-fn tags(line: &[u8]) -> impl Iterator<Item = Tag<'_>> {
-    let mut rest = line;
-    std::iter::from_fn(move || {
-        while let [b' ' | b'\t' | b',', after @ ..] = rest {
-            rest = after;
-        }
-        let (tag, after) = Tag::parse_prefix(rest)?;
-        rest = after;
-        Some(tag)
+        let names_version = Tag::listed(line).any(Tag::is_own);
+        let version = if names_version { object.version() } else { None };
+        let is_listed = |cached: Tag<'_>| {
+            Tag::listed(line)
+                .any(|listed| listed.is_own() == names_version && cached.matches(listed, comparison))
+        };
+        line.trim_ascii() == b"*" || cached.is_some_and(is_listed) || version.is_some_and(is_listed)
     })
 }
 
@@ -281,5 +245,38 @@ mod tests {
         let (object, request) = (headers(&[("etag", "\"a\"")]), headers(&[("if-none-match", "*")]));
         let outcome = evaluate(&request, &Method::PUT, &Validators::of(&object));
         assert_eq!(outcome, Outcome::PreconditionFailed);
+    }
+
+    #[test]
+    fn a_tier_with_another_version_is_not_told_that_nothing_has_changed() {
+        let cached = [("etag", "\"a\""), ("last-modified", MODIFIED), ("tidegate-version", "\"tg-2\"")];
+        check(
+            &cached,
+            &[
+                (&[("if-none-match", "\"tg-2\"")], Outcome::NotModified),
+                (&[("if-none-match", "\"tg-2\", \"b\"")], Outcome::NotModified),
+                (&[("if-none-match", "\"tg-1\"")], Outcome::Proceed),
+                (&[("if-none-match", "\"tg-1\", \"a\"")], Outcome::Proceed),
+                (&[("if-none-match", "\"a\"")], Outcome::NotModified),
+            ],
+        );
+        let tagged = [("etag", "\"tg-2\"")];
+        check(
+            &tagged,
+            &[
+                (&[("if-none-match", "W/\"tg-2\"")], Outcome::NotModified),
+                (&[("if-none-match", "\"tg-1\"")], Outcome::Proceed),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_object_without_dates_is_compared_by_its_tag_alone() {
+        let cached = headers(&[("etag", "\"a\""), ("last-modified", MODIFIED), ("date", MODIFIED)]);
+        let undated = Validators::of(&cached).without_dates();
+        let outcome = |request| evaluate(&headers(&[request]), &Method::GET, &undated);
+        assert_eq!(outcome(("if-modified-since", AFTER)), Outcome::Proceed);
+        assert_eq!(outcome(("if-none-match", "\"a\"")), Outcome::NotModified);
+        assert!(!undated.modified_is_strong());
     }
 }

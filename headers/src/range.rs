@@ -151,7 +151,7 @@ pub fn if_range(value: &HeaderValue, object: &Validators<'_>) -> bool {
         // Strong comparison: ranges of two objects that are only equivalent cannot be joined.
         return object.tag().is_some_and(|tag| tag.matches(condition, Comparison::Strong));
     }
-    object.last_modified == Some(value) && object.modified_is_strong()
+    object.last_modified() == Some(value) && object.modified_is_strong()
 }
 
 /// Adds a span to disjoint spans and merges it with those that it touches. One pass is enough, since the

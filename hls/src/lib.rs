@@ -45,7 +45,7 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
-pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer};
+pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, daterange_ids, delta, offer};
 pub use timeline::{
     Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
 };

@@ -7,7 +7,7 @@ mod offer;
 mod segment_state;
 mod splice;
 
-pub use delta::delta;
+pub use delta::{daterange_ids, delta};
 pub use epoch::{Epoch, Numbering};
 pub use mark::Mark;
 pub use offer::{Offer, offer};

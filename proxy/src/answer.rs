@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head, Object};
 use tidegate_headers::cache_status::Reason;
 use tidegate_headers::compress;
-use tidegate_headers::conditional::{self, Outcome};
+use tidegate_headers::conditional::{self, Outcome, Validators};
 use tidegate_headers::field;
 use tidegate_headers::hop;
 use tidegate_hls::{Kind, Playlist};
@@ -42,8 +42,9 @@ pub(crate) async fn object(
 ) -> Account {
     let mut account = Account::of(request, handling.fate).with_object(object);
     object.mark_requested();
-    if let Some(stream) = live_stream(tier, request, object) {
-        handling.error = content::count_live(tier, &stream);
+    let live = live_stream(tier, request, object);
+    if let Some(stream) = &live {
+        handling.error = content::count_live(tier, stream);
         account = account.live();
     }
     client.known().fate = Some(handling.fate);
@@ -68,8 +69,10 @@ pub(crate) async fn object(
             headers = compress::coded_headers(&headers, gzip.len());
         }
     }
-    let described = if coded.is_some() { &headers } else { &object.head.headers };
-    match select::precondition(client.method(), client.headers(), object.head.status, described) {
+    let described = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
+    // A live playlist may have several versions within a second.
+    let described = if live.is_some() { described.without_dates() } else { described };
+    match select::precondition(client.method(), client.headers(), object.head.status, &described) {
         Outcome::Proceed => {}
         Outcome::NotModified => {
             let remaining = conditional::not_modified_headers(&headers);
@@ -171,7 +174,7 @@ pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
 /// The head for an object: its own fields, its age, and the marks.
 fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
     let mut headers = content::shared_head(tier, &request.site, object);
-    headers.insert(header::AGE, HeaderValue::from(object.age(Instant::now()).as_secs()));
+    headers.insert(header::AGE, HeaderValue::from(marks::seconds_of_age(object.age(Instant::now()))));
     marks::mark(tier, &mut headers, handling, Some(object));
     headers
 }
@@ -185,13 +188,15 @@ fn live_stream(tier: &Tier, request: &Request, object: &Object) -> Option<Arc<St
 /// The delta update of a live playlist (HLS section 6.2.5.1), if the viewer requests one and the playlist
 /// offers it; made once per version, at the edge.
 fn delta(tier: &Tier, request: &Request, object: &Object) -> Option<Bytes> {
-    let skip = request.directives.skip.filter(|_| tier.role() == Role::Edge)?;
+    request.directives.skip.filter(|_| tier.role() == Role::Edge)?;
     let chunks = object.body.whole()?;
     let is_first = object.delta.get().is_none();
     let delta = object.delta.get_or_init(|| {
         let full = content::concatenated(chunks);
         let playlist = Playlist::parse(&full).ok()?;
-        Some(tidegate_hls::delta(&full, playlist.as_media()?, skip)?.into())
+        let stream = tier.streams().of_request(request);
+        let removed = stream.map(|stream| stream.removed_dateranges()).unwrap_or_default();
+        Some(tidegate_hls::delta(&full, playlist.as_media()?, &removed)?.into())
     });
     if is_first {
         tier.cache().weigh_again(&request.key);

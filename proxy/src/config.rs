@@ -67,6 +67,8 @@ pub struct Cache {
     pub prefetch_max: usize,
     /// Bytes expected of all of them.
     pub prefetch_bytes_max: Size,
+    /// Live playlists that are followed at the same time.
+    pub followers_max: usize,
 }
 
 /// Limits for one viewer.
@@ -142,6 +144,7 @@ impl Default for Cache {
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
             prefetch_bytes_max: Size::mib(64),
+            followers_max: 16_384,
         }
     }
 }

@@ -52,7 +52,12 @@ pub(crate) async fn fill(
         .replacing(fill_writer.stale().cloned());
     let mut headers = sent.clone();
     if let Some(stale) = fill_writer.stale() {
-        headers.extend(conditional::revalidation(&stale.head.headers));
+        let stored = &stale.head.headers;
+        headers.extend(if request.site.has_shields {
+            conditional::revalidation_between_tiers(stored)
+        } else {
+            conditional::revalidation(stored)
+        });
     }
     if let Some(slice) = request.slice {
         slice.add_headers(&mut headers, request.site.has_shields);

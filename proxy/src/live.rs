@@ -12,10 +12,10 @@
 //! So a request for a playlist receives the newest version, a request for the next version blocks here until
 //! it is there, and the origin receives one request for each version.
 //!
-//! State: [`streams`] is all of it; [`stream`] is one playlist, with its [`memory`], the [`numbering`] in
-//! which it is published and the [`detour`] around an upstream that fails it, and whether its versions are
-//! [`unfinished`] or [`sliding`]; [`announced`], [`renditions`] and [`budget`] are what streams share. No
-//! state starts a request.
+//! State: [`streams`] is all of it, with the [`followers`] that are at work; [`stream`] is one playlist,
+//! with its [`memory`], the [`numbering`] in which it is published, the [`detour`] around an upstream that
+//! fails it, and whether its versions are [`unfinished`] or [`sliding`]; [`announced`], [`renditions`] and
+//! [`budget`] are what streams share. No state starts a request.
 //!
 //! Actions: [`hold`] blocks a request until its version is there; [`listing`] remembers what a playlist
 //! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
@@ -26,12 +26,14 @@ pub(crate) mod budget;
 pub(crate) mod detour;
 pub(crate) mod epochs;
 pub(crate) mod follow;
+mod followers;
 pub(crate) mod hold;
 pub(crate) mod listing;
 pub(crate) mod memory;
 pub(crate) mod numbering;
 pub(crate) mod prefetch;
 pub(crate) mod publish;
+mod removed_dateranges;
 pub(crate) mod renditions;
 pub(crate) mod sliding;
 pub(crate) mod stream;

@@ -4,7 +4,9 @@
 //! earlier versions, and the stream remembers it.
 
 mod arrival;
+mod live_lifetime;
 mod looks;
+mod validators;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +69,10 @@ impl<'a> SitePolicy<'a> {
     /// A followed playlist is replaced as soon as there is a newer version. Until then no version is better:
     /// it stays fresh for as long as its follower may be delayed. `followed` is its version.
     fn lifetimes(&self, lifetimes: Lifetimes, playlist: &Playlist, followed: Option<&Media>) -> Lifetimes {
-        match (self.stream(), followed) {
+        let stream = self.stream().filter(|stream| stream.is_followed());
+        match (stream, followed) {
             (Some(_), Some(media)) if !media.is_ended() => {
-                let ttl =
-                    lifetimes.ttl.max(lifetimes.age + media.clamped_target_duration() * FOLLOWED_TARGETS);
+                let ttl = lifetimes.ttl.max(lifetimes.age + followed_ttl(media));
                 Lifetimes { ttl, ..lifetimes }
             }
             // Nothing fetches the next version of a playlist that may change: no viewer receives an old one
@@ -111,6 +113,22 @@ impl<'a> SitePolicy<'a> {
             unfinished::is_finished(body) || playlist.as_media().is_some_and(|media| media.end_list);
         let known = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
         !has_end && known().as_ref() != Some(body)
+    }
+
+    /// The head of a playlist as it is stored: what it says of its version and its lifetime is true of it.
+    fn set_truth(&self, stored: Head, received: &Head, body: &[u8], playlist: Option<&Media>) -> Head {
+        let mut headers = stored.headers;
+        let live = playlist.filter(|media| !media.is_ended() && self.request.site.follows());
+        self.set_validators(&mut headers, received, Some(body), live.is_some());
+        self.limit_lifetime(&mut headers, live);
+        Head { status: stored.status, headers }
+    }
+
+    /// Limits what viewers are told of the lifetime of a live playlist.
+    fn limit_lifetime(&self, headers: &mut HeaderMap, live: Option<&Media>) {
+        if let Some(media) = live.filter(|_| self.tier.role() == Role::Edge) {
+            live_lifetime::limit(headers, media.target_duration / 2, clock::now());
+        }
     }
 
     /// Remembers the resources of which a playlist lists slices.
@@ -256,7 +274,8 @@ impl FillPolicy for SitePolicy<'_> {
                         Err(error) => return Inspection::Refuse(error),
                     };
                 let followed = version.as_ref().map(|version| &*version.media);
-                self.remember_slices(followed.or(raw.map(|raw| &**raw)));
+                let media = followed.or(raw.map(|raw| &**raw));
+                self.remember_slices(media);
                 let lifetimes = match &playlist {
                     Some(playlist) if followed.is_none() && self.is_doubtful(&body, playlist) => {
                         looks::at_most(lifetimes, DOUBTFUL_FOR)
@@ -264,11 +283,12 @@ impl FillPolicy for SitePolicy<'_> {
                     Some(playlist) => self.lifetimes(lifetimes, playlist, followed),
                     None => lifetimes,
                 };
-                let (head, body) = match &version {
-                    Some(version) => (version.head(self.stored_head(head)), version.body.clone()),
-                    None => (self.stored_head(head), body),
+                let (stored, body) = match &version {
+                    Some(version) => (version.head(plain_head(head)), version.body.clone()),
+                    None => (plain_head(head), body),
                 };
-                let (head, body) = self.offered(head, body, followed);
+                let (stored, body) = self.offered(stored, body, followed);
+                let head = self.set_truth(stored, head, &body, media);
                 Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
@@ -283,7 +303,7 @@ impl FillPolicy for SitePolicy<'_> {
     ) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
         expires::replace_with_max_age(&mut fresh, clock::now());
-        let renewed =
+        let mut renewed =
             Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
             .body
@@ -302,6 +322,9 @@ impl FillPolicy for SitePolicy<'_> {
         }
         let media = playlist.as_ref().and_then(Playlist::as_media).map(|media| &**media);
         self.remember_slices(media);
+        let is_live = media.is_some_and(|media| !media.is_ended()) && self.request.site.follows();
+        Self::keep_validators(&mut renewed.headers, &stale.head.headers, is_live);
+        self.limit_lifetime(&mut renewed.headers, media.filter(|_| is_live));
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let live = media.filter(|media| stale.variant.is_none() && media.is_numbered());
@@ -317,13 +340,9 @@ impl FillPolicy for SitePolicy<'_> {
     }
 
     fn stored_head(&self, head: &Head) -> Head {
-        let mut headers = hop::end_to_end(&head.headers);
-        // The length is known from the body, and a cookie that the site ignores belongs to no viewer. The
-        // marks of the tiers above stay: they show how the object came here.
-        headers.remove(header::CONTENT_LENGTH);
-        headers.remove(header::SET_COOKIE);
-        expires::replace_with_max_age(&mut headers, clock::now());
-        Head { status: head.status, headers }
+        let mut stored = plain_head(head);
+        self.set_validators(&mut stored.headers, head, None, false);
+        stored
     }
 
     fn may_appear(&self, status: StatusCode) -> bool {
@@ -339,12 +358,15 @@ impl FillPolicy for SitePolicy<'_> {
         }
         if error == UpstreamError::Unfinished {
             // A playlist is written within a moment.
-            return (rounds <= EARLY_ROUNDS && progress.waited < EARLY_WAIT).then_some(UNFINISHED_PAUSE);
+            return (rounds <= EARLY_ROUNDS && progress.began.elapsed() < EARLY_WAIT).then_some(UNFINISHED_PAUSE);
         }
         let UpstreamError::Status(status) = error else { return None };
-        let may_come = rounds <= EARLY_ROUNDS && progress.waited < EARLY_WAIT && self.may_appear(status);
+        // The time in which the next tier has waited for the object counts: it need not be waited for twice.
+        let left = EARLY_WAIT.saturating_sub(progress.began.elapsed());
+        let may_come = rounds <= EARLY_ROUNDS && !left.is_zero() && self.may_appear(status);
         let doublings = u32::try_from(rounds).ok()?.checked_sub(1)?;
-        may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
+        let pause = EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX);
+        may_come.then(|| pause.min(left))
     }
 
     fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure {
@@ -367,7 +389,7 @@ impl FillPolicy for SitePolicy<'_> {
 const EARLY_PAUSE: Duration = Duration::from_millis(100);
 /// The limit of these pauses.
 const EARLY_PAUSE_MAX: Duration = Duration::from_millis(800);
-/// The total of these pauses after which there is no other: a backup may be that far behind.
+/// The time since the first request after which there is no other: a backup may be that far behind.
 const EARLY_WAIT: Duration = Duration::from_millis(1500);
 /// The most retries, however short the random pauses are.
 const EARLY_ROUNDS: usize = 16;
@@ -382,9 +404,25 @@ const EMPTY_FOR: Duration = Duration::from_millis(500);
 /// Retry-After when the upstreams are full: as long as a request waits for a permit by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a followed playlist is fresh without a newer version.
+pub(crate) fn followed_ttl(media: &Media) -> Duration {
+    media.clamped_target_duration() * FOLLOWED_TARGETS
+}
+
 /// Target durations for which a live playlist is fresh without a newer version. By then a player has given
 /// up.
 const FOLLOWED_TARGETS: u32 = 10;
+
+/// The head as received, without the fields that are not stored.
+fn plain_head(head: &Head) -> Head {
+    let mut headers = hop::end_to_end(&head.headers);
+    // The length is known from the body, and a cookie that the site ignores belongs to no viewer. The marks
+    // of the tiers above stay: they show how the object came here.
+    headers.remove(header::CONTENT_LENGTH);
+    headers.remove(header::SET_COOKIE);
+    expires::replace_with_max_age(&mut headers, clock::now());
+    Head { status: head.status, headers }
+}
 
 /// Whether another upstream may respond better. 501 and 505 are about the request: all upstreams would agree.
 fn is_failure(status: StatusCode) -> bool {

@@ -29,9 +29,11 @@ use crate::answer::marks::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
+use crate::live::stream::Stream;
 use crate::live::{follow, hold, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
+use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
@@ -93,16 +95,20 @@ async fn hold(
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
-    // Without a follower, the known version may be old: this request starts one, and is not refused for being
-    // ahead of it.
-    let is_current = !stream.wants_follower();
-    if !is_current {
-        follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
-    }
-    let may_refuse = is_current && tier.role() == Role::Edge;
+    // Without a follower, the known version may be old: a request that is ahead of it starts one.
+    let is_alone = stream.wants_follower()
+        && hold::is_ahead(&stream, &request.directives)
+        && !follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
     let outcome = {
         let _blocked = tier.metrics().live.block();
-        let mut blocked = pin!(hold::hold(&stream, &request.directives, may_refuse));
+        let may_refuse = tier.role() == Role::Edge;
+        let mut blocked = pin!(async {
+            if is_alone {
+                hold::wait_without_follower(&stream).await;
+                return hold::Outcome::Proceed;
+            }
+            hold::hold(&stream, &request.directives, may_refuse).await
+        });
         let mut gone = pin!(client.gone());
         tokio::select! {
             biased;
@@ -113,9 +119,17 @@ async fn hold(
     let refusal = match outcome {
         hold::Outcome::Proceed => return None,
         hold::Outcome::Refused(error) => Refusal::Reload(error),
+        // The origin has not promised a version in time, so players receive the present one.
+        hold::Outcome::TimedOut if is_offered(tier, request, &stream) => return None,
         hold::Outcome::TimedOut => Refusal::BlockedTooLong,
     };
     Some(boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
+}
+
+/// Whether this tier offers blocking reload in the place of the origin.
+fn is_offered(tier: &Tier, request: &Request, stream: &Stream) -> bool {
+    let is_edge = tier.role() == Role::Edge && request.site.low_latency == LowLatency::Offer;
+    is_edge && stream.media().is_some_and(|media| !media.server_control.can_block_reload)
 }
 
 /// Acts on a lookup; `None` if it has to be repeated.
@@ -287,10 +301,12 @@ fn start_fill(
     let (request, sent) = (request.clone(), sent.clone());
     let fill_options = FillOptions { requester, ..FillOptions::default() };
     tasks.spawn(async move {
+        // A live playlist that was requested before is followed from now on.
+        let follower = follow::reserve(&tier, &request, &sent);
         let filled = fill::fill(&tier, &request, fill_writer, &sent, fill_options).await;
         publish::publish(&tier, &request, &sent, &filled);
-        if let Some(stream) = &filled.stream {
-            follow::follow(&tier, &request, stream, &sent);
+        if let Some(follower) = follower {
+            follower.start();
         }
     });
 }

@@ -39,6 +39,10 @@ pub struct Site {
     pub unshared: Unshared,
     /// Whether the objects that live playlists announce are prefetched.
     pub prefetch: bool,
+    /// Live playlists of the site that are followed at the same time.
+    pub followers_max: usize,
+    /// Those of them that have the same path.
+    pub followers_per_path_max: usize,
     /// What live playlists announce about blocking reload and delta updates.
     pub low_latency: config::LowLatency,
     /// Whether the upstreams are shields.
@@ -84,6 +88,8 @@ impl Site {
             ignored: config.sharing.ignored(),
             unshared: Unshared::default(),
             prefetch: config.prefetch,
+            followers_max: config.followers_max,
+            followers_per_path_max: config.followers_per_path_max,
             low_latency: config.low_latency,
             has_shields: false,
             candidates,

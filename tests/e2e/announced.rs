@@ -72,9 +72,21 @@ async fn prefetching_is_bounded_and_its_use_is_counted() {
         put(&origin, &format!("/ingest/ch1/{name}"), body).await;
     }
     let get = async |path: &str| viewer(edge.addr()).get(path).await;
+    push(&origin, &playlist(1, 9..12, "")).await;
+    for tier in [&edge, &shield] {
+        until("it is followed", async || {
+            get(PUSHED).await;
+            tier.count("tidegate_followed_playlists", "").await == 1
+        })
+        .await;
+    }
+    assert_eq!(edge.count("tidegate_prefetches_total", "").await, 0, "a first version is not prefetched");
     push(&origin, &playlist(1, 10..13, "")).await;
-    get(PUSHED).await;
-    until("the edge has it", async || edge.count("tidegate_prefetches_total", "").await == 1).await;
+    until("the edge has it", async || {
+        get(PUSHED).await;
+        edge.count("tidegate_prefetches_total", "").await == 1
+    })
+    .await;
     assert_eq!(shield.count("tidegate_prefetches_total", "").await, 0);
     assert_eq!(shield.count("tidegate_prefetch_skips_total", "").await, 1);
 
@@ -84,7 +96,11 @@ async fn prefetching_is_bounded_and_its_use_is_counted() {
     }
     assert_eq!(edge.count("tidegate_prefetch_hits_total", "").await, 1);
     push(&origin, &playlist(1, 11..14, "")).await;
-    until("the edge has it", async || edge.count("tidegate_prefetches_total", "").await == 2).await;
+    until("the edge has it", async || {
+        get(PUSHED).await;
+        edge.count("tidegate_prefetches_total", "").await == 2
+    })
+    .await;
     // A prefetched object without a request is dropped with its stream.
     push(&origin, &playlist(1, 11..14, "").replace(".ts", "-b.ts")).await;
     until("the unused object is counted", async || {

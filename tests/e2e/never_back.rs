@@ -51,7 +51,13 @@ async fn a_playlist_never_goes_back() {
 async fn a_playlist_without_recent_viewers_does_not_go_back_either() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(1, 10..16, "")).await;
-    assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
+    for tier in [&cluster.edges[0], &cluster.shield] {
+        until("it is followed", async || {
+            assert_eq!(sequence(&cluster.get(PUSHED).await), 10);
+            tier.count("tidegate_followed_playlists", "").await == 1
+        })
+        .await;
+    }
     for tier in [&cluster.edges[0], &cluster.shield] {
         until("the playlist sleeps", async || tier.count("tidegate_sleeping_playlists", "").await == 1).await;
         assert_eq!(tier.count("tidegate_known_playlists", "").await, 1);

@@ -91,3 +91,15 @@ async fn the_entity_tag_is_weak_and_still_validates() {
     let again = viewer(cluster.edge.addr()).header("if-none-match", &at_edge).get(PUSHED).await;
     assert_eq!(again.status, 304);
 }
+
+/// The origin has promised nothing: an encoder that pauses must not show an error to players.
+#[tokio::test(flavor = "multi_thread")]
+async fn players_receive_the_present_version_while_the_encoder_pauses() {
+    let cluster = Cluster::offering().await;
+    // A target duration of 0 stands for segments of less than half a second: requests block for 1.5 s.
+    let short = playlist(7, "").replace("TARGETDURATION:2", "TARGETDURATION:0");
+    cluster.push(&short).await;
+    let edge = viewer(cluster.edge.addr());
+    let present = edge.get(PUSHED).await;
+    edge.get(&format!("{PUSHED}?_HLS_msn=19")).await.is(200, &present.body);
+}

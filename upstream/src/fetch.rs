@@ -56,7 +56,6 @@ pub async fn fill(
                 break;
             };
             let pause = pause.mul_f64(fastrand::f64());
-            progress.waited += pause;
             tokio::time::sleep(pause).await;
             attempts.start_round(job.tries_max);
             continue;

@@ -151,10 +151,10 @@ pub struct Progress {
     pub requests: usize,
     /// When the last of them was sent.
     pub last_sent: Instant,
+    /// When the fill began.
+    pub began: Instant,
     /// Rounds in which every candidate failed.
     pub rounds: usize,
-    /// The pauses between these rounds.
-    pub waited: Duration,
     /// Whether an upstream was refused because its live playlist was frozen.
     pub was_frozen: bool,
     /// The last upstream whose response was unusable though the upstream itself is well.
@@ -164,8 +164,8 @@ pub struct Progress {
 impl Progress {
     /// Nothing has been sent yet.
     pub fn none(now: Instant) -> Self {
-        let (requests, rounds, waited) = (0, 0, Duration::ZERO);
-        Self { requests, last_sent: now, rounds, waited, was_frozen: false, unusable: None }
+        let (requests, rounds) = (0, 0);
+        Self { requests, last_sent: now, began: now, rounds, was_frozen: false, unusable: None }
     }
 
     /// The response of `upstream` is unusable, though nothing is wrong with the upstream itself.

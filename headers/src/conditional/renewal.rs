@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::tag::Tag;
+use super::version::{VERSION, is_own_tag};
 use crate::{field, hop};
 
 /// The header fields of an object that a 304 to a viewer carries.
@@ -28,12 +30,29 @@ pub fn not_modified_headers(headers: &HeaderMap) -> impl Iterator<Item = (&Heade
     })
 }
 
-/// The conditions that revalidate an object with these stored headers upstream (RFC 9111 section 4.3.1).
-/// There are none if it has no validator; the response is then never a 304.
-pub fn revalidation(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let etag = stored.get(header::ETAG).map(|tag| (header::IF_NONE_MATCH, tag.clone()));
+/// The conditions that revalidate an object with these stored headers at an origin (RFC 9111 section 4.3.1).
+/// There are none if it has no validator of the origin; the response is then never a 304.
+pub fn revalidation(stored: &HeaderMap) -> HeaderMap {
+    let etag = stored.get(header::ETAG).filter(|tag| !is_own_tag(tag));
+    let etag = etag.map(|tag| (header::IF_NONE_MATCH, tag.clone()));
     let modified = stored.get(header::LAST_MODIFIED).filter(|value| field::date(value).is_some());
-    etag.into_iter().chain(modified.map(|value| (header::IF_MODIFIED_SINCE, value.clone())))
+    let modified = modified.map(|value| (header::IF_MODIFIED_SINCE, value.clone()));
+    etag.into_iter().chain(modified).collect()
+}
+
+/// The same at another tier: only the version that this tier has stored is confirmed, since the other one may
+/// know versions that the origin's validators do not distinguish. The origin's tag stands beside the
+/// version's, for an origin that receives the request when no tier is available.
+pub fn revalidation_between_tiers(stored: &HeaderMap) -> HeaderMap {
+    let version = stored.get(&VERSION).filter(|version| is_own_tag(version));
+    let Some(version) = version else { return HeaderMap::new() };
+    let mut conditions = HeaderMap::new();
+    conditions.append(header::IF_NONE_MATCH, version.clone());
+    let etag = stored.get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    if let Some(etag) = etag.filter(|etag| Tag::parse(etag.as_bytes()).is_some_and(|tag| !tag.is_own())) {
+        field::append_member(&mut conditions, &header::IF_NONE_MATCH, etag);
+    }
+    conditions
 }
 
 /// The headers of a stored object after a 304 has revalidated it (RFC 9111 sections 3.2 and 4.3.4): every
@@ -142,9 +161,31 @@ mod tests {
     #[test]
     fn revalidation_sends_every_stored_validator() {
         let both = headers(&[("etag", "W/\"a\""), ("last-modified", MODIFIED)]);
-        let sent: HeaderMap = revalidation(&both).collect();
-        assert_eq!(sent, headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", MODIFIED)]));
-        assert_eq!(revalidation(&headers(&[("last-modified", "once"), ("date", MODIFIED)])).count(), 0);
+        assert_eq!(
+            revalidation(&both),
+            headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", MODIFIED)])
+        );
+        assert!(revalidation(&headers(&[("last-modified", "once"), ("date", MODIFIED)])).is_empty());
+        assert!(revalidation(&headers(&[("etag", "\"tg-1\"")])).is_empty(), "no origin knows this tag");
+    }
+
+    #[test]
+    fn between_tiers_only_the_version_itself_is_confirmed() {
+        for (stored, sent) in [
+            (&[("etag", "\"a\""), ("last-modified", MODIFIED)][..], &[][..]),
+            (
+                &[("tidegate-version", "\"tg-1\""), ("last-modified", MODIFIED)],
+                &[("if-none-match", "\"tg-1\"")],
+            ),
+            (
+                &[("tidegate-version", "\"tg-1\""), ("etag", "W/\"a\"")],
+                &[("if-none-match", "\"tg-1\", W/\"a\"")],
+            ),
+            (&[("tidegate-version", "\"tg-1\""), ("etag", "\"tg-1\"")], &[("if-none-match", "\"tg-1\"")]),
+            (&[("tidegate-version", "1")], &[]),
+        ] {
+            assert_eq!(revalidation_between_tiers(&headers(stored)), headers(sent), "{stored:?}");
+        }
     }
 
     #[test]

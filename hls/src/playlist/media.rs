@@ -131,6 +131,11 @@ impl Media {
         self.target_duration.max(TARGET_DURATION_MIN)
     }
 
+    /// Half the target duration: the lifetime of a playlist that is not followed (appendix B.1).
+    pub fn half_target(&self) -> Duration {
+        self.clamped_target_duration() / 2
+    }
+
     /// Whether the numbers of its segments are known, so that its versions can be compared.
     pub const fn is_numbered(&self) -> bool {
         !matches!(self.counting, Counting::Unknown)

@@ -1,7 +1,10 @@
 //! Delta updates: the playlist without the segments that its reader has already (sections 4.4.5.2 and
 //! 6.2.5.1).
 
+use std::sync::Arc;
+
 use super::segment_state::SegmentState;
+use crate::attributes;
 use crate::lines::{Line, LineKind, line_break, lines};
 use crate::{Media, Skip};
 
@@ -13,12 +16,11 @@ use crate::{Media, Skip};
 /// The keys and the initialisation section in effect after the skipped segments are repeated there. A client
 /// that merges knows them and reads the same twice; a client that does not would continue without them.
 ///
-/// Date ranges always stay. A client that may remember them itself (`v2`, where the playlist has
-/// CAN-SKIP-DATERANGES) must also learn which ones are removed, and one version does not contain that: it is
-/// sent the full playlist.
-pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
-    let merges_dateranges = skip == Skip::SegmentsAndDateranges && media.server_control.can_skip_dateranges;
-    if media.is_ended() || media.skipped > 0 || merges_dateranges {
+/// Date ranges always stay. Where the playlist has CAN-SKIP-DATERANGES, a client may have requested an update
+/// without the older ones (`v2`). It keeps those that it knows, so the update names those that were removed
+/// lately: `removed_dateranges` are their identifiers.
+pub fn delta(full: &[u8], media: &Media, removed_dateranges: &[Arc<str>]) -> Option<Vec<u8>> {
+    if media.is_ended() || media.skipped > 0 {
         return None;
     }
     let scan = Scan::of(full, skippable(media)?);
@@ -29,6 +31,7 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
         out: Vec::with_capacity(full.len()),
         line_break: line_break(full),
         skipped: scan.skipped,
+        removed_dateranges: media.server_control.can_skip_dateranges.then_some(removed_dateranges),
         phase: Phase::Head,
         state: SegmentState::default(),
     };
@@ -42,6 +45,14 @@ pub fn delta(full: &[u8], media: &Media, skip: Skip) -> Option<Vec<u8>> {
     }
     Some(writer.out)
 }
+
+/// The identifiers of the date ranges of a playlist (EXT-X-DATERANGE).
+pub fn daterange_ids(playlist: &[u8]) -> impl Iterator<Item = &str> {
+    let dateranges = lines(playlist).filter(|line| line.name() == DATERANGE);
+    dateranges.filter_map(|line| std::str::from_utf8(attributes::value(line.value()?.1, b"ID")?).ok())
+}
+
+const DATERANGE: &[u8] = b"#EXT-X-DATERANGE";
 
 /// How many segments are entirely older than the skip boundary.
 fn skippable(media: &Media) -> Option<usize> {
@@ -90,6 +101,8 @@ struct Writer<'a> {
     out: Vec<u8>,
     line_break: &'static [u8],
     skipped: usize,
+    /// Listed only if the playlist has CAN-SKIP-DATERANGES.
+    removed_dateranges: Option<&'a [Arc<str>]>,
     phase: Phase,
     state: SegmentState<'a>,
 }
@@ -107,7 +120,9 @@ impl<'a> Writer<'a> {
     fn line(&mut self, line: Line<'a>) -> Option<()> {
         let kind = line.kind();
         if matches!(self.phase, Phase::Head) && kind.belongs_to_segment() {
-            let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}", self.skipped);
+            let removed = self.removed_dateranges.map(|removed| removed.join("\t"));
+            let removed = removed.map(|removed| format!(",RECENTLY-REMOVED-DATERANGES=\"{removed}\""));
+            let tag = format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={}{}", self.skipped, removed.unwrap_or_default());
             self.push(tag.as_bytes());
             self.phase = Phase::Skipping(0);
         }

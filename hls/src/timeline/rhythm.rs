@@ -31,6 +31,8 @@ pub(super) struct Rhythm {
     mean_lateness: Duration,
     /// The time between moves that the playlist announces.
     announced_interval: Duration,
+    /// A version has listed parts. Another one may have none, just after a segment is complete.
+    has_parts: bool,
 }
 
 /// The last move was after `earliest` and not after `latest`.
@@ -43,7 +45,8 @@ struct Bracket {
 impl Rhythm {
     /// Records a new version, received at `now`. `previous` is the position known before, if there was one.
     pub(super) fn record_move(&mut self, media: &Media, previous: Option<Position>, now: Duration) {
-        self.announced_interval = announced_interval(media);
+        self.has_parts |= lists_parts(media);
+        self.announced_interval = announced_interval(media, self.has_parts);
         let interval = self.interval();
         if let (Some(expected), true) = (self.due_if_certain(), is_one_move(previous, media)) {
             self.mean_lateness = (self.mean_lateness * 3 + now.saturating_sub(expected).min(interval)) / 4;
@@ -69,8 +72,9 @@ impl Rhythm {
                 // The encoder, or the path to it, was interrupted: that is no rhythm.
                 (self.mean, self.moves) = (None, 0);
             }
-            // The first version was seen at any time after its publication.
-            if self.moves > 0 {
+            // The first version was seen at any time after its publication. And several parts that were found
+            // together were published one by one: the polls were too rare.
+            if self.moves > 0 && !(self.has_parts && self.is_several_parts(media, previous)) {
                 self.mean = Some(self.mean.map_or(between, |mean| {
                     let weight = self.moves.min(MOVES_AVERAGED);
                     (mean * (weight - 1) + between) / weight
@@ -81,6 +85,12 @@ impl Rhythm {
         self.moved_at = Some(now);
         self.unchanged_at = None;
         self.bracket = Some(bracket);
+    }
+
+    /// Whether the move is longer than a part.
+    fn is_several_parts(&self, media: &Media, previous: Option<Position>) -> bool {
+        let produced = previous.and_then(|previous| production_time(media, previous));
+        produced.is_some_and(|produced| produced > self.announced_interval * 3 / 2)
     }
 
     /// The bracket of a move if the encoder kept its time while no poll reached it: the last bracket, later
@@ -182,9 +192,8 @@ impl Bracket {
 }
 
 /// Section 6.2.2: a new version comes when a segment is complete, or with parts, when a part is.
-fn announced_interval(media: &Media) -> Duration {
+fn announced_interval(media: &Media, has_parts: bool) -> Duration {
     let newest = media.segments.last();
-    let has_parts = !media.next_parts.is_empty() || newest.is_some_and(|segment| !segment.parts.is_empty());
     let interval = match (media.part_target.filter(|_| has_parts), newest) {
         (Some(target), _) => target,
         (None, Some(segment)) => segment.duration,
@@ -192,6 +201,11 @@ fn announced_interval(media: &Media) -> Duration {
     };
     // A segment that claims to be much longer than allowed is not waited for.
     interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2)
+}
+
+fn lists_parts(media: &Media) -> bool {
+    let newest = media.segments.last();
+    !media.next_parts.is_empty() || newest.is_some_and(|segment| !segment.parts.is_empty())
 }
 
 /// How long the encoder took for the segments and parts since `previous`; `None` if there are none.

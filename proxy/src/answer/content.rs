@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tidegate_cache::{Key, Object};
 use tidegate_headers::compress;
+use tidegate_headers::conditional::VERSION;
 use tidegate_hls::Kind;
 use tidegate_upstream::UpstreamError;
 
@@ -21,6 +22,8 @@ pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMa
     if tier.role() == Role::Edge {
         // Surrogate-Control is for caches such as this one; the edge is the last of them.
         headers.remove("surrogate-control");
+        // And the version is for tiers.
+        headers.remove(&VERSION);
     }
     allow_reading(tier, site, &mut headers);
     headers

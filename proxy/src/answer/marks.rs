@@ -63,6 +63,12 @@ pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
     }
 }
 
+/// The seconds of an age for the field `Age`: the nearest whole number. Each tier adds to the number of the
+/// tier before it, and if each of them left out the fraction, two tiers would be wrong by two seconds.
+pub(crate) fn seconds_of_age(age: Duration) -> u64 {
+    age.as_secs().saturating_add(u64::from(age.subsec_millis() >= 500))
+}
+
 /// The seconds for which an object of this age is still fresh; negative if it is stale.
 pub(crate) fn ttl(object: &Object, age: Duration) -> i64 {
     let seconds = |period: Duration| i64::try_from(period.as_secs()).unwrap_or(i64::MAX);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_headers::cache_status::Reason;
+use tidegate_headers::conditional::VERSION;
 use tidegate_headers::hop;
 use tidegate_upstream::exchange::Exchange;
 use tidegate_upstream::{
@@ -24,7 +25,7 @@ use crate::observe::account::Account;
 use crate::policy::SitePolicy;
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;
-use crate::tier::Tier;
+use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
 
@@ -277,6 +278,9 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     }
     if head.status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
+    }
+    if tier.role() == Role::Edge {
+        headers.remove(&VERSION);
     }
     marks::allow_reading(tier, &request.site, &mut headers);
     marks::mark(tier, &mut headers, Handling::forward(fate, reason), None);

@@ -66,18 +66,18 @@ pub(crate) async fn select(
     }
 }
 
-/// The outcome of the preconditions of a request, for a representation with these header fields and status.
-/// They apply to what a request without them would get with a 2xx (RFC 9110 section 13.2.1).
+/// The outcome of the preconditions of a request, for a representation with these validators and status. They
+/// apply to what a request without them would get with a 2xx (RFC 9110 section 13.2.1).
 pub(crate) fn precondition(
     method: &Method,
     request: &HeaderMap,
     status: StatusCode,
-    representation: &HeaderMap,
+    representation: &Validators<'_>,
 ) -> Outcome {
     if !matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
         return Outcome::Proceed;
     }
-    conditional::evaluate(request, method, &Validators::of(representation))
+    conditional::evaluate(request, method, representation)
 }
 
 /// The requested ranges that apply: only of a GET, only of a 200, only if `If-Range` holds.

@@ -1,4 +1,7 @@
 //! The follower of a live playlist: it fetches one version after the other while viewers watch.
+//!
+//! A playlist is followed from its second use on: when it is requested again after its version has expired,
+//! or when a request blocks on its next version. One that is requested once costs one upstream request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +13,38 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::publish::publish;
 use super::stream::{Stream, watch_interval};
 use crate::fill::{self, FillOptions};
+use crate::policy;
 use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
 
-/// Starts a follower for the playlist of `request`, if it is live and has none. `sent` are the header fields
-/// of a fill for it.
-pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Arc<Stream>, sent: &HeaderMap) {
-    if !stream.wants_follower() || tier.draining().is_set() || !stream.start_following() {
-        return;
+/// Reserves a follower for the playlist of `request`, if that is a live one that was known before and has
+/// none. A fill that follows stores its version as a followed one. `sent` are the header fields of a fill.
+pub(crate) fn reserve(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap) -> Option<Follower> {
+    let stream = tier.streams().of_request(request)?;
+    if !stream.wants_follower() || tier.draining().is_set() {
+        return None;
     }
-    let follower = Follower {
-        tier: Arc::clone(tier),
-        request: request.clone(),
-        stream: Arc::clone(stream),
-        sent: sent.clone(),
-    };
-    tier.tasks().spawn(follower.run());
+    if !tier.streams().start_following(request, &stream) {
+        if !stream.is_followed() {
+            tier.metrics().live.followers_refused.inc();
+        }
+        return None;
+    }
+    let (tier, request, sent) = (Arc::clone(tier), request.clone(), sent.clone());
+    Some(Follower { tier, request, stream, sent })
 }
 
-struct Follower {
+/// Starts a follower for the playlist of `request`, of which the tier has a version. Returns whether it is
+/// followed now.
+pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Stream, sent: &HeaderMap) -> bool {
+    if let Some(follower) = reserve(tier, request, sent) {
+        follower.start_with_stored_version();
+    }
+    stream.is_followed()
+}
+
+/// The follower of a playlist. It ends when it is dropped.
+pub(crate) struct Follower {
     tier: Arc<Tier>,
     request: Request,
     stream: Arc<Stream>,
@@ -36,33 +52,49 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(self) {
+    /// Starts it after a fill has fetched a version.
+    pub(crate) fn start(self) {
+        self.stream.record_response();
+        let tasks = self.tier.tasks().clone();
+        tasks.spawn(self.run(false));
+    }
+
+    /// Starts it with the version that is stored, which may be old: unless an upstream has sent it just now,
+    /// or can be requested to block for the next one, the follower looks for a newer one first.
+    fn start_with_stored_version(self) {
+        let now = Instant::now();
+        let stored = self.tier.cache().fresh(&self.request.key, now);
+        let media = self.stream.media();
+        if let (Some(_), Some(media)) = (&stored, &media) {
+            self.tier.cache().prolong(&self.request.key, policy::followed_ttl(media));
+        }
+        let is_recent = stored.is_some_and(|stored| {
+            stored.age(now) < RECENT || media.is_some_and(|media| self.can_upstream_block(&media))
+        });
+        let tasks = self.tier.tasks().clone();
+        tasks.spawn(self.run(!is_recent));
+    }
+
+    async fn run(self, mut must_check: bool) {
         let draining = self.tier.draining().token().clone();
         let _followed = self.tier.metrics().live.follow();
         let mut empty_polls = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
+            self.tier.streams().keep_known(&self.request.key, &self.stream);
+            let round = if std::mem::take(&mut must_check) { Round::Check } else { Round::Next(empty_polls) };
             tokio::select! {
                 () = draining.cancelled() => return,
                 () = self.stream.wait_until_idle(watch_interval(&media)) => return,
-                has_moved = self.fetch_next(&media, empty_polls) => {
+                has_moved = self.fetch(&media, round) => {
                     empty_polls = if has_moved { 0 } else { empty_polls + 1 };
                 }
             }
         }
     }
 
-    /// Requests the version after `media`. Returns whether there is a newer one now.
-    async fn fetch_next(&self, media: &Arc<Media>, empty_polls: u32) -> bool {
-        // An upstream may refuse to block, for example because its stream has restarted: every second request
-        // is plain.
-        let is_blocking = self.can_upstream_block(media) && empty_polls.is_multiple_of(2);
-        if is_blocking && empty_polls > 0 {
-            // The last blocked request brought nothing new.
-            sleep(media.clamped_target_duration() / 2).await;
-        }
-        if !is_blocking {
-            sleep_until(self.next_poll(media, empty_polls)).await;
-        }
+    /// Makes one request for a version after `media`. Returns whether there is a newer one now.
+    async fn fetch(&self, media: &Arc<Media>, round: Round) -> bool {
+        let is_blocking = self.wait_for_round(media, round).await;
         if let Some(fill_writer) = self.tier.cache().fill_early(&self.request.key) {
             self.tier.metrics().live.polls.inc();
             let fill_options =
@@ -75,11 +107,28 @@ impl Follower {
             let mut versions = self.stream.subscribe();
             let _in_time = timeout(media.clamped_target_duration() / 4, versions.changed()).await;
         }
+        self.stream.record_response();
         let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
         if !has_moved {
             self.stream.record_empty_poll();
         }
         has_moved
+    }
+
+    /// Waits until it is time for the request of a round. Returns whether the upstream is to block it.
+    async fn wait_for_round(&self, media: &Arc<Media>, round: Round) -> bool {
+        let Round::Next(empty_polls) = round else { return false };
+        // An upstream may refuse to block, for example because its stream has restarted: every second request
+        // is plain.
+        let is_blocking = self.can_upstream_block(media) && empty_polls.is_multiple_of(2);
+        if is_blocking && empty_polls > 0 {
+            // The last blocked request brought nothing new.
+            sleep(media.clamped_target_duration() / 2).await;
+        }
+        if !is_blocking {
+            sleep_until(self.next_poll(media, empty_polls)).await;
+        }
+        is_blocking
     }
 
     /// Whether the upstream can block a request until the next version is there. A shield always can.
@@ -128,9 +177,20 @@ impl Drop for Follower {
     /// Without a follower the cached version gets old: the next request must start a fill.
     fn drop(&mut self) {
         self.tier.cache().expire(&self.request.key);
-        self.stream.stop_following();
+        self.tier.streams().stop_following(&self.request, &self.stream);
     }
 }
 
+/// One request of a follower.
+#[derive(Debug, Clone, Copy)]
+enum Round {
+    /// A request to be answered immediately: the stored version may be old.
+    Check,
+    /// The request for the next version, after this many without a newer one.
+    Next(u32),
+}
+
+/// A version of this age needs no check.
+const RECENT: Duration = Duration::from_millis(250);
 /// Time for the response to arrive after the upstream has stopped blocking.
 const RESPONSE_MARGIN: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tidegate_hls::{Directives, Reload, ReloadError};
+use tidegate_hls::{Directives, Media, Reload, ReloadError};
 use tokio::time::Instant;
 
 use super::stream::Stream;
@@ -18,33 +18,126 @@ pub(crate) enum Outcome {
     TimedOut,
 }
 
+/// Whether a request with these directives needs a version that the tier does not have.
+pub(crate) fn is_ahead(stream: &Stream, directives: &Directives) -> bool {
+    let reload = stream.media().map(|media| media.reload(directives));
+    let part_alone = Reload::Refused(ReloadError::PartWithoutMsn);
+    matches!(reload, Some(Reload::Block { .. } | Reload::Refused(_))) && reload != Some(part_alone)
+}
+
 /// Blocks a request until its directives are satisfied. Cancelling the wait forgets it.
 ///
 /// `may_refuse`: only a tier that faces players and is current refuses a request for a version that is too
 /// far ahead. Otherwise the client may know a newer version from another tier, or one from before an encoder
 /// restart: it receives the newest version of this tier.
+///
+/// A tier whose follower has just started is not current: the upstream may have a newer version. The request
+/// blocks until the upstream has responded, or has had the time to do so.
 pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Outcome {
     let mut versions = stream.subscribe();
     let began = Instant::now();
     let mut has_waited = false;
     loop {
-        let max = match &*versions.borrow_and_update() {
-            None => FIRST_VERSION_WITHIN,
+        let (until, outcome) = match &*versions.borrow_and_update() {
+            None => (began + FIRST_VERSION_WITHIN, Outcome::Proceed),
             Some(media) => match media.reload(directives) {
-                Reload::Block { max } => max,
+                Reload::Block { max } => (began + max, Outcome::TimedOut),
+                // It does not depend on the version.
+                Reload::Refused(error @ ReloadError::PartWithoutMsn) if may_refuse => {
+                    return Outcome::Refused(error);
+                }
                 // A request that blocks during an encoder restart was valid when it arrived.
-                Reload::Refused(error) if may_refuse && !has_waited => return Outcome::Refused(error),
+                Reload::Refused(error) if !has_waited => {
+                    let refused = if may_refuse { Outcome::Refused(error) } else { Outcome::Proceed };
+                    match stream.current_at(media) {
+                        Some(current) if current > Instant::now() => (current, refused),
+                        Some(_) => return refused,
+                        None => return Outcome::Proceed,
+                    }
+                }
                 Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Outcome::Proceed,
             },
         };
-        match tokio::time::timeout_at(began + max, versions.changed()).await {
+        match tokio::time::timeout_at(until, versions.changed()).await {
             Ok(Ok(())) => has_waited = true,
             Ok(Err(_forgotten)) => return Outcome::Proceed,
-            Err(_) if versions.borrow().is_none() => return Outcome::Proceed,
-            Err(_) => return Outcome::TimedOut,
+            Err(_) => return outcome,
         }
     }
 }
 
+/// Waits for another version without a follower: until one arrives, or until the stored one expires.
+pub(crate) async fn wait_without_follower(stream: &Stream) {
+    let mut versions = stream.subscribe();
+    let pause = versions.borrow_and_update().as_deref().map_or(FIRST_VERSION_WITHIN, Media::half_target);
+    let _in_time = tokio::time::timeout(pause, versions.changed()).await;
+}
+
 /// The longest time from the end of a first version's fill until the version is published.
 const FIRST_VERSION_WITHIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tidegate_hls::Playlist;
+
+    use super::*;
+
+    const TARGET: Duration = Duration::from_secs(4);
+
+    /// A stream whose newest version has three segments from this number on.
+    fn stream_at(first: u64) -> Arc<Stream> {
+        let stream = Arc::new(Stream::new(Instant::now(), false));
+        publish(&stream, first);
+        stream
+    }
+
+    fn publish(stream: &Stream, first: u64) {
+        let segments = [0, 1, 2].map(|number| format!("#EXTINF:4,\n{}.ts\n", first + number)).concat();
+        let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{first}\n{segments}");
+        let text = Bytes::from(text);
+        let media = Playlist::parse(&text).unwrap().as_media().unwrap().clone();
+        stream.observe(media, &text, Instant::now(), Duration::ZERO);
+        stream.publish().unwrap();
+    }
+
+    fn msn(msn: u64) -> Directives {
+        Directives { msn: Some(msn), ..Directives::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_refused_once_the_upstream_has_had_time_to_send_a_newer_version() {
+        let stream = stream_at(10);
+        assert!(stream.start_following());
+        let began = Instant::now();
+        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Refused(ReloadError::SegmentTooFar)));
+        assert_eq!(began.elapsed(), TARGET / 2, "at least two seconds");
+        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Refused(_)));
+        assert_eq!(began.elapsed(), TARGET / 2, "the tier is current now");
+        stream.stop_following();
+        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Proceed), "it is not followed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ahead_of_an_old_version_gets_the_newer_one() {
+        let stream = stream_at(10);
+        assert!(stream.start_following() && is_ahead(&stream, &msn(22)));
+        let arrives = async {
+            tokio::task::yield_now().await;
+            publish(&stream, 20);
+        };
+        let (outcome, ()) = tokio::join!(hold(&stream, &msn(22), true), arrives);
+        assert!(matches!(outcome, Outcome::Proceed));
+        assert!(!is_ahead(&stream, &msn(22)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_without_its_segment_is_refused_immediately() {
+        let (stream, began) = (stream_at(10), Instant::now());
+        let part_alone = Directives { part: Some(1), ..Directives::default() };
+        assert!(matches!(hold(&stream, &part_alone, true).await, Outcome::Refused(_)));
+        assert!(began.elapsed().is_zero() && !is_ahead(&stream, &part_alone));
+    }
+}

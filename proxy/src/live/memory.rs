@@ -76,6 +76,11 @@ impl Memory {
         self.newest.borrow().as_ref().filter(|_| is_same).map(Arc::clone)
     }
 
+    /// The newest version as published.
+    pub(super) fn text(&self) -> Bytes {
+        self.state.lock().text.clone()
+    }
+
     /// Size of the newest version as published, in bytes.
     pub(super) fn text_bytes(&self) -> usize {
         self.state.lock().text.len()

@@ -25,7 +25,9 @@ pub(crate) fn prefetch_announced(
     announcements: &[Announcement],
     sent: &HeaderMap,
 ) {
-    let is_watched = stream.media().is_some_and(|media| stream.is_watched(watch_interval(&media)));
+    // Of a playlist that is requested once, and then not again, nothing else is needed.
+    let is_watched =
+        stream.is_followed() && stream.media().is_some_and(|media| stream.is_watched(watch_interval(&media)));
     let has_parts = announcements.iter().any(|announced| announced.kind == AnnouncementKind::Part);
     for announced in announcements {
         let Some(request) = request_for_announced(playlist, announced) else { continue };

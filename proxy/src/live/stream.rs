@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::detour::{self, Detour};
 use super::memory::Memory;
 use super::numbering::Published;
+use super::removed_dateranges::RemovedDateranges;
 use super::sliding::Sliding;
 use super::unfinished::Unfinished;
 
@@ -43,7 +44,9 @@ pub(crate) struct Stream {
     /// Those of them that are not backup requests.
     viewer_requests: AtomicUsize,
     idle: Mutex<Idle>,
+    removed_dateranges: Mutex<RemovedDateranges>,
     is_followed: AtomicBool,
+    following: Mutex<Option<Following>>,
     /// See [`Stream::record_weight`].
     recorded_weight: AtomicU32,
     /// The upstream that this stream avoids, and only this one.
@@ -57,6 +60,14 @@ struct Idle {
     since: Instant,
     /// When the last request ended; at first, when the request arrived that made the stream known.
     last_request: Option<Instant>,
+}
+
+/// The follower's work so far.
+#[derive(Debug, Clone, Copy)]
+struct Following {
+    since: Instant,
+    /// The upstream has responded to it.
+    has_response: bool,
 }
 
 /// How a received version compares with its stream.
@@ -90,7 +101,9 @@ impl Stream {
             requests: AtomicUsize::new(0),
             viewer_requests: AtomicUsize::new(0),
             idle: Mutex::new(Idle { since: now, last_request: (!is_backup).then_some(now) }),
+            removed_dateranges: Mutex::default(),
             is_followed: AtomicBool::new(false),
+            following: Mutex::default(),
             recorded_weight: AtomicU32::new(0),
             detour: Mutex::new(None),
         }
@@ -153,7 +166,16 @@ impl Stream {
     /// announcements that are new.
     pub(crate) fn publish(&self) -> Option<Vec<Announcement>> {
         let (media, text) = self.received.lock().take()?;
+        if media.server_control.can_skip_dateranges {
+            let known_for = media.server_control.can_skip_until.unwrap_or_default();
+            self.removed_dateranges.lock().record(&self.memory.text(), &text, known_for, Instant::now());
+        }
         Some(self.memory.publish(media, text))
+    }
+
+    /// The identifiers of the date ranges that were removed lately.
+    pub(crate) fn removed_dateranges(&self) -> Vec<Arc<str>> {
+        self.removed_dateranges.lock().ids()
     }
 
     /// Discards the received version, which is not stored after all.
@@ -298,10 +320,35 @@ impl Stream {
 
     /// Reserves the stream for a follower. Returns whether it had none.
     pub(super) fn start_following(&self) -> bool {
-        !self.is_followed.swap(true, Ordering::AcqRel)
+        let is_first = !self.is_followed.swap(true, Ordering::AcqRel);
+        if is_first {
+            *self.following.lock() = Some(Following { since: Instant::now(), has_response: false });
+        }
+        is_first
+    }
+
+    /// The upstream has responded to a request of the follower.
+    pub(super) fn record_response(&self) {
+        if let Some(following) = &mut *self.following.lock() {
+            following.has_response = true;
+        }
+    }
+
+    /// When `newest`, its newest version, is certainly not older than the upstream's, as far as the follower
+    /// is concerned; `None` without a follower.
+    pub(super) fn current_at(&self, newest: &Media) -> Option<Instant> {
+        let following = *self.following.lock();
+        let within = newest.half_target().max(RESPONSE_WITHIN);
+        following
+            .map(|following| if following.has_response { following.since } else { following.since + within })
+    }
+
+    pub(crate) fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::Acquire)
     }
 
     pub(super) fn stop_following(&self) {
+        *self.following.lock() = None;
         self.is_followed.store(false, Ordering::Release);
         self.sleep_if_idle_for(Duration::ZERO);
     }
@@ -342,6 +389,9 @@ impl Stream {
 
 const BACKWARD: u8 = 1;
 const FROZEN: u8 = 2;
+
+/// The least time in which an upstream can respond to a follower.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The expected size of a first object: two seconds at four megabits per second.
 const EXPECTED_BYTES: u64 = 1 << 20;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::announced::Announced;
 use super::budget::Budget;
+use super::followers::{Followers, SiteLimits};
 use super::renditions::Renditions;
 use super::stream::Stream;
 use crate::config;
@@ -21,6 +22,7 @@ pub(crate) struct Streams {
     pub(super) announced: Announced,
     pub(super) renditions: Renditions,
     pub(super) budget: Budget,
+    followers: Followers,
     /// The zero of the times of all timelines.
     clock_start: Instant,
 }
@@ -43,23 +45,25 @@ impl Streams {
             announced: Announced::new(),
             renditions: Renditions::new(),
             budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
+            followers: Followers::new(settings.followers_max),
             clock_start: Instant::now(),
         }
     }
 
     /// The stream of a playlist, if it is known.
     pub(crate) fn of(&self, playlist: &Key) -> Option<Arc<Stream>> {
-        self.known.get(playlist)
+        // A followed one may have been evicted.
+        self.known.get(playlist).or_else(|| self.followers.stream_of(playlist))
     }
 
     /// The stream of the requested resource, if that may be a playlist.
     pub(crate) fn of_request(&self, request: &Request) -> Option<Arc<Stream>> {
-        self.of_kind(request.resource.kind, &request.key)
+        may_be_playlist(request.resource.kind).then(|| self.of(&request.key)).flatten()
     }
 
-    /// The stream of a resource of this kind, if that may be a playlist.
+    /// The stream of a resource of this kind, if that may be a playlist and has not been evicted.
     pub(crate) fn of_kind(&self, kind: Kind, key: &Key) -> Option<Arc<Stream>> {
-        matches!(kind, Kind::Playlist | Kind::Other).then(|| self.of(key)).flatten()
+        may_be_playlist(kind).then(|| self.known.get(key)).flatten()
     }
 
     /// The stream to which an object belongs: as its playlist, or as an object that it has announced.
@@ -69,7 +73,36 @@ impl Streams {
 
     /// The stream of a playlist, which is known from now on.
     pub(crate) fn find_or_create(&self, playlist: &Key, is_backup: bool) -> Arc<Stream> {
-        self.known.get_with_by_ref(playlist, || Arc::new(Stream::new(self.clock_start, is_backup)))
+        self.known.get_with_by_ref(playlist, || {
+            // A followed one that was evicted is known again.
+            let followed = self.followers.stream_of(playlist);
+            followed.unwrap_or_else(|| Arc::new(Stream::new(self.clock_start, is_backup)))
+        })
+    }
+
+    /// Reserves the stream for a follower, if it has none and the limits allow another one.
+    pub(super) fn start_following(&self, playlist: &Request, stream: &Arc<Stream>) -> bool {
+        let (site, key) = (&playlist.site, &playlist.key);
+        if !self.followers.add(&site.name, key, stream, SiteLimits::of(site)) {
+            return false;
+        }
+        let is_first = stream.start_following();
+        if !is_first {
+            self.followers.remove(&site.name, key);
+        }
+        is_first
+    }
+
+    pub(super) fn stop_following(&self, playlist: &Request, stream: &Stream) {
+        self.followers.remove(&playlist.site.name, &playlist.key);
+        stream.stop_following();
+    }
+
+    /// Makes a followed playlist known again, if it was evicted.
+    pub(super) fn keep_known(&self, playlist: &Key, stream: &Arc<Stream>) {
+        if !self.known.contains_key(playlist) {
+            self.known.insert(playlist.clone(), Arc::clone(stream));
+        }
     }
 
     /// Weighs a stream again that has grown.
@@ -102,6 +135,32 @@ impl Streams {
     }
 }
 
+fn may_be_playlist(kind: Kind) -> bool {
+    matches!(kind, Kind::Playlist | Kind::Other)
+}
+
 /// A stream without a follower sleeps after this time without a request. When a follower ends, its stream
 /// sleeps immediately, if it can.
 const SLEEP_AFTER: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_followed_playlist_that_was_evicted_is_known_and_has_one_follower() {
+        let streams = Streams::new(&config::Cache::default());
+        let playlist = Key::new("site", "/index.m3u8");
+        let stream = streams.find_or_create(&playlist, false);
+        let limits = SiteLimits { site_max: 8, path_max: 8 };
+        assert!(streams.followers.add("site", &playlist, &stream, limits));
+        streams.known.invalidate(&playlist);
+        let is_same = |found: Option<Arc<Stream>>| found.is_some_and(|found| Arc::ptr_eq(&found, &stream));
+        assert!(is_same(streams.of(&playlist)));
+        assert!(is_same(Some(streams.find_or_create(&playlist, false))));
+        assert!(!streams.followers.add("site", &playlist, &stream, limits));
+        streams.known.invalidate(&playlist);
+        streams.keep_known(&playlist, &stream);
+        assert!(is_same(streams.known.get(&playlist)));
+    }
+}

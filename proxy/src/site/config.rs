@@ -43,6 +43,10 @@ pub struct Config {
     pub gzip: bool,
     /// Fetch the objects that live playlists announce before a viewer requests them.
     pub prefetch: bool,
+    /// Live playlists of the site that are followed at the same time.
+    pub followers_max: usize,
+    /// Those of them that have the same path and differ in their query.
+    pub followers_per_path_max: usize,
     /// Whether live playlists announce blocking reload and delta updates that the origin does not support.
     pub low_latency: LowLatency,
     /// What viewers see when the encoder of a live stream restarts.
@@ -229,6 +233,8 @@ impl Default for Config {
             methods: Vec::new(),
             gzip: true,
             prefetch: true,
+            followers_max: 8192,
+            followers_per_path_max: 8,
             low_latency: LowLatency::Pass,
             restarts: Restarts::Join,
             cors: true,

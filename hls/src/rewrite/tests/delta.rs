@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Skip, delta};
+use crate::{daterange_ids, delta};
 
-fn skipped(full: &str, skip: Skip) -> Option<String> {
-    delta(full.as_bytes(), &parse(full.as_bytes()), skip).map(text)
+fn skipped(full: &str) -> Option<String> {
+    delta(full.as_bytes(), &parse(full.as_bytes()), &[]).map(text)
 }
 
 const HEAD: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-VERSION:6\n\
@@ -27,8 +27,8 @@ fn segments(numbers: std::ops::Range<u32>) -> String {
 fn a_delta_update_skips_the_segments_older_than_the_boundary() {
     let tail = "#EXT-X-PART:DURATION=1,URI=\"p\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q\"\n";
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{}{tail}", segments(104..110));
-    assert_eq!(skipped(&format!("{HEAD}{}{tail}", segments(100..110)), Skip::Segments), Some(expected));
-    let newest = skipped(&format!("{HEAD}{}", segments(100..107)), Skip::SegmentsAndDateranges);
+    assert_eq!(skipped(&format!("{HEAD}{}{tail}", segments(100..110))), Some(expected));
+    let newest = skipped(&format!("{HEAD}{}", segments(100..107)));
     assert_eq!(newest, Some(format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n{}", segments(101..107))));
 }
 
@@ -36,7 +36,7 @@ fn a_delta_update_skips_the_segments_older_than_the_boundary() {
 #[test]
 fn without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
     let full = format!("{HEAD}{}", segments(100..110));
-    assert!(skipped(&full, Skip::Segments).is_some());
+    assert!(skipped(&full).is_some());
     for full in [
         full.replace(",CAN-SKIP-UNTIL=24", ""),
         full.replace("=24", "=-24"),
@@ -47,21 +47,26 @@ fn without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
         format!("{HEAD}{}", segments(100..106)),
         HEAD.to_owned(),
     ] {
-        assert_eq!(skipped(&full, Skip::Segments), None, "{full}");
+        assert_eq!(skipped(&full), None, "{full}");
     }
 }
 
 /// Section 4.4.5.2: a client that merges date ranges must learn which are removed.
 #[test]
-fn date_ranges_are_never_skipped() {
+fn date_ranges_are_never_skipped_and_removed_ones_are_named() {
     let range = "#EXT-X-DATERANGE:ID=\"a\",START-DATE=\"2026-01-01T00:00:00Z\"\n";
     let full = format!("{HEAD}{}{range}{}", segments(100..101), segments(101..110));
+    assert_eq!(daterange_ids(full.as_bytes()).collect::<Vec<_>>(), ["a"]);
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{range}{}", segments(104..110));
-    assert_eq!(skipped(&full, Skip::Segments), Some(expected.clone()));
-    assert_eq!(skipped(&full, Skip::SegmentsAndDateranges), Some(expected));
+    assert_eq!(skipped(&full), Some(expected.clone()));
     let merging = full.replace("=24", "=24,CAN-SKIP-DATERANGES=YES");
-    assert!(skipped(&merging, Skip::Segments).is_some());
-    assert_eq!(skipped(&merging, Skip::SegmentsAndDateranges), None);
+    for (removed, named) in [(&[][..], ""), (&["b".into(), "c".into()], "b\tc")] {
+        let delta = delta(merging.as_bytes(), &parse(merging.as_bytes()), removed).map(text);
+        let attribute = format!("SEGMENTS=4,RECENTLY-REMOVED-DATERANGES=\"{named}\"\n");
+        let expected =
+            expected.replace("=24", "=24,CAN-SKIP-DATERANGES=YES").replace("SEGMENTS=4\n", &attribute);
+        assert_eq!(delta, Some(expected));
+    }
 }
 
 #[test]
@@ -84,11 +89,11 @@ fn keys_and_maps_still_in_effect_are_repeated() {
         let full = format!("{HEAD}{}{list}#EXT-X-BITRATE:9\n{}{rest}", join(&first), join(&second));
         let expected =
             format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=4\n{}{}", join(&expected), segments(104..110));
-        assert_eq!(skipped(&full, Skip::Segments), Some(expected));
+        assert_eq!(skipped(&full), Some(expected));
     }
     let formats: String =
         (0..1_000).map(|n| key(&format!("METHOD=AES-128,URI=\"u\",KEYFORMAT=\"{n}\""))).collect();
-    assert_eq!(skipped(&format!("{HEAD}{formats}{}", segments(100..110)), Skip::Segments), None);
+    assert_eq!(skipped(&format!("{HEAD}{formats}{}", segments(100..110))), None);
 }
 
 /// Section 4.4.4.2: a byte range without offset begins where the segment before it ended.
@@ -99,15 +104,15 @@ fn a_segment_that_continues_a_byte_range_is_not_cut_from_the_one_before() {
         numbers.flat_map(|n| ["#EXTINF:4,\n#EXT-X-BYTERANGE:", range(n), "\nf\n"]).collect()
     };
     let expected = format!("{DELTA_HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n{}", list(102..110));
-    assert_eq!(skipped(&format!("{HEAD}{}", list(100..110)), Skip::Segments), Some(expected));
+    assert_eq!(skipped(&format!("{HEAD}{}", list(100..110))), Some(expected));
     let chained = list(100..110).replace("10@0", "10");
-    assert_eq!(skipped(&format!("{HEAD}{chained}"), Skip::Segments), None);
+    assert_eq!(skipped(&format!("{HEAD}{chained}")), None);
 }
 
 #[test]
 fn line_breaks_and_versions_are_kept_as_they_are() {
     let full = format!("{HEAD}{}", segments(100..108)).replace('\n', "\r\n");
-    let delta = skipped(&full, Skip::Segments).unwrap();
+    let delta = skipped(&full).unwrap();
     assert!(delta.contains("\r\n#EXT-X-SKIP:SKIPPED-SEGMENTS=2\r\n"));
     assert_eq!(delta.matches('\n').count(), delta.matches("\r\n").count());
     for (version, expected) in [
@@ -116,7 +121,7 @@ fn line_breaks_and_versions_are_kept_as_they_are() {
         ("#EXT-X-VERSION:x\n", "#EXT-X-VERSION:9\n"),
     ] {
         let full = format!("{HEAD}{}", segments(100..108)).replace("#EXT-X-VERSION:6\n", version);
-        let delta = skipped(&full, Skip::Segments).unwrap();
+        let delta = skipped(&full).unwrap();
         assert_eq!(delta.matches("#EXT-X-VERSION").count(), 1);
         assert!(delta.contains(expected), "{delta}");
     }
@@ -125,10 +130,10 @@ fn line_breaks_and_versions_are_kept_as_they_are() {
 #[test]
 fn a_hundred_thousand_segments_and_a_megabyte_of_line_are_cut_in_one_pass() {
     let full = format!("{HEAD}{}", segments(0..100_000));
-    let delta = skipped(&full, Skip::Segments).unwrap();
+    let delta = skipped(&full).unwrap();
     assert!(delta.contains("SKIPPED-SEGMENTS=99994\n") && delta.len() < 500);
     let long = format!("{HEAD}{}", segments(100..110)).replace("seg 100", &"x".repeat(1 << 20));
-    assert!(skipped(&long, Skip::Segments).is_some_and(|delta| delta.len() < 500));
+    assert!(skipped(&long).is_some_and(|delta| delta.len() < 500));
 }
 
 /// A player's reading of each segment: its lines, and the key and map lines in effect.
@@ -200,7 +205,7 @@ proptest! {
             (old, new) = (old.replace('\n', "\r\n"), new.replace('\n', "\r\n"));
         }
         let known = read(&old, &Read::new());
-        if let Some(delta) = skipped(&new, Skip::Segments) {
+        if let Some(delta) = skipped(&new) {
             prop_assert_eq!(read(&delta, &known), read(&new, &Read::new()));
             let (short, long) = (parse(delta.as_bytes()), parse(new.as_bytes()));
             prop_assert_eq!(short.position(), long.position());
@@ -226,7 +231,7 @@ proptest! {
             "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=0\n{}", lines.join("\n")
         );
         if let Ok(Playlist::Media(media)) = Playlist::parse(text.as_bytes()) {
-            if let Some(delta) = delta(text.as_bytes(), &media, Skip::Segments) {
+            if let Some(delta) = delta(text.as_bytes(), &media, &[]) {
                 let Ok(Playlist::Media(read)) = Playlist::parse(&delta) else { panic!("{text:?}") };
                 prop_assert_eq!(read.position(), media.position());
             }

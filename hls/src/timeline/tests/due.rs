@@ -195,3 +195,28 @@ fn an_encoder_that_was_interrupted_has_another_rhythm() {
 fn an_encoder_that_publishes_two_segments_together_is_recognised() {
     check(&polls(TARGET * 2, 2, seconds(10), |_| Duration::ZERO)).unwrap();
 }
+
+/// Segments of two seconds in six parts, of which the playlist lists those of the segment in progress alone.
+#[test]
+fn parts_are_polled_for_one_by_one_though_complete_segments_list_none() {
+    let part = Duration::from_nanos(333_333_333);
+    let version = |number: u64| {
+        let (segments, parts) = (number / 6, number % 6);
+        let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.334\n".to_owned();
+        (0..segments).for_each(|segment| text += &format!("#EXTINF:2,\n{segment}\n"));
+        (0..parts)
+            .for_each(|part| text += &format!("#EXT-X-PART:DURATION=0.333,URI=\"{segments}.{part}\"\n"));
+        parse(&text)
+    };
+    let mut timeline = Timeline::default();
+    let (mut now, mut polls, mut all, mut found) = (part * 13, 0, 0, 0);
+    while now < part * 200 {
+        (polls, all) = (polls + 1, all + 1);
+        let number = u64::try_from(now.as_nanos() / part.as_nanos()).unwrap();
+        if timeline.observe(&version(number), now).replaces_latest() {
+            (polls, found) = (0, found + 1);
+        }
+        now = timeline.next_poll(polls).unwrap().max(now);
+    }
+    assert!(found >= 160 && all <= 320, "{found} of 187 versions in {all} polls");
+}

@@ -29,6 +29,8 @@ pub struct Live {
     pub prefetch_waste: IntCounter,
     /// Announced objects that were not prefetched because the budget was used up.
     pub prefetch_skips: IntCounter,
+    /// Live playlists that were not followed because a limit was reached.
+    pub followers_refused: IntCounter,
     unshared_fills: CounterTable,
     blocked: IntGauge,
     followed: IntGauge,
@@ -75,6 +77,10 @@ impl Live {
             prefetch_skips: registrar.counter(
                 "tidegate_prefetch_skips_total",
                 "Announced objects not prefetched because prefetch_max or prefetch_bytes_max was reached.",
+            )?,
+            followers_refused: registrar.counter(
+                "tidegate_followers_refused_total",
+                "Times that a live playlist was not followed because of followers_max or followers_per_path_max.",
             )?,
             unshared_fills: registrar.counters(
                 "tidegate_unshared_fills_total",

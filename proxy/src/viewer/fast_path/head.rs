@@ -34,7 +34,7 @@ pub(super) fn render(
     let ttl = marks::ttl(&hit.object, age);
     cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
     head.extend_from_slice(b"\r\nAge: ");
-    lines::decimal(&mut head, age.as_secs());
+    lines::decimal(&mut head, marks::seconds_of_age(age));
     head.extend_from_slice(b"\r\nDate: ");
     lines::date::append(&mut head, clock::now());
     if let Some(span) = &representation.span {

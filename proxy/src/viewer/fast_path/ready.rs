@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
-use tidegate_headers::conditional::Outcome;
+use tidegate_headers::conditional::{Outcome, Validators};
 use tokio::time::Instant;
 
 use super::head;
@@ -60,8 +60,8 @@ impl Ready {
         // `If-None-Match` and `If-Modified-Since` have the same outcome for a body and for its gzip: tags are
         // compared weakly, and both have one modification date.
         let (request, head) = (&simple_head.deciding, &hit.object.head);
-        if select::precondition(&simple_head.method, request, head.status, &head.headers) != Outcome::Proceed
-        {
+        let validators = Validators::of(&head.headers);
+        if select::precondition(&simple_head.method, request, head.status, &validators) != Outcome::Proceed {
             return None;
         }
         let representation = Representation::of(tier, simple_head, hit)?;
