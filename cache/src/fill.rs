@@ -131,6 +131,16 @@ impl Fill {
         self.changed.notify_waiters();
     }
 
+    /// The declared length of the object with status 200 that it brings; `Some(None)` if that is unknown.
+    pub(crate) fn whole_length(&self) -> Option<Option<u64>> {
+        match &*self.progress.lock() {
+            Progress::Answered(Answer::Object(object)) if object.head.status == StatusCode::OK => {
+                Some(object.body.full_len())
+            }
+            _ => None,
+        }
+    }
+
     fn answer(&self) -> Option<Answer> {
         match &*self.progress.lock() {
             Progress::Pending => None,

@@ -25,6 +25,7 @@
 
 mod kind;
 mod lifetimes;
+mod location;
 mod playlist;
 mod reference;
 mod reload;
@@ -34,6 +35,7 @@ mod timeline;
 
 pub use kind::Kind;
 pub use lifetimes::Lifetimes;
+pub use location::{Location, folder};
 pub use playlist::{
     ByteRange, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError, PlaylistType,
     Position, Report, Segment, ServerControl,
@@ -42,7 +44,7 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
-pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer};
+pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, delta, offer, replace_uris};
 pub use timeline::{
     Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
 };

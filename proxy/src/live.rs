@@ -13,8 +13,8 @@
 //! it is there, and the origin receives one request for each version.
 //!
 //! State: [`streams`] is all of it; [`stream`] is one playlist, with its [`memory`], the [`numbering`] in
-//! which it is published and the [`detour`] around an upstream that fails it; [`announced`], [`renditions`]
-//! and [`budget`] are what streams share. No state starts a request.
+//! which it is published and the [`detour`] around an upstream that fails it; [`announced`], [`renditions`],
+//! [`leaving`] and [`budget`] are what streams share. No state starts a request.
 //!
 //! Actions: [`hold`] blocks a request until its version is there; [`listing`] remembers what a playlist
 //! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
@@ -26,6 +26,7 @@ pub(crate) mod detour;
 pub(crate) mod epochs;
 pub(crate) mod follow;
 pub(crate) mod hold;
+pub(crate) mod leaving;
 pub(crate) mod listing;
 pub(crate) mod memory;
 pub(crate) mod numbering;

@@ -4,6 +4,10 @@
 //! earlier versions, and the stream remembers it.
 
 mod arrival;
+pub(crate) mod coding;
+pub(crate) mod leaving;
+pub(crate) mod redirect;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +20,9 @@ use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
 use tidegate_hls::{Kind, Media, Offer, Playlist};
-use tidegate_upstream::{FillPolicy, Inspection, Progress, Ruling, StoredResponse, Upstream, UpstreamError};
+use tidegate_upstream::{
+    Coding, FillPolicy, Inspection, Progress, Redirect, Ruling, StoredResponse, Upstream, UpstreamError,
+};
 
 use crate::clock;
 use crate::expires;
@@ -105,8 +111,13 @@ impl<'a> SitePolicy<'a> {
             (None, Kind::Playlist) if status == StatusCode::OK => None,
             _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
+        let is_announced = || self.tier.streams().has_announced(&self.request.key);
+        let known = known.or_else(|| {
+            // Whatever its name, it is part of a stream.
+            (status.is_client_error() && is_announced()).then(|| self.request.site.hls.target_assumed)
+        });
         let facts = RequestFacts { authorization: self.request.is_authorized };
-        judge(&facts, status, &head.headers, &self.request.site.policy(kind, known), clock::now())
+        judge(&facts, status, &head.headers, &self.request.site.policy(kind, status, known), clock::now())
     }
 
     /// The kind of the response: by its content if that is known, else by its name and its content type.
@@ -143,17 +154,29 @@ impl<'a> SitePolicy<'a> {
 }
 
 impl FillPolicy for SitePolicy<'_> {
+    fn redirect(&self, head: &Head, upstream: &Arc<Upstream>, target: &str) -> Option<Redirect> {
+        self.follow(head, upstream, target)
+    }
+
+    fn codings(&self, head: &mut Head) -> Vec<Coding> {
+        coding::remove(&mut head.headers)
+    }
+
     fn rule(&self, head: &Head) -> Ruling {
         // An upstream whose stream has restarted, or that has not seen a restart, refuses the blocking
         // request.
         let is_too_far = self.is_blocking && head.status == StatusCode::BAD_REQUEST;
-        if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
+        let is_trouble = self.may_appear(head.status) || self.is_trouble(head.status);
+        if is_failure(head.status) || is_trouble || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
+        let remember = self.remember_uncacheable(head.status);
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            // An unknown coding: only the viewer knows whether it accepts that.
+            return Ruling::Pass { remember, reason: UncacheableReason::ContentCoding };
+        }
         match (self.verdict(head, None), self.variant(head, None)) {
-            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => {
-                Ruling::Pass { remember: self.settings().hit_for_miss.get(), reason }
-            }
+            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => Ruling::Pass { remember, reason },
             (Verdict::Store(_), Ok(_)) if may_be_playlist(self.request.resource.kind, head) => {
                 Ruling::Collect { max: self.settings().playlist_max.bytes() }
             }
@@ -162,6 +185,8 @@ impl FillPolicy for SitePolicy<'_> {
     }
 
     fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection {
+        let (head, body) = self.with_own_uris(head, body, progress);
+        let head = &head;
         let playlist = match Playlist::parse(&body) {
             Ok(playlist) => Some(playlist),
             // A resource with the name of a playlist must be one; one that is only labelled as a playlist
@@ -171,6 +196,9 @@ impl FillPolicy for SitePolicy<'_> {
             }
             Err(_error) => None,
         };
+        if playlist.is_some() {
+            self.report_leaving(&body);
+        }
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
             listing::remember_renditions(self.tier, self.request, multivariant);
         }
@@ -305,8 +333,5 @@ fn may_be_playlist(kind: Kind, head: &Head) -> bool {
         let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| Kind::of_content_type(value) == Kind::Playlist)
     };
-    let encoded = head.headers.contains_key(header::CONTENT_ENCODING);
-    head.status == StatusCode::OK
-        && !encoded
-        && (kind == Kind::Playlist || (kind == Kind::Other && labelled()))
+    head.status == StatusCode::OK && (kind == Kind::Playlist || (kind == Kind::Other && labelled()))
 }

@@ -44,7 +44,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if read::is_server(client) {
         return boxed(answer::server(tier, client)).await;
     }
-    let request = match boxed(read::read(tier, client)).await {
+    let mut request = match boxed(read::read(tier, client)).await {
         Ok(request) => request,
         Err((refusal, site)) => {
             return boxed(answer::refuse(tier, client, &refusal, site.as_deref())).await;
@@ -64,6 +64,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
+        if request.is_slice_covered(tier) {
+            request.read_from_whole();
+        }
         // The stream may have become known only by the fill of the round before.
         open_request = open_request.or_else(|| {
             tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
@@ -204,6 +207,8 @@ async fn wait(
             drop(fill_reader);
             account
         }
+        // The origin sent the whole resource in place of the slice.
+        Ok(Answer::Pass) if request.is_slice_covered(tier) => return None,
         Ok(Answer::Pass) => match own {
             Some(own) => match own.await {
                 Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::announced::Announced;
 use super::budget::Budget;
+use super::leaving::Leaving;
 use super::renditions::Renditions;
 use super::stream::Stream;
 use crate::config;
@@ -21,6 +22,7 @@ pub(crate) struct Streams {
     pub(super) announced: Announced,
     pub(super) renditions: Renditions,
     pub(super) budget: Budget,
+    pub(crate) leaving: Leaving,
     /// The zero of the times of all timelines.
     clock_start: Instant,
 }
@@ -42,6 +44,7 @@ impl Streams {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
             renditions: Renditions::new(),
+            leaving: Leaving::new(),
             budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
             clock_start: Instant::now(),
         }

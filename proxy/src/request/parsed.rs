@@ -7,6 +7,7 @@ use tidegate_hls::{Directives, Resource};
 
 use super::slice::Slice;
 use crate::site::Site;
+use crate::tier::Tier;
 
 /// A request for a resource of a site.
 #[derive(Debug, Clone)]
@@ -29,6 +30,21 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The key of the resource, also if a slice of it is requested.
+    pub(crate) fn whole_key(&self) -> Key {
+        Key::new(&self.site.name, &self.resource.path_and_query())
+    }
+
+    /// Requests the slice from the whole resource.
+    pub(crate) fn read_from_whole(&mut self) {
+        (self.key, self.slice) = (self.whole_key(), None);
+    }
+
+    /// Whether the whole resource can serve the slice, if one is requested.
+    pub(crate) fn is_slice_covered(&self, tier: &Tier) -> bool {
+        self.slice.is_some_and(|slice| slice.is_covered(tier, &self.site, &self.whole_key()))
+    }
+
     /// The target of a request to an upstream, for this version of the resource.
     pub(crate) fn target(&self, directives: &Directives) -> String {
         if *directives == Directives::default() {

@@ -69,7 +69,9 @@ fn slice_and_key(
     let key = Key::new(&site.name, resource);
     let is_marked = tier.role() == Role::Shield && headers.contains_key(&SLICE);
     match Slice::requested(method, headers) {
-        Some(slice) if is_marked || tier.streams().lists_slices_of(&key) => {
+        Some(slice)
+            if (is_marked || tier.streams().lists_slices_of(&key)) && !slice.is_covered(tier, site, &key) =>
+        {
             (Some(slice), slice.key(site, resource))
         }
         _ => (None, key),

@@ -15,6 +15,7 @@ use tidegate_headers::range::{self, RangeSpec, Span};
 use tidegate_hls::ByteRange;
 
 use crate::site::Site;
+use crate::tier::Tier;
 
 /// A byte range of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,12 @@ impl Slice {
     /// The key of the slice. No resource's own name has a `#`.
     pub(crate) fn key(self, site: &Site, resource: &str) -> Key {
         Key::new(&site.name, &format!("{resource}#{self}"))
+    }
+
+    /// Whether the whole resource is in the cache or on its way, and has the slice: an origin may have sent it in
+    /// place of another slice. For a moment it can also say that there are no such bytes.
+    pub(crate) fn is_covered(self, tier: &Tier, site: &Site, whole: &Key) -> bool {
+        tier.cache().covers(whole, self.0.end_inclusive, site.hls.target_assumed)
     }
 
     /// Its bytes.
