@@ -1,7 +1,7 @@
 //! A fill of a part that turns out to be a fill of the whole.
 //!
-//! A part of a resource has a key of its own. When the upstream sends the whole resource in its place, the fill
-//! becomes that of the resource: its readers stay, and later requests for any part find the whole.
+//! A part of a resource has a key of its own. When the upstream sends the whole resource in its place, the
+//! fill becomes that of the resource: its readers stay, and later requests for any part find the whole.
 
 use std::sync::Arc;
 use std::time::Duration;

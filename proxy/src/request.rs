@@ -13,6 +13,7 @@ mod read;
 pub(crate) mod slice;
 pub(crate) mod target;
 pub(crate) mod try_hit;
+pub(crate) mod whole;
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -64,7 +65,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
-        if request.is_slice_covered(tier) {
+        if whole::serves(tier, &request) {
             request.read_from_whole();
         }
         // The stream may have become known only by the fill of the round before.
@@ -208,7 +209,7 @@ async fn wait(
             account
         }
         // The origin sent the whole resource in place of the slice.
-        Ok(Answer::Pass) if request.is_slice_covered(tier) => return None,
+        Ok(Answer::Pass) if whole::serves(tier, request) => return None,
         Ok(Answer::Pass) => match own {
             Some(own) => match own.await {
                 Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,

@@ -123,8 +123,8 @@ async fn a_broken_slice_resumes_at_the_other_origin() {
     assert_eq!(shield.count("tidegate_rescued_bodies_total", "").await, 1);
 }
 
-/// A listed slice that does not exist yet (416) is requested again, and other bytes than those of the slice are
-/// never served in its place.
+/// A listed slice that does not exist yet (416) is requested again, and other bytes than those of the slice
+/// are never served in its place.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_response_is_never_served_as_the_slice() {
     let cluster = live().await;

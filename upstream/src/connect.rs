@@ -1,7 +1,7 @@
 //! Connections to upstreams: their addresses, their TLS trust, and the protocols.
 //!
-//! [`address`] is what a configuration writes, [`dns`] and `resolve` find its sockets, `dial` connects to them,
-//! [`trust`] and [`pem`] are for TLS, [`connections`] has the pools, and `session` is one request on a
+//! [`address`] is what a configuration writes, [`dns`] and `resolve` find its sockets, `dial` connects to
+//! them, [`trust`] and [`pem`] are for TLS, [`connections`] has the pools, and `session` is one request on a
 //! connection, over `http1` or `http2`.
 
 pub mod address;

@@ -3,7 +3,8 @@
 //! 1. Send the request to the candidates in order (`attempts.rs`) until the [`FillPolicy`] accepts a
 //!    response; when one is late, the next receives the request as well (`hedge.rs`). An object that is about
 //!    to exist is requested again after a pause.
-//! 2. Follow redirects (`redirect.rs`), find out which bytes the response has (`extent.rs`), and remove content codings (`decode.rs`).
+//! 2. Follow redirects (`redirect.rs`), find out which bytes the response has (`extent.rs`), and remove
+//!    content codings (`decode.rs`).
 //! 3. Publish its head, then every byte as it arrives (`pump.rs`).
 //! 4. When an upstream breaks in the middle, resume from the same byte at another (`rescue.rs`).
 //! 5. When no reader wants the fill any more and the rest is long, stop.
@@ -316,7 +317,7 @@ async fn judge(
     }
     match policy.rule(&response.head) {
         Ruling::Refuse(error) => {
-            drain(&mut response).await;
+            response.drain().await;
             response.refuse(error);
             Attempt::Failed(error, Some(response.head))
         }
@@ -339,8 +340,8 @@ async fn judge(
     }
 }
 
-/// The response has the whole resource in place of a slice. The fill becomes that of the resource, so that one
-/// response is enough for all its slices. What exceeds the largest object is cut to the slice. Returns an
+/// The response has the whole resource in place of a slice. The fill becomes that of the resource, so that
+/// one response is enough for all its slices. What exceeds the largest object is cut to the slice. Returns an
 /// attempt that ends here.
 fn take_whole(
     job: &FillRequest,
@@ -399,13 +400,6 @@ async fn collect(
 fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
     response.refuse(error);
     Attempt::Failed(error, None)
-}
-
-/// A short error body is read, so that its connection can be used again; a long one is not worth it.
-async fn drain(response: &mut UpstreamResponse) {
-    if response.content_length().is_some_and(|length| length <= 16 * 1024) {
-        let _discarded = response.collect(16 * 1024).await;
-    }
 }
 
 fn hand_over(

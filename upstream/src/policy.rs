@@ -110,8 +110,8 @@ pub enum Ending {
 
 /// The rules of one request's site. Pure: a policy rules on what it is given and keeps nothing between calls.
 pub trait FillPolicy: Send + Sync {
-    /// The request that follows the redirect in `head`, which `upstream` sent for `target`. `None` if it is not
-    /// one, or is not to be followed.
+    /// The request that follows the redirect in `head`, which `upstream` sent for `target`. `None` if it is
+    /// not one, or is not to be followed.
     fn redirect(&self, head: &Head, upstream: &Arc<Upstream>, target: &str) -> Option<Redirect>;
     /// The content codings to remove from the body, in the order of `Content-Encoding`. If there are any, the
     /// head becomes that of the decoded body.

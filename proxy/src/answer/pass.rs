@@ -102,8 +102,8 @@ pub(crate) async fn reply(
     account.with_result(forward(client, &mut reply, headers).await)
 }
 
-/// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding that
-/// the viewer does not accept.
+/// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding
+/// that the viewer does not accept.
 fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) -> Result<(), Failure> {
     let codings = tidegate_headers::coding::codings(&reply.head.headers);
     let is_accepted = codings.iter().all(|name| tidegate_headers::coding::accepts(viewer, name));

@@ -14,6 +14,7 @@ use super::stream::{Stream, watch_interval};
 use crate::fill::{self, FillOptions};
 use crate::observe::metrics::Live;
 use crate::request::parsed::Request;
+use crate::request::whole;
 use crate::tier::Tier;
 
 /// Remembers the objects that a new version announces, and fetches them. `sent` are the header fields of a
@@ -51,7 +52,7 @@ fn is_whole_resource(announced: &Announcement) -> bool {
 /// Starts a fill that no viewer has requested, if the object is neither cached nor being filled, and the
 /// budget allows it. It delays no request of a viewer: such a request joins it.
 fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &HeaderMap) {
-    if request.is_slice_covered(tier) {
+    if whole::serves(tier, &request) {
         return;
     }
     let live = &tier.metrics().live;

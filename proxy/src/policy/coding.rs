@@ -7,8 +7,8 @@ use tidegate_upstream::Coding;
 /// More codings on one body than this are no one's intention.
 const CODINGS_MAX: usize = 4;
 
-/// The codings to remove from a body, in the order of `Content-Encoding`. The head becomes that of the decoded
-/// body. Empty, without a change, if there are none or one of them is unknown.
+/// The codings to remove from a body, in the order of `Content-Encoding`. The head becomes that of the
+/// decoded body. Empty, without a change, if there are none or one of them is unknown.
 pub(crate) fn remove(headers: &mut HeaderMap) -> Vec<Coding> {
     if !headers.contains_key(header::CONTENT_ENCODING) {
         return Vec::new();

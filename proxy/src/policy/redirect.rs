@@ -1,4 +1,4 @@
-//! Redirects and URIs that name a server behind this tier ([decision 22](../../../docs/decisions/0022-redirects.md)).
+//! Redirects, and URIs that name a server behind this tier. `docs/decisions/0022-redirects.md` says why.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ impl SitePolicy<'_> {
         }
     }
 
-    /// The upstream that a location names: `from` itself, another one of the site, or a host to which redirects
-    /// may lead.
+    /// The upstream that a location names: `from` itself, another one of the site, or a host to which
+    /// redirects may lead.
     fn upstream_of(&self, location: &Location<'_>, from: &Arc<Upstream>) -> Option<Arc<Upstream>> {
         let Some(authority) = location.authority else { return Some(Arc::clone(from)) };
         // An origin that knows the host of the viewers leads back to this node.

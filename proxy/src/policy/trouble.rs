@@ -1,8 +1,8 @@
 //! Short trouble of an origin: refusals of a stream that played a moment ago.
 //!
-//! An origin that restarts, moves or loses its storage for some seconds answers 403, 404 or 429, and players give
-//! up at the first of them. For a known stream such a response counts as a failure for some time: another upstream
-//! is tried, and then the version in the cache is served. After that time it is the truth.
+//! An origin that restarts, moves or loses its storage for some seconds answers 403, 404 or 429, and players
+//! give up at the first of them. For a known stream such a response counts as a failure for some time:
+//! another upstream is tried, and then the version in the cache is served. After that time it is the truth.
 
 use std::time::Duration;
 

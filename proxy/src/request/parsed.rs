@@ -7,7 +7,6 @@ use tidegate_hls::{Directives, Resource};
 
 use super::slice::Slice;
 use crate::site::Site;
-use crate::tier::Tier;
 
 /// A request for a resource of a site.
 #[derive(Debug, Clone)]
@@ -38,11 +37,6 @@ impl Request {
     /// Requests the slice from the whole resource.
     pub(crate) fn read_from_whole(&mut self) {
         (self.key, self.slice) = (self.whole_key(), None);
-    }
-
-    /// Whether the whole resource can serve the slice, if one is requested.
-    pub(crate) fn is_slice_covered(&self, tier: &Tier) -> bool {
-        self.slice.is_some_and(|slice| slice.is_covered(tier, &self.site, &self.whole_key()))
     }
 
     /// The target of a request to an upstream, for this version of the resource.

@@ -15,7 +15,6 @@ use tidegate_headers::range::{self, RangeSpec, Span};
 use tidegate_hls::ByteRange;
 
 use crate::site::Site;
-use crate::tier::Tier;
 
 /// A byte range of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +47,9 @@ impl Slice {
         Key::new(&site.name, &format!("{resource}#{self}"))
     }
 
-    /// Whether the whole resource is in the cache or on its way, and has the slice: an origin may have sent it in
-    /// place of another slice. For a moment it can also say that there are no such bytes.
-    pub(crate) fn is_covered(self, tier: &Tier, site: &Site, whole: &Key) -> bool {
-        tier.cache().covers(whole, self.0.end_inclusive, site.hls.target_assumed)
+    /// The position of its last byte.
+    pub(crate) const fn last(self) -> u64 {
+        self.0.end_inclusive
     }
 
     /// Its bytes.

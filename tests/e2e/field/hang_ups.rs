@@ -57,7 +57,7 @@ async fn a_request_on_a_closed_connection_is_sent_again_until_a_connection_is_ne
     });
     let origin = origin.await;
     let edge = edge().origin_at(&origin.url).run().await;
-    // So many idle connections that every try but the last meets a closed one.
+    // Enough idle connections that every try but the last meets a closed one.
     let mut together = tokio::task::JoinSet::new();
     for number in 0..20 {
         let addr = edge.addr();

@@ -1,4 +1,5 @@
-//! An origin whose every response is written by the test: servers in the field break rules that the stub keeps.
+//! An origin whose every response is written by the test: servers in the field break rules that the stub
+//! keeps.
 
 use std::collections::HashMap;
 use std::sync::Arc;

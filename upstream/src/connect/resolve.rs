@@ -75,7 +75,8 @@ impl Resolver {
         members.iter().map(|member| member.address).filter(|other| *other != address).collect()
     }
 
-    /// A connection to `address` was possible, and not to the one in use, or not soon: it is used from now on.
+    /// A connection to `address` was possible, and not to the one in use, or not soon: it is used from now
+    /// on.
     pub(crate) fn mark_reachable(&self, address: SocketAddr) {
         let Self::Named(named) = self else { return };
         let mut state = named.state.lock();

@@ -140,8 +140,8 @@ impl<'a> Attempts<'a> {
         self.next
     }
 
-    /// The response of the first candidate that has asked for a pause, if one has: its status, and the rest of the
-    /// pause.
+    /// The response of the first candidate that has asked for a pause, if one has: its status, and the rest
+    /// of the pause.
     pub(crate) fn pause(&self) -> Option<(StatusCode, Duration)> {
         self.all.iter().find_map(|upstream| upstream.pauses().of(self.scope, Instant::now()))
     }

@@ -1,8 +1,8 @@
 //! Content codings (RFC 9110 section 8.4), removed from a body as it arrives.
 //!
-//! A fill requests the identity coding, because its response is for every viewer. Some origins compress all the
-//! same. The decoded bytes come in small pieces, however much a few coded bytes expand to: the limits of a body
-//! hold for what is decoded.
+//! A fill requests the identity coding, because its response is for every viewer. Some origins compress all
+//! the same. The decoded bytes come in small pieces, however much a few coded bytes expand to: the limits of
+//! a body hold for what is decoded.
 
 use bytes::{Buf as _, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -182,8 +182,8 @@ impl Stage {
         }
     }
 
-    /// Finds out from the first bytes what the body is: a wrong label does not make a body unreadable. Returns
-    /// whether there are enough of them.
+    /// Finds out from the first bytes what the body is: a wrong label does not make a body unreadable.
+    /// Returns whether there are enough of them.
     fn recognise(&mut self) -> Result<bool, UpstreamError> {
         self.first.extend_from_slice(&std::mem::take(&mut self.input));
         if self.first.len() < PREFIX && !self.is_finished {

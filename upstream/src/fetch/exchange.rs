@@ -58,8 +58,8 @@ pub struct UpstreamResponse {
     permit: Option<Permit>,
 }
 
-/// A pooled connection may have been closed by the other side while it was idle. After this many in a row, the
-/// request uses a new connection.
+/// A pooled connection may have been closed by the other side while it was idle. After this many in a row,
+/// the request uses a new connection.
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 
 impl Exchange {
@@ -423,6 +423,13 @@ impl UpstreamResponse {
         self.put_back = Some(bytes);
     }
 
+    /// Reads a short body, so that its connection can be used again. A long one is not worth that.
+    pub(crate) async fn drain(&mut self) {
+        if self.content_length().is_some_and(|length| length <= DRAINED_MAX) {
+            let _discarded = self.collect(DRAINED_MAX).await;
+        }
+    }
+
     /// Reads the whole body, up to `max` bytes.
     pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
         let mut all = bytes::BytesMut::new();
@@ -450,6 +457,9 @@ impl UpstreamResponse {
         self.permit = None;
     }
 }
+
+/// The longest body that is read only for its connection.
+const DRAINED_MAX: u64 = 16 * 1024;
 
 /// The part of a body that counts.
 #[derive(Debug)]

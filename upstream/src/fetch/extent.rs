@@ -1,7 +1,8 @@
 //! Which bytes of a resource a response has, compared with the requested ones (RFC 9110 section 14).
 //!
-//! Some origins ignore `Range`, answer another range than the requested one, or send 206 for a whole resource.
-//! What such a response has is used if that is certain; otherwise the resource is requested in another way.
+//! Some origins ignore `Range`, answer another range than the requested one, or send 206 for a whole
+//! resource. What such a response has is used if that is certain; otherwise the resource is requested in
+//! another way.
 
 use std::ops::RangeInclusive;
 
@@ -34,8 +35,9 @@ pub(crate) enum Again {
 }
 
 impl Extent {
-    /// Compares a response with the requested slice of the resource; `None`: the whole resource was requested.
-    /// The head of a whole resource becomes that of a 200, and `Content-Range` gets its one correct form.
+    /// Compares a response with the requested slice of the resource; `None`: the whole resource was
+    /// requested. The head of a whole resource becomes that of a 200, and `Content-Range` gets its one
+    /// correct form.
     pub(crate) fn of(head: &mut Head, requested: Option<&RangeInclusive<u64>>) -> Self {
         if head.status == StatusCode::OK {
             // It has no meaning there (RFC 9110 section 14.4).
@@ -133,8 +135,8 @@ pub(crate) fn set_content_range(head: &mut Head, span: &RangeInclusive<u64>, tot
     }
 }
 
-/// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`. The forms that servers write
-/// by mistake (`bytes=5-9/10`, spaces, capitals) mean the same.
+/// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`. The forms that servers
+/// write by mistake (`bytes=5-9/10`, spaces, capitals) mean the same.
 pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
     let (span, total) = after_unit(headers)?.split_once('/')?;
     let (start, end) = span.split_once('-')?;

@@ -37,7 +37,7 @@ pub(super) async fn follow(
             response.refuse(error);
             return Err(error);
         }
-        super::drain(&mut response).await;
+        response.drain().await;
         let ask = UpstreamRequest { path_and_query: next.1.clone(), ..ask.clone() };
         let (from, to) = (response.upstream().name(), &next.0);
         tracing::debug!(path = ask.path(), %from, %to, status = %response.head.status, "redirected");

@@ -1,7 +1,7 @@
 //! The pauses that an upstream asks for: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
 //!
-//! A 429 is about the requests of a stream, a 503 about one resource: an upstream that lacks one segment still
-//! serves the playlist. Until the pause ends, other upstreams receive the requests.
+//! A 429 is about the requests of a stream, a 503 about one resource: an upstream that lacks one segment
+//! still serves the playlist. Until the pause ends, other upstreams receive the requests.
 
 use std::time::Duration;
 
