@@ -131,13 +131,13 @@ impl Fill {
         self.changed.notify_waiters();
     }
 
-    /// The declared length of the object with status 200 that it brings; `Some(None)` if that is unknown.
-    pub(crate) fn whole_length(&self) -> Option<Option<u64>> {
+    /// Whether it brings an object with status 200 that has the byte at `place`, as far as its length is known.
+    pub(crate) fn brings_byte(&self, place: u64) -> bool {
         match &*self.progress.lock() {
             Progress::Answered(Answer::Object(object)) if object.head.status == StatusCode::OK => {
-                Some(object.body.full_len())
+                object.body.full_len().is_none_or(|length| place < length)
             }
-            _ => None,
+            _ => false,
         }
     }
 

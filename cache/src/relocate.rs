@@ -48,10 +48,7 @@ impl SlotState {
             object.head.status == http::StatusCode::OK
                 && (is_long || now.saturating_duration_since(object.received) < settled)
         });
-        let brings_it = |fill: &Arc<Fill>| {
-            fill.whole_length().is_some_and(|length| length.is_none_or(|length| last < length))
-        };
-        is_cached || self.fill.as_ref().is_some_and(brings_it)
+        is_cached || self.fill.as_ref().is_some_and(|fill| fill.brings_byte(last))
     }
 }
 

@@ -18,6 +18,7 @@ pub use config::Config;
 
 /// One site, ready to serve.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Site {
     /// The site's name in keys and logs.
     pub name: String,

@@ -282,15 +282,7 @@ async fn judge(
         };
     }
     match Extent::of(&mut response.head, job.ask.span.as_ref()) {
-        Extent::Requested => {
-            let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
-            if let Some(span) =
-                job.ask.span.as_ref().filter(|_| is_slice && response.content_length().is_none())
-            {
-                // The body must be as long as its head says.
-                response.cut_to(&(0..=span.end() - span.start()));
-            }
-        }
+        Extent::Requested => limit_to_slice(job, &mut response),
         Extent::Larger(part) => response.cut_to(&part),
         Extent::Whole => {
             if let Some(instead) = take_whole(job, &mut response, fill_writer) {
@@ -337,6 +329,14 @@ async fn judge(
             }
         }
         Ruling::Collect { max } => collect(policy, progress, upstream, fill_writer, response, max).await,
+    }
+}
+
+/// Makes the body of a slice as long as its head says, if no length says so itself.
+fn limit_to_slice(job: &FillRequest, response: &mut UpstreamResponse) {
+    let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
+    if let Some(span) = job.ask.span.as_ref().filter(|_| is_slice && response.content_length().is_none()) {
+        response.cut_to(&(0..=span.end() - span.start()));
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
 /// Whether an authority is that of an upstream: its address, or its Host header field.
 fn names(upstream: &Upstream, scheme: Option<&str>, authority: &str) -> bool {
     let spec = upstream.spec();
-    let is_tls = scheme.map_or(spec.address.is_tls(), |scheme| scheme.eq_ignore_ascii_case("https"));
+    let is_tls = scheme.map_or_else(|| spec.address.is_tls(), |scheme| scheme.eq_ignore_ascii_case("https"));
     let default_port = if is_tls { ":443" } else { ":80" };
     let without_default = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
     let authority = without_default(authority);

@@ -14,7 +14,11 @@ use super::SitePolicy;
 impl SitePolicy<'_> {
     /// Whether a refusal counts as a failure.
     pub(super) fn is_trouble(&self, status: StatusCode) -> bool {
-        is_refusal(status) && (self.bridges() || self.tier.streams().has_announced(&self.request.key))
+        // Otherwise the origin decides, whatever it says.
+        let hls_decides = self.request.site.follows();
+        is_refusal(status)
+            && hls_decides
+            && (self.bridges() || self.tier.streams().has_announced(&self.request.key))
     }
 
     /// Whether the version in the cache is recent enough to be served in place of a refusal.
@@ -26,7 +30,7 @@ impl SitePolicy<'_> {
         // A followed playlist is confirmed all the time; the lifetime of another one has to end first.
         let trouble = if self.stream().is_some() {
             now.saturating_duration_since(stale.received)
-        } else if self.is_playlist() {
+        } else if self.is_playlist() && !lifetimes.must_revalidate {
             stale.age(now).saturating_sub(lifetimes.ttl)
         } else {
             return false;

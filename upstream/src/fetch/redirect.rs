@@ -29,9 +29,10 @@ pub(super) async fn follow(
         && let Some(redirect) = policy.redirect(&response.head, response.upstream(), target)
     {
         let next = (Arc::clone(redirect.upstream.name()), redirect.target);
-        let error = match visited.contains(&next) {
-            true => Some(UpstreamError::Unusable("redirect loop")),
-            false => (visited.len() > HOPS_MAX).then_some(UpstreamError::Unusable("too many redirects")),
+        let error = if visited.contains(&next) {
+            Some(UpstreamError::Unusable("redirect loop"))
+        } else {
+            (visited.len() > HOPS_MAX).then_some(UpstreamError::Unusable("too many redirects"))
         };
         if let Some(error) = error {
             response.refuse(error);
