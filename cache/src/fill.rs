@@ -131,7 +131,7 @@ impl Fill {
         self.changed.notify_waiters();
     }
 
-    /// Whether it brings an object with status 200 that has the byte at `place`, as far as its length is known.
+    /// Whether it brings an object with status 200 that has the byte at `place`, as far as that is known.
     pub(crate) fn brings_byte(&self, place: u64) -> bool {
         match &*self.progress.lock() {
             Progress::Answered(Answer::Object(object)) if object.head.status == StatusCode::OK => {
