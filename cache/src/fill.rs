@@ -131,6 +131,16 @@ impl Fill {
         self.changed.notify_waiters();
     }
 
+    /// Whether it brings an object with status 200 that has the byte at `place`, as far as that is known.
+    pub(crate) fn brings_byte(&self, place: u64) -> bool {
+        match &*self.progress.lock() {
+            Progress::Answered(Answer::Object(object)) if object.head.status == StatusCode::OK => {
+                object.body.full_len().is_none_or(|length| place < length)
+            }
+            _ => false,
+        }
+    }
+
     fn answer(&self) -> Option<Answer> {
         match &*self.progress.lock() {
             Progress::Pending => None,

@@ -34,6 +34,24 @@ impl FillWriter {
         Self { cache, fill, stale, object: None, reserved: 0, ended: false }
     }
 
+    pub(crate) fn cache(&self) -> &Inner {
+        &self.cache
+    }
+
+    pub(crate) fn fill(&self) -> &Arc<Fill> {
+        &self.fill
+    }
+
+    /// The stale object is of another key.
+    pub(crate) fn forget_stale(&mut self) {
+        self.stale = None;
+    }
+
+    /// The largest object that the cache stores, in bytes.
+    pub fn object_max(&self) -> u64 {
+        self.cache.limits().object_max
+    }
+
     /// The key of the fill.
     pub fn key(&self) -> Key {
         self.fill.slot.lock().key.clone()

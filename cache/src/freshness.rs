@@ -114,6 +114,8 @@ pub enum UncacheableReason {
     Authorization,
     /// It is a part of an object (206).
     PartialContent,
+    /// Its content coding is unknown: a viewer has to accept it.
+    ContentCoding,
     /// Its status is not cacheable.
     Status,
 }
@@ -128,6 +130,7 @@ impl UncacheableReason {
             Self::VaryStar => "vary-star",
             Self::Authorization => "authorization",
             Self::PartialContent => "partial-content",
+            Self::ContentCoding => "content-coding",
             Self::Status => "status",
         }
     }

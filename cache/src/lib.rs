@@ -9,7 +9,8 @@
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in. `slot.rs` holds the rules of election, one
 //! short lock per key. `fill.rs` is the readers' side of a fill, `fill_writer.rs` the writer's side.
 //! `body.rs` is the growing byte sequence that all readers share. `variants.rs` keeps varying responses
-//! apart. `freshness.rs` decides how long a response may live (RFC 9111).
+//! apart, `relocate.rs` makes the fill of a part that of the whole. `freshness.rs` decides how long a
+//! response may live (RFC 9111).
 //!
 //! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores no broken
 //! response.
@@ -22,6 +23,7 @@ pub mod fill_writer;
 pub mod freshness;
 pub mod key;
 pub mod object;
+mod relocate;
 mod slot;
 pub mod store;
 mod variants;

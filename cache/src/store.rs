@@ -57,7 +57,7 @@ pub struct Totals {
 
 /// The cache of a tier. Cheap to clone; all clones are one cache.
 #[derive(Debug, Clone)]
-pub struct Cache(Arc<Inner>);
+pub struct Cache(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {

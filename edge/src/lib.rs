@@ -29,11 +29,12 @@ impl Edge {
     /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
     /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
-        let candidates = shields::of(&config).context("upstream.tls")?;
+        let shields = shields::of(&config).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
-            let candidates = candidates.for_site(site);
+            let candidates = shields.for_site(site);
             let has_shields = !config.shields.is_empty();
-            (site.clone(), Arc::new(Site { has_shields, ..Site::new(site, candidates) }))
+            let redirect_hosts = shields.redirect_pool(site);
+            (site.clone(), Arc::new(Site { has_shields, redirect_hosts, ..Site::new(site, candidates) }))
         });
         let sites = Sites::new(sites.collect());
         Ok(Self(Node::load(Role::Edge, config.settings(), sites).await?))

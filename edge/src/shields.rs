@@ -43,4 +43,9 @@ impl Shields<'_> {
             Some(shields) => vec![Arc::clone(shields)],
         })
     }
+
+    /// The servers to which redirects of the site's origins may lead.
+    pub(crate) fn redirect_pool(&self, site: &site::Config) -> Option<Arc<Pool>> {
+        site.redirect_pool(&self.config.upstream, &self.connections)
+    }
 }

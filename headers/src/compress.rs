@@ -61,7 +61,7 @@ pub fn vary_by_coding(headers: &mut HeaderMap) {
 }
 
 /// A coding and its weight in thousandths (RFC 9110 section 12.4.2); an invalid weight counts as 0.
-fn weighted(member: &str) -> (&str, u16) {
+pub(crate) fn weighted(member: &str) -> (&str, u16) {
     let mut parts = member.split(';').map(field::trim);
     let coding = parts.next().unwrap_or_default();
     let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));

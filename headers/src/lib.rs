@@ -9,12 +9,14 @@
 //! - [`range`]: `Range`, `If-Range`, `Content-Range`, `multipart/byteranges`
 //! - [`vary`]: which request fields select a stored response
 //! - [`cors`]: the fields that let a player on another web site read a response
+//! - [`coding`]: `Content-Encoding`, and the viewers that accept it
 //! - [`compress`]: gzip for playlists, and its changes to the head
 //! - [`cache_status`], [`proxy_status`], [`server_timing`]: how a tier handled a request
 //!
 //! Begin with [`field`]; the others can be read in any order.
 
 pub mod cache_status;
+pub mod coding;
 pub mod compress;
 pub mod conditional;
 pub mod cors;

@@ -28,6 +28,7 @@ mod attributes;
 mod kind;
 mod lifetimes;
 mod lines;
+mod location;
 mod playlist;
 mod reference;
 mod reload;
@@ -37,6 +38,7 @@ mod timeline;
 
 pub use kind::Kind;
 pub use lifetimes::Lifetimes;
+pub use location::{Location, folder};
 pub use playlist::{
     Beginning, ByteRange, Counting, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError,
     PlaylistType, Position, Report, Segment, ServerControl,
@@ -45,7 +47,7 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
-pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, daterange_ids, delta, offer};
+pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, daterange_ids, delta, offer, replace_uris};
 pub use timeline::{
     Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
 };

@@ -50,7 +50,7 @@ impl Resource {
 }
 
 /// The authority, if there is one, and the rest; `None` for a scheme other than those of HTTP.
-fn split_authority(reference: &str) -> Option<(Option<&str>, &str)> {
+pub(crate) fn split_authority(reference: &str) -> Option<(Option<&str>, &str)> {
     let first = reference.split(['/', '?']).next().unwrap_or_default();
     let rest = match first.split_once(':') {
         Some((scheme, _)) if ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http)) => {
@@ -66,7 +66,7 @@ fn split_authority(reference: &str) -> Option<(Option<&str>, &str)> {
 }
 
 /// Section 5.2.4 of RFC 3986.
-fn without_dots(path: &str) -> String {
+pub(crate) fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {

@@ -6,12 +6,14 @@ mod mark;
 mod offer;
 mod segment_state;
 mod splice;
+mod uris;
 
 pub use delta::{daterange_ids, delta};
 pub use epoch::{Epoch, Numbering};
 pub use mark::Mark;
 pub use offer::{Offer, offer};
 pub use splice::Splice;
+pub use uris::replace_uris;
 
 #[cfg(test)]
 mod tests;

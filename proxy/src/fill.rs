@@ -119,6 +119,7 @@ pub(crate) fn fill_request(
             overdue: None,
             is_backup: false,
         },
+        whole: request.slice.map(|_| request.whole_key()),
         candidates: candidates(tier, request),
         recorder: Arc::<Tier>::clone(tier),
         budget: request.site.candidates.budget(),

@@ -14,8 +14,8 @@
 //!
 //! State: [`streams`] is all of it, with the [`followers`] that are at work; [`stream`] is one playlist,
 //! with its [`memory`], the [`numbering`] in which it is published, the [`detour`] around an upstream that
-//! fails it, and whether its versions are [`unfinished`] or [`sliding`]; [`announced`], [`renditions`] and
-//! [`budget`] are what streams share. No state starts a request.
+//! fails it, and whether its versions are [`unfinished`] or [`sliding`]; [`announced`], [`renditions`],
+//! [`leaving`] and [`budget`] are what streams share. No state starts a request.
 //!
 //! Actions: [`hold`] blocks a request until its version is there; [`listing`] remembers what a playlist
 //! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
@@ -28,6 +28,7 @@ pub(crate) mod epochs;
 pub(crate) mod follow;
 mod followers;
 pub(crate) mod hold;
+pub(crate) mod leaving;
 pub(crate) mod listing;
 pub(crate) mod memory;
 pub(crate) mod numbering;

@@ -4,8 +4,12 @@
 //! earlier versions, and the stream remembers it.
 
 mod arrival;
+pub(crate) mod coding;
+pub(crate) mod leaving;
 mod live_lifetime;
 mod looks;
+pub(crate) mod redirect;
+mod trouble;
 mod validators;
 
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
 use tidegate_hls::{Beginning, Kind, Media, Offer, Playlist};
 use tidegate_upstream::{
-    FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse, Upstream, UpstreamError,
+    Coding, FillPolicy, Inspection, Peeked, Progress, Redirect, Ruling, StoredResponse, Upstream, UpstreamError,
 };
 
 use crate::answer::content;
@@ -164,8 +168,13 @@ impl<'a> SitePolicy<'a> {
             (None, Kind::Playlist) if status == StatusCode::OK => None,
             _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
+        let is_announced = || self.tier.streams().has_announced(&self.request.key);
+        let known = known.or_else(|| {
+            // Whatever its name, it is part of a stream.
+            (status.is_client_error() && is_announced()).then(|| self.request.site.hls.target_assumed)
+        });
         let facts = RequestFacts { authorization: self.request.is_authorized };
-        let mut policy = self.request.site.policy(kind, known);
+        let mut policy = self.request.site.policy(kind, status, known);
         // The origin's word counts for a playlist whose next version is not foreseeable.
         policy.hls_over_no_cache &= !playlist.is_some_and(Playlist::is_unpredictable);
         judge(&facts, status, &head.headers, &policy, clock::now())
@@ -222,17 +231,29 @@ impl<'a> SitePolicy<'a> {
 }
 
 impl FillPolicy for SitePolicy<'_> {
+    fn redirect(&self, head: &Head, upstream: &Arc<Upstream>, target: &str) -> Option<Redirect> {
+        self.follow(head, upstream, target)
+    }
+
+    fn codings(&self, head: &mut Head) -> Vec<Coding> {
+        coding::remove(&mut head.headers)
+    }
+
     fn rule(&self, head: &Head) -> Ruling {
         // An upstream whose stream has restarted, or that has not seen a restart, refuses the blocking
         // request.
         let is_too_far = self.is_blocking && head.status == StatusCode::BAD_REQUEST;
-        if is_failure(head.status) || self.may_appear(head.status) || is_too_far {
+        let is_trouble = self.may_appear(head.status) || self.is_trouble(head.status);
+        if is_failure(head.status) || is_trouble || is_too_far {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
+        let remember = self.remember_uncacheable(head.status);
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            // An unknown coding: only the viewer knows whether it accepts that.
+            return Ruling::Pass { remember, reason: UncacheableReason::ContentCoding };
+        }
         match (self.verdict(head, None), self.variant(head, None)) {
-            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => {
-                Ruling::Pass { remember: self.settings().hit_for_miss.get(), reason }
-            }
+            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => Ruling::Pass { remember, reason },
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let max = self.settings().playlist_max.bytes();
                 let store = Ruling::Store { lifetimes: self.unless_empty(head, lifetimes), variant };
@@ -256,10 +277,15 @@ impl FillPolicy for SitePolicy<'_> {
     }
 
     fn inspect(&self, head: &Head, body: Bytes, progress: &Progress) -> Inspection {
+        let (head, body) = self.with_own_uris(head, body, progress);
+        let head = &head;
         let playlist = match self.read(&body) {
             Ok(playlist) => playlist,
             Err(error) => return Inspection::Refuse(error),
         };
+        if playlist.is_some() {
+            self.report_leaving(&body);
+        }
         if let Some(Playlist::Multivariant(multivariant)) = &playlist {
             listing::remember_renditions(self.tier, self.request, multivariant);
         }

@@ -13,6 +13,7 @@ mod read;
 pub(crate) mod slice;
 pub(crate) mod target;
 pub(crate) mod try_hit;
+pub(crate) mod whole;
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
@@ -46,7 +47,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if read::is_server(client) {
         return boxed(answer::server(tier, client)).await;
     }
-    let request = match boxed(read::read(tier, client)).await {
+    let mut request = match boxed(read::read(tier, client)).await {
         Ok(request) => request,
         Err((refusal, site)) => {
             return boxed(answer::refuse(tier, client, &refusal, site.as_deref())).await;
@@ -66,6 +67,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
+        if whole::serves(tier, &request) {
+            request.read_from_whole();
+        }
         // The stream may have become known only by the fill of the round before.
         open_request = open_request.or_else(|| {
             tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
@@ -218,6 +222,8 @@ async fn wait(
             drop(fill_reader);
             account
         }
+        // The origin sent the whole resource in place of the slice.
+        Ok(Answer::Pass) if whole::serves(tier, request) => return None,
         Ok(Answer::Pass) => match own {
             Some(own) => match own.await {
                 Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,

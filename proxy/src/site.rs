@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_hls::{Kind, QueryRules};
-use tidegate_upstream::Candidates;
+use tidegate_upstream::{Candidates, Pool};
 
 use crate::observe::unshared::Unshared;
 
@@ -18,6 +18,7 @@ pub use config::Config;
 
 /// One site, ready to serve.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the configuration")]
 pub struct Site {
     /// The site's name in keys and logs.
     pub name: String,
@@ -45,6 +46,10 @@ pub struct Site {
     pub followers_per_path_max: usize,
     /// What live playlists announce about blocking reload and delta updates.
     pub low_latency: config::LowLatency,
+    /// Other servers to which redirects of the origins may lead.
+    pub redirect_hosts: Option<Arc<Pool>>,
+    /// Whether URIs in playlists that name the origins become URIs of this tier.
+    pub rewrite_uris: bool,
     /// Whether the upstreams are shields.
     pub has_shields: bool,
     /// The upstreams.
@@ -91,6 +96,8 @@ impl Site {
             followers_max: config.followers_max,
             followers_per_path_max: config.followers_per_path_max,
             low_latency: config.low_latency,
+            redirect_hosts: None,
+            rewrite_uris: config.rewrite_uris,
             has_shields: false,
             candidates,
         }
@@ -111,14 +118,15 @@ impl Site {
         self.methods.contains(method)
     }
 
-    /// The freshness policy for a response whose lifetime by HLS is `hls_ttl`.
-    pub fn policy(&self, kind: Kind, hls_ttl: Option<Duration>) -> Policy {
+    /// The freshness policy for a response with this status whose lifetime by HLS is `hls_ttl`.
+    pub fn policy(&self, kind: Kind, status: StatusCode, hls_ttl: Option<Duration>) -> Policy {
         let lifetimes = &self.lifetimes;
         let hls_decides = self.follows();
         Policy {
             hls_ttl,
             hls_over_no_cache: hls_decides,
-            cap_at_hls: hls_decides && kind == Kind::Playlist,
+            // A missing object may appear any moment, whatever the origin says (HLS appendix B.1).
+            cap_at_hls: hls_decides && (kind == Kind::Playlist || status.is_client_error()),
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignored: self.ignored(kind).to_vec(),

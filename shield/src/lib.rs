@@ -32,7 +32,8 @@ impl Shield {
         let connections = config.upstream.connections(listed).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
             let candidates = origins::of(site, &config.upstream, &connections);
-            (site.clone(), Arc::new(Site::new(site, candidates)))
+            let redirect_hosts = site.redirect_pool(&config.upstream, &connections);
+            (site.clone(), Arc::new(Site { redirect_hosts, ..Site::new(site, candidates) }))
         });
         let sites = Sites::new(sites.collect());
         Ok(Self(Node::load(Role::Shield, config.settings(), sites).await?))

@@ -53,6 +53,28 @@ async fn a_fill_without_readers_completes_when_little_is_missing() {
     assert_eq!(origin.requests(SMALL), 1);
 }
 
+/// Such as a segment that is still being written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fill_of_unknown_length_completes_without_readers() {
+    const GROWING: &str = "/bytes/1048576?chunked=1";
+    let origin = origin().run().await;
+    origin.fault(Fault::on(SMALL).hold_at("rest", FIRST)).unwrap();
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+
+    let mut only = viewer(edge.addr()).start("GET", GROWING).await;
+    assert!(only.begins(1000).await);
+    drop(only);
+    until("no viewer is left", async || edge.joined().await == 0).await;
+    origin.release("rest");
+
+    for tier in [&edge, &shield] {
+        until("it is stored", async || tier.count("tidegate_fills_total", "stored").await == 1).await;
+    }
+    viewer(edge.addr()).get(GROWING).await.is(200, &synthetic_bytes(SMALL, 0..1 << 20));
+    assert_eq!(origin.requests(SMALL), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fill_that_loses_one_of_two_readers_completes() {
     let origin = origin().run().await;

@@ -124,9 +124,15 @@ impl EdgeBuilder {
 
     /// Adds an origin that the edge uses directly.
     #[must_use]
-    pub fn origin(mut self, origin: &Origin) -> Self {
+    pub fn origin(self, origin: &Origin) -> Self {
+        self.origin_at(&origin.url())
+    }
+
+    /// Adds an origin that the edge uses directly, by its URL.
+    #[must_use]
+    pub fn origin_at(mut self, url: &str) -> Self {
         for site in &mut self.0.site {
-            site.origins.push(origin.url().parse().expect("an address"));
+            site.origins.push(url.parse().expect("an address"));
         }
         self
     }

@@ -51,6 +51,9 @@ pub enum UpstreamError {
     /// The response cannot be to the request.
     #[error("unusable response: {0}")]
     Unusable(&'static str),
+    /// The content coding cannot be removed.
+    #[error("unusable content coding: {0}")]
+    Coding(&'static str),
     /// The playlist is older than one that was served.
     #[error("playlist went backwards")]
     Backward,
@@ -90,6 +93,7 @@ impl UpstreamError {
             Self::Full => "connection_limit_reached",
             Self::Closed => "http_response_incomplete",
             Self::Protocol | Self::Unusable(_) => "http_protocol_error",
+            Self::Coding(_) => "http_response_content_coding",
             Self::Backward => "playlist_backward",
             Self::Frozen => "playlist_frozen",
             Self::Unfinished => "playlist_unfinished",

@@ -3,40 +3,46 @@
 //! 1. Send the request to the candidates in order (`attempts.rs`) until the [`FillPolicy`] accepts a
 //!    response; when one is late, the next receives the request as well (`hedge.rs`). An object that is about
 //!    to exist is requested again after a pause.
-//! 2. Publish its head, then every byte as it arrives (`pump.rs`).
-//! 3. When an upstream breaks in the middle, resume from the same byte at another (`rescue.rs`).
-//! 4. When no reader wants the fill any more and the rest is long, stop.
+//! 2. Follow redirects (`redirect.rs`), find out which bytes the response has (`extent.rs`), and remove
+//!    content codings (`decode.rs`).
+//! 3. Publish its head, then every byte as it arrives (`pump.rs`).
+//! 4. When an upstream breaks in the middle, resume from the same byte at another (`rescue.rs`).
+//! 5. When no reader wants the fill any more and the rest is long, stop.
 
 pub mod attempts;
 pub mod budget;
+pub mod decode;
 pub mod exchange;
+pub(crate) mod extent;
 pub mod fill_request;
 mod hedge;
 pub mod in_flight;
 pub mod limiter;
 pub mod min_rate;
 mod pump;
+mod redirect;
 mod rescue;
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use tidegate_cache::freshness::UncacheableReason;
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Refused};
 use tokio::sync::oneshot;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{Interim, UpstreamResponse, content_range, is_reported_failure};
+use crate::fetch::exchange::{Interim, UpstreamResponse, is_reported_failure};
+use crate::fetch::extent::{Again, Extent};
 use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
 use crate::policy::{Ending, Event, FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse};
+use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
 /// Makes one fill.
@@ -94,6 +100,16 @@ pub async fn fill(
                 hand_over(fill_writer, response, requester.own, remember);
                 return Ending::Passed(reason);
             }
+            Attempt::JoinWhole => {
+                job.record_end(&fill_writer, Ending::Passed(None));
+                fill_writer.pass(Duration::ZERO);
+                return Ending::Passed(None);
+            }
+            Attempt::Again(_) => {
+                // The other form was no better.
+                attempts.note_failure(false);
+                last = Some(LastFailure { error: OTHER_BYTES, upstream: Some(upstream), head: None });
+            }
             Attempt::Failed(error, head) => {
                 attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
                 last = Some(LastFailure { error, upstream: Some(upstream), head });
@@ -146,7 +162,11 @@ impl<'a> LastFailure<'a> {
     /// No candidate could receive a request.
     fn without_request(attempts: &Attempts<'a>) -> Self {
         let (error, upstream) = attempts.no_candidate();
-        Self { error, upstream, head: None }
+        let Some((status, pause)) = attempts.pause() else { return Self { error, upstream, head: None } };
+        // The upstream would say the same again.
+        let seconds = HeaderValue::from(pause.as_secs() + 1);
+        let headers = [(header::RETRY_AFTER, seconds)].into_iter().collect();
+        Self { error: UpstreamError::Status(status), upstream, head: Some(Head { status, headers }) }
     }
 
     /// The failure that viewers receive.
@@ -162,6 +182,8 @@ pub fn fail_over(job: &FillRequest, error: UpstreamError, failed: &Upstream, nex
     tracing::debug!(path = job.ask.path(), %upstream, %error, %next, "failed over");
 }
 
+const OTHER_BYTES: UpstreamError = UpstreamError::Unusable("not the requested bytes");
+
 /// How a request to one upstream ended.
 enum Attempt {
     /// The head is published, the body follows.
@@ -172,6 +194,10 @@ enum Attempt {
     Renewed(Head, Lifetimes),
     /// The response is for the requester alone.
     Pass(UpstreamResponse, Duration, Option<UncacheableReason>),
+    /// The whole resource came in place of a slice of it, and another fill of the whole is under way.
+    JoinWhole,
+    /// Nothing is published: the same upstream receives the request in another form.
+    Again(Again),
     /// Nothing is published: the next candidate may be tried.
     Failed(UpstreamError, Option<Head>),
 }
@@ -189,11 +215,46 @@ async fn attempt<'a>(
     let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
     let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim).await;
     (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
-    let attempt = match opened {
-        Ok(response) => judge(policy, job, progress, upstream, response, fill_writer).await,
-        Err(error) => Attempt::Failed(error, None),
-    };
+    let mut attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
+    if let Attempt::Again(again) = attempt {
+        let ask = repeated(&ask, again);
+        let opened = UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &ask, None).await;
+        attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
+    }
     (upstream, attempt)
+}
+
+/// Follows redirects, and does what the policy rules about the last response.
+async fn settle(
+    policy: &impl FillPolicy,
+    job: &FillRequest,
+    progress: &mut Progress,
+    ask: &UpstreamRequest,
+    opened: Result<UpstreamResponse, UpstreamError>,
+    fill_writer: &mut FillWriter,
+) -> Attempt {
+    let followed = match opened {
+        Ok(response) => redirect::follow(policy, job, progress, ask, response).await,
+        Err(error) => Err(error),
+    };
+    match followed {
+        Ok(response) => judge(policy, job, progress, response, fill_writer).await,
+        Err(error) => Attempt::Failed(error, None),
+    }
+}
+
+/// The request in another form, for an upstream whose response had unclear bytes.
+fn repeated(ask: &UpstreamRequest, again: Again) -> UpstreamRequest {
+    let mut ask = ask.clone();
+    match again {
+        Again::WithoutRange => ask.headers.remove(header::RANGE),
+        Again::AllBytes => ask.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-")),
+    };
+    // Not the same response without a body.
+    for condition in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        ask.headers.remove(condition);
+    }
+    ask
 }
 
 /// Does what the policy rules about a response.
@@ -201,10 +262,11 @@ async fn judge(
     policy: &impl FillPolicy,
     job: &FillRequest,
     progress: &mut Progress,
-    upstream: &Arc<Upstream>,
     mut response: UpstreamResponse,
     fill_writer: &mut FillWriter,
 ) -> Attempt {
+    // After a redirect it is another one than the candidate.
+    let upstream = &Arc::clone(response.upstream());
     if response.head.status == StatusCode::NOT_MODIFIED
         && let Some(stale) = fill_writer.stale()
     {
@@ -218,8 +280,19 @@ async fn judge(
             }
         };
     }
-    match Extent::of(&response.head, job.ask.span.as_ref()) {
-        Extent::Requested => {}
+    match Extent::of(&mut response.head, job.ask.span.as_ref()) {
+        Extent::Requested => limit_to_slice(job, &mut response),
+        Extent::Larger(part) => response.cut_to(&part),
+        Extent::Whole => {
+            if let Some(instead) = take_whole(job, &mut response, fill_writer) {
+                return instead;
+            }
+        }
+        Extent::Unclear(again) => {
+            response.refuse(OTHER_BYTES);
+            tracing::debug!(path = job.ask.path(), upstream = %upstream.name(), ?again, "repeated in another form");
+            return Attempt::Again(again);
+        }
         Extent::Shorter => {
             let status = StatusCode::RANGE_NOT_SATISFIABLE;
             return if policy.may_appear(status) {
@@ -228,9 +301,10 @@ async fn judge(
                 Attempt::Pass(response, Duration::ZERO, None)
             };
         }
-        Extent::Other => {
-            return refuse(response, UpstreamError::Unusable("not the requested bytes"));
-        }
+    }
+    let codings = policy.codings(&mut response.head);
+    if !codings.is_empty() {
+        response.decode(&codings);
     }
     let ruling = match policy.rule(&response.head) {
         Ruling::Peek { otherwise } => match peek(policy, &mut response).await {
@@ -241,7 +315,7 @@ async fn judge(
     };
     match ruling {
         Ruling::Refuse(error) => {
-            drain(&mut response).await;
+            response.drain().await;
             response.refuse(error);
             Attempt::Failed(error, Some(response.head))
         }
@@ -289,29 +363,34 @@ async fn peek(
     })
 }
 
-/// Which bytes of the resource a response has.
-enum Extent {
-    /// The requested ones. An error counts as what was requested.
-    Requested,
-    /// The resource ends before the slice does: either it is still growing, or no playlist has listed such a
-    /// slice.
-    Shorter,
-    /// Others, or none.
-    Other,
+/// Makes the body of a slice as long as its head says, if no length says so itself.
+fn limit_to_slice(job: &FillRequest, response: &mut UpstreamResponse) {
+    let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
+    if let Some(span) = job.ask.span.as_ref().filter(|_| is_slice && response.content_length().is_none()) {
+        response.cut_to(&(0..=span.end() - span.start()));
+    }
 }
 
-impl Extent {
-    fn of(head: &Head, requested: Option<&RangeInclusive<u64>>) -> Self {
-        match (head.status, requested) {
-            (StatusCode::PARTIAL_CONTENT, Some(span)) => match content_range(&head.headers) {
-                Some((sent, _)) if sent == *span => Self::Requested,
-                Some((sent, _)) if sent.start() == span.start() && sent.end() < span.end() => Self::Shorter,
-                _ => Self::Other,
-            },
-            (StatusCode::OK, Some(_)) | (StatusCode::NOT_MODIFIED | StatusCode::PARTIAL_CONTENT, _) => {
-                Self::Other
-            }
-            _ => Self::Requested,
+/// The response has the whole resource in place of a slice. The fill becomes that of the resource, so that
+/// one response is enough for all its slices. What exceeds the largest object is cut to the slice. Returns an
+/// attempt that ends here.
+fn take_whole(
+    job: &FillRequest,
+    response: &mut UpstreamResponse,
+    fill_writer: &mut FillWriter,
+) -> Option<Attempt> {
+    let (span, whole) = (job.ask.span.as_ref()?, job.whole.as_ref()?);
+    let length = response.content_length();
+    let is_coded = response.head.headers.contains_key(header::CONTENT_ENCODING);
+    match length.filter(|length| *length > fill_writer.object_max() && !is_coded) {
+        Some(length) if span.end() < &length => {
+            response.cut_from_whole(span, length);
+            None
+        }
+        _ if fill_writer.move_to(whole) => None,
+        _ => {
+            response.refuse(UpstreamError::Unusable("the whole in place of a slice"));
+            Some(Attempt::JoinWhole)
         }
     }
 }
@@ -352,13 +431,6 @@ async fn collect(
 fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
     response.refuse(error);
     Attempt::Failed(error, None)
-}
-
-/// A short error body is read, so that its connection can be used again; a long one is not worth it.
-async fn drain(response: &mut UpstreamResponse) {
-    if response.content_length().is_some_and(|length| length <= 16 * 1024) {
-        let _discarded = response.collect(16 * 1024).await;
-    }
 }
 
 fn hand_over(

@@ -17,6 +17,7 @@ pub(crate) mod half_open;
 pub mod latency;
 pub mod probe;
 pub(crate) mod reported_failures;
+pub(crate) mod retry_after;
 mod window;
 
 use std::time::Duration;
@@ -237,10 +238,25 @@ impl Health {
             let is_back = self.state == State::Down && self.good_probes >= self.rules.rise;
             return is_back.then(|| self.enter(State::Returning, None, now));
         };
+        if error == UpstreamError::Closed && self.serves(now) {
+            // The server accepts connections and responds to viewers' requests: it does not like the probe.
+            return None;
+        }
         self.good_probes = 0;
         self.failed_probes = self.failed_probes.saturating_add(1);
         let is_out = self.state.is_available() && self.failed_probes >= self.rules.fall;
         is_out.then(|| self.take_out(State::Down, error, chance, now))
+    }
+
+    /// Whether the upstream is down only because it closes connections: a probe may be the reason for that.
+    pub(crate) fn accepts_connections(&self) -> bool {
+        self.state == State::Down && self.why == Some(UpstreamError::Closed)
+    }
+
+    /// Whether all the latest requests succeeded, and there were some.
+    fn serves(&mut self, now: Instant) -> bool {
+        let tally = self.tally(now);
+        tally.good > 0 && self.failures == 0
     }
 
     /// The results of the latest requests.

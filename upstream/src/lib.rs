@@ -43,6 +43,7 @@ pub use connect::{address, dns, pem, trust};
 pub use error::UpstreamError;
 pub use fetch::attempts::Attempts;
 pub use fetch::budget::Budget;
+pub use fetch::decode::Coding;
 pub use fetch::exchange::{INTERIM_MAX, Interim, UpstreamResponse};
 pub use fetch::fill_request::{FillRequest, Requester};
 pub use fetch::in_flight::InFlight;
@@ -51,7 +52,8 @@ pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
 pub use policy::{
-    Ending, Event, FillPolicy, Inspection, Outcome, Peeked, Progress, Recorder, Ruling, StoredResponse,
+    Ending, Event, FillPolicy, Inspection, Outcome, Peeked, Progress, Recorder, Redirect, Ruling,
+    StoredResponse,
 };
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};

@@ -10,6 +10,7 @@ use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tokio::time::Instant;
 
 use crate::error::UpstreamError;
+use crate::fetch::decode::Coding;
 use crate::upstream::Upstream;
 
 /// What to do with a response, by its head.
@@ -77,6 +78,15 @@ pub struct StoredResponse {
     pub variant: Option<Variant>,
 }
 
+/// A request that follows a redirect.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// The upstream that receives it.
+    pub upstream: Arc<Upstream>,
+    /// Its target, as in [`UpstreamRequest`](crate::UpstreamRequest).
+    pub target: String,
+}
+
 /// An event that is worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -117,6 +127,12 @@ pub enum Ending {
 
 /// The rules of one request's site. Pure: a policy rules on what it is given and keeps nothing between calls.
 pub trait FillPolicy: Send + Sync {
+    /// The request that follows the redirect in `head`, which `upstream` sent for `target`. `None` if it is
+    /// not one, or is not to be followed.
+    fn redirect(&self, head: &Head, upstream: &Arc<Upstream>, target: &str) -> Option<Redirect>;
+    /// The content codings to remove from the body, in the order of `Content-Encoding`. If there are any, the
+    /// head becomes that of the decoded body.
+    fn codings(&self, head: &mut Head) -> Vec<Coding>;
     /// Rules on a response by its head.
     fn rule(&self, head: &Head) -> Ruling;
     /// Rules on a response by its first bytes, after [`Ruling::Peek`]: all that have arrived, one at least.
@@ -159,13 +175,16 @@ pub struct Progress {
     pub was_frozen: bool,
     /// The last upstream whose response was unusable though the upstream itself is well.
     pub unusable: Option<(Arc<str>, UpstreamError)>,
+    /// The target of the last redirect that was followed to the response.
+    pub redirected: Option<Box<str>>,
 }
 
 impl Progress {
     /// Nothing has been sent yet.
     pub fn none(now: Instant) -> Self {
         let (requests, rounds) = (0, 0);
-        Self { requests, last_sent: now, began: now, rounds, was_frozen: false, unusable: None }
+        let (unusable, redirected) = (None, None);
+        Self { requests, last_sent: now, began: now, rounds, was_frozen: false, unusable, redirected }
     }
 
     /// The response of `upstream` is unusable, though nothing is wrong with the upstream itself.

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 
 use crate::balance::peers::Peers;
 use crate::connect::connections::Connections;
+use crate::connect::dial::dial;
 use crate::connect::http1::idle::Key;
 use crate::connect::resolve::Resolver;
 use crate::error::UpstreamError;
 use crate::fetch::limiter::{Limiter, Permit};
 use crate::health::latency::Latency;
 use crate::health::reported_failures::{REPORT_LIFETIME, ReportedFailures};
+use crate::health::retry_after::Pauses;
 use crate::health::{Change, Health, Others, State, Status};
 use crate::spec::Spec;
 
@@ -46,6 +48,7 @@ pub struct Upstream {
     /// When the last trial request was sent.
     last_trial: Mutex<Option<Instant>>,
     reported_failures: ReportedFailures,
+    pauses: Pauses,
     peers: Arc<Peers>,
     counts: Counts,
 }
@@ -121,6 +124,7 @@ impl Upstream {
             round_trip: Mutex::new(None),
             last_trial: Mutex::new(None),
             reported_failures: ReportedFailures::default(),
+            pauses: Pauses::default(),
             peers: Arc::clone(peers),
             counts: Counts::default(),
             spec,
@@ -169,6 +173,11 @@ impl Upstream {
         if self.state().is_available() {
             return true;
         }
+        let is_alone = !rest.iter().any(|other| other.state().is_available());
+        if is_alone && self.health.lock().accepts_connections() {
+            // Only its responses to probes are missing, and there is no better upstream.
+            return true;
+        }
         let mine = *self.last_trial.lock();
         let is_peer =
             |other: &&Arc<Self>| Arc::ptr_eq(&self.peers, &other.peers) && !other.state().is_available();
@@ -184,6 +193,11 @@ impl Upstream {
     /// The failures behind it that it has reported.
     pub(crate) fn reported_failures(&self) -> &ReportedFailures {
         &self.reported_failures
+    }
+
+    /// The pauses that it has asked for.
+    pub(crate) fn pauses(&self) -> &Pauses {
+        &self.pauses
     }
 
     /// The error that put it out.
@@ -356,10 +370,22 @@ impl Upstream {
         }
     }
 
-    /// No connection to `address` was possible: if its name has other addresses, the next one is used from
-    /// now on.
-    pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
-        self.resolver.mark_unreachable(address);
+    /// Connects to `address`, or to the next addresses of its name if that fails or takes long. Returns the
+    /// address of the connection, which is the one in use from now on.
+    pub(crate) async fn dial<T, F: Future<Output = Result<T, UpstreamError>>>(
+        &self,
+        address: SocketAddr,
+        connect: impl Fn(SocketAddr) -> F,
+    ) -> Result<(SocketAddr, T), UpstreamError> {
+        let others = || self.resolver.others(address);
+        let unreachable = |address| self.resolver.mark_unreachable(address);
+        let dialled = dial(address, others, connect, unreachable).await;
+        if let Ok((connected, _)) = &dialled
+            && *connected != address
+        {
+            self.resolver.mark_reachable(*connected);
+        }
+        dialled
     }
 
     /// Its address.

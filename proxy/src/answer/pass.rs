@@ -8,6 +8,7 @@ use tidegate_cache::{Failure, Head};
 use tidegate_headers::cache_status::Reason;
 use tidegate_headers::conditional::VERSION;
 use tidegate_headers::hop;
+use tidegate_hls::Kind;
 use tidegate_upstream::exchange::Exchange;
 use tidegate_upstream::{
     Attempts, FillPolicy, FillRequest, INTERIM_MAX, InFlight, Upstream, UpstreamError, UpstreamResponse,
@@ -22,7 +23,8 @@ use crate::expires;
 use crate::fate::Fate;
 use crate::fill::fill_request;
 use crate::observe::account::Account;
-use crate::policy::SitePolicy;
+use crate::policy::redirect::is_redirect;
+use crate::policy::{SitePolicy, coding, leaving};
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
@@ -85,11 +87,49 @@ pub(crate) async fn reply(
     mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
+    if let Err(failure) = adapt(request, client.headers(), &mut reply) {
+        return answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await;
+    }
     let account = Account::of(request, fate).with_upstream(reply.upstream().name());
+    if is_redirect(reply.head.status)
+        && request.resource.kind == Kind::Playlist
+        && let Some(location) = reply.head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok())
+    {
+        leaving::report_redirect(tier, request, location);
+    }
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
     account.with_result(forward(client, &mut reply, headers).await)
+}
+
+/// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding
+/// that the viewer does not accept.
+fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) -> Result<(), Failure> {
+    let codings = tidegate_headers::coding::codings(&reply.head.headers);
+    let is_accepted = codings.iter().all(|name| tidegate_headers::coding::accepts(viewer, name));
+    if !is_accepted && reply.head.status != StatusCode::PARTIAL_CONTENT {
+        let removed = coding::remove(&mut reply.head.headers);
+        if removed.is_empty() {
+            let error = UpstreamError::Coding("the viewer does not accept it");
+            return Err(Failure {
+                status: StatusCode::NOT_ACCEPTABLE,
+                reason: error.token(),
+                upstream: Some(Arc::clone(reply.upstream().name())),
+                retry_after: None,
+                lifetime: Duration::ZERO,
+            });
+        }
+        reply.decode(&removed);
+    }
+    let whole = reply.content_length().filter(|_| reply.head.status == StatusCode::OK && codings.is_empty());
+    if let (Some(slice), Some(length)) = (request.slice, whole) {
+        let (start, end) = slice.bytes().into_inner();
+        if start < length {
+            reply.cut_from_whole(&(start..=end.min(length - 1)), length);
+        }
+    }
+    Ok(())
 }
 
 /// Forwards a request with a method that the site allows, with its body. A success purges the cached object

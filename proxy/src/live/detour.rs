@@ -63,7 +63,13 @@ impl Detour {
 
 /// Whether an error concerns one stream, and not its whole upstream.
 pub(super) fn is_about_stream(error: UpstreamError) -> bool {
-    matches!(error, UpstreamError::Backward | UpstreamError::Frozen | UpstreamError::Unusable(_))
+    matches!(
+        error,
+        UpstreamError::Backward
+            | UpstreamError::Frozen
+            | UpstreamError::Unusable(_)
+            | UpstreamError::Coding(_)
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use prometheus::IntCounter;
 use tidegate_cache::{Answer, FillReader, Lookup, Observer};
 use tidegate_headers::vary;
@@ -14,6 +14,7 @@ use super::stream::{Stream, watch_interval};
 use crate::fill::{self, FillOptions};
 use crate::observe::metrics::Live;
 use crate::request::parsed::Request;
+use crate::request::whole;
 use crate::tier::Tier;
 
 /// Remembers the objects that a new version announces, and fetches them. `sent` are the header fields of a
@@ -53,6 +54,9 @@ fn is_whole_resource(announced: &Announcement) -> bool {
 /// Starts a fill that no viewer has requested, if the object is neither cached nor being filled, and the
 /// budget allows it. It delays no request of a viewer: such a request joins it.
 fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &HeaderMap) {
+    if whole::serves(tier, &request) {
+        return;
+    }
     let live = &tier.metrics().live;
     let Some(share) = tier.streams().budget.try_acquire(stream.expected_bytes()) else {
         live.prefetch_skips.inc();
@@ -66,7 +70,7 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
             let fill = fill::fill(&tier, &request, fill_writer, &sent, FillOptions::default());
-            let (filled, ()) = tokio::join!(fill, observe_fill(&fill_reader, &stream, usage));
+            let (filled, ()) = tokio::join!(fill, observe_fill(&request, &fill_reader, &stream, usage));
             if let Some(playlist) = &filled.stream {
                 // The segment turned out to be a playlist: it is not followed before a viewer has requested
                 // it.
@@ -78,10 +82,12 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
 }
 
 /// Observes the use of a prefetched object, and records its size.
-async fn observe_fill(fill_reader: &FillReader, stream: &Stream, usage: Box<Usage>) {
+async fn observe_fill(request: &Request, fill_reader: &FillReader, stream: &Stream, usage: Box<Usage>) {
     if let Answer::Object(object) = fill_reader.answer().await {
         object.set_observer(usage);
-        if object.body.wait_for_end().await.is_ok() {
+        // The whole resource in place of a slice says nothing about the next slice.
+        let is_expected = request.slice.is_none() || object.head.status == StatusCode::PARTIAL_CONTENT;
+        if is_expected && object.body.wait_for_end().await.is_ok() {
             stream.record_size(object.body.len());
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::announced::Announced;
 use super::budget::Budget;
 use super::followers::{Followers, SiteLimits};
+use super::leaving::Leaving;
 use super::renditions::Renditions;
 use super::stream::Stream;
 use crate::config;
@@ -23,6 +24,7 @@ pub(crate) struct Streams {
     pub(super) renditions: Renditions,
     pub(super) budget: Budget,
     followers: Followers,
+    pub(crate) leaving: Leaving,
     /// The zero of the times of all timelines.
     clock_start: Instant,
 }
@@ -44,6 +46,7 @@ impl Streams {
             known: known.build_with_hasher(ahash::RandomState::new()),
             announced: Announced::new(),
             renditions: Renditions::new(),
+            leaving: Leaving::new(),
             budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
             followers: Followers::new(settings.followers_max),
             clock_start: Instant::now(),

@@ -88,7 +88,10 @@ fn switched(reason: UncacheableReason) -> Option<UnsharedReason> {
         UncacheableReason::Private => UnsharedReason::Private,
         UncacheableReason::SetCookie => UnsharedReason::SetCookie,
         UncacheableReason::VaryStar => UnsharedReason::Vary,
-        UncacheableReason::Authorization | UncacheableReason::PartialContent | UncacheableReason::Status => {
+        UncacheableReason::Authorization
+        | UncacheableReason::PartialContent
+        | UncacheableReason::ContentCoding
+        | UncacheableReason::Status => {
             return None;
         }
     })

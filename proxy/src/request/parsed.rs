@@ -29,6 +29,16 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// The key of the resource, also if a slice of it is requested.
+    pub(crate) fn whole_key(&self) -> Key {
+        Key::new(&self.site.name, &self.resource.path_and_query())
+    }
+
+    /// Requests the slice from the whole resource.
+    pub(crate) fn read_from_whole(&mut self) {
+        (self.key, self.slice) = (self.whole_key(), None);
+    }
+
     /// The target of a request to an upstream, for this version of the resource.
     pub(crate) fn target(&self, directives: &Directives) -> String {
         if *directives == Directives::default() {

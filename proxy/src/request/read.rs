@@ -11,6 +11,7 @@ use tidegate_upstream::BACKUP;
 use super::parsed::Request;
 use super::slice::Slice;
 use super::target::{Target, host_name};
+use super::whole;
 use crate::refusal::Refusal;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
@@ -69,7 +70,10 @@ fn slice_and_key(
     let key = Key::new(&site.name, resource);
     let is_marked = tier.role() == Role::Shield && headers.contains_key(&SLICE);
     match Slice::requested(method, headers) {
-        Some(slice) if is_marked || tier.streams().lists_slices_of(&key) => {
+        Some(slice)
+            if (is_marked || tier.streams().lists_slices_of(&key))
+                && !whole::covers(tier, site, &key, slice) =>
+        {
             (Some(slice), slice.key(site, resource))
         }
         _ => (None, key),

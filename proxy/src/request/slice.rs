@@ -47,6 +47,11 @@ impl Slice {
         Key::new(&site.name, &format!("{resource}#{self}"))
     }
 
+    /// The position of its last byte.
+    pub(crate) const fn last(self) -> u64 {
+        self.0.end_inclusive
+    }
+
     /// Its bytes.
     pub(crate) const fn bytes(self) -> RangeInclusive<u64> {
         self.0.start..=self.0.end_inclusive

@@ -7,7 +7,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use tidegate_cache::freshness::UncacheableReason;
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
-use tidegate_upstream::{Connections, Order, Pool, Spec};
+use tidegate_upstream::{Connections, Options, Order, Pool, Spec};
 
 use crate::config::check::Breach;
 pub use crate::config::units;
@@ -35,6 +35,10 @@ pub struct Config {
     pub origin_headers: BTreeMap<String, String>,
     /// At an edge with shields: use the origins when no shield is available.
     pub direct: bool,
+    /// Other servers to which redirects of the origins may lead. They receive no other requests.
+    pub redirect_hosts: Vec<Server>,
+    /// Rewrite URIs in playlists that name the origins, so that players stay at the edge.
+    pub rewrite_uris: bool,
     /// Timeouts for the origins, in place of those of `[upstream]`.
     pub timeouts: Timeouts,
     /// Methods besides GET, HEAD and OPTIONS; they are forwarded without storing.
@@ -121,6 +125,8 @@ pub struct Lifetimes {
     pub stale_while_revalidate: Period,
     /// How long a stale response may be served while no upstream is available (RFC 5861 stale-if-error).
     pub stale_if_error: Period,
+    /// How long a playlist may be served while its origin answers 401, 403, 404, 410 or 429.
+    pub stale_if_client_error: Period,
 }
 
 /// Which marks of private playlists and segments do not count, because this origin's are the same for every
@@ -229,6 +235,8 @@ impl Default for Config {
             origin_host: None,
             origin_headers: BTreeMap::new(),
             direct: false,
+            redirect_hosts: Vec::new(),
+            rewrite_uris: false,
             timeouts: Timeouts::default(),
             methods: Vec::new(),
             gzip: true,
@@ -264,6 +272,7 @@ impl Default for Lifetimes {
             heuristic: false,
             stale_while_revalidate: Period::secs(0),
             stale_if_error: Period::secs(60),
+            stale_if_client_error: Period::secs(12),
         }
     }
 }
@@ -271,15 +280,7 @@ impl Default for Lifetimes {
 impl Config {
     /// The origins as a pool.
     pub fn pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Arc<Pool> {
-        let mut options = upstream.options(false, connections);
-        let timeouts = &mut options.timeouts;
-        for (timeout, own) in [
-            (&mut timeouts.connect, self.timeouts.connect),
-            (&mut timeouts.first_byte, self.timeouts.first_byte),
-            (&mut timeouts.stall, self.timeouts.between_bytes),
-        ] {
-            *timeout = own.map_or(*timeout, Period::get);
-        }
+        let options = self.options(upstream, connections);
         let has_groups = self.origins.iter().any(|origin| origin.group() > 0);
         let specs = self.origins.iter().zip(0..).map(|(origin, place)| {
             let host = self.origin_host.clone().unwrap_or_else(|| origin.url().authority());
@@ -289,6 +290,31 @@ impl Config {
             Spec { group: if has_groups { spec.group } else { place }, ..spec }
         });
         Pool::new(Order::Groups, specs.collect(), upstream.budget())
+    }
+
+    /// The servers to which redirects may lead, as a pool that is not probed. They do not receive the header
+    /// fields for the origins, which may be secrets.
+    pub fn redirect_pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Option<Arc<Pool>> {
+        let options = self.options(upstream, connections);
+        let specs = self
+            .redirect_hosts
+            .iter()
+            .map(|server| server.spec(options.clone(), Some(server.url().authority()), &BTreeMap::new()));
+        let specs: Vec<_> = specs.collect();
+        (!specs.is_empty()).then(|| Pool::new(Order::Groups, specs, upstream.budget()))
+    }
+
+    fn options(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Options {
+        let mut options = upstream.options(false, connections);
+        let timeouts = &mut options.timeouts;
+        for (timeout, own) in [
+            (&mut timeouts.connect, self.timeouts.connect),
+            (&mut timeouts.first_byte, self.timeouts.first_byte),
+            (&mut timeouts.stall, self.timeouts.between_bytes),
+        ] {
+            *timeout = own.map_or(*timeout, Period::get);
+        }
+        options
     }
 
     pub(crate) fn cors(&self) -> Option<Cors> {
@@ -369,6 +395,13 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         }
         for origin in &site.origins {
             origin.check(&["site", "origins"])?;
+        }
+        for server in &site.redirect_hosts {
+            server.check(&["site", "redirect_hosts"])?;
+            if server.url().discover().is_some() {
+                let message = format!("{} must name one server: write http:// or https://", server.url());
+                return Err(Breach::new(&["site", "redirect_hosts"], message));
+            }
         }
         if let Err(message) = server::check_fields(&site.origin_headers) {
             return Err(Breach::new(&["site", "origin_headers"], message));

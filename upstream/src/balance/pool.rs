@@ -152,6 +152,11 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
+    /// Its members.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.members.load().iter().map(|member| Arc::clone(&member.upstream)).collect()
+    }
+
     /// The reports of its members.
     pub fn reports(&self) -> Vec<Report> {
         self.members.load().iter().map(|member| member.upstream.report()).collect()

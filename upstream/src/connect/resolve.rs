@@ -67,6 +67,25 @@ impl Resolver {
         }
     }
 
+    /// The other addresses of the name than `address`.
+    pub(crate) fn others(&self, address: SocketAddr) -> Vec<SocketAddr> {
+        let Self::Named(named) = self else { return Vec::new() };
+        let state = named.state.lock();
+        let members = state.resolution.members().map(|members| &**members).unwrap_or_default();
+        members.iter().map(|member| member.address).filter(|other| *other != address).collect()
+    }
+
+    /// A connection to `address` was possible, and not to the one in use, or not soon: it is used from now
+    /// on.
+    pub(crate) fn mark_reachable(&self, address: SocketAddr) {
+        let Self::Named(named) = self else { return };
+        let mut state = named.state.lock();
+        let members = state.resolution.members().map(|members| &**members).unwrap_or_default();
+        if members.iter().any(|member| member.address == address) {
+            state.current = Some(address);
+        }
+    }
+
     /// No connection to `address` was possible: if the name has other addresses, the next one is used from
     /// now on.
     pub(crate) fn mark_unreachable(&self, address: SocketAddr) {
@@ -299,6 +318,19 @@ mod tests {
             resolver.mark_unreachable(next);
         }
         assert_eq!(asked(&resolver).await, Ok(first));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_address_that_a_request_could_connect_to_is_used_from_then_on() {
+        let script = Script::new();
+        script.says(Duration::ZERO, Ok(found(&[A, B, SIX], 5)));
+        let resolver = resolver(&script);
+        asked(&resolver).await.unwrap();
+        assert_eq!(resolver.others(at(B)), [at(A), at(SIX)]);
+        resolver.mark_reachable(at(SIX));
+        assert_eq!(asked(&resolver).await, Ok(at(SIX)));
+        resolver.mark_reachable(at("192.0.2.9:80"));
+        assert_eq!(asked(&resolver).await, Ok(at(SIX)), "the other one is not a member");
     }
 
     #[test]

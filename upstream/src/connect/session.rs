@@ -1,6 +1,7 @@
 //! A request over the protocol of its upstream: HTTP/1.1 with our own client (`http1.rs`), HTTP/2 with
 //! pingora's.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,15 @@ pub(crate) enum Session {
     Http2(Box<Stream>),
 }
 
+/// Which connections a request may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// An idle one, if there is one.
+    Idle,
+    /// Only a new one: idle ones turned out to be closed.
+    Never,
+}
+
 impl Session {
     /// Sends the head of `ask`. Returns whether the connection had been used before. The head of the response
     /// may take up to `patience`.
@@ -28,36 +38,34 @@ impl Session {
         ask: &UpstreamRequest,
         rest: Rest,
         patience: Duration,
+        reuse: Reuse,
     ) -> Result<(Self, bool), UpstreamError> {
         let spec = upstream.spec();
         let address = upstream.address().await?;
-        let key = upstream.key(address);
         // Without TLS, the configuration decides the protocol.
-        let may_be_idle = !spec.options.http2 || spec.address.is_tls();
-        if may_be_idle && let Some(wire) = upstream.connections().idle().take(&key) {
-            return Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), true));
-        }
-        let left = |error| {
-            upstream.mark_unreachable(address);
-            error
-        };
-        let wire = if spec.options.http2 {
-            // Boxed, because most upstreams use HTTP/1.1.
-            match Box::pin(Stream::dial(upstream, address)).await.map_err(left)? {
-                Dialled::Http1(wire) => wire,
-                Dialled::Http2(mut stream, reused) => {
-                    stream.send(upstream, ask, rest, patience)?;
-                    return Ok((Self::Http2(stream), reused));
-                }
+        let may_be_idle = reuse == Reuse::Idle && (!spec.options.http2 || spec.address.is_tls());
+        if may_be_idle {
+            let key = upstream.key(address);
+            if let Some(wire) = upstream.connections().idle().take(&key) {
+                return Ok((
+                    Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()),
+                    true,
+                ));
             }
-        } else if spec.address.is_tls() {
-            let peer = upstream.peer(address);
-            let connected = Box::pin(upstream.connections().connector().transport().new_stream(&peer)).await;
-            connected.map(Wire::Secured).map_err(|error| left(UpstreamError::of(&error, true)))?
-        } else {
-            Wire::plain(address, spec.options.timeouts.connect).await.map_err(left)?
-        };
-        Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
+        }
+        // Boxed, because most requests find an idle connection.
+        let (address, dialled) =
+            Box::pin(upstream.dial(address, |address| connect(upstream, address))).await?;
+        match dialled {
+            Dialled::Http1(wire) => {
+                let key = upstream.key(address);
+                Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
+            }
+            Dialled::Http2(mut stream, reused) => {
+                stream.send(upstream, ask, rest, patience)?;
+                Ok((Self::Http2(stream), reused))
+            }
+        }
     }
 
     /// Sends a chunk of the request's body; `end` with the last one.
@@ -102,4 +110,21 @@ impl Session {
             Self::Http2(stream) => stream.release(upstream),
         }
     }
+}
+
+/// Connects to an upstream by its protocol.
+async fn connect(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
+    let spec = upstream.spec();
+    if spec.options.http2 {
+        // Boxed, because most upstreams use HTTP/1.1.
+        return Box::pin(Stream::dial(upstream, address)).await;
+    }
+    if !spec.address.is_tls() {
+        return Wire::plain(address, spec.options.timeouts.connect).await.map(Dialled::Http1);
+    }
+    let peer = upstream.peer(address);
+    let connected = Box::pin(upstream.connections().connector().transport().new_stream(&peer)).await;
+    connected
+        .map(|stream| Dialled::Http1(Wire::Secured(stream)))
+        .map_err(|error| UpstreamError::of(&error, true))
 }

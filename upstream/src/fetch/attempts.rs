@@ -2,12 +2,15 @@
 //! allow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::budget::Budget;
 use crate::fetch::fill_request::FillRequest;
+use crate::health::retry_after::Scope;
 use crate::policy::{Event, Recorder};
 use crate::upstream::Upstream;
 
@@ -20,6 +23,7 @@ pub struct Attempts<'a> {
     budget: &'a Budget,
     recorder: &'a dyn Recorder,
     stream: &'a str,
+    scope: Scope<'a>,
     /// Requests sent in this round. Each one after the first is charged to the budget.
     in_round: usize,
     /// Requests sent in all rounds.
@@ -51,6 +55,7 @@ impl<'a> Attempts<'a> {
             budget: &job.budget,
             recorder: &*job.recorder,
             stream: &job.ask.stream,
+            scope: Scope::of_request(&job.ask),
             in_round: 1,
             sent: 0,
             last_sent: Instant::now(),
@@ -73,6 +78,9 @@ impl<'a> Attempts<'a> {
             self.next += 1;
             let rest = self.all.get(self.next..).unwrap_or_default();
             if self.is_reported && self.has_reported_failure(upstream) {
+                continue;
+            }
+            if upstream.pauses().of(self.scope, Instant::now()).is_some() {
                 continue;
             }
             if upstream.admit_request(rest) {
@@ -130,6 +138,12 @@ impl<'a> Attempts<'a> {
     /// How many of the candidates have been passed.
     pub(crate) fn position(&self) -> usize {
         self.next
+    }
+
+    /// The response of the first candidate that has asked for a pause, if one has: its status, and the rest
+    /// of the pause.
+    pub(crate) fn pause(&self) -> Option<(StatusCode, Duration)> {
+        self.all.iter().find_map(|upstream| upstream.pauses().of(self.scope, Instant::now()))
     }
 
     /// The error when no candidate received a request: the one that put the first candidate out.

@@ -5,25 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use tidegate_cache::Head;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::connect::session::Session;
+use crate::connect::session::{Reuse, Session};
 use crate::error::UpstreamError;
+use crate::fetch::decode::{Coding, Decoder, Step};
+use crate::fetch::extent;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::limiter::Permit;
+use crate::health::retry_after::{self, Scope};
 use crate::request::{Rest, UpstreamRequest};
 use crate::upstream::Upstream;
-
-/// `Content-Range: bytes 5-9/10`: the bytes, and the full length, which may be `*`.
-pub(crate) fn content_range(headers: &HeaderMap) -> Option<(RangeInclusive<u64>, Option<u64>)> {
-    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
-    let (span, total) = value.strip_prefix("bytes ")?.split_once('/')?;
-    let (start, end) = span.split_once('-')?;
-    Some((start.parse().ok()?..=end.parse().ok()?, total.parse().ok()))
-}
 
 /// A request whose head has been sent; the head of the response is not read yet.
 pub struct Exchange {
@@ -55,20 +50,24 @@ pub struct UpstreamResponse {
     upstream: Arc<Upstream>,
     /// Bytes that were read too far.
     put_back: Option<Bytes>,
+    /// Removes the content codings.
+    decoder: Option<Box<Decoder>>,
+    /// The part of the body that counts.
+    window: Option<Window>,
     in_flight: InFlight,
     permit: Option<Permit>,
 }
 
-/// A pooled connection may have been closed by the other side while it was idle; this many may be stale in a
-/// row.
-pub(crate) const STALE_CONNECTIONS_MAX: usize = 4;
+/// A pooled connection may have been closed by the other side while it was idle. After this many in a row,
+/// the request uses a new connection.
+pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 
 impl Exchange {
     /// Sends the head of `ask` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let permit = upstream.acquire(ask.patience.is_some()).await?;
         upstream.count_request();
-        let sent = Self::begin(upstream, ask, Rest::Body).await;
+        let sent = Self::begin(upstream, ask, Rest::Body, Reuse::Idle).await;
         sent.map(|exchange| Self { permit: Some(permit), ..exchange })
             .inspect_err(|&error| upstream.record_failure(error))
     }
@@ -77,8 +76,9 @@ impl Exchange {
     pub(crate) async fn probe(
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
+        reuse: Reuse,
     ) -> Result<Self, UpstreamError> {
-        let mut exchange = Self::begin(upstream, ask, Rest::Nothing).await?;
+        let mut exchange = Self::begin(upstream, ask, Rest::Nothing, reuse).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
@@ -87,10 +87,11 @@ impl Exchange {
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         rest: Rest,
+        reuse: Reuse,
     ) -> Result<Self, UpstreamError> {
         let timeouts = &upstream.spec().options.timeouts;
         let patience = ask.patience.unwrap_or(timeouts.first_byte);
-        let (session, reused) = Session::open(upstream, ask, rest, patience).await?;
+        let (session, reused) = Session::open(upstream, ask, rest, patience, reuse).await?;
         Ok(Self {
             stream: Arc::clone(&ask.stream),
             session,
@@ -145,6 +146,8 @@ impl Exchange {
             session: Some(self.session),
             upstream: self.upstream,
             put_back: None,
+            decoder: None,
+            window: None,
             in_flight,
             permit: self.permit,
         }
@@ -169,6 +172,11 @@ impl Exchange {
         }
         self.session.release(&self.upstream);
     }
+}
+
+/// Which connections the request of this number, counted from 1, may use.
+pub(crate) fn reuse_at(tries: usize) -> Reuse {
+    if tries <= STALE_CONNECTIONS_MAX { Reuse::Idle } else { Reuse::Never }
 }
 
 /// The fault in a response, and whose it is.
@@ -244,10 +252,10 @@ impl UpstreamResponse {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::attempt(upstream, ask, interim).await {
+            match Self::attempt(upstream, ask, interim, reuse_at(tries)).await {
                 // The upstream closed an idle connection at the moment when it was used again. There was no
                 // response and the method is safe, so the request is sent again.
-                Err((UpstreamError::Closed, true)) if tries < STALE_CONNECTIONS_MAX => {}
+                Err((UpstreamError::Closed, true)) if tries <= STALE_CONNECTIONS_MAX => {}
                 Err((error, _)) => {
                     // A blocked request that times out may mean that this stream has nothing new.
                     if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
@@ -257,6 +265,12 @@ impl UpstreamResponse {
                     return Err(error);
                 }
                 Ok((exchange, head)) => {
+                    if !upstream.spec().is_tier
+                        && let Some(pause) = retry_after::requested(&head.headers)
+                    {
+                        let scope = Scope::of_request(ask);
+                        upstream.pauses().record(scope, head.status, pause, Instant::now());
+                    }
                     return Ok(Exchange { permit: Some(permit), ..exchange }.into_response(head, in_flight));
                 }
             }
@@ -267,8 +281,9 @@ impl UpstreamResponse {
         upstream: &Arc<Upstream>,
         ask: &UpstreamRequest,
         interim: Option<&Interim>,
+        reuse: Reuse,
     ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
-        let sent = Exchange::begin(upstream, ask, Rest::Nothing).await;
+        let sent = Exchange::begin(upstream, ask, Rest::Nothing, reuse).await;
         let mut exchange = sent.map_err(|error| (error, true))?;
         let reused = exchange.reused;
         exchange.finish().await.map_err(|error| (error, reused))?;
@@ -294,11 +309,90 @@ impl UpstreamResponse {
         self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
+    /// Removes these content codings from the body, whose head is that of the decoded body.
+    pub fn decode(&mut self, codings: &[Coding]) {
+        self.decoder = Some(Box::new(Decoder::new(codings)));
+    }
+
+    /// Reduces a complete response of `length` bytes to a partial one.
+    pub fn cut_from_whole(&mut self, span: &RangeInclusive<u64>, length: u64) {
+        self.head.status = StatusCode::PARTIAL_CONTENT;
+        extent::set_content_range(&mut self.head, span, Some(length));
+        self.cut_to(span);
+    }
+
+    /// Reduces the body to a part of it, counted from its first byte. The rest is not delivered.
+    pub fn cut_to(&mut self, part: &RangeInclusive<u64>) {
+        let length = (part.end() - part.start()).saturating_add(1);
+        self.window = Some(Window { before: *part.start(), left: length });
+        self.head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+
     /// The next bytes of the body; `None` at its end, after which the connection is back in its pool.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         if let Some(bytes) = self.put_back.take() {
             return Ok(Some(bytes));
         }
+        if self.window.is_none() {
+            return self.next_decoded().await;
+        }
+        loop {
+            let Some(window) = &mut self.window else { return Ok(None) };
+            if window.left == 0 {
+                // The rest of the body is not worth its transfer.
+                self.in_flight.record_response(self.head.status);
+                self.upstream.record_success();
+                (self.session, self.permit) = (None, None);
+                return Ok(None);
+            }
+            let Some(bytes) = self.next_decoded().await? else {
+                // Nothing was wrong with the transfer, but the bytes are not there.
+                return Err(UpstreamError::Unusable("the body ends before the requested bytes"));
+            };
+            let Some(window) = &mut self.window else { return Ok(None) };
+            let bytes = window.cut(bytes);
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
+    }
+
+    /// The next bytes without the content codings that are to be removed.
+    async fn next_decoded(&mut self) -> Result<Option<Bytes>, UpstreamError> {
+        loop {
+            let step = match &mut self.decoder {
+                Some(decoder) => decoder.next(),
+                None => return self.receive().await,
+            };
+            match step {
+                Ok(Step::Bytes(bytes)) => return Ok(Some(bytes)),
+                Ok(Step::NeedsInput) => {
+                    let received = self.receive().await?;
+                    if let Some(decoder) = &mut self.decoder {
+                        match received {
+                            Some(bytes) => decoder.feed(bytes),
+                            None => decoder.finish(),
+                        }
+                    }
+                }
+                Ok(Step::End) => {
+                    // Read to its end, so that the connection goes back to its pool.
+                    if self.receive().await?.is_some() {
+                        self.in_flight.record_response(self.head.status);
+                        (self.session, self.permit) = (None, None);
+                    }
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.refuse(error);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The next bytes as received.
+    async fn receive(&mut self) -> Result<Option<Bytes>, UpstreamError> {
         let Some(session) = &mut self.session else { return Ok(None) };
         match session.next().await {
             Ok(Some(bytes)) => Ok(Some(bytes)),
@@ -329,12 +423,22 @@ impl UpstreamResponse {
         self.put_back = Some(bytes);
     }
 
+    /// Reads a short body, so that its connection can be used again. A long one is not worth that.
+    pub(crate) async fn drain(&mut self) {
+        if self.content_length().is_some_and(|length| length <= DRAINED_MAX) {
+            let _discarded = self.collect(DRAINED_MAX).await;
+        }
+    }
+
     /// Reads the whole body, up to `max` bytes.
     pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
         let mut all = bytes::BytesMut::new();
         while let Some(bytes) = self.next().await? {
             if all.len() as u64 + bytes.len() as u64 > max {
-                let error = UpstreamError::Unusable("body too large");
+                let error = match self.decoder {
+                    Some(_) => UpstreamError::Coding("the decoded body is too large"),
+                    None => UpstreamError::Unusable("body too large"),
+                };
                 self.refuse(error);
                 return Err(error);
             }
@@ -351,6 +455,30 @@ impl UpstreamResponse {
             session.release(&self.upstream);
         }
         self.permit = None;
+    }
+}
+
+/// The longest body that is read only for its connection.
+const DRAINED_MAX: u64 = 16 * 1024;
+
+/// The part of a body that counts.
+#[derive(Debug)]
+struct Window {
+    /// Bytes before it.
+    before: u64,
+    /// Bytes of it that are missing.
+    left: u64,
+}
+
+impl Window {
+    /// The bytes of a chunk that count.
+    fn cut(&mut self, mut bytes: Bytes) -> Bytes {
+        let len = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let dropped = bytes.split_to(len(self.before).min(bytes.len()));
+        self.before -= dropped.len() as u64;
+        bytes.truncate(len(self.left));
+        self.left -= bytes.len() as u64;
+        bytes
     }
 }
 

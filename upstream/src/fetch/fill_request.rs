@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_cache::FillWriter;
+use tidegate_cache::{FillWriter, Key};
 use tokio::sync::oneshot;
 
 use crate::fetch::budget::Budget;
@@ -17,6 +17,8 @@ use crate::upstream::Upstream;
 pub struct FillRequest {
     /// The request, conditional if there is an old object.
     pub ask: UpstreamRequest,
+    /// The key of the whole resource, if the request is for a slice of it.
+    pub whole: Option<Key>,
     /// The upstreams to try, in order.
     pub candidates: Vec<Arc<Upstream>>,
     /// Counts what happens.

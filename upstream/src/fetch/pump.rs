@@ -31,8 +31,9 @@ pub(crate) async fn pump(
     mut rescue: Rescue<'_>,
 ) -> Ending {
     let mut meter = rescue.meter(&response);
+    let mut unwanted = None;
     loop {
-        let next = next_event(job, fill_writer, &mut response, &mut meter).await;
+        let next = next_event(job, fill_writer, &mut response, &mut meter, &mut unwanted).await;
         let Some((writer, event)) = next else { return Ending::Abandoned };
         fill_writer = writer;
         match event {
@@ -86,6 +87,7 @@ async fn next_event(
     mut fill_writer: FillWriter,
     response: &mut UpstreamResponse,
     meter: &mut Option<Meter>,
+    unwanted: &mut Option<Unwanted>,
 ) -> Option<(FillWriter, BodyEvent)> {
     let mut read = std::pin::pin!(response.next());
     let mut keep = false;
@@ -100,7 +102,7 @@ async fn next_event(
                 }
             }
             () = fill_writer.until_unwanted(), if !keep => {
-                keep = worth_keeping(&fill_writer, job.finish_within);
+                keep = worth_keeping(&fill_writer, job.finish_within, unwanted);
                 if !keep {
                     let served = fill_writer.readers_total();
                     match fill_writer.abandon() {
@@ -161,12 +163,26 @@ fn written(fill_writer: &FillWriter) -> u64 {
     fill_writer.object().map_or(0, |object| object.body.len())
 }
 
-/// Whether the rest of a fill without readers is worth fetching: little is missing, or most of it is there.
-fn worth_keeping(fill_writer: &FillWriter, finish_within: u64) -> bool {
+/// When a body of unknown length had no reader for the first time.
+struct Unwanted {
+    since: Instant,
+    /// Its bytes by then.
+    there: u64,
+}
+
+/// How long a body of unknown length continues without a reader: longer than a segment that is being written.
+const UNWANTED_FOR: Duration = Duration::from_secs(30);
+
+/// Whether the rest of a fill without readers is worth fetching: little is missing, or most of it is there. A
+/// body of unknown length, such as a segment that is still being written, continues for as many bytes as may
+/// be missing otherwise, and for a limited time.
+fn worth_keeping(fill_writer: &FillWriter, finish_within: u64, unwanted: &mut Option<Unwanted>) -> bool {
     let Some(object) = fill_writer.object() else { return true };
     let there = object.body.len();
-    object.body.full_len().is_some_and(|full| {
-        let missing = full.saturating_sub(there);
-        missing <= finish_within || missing <= there
-    })
+    let Some(full) = object.body.full_len() else {
+        let unwanted = unwanted.get_or_insert_with(|| Unwanted { since: Instant::now(), there });
+        return there - unwanted.there < finish_within && unwanted.since.elapsed() < UNWANTED_FOR;
+    };
+    let missing = full.saturating_sub(there);
+    missing <= finish_within || missing <= there
 }

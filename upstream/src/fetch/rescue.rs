@@ -4,6 +4,7 @@
 //! is only certain with a strong validator: a strong entity tag, or a modification date together with the
 //! length. Without one the body breaks off for good.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,7 +12,8 @@ use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{UpstreamResponse, content_range};
+use crate::fetch::exchange::UpstreamResponse;
+use crate::fetch::extent::content_range;
 use crate::fetch::fill_request::FillRequest;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::min_rate::Meter;
@@ -23,6 +25,8 @@ use crate::upstream::Upstream;
 pub(crate) struct Rescue<'a> {
     job: &'a FillRequest,
     original: Original,
+    /// The slice that the body is; `None` if it is the whole resource.
+    span: Option<RangeInclusive<u64>>,
     /// The name of the upstream that responded.
     responder: Arc<str>,
     /// How many candidates had been passed by then.
@@ -42,14 +46,18 @@ impl<'a> Rescue<'a> {
     /// For a fill that received `response` from the last of its `attempts`.
     pub(crate) fn of(job: &'a FillRequest, response: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
         let headers = &response.head.headers;
+        // An upstream may send the whole resource in place of a slice.
+        let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
+        let span = job.ask.span.clone().filter(|_| is_slice);
         Self {
             job,
             original: Original {
                 etag: headers.get(header::ETAG).filter(|etag| is_strong(etag)).cloned(),
                 last_modified: headers.get(header::LAST_MODIFIED).cloned(),
                 // The length of a slice is not the object's.
-                length: response.content_length().filter(|_| job.ask.span.is_none()),
+                length: response.content_length().filter(|_| span.is_none()),
             },
+            span,
             responder: Arc::clone(response.upstream().name()),
             position: attempts.position(),
             tries_left: job.tries_max.saturating_sub(attempts.sent()),
@@ -86,6 +94,7 @@ impl<'a> Rescue<'a> {
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
             ask.headers.remove(conditional);
         }
+        ask.span.clone_from(&self.span);
         let (from, range) = match &ask.span {
             None => (from, format!("bytes={from}-")),
             Some(span) => {

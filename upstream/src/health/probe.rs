@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::{Exchange, STALE_CONNECTIONS_MAX};
+use crate::fetch::exchange::{Exchange, STALE_CONNECTIONS_MAX, reuse_at};
 use crate::request::UpstreamRequest;
 use crate::spec::{Probe, Question};
 use crate::upstream::Upstream;
@@ -59,7 +59,15 @@ async fn probe_once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Du
     let asked = timeout(probe.timeout, async {
         match &probe.question {
             Question::Connect => connect(upstream).await,
-            Question::Http { method, target, expected } => request(upstream, method, target, expected).await,
+            Question::Http { method, target, expected } => {
+                match request(upstream, method, target, expected).await {
+                    // A small server may know GET only, and close the connection at any other method.
+                    Err(UpstreamError::Closed | UpstreamError::Protocol) if *method == Method::HEAD => {
+                        request(upstream, &Method::GET, target, expected).await
+                    }
+                    result => result,
+                }
+            }
         }
     });
     asked.await.unwrap_or(Err(UpstreamError::FirstByteTimeout))
@@ -68,10 +76,9 @@ async fn probe_once(upstream: &Arc<Upstream>, probe: &Probe) -> Result<Option<Du
 async fn connect(upstream: &Upstream) -> Result<Option<Duration>, UpstreamError> {
     let address = upstream.address().await?;
     let began = Instant::now();
-    match TcpStream::connect(address).await {
-        Ok(_closed_immediately) => Ok(Some(began.elapsed())),
-        Err(_) => Err(UpstreamError::Refused),
-    }
+    let connect = async |address| TcpStream::connect(address).await.map_err(|_error| UpstreamError::Refused);
+    let (connected, _closed_immediately) = upstream.dial(address, connect).await?;
+    Ok((connected == address).then(|| began.elapsed()))
 }
 
 async fn request(
@@ -92,9 +99,9 @@ async fn request(
         overdue: None,
         is_backup: false,
     };
-    for _ in 0..STALE_CONNECTIONS_MAX {
+    for tries in 1..=STALE_CONNECTIONS_MAX + 1 {
         let began = Instant::now();
-        let mut exchange = Exchange::probe(upstream, &ask).await?;
+        let mut exchange = Exchange::probe(upstream, &ask, reuse_at(tries)).await?;
         let is_reused = exchange.is_reused();
         let head = match exchange.head().await {
             Err(UpstreamError::Closed) if is_reused => continue,

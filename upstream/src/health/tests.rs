@@ -126,6 +126,29 @@ fn failed_probes_in_a_row_make_down() {
 }
 
 #[test]
+fn closed_probes_of_a_server_that_serves_are_no_failures() {
+    let mut case = Case::new(true);
+    case.0.record_success(case.1);
+    for _ in 0..5 {
+        assert_eq!(case.probe(Err(UpstreamError::Closed)), None);
+    }
+    for error in [UpstreamError::Refused, UpstreamError::FirstByteTimeout] {
+        assert_eq!(case.probe(Err(error)), None);
+    }
+    assert_eq!(case.probe(Err(UpstreamError::Refused)).map(|change| change.to), Some(State::Down));
+    assert!(!case.0.accepts_connections());
+
+    let mut idle = Case::new(true);
+    idle.0.record_success(idle.1);
+    idle.after(60_000);
+    for _ in 0..2 {
+        assert_eq!(idle.probe(Err(UpstreamError::Closed)), None);
+    }
+    assert_eq!(idle.probe(Err(UpstreamError::Closed)).map(|change| change.to), Some(State::Down));
+    assert!(idle.0.accepts_connections());
+}
+
+#[test]
 fn an_answer_from_one_that_is_down_brings_it_back() {
     let mut case = Case::new(true);
     case.fails(UpstreamError::Refused);

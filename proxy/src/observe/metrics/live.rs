@@ -21,6 +21,8 @@ pub struct Live {
     pub frozen: IntCounter,
     /// Streams whose encoder restarted.
     pub restarts: IntCounter,
+    /// Playlists by which players leave this node.
+    pub leaving: IntCounter,
     /// Announced objects that were prefetched.
     pub prefetches: IntCounter,
     /// Prefetched objects that a viewer requested later.
@@ -64,6 +66,10 @@ impl Live {
             )?,
             restarts: registrar
                 .counter("tidegate_stream_restarts_total", "Streams whose encoder restarted.")?,
+            leaving: registrar.counter(
+                "tidegate_leaving_playlists_total",
+                "Playlists that lead players to another host, by a redirect or by their URIs.",
+            )?,
             prefetches: registrar
                 .counter("tidegate_prefetches_total", "Announced objects that were prefetched.")?,
             prefetch_hits: registrar.counter(

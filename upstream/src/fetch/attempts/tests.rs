@@ -17,6 +17,7 @@ fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
 
 fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
     FillRequest {
+        whole: None,
         ask: ask(stream),
         candidates: candidates.to_vec(),
         recorder: Arc::new(NoRecorder),

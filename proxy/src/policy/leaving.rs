@@ -1,0 +1,66 @@
+//! Reports players that leave this node: what they fetch elsewhere, no tier caches.
+
+use tidegate_hls::{Location, replace_uris};
+
+use super::SitePolicy;
+use crate::request::parsed::Request;
+use crate::tier::Tier;
+
+impl SitePolicy<'_> {
+    /// Looks for a URI in a playlist that leads to another host. A shield reports it for the edges, too.
+    pub(super) fn report_leaving(&self, playlist: &[u8]) {
+        let has_absolute = playlist.windows(2).any(|pair| pair == b"//");
+        if self.request.site.has_shields || !has_absolute {
+            return;
+        }
+        let own = self.request.resource.path_and_query();
+        let mut place = None;
+        // Nothing is replaced.
+        let _unchanged = replace_uris(playlist, |uri| {
+            if place.is_none() && leaves(self.request, Location::resolve(uri, &own)?.authority?) {
+                place = Some(uri.to_owned());
+            }
+            None
+        });
+        if let Some(place) = place {
+            report(self.tier, self.request, Way::Uri, &place);
+        }
+    }
+}
+
+/// Reports a redirect that is passed on, if it leads to another host.
+pub(crate) fn report_redirect(tier: &Tier, request: &Request, location: &str) {
+    let own = request.resource.path_and_query();
+    let authority = Location::resolve(location, &own).and_then(|location| location.authority);
+    if !request.site.has_shields && authority.is_some_and(|authority| leaves(request, authority)) {
+        report(tier, request, Way::Redirect, location);
+    }
+}
+
+/// How players leave.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// A redirect that is passed on.
+    Redirect,
+    /// A URI in a playlist.
+    Uri,
+}
+
+fn leaves(request: &Request, authority: &str) -> bool {
+    !authority.eq_ignore_ascii_case(&request.authority)
+}
+
+fn report(tier: &Tier, request: &Request, way: Way, place: &str) {
+    tier.metrics().live.leaving.inc();
+    if !tier.streams().leaving.mention(&request.key) {
+        return;
+    }
+    // Without queries, which may contain tokens.
+    let path = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    let (playlist, to) = (path(request.key.path_and_query()), path(place));
+    let by = match way {
+        Way::Redirect => "redirect",
+        Way::Uri => "uri",
+    };
+    tracing::warn!(%playlist, by, %to, "players leave this node: see redirect_hosts and rewrite_uris of the site");
+}
