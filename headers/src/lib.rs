@@ -14,6 +14,7 @@
 //!
 //! Begin with [`field`]; the others can be read in any order.
 
+pub mod cache_control;
 pub mod cache_status;
 pub mod compress;
 pub mod conditional;

@@ -86,12 +86,14 @@ pub(crate) fn fill_request(
             patience: None,
             overdue: None,
             is_backup: false,
+            is_pass: false,
         },
         candidates: candidates(tier, request),
         recorder: Arc::<Tier>::clone(tier),
         budget: request.site.candidates.budget(),
         tries_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
+        finishing: Arc::clone(tier.finishing()),
         remember_large: settings.cache.hit_for_miss.get(),
     }
 }

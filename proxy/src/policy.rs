@@ -4,6 +4,7 @@
 //! earlier versions, and the stream remembers it.
 
 mod arrival;
+mod error_response;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,11 @@ use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
 use tidegate_hls::{Kind, Media, Offer, Playlist};
-use tidegate_upstream::{FillPolicy, Inspection, Progress, Ruling, StoredResponse, Upstream, UpstreamError};
+use tidegate_upstream::{
+    FailedResponse, FillPolicy, Inspection, Progress, Ruling, StoredResponse, Upstream, UpstreamError,
+};
 
 use crate::clock;
-use crate::expires;
 use crate::live::listing;
 use crate::live::stream::Stream;
 use crate::request::parsed::Request;
@@ -187,7 +189,7 @@ impl FillPolicy for SitePolicy<'_> {
         progress: &Progress,
     ) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
-        expires::replace_with_max_age(&mut fresh, clock::now());
+        hop::date(&mut fresh, clock::now());
         let renewed =
             Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
@@ -221,7 +223,7 @@ impl FillPolicy for SitePolicy<'_> {
         // marks of the tiers above stay: they show how the object came here.
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::SET_COOKIE);
-        expires::replace_with_max_age(&mut headers, clock::now());
+        hop::date(&mut headers, clock::now());
         Head { status: head.status, headers }
     }
 
@@ -242,9 +244,14 @@ impl FillPolicy for SitePolicy<'_> {
         may_come.then(|| EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX))
     }
 
-    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure {
-        let retry_after = head
-            .and_then(|head| head.headers.get(header::RETRY_AFTER))
+    fn failure(
+        &self,
+        error: UpstreamError,
+        upstream: Option<&Upstream>,
+        response: Option<&FailedResponse>,
+    ) -> Failure {
+        let retry_after = response
+            .and_then(|response| response.head.headers.get(header::RETRY_AFTER))
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs)
             .or_else(|| (error == UpstreamError::Full).then_some(RETRY_FULL_AFTER));
@@ -254,6 +261,7 @@ impl FillPolicy for SitePolicy<'_> {
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
+            response: response.and_then(error_response::shared),
         }
     }
 }

@@ -20,6 +20,7 @@ mod cut_through;
 mod dns;
 mod drain;
 mod examples;
+mod field;
 mod freshness;
 mod gzip;
 mod http2;

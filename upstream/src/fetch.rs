@@ -11,8 +11,10 @@ pub mod attempts;
 pub mod budget;
 pub mod exchange;
 pub mod fill_request;
+mod finishing;
 mod hedge;
 pub mod in_flight;
+mod informational;
 pub mod limiter;
 pub mod min_rate;
 mod pump;
@@ -32,10 +34,13 @@ use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::{Interim, UpstreamResponse, content_range, is_reported_failure};
 use crate::fetch::fill_request::{FillRequest, Requester};
+use crate::fetch::finishing::Finishing;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Progress, Ruling, StoredResponse};
+use crate::policy::{
+    Ending, Event, FailedResponse, FillPolicy, Inspection, Progress, Ruling, StoredResponse,
+};
 use crate::upstream::Upstream;
 
 /// Makes one fill.
@@ -48,6 +53,7 @@ pub async fn fill(
     let mut attempts = Attempts::of(&job);
     let mut progress = Progress::none(attempts.last_sent());
     let mut last: Option<LastFailure<'_>> = None;
+    let mut finishing = Finishing::new(&job.finishing);
     loop {
         let Some(upstream) = attempts.next_candidate() else {
             progress.rounds += 1;
@@ -70,14 +76,14 @@ pub async fn fill(
             &mut progress,
             upstream,
             &mut fill_writer,
-            requester.interim.as_ref(),
+            (requester.interim.as_ref(), &mut finishing),
         )
         .await;
         match attempt {
             // Boxed, because a fill that waits for a response need not hold the room for streaming.
             Attempt::Streaming(response) => {
                 let rescue = Rescue::of(&job, &response, &attempts);
-                return Box::pin(pump(&job, fill_writer, response, rescue)).await;
+                return Box::pin(pump(&job, fill_writer, response, rescue, finishing)).await;
             }
             Attempt::Filled(body) => {
                 job.record_end(&fill_writer, Ending::Stored);
@@ -94,9 +100,16 @@ pub async fn fill(
                 hand_over(fill_writer, response, requester.own, remember);
                 return Ending::Passed;
             }
-            Attempt::Failed(error, head) => {
-                attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
-                last = Some(LastFailure { error, upstream: Some(upstream), head });
+            Attempt::Unwanted => {
+                let Some(joined) = abandon(&job, fill_writer) else { return Ending::Abandoned };
+                // The same candidates receive the request again.
+                fill_writer = joined;
+                attempts.start_round(job.tries_max);
+            }
+            Attempt::Failed(error, response) => {
+                let head = response.as_ref().map(|response| &response.head);
+                attempts.note_failure(head.is_some_and(|head| is_reported_failure(upstream, head)));
+                last = Some(LastFailure { error, upstream: Some(upstream), response });
             }
         }
     }
@@ -104,6 +117,16 @@ pub async fn fill(
     job.record_end(&fill_writer, Ending::Failed);
     fill_writer.fail(last.failure(policy));
     Ending::Failed
+}
+
+/// Ends a fill without readers. Returns its writer if a reader has come since.
+fn abandon(job: &FillRequest, fill_writer: FillWriter) -> Option<FillWriter> {
+    let served = fill_writer.readers_total();
+    let joined = fill_writer.abandon().err();
+    if joined.is_none() {
+        job.recorder.record(Event::Ended(Ending::Abandoned, served));
+    }
+    joined
 }
 
 /// Sends a request for one viewer only; informational responses go to `interim`. Safe methods go to the next
@@ -121,14 +144,14 @@ pub async fn pass(
         }
         match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.ask, Some(interim)).await
         {
-            Ok(mut response) => match policy.rule(&response.head) {
+            Ok(response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
-                    response.refuse(error);
-                    last = Some(LastFailure { error, upstream: Some(upstream), head: Some(response.head) });
+                    let response = Some(refuse_with_body(response, error).await);
+                    last = Some(LastFailure { error, upstream: Some(upstream), response });
                 }
                 _ => return Ok(response),
             },
-            Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), head: None }),
+            Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), response: None }),
         }
     }
     Err(last.unwrap_or_else(|| LastFailure::without_request(&attempts)).failure(policy))
@@ -138,20 +161,20 @@ pub async fn pass(
 struct LastFailure<'a> {
     error: UpstreamError,
     upstream: Option<&'a Arc<Upstream>>,
-    /// The head of its response, if that was wrong.
-    head: Option<Head>,
+    /// Its response, if that was wrong.
+    response: Option<FailedResponse>,
 }
 
 impl<'a> LastFailure<'a> {
     /// No candidate could receive a request.
     fn without_request(attempts: &Attempts<'a>) -> Self {
         let (error, upstream) = attempts.no_candidate();
-        Self { error, upstream, head: None }
+        Self { error, upstream, response: None }
     }
 
     /// The failure that viewers receive.
     fn failure(&self, policy: &impl FillPolicy) -> Failure {
-        policy.failure(self.error, self.upstream.map(|upstream| &**upstream), self.head.as_ref())
+        policy.failure(self.error, self.upstream.map(|upstream| &**upstream), self.response.as_ref())
     }
 }
 
@@ -172,8 +195,10 @@ enum Attempt {
     Renewed(Head, Lifetimes),
     /// The response is for the requester alone.
     Pass(UpstreamResponse, Duration),
+    /// No reader waits for it any more.
+    Unwanted,
     /// Nothing is published: the next candidate may be tried.
-    Failed(UpstreamError, Option<Head>),
+    Failed(UpstreamError, Option<FailedResponse>),
 }
 
 /// Sends the request to `upstream`, and as a hedge to the next. Returns the upstream that responded.
@@ -184,10 +209,27 @@ async fn attempt<'a>(
     progress: &mut Progress,
     upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
-    interim: Option<&Interim>,
+    (interim, finishing): (Option<&Interim>, &mut Finishing),
 ) -> (&'a Arc<Upstream>, Attempt) {
     let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
-    let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim).await;
+    let opened = {
+        let mut opening =
+            std::pin::pin!(hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim));
+        let mut is_admitted = false;
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => break Some(opened),
+                () = fill_writer.until_unwanted(), if !is_admitted => {
+                    is_admitted = finishing.admit();
+                    if !is_admitted {
+                        break None;
+                    }
+                }
+            }
+        }
+    };
+    let Some((upstream, opened)) = opened else { return (upstream, Attempt::Unwanted) };
     (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
     let attempt = match opened {
         Ok(response) => judge(policy, job, progress, upstream, response, fill_writer).await,
@@ -233,11 +275,7 @@ async fn judge(
         }
     }
     match policy.rule(&response.head) {
-        Ruling::Refuse(error) => {
-            drain(&mut response).await;
-            response.refuse(error);
-            Attempt::Failed(error, Some(response.head))
-        }
+        Ruling::Refuse(error) => Attempt::Failed(error, Some(refuse_with_body(response, error).await)),
         Ruling::Pass { remember } => Attempt::Pass(response, remember),
         Ruling::Store { lifetimes, variant } => {
             let head = policy.stored_head(&response.head);
@@ -322,20 +360,33 @@ fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
     Attempt::Failed(error, None)
 }
 
-/// A short error body is read, so that its connection can be used again; a long one is not worth it.
-async fn drain(response: &mut UpstreamResponse) {
-    if response.content_length().is_some_and(|length| length <= 16 * 1024) {
-        let _discarded = response.collect(16 * 1024).await;
-    }
+/// Counts a response as failed. A short body is read: its connection can be used again, and viewers may get
+/// it if no other candidate does better. A long one is not worth it.
+async fn refuse_with_body(mut response: UpstreamResponse, error: UpstreamError) -> FailedResponse {
+    let may_be_short = response.content_length().is_none_or(|length| length <= ERROR_BODY_MAX);
+    let body = if may_be_short {
+        tokio::time::timeout(ERROR_BODY_TIMEOUT, response.collect(ERROR_BODY_MAX)).await.ok()
+    } else {
+        None
+    };
+    response.refuse(error);
+    FailedResponse { head: response.head, body: body.and_then(Result::ok) }
 }
 
+/// The longest body of an error response that is read.
+const ERROR_BODY_MAX: u64 = 16 * 1024;
+/// How long the next candidate waits for it.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Passes a response to the requester alone. If there are too many passes already, the requester makes a
+/// request of its own, and waits in their queue.
 fn hand_over(
     fill_writer: FillWriter,
-    response: UpstreamResponse,
+    mut response: UpstreamResponse,
     own: Option<oneshot::Sender<UpstreamResponse>>,
     remember: Duration,
 ) {
-    if let Some(own) = own {
+    if let Some(own) = own.filter(|_| response.become_pass()) {
         // If the requester has left, the response is dropped with the channel.
         let _left = own.send(response);
     }

@@ -51,7 +51,8 @@ pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
 pub use policy::{
-    Ending, Event, FillPolicy, Inspection, Outcome, Progress, Recorder, Ruling, StoredResponse,
+    Ending, Event, FailedResponse, FillPolicy, Inspection, Outcome, Progress, Recorder, Ruling,
+    StoredResponse,
 };
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::UpstreamError;
 use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fill_request::FillRequest;
+use crate::fetch::finishing::Finishing;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
 use crate::policy::{Ending, Event};
@@ -29,10 +30,11 @@ pub(crate) async fn pump(
     mut fill_writer: FillWriter,
     mut response: UpstreamResponse,
     mut rescue: Rescue<'_>,
+    mut finishing: Finishing,
 ) -> Ending {
     let mut meter = rescue.meter(&response);
     loop {
-        let next = next_event(job, fill_writer, &mut response, &mut meter).await;
+        let next = next_event(job, fill_writer, &mut response, &mut meter, &mut finishing).await;
         let Some((writer, event)) = next else { return Ending::Abandoned };
         fill_writer = writer;
         match event {
@@ -86,6 +88,7 @@ async fn next_event(
     mut fill_writer: FillWriter,
     response: &mut UpstreamResponse,
     meter: &mut Option<Meter>,
+    finishing: &mut Finishing,
 ) -> Option<(FillWriter, BodyEvent)> {
     let mut read = std::pin::pin!(response.next());
     let mut keep = false;
@@ -100,7 +103,7 @@ async fn next_event(
                 }
             }
             () = fill_writer.until_unwanted(), if !keep => {
-                keep = worth_keeping(&fill_writer, job.finish_within);
+                keep = worth_keeping(&fill_writer, job.finish_within) && finishing.admit();
                 if !keep {
                     let served = fill_writer.readers_total();
                     match fill_writer.abandon() {

@@ -91,6 +91,7 @@ async fn request(
         patience: None,
         overdue: None,
         is_backup: false,
+        is_pass: false,
     };
     for _ in 0..STALE_CONNECTIONS_MAX {
         let began = Instant::now();
