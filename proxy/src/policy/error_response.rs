@@ -18,7 +18,10 @@ use crate::clock;
 pub(super) fn shared(response: &FailedResponse) -> Option<Arc<ErrorResponse>> {
     let body = response.body.clone()?;
     let control = CacheControl::from_headers(&response.head.headers);
-    if control.private || control.no_store || response.head.headers.contains_key(header::SET_COOKIE) {
+    // A tier has decided it already, and says `no-store` itself.
+    let is_from_tier = response.head.headers.contains_key("proxy-status");
+    let is_unshared = control.private || (control.no_store && !is_from_tier);
+    if is_unshared || response.head.headers.contains_key(header::SET_COOKIE) {
         return None;
     }
     let mut headers = hop::end_to_end(&response.head.headers);
