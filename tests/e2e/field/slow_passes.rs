@@ -23,7 +23,7 @@ async fn narrow(change: impl FnOnce(&mut tidegate_edge::Config)) -> (Origin, Run
 }
 
 async fn in_flight(edge: &Running) -> u64 {
-    edge.status().await["sites"][0]["upstreams"][0]["in_flight"].as_u64().expect("a number")
+    edge.count("tidegate_upstream_requests_in_flight", "").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
