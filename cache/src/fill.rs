@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::body::Broken;
-use crate::object::Object;
+use crate::object::{Head, Object};
 use crate::slot::Slot;
 
 /// Why no upstream could answer, and what the viewer receives instead.
@@ -29,13 +30,24 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// How long the failure is remembered, so that a thousand requests cause one upstream request.
     pub lifetime: Duration,
+    /// The upstream's response, if that was the failure and viewers may share it.
+    pub response: Option<Arc<ErrorResponse>>,
+}
+
+/// An error response of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorResponse {
+    /// Status and end-to-end fields.
+    pub head: Head,
+    /// The whole body.
+    pub body: Bytes,
 }
 
 impl Failure {
     /// A failure that is not remembered.
     pub(crate) fn transient(reason: &'static str) -> Self {
         let (status, lifetime) = (StatusCode::BAD_GATEWAY, Duration::ZERO);
-        Self { status, reason, upstream: None, retry_after: None, lifetime }
+        Self { status, reason, upstream: None, retry_after: None, lifetime, response: None }
     }
 }
 
@@ -184,6 +196,11 @@ pub struct FillReader {
 }
 
 impl FillReader {
+    /// Whether the fill has come to an answer.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.fill.has_answer()
+    }
+
     /// Only called under the lock of the fill's slot, so that the fill cannot be abandoned at that moment.
     pub(crate) fn take(fill: &Arc<Fill>, elected: bool) -> Self {
         fill.readers_now.fetch_add(1, Ordering::AcqRel);

@@ -27,9 +27,10 @@ mod relocate;
 mod slot;
 pub mod store;
 mod variants;
+mod vary;
 
 pub use body::{Body, Broken, Reader};
-pub use fill::{Answer, Failure, FillReader, Refused};
+pub use fill::{Answer, ErrorResponse, Failure, FillReader, Refused};
 pub use fill_writer::FillWriter;
 pub use freshness::Lifetimes;
 pub use key::Key;

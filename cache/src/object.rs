@@ -13,7 +13,7 @@ use crate::Lifetimes;
 use crate::body::Body;
 
 /// Status and end-to-end header fields, as the upstream sent them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The status of the response.
     pub status: StatusCode,

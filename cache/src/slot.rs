@@ -13,7 +13,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -21,6 +20,7 @@ use crate::fill::{Failure, Fill, FillReader};
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::{Object, State};
+use crate::vary::Vary;
 
 /// The result of a look-up.
 #[derive(Debug)]
@@ -47,13 +47,6 @@ pub enum Lookup {
         /// A stale object that may be served instead (stale-if-error).
         stale: Option<Arc<Object>>,
     },
-}
-
-/// The request header fields that the responses for a key depend on.
-#[derive(Debug)]
-pub(crate) struct Vary {
-    pub(crate) names: Arc<[HeaderName]>,
-    pub(crate) generation: u64,
 }
 
 #[derive(Debug)]
@@ -99,6 +92,11 @@ impl Slot {
         let object =
             state.object.as_ref().filter(|object| state.vary.is_none() && object.state(now) == State::Fresh);
         object.map(Arc::clone)
+    }
+
+    /// The object, if it is within its grace at `now`.
+    pub(crate) fn in_grace(&self, now: Instant) -> Option<Arc<Object>> {
+        self.state.lock().object.clone().filter(|object| object.state(now) == State::Grace)
     }
 
     /// Decides again and elects the request if that is still necessary. `writer` makes the fill's writer.

@@ -24,6 +24,7 @@ use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::Object;
 use crate::slot::{Decision, Lookup, Slot, SlotState};
+use crate::vary::Vary;
 
 /// The limits of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Limits {
     pub bytes: u64,
     /// Bytes that one object's body may have. Larger objects pass and are not stored.
     pub object_max: u64,
+    /// Variants of one object that are stored. Requests for further ones pass while these are in use.
+    pub variants_max: usize,
 }
 
 /// The contents of a cache in numbers, for status pages and metrics.
@@ -51,6 +54,8 @@ pub struct Totals {
     pub waiting: u64,
     /// Slots evicted to make room, ever.
     pub evictions: u64,
+    /// Requests that passed because their object had too many variants, ever.
+    pub variants_refused: u64,
     /// The budget in bytes.
     pub budget_bytes: u64,
 }
@@ -69,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) move_lock: Mutex<()>,
     pub(crate) generations: AtomicU64,
     evictions: Arc<AtomicU64>,
+    pub(crate) variants_refused: AtomicU64,
     ledger: Arc<Ledger>,
     limits: Limits,
 }
@@ -120,6 +126,7 @@ impl Cache {
             move_lock: Mutex::default(),
             generations: AtomicU64::new(0),
             evictions,
+            variants_refused: AtomicU64::new(0),
             ledger: Arc::default(),
             limits,
         }))
@@ -130,8 +137,10 @@ impl Cache {
     pub fn look_up(&self, key: &Key, variant: &dyn Fn(&[HeaderName]) -> String) -> Lookup {
         let now = Instant::now();
         let mut slot = self.0.slot(key);
+        let mut varies: Option<Arc<Vary>> = None;
         for _ in 0..LOOKUPS_MAX {
             let decision = match slot.decide(now) {
+                Decision::Elect if !self.0.admits_variant(varies.as_deref(), &slot.key, now) => break,
                 Decision::Elect => match self.0.elect(&slot, now) {
                     Ok(decision) => decision,
                     Err(other) => {
@@ -145,11 +154,34 @@ impl Cache {
                 Decision::Final(lookup) => return lookup,
                 Decision::Varies(vary) => {
                     slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
+                    varies = Some(vary);
                 }
                 Decision::Elect => {}
             }
         }
         Lookup::Pass
+    }
+
+    /// What a request gets that must cause no upstream request (RFC 9111 section 5.2.1.7): an object, which
+    /// may still grow. `None` if there is none. A fill without a head yet may turn out to be for one viewer.
+    pub fn look_up_cached(&self, key: &Key, variant: &dyn Fn(&[HeaderName]) -> String) -> Option<Lookup> {
+        let now = Instant::now();
+        let mut slot = self.0.slot(key);
+        for _ in 0..LOOKUPS_MAX {
+            match slot.decide(now) {
+                Decision::Varies(vary) => {
+                    slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
+                }
+                Decision::Final(Lookup::Pass | Lookup::Failed { stale: None, .. }) => return None,
+                Decision::Final(Lookup::Join(reader)) if !reader.has_answer() => return None,
+                Decision::Final(lookup) => return Some(lookup),
+                Decision::Elect => {
+                    let object = slot.in_grace(now)?;
+                    return Some(Lookup::Stale { object, refresh: None });
+                }
+            }
+        }
+        None
     }
 
     /// The cached object for `key`, if it is fresh at `now` and its responses do not vary: it can be served
@@ -331,7 +363,9 @@ impl Inner {
         }
         let room = self.limits.bytes / 4 * 3;
         let reserved = self.filling_bytes.fetch_add(more, Ordering::AcqRel) + more;
-        if reserved > room {
+        // Evicted bodies stay in memory as long as they have readers, who may read very slowly.
+        let held = self.ledger.bytes().saturating_sub(self.slots.weighted_size());
+        if reserved.max(held.saturating_add(more)) > room {
             self.filling_bytes.fetch_sub(more, Ordering::AcqRel);
             return Err(Refused::NoRoom);
         }
@@ -387,7 +421,7 @@ impl Inner {
         self.unregister(slot);
     }
 
-    fn purge(&self, key: &Key) {
+    pub(crate) fn purge(&self, key: &Key) {
         let mut shard = self.shard(key).lock();
         let filling = shard.remove(key);
         let stored = self.remove(key);
@@ -415,6 +449,7 @@ impl Inner {
             filling_bytes: self.filling_bytes.load(Ordering::Relaxed),
             waiting,
             evictions: self.evictions.load(Ordering::Relaxed),
+            variants_refused: self.variants_refused.load(Ordering::Relaxed),
             budget_bytes: self.limits.bytes,
         }
     }

@@ -8,12 +8,34 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use crate::fill::Fill;
+use crate::key::Key;
 use crate::object::Variant;
-use crate::slot::{Slot, SlotState, Vary};
+use crate::slot::{Slot, SlotState};
 use crate::store::Inner;
+use crate::vary::{Place, Vary};
 
 impl Inner {
+    /// Whether a fill may start in the slot with this key, of a variant of a response that varies. The slot
+    /// of the variant that loses its place is removed.
+    pub(crate) fn admits_variant(&self, vary: Option<&Vary>, key: &Key, now: Instant) -> bool {
+        let Some(vary) = vary else { return true };
+        match vary.admit(key, self.limits().variants_max, now) {
+            Place::Taken(oldest) => {
+                if let Some(oldest) = oldest {
+                    self.purge(&oldest);
+                }
+                true
+            }
+            Place::None => {
+                self.variants_refused.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
     /// Moves a fill to the slot that its response belongs to, now that its head shows whether and how it
     /// varies. A fill whose key has been purged since it started belongs to no slot.
     pub(crate) fn move_to_variant(&self, fill: &Arc<Fill>, variant: Option<&Variant>) {
@@ -81,7 +103,7 @@ impl Inner {
             let wanted = is_wanted(&state);
             if wanted {
                 state.object = None;
-                state.vary = Some(Arc::new(Vary { names: Arc::clone(&variant.names), generation }));
+                state.vary = Some(Arc::new(Vary::new(Arc::clone(&variant.names), generation)));
             }
             wanted
         };

@@ -1,6 +1,8 @@
 //! Which header fields cross a hop: hop-by-hop fields end here, end-to-end fields are forwarded, and each
 //! node adds its marks.
 
+use std::time::SystemTime;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::field;
@@ -37,6 +39,14 @@ pub fn end_to_end(response: &HeaderMap) -> HeaderMap {
     filtered(response, |name| *name != header::AGE)
 }
 
+/// Adds the time of arrival to a response without a valid `Date` (RFC 9110 section 6.6.1). The origin's own
+/// stays: it is the point on the origin's clock from which its `Expires` counts.
+pub fn date(response: &mut HeaderMap, arrived: SystemTime) {
+    if response.get(header::DATE).and_then(field::date).is_none() {
+        response.insert(header::DATE, field::value(httpdate::fmt_http_date(arrived)));
+    }
+}
+
 /// The request headers of a fill that many viewers share: those of the viewer that starts it, without the
 /// fields that concern only this viewer or its connection. The caller adds `Host` and any conditions.
 pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
@@ -47,8 +57,19 @@ pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
 
 /// The request headers of a pass for one viewer: all end-to-end ones, with cookies, authorization, range and
 /// conditions. The caller adds `Host` and the fields between tiers.
+///
+/// Over HTTP/2 a viewer may split `Cookie` into several fields; an upstream over HTTP/1.1 receives one (RFC
+/// 9113 section 8.2.3).
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
-    filtered(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS))
+    let mut headers = filtered(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS));
+    let mut crumbs = viewer.get_all(header::COOKIE).iter();
+    if headers.contains_key(header::COOKIE) && crumbs.by_ref().nth(1).is_some() {
+        let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, cookie);
+        }
+    }
+    headers
 }
 
 /// Whether a shared fill carries this header of the viewer that starts it.
@@ -118,10 +139,20 @@ fn filtered(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> Header
     let mut filtered = HeaderMap::with_capacity(headers.keys_len() + ROOM_FOR_MARKS);
     for (name, value) in headers {
         if wanted(name) && !is_hop_by_hop(name) && !listed.contains(name) {
-            filtered.append(name, value.clone());
+            filtered.append(name, trimmed(value));
         }
     }
     filtered
+}
+
+/// The value without the whitespace around it. HTTP/1.1 allows that on the line; HTTP/2 has no place for it,
+/// and a value that keeps it would be another one for the next hop (RFC 9113 section 8.2.1).
+fn trimmed(value: &HeaderValue) -> HeaderValue {
+    let bytes = value.as_bytes();
+    if let ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']) = (bytes, bytes) {
+        return HeaderValue::from_bytes(bytes.trim_ascii()).unwrap_or_else(|_never| value.clone());
+    }
+    value.clone()
 }
 
 /// The headers that `Connection` lists. It cannot remove three of them: without `Host` and `Content-Length`

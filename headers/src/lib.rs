@@ -15,6 +15,7 @@
 //!
 //! Begin with [`field`]; the others can be read in any order.
 
+pub mod cache_control;
 pub mod cache_status;
 pub mod coding;
 pub mod compress;

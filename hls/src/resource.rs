@@ -42,15 +42,17 @@ pub struct Resource {
     pub directives: Directives,
     /// The value of the `CMCD` parameter as it was sent, for the access log. Not part of the key.
     pub cmcd: Option<String>,
+    /// The target as it was sent, without the parameters that do not count, where that is not the normal
+    /// form.
+    spelling: Option<Box<str>>,
 }
 
 impl Resource {
     /// Parses an origin-form target (RFC 9112 section 3.2.1) as sent in the request line, and the host of the
     /// request.
     ///
-    /// Anything that a server behind this one could read differently is refused and not repaired: dot
-    /// segments, encoded slashes, backslashes, control characters, broken percent-encoding, invalid UTF-8.
-    /// The caller strips scheme and authority of an absolute-form target first.
+    /// What no name contains is refused and not repaired: dot segments, control characters, broken
+    /// percent-encoding. The caller strips scheme and authority of an absolute-form target first.
     ///
     /// # Errors
     ///
@@ -67,30 +69,65 @@ impl Resource {
             Some(raw) => query::parse(raw, raw_path.len() + 1, kind, rules)?,
             None => query::Query::default(),
         };
-        Ok(Self { host, path, query: query.canonical, kind, directives: query.directives, cmcd: query.cmcd })
+        let mut resource = Self {
+            host,
+            path,
+            query: query.canonical,
+            kind,
+            directives: query.directives,
+            cmcd: query.cmcd,
+            spelling: None,
+        };
+        let sent = joined(raw_path, query.sent.as_deref());
+        if sent != resource.path_and_query() {
+            resource.spelling = Some(sent.into());
+        }
+        Ok(resource)
     }
 
-    /// The target to send upstream, which is also part of the cache key. Borrowed when there is no query.
+    /// The target to send upstream: as it was sent, because a signature covers its spelling, but without the
+    /// parameters that do not count.
+    pub fn target(&self) -> Cow<'_, str> {
+        self.spelling.as_deref().map_or_else(|| self.path_and_query(), Cow::Borrowed)
+    }
+
+    /// The normal form of the target, which is part of the cache key. Borrowed when there is no query.
     pub fn path_and_query(&self) -> Cow<'_, str> {
-        match &self.query {
-            Some(query) => Cow::Owned(format!("{}?{query}", self.path)),
-            None => Cow::Borrowed(&self.path),
-        }
+        joined(&self.path, self.query.as_deref())
     }
 
     /// The same playlist with these delivery directives in place of its own.
     #[must_use]
     pub fn with_directives(&self, directives: Directives) -> Self {
-        let own = self.query.iter().flat_map(|query| query.split('&'));
-        let mut parameters: Vec<Cow<'_, str>> =
-            own.filter(|parameter| !Directives::is_directive(parameter)).map(Cow::Borrowed).collect();
-        // Section 6.2.5: parameters are sorted by their bytes.
-        let place = parameters.iter().position(|other| other.as_ref() > directives::RESERVED_PREFIX);
-        let place = place.unwrap_or(parameters.len());
-        parameters.splice(place..place, directives.parameters().map(Cow::Owned));
-        let query = (!parameters.is_empty()).then(|| parameters.join("&"));
-        Self { query, directives, ..self.clone() }
+        let query = other_directives(self.query.as_deref(), &directives);
+        let spelling = self.spelling.as_deref().map(|spelling| {
+            let (path, query) = match spelling.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (spelling, None),
+            };
+            joined(path, other_directives(query, &directives).as_deref()).into()
+        });
+        Self { query, directives, spelling, ..self.clone() }
     }
+}
+
+fn joined<'a>(path: &'a str, query: Option<&str>) -> Cow<'a, str> {
+    match query {
+        Some(query) => Cow::Owned(format!("{path}?{query}")),
+        None => Cow::Borrowed(path),
+    }
+}
+
+/// A query with these delivery directives in place of its own.
+fn other_directives(query: Option<&str>, directives: &Directives) -> Option<String> {
+    let own = query.into_iter().flat_map(|query| query.split('&'));
+    let mut parameters: Vec<Cow<'_, str>> =
+        own.filter(|parameter| !Directives::is_directive(parameter)).map(Cow::Borrowed).collect();
+    // Section 6.2.5: parameters are sorted by their bytes.
+    let place = parameters.iter().position(|other| other.as_ref() > directives::RESERVED_PREFIX);
+    let place = place.unwrap_or(parameters.len());
+    parameters.splice(place..place, directives.parameters().map(Cow::Owned));
+    (!parameters.is_empty()).then(|| parameters.join("&"))
 }
 
 /// A target without its [`Mark`], as origins know it: only tiers understand marks.
@@ -118,10 +155,31 @@ fn parse_path(raw: &str, bytes_max: usize) -> Result<Cow<'_, str>, ResourceError
         return Err(too_long(path.len()));
     }
     // Checked in the normal form, where `%2e` has become a dot.
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if segments(&path).any(|(_, segment)| matches!(segment, "." | "..")) {
         return Err(ResourceError::DotSegment { offset: dot_segment_offset(raw) });
     }
     Ok(path)
+}
+
+/// The segments of a path with their offsets. Besides slashes, some servers take backslashes and both in
+/// escaped form for separators.
+fn segments(path: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut rest = Some((0, path));
+    std::iter::from_fn(move || {
+        let (offset, text) = rest.take()?;
+        let separator = text.bytes().enumerate().find_map(|(at, byte)| match byte {
+            b'/' | b'\\' => Some((at, 1)),
+            b'%' if is_escaped_separator(text.as_bytes().get(at..)?) => Some((at, 3)),
+            _ => None,
+        });
+        let Some((at, len)) = separator else { return Some((offset, text)) };
+        rest = text.get(at + len..).map(|after| (offset + at + len, after));
+        Some((offset, text.get(..at)?))
+    })
+}
+
+fn is_escaped_separator(text: &[u8]) -> bool {
+    matches!(text, [b'%', b'2', b'F' | b'f', ..] | [b'%', b'5', b'C' | b'c', ..])
 }
 
 /// The offset of the first dot segment in the path as sent; an escaped dot takes three bytes there.
@@ -130,14 +188,7 @@ fn dot_segment_offset(raw: &str) -> usize {
         let rest = segment.to_ascii_lowercase().replace("%2e", ".");
         matches!(rest.as_str(), "." | "..")
     };
-    let mut offset = 0;
-    for segment in raw.split('/') {
-        if is_dots(segment) {
-            break;
-        }
-        offset += segment.len() + 1;
-    }
-    offset
+    segments(raw).find(|(_, segment)| is_dots(segment)).map_or(0, |(offset, _)| offset)
 }
 
 #[cfg(test)]

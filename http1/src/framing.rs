@@ -102,6 +102,20 @@ pub fn persists<'a>(version: Version, fields: impl Iterator<Item = (&'a str, &'a
     !closes && (version == Version::HTTP_11 || keeps && !has_coding)
 }
 
+/// The length that the fields of a message declare, where the protocol itself marks the end of the body
+/// (HTTP/2). `None` if they declare none.
+///
+/// # Errors
+///
+/// It is not one number in digits. The same number several times is one (RFC 9110 section 8.6).
+pub fn content_length<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Option<u64>, Error> {
+    match Said::of(fields).length {
+        Length::None => Ok(None),
+        Length::Once(length) | Length::Repeated(length) => Ok(Some(length)),
+        Length::Malformed => Err(Error::ContentLength),
+    }
+}
+
 /// The length that fields repeat, in several lines or in one.
 pub(crate) fn repeated_length<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<u64> {
     match Said::of(fields).length {

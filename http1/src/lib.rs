@@ -35,7 +35,7 @@ pub use encoder::{Encoder, Framed, SizeLine};
 pub use error::Error;
 pub use fields::{Fields, Room};
 pub use find::HeadFinder;
-pub use framing::{Framing, persists};
+pub use framing::{Framing, content_length, persists};
 pub use limits::{EMPTY_LINES_MAX, FIELDS_MAX, HEAD_BYTES_MAX, Limits};
 pub use request::{Form, Host, Request, RequestHead};
 pub use response::{Response, ResponseHead};

@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod marks;
+mod pace;
 pub(crate) mod pass;
 pub(crate) mod select;
 
@@ -80,6 +81,7 @@ pub(crate) async fn object(
             return account.with_result(client.head(StatusCode::NOT_MODIFIED, remaining).await);
         }
         Outcome::PreconditionFailed => {
+            forbid_storing(&mut headers);
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             return account.with_result(client.head(StatusCode::PRECONDITION_FAILED, headers).await);
         }
@@ -94,6 +96,15 @@ pub(crate) async fn object(
     account.with_result(stream(client, object, selected, headers).await)
 }
 
+/// The head of an object becomes that of an error about one request, to which the object's lifetime does not
+/// apply.
+fn forbid_storing(headers: &mut HeaderMap) {
+    for name in ["age", "cdn-cache-control", "expires", "pragma", "surrogate-control"] {
+        headers.remove(name);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
 /// Refuses a request.
 pub(crate) async fn refuse(
     tier: &Arc<Tier>,
@@ -104,8 +115,9 @@ pub(crate) async fn refuse(
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier.node(), &allow);
     let account = Account::refused(refusal, client.known());
-    if let Some(site) = site {
-        marks::allow_reading(tier, site, &mut headers);
+    match site {
+        Some(site) => marks::allow_reading(tier, site, &mut headers),
+        None => marks::allow_reading_error(tier, &mut headers),
     }
     marks::mark(tier, &mut headers, Handling::here(refusal.fate()), None);
     account.with_result(send(client, refusal.status(), headers, body.into()).await)
@@ -116,6 +128,7 @@ pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String
     let (mut headers, body) = refusal.answer(tier.node(), "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    marks::allow_reading_error(tier, &mut headers);
     marks::mark(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = Vec::new();
     lines::status_line(&mut head, refusal.status());
@@ -147,7 +160,7 @@ pub(crate) async fn failed(
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     marks::mark(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).with_failure(failure);
-    account.with_result(send(client, failure.status, headers, body.into()).await)
+    account.with_result(send(client, failure.status, headers, body).await)
 }
 
 /// Responds to OPTIONS, including a player's CORS preflight, without an upstream request.
@@ -225,6 +238,12 @@ async fn stream(
 ) -> Result<(), Gone> {
     let status = selected.status(object.head.status);
     selected.describe(&mut headers);
+    match status {
+        // RFC 9110 section 8.6: it has no length.
+        StatusCode::NO_CONTENT => _ = headers.remove(header::CONTENT_LENGTH),
+        StatusCode::RANGE_NOT_SATISFIABLE => forbid_storing(&mut headers),
+        _ => {}
+    }
     client.head(status, headers).await?;
     if *client.method() == Method::HEAD {
         return Ok(());

@@ -59,6 +59,10 @@ pub struct Cache {
     pub playlist_max: Size,
     /// A fill without readers continues if at most this much is missing, or if at least half has arrived.
     pub finish_within: Size,
+    /// Fills without readers that continue in parallel; further ones end.
+    pub finish_max: usize,
+    /// Variants (by `Vary`) of one object that are stored. At least 1.
+    pub variants_max: usize,
     /// How long a key is remembered whose response cannot be shared.
     pub hit_for_miss: Period,
     /// How long a failure (502, 504 ...) is remembered, so that many viewers cause one upstream request.
@@ -83,6 +87,11 @@ pub struct Viewers {
     pub idle_timeout: Period,
     /// Time for the viewer to accept a write of 64 KiB. More than zero.
     pub write_timeout: Period,
+    /// The minimum rate, in bytes per second, at which a viewer sends a request body and takes a response
+    /// that is for it alone: an upstream's connection waits for it. Zero turns it off.
+    pub rate_min: Size,
+    /// The time over which the rate is measured. More than zero.
+    pub rate_window: Period,
     /// Time that a viewer waits for the head of a response. More than zero.
     pub wait_timeout: Period,
     /// Ranges in one request; with more, the response is the whole object.
@@ -140,6 +149,8 @@ impl Default for Cache {
             object_max: Size::mib(64),
             playlist_max: Size::mib(8),
             finish_within: Size::mib(4),
+            finish_max: 64,
+            variants_max: 64,
             hit_for_miss: Period::secs(120),
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
@@ -156,6 +167,8 @@ impl Default for Viewers {
             head_timeout: Period::secs(10),
             idle_timeout: Period::secs(60),
             write_timeout: Period::secs(60),
+            rate_min: Size::kib(2),
+            rate_window: Period::secs(20),
             wait_timeout: Period::secs(30),
             ranges_max: 16,
             body_max: Size::mib(64),
@@ -191,6 +204,9 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     if cache.object_max.bytes() > cache.memory.bytes() / 2 {
         return breach(&["cache", "object_max"], "must be at most half of cache.memory");
     }
+    if cache.variants_max == 0 {
+        return breach(&["cache", "variants_max"], "must be at least 1");
+    }
     if cache.playlist_max > cache.object_max {
         return breach(&["cache", "playlist_max"], "must be at most cache.object_max");
     }
@@ -207,6 +223,7 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
         ("head_timeout", viewers.head_timeout),
         ("idle_timeout", viewers.idle_timeout),
         ("write_timeout", viewers.write_timeout),
+        ("rate_window", viewers.rate_window),
         ("wait_timeout", viewers.wait_timeout),
     ] {
         if period.get().is_zero() {

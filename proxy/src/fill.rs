@@ -118,6 +118,7 @@ pub(crate) fn fill_request(
             patience: None,
             overdue: None,
             is_backup: false,
+            is_pass: false,
         },
         whole: request.slice.map(|_| request.whole_key()),
         candidates: candidates(tier, request),
@@ -125,6 +126,7 @@ pub(crate) fn fill_request(
         budget: request.site.candidates.budget(),
         tries_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
+        finishing: Arc::clone(tier.finishing()),
         remember_large: settings.cache.hit_for_miss.get(),
     }
 }

@@ -11,7 +11,7 @@
 mod answer;
 mod clock;
 pub mod config;
-mod expires;
+mod descriptors;
 pub mod fate;
 mod fill;
 mod live;

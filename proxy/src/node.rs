@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::descriptors::{self, Wanted};
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
@@ -59,13 +60,14 @@ impl Node {
     /// When an address cannot be bound, a certificate cannot be used (the error names the field), or the log
     /// cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
-        let viewers = listeners(&settings.listen).await?;
+        let mut viewers = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
             .context("cannot register the metrics")?;
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
             .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
+        viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
         Ok(Self { tier, viewers, operators, log })
     }
 
@@ -191,11 +193,26 @@ async fn keep_tidy(tier: Arc<Tier>) {
 /// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
 async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
     let Some(config) = &listen.tls else {
-        return Ok(Listeners { plain: bind("listen.viewers", listen.viewers).await?, tls: None });
+        let plain = bind("listen.viewers", listen.viewers).await?;
+        return Ok(Listeners { plain, tls: None, connections_max: listen.connections_max });
     };
     let acceptor = tls::load(config).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
-    Ok(Listeners { plain, tls: Some((bind("listen.tls.address", config.address).await?, acceptor)) })
+    let tls = bind("listen.tls.address", config.address).await?;
+    Ok(Listeners { plain, tls: Some((tls, acceptor)), connections_max: listen.connections_max })
+}
+
+/// The descriptors that a tier may use.
+fn descriptors(tier: &Tier) -> Wanted {
+    let settings = tier.settings();
+    let upstreams: usize = tier.pools().iter().map(|pool| pool.reports().len()).sum();
+    let copies = settings.cache.sendfile_max() / settings.cache.sendfile_min.bytes().max(1);
+    Wanted {
+        viewers: settings.listen.connections_max,
+        // As many again for requests that upstreams block.
+        upstreams: settings.upstream.connections_max.saturating_mul(upstreams).saturating_mul(2),
+        copies: usize::try_from(copies).unwrap_or(usize::MAX),
+    }
 }
 
 async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -5,6 +5,7 @@
 
 mod arrival;
 pub(crate) mod coding;
+mod error_response;
 pub(crate) mod leaving;
 mod live_lifetime;
 mod looks;
@@ -24,12 +25,12 @@ use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
 use tidegate_hls::{Beginning, Kind, Media, Offer, Playlist};
 use tidegate_upstream::{
-    Coding, FillPolicy, Inspection, Peeked, Progress, Redirect, Ruling, StoredResponse, Upstream, UpstreamError,
+    Coding, FailedResponse, FillPolicy, Inspection, Peeked, Progress, Redirect, Ruling, StoredResponse,
+    Upstream, UpstreamError,
 };
 
 use crate::answer::content;
 use crate::clock;
-use crate::expires;
 use crate::live::stream::Stream;
 use crate::live::{listing, unfinished};
 use crate::request::parsed::Request;
@@ -328,7 +329,7 @@ impl FillPolicy for SitePolicy<'_> {
         progress: &Progress,
     ) -> Result<(Head, Lifetimes), UpstreamError> {
         let mut fresh = head.headers.clone();
-        expires::replace_with_max_age(&mut fresh, clock::now());
+        hop::date(&mut fresh, clock::now());
         let mut renewed =
             Head { status: stale.head.status, headers: conditional::renew(&stale.head.headers, &fresh) };
         let playlist = stale
@@ -395,9 +396,14 @@ impl FillPolicy for SitePolicy<'_> {
         may_come.then(|| pause.min(left))
     }
 
-    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure {
-        let retry_after = head
-            .and_then(|head| head.headers.get(header::RETRY_AFTER))
+    fn failure(
+        &self,
+        error: UpstreamError,
+        upstream: Option<&Upstream>,
+        response: Option<&FailedResponse>,
+    ) -> Failure {
+        let retry_after = response
+            .and_then(|response| response.head.headers.get(header::RETRY_AFTER))
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs)
             .or_else(|| (error == UpstreamError::Full).then_some(RETRY_FULL_AFTER));
@@ -407,6 +413,7 @@ impl FillPolicy for SitePolicy<'_> {
             upstream: upstream.map(|upstream| Arc::clone(upstream.name())),
             retry_after,
             lifetime: self.settings().failure_lifetime.get(),
+            response: response.and_then(error_response::shared),
         }
     }
 }
@@ -446,7 +453,7 @@ fn plain_head(head: &Head) -> Head {
     // of the tiers above stay: they show how the object came here.
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::SET_COOKIE);
-    expires::replace_with_max_age(&mut headers, clock::now());
+    hop::date(&mut headers, clock::now());
     Head { status: head.status, headers }
 }
 

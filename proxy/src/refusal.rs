@@ -1,5 +1,6 @@
 //! Refused requests: the one place where an error of this node becomes a response.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::Failure;
 use tidegate_headers::proxy_status::{self, Error};
@@ -51,6 +52,9 @@ pub enum Refusal {
         /// The limit.
         max: u64,
     },
+    /// 408: the body arrives too slowly.
+    #[error("the request body arrives too slowly")]
+    SlowBody,
     /// 400: no Host (RFC 9112 section 3.2).
     #[error("the request has no Host")]
     NoHost,
@@ -72,6 +76,9 @@ pub enum Refusal {
     /// 503: blocked for three target durations (HLS section 6.2.5.2).
     #[error("the requested segment did not appear in time")]
     BlockedTooLong,
+    /// 504: the request accepts a cached response only, and there is none (RFC 9111 section 5.2.1.7).
+    #[error("there is no cached response")]
+    NotCached,
     /// 504: no response was available in time.
     #[error("no response was available in time")]
     TimedOut,
@@ -89,7 +96,7 @@ impl Refusal {
             | Self::NoHost
             | Self::Reload(_) => StatusCode::BAD_REQUEST,
             Self::BlockedTooLong => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Slow | Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
@@ -99,7 +106,7 @@ impl Refusal {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -142,13 +149,14 @@ impl Refusal {
     }
 }
 
-/// Header fields and body of the error response after every upstream failed.
-pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
-    let body = match received_status(failure) {
-        Some(_) => format!("{}: upstream error\n", failure.status),
-        None => format!("{}: {}\n", failure.status, failure.reason),
+/// Header fields and body of the error response after every upstream failed: the upstream's own if there is
+/// one.
+pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, Bytes) {
+    let (mut headers, body) = match (&failure.response, received_status(failure)) {
+        (Some(response), _) => (response.head.headers.clone(), response.body.clone()),
+        (None, Some(_)) => own(format!("{}: upstream error\n", failure.status)),
+        (None, None) => own(format!("{}: {}\n", failure.status, failure.reason)),
     };
-    let mut headers = plain(body.len());
     if let Some(after) = failure.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
     }
@@ -170,6 +178,10 @@ pub(crate) fn failed(node: &str, failure: &Failure) -> (HeaderMap, String) {
 /// The upstream's own status, if that was the failure.
 pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
     (failure.reason == UpstreamError::RECEIVED_STATUS).then(|| failure.status.as_u16())
+}
+
+fn own(body: String) -> (HeaderMap, Bytes) {
+    (plain(body.len()), body.into())
 }
 
 fn plain(length: usize) -> HeaderMap {

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, FillReader, FillWriter, Head, Lookup, Object};
 use tidegate_headers::cache_status::Reason;
-use tidegate_headers::{hop, vary};
+use tidegate_headers::{cache_control, hop, vary};
 use tidegate_upstream::{INTERIM_MAX, Requester, UpstreamResponse};
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,9 +59,10 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
         return boxed(pass::method(tier, client, &request)).await;
     }
+    let is_only_if_cached = cache_control::is_only_if_cached(client.headers());
     if request.is_authorized {
         // RFC 9111 section 3.5: a response behind a login is not shared.
-        return boxed(pass::get(tier, client, &request, Fate::Pass)).await;
+        return boxed(pass_unless(is_only_if_cached, tier, client, &request)).await;
     }
     let mut open_request = None;
     // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
@@ -75,6 +76,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
         });
         if request.directives.blocks()
+            && !is_only_if_cached
             && let Some(account) = hold(tier, client, &request, &sent).await
         {
             return account;
@@ -82,13 +84,31 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         let lookup = {
             let headers = client.headers();
             let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
-            tier.cache().look_up(&request.key, &variant)
+            if is_only_if_cached {
+                tier.cache().look_up_cached(&request.key, &variant)
+            } else {
+                Some(tier.cache().look_up(&request.key, &variant))
+            }
         };
+        let Some(lookup) = lookup else { break };
         if let Some(account) = boxed(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
     }
-    boxed(pass::get(tier, client, &request, Fate::Pass)).await
+    boxed(pass_unless(is_only_if_cached, tier, client, &request)).await
+}
+
+/// Passes a request, unless it accepts a cached response only.
+async fn pass_unless(
+    is_only_if_cached: bool,
+    tier: &Arc<Tier>,
+    client: &mut Client,
+    request: &Request,
+) -> Account {
+    if is_only_if_cached {
+        return answer::refuse(tier, client, &Refusal::NotCached, Some(&request.site)).await;
+    }
+    pass::get(tier, client, request, Fate::Pass).await
 }
 
 /// Blocks a request for a future version of a playlist. Returns an account if the request ends with that.

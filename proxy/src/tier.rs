@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
@@ -70,6 +71,8 @@ pub struct Tier {
     streams: Streams,
     metrics: Metrics,
     log: AccessLog,
+    /// A permit for each fill that may continue without readers.
+    finishing: Arc<Semaphore>,
     /// Fills, connections, followers and probes. The drain waits for them; followers and probes end when it
     /// begins.
     tasks: TaskTracker,
@@ -87,8 +90,12 @@ impl Tier {
     /// Assembles a tier with an empty cache. It does not listen yet.
     pub fn new(role: Role, settings: Settings, sites: Sites, metrics: Metrics, log: AccessLog) -> Self {
         let copies = Copies::new(settings.cache.sendfile_max(), settings.cache.sendfile_min.bytes());
-        let limits =
-            Limits { bytes: settings.cache.memory.bytes(), object_max: settings.cache.object_max.bytes() };
+        let limits = Limits {
+            bytes: settings.cache.memory.bytes(),
+            object_max: settings.cache.object_max.bytes(),
+            variants_max: settings.cache.variants_max,
+        };
+        let finishing = Arc::new(Semaphore::new(settings.cache.finish_max.min(Semaphore::MAX_PERMITS)));
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             role,
@@ -98,6 +105,7 @@ impl Tier {
             sites,
             cache: Cache::new(limits),
             copies,
+            finishing,
             metrics,
             log,
             tasks: TaskTracker::new(),
@@ -111,6 +119,11 @@ impl Tier {
     /// An identifier that is unique among all tiers of this process.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A permit for each fill that may continue without readers.
+    pub(crate) fn finishing(&self) -> &Arc<Semaphore> {
+        &self.finishing
     }
 
     /// The side that it faces.

@@ -115,21 +115,19 @@ async fn a_head_that_is_too_large_is_a_431() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ambiguous_target_is_a_400() {
     let cluster = Cluster::new().await;
-    let targets: [&[u8]; 18] = [
+    let targets: [&[u8]; 16] = [
         b"/bytes/../bytes/10",
         b"/bytes/%2e%2e/bytes/10",
         b"/bytes/.%2E/bytes/10",
         b"/bytes/./10",
-        b"/bytes%2f10",
-        b"/bytes%5c10",
-        b"/bytes\\10",
+        b"/bytes%2f..%2f10",
+        b"/bytes\\..\\10",
+        b"/bytes/%5c%2e%2e",
         b"/bytes/10%00",
         b"/bytes/10\0",
         b"/bytes/10%0d%0ax:1",
         b"/bytes/10%zz",
         b"/bytes/10%",
-        b"/bytes/%ff",
-        b"/bytes/%c0%af",
         b"/bytes/\xff",
         b"/bytes/10#fragment",
         b"/bytes/10?_HLS_msn=abc",
@@ -234,7 +232,7 @@ async fn an_unsupported_method_is_a_405_with_the_allowed_methods() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_too_long_is_a_414() {
     let cluster = Cluster::new().await;
-    for target in [format!("/bytes/{}", "1".repeat(5000)), format!("/bytes/10?a={}", "1".repeat(5000))] {
+    for target in [format!("/bytes/{}", "1".repeat(9000)), format!("/bytes/10?a={}", "1".repeat(17_000))] {
         let request = format!("GET {target} HTTP/1.1\r\nhost: live.example\r\n\r\n");
         cluster.refuses(request.as_bytes(), 414, Stays).await;
     }

@@ -148,7 +148,7 @@ async fn bad_requests_are_refused_on_their_own_streams() {
         (Method::POST, SMALL, &b""[..], 405),
         (Method::POST, SMALL, &b"body"[..], 405),
         (Method::GET, SMALL, b"body", 400),
-        (Method::GET, "/a%2fb", b"", 400),
+        (Method::GET, "/a%2f..%2fb", b"", 400),
         (Method::GET, "/a/../b", b"", 400),
         (Method::GET, "/a%00b", b"", 400),
     ] {
@@ -158,7 +158,7 @@ async fn bad_requests_are_refused_on_their_own_streams() {
     let allowed = connection.ask(Method::POST, SMALL, &[], b"").response().await;
     assert_eq!(allowed.header("allow"), "GET, HEAD, OPTIONS");
     assert_eq!(connection.get(SMALL, &[("cdn-loop", "edge-1")]).await.status, 508);
-    let long = "a".repeat(5000);
+    let long = "a".repeat(9000);
     assert_eq!(connection.get(&format!("/{long}"), &[]).await.status, 414);
     assert_eq!(origin.total(), 0);
     connection.get(SMALL, &[]).await.is(200, &synthetic_bytes(SMALL, 0..5000));

@@ -15,8 +15,10 @@ pub mod decode;
 pub mod exchange;
 pub(crate) mod extent;
 pub mod fill_request;
+mod finishing;
 mod hedge;
 pub mod in_flight;
+mod informational;
 pub mod limiter;
 pub mod min_rate;
 mod pump;
@@ -38,10 +40,13 @@ use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::{Interim, UpstreamResponse, is_reported_failure};
 use crate::fetch::extent::{Again, Extent};
 use crate::fetch::fill_request::{FillRequest, Requester};
+use crate::fetch::finishing::Finishing;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
 use crate::fetch::rescue::Rescue;
-use crate::policy::{Ending, Event, FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse};
+use crate::policy::{
+    Ending, Event, FailedResponse, FillPolicy, Inspection, Peeked, Progress, Ruling, StoredResponse,
+};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
@@ -55,6 +60,7 @@ pub async fn fill(
     let mut attempts = Attempts::of(&job);
     let mut progress = Progress::none(attempts.last_sent());
     let mut last: Option<LastFailure<'_>> = None;
+    let mut finishing = Finishing::new(&job.finishing);
     loop {
         let Some(upstream) = attempts.next_candidate() else {
             progress.rounds += 1;
@@ -76,14 +82,14 @@ pub async fn fill(
             &mut progress,
             upstream,
             &mut fill_writer,
-            requester.interim.as_ref(),
+            (requester.interim.as_ref(), &mut finishing),
         )
         .await;
         match attempt {
             // Boxed, because a fill that waits for a response need not hold the room for streaming.
             Attempt::Streaming(response) => {
                 let rescue = Rescue::of(&job, &response, &attempts);
-                return Box::pin(pump(&job, fill_writer, response, rescue)).await;
+                return Box::pin(pump(&job, fill_writer, response, rescue, finishing)).await;
             }
             Attempt::Filled(body) => {
                 job.record_end(&fill_writer, Ending::Stored);
@@ -108,11 +114,18 @@ pub async fn fill(
             Attempt::Again(_) => {
                 // The other form was no better.
                 attempts.note_failure(false);
-                last = Some(LastFailure { error: OTHER_BYTES, upstream: Some(upstream), head: None });
+                last = Some(LastFailure { error: OTHER_BYTES, upstream: Some(upstream), response: None });
             }
-            Attempt::Failed(error, head) => {
-                attempts.note_failure(head.as_ref().is_some_and(|head| is_reported_failure(upstream, head)));
-                last = Some(LastFailure { error, upstream: Some(upstream), head });
+            Attempt::Unwanted => {
+                let Some(joined) = abandon(&job, fill_writer) else { return Ending::Abandoned };
+                // The same candidates receive the request again.
+                fill_writer = joined;
+                attempts.start_round(job.tries_max);
+            }
+            Attempt::Failed(error, response) => {
+                let head = response.as_ref().map(|response| &response.head);
+                attempts.note_failure(head.is_some_and(|head| is_reported_failure(upstream, head)));
+                last = Some(LastFailure { error, upstream: Some(upstream), response });
             }
         }
     }
@@ -120,6 +133,16 @@ pub async fn fill(
     job.record_end(&fill_writer, Ending::Failed);
     fill_writer.fail(last.failure(policy));
     Ending::Failed
+}
+
+/// Ends a fill without readers. Returns its writer if a reader has come since.
+fn abandon(job: &FillRequest, fill_writer: FillWriter) -> Option<FillWriter> {
+    let served = fill_writer.readers_total();
+    let joined = fill_writer.abandon().err();
+    if joined.is_none() {
+        job.recorder.record(Event::Ended(Ending::Abandoned, served));
+    }
+    joined
 }
 
 /// Sends a request for one viewer only; informational responses go to `interim`. Safe methods go to the next
@@ -137,14 +160,14 @@ pub async fn pass(
         }
         match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.ask, Some(interim)).await
         {
-            Ok(mut response) => match policy.rule(&response.head) {
+            Ok(response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
-                    response.refuse(error);
-                    last = Some(LastFailure { error, upstream: Some(upstream), head: Some(response.head) });
+                    let response = Some(refuse_with_body(response, error).await);
+                    last = Some(LastFailure { error, upstream: Some(upstream), response });
                 }
                 _ => return Ok(response),
             },
-            Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), head: None }),
+            Err(error) => last = Some(LastFailure { error, upstream: Some(upstream), response: None }),
         }
     }
     Err(last.unwrap_or_else(|| LastFailure::without_request(&attempts)).failure(policy))
@@ -154,24 +177,25 @@ pub async fn pass(
 struct LastFailure<'a> {
     error: UpstreamError,
     upstream: Option<&'a Arc<Upstream>>,
-    /// The head of its response, if that was wrong.
-    head: Option<Head>,
+    /// Its response, if that was wrong.
+    response: Option<FailedResponse>,
 }
 
 impl<'a> LastFailure<'a> {
     /// No candidate could receive a request.
     fn without_request(attempts: &Attempts<'a>) -> Self {
         let (error, upstream) = attempts.no_candidate();
-        let Some((status, pause)) = attempts.pause() else { return Self { error, upstream, head: None } };
+        let Some((status, pause)) = attempts.pause() else { return Self { error, upstream, response: None } };
         // The upstream would say the same again.
         let seconds = HeaderValue::from(pause.as_secs() + 1);
         let headers = [(header::RETRY_AFTER, seconds)].into_iter().collect();
-        Self { error: UpstreamError::Status(status), upstream, head: Some(Head { status, headers }) }
+        let response = FailedResponse { head: Head { status, headers }, body: None };
+        Self { error: UpstreamError::Status(status), upstream, response: Some(response) }
     }
 
     /// The failure that viewers receive.
     fn failure(&self, policy: &impl FillPolicy) -> Failure {
-        policy.failure(self.error, self.upstream.map(|upstream| &**upstream), self.head.as_ref())
+        policy.failure(self.error, self.upstream.map(|upstream| &**upstream), self.response.as_ref())
     }
 }
 
@@ -198,8 +222,10 @@ enum Attempt {
     JoinWhole,
     /// Nothing is published: the same upstream receives the request in another form.
     Again(Again),
+    /// No reader waits for it any more.
+    Unwanted,
     /// Nothing is published: the next candidate may be tried.
-    Failed(UpstreamError, Option<Head>),
+    Failed(UpstreamError, Option<FailedResponse>),
 }
 
 /// Sends the request to `upstream`, and as a hedge to the next. Returns the upstream that responded.
@@ -210,10 +236,27 @@ async fn attempt<'a>(
     progress: &mut Progress,
     upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
-    interim: Option<&Interim>,
+    (interim, finishing): (Option<&Interim>, &mut Finishing),
 ) -> (&'a Arc<Upstream>, Attempt) {
     let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
-    let (upstream, opened) = hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim).await;
+    let opened = {
+        let mut opening =
+            std::pin::pin!(hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim));
+        let mut is_admitted = false;
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => break Some(opened),
+                () = fill_writer.until_unwanted(), if !is_admitted => {
+                    is_admitted = finishing.admit();
+                    if !is_admitted {
+                        break None;
+                    }
+                }
+            }
+        }
+    };
+    let Some((upstream, opened)) = opened else { return (upstream, Attempt::Unwanted) };
     (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
     let mut attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
     if let Attempt::Again(again) = attempt {
@@ -314,11 +357,7 @@ async fn judge(
         ruling => ruling,
     };
     match ruling {
-        Ruling::Refuse(error) => {
-            response.drain().await;
-            response.refuse(error);
-            Attempt::Failed(error, Some(response.head))
-        }
+        Ruling::Refuse(error) => Attempt::Failed(error, Some(refuse_with_body(response, error).await)),
         Ruling::Pass { remember, reason } => Attempt::Pass(response, remember, Some(reason)),
         // There is no second look.
         Ruling::Peek { .. } => Attempt::Pass(response, Duration::ZERO, None),
@@ -433,13 +472,33 @@ fn refuse(mut response: UpstreamResponse, error: UpstreamError) -> Attempt {
     Attempt::Failed(error, None)
 }
 
+/// Counts a response as failed. A short body is read: its connection can be used again, and viewers may get
+/// it if no other candidate does better. A long one is not worth it.
+async fn refuse_with_body(mut response: UpstreamResponse, error: UpstreamError) -> FailedResponse {
+    let may_be_short = response.content_length().is_none_or(|length| length <= ERROR_BODY_MAX);
+    let body = if may_be_short {
+        tokio::time::timeout(ERROR_BODY_TIMEOUT, response.collect(ERROR_BODY_MAX)).await.ok()
+    } else {
+        None
+    };
+    response.refuse(error);
+    FailedResponse { head: response.head, body: body.and_then(Result::ok) }
+}
+
+/// The longest body of an error response that is read.
+const ERROR_BODY_MAX: u64 = 16 * 1024;
+/// How long the next candidate waits for it.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Passes a response to the requester alone. If there are too many passes already, the requester makes a
+/// request of its own, and waits in their queue.
 fn hand_over(
     fill_writer: FillWriter,
-    response: UpstreamResponse,
+    mut response: UpstreamResponse,
     own: Option<oneshot::Sender<UpstreamResponse>>,
     remember: Duration,
 ) {
-    if let Some(own) = own {
+    if let Some(own) = own.filter(|_| response.become_pass()) {
         // If the requester has left, the response is dropped with the channel.
         let _left = own.send(response);
     }

@@ -25,7 +25,7 @@ pub(crate) fn spec(port: u16) -> Spec {
         timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, min_rate: None },
         http2: false,
         streams_max: 1,
-        limits: Limits { requests_max: 10, queue_max: 10, queue_timeout: SECOND },
+        limits: Limits { requests_max: 10, passes_max: 5, queue_max: 10, queue_timeout: SECOND },
         hedge_after: None,
         rules: Rules {
             failures: 1,
@@ -62,6 +62,7 @@ pub(crate) fn ask(stream: &str) -> UpstreamRequest {
         patience: None,
         overdue: None,
         is_backup: false,
+        is_pass: false,
     }
 }
 

@@ -52,8 +52,8 @@ pub use fetch::min_rate::MinRate;
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
 pub use policy::{
-    Ending, Event, FillPolicy, Inspection, Outcome, Peeked, Progress, Recorder, Redirect, Ruling,
-    StoredResponse,
+    Ending, Event, FailedResponse, FillPolicy, Inspection, Outcome, Peeked, Progress, Recorder, Redirect,
+    Ruling, StoredResponse,
 };
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};

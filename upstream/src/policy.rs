@@ -157,7 +157,21 @@ pub trait FillPolicy: Send + Sync {
     /// jitter) before the next round; `None` gives up.
     fn retry_pause(&self, error: UpstreamError, progress: &Progress) -> Option<Duration>;
     /// The failure that viewers receive and that the cache remembers.
-    fn failure(&self, error: UpstreamError, upstream: Option<&Upstream>, head: Option<&Head>) -> Failure;
+    fn failure(
+        &self,
+        error: UpstreamError,
+        upstream: Option<&Upstream>,
+        response: Option<&FailedResponse>,
+    ) -> Failure;
+}
+
+/// A response that is a failure.
+#[derive(Debug, Clone)]
+pub struct FailedResponse {
+    /// Its head.
+    pub head: Head,
+    /// Its whole body, if that is short.
+    pub body: Option<Bytes>,
 }
 
 /// How far a fill has come: all that a policy may consider beside a response.

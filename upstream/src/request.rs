@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Method};
 
+use crate::fetch::limiter::Class;
 use crate::spec::Spec;
 
 /// A request, for any upstream.
@@ -16,7 +17,7 @@ pub struct UpstreamRequest {
     pub stream: Arc<str>,
     /// The method.
     pub method: Method,
-    /// Canonical path and query, as in the cache key.
+    /// Path and query as the viewer sent them, without the parameters that do not count.
     pub path_and_query: String,
     /// The Host header field, for upstreams without one of their own.
     pub host: String,
@@ -31,6 +32,8 @@ pub struct UpstreamRequest {
     pub overdue: Option<Duration>,
     /// Whether it is sent in place of another request or beside it, which tiers receive as [`BACKUP`].
     pub is_backup: bool,
+    /// Whether the response is for one viewer alone, at its pace.
+    pub is_pass: bool,
 }
 
 /// Marks a request to a tier that is sent in place of another, or beside it. The tier responds, but
@@ -42,6 +45,15 @@ impl UpstreamRequest {
     #[must_use]
     pub fn as_backup(&self) -> Self {
         Self { is_backup: true, ..self.clone() }
+    }
+
+    /// The limit of the upstream that it counts for.
+    pub(crate) fn class(&self) -> Class {
+        match (self.is_pass, self.patience) {
+            (true, _) => Class::Pass,
+            (false, Some(_)) => Class::Blocking,
+            (false, None) => Class::Fill,
+        }
     }
 
     /// The path without the query, which may contain tokens: for logs.

@@ -15,7 +15,7 @@ use crate::connect::dial::dial;
 use crate::connect::http1::idle::Key;
 use crate::connect::resolve::Resolver;
 use crate::error::UpstreamError;
-use crate::fetch::limiter::{Limiter, Permit};
+use crate::fetch::limiter::{Class, Limiter, Permit};
 use crate::health::latency::Latency;
 use crate::health::reported_failures::{REPORT_LIFETIME, ReportedFailures};
 use crate::health::retry_after::Pauses;
@@ -209,13 +209,12 @@ impl Upstream {
         &self.spec.options.connections
     }
 
-    /// Waits for a permit, which lasts until it is dropped. `is_blocking`: the upstream may block the
-    /// request, which is no load meanwhile.
+    /// Waits for a permit, which lasts until it is dropped.
     ///
     /// # Errors
     /// If the queue is full, or the wait takes too long.
-    pub async fn acquire(&self, is_blocking: bool) -> Result<Permit, UpstreamError> {
-        let passed = self.limiter.acquire(is_blocking).await;
+    pub async fn acquire(&self, class: Class) -> Result<Permit, UpstreamError> {
+        let passed = self.limiter.acquire(class).await;
         if passed.is_err() {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
         }

@@ -8,7 +8,7 @@ use tokio::time::advance;
 use crate::harness::*;
 
 fn small() -> Cache {
-    Cache::new(Limits { bytes: MIB, object_max: 300_000 })
+    Cache::new(Limits { bytes: MIB, object_max: 300_000, variants_max: 64 })
 }
 
 fn publish_len(fill_writer: &mut tidegate_cache::FillWriter, bytes: u64) -> Result<(), Refused> {
@@ -108,7 +108,10 @@ async fn a_body_of_unknown_length_takes_the_room_that_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn tiny_limits_hold_like_any_other() {
-    for limits in [Limits { bytes: MIB, object_max: 1000 }, Limits { bytes: 8000, object_max: 8000 }] {
+    for limits in [
+        Limits { bytes: MIB, object_max: 1000, variants_max: 64 },
+        Limits { bytes: 8000, object_max: 8000, variants_max: 64 },
+    ] {
         let (cache, key) = (Cache::new(limits), key("/1.ts"));
         let (fill_reader, mut fill_writer) = look_up(&cache, &key).miss();
         publish(&mut fill_writer, lifetimes(60, 0, 0));

@@ -10,7 +10,7 @@ use crate::harness::*;
 const BUDGET: u64 = 4 * MIB;
 
 fn tight() -> Cache {
-    Cache::new(Limits { bytes: BUDGET, object_max: MIB })
+    Cache::new(Limits { bytes: BUDGET, object_max: MIB, variants_max: 64 })
 }
 
 #[track_caller]

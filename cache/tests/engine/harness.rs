@@ -16,7 +16,7 @@ pub(crate) const MIB: u64 = 1024 * 1024;
 
 /// A cache with room for everything that a test needs.
 pub(crate) fn roomy() -> Cache {
-    Cache::new(Limits { bytes: 64 * MIB, object_max: 16 * MIB })
+    Cache::new(Limits { bytes: 64 * MIB, object_max: 16 * MIB, variants_max: 64 })
 }
 
 pub(crate) fn key(path: &str) -> Key {
@@ -38,7 +38,14 @@ pub(crate) fn head() -> Head {
 
 pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
     let lifetime = seconds(lifetime);
-    Failure { status: StatusCode::BAD_GATEWAY, reason, upstream: None, retry_after: None, lifetime }
+    Failure {
+        status: StatusCode::BAD_GATEWAY,
+        reason,
+        upstream: None,
+        retry_after: None,
+        lifetime,
+        response: None,
+    }
 }
 
 /// Looks up a key whose responses are not expected to vary.

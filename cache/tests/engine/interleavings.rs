@@ -90,14 +90,14 @@ proptest! {
     fn any_order_of_events_is_answered_as_the_model_says(
         events in prop::collection::vec(event(0), 1..120),
     ) {
-        play(Limits { bytes: 64 * MIB, object_max: 16 * MIB }, events);
+        play(Limits { bytes: 64 * MIB, object_max: 16 * MIB, variants_max: 64 }, events);
     }
 
     #[test]
     fn eviction_at_any_moment_forgets_and_does_no_other_harm(
         events in prop::collection::vec(event(2), 1..120),
     ) {
-        play(Limits { bytes: 4 * MIB, object_max: MIB }, events);
+        play(Limits { bytes: 4 * MIB, object_max: MIB, variants_max: 64 }, events);
     }
 }
 

@@ -85,7 +85,8 @@ async fn cancelling_a_wait_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn eviction_of_a_slot_whose_fill_is_under_way_allows_no_second_fill() {
-    let cache = tidegate_cache::Cache::new(tidegate_cache::Limits { bytes: MIB, object_max: MIB });
+    let cache =
+        tidegate_cache::Cache::new(tidegate_cache::Limits { bytes: MIB, object_max: MIB, variants_max: 64 });
     let wanted = key("/growing.ts");
     let (fill_reader, mut fill_writer) = look_up(&cache, &wanted).miss();
     publish(&mut fill_writer, lifetimes(60, 0, 0));

@@ -66,7 +66,7 @@ impl Hammer {
     async fn run(plan: Plan) {
         let hammer = Arc::new(Self {
             plan,
-            cache: Cache::new(Limits { bytes: plan.bytes, object_max: MIB }),
+            cache: Cache::new(Limits { bytes: plan.bytes, object_max: MIB, variants_max: 64 }),
             keys: (0..KEYS).map(|n| key(&format!("/{n}.ts"))).collect(),
             under_way: (0..KEYS).map(|_| Default::default()).collect(),
             filled: AtomicUsize::new(0),

@@ -189,3 +189,34 @@ proptest! {
         prop_assert!(left.keys().all(|name| !ends(name.as_str())));
     }
 }
+
+#[test]
+fn a_cookie_in_crumbs_is_one_field_again() {
+    let viewer = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3"), ("cookie", "d")]);
+    assert_eq!(pass_headers(&viewer), headers(&[("cookie", "a=1; b=2; c=3; d"), ("x", "y")]));
+    let dropped = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("connection", "cookie")]);
+    assert_eq!(pass_headers(&dropped), headers(&[]));
+}
+
+#[test]
+fn values_lose_the_whitespace_around_them() {
+    let message = headers(&[("x-a", " 1"), ("x-b", "2 \t"), ("x-c", "\t 3 4 "), ("x-d", " "), ("x-e", "")]);
+    let expected = headers(&[("x-a", "1"), ("x-b", "2"), ("x-c", "3 4"), ("x-d", ""), ("x-e", "")]);
+    assert_eq!(pass_headers(&message), expected);
+    assert_eq!(end_to_end(&message), expected);
+}
+
+#[test]
+fn only_a_missing_or_invalid_date_is_set() {
+    const SENT: &str = "Sat, 21 Nov 2026 10:00:00 GMT";
+    let arrived = httpdate::parse_http_date("Sat, 21 Nov 2026 10:00:05 GMT").unwrap();
+    for (fields, expected) in [
+        (&[("date", SENT)][..], SENT),
+        (&[], "Sat, 21 Nov 2026 10:00:05 GMT"),
+        (&[("date", "yesterday")], "Sat, 21 Nov 2026 10:00:05 GMT"),
+    ] {
+        let mut response = headers(fields);
+        date(&mut response, arrived);
+        assert_eq!(response, headers(&[("date", expected)]));
+    }
+}

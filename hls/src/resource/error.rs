@@ -52,25 +52,8 @@ pub enum ResourceError {
         /// Its offset.
         offset: usize,
     },
-    /// Percent-encoded bytes in the path that are not UTF-8.
-    #[error("the percent-encoded bytes at byte {offset} of the target are not UTF-8")]
-    NotUtf8 {
-        /// The offset of the first invalid sequence.
-        offset: usize,
-    },
-    /// `%2F` in the path, which some servers treat as a slash.
-    #[error("encoded slash at byte {offset} of the target")]
-    EncodedSlash {
-        /// Its offset.
-        offset: usize,
-    },
-    /// A backslash in the path, raw or percent-encoded, which some servers treat as a slash.
-    #[error("backslash at byte {offset} of the target")]
-    Backslash {
-        /// Its offset.
-        offset: usize,
-    },
-    /// A segment `.` or `..`, raw or percent-encoded.
+    /// A segment `.` or `..`, raw or percent-encoded, between slashes or what some servers take for slashes:
+    /// backslashes, `%2F`, `%5C`.
     #[error("dot segment at byte {offset} of the target")]
     DotSegment {
         /// The offset of the segment.
@@ -126,9 +109,6 @@ impl ResourceError {
             | Self::BadEscape { .. }
             | Self::BadByte { .. }
             | Self::Control { .. }
-            | Self::NotUtf8 { .. }
-            | Self::EncodedSlash { .. }
-            | Self::Backslash { .. }
             | Self::DotSegment { .. }
             | Self::BadNumber { .. }
             | Self::RepeatedDirective { .. }

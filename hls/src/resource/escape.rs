@@ -8,7 +8,7 @@ use super::ResourceError;
 /// Which rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Component {
-    /// Servers map it to files and routes, so its decoded form must be harmless as well.
+    /// Servers map it to files and routes, so it contains no control characters even in percent-encoding.
     Path,
     /// Never decoded here: it may contain any byte in percent-encoding.
     Query,
@@ -31,7 +31,7 @@ pub(super) fn normalise(
         if byte == b'%' {
             let decoded = decode(rest).ok_or(ResourceError::BadEscape { offset })?;
             if component == Component::Path {
-                check_decoded(decoded, rest, offset)?;
+                check_decoded(decoded, offset)?;
             }
             push_decoded(&mut out, decoded);
             rest = rest.get(3..).unwrap_or_default();
@@ -40,18 +40,16 @@ pub(super) fn normalise(
             rest = tail;
         }
     }
-    if component == Component::Path {
-        check_utf8(text, base)?;
-    }
     Ok(Cow::Owned(out))
 }
 
 /// Adds a byte that was sent unescaped. Browsers leave some characters unescaped that RFC 3986 wants escaped
-/// (`|`, `[`, `]`, `^` and others): they are escaped here, so that both spellings are one object.
+/// (`|`, `[`, `]`, `^` and others): they are escaped here, so that both spellings are one object. A backslash
+/// in a path stays: some servers take it for a slash, but not `%5C`.
 fn push_raw(out: &mut String, byte: u8, offset: usize, component: Component) -> Result<(), ResourceError> {
     match byte {
         _ if is_plain(byte, component) => out.push(char::from(byte)),
-        b'\\' if component == Component::Path => return Err(ResourceError::Backslash { offset }),
+        b'\\' if component == Component::Path => out.push('\\'),
         0x00..=0x1F | 0x7F => return Err(ResourceError::Control { offset }),
         b' ' | b'#' | 0x80.. => return Err(ResourceError::BadByte { byte, offset }),
         _ => push_escaped(out, byte),
@@ -74,36 +72,13 @@ fn push_escaped(out: &mut String, byte: u8) {
     out.push(digit(byte & 0x0F));
 }
 
-/// Refuses characters that a path must not contain even in escaped form. `rest` begins with the escape of
-/// `decoded`.
-fn check_decoded(decoded: u8, rest: &[u8], offset: usize) -> Result<(), ResourceError> {
+/// Refuses characters that a path must not contain even in escaped form. All others are for the origin to
+/// interpret: an encoded slash is no slash (RFC 3986 section 2.2), and no rule says that escapes are UTF-8.
+fn check_decoded(decoded: u8, offset: usize) -> Result<(), ResourceError> {
     match decoded {
-        b'/' => Err(ResourceError::EncodedSlash { offset }),
-        b'\\' => Err(ResourceError::Backslash { offset }),
         0x00..=0x1F | 0x7F => Err(ResourceError::Control { offset }),
-        // U+0080 to U+009F, the second block of control characters, are these two bytes in UTF-8.
-        0xC2 if rest.get(3..).and_then(decode).is_some_and(|next| next < 0xA0) => {
-            Err(ResourceError::Control { offset })
-        }
         _ => Ok(()),
     }
-}
-
-/// Checks that the escapes of a path decode to UTF-8. The unescaped bytes are ASCII at this point, so only
-/// runs of escapes beyond ASCII matter; a truncated run is as wrong as a run of invalid bytes.
-fn check_utf8(text: &str, base: usize) -> Result<(), ResourceError> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let escape = decode(rest);
-        decoded.push((escape.unwrap_or(byte), base + text.len() - rest.len()));
-        rest = if escape.is_some() { rest.get(3..).unwrap_or_default() } else { tail };
-    }
-    let bytes: Vec<u8> = decoded.iter().map(|&(byte, _)| byte).collect();
-    std::str::from_utf8(&bytes).map(drop).map_err(|error| {
-        let offset = decoded.get(error.valid_up_to()).map_or(base, |&(_, offset)| offset);
-        ResourceError::NotUtf8 { offset }
-    })
 }
 
 /// The byte that the escape at the start of `text` encodes; `None` without an escape, or for a broken one.
@@ -151,30 +126,36 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_refused_where_servers_could_read_it_differently() {
-        use ResourceError::{Backslash, BadByte, BadEscape, Control, EncodedSlash, NotUtf8};
+    fn a_path_is_refused_for_what_no_name_contains() {
+        use ResourceError::{BadByte, BadEscape, Control};
         for (text, error) in [
             ("/a%", BadEscape { offset: 2 }),
             ("/a%4", BadEscape { offset: 2 }),
             ("/a%zz", BadEscape { offset: 2 }),
             ("/a%+1", BadEscape { offset: 2 }),
-            ("/a%2f", EncodedSlash { offset: 2 }),
-            ("/a%5c", Backslash { offset: 2 }),
-            ("/a\\b", Backslash { offset: 2 }),
             ("/a%00", Control { offset: 2 }),
             ("/a\0", Control { offset: 2 }),
             ("/a%7f", Control { offset: 2 }),
             ("/a%0d%0a", Control { offset: 2 }),
-            ("/a%c2%85", Control { offset: 2 }),
             ("/a b", BadByte { byte: b' ', offset: 2 }),
             ("/a#b", BadByte { byte: b'#', offset: 2 }),
             ("/aé", BadByte { byte: 0xC3, offset: 2 }),
-            ("/a%ff", NotUtf8 { offset: 2 }),
-            ("/%c3%a9/%c3x", NotUtf8 { offset: 8 }),
-            ("/%a9", NotUtf8 { offset: 1 }),
-            ("/%c0%af", NotUtf8 { offset: 1 }),
         ] {
             assert_eq!(normalise(text, 0, Component::Path), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_decodes_is_its_own_matter() {
+        for (text, normal) in [
+            ("/a%2fb", "/a%2Fb"),
+            ("/a%5cb", "/a%5Cb"),
+            ("/a\\b", "/a\\b"),
+            ("/caf%e9", "/caf%E9"),
+            ("/%c6%b5%b5%c0", "/%C6%B5%B5%C0"),
+            ("/%c2%85", "/%C2%85"),
+        ] {
+            assert_eq!(normalise(text, 0, Component::Path).as_deref(), Ok(normal), "{text}");
         }
     }
 

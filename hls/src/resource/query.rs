@@ -11,6 +11,9 @@ use crate::{Kind, Mark};
 #[derive(Debug, Default)]
 pub(super) struct Query {
     pub(super) canonical: Option<String>,
+    /// The parameters that count as they were sent, and the empty ones between them. `None` when none is
+    /// left.
+    pub(super) sent: Option<String>,
     pub(super) directives: Directives,
     pub(super) cmcd: Option<String>,
     /// Whether the next mark counts; at most one does.
@@ -23,14 +26,23 @@ pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> R
     // A playlist continues from epoch to epoch, and has no mark.
     let mut query = Query { accepts_mark: rules.marks && kind != Kind::Playlist, ..Query::default() };
     let mut params: Vec<Param<'_>> = Vec::new();
+    let mut sent: Vec<&str> = Vec::new();
     let mut offset = base;
     for (index, text) in raw.split('&').enumerate() {
         if index >= rules.params_max {
             return Err(ResourceError::TooManyParams { max: rules.params_max });
         }
-        if !text.is_empty() {
+        let counts = if text.is_empty() {
+            true
+        } else {
             let param = Param(escape::normalise(text, offset, Component::Query)?);
-            params.extend(query.admit(param, text, offset, rules)?);
+            let admitted = query.admit(param, text, offset, rules)?;
+            let counts = admitted.is_some();
+            params.extend(admitted);
+            counts
+        };
+        if counts {
+            sent.push(text);
         }
         offset += text.len() + 1;
     }
@@ -40,6 +52,7 @@ pub(super) fn parse(raw: &str, base: usize, kind: Kind, rules: &QueryRules) -> R
         params.sort_by(|a, b| a.name().cmp(b.name()));
     }
     query.canonical = join(&params);
+    query.sent = (!sent.is_empty()).then(|| sent.join("&"));
     check_len(query.canonical.as_ref().map_or(0, String::len), rules)?;
     Ok(query)
 }

@@ -46,9 +46,9 @@ impl Default for QueryRules {
             drop: Vec::new(),
             marks: true,
             sort: true,
-            params_max: 64,
-            path_bytes_max: 4096,
-            query_bytes_max: 4096,
+            params_max: 256,
+            path_bytes_max: 8 * 1024,
+            query_bytes_max: 16 * 1024,
         }
     }
 }

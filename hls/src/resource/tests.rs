@@ -42,6 +42,9 @@ fn dot_segments_are_refused_in_every_disguise() {
         ("/%41/.%2e", 5),
         ("/a/%2e", 3),
         ("/a/..?x=1", 3),
+        ("/a%2f..%2fb", 5),
+        ("/a\\..\\b", 3),
+        ("/%5c%2e%2e", 4),
     ] {
         assert_eq!(parse(target), Err(ResourceError::DotSegment { offset }), "{target}");
     }
@@ -165,7 +168,8 @@ proptest! {
     fn parsing_the_normal_form_changes_nothing(target in nearly_targets()) {
         if let Ok(once) = parse(&target) {
             let twice = parse(&once.path_and_query()).unwrap();
-            prop_assert_eq!(twice, Resource { cmcd: None, ..once });
+            prop_assert_eq!(twice.target(), twice.path_and_query());
+            prop_assert_eq!(twice, Resource { cmcd: None, spelling: None, ..once });
         }
     }
 
@@ -188,6 +192,9 @@ proptest! {
             let text = resource.path_and_query().into_owned();
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
             prop_assert!(!resource.path.split('/').any(|segment| segment == "." || segment == ".."));
+            // What goes upstream has the same meaning.
+            let again = parse(&resource.target()).unwrap();
+            prop_assert_eq!(again.path_and_query(), text);
         }
     }
 }
@@ -232,4 +239,27 @@ fn a_mark_counts_under_all_rules_and_is_hidden_from_origins() {
     ] {
         assert_eq!(without_mark(marked), own);
     }
+}
+
+#[test]
+fn a_target_goes_upstream_as_it_was_sent() {
+    let rules = QueryRules { drop: vec!["utm_*".parse().unwrap()], ..QueryRules::default() };
+    for (target, upstream, key) in [
+        ("/a?b=2&a=1", "/a?b=2&a=1", "/a?a=1&b=2"),
+        ("/%7ea%2fb?x=%2f", "/%7ea%2fb?x=%2f", "/~a%2Fb?x=%2F"),
+        ("/a|b\\c<d>\"`?{^}", "/a|b\\c<d>\"`?{^}", "/a%7Cb\\c%3Cd%3E%22%60?%7B%5E%7D"),
+        ("/caf%E9?&a=1&", "/caf%E9?&a=1&", "/caf%E9?a=1"),
+        ("/a?", "/a?", "/a"),
+        ("/a?utm_x=1", "/a", "/a"),
+        ("/a?z=%7e&utm_x=1&CMCD=bl%3d1&a", "/a?z=%7e&a", "/a?a&z=~"),
+        ("/a.m3u8?z=1&_HLS_msn=07&a=%7e", "/a.m3u8?z=1&_HLS_msn=07&a=%7e", "/a.m3u8?_HLS_msn=7&a=~&z=1"),
+    ] {
+        let resource = Resource::parse("h", target, &rules).unwrap();
+        assert_eq!((&*resource.target(), &*resource.path_and_query()), (upstream, key));
+    }
+    let next = Directives { msn: Some(8), part: None, skip: None };
+    let playlist = Resource::parse("h", "/%7ea.m3u8?z=1&_HLS_msn=07", &rules).unwrap();
+    assert_eq!(playlist.with_directives(next).target(), "/%7ea.m3u8?_HLS_msn=8&z=1");
+    assert_eq!(playlist.with_directives(Directives::default()).target(), "/%7ea.m3u8?z=1");
+    assert_eq!(playlist.with_directives(next).path_and_query(), "/~a.m3u8?_HLS_msn=8&z=1");
 }

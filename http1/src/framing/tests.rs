@@ -145,3 +145,17 @@ fn options_of_a_connection_are_read_in_all_its_lines() {
         assert_eq!(persists(version, fields), expected, "{version:?} {lines:?}");
     }
 }
+
+#[test]
+fn a_declared_length_is_one_number_or_an_error() {
+    let length = |values: &[&'static str]| {
+        content_length(values.iter().map(|value| ("Content-Length", value.as_bytes())))
+    };
+    assert_eq!(length(&[]), Ok(None));
+    for values in [&["60"][..], &["60, 60"], &["60", "60"]] {
+        assert_eq!(length(values), Ok(Some(60)), "{values:?}");
+    }
+    for value in ["", "+60", "-1", "0x3c", "6 0", "60,", "60, 61", "18446744073709551616"] {
+        assert_eq!(length(&[value]), Err(Error::ContentLength), "{value:?}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Responses for one viewer alone: those that cannot be shared, and those to methods that a site forwards.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_headers::cache_status::Reason;
@@ -17,9 +17,9 @@ use tidegate_upstream::{
 use tokio::sync::mpsc;
 
 use super::marks::{self, Handling};
+use super::pace::{Pace, TooSlow};
 use crate::answer;
 use crate::clock;
-use crate::expires;
 use crate::fate::Fate;
 use crate::fill::fill_request;
 use crate::observe::account::Account;
@@ -38,19 +38,21 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
         slice.add_headers(&mut headers, request.site.has_shields);
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job = fill_request(
-        tier,
-        request,
-        &request.directives,
-        client.method().clone(),
-        with_forwarded_for(client, headers.clone()),
-    );
+    let job = pass_request(tier, client, request, headers.clone());
     tier.metrics().origin_requests_needed.inc();
     match request_upstream(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
         Ok(Err(failure)) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
         Err(Gone) => Account::gone(request),
     }
+}
+
+/// The request of one viewer to the upstreams.
+fn pass_request(tier: &Arc<Tier>, client: &Client, request: &Request, headers: HeaderMap) -> FillRequest {
+    let headers = with_forwarded_for(client, headers);
+    let mut job = fill_request(tier, request, &request.directives, client.method().clone(), headers);
+    job.ask.is_pass = true;
+    job
 }
 
 /// Waits for the final response and forwards the informational ones before it.
@@ -100,7 +102,8 @@ pub(crate) async fn reply(
     client.known().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
-    account.with_result(forward(client, &mut reply, headers).await)
+    let pace = Pace::of(&tier.settings().viewers);
+    account.with_result(forward(client, &mut reply, headers, pace).await)
 }
 
 /// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding
@@ -145,13 +148,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let policy = SitePolicy::new(tier, request, &headers);
-    let job = fill_request(
-        tier,
-        request,
-        &request.directives,
-        client.method().clone(),
-        with_forwarded_for(client, headers.clone()),
-    );
+    let job = pass_request(tier, client, request, headers.clone());
     tier.metrics().origin_requests_needed.inc();
     match exchange(tier, client, &job).await {
         Ok(reply) => {
@@ -253,8 +250,9 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
     if client.headers().contains_key(header::EXPECT) && client.version() == http::Version::HTTP_11 {
         client.send_continue().await?;
     }
+    let mut pace = Pace::of(settings);
     let mut sent = 0;
-    while let Some(bytes) = next_body_chunk(client, settings.write_timeout.get()).await? {
+    while let Some(bytes) = next_body_chunk(client, &mut pace).await? {
         if bytes.is_empty() {
             // A read may return the framing of a chunk without its content. An empty write would be the last
             // chunk.
@@ -272,18 +270,31 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
     Ok(())
 }
 
-/// The `Content-Length` of the request.
+/// The `Content-Length` of the request. A malformed one has been refused (`request/read.rs`).
 fn body_length(client: &Client) -> Option<u64> {
-    client.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    let fields = client.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    tidegate_http1::content_length(fields).ok().flatten()
 }
 
-async fn next_body_chunk(client: &mut Client, limit: Duration) -> Result<Option<bytes::Bytes>, Gone> {
-    tokio::time::timeout(limit, client.request_body()).await.unwrap_or(Err(Gone))
+async fn next_body_chunk(client: &mut Client, pace: &mut Pace) -> Result<Option<Bytes>, NoResponse> {
+    let bytes_of = |read: &Result<Option<Bytes>, Gone>| match read {
+        Ok(Some(bytes)) => bytes.len(),
+        Ok(None) | Err(Gone) => 0,
+    };
+    match pace.wait(client.request_body(), bytes_of).await {
+        Ok(read) => Ok(read?),
+        Err(TooSlow) => Err(NoResponse::Refused(Refusal::SlowBody)),
+    }
 }
 
 /// Sends the head, then the body at the viewer's pace: it is not stored, so the upstream waits for the
 /// viewer.
-async fn forward(client: &mut Client, reply: &mut UpstreamResponse, headers: HeaderMap) -> Result<(), Gone> {
+async fn forward(
+    client: &mut Client,
+    reply: &mut UpstreamResponse,
+    headers: HeaderMap,
+    mut pace: Pace,
+) -> Result<(), Gone> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // The (empty) body is read to its end, so that the connection returns to its pool.
@@ -300,7 +311,7 @@ async fn forward(client: &mut Client, reply: &mut UpstreamResponse, headers: Hea
             () = client.gone() => return Err(Gone),
         };
         match read {
-            Ok(Some(bytes)) => client.body(bytes).await?,
+            Ok(Some(bytes)) => forward_bytes(client, bytes, &mut pace).await?,
             Ok(None) => return Ok(()),
             Err(_broken) => {
                 client.cut_off();
@@ -310,9 +321,23 @@ async fn forward(client: &mut Client, reply: &mut UpstreamResponse, headers: Hea
     }
 }
 
+/// Sends the next bytes, as long as the viewer takes them at the minimum rate.
+async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -> Result<(), Gone> {
+    while !bytes.is_empty() {
+        let part = bytes.split_to(bytes.len().min(pace.part_max()));
+        let len = part.len();
+        let Ok(sent) = pace.wait(client.body(part), |_sent| len).await else {
+            client.cut_off();
+            return Err(Gone);
+        };
+        sent?;
+    }
+    Ok(())
+}
+
 fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
     let mut headers = hop::end_to_end(&head.headers);
-    expires::replace_with_max_age(&mut headers, clock::now());
+    hop::date(&mut headers, clock::now());
     if let Some(age) = head.headers.get(header::AGE) {
         headers.insert(header::AGE, age.clone());
     }

@@ -44,6 +44,9 @@ pub struct Upstream {
     pub requests_max: usize,
     /// Connections to each upstream. At least 1.
     pub connections_max: usize,
+    /// The share of these requests and connections, and of the queue, that passes may have: requests whose
+    /// response is for one viewer alone. At least one is allowed.
+    pub pass_share_max: Share,
     /// Requests queued for each upstream; further ones are refused immediately.
     pub queue_max: usize,
     /// How long a request waits in the queue.
@@ -150,6 +153,7 @@ impl Default for Upstream {
             retries_per_second_min: 10,
             requests_max: 1024,
             connections_max: 512,
+            pass_share_max: Share::percent(50),
             queue_max: 256,
             queue_timeout: Period::secs(1),
             idle_connections_max: 128,
@@ -196,6 +200,7 @@ impl Upstream {
             Version::Http1 => self.connections_max,
             Version::Http2 => self.connections_max.saturating_mul(self.streams_max),
         };
+        let requests_max = self.requests_max.min(requests_max);
         Options {
             dns: Dns::at(&self.dns),
             connections: Arc::clone(connections),
@@ -208,7 +213,8 @@ impl Upstream {
             http2: self.http == Version::Http2,
             streams_max: self.streams_max,
             limits: Limits {
-                requests_max: self.requests_max.min(requests_max),
+                requests_max,
+                passes_max: self.passes_max(requests_max),
                 queue_max: self.queue_max,
                 queue_timeout: self.queue_timeout.get(),
             },
@@ -234,6 +240,17 @@ impl Upstream {
     pub fn connections(&self, listed: usize) -> Result<Arc<Connections>, TrustError> {
         let idle_connections_max = self.idle_connections_max.saturating_mul(listed);
         Ok(Arc::new(Connections::new(Trust::load(&self.tls)?, idle_connections_max)))
+    }
+
+    /// Passes among `requests_max` requests in flight.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a number of requests is a number of requests"
+    )]
+    fn passes_max(&self, requests_max: usize) -> usize {
+        (requests_max as f64 * self.pass_share_max.get()) as usize
     }
 
     fn min_rate(&self) -> Option<MinRate> {

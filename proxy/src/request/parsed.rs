@@ -42,9 +42,9 @@ impl Request {
     /// The target of a request to an upstream, for this version of the resource.
     pub(crate) fn target(&self, directives: &Directives) -> String {
         if *directives == Directives::default() {
-            self.resource.path_and_query().into_owned()
+            self.resource.target().into_owned()
         } else {
-            self.resource.with_directives(*directives).path_and_query().into_owned()
+            self.resource.with_directives(*directives).target().into_owned()
         }
     }
 }

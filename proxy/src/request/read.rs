@@ -21,6 +21,7 @@ pub(super) type Refused = (Refusal, Option<Arc<Site>>);
 
 /// Reads and admits a request, which is boxed: the future of a blocked request holds it.
 pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request>, Refused> {
+    check_length(client).map_err(|refusal| (refusal, None))?;
     let target = target(client).map_err(|refusal| (refusal, None))?;
     let name = host_name(&target.authority);
     let site = site(tier, &name, &target.authority, &target.path_and_query)
@@ -46,6 +47,13 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
         is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
     }))
+}
+
+/// Refuses a malformed `Content-Length`. Over HTTP/1.1 that has been done, since it frames the body; over
+/// HTTP/2 frames do, but an upstream over HTTP/1.1 receives the field.
+fn check_length(client: &Client) -> Result<(), Refusal> {
+    let fields = client.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    Ok(tidegate_http1::content_length(fields).map(drop)?)
 }
 
 /// Splits a target into a resource and its requested version. The versions of a followed playlist are one

@@ -15,8 +15,10 @@ use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tidegate_http1::Framing;
 use tokio::time::{Instant, timeout};
 
+use crate::clock;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
 use crate::tier::Tier;
+use crate::viewer::expires;
 use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
@@ -164,8 +166,12 @@ impl Client {
             if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
                 headers.append(SERVER_TIMING.clone(), timing);
             }
-            let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-            self.content_length = length.and_then(|length| length.parse().ok());
+            let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            self.content_length = tidegate_http1::content_length(fields).ok().flatten();
+            if self.content_length.is_none() {
+                // Beside another framing, a length that is none would make the response ambiguous.
+                headers.remove(header::CONTENT_LENGTH);
+            }
             framing = Framing::to_send(self.method(), status, self.version(), self.content_length);
             if framing == Framing::Chunked {
                 headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -179,6 +185,9 @@ impl Client {
             }
             Protocol::Http1(http1) => succeeded(timeout(limit, http1.inform(status, &headers)).await),
             Protocol::Session(session) => {
+                if is_final {
+                    expires::add_max_age(&mut headers, clock::now());
+                }
                 let head = Box::new(response_head(status, headers));
                 succeeded(timeout(limit, session.write_response_header(head)).await)
             }

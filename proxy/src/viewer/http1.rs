@@ -86,14 +86,15 @@ impl Http1 {
     pub(crate) fn head(&mut self, status: StatusCode, headers: &HeaderMap, framing: Framing, is_last: bool) {
         self.request.persists &= !is_last;
         self.encoder = Encoder::new(framing);
-        // This hop writes its own Date and Connection.
-        let is_given_on = |name: &HeaderName| *name != header::DATE && *name != header::CONNECTION;
+        // This hop writes its own Connection. The Date of a response that is forwarded is the origin's.
         let mut head = Vec::with_capacity(HEAD_ROOM);
         lines::status_line(&mut head, status);
-        lines::fields(&mut head, headers.iter().filter(|(name, _)| is_given_on(name)));
-        head.extend_from_slice(b"Date: ");
-        lines::date::append(&mut head, clock::now());
-        head.extend_from_slice(lines::END);
+        lines::fields(&mut head, headers.iter().filter(|(name, _)| **name != header::CONNECTION));
+        if !headers.contains_key(header::DATE) {
+            head.extend_from_slice(b"Date: ");
+            lines::date::append(&mut head, clock::now());
+            head.extend_from_slice(lines::END);
+        }
         head.extend_from_slice(if self.request.persists { lines::KEEP_ALIVE } else { lines::CLOSE });
         head.extend_from_slice(lines::END);
         self.unsent = head.into();
@@ -175,7 +176,7 @@ fn is_left_to_pingora(request: &Request) -> bool {
     request.version != Version::HTTP_11
         || request.method == Method::CONNECT
         || request.framing != Framing::Empty
-        || !request.is_plain
+        || !request.target.starts_with(b"/")
         || !has_host
         || LEFT_TO_PINGORA.iter().any(|name| request.headers.contains_key(name))
 }

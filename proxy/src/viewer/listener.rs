@@ -18,7 +18,7 @@ use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, Ser
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
@@ -35,6 +35,7 @@ use crate::viewer::fast_path::{self, Next};
 use crate::viewer::head;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
+use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
 
@@ -45,11 +46,13 @@ pub(crate) struct Listeners {
     pub(crate) plain: TcpListener,
     /// With TLS.
     pub(crate) tls: Option<(TcpListener, Acceptor)>,
+    /// Connections that may be open, with and without TLS.
+    pub(crate) connections_max: usize,
 }
 
 /// Accepts connections until the tier drains.
 pub(crate) async fn accept(tier: Shared, listeners: Listeners) {
-    let permits = Arc::new(Semaphore::new(tier.settings().listen.connections_max));
+    let permits = Arc::new(Semaphore::new(listeners.connections_max.min(Semaphore::MAX_PERMITS)));
     let (closing, shutdown) = watch::channel(false);
     loop {
         let accepted = tokio::select! {
@@ -127,12 +130,39 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
         () = tier.draining().wait() => return,
     };
     let Ok(Ok(peeked)) = peeked else { return };
-    // An HTTP/2 connection with prior knowledge begins with "PRI" (RFC 9113 section 3.4). No method begins
-    // with it.
-    if peeked == start.len() && start == *b"PRI" {
-        http2(tier, Box::new(l4::stream::Stream::from(stream)), None, peer, shutdown).await;
+    if preface::may_begin(start.get(..peeked).unwrap_or_default()) {
+        // Boxed, because few connections without TLS use HTTP/2.
+        Box::pin(prior_knowledge(tier, stream, peer, shutdown)).await;
     } else {
-        http1(tier, Box::new(Transport::Plain(stream)), peer).await;
+        http1(tier, Box::new(Transport::Plain(stream)), BytesMut::new(), peer).await;
+    }
+}
+
+/// Serves a connection that may begin HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+    let mut start = BytesMut::new();
+    match protocol(tier, &mut stream, &mut start).await {
+        Some(Begun::Http2) => {
+            let mut stream = l4::stream::Stream::from(stream);
+            stream.rewind(&start);
+            http2(tier, Box::new(stream), None, peer, shutdown).await;
+        }
+        Some(Begun::Http1) => http1(tier, Box::new(Transport::Plain(stream)), start, peer).await,
+        None if !tier.draining().is_set() && !preface::is_whole(&start) => {
+            refuse(tier, Box::new(Transport::Plain(stream)), peer, &Refusal::Slow).await;
+        }
+        Some(Begun::None) | None => {}
+    }
+}
+
+/// The protocol that the first bytes of a connection show; `None` if they do not arrive in time, or the tier
+/// drains.
+async fn protocol(tier: &Tier, stream: &mut (impl AsyncRead + Unpin), start: &mut BytesMut) -> Option<Begun> {
+    let limit = tier.settings().viewers.head_timeout.get();
+    tokio::select! {
+        biased;
+        protocol = timeout(limit, preface::read(stream, start)) => protocol.ok(),
+        () = tier.draining().wait() => None,
     }
 }
 
@@ -151,11 +181,14 @@ async fn secured(
         () = tier.draining().wait() => return,
     };
     match handshake {
-        Ok(Ok(transport)) if transport.is_http2() => {
-            let (transport, flusher) = transport.record_writer();
-            http2(tier, Box::new(transport), flusher, peer, shutdown).await;
+        Ok(Ok(mut transport)) if transport.is_http2() => {
+            let mut start = BytesMut::new();
+            if protocol(tier, &mut transport, &mut start).await == Some(Begun::Http2) {
+                let (transport, flusher) = transport.record_writer(start);
+                http2(tier, Box::new(transport), flusher, peer, shutdown).await;
+            }
         }
-        Ok(Ok(transport)) => http1(tier, Box::new(transport), peer).await,
+        Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshake_failures.inc();
             tracing::debug!(%peer, %error, "TLS handshake failed");
@@ -191,10 +224,10 @@ async fn http2(
     .await;
 }
 
-/// Serves one request after the other: on the fast path, or else on the slow path.
-async fn http1(tier: &Shared, mut transport: Box<Transport>, peer: SocketAddr) {
+/// Serves one request after the other: on the fast path, or else on the slow path. `ahead` has been read
+/// already.
+async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
-    let mut ahead = BytesMut::new();
     loop {
         let start = match fast_path::serve(tier, &mut transport, peer, ahead).await {
             Next::SlowPath(start) => start,

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
@@ -58,11 +59,11 @@ impl Transport {
     }
 
     /// For HTTP/2 over TLS: writes are sealed, and the [`Flusher`] sends them after each poll of the
-    /// connection.
-    pub(crate) fn record_writer(self) -> (Self, Option<Flusher>) {
+    /// connection. `ahead` has been read already.
+    pub(crate) fn record_writer(self, ahead: BytesMut) -> (Self, Option<Flusher>) {
         match self {
             Self::Tls(stream) => {
-                let (record_writer, flusher) = RecordWriter::new(*stream);
+                let (record_writer, flusher) = RecordWriter::new(*stream, ahead);
                 (Self::RecordWriter(record_writer), Some(flusher))
             }
             other => (other, None),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
-use tidegate_upstream::limiter::Permit;
+use tidegate_upstream::limiter::{Class, Permit};
 use tidegate_upstream::{
     Address, Bound, Candidates, Connections, Coordinates, Order, Pool, Upstream, UpstreamError, Viewpoint,
     World,
@@ -108,14 +108,14 @@ impl Network {
             return Ok(None);
         };
         let id = view.ids.get(source.name()).context("a shield of ours")?;
-        Ok(Some((*id, source.acquire(is_blocking).await?)))
+        Ok(Some((*id, source.acquire(class_of(is_blocking)).await?)))
     }
 
     /// Moves a request of an edge of `region` that was under way to a shield that is still up.
     pub(crate) async fn resume(&self, region: usize, shield: ShieldId, is_blocking: bool) -> Result<Permit> {
         let view = self.views.get(region).context("a region of that number")?;
         let source = view.sources.get(shield).context("a shield of that number")?;
-        Ok(source.acquire(is_blocking).await?)
+        Ok(source.acquire(class_of(is_blocking)).await?)
     }
 }
 
@@ -156,4 +156,8 @@ fn coordinates(size: Size) -> Result<BTreeMap<String, Coordinates>> {
         Ok((name.to_owned(), Coordinates::new(latitude, longitude)?))
     };
     places(size).map(place).collect()
+}
+
+fn class_of(is_blocking: bool) -> Class {
+    if is_blocking { Class::Blocking } else { Class::Fill }
 }

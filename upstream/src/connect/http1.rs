@@ -77,13 +77,13 @@ impl Connection {
         patience: Duration,
     ) -> Result<Self, UpstreamError> {
         let head = question::head(spec, ask)?;
+        let upload = Upload::of(&ask.headers)?;
         let Timeouts { stall, .. } = spec.options.timeouts;
         let sent = async {
             wire.write_all(&head).await?;
             wire.flush().await
         };
         within(stall, UpstreamError::Stalled, sent).await?;
-        let upload = Upload::of(&ask.headers);
         let (method, intake) = (ask.method.clone(), Intake::new());
         Ok(Self { wire, key, method, upload, intake, body: Body::Unknown, persists: false, patience, stall })
     }

@@ -89,7 +89,14 @@ impl Stream {
             Err(_late) => return Err(UpstreamError::FirstByteTimeout),
         }
         let head = self.session.response_header().ok_or(UpstreamError::Protocol)?;
-        Ok(Head { status: head.status, headers: head.headers.clone() })
+        // The frames end the body, but the length goes on to viewers over HTTP/1.1.
+        let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let length = tidegate_http1::content_length(fields)?;
+        let mut headers = head.headers.clone();
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        Ok(Head { status: head.status, headers })
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -113,7 +120,7 @@ impl fmt::Debug for Stream {
 fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
     let spec = upstream.spec();
     let (base, target) = ask.target_at(spec);
-    let path = format!("{base}{target}");
+    let path = uri_text(&format!("{base}{target}"));
     let authority = spec.host.as_deref().unwrap_or(&ask.host);
     let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
     let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
@@ -135,4 +142,34 @@ fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHea
         head.insert_header(name.clone(), value.clone()).map_err(failed)?;
     }
     Ok(head)
+}
+
+/// A target that the URI type accepts: it knows some characters only in escaped form (RFC 3986 section 2.2
+/// wants that of senders).
+fn uri_text(target: &str) -> String {
+    let mut text = String::with_capacity(target.len());
+    for character in target.chars() {
+        match character {
+            '<' => text.push_str("%3C"),
+            '>' => text.push_str("%3E"),
+            '"' => text.push_str("%22"),
+            '`' => text.push_str("%60"),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_visible_character_makes_a_uri() {
+        let target: String = ('!'..='~').filter(|character| *character != '#').collect();
+        let path = uri_text(&format!("/{target}?{target}"));
+        let uri = Uri::builder().scheme("http").authority("a").path_and_query(path.clone()).build().unwrap();
+        assert_eq!(uri.path_and_query().unwrap().as_str(), path);
+        RequestHeader::build("GET", path.as_bytes(), None).unwrap();
+    }
 }

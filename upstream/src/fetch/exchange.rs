@@ -15,6 +15,7 @@ use crate::error::UpstreamError;
 use crate::fetch::decode::{Coding, Decoder, Step};
 use crate::fetch::extent;
 use crate::fetch::in_flight::InFlight;
+use crate::fetch::informational::Informational;
 use crate::fetch::limiter::Permit;
 use crate::health::retry_after::{self, Scope};
 use crate::request::{Rest, UpstreamRequest};
@@ -28,8 +29,8 @@ pub struct Exchange {
     /// Time for the next head.
     patience: Duration,
     reused: bool,
-    /// Informational heads (1xx) so far.
-    interim: usize,
+    /// The informational heads (1xx) so far.
+    informational: Informational,
     /// Counts it among the requests to the upstream; a probe has none.
     permit: Option<Permit>,
     /// When it was sent; `None` if the time to its response says nothing about the upstream.
@@ -39,8 +40,8 @@ pub struct Exchange {
 /// Takes the informational responses (1xx) before the final one.
 pub type Interim = mpsc::Sender<Head>;
 
-/// Informational heads before the final one. Each of them restarts the timeout, so they are limited.
-pub const INTERIM_MAX: usize = 8;
+/// Informational heads that wait until a viewer takes them. A viewer that is too slow for hints goes without.
+pub const INTERIM_MAX: usize = 32;
 
 /// A response whose head has been read and whose body is read as it arrives.
 pub struct UpstreamResponse {
@@ -65,7 +66,7 @@ pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 impl Exchange {
     /// Sends the head of `ask` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
     pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let permit = upstream.acquire(ask.patience.is_some()).await?;
+        let permit = upstream.acquire(ask.class()).await?;
         upstream.count_request();
         let sent = Self::begin(upstream, ask, Rest::Body, Reuse::Idle).await;
         sent.map(|exchange| Self { permit: Some(permit), ..exchange })
@@ -98,7 +99,7 @@ impl Exchange {
             upstream: Arc::clone(upstream),
             patience,
             reused,
-            interim: 0,
+            informational: Informational::none(),
             permit: None,
             sent: ask.patience.is_none().then(Instant::now),
         })
@@ -121,9 +122,8 @@ impl Exchange {
             if !head.status.is_informational() {
                 return Ok(head);
             }
-            self.interim += 1;
+            self.informational.admit(&head, self.patience)?;
             match head.status {
-                _ if self.interim > INTERIM_MAX => return Err(UpstreamError::Protocol),
                 // No upgrade was requested: Upgrade is a hop-by-hop field and was not forwarded.
                 StatusCode::SWITCHING_PROTOCOLS => return Err(UpstreamError::Protocol),
                 // RFC 9110 section 10.1.1: permission to send the body, which concerns this hop only.
@@ -237,7 +237,7 @@ impl UpstreamResponse {
         upstream: &Upstream,
         ask: &UpstreamRequest,
     ) -> Result<Permit, UpstreamError> {
-        upstream.acquire(ask.patience.is_some()).await.inspect_err(|&full| in_flight.record_failure(full))
+        upstream.acquire(ask.class()).await.inspect_err(|&full| in_flight.record_failure(full))
     }
 
     /// The same for a request with a permit.
@@ -299,6 +299,12 @@ impl UpstreamResponse {
         }
     }
 
+    /// Makes the response that of a pass: it is for one viewer alone, at its pace. False if its upstream has
+    /// too many passes already.
+    pub(crate) fn become_pass(&mut self) -> bool {
+        self.permit.as_mut().is_none_or(Permit::become_pass)
+    }
+
     /// The upstream that responded.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
@@ -306,7 +312,9 @@ impl UpstreamResponse {
 
     /// The length in the head.
     pub fn content_length(&self) -> Option<u64> {
-        self.head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+        let fields = self.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        // Each protocol has refused a head whose length is malformed.
+        tidegate_http1::content_length(fields).ok().flatten()
     }
 
     /// Removes these content codings from the body, whose head is that of the decoded body.

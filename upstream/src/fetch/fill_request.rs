@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cache::{FillWriter, Key};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::fetch::budget::Budget;
 use crate::fetch::exchange::{Interim, UpstreamResponse};
@@ -29,6 +29,8 @@ pub struct FillRequest {
     pub tries_max: usize,
     /// An unwanted fill goes on if at most this many bytes are missing.
     pub finish_within: u64,
+    /// A permit for each unwanted fill that may go on.
+    pub finishing: Arc<Semaphore>,
     /// How long a key is remembered as uncacheable after its object was too large.
     pub remember_large: Duration,
 }

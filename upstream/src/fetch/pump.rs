@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::error::UpstreamError;
 use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fill_request::FillRequest;
+use crate::fetch::finishing::Finishing;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
 use crate::policy::{Ending, Event};
@@ -29,11 +30,13 @@ pub(crate) async fn pump(
     mut fill_writer: FillWriter,
     mut response: UpstreamResponse,
     mut rescue: Rescue<'_>,
+    mut finishing: Finishing,
 ) -> Ending {
     let mut meter = rescue.meter(&response);
     let mut unwanted = None;
     loop {
-        let next = next_event(job, fill_writer, &mut response, &mut meter, &mut unwanted).await;
+        let keeping = (&mut unwanted, &mut finishing);
+        let next = next_event(job, fill_writer, &mut response, &mut meter, keeping).await;
         let Some((writer, event)) = next else { return Ending::Abandoned };
         fill_writer = writer;
         match event {
@@ -87,7 +90,7 @@ async fn next_event(
     mut fill_writer: FillWriter,
     response: &mut UpstreamResponse,
     meter: &mut Option<Meter>,
-    unwanted: &mut Option<Unwanted>,
+    (unwanted, finishing): (&mut Option<Unwanted>, &mut Finishing),
 ) -> Option<(FillWriter, BodyEvent)> {
     let mut read = std::pin::pin!(response.next());
     let mut keep = false;
@@ -102,7 +105,7 @@ async fn next_event(
                 }
             }
             () = fill_writer.until_unwanted(), if !keep => {
-                keep = worth_keeping(&fill_writer, job.finish_within, unwanted);
+                keep = worth_keeping(&fill_writer, job.finish_within, unwanted) && finishing.admit();
                 if !keep {
                     let served = fill_writer.readers_total();
                     match fill_writer.abandon() {

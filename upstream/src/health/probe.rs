@@ -98,6 +98,7 @@ async fn request(
         patience: None,
         overdue: None,
         is_backup: false,
+        is_pass: false,
     };
     for tries in 1..=STALE_CONNECTIONS_MAX + 1 {
         let began = Instant::now();

@@ -16,6 +16,7 @@ pub(super) struct Cache {
     budget_bytes: IntGauge,
     sendfile_bytes: IntGauge,
     evictions: IntCounter,
+    variants_refused: IntCounter,
 }
 
 impl Cache {
@@ -37,6 +38,10 @@ impl Cache {
                 "Bytes in sendfile copies, which are outside the memory budget.",
             )?,
             evictions: registrar.counter("tidegate_cache_evictions_total", "Keys evicted to make room.")?,
+            variants_refused: registrar.counter(
+                "tidegate_cache_variants_refused_total",
+                "Requests passed because their object had too many variants (cache.variants_max).",
+            )?,
         })
     }
 
@@ -54,5 +59,6 @@ impl Cache {
         }
         // The cache reports a running total; a counter takes the increase since the last scrape.
         self.evictions.inc_by(totals.evictions.saturating_sub(self.evictions.get()));
+        self.variants_refused.inc_by(totals.variants_refused.saturating_sub(self.variants_refused.get()));
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header;
 use tidegate_headers::cache_status::{self, CACHE_STATUS};
 use tidegate_headers::compress;
+use tidegate_headers::hop;
 use tidegate_headers::server_timing;
 use tidegate_http1::lines;
 use tidegate_upstream::UpstreamError;
@@ -35,8 +36,6 @@ pub(super) fn render(
     cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
     head.extend_from_slice(b"\r\nAge: ");
     lines::decimal(&mut head, marks::seconds_of_age(age));
-    head.extend_from_slice(b"\r\nDate: ");
-    lines::date::append(&mut head, clock::now());
     if let Some(span) = &representation.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
         head.extend_from_slice(span.content_range(Some(representation.full_len)).as_bytes());
@@ -72,8 +71,10 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
         headers = compress::coded_headers(&headers, 0);
     }
     marks::mark(tier, &mut headers, Handling::here(Fate::Hit), None);
+    // A stored response has the origin's.
+    hop::date(&mut headers, clock::now());
     // These are written for each response.
-    for name in [header::CONTENT_LENGTH, header::DATE, header::CONNECTION] {
+    for name in [header::CONTENT_LENGTH, header::CONNECTION] {
         headers.remove(name);
     }
     let status = headers.remove(&CACHE_STATUS);

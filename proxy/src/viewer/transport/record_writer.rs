@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,6 +28,8 @@ pub(crate) struct Flusher(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     stream: TlsStream<TcpStream>,
+    /// Bytes that were read before this connection was known to be HTTP/2.
+    ahead: BytesMut,
     /// Bytes sealed since the last complete send.
     sealed: usize,
     /// Bytes that wait for the next write, to share a record with it.
@@ -34,10 +37,10 @@ struct State {
 }
 
 impl RecordWriter {
-    pub(super) fn new(mut stream: TlsStream<TcpStream>) -> (Self, Flusher) {
+    pub(super) fn new(mut stream: TlsStream<TcpStream>, ahead: BytesMut) -> (Self, Flusher) {
         // `SEALED_MAX` bounds the buffer; the limit of rustls could end a write in the middle of a record.
         stream.get_mut().1.set_buffer_limit(None);
-        let state = Arc::new(Mutex::new(State { stream, sealed: 0, pending: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { stream, ahead, sealed: 0, pending: Vec::new() }));
         (Self(Arc::clone(&state)), Flusher(state))
     }
 
@@ -103,7 +106,13 @@ fn pending_len(all: usize) -> usize {
 
 impl AsyncRead for RecordWriter {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.0.lock().stream).poll_read(cx, buf)
+        let mut state = self.0.lock();
+        if state.ahead.is_empty() {
+            return Pin::new(&mut state.stream).poll_read(cx, buf);
+        }
+        let len = state.ahead.len().min(buf.remaining());
+        buf.put_slice(&state.ahead.split_to(len));
+        Poll::Ready(Ok(()))
     }
 }
 

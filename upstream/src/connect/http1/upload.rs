@@ -1,11 +1,12 @@
 //! The body of a request, framed as its head says.
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version};
 use tidegate_http1::{Encoder, Framing};
 use tokio::io::{AsyncWriteExt as _, Error, Result};
 
 use super::wire::Wire;
+use crate::error::UpstreamError;
 
 /// The body of a request as it is sent.
 #[derive(Debug)]
@@ -14,14 +15,16 @@ pub(super) struct Upload(Encoder);
 impl Upload {
     /// The body of a request with these fields. A request without a length has no body (RFC 9112 section
     /// 6.3).
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let length = headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        Self(Encoder::new(match length {
-            _ if headers.contains_key(header::TRANSFER_ENCODING) => Framing::Chunked,
-            Some(length) => Framing::Length(length),
-            None => Framing::Empty,
-        }))
+    ///
+    /// # Errors
+    /// The fields are ambiguous. A guess would leave bytes on the connection, or none where the upstream
+    /// waits for some, and the next request on it would get the response to this one.
+    pub(super) fn of(headers: &HeaderMap) -> std::result::Result<Self, UpstreamError> {
+        let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        match Framing::of_request(Version::HTTP_11, fields) {
+            Ok(framing) => Ok(Self(Encoder::new(framing))),
+            Err(_ambiguous) => Err(UpstreamError::Unusable("the length of the request is ambiguous")),
+        }
     }
 
     /// Writes a chunk. Bytes beyond the length in the head are not sent.

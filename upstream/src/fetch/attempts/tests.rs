@@ -24,6 +24,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
         budget: Arc::new(Budget::new(1.0, 100.0)),
         tries_max: 9,
         finish_within: 0,
+        finishing: Arc::new(tokio::sync::Semaphore::new(1)),
         remember_large: SECOND,
     }
 }

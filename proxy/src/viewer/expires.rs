@@ -1,8 +1,8 @@
-//! Replaces `Expires` with `max-age`.
+//! `max-age` beside `Expires`, where the session replaces `Date`.
 //!
-//! `Expires` is a time by the origin's clock, and only the origin's `Date` says what that clock shows. Each
-//! node sends a `Date` of its own, so that the next hop would compare `Expires` with another clock, which may
-//! differ by hours. `max-age` is the same lifetime in seconds and needs no clock.
+//! `Expires` is a time by the origin's clock, and only the origin's `Date` says what that clock shows. pingora's
+//! session writes a `Date` of its own, so that the next hop would compare `Expires` with another clock, which
+//! may differ by hours. `max-age` is the same lifetime in seconds and needs no clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,17 +11,13 @@ use http::header::{self, HeaderName};
 use tidegate_cache::freshness::CacheControl;
 use tidegate_headers::field;
 
-/// Replaces `Expires` with `max-age`. `now` is the time when the response arrived.
-pub(crate) fn replace_with_max_age(headers: &mut HeaderMap, now: SystemTime) {
-    if !headers.contains_key(header::EXPIRES) {
-        return;
-    }
+/// Adds `max-age` to a response whose lifetime is in `Expires` alone. `now` counts if it has no `Date`.
+pub(super) fn add_max_age(headers: &mut HeaderMap, now: SystemTime) {
     // With max-age, a recipient ignores Expires (RFC 9111 section 5.3).
-    if CacheControl::from_headers(headers).max_age.is_none() {
+    if headers.contains_key(header::EXPIRES) && CacheControl::from_headers(headers).max_age.is_none() {
         let seconds = lifetime(headers, now).as_secs();
         field::append_member(headers, &header::CACHE_CONTROL, format_args!("max-age={seconds}"));
     }
-    headers.remove(header::EXPIRES);
 }
 
 /// The lifetime by `Expires`. An invalid date is in the past, and so are two dates that differ (RFC 9111
@@ -54,8 +50,9 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        replace_with_max_age(&mut headers, httpdate::parse_http_date(SENT).unwrap());
+        add_max_age(&mut headers, httpdate::parse_http_date(SENT).unwrap());
         headers.remove("date");
+        headers.remove("expires");
         let fields = headers.iter();
         fields.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
