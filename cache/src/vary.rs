@@ -33,7 +33,7 @@ pub(crate) enum Place {
 }
 
 /// How long a variant keeps its place.
-const PLACE_MIN: Duration = Duration::from_secs(60);
+const PLACE_MIN: Duration = Duration::from_mins(1);
 
 impl Vary {
     pub(crate) fn new(names: Arc<[HeaderName]>, generation: u64) -> Self {

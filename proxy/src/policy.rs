@@ -301,7 +301,7 @@ impl FillPolicy for SitePolicy<'_> {
                         Err(error) => return Inspection::Refuse(error),
                     };
                 let followed = version.as_ref().map(|version| &*version.media);
-                let media = followed.or(raw.map(|raw| &**raw));
+                let media = followed.or_else(|| raw.map(|raw| &**raw));
                 self.remember_slices(media);
                 let lifetimes = match &playlist {
                     Some(playlist) if followed.is_none() && self.is_doubtful(&body, playlist) => {
@@ -385,7 +385,8 @@ impl FillPolicy for SitePolicy<'_> {
         }
         if error == UpstreamError::Unfinished {
             // A playlist is written within a moment.
-            return (rounds <= EARLY_ROUNDS && progress.began.elapsed() < EARLY_WAIT).then_some(UNFINISHED_PAUSE);
+            return (rounds <= EARLY_ROUNDS && progress.began.elapsed() < EARLY_WAIT)
+                .then_some(UNFINISHED_PAUSE);
         }
         let UpstreamError::Status(status) = error else { return None };
         // The time in which the next tier has waited for the object counts: it need not be waited for twice.

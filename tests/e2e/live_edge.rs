@@ -135,7 +135,11 @@ async fn a_viewer_that_stops_waiting_is_forgotten_immediately() {
 async fn an_edge_without_viewers_stops_following() {
     let cluster = Cluster::standing_still().await;
     push(&cluster.origin, &playlist(0, 7..10, "")).await;
-    cluster.get(PUSHED).await;
+    until("the edge follows the playlist", async || {
+        cluster.get(PUSHED).await;
+        cluster.edges[0].count("tidegate_followed_playlists", "").await == 1
+    })
+    .await;
     for tier in [&cluster.edges[0], &cluster.shield] {
         until("no tier follows the playlist", async || {
             tier.count("tidegate_followed_playlists", "").await == 0

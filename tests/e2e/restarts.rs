@@ -59,7 +59,7 @@ async fn a_restarted_encoder_continues_in_the_same_numbering() {
     let list = unmarked(&response);
     assert!(list.contains("#EXT-X-TIDEGATE-RUN:ID=run-1,ADDED=46\n#EXT-X-MEDIA-SEQUENCE:41\n"), "{list}");
     assert!(list.ends_with("45.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n0.ts?tidegate_run=run-1\n"), "{list}");
-    assert_eq!(response.header("etag").get(..2), Some("W/"));
+    assert!(response.header("etag").starts_with("\"tg-"), "the origin's tag is of other bytes");
     cluster.get(&marked(&response, "0.ts")).await.is(200, b"new");
     assert!(cluster.origin.seen(FIRST).iter().all(|request| request.query.is_none()));
     assert_eq!(cluster.origin.requests(FIRST), 1);

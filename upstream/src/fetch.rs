@@ -38,7 +38,7 @@ use tokio::sync::oneshot;
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::{Interim, UpstreamResponse, is_reported_failure};
-use crate::fetch::extent::{Again, Extent};
+use crate::fetch::extent::{Again, Extent, repeated};
 use crate::fetch::fill_request::{FillRequest, Requester};
 use crate::fetch::finishing::Finishing;
 use crate::fetch::in_flight::InFlight;
@@ -64,11 +64,9 @@ pub async fn fill(
     loop {
         let Some(upstream) = attempts.next_candidate() else {
             progress.rounds += 1;
-            let Some(pause) = last.as_ref().and_then(|last| policy.retry_pause(last.error, &progress)) else {
-                break;
-            };
-            let pause = pause.mul_f64(fastrand::f64());
-            tokio::time::sleep(pause).await;
+            let pause = last.as_ref().and_then(|last| policy.retry_pause(last.error, &progress));
+            let Some(pause) = pause else { break };
+            tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
             attempts.start_round(job.tries_max);
             continue;
         };
@@ -111,17 +109,14 @@ pub async fn fill(
                 fill_writer.pass(Duration::ZERO);
                 return Ending::Passed(None);
             }
-            Attempt::Again(_) => {
-                // The other form was no better.
-                attempts.note_failure(false);
-                last = Some(LastFailure { error: OTHER_BYTES, upstream: Some(upstream), response: None });
-            }
             Attempt::Unwanted => {
                 let Some(joined) = abandon(&job, fill_writer) else { return Ending::Abandoned };
                 // The same candidates receive the request again.
                 fill_writer = joined;
                 attempts.start_round(job.tries_max);
             }
+            // `attempt` has tried the other form.
+            Attempt::Again(_) => {}
             Attempt::Failed(error, response) => {
                 let head = response.as_ref().map(|response| &response.head);
                 attempts.note_failure(head.is_some_and(|head| is_reported_failure(upstream, head)));
@@ -264,6 +259,10 @@ async fn attempt<'a>(
         let opened = UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &ask, None).await;
         attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
     }
+    if matches!(attempt, Attempt::Again(_)) {
+        // The other form was no better.
+        attempt = Attempt::Failed(OTHER_BYTES, None);
+    }
     (upstream, attempt)
 }
 
@@ -284,20 +283,6 @@ async fn settle(
         Ok(response) => judge(policy, job, progress, response, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     }
-}
-
-/// The request in another form, for an upstream whose response had unclear bytes.
-fn repeated(ask: &UpstreamRequest, again: Again) -> UpstreamRequest {
-    let mut ask = ask.clone();
-    match again {
-        Again::WithoutRange => ask.headers.remove(header::RANGE),
-        Again::AllBytes => ask.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-")),
-    };
-    // Not the same response without a body.
-    for condition in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-        ask.headers.remove(condition);
-    }
-    ask
 }
 
 /// Does what the policy rules about a response.

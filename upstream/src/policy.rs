@@ -28,11 +28,11 @@ pub enum Ruling {
         /// The largest size in bytes.
         max: u64,
     },
-    /// Its head does not tell what it is. Read its first bytes, and do as [`FillPolicy::rule_beginning`]
-    /// says.
+    /// Its head does not show what it is. Read its first bytes, and do as [`FillPolicy::rule_beginning`]
+    /// rules.
     Peek {
         /// What to do if they show nothing new.
-        otherwise: Box<Ruling>,
+        otherwise: Box<Self>,
     },
     /// It cannot be shared.
     Pass {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::segment_state::SegmentState;
+use crate::Media;
 use crate::attributes;
 use crate::lines::{Line, LineKind, line_break, lines};
-use crate::{Media, Skip};
 
 /// The delta update of a full playlist; `None` if the full one has to be sent.
 ///

@@ -1,6 +1,6 @@
 //! Every URI of a playlist, for a node that changes some of them.
 
-use super::lines::lines;
+use crate::lines::lines;
 
 /// Attributes whose values are URIs (HLS sections 4.4 and 4.4.5.1, and interstitials in appendix D).
 const URI_ATTRIBUTES: [&[u8]; 4] = [b"URI", b"SERVER-URI", b"X-ASSET-URI", b"X-ASSET-LIST"];

@@ -1,6 +1,7 @@
 //! Responses for one viewer alone: those that cannot be shared, and those to methods that a site forwards.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -121,6 +122,7 @@ fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) ->
                 upstream: Some(Arc::clone(reply.upstream().name())),
                 retry_after: None,
                 lifetime: Duration::ZERO,
+                response: None,
             });
         }
         reply.decode(&removed);

@@ -98,7 +98,7 @@ mod tests {
         let segments = [0, 1, 2].map(|number| format!("#EXTINF:4,\n{}.ts\n", first + number)).concat();
         let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:{first}\n{segments}");
         let text = Bytes::from(text);
-        let media = Playlist::parse(&text).unwrap().as_media().unwrap().clone();
+        let media = Arc::clone(Playlist::parse(&text).unwrap().as_media().unwrap());
         stream.observe(media, &text, Instant::now(), Duration::ZERO);
         stream.publish().unwrap();
     }
@@ -122,15 +122,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_ahead_of_an_old_version_gets_the_newer_one() {
-        let stream = stream_at(10);
-        assert!(stream.start_following() && is_ahead(&stream, &msn(22)));
+        let (stream, ahead) = (stream_at(10), msn(22));
+        assert!(stream.start_following() && is_ahead(&stream, &ahead));
         let arrives = async {
             tokio::task::yield_now().await;
             publish(&stream, 20);
         };
-        let (outcome, ()) = tokio::join!(hold(&stream, &msn(22), true), arrives);
+        let (outcome, ()) = tokio::join!(hold(&stream, &ahead, true), arrives);
         assert!(matches!(outcome, Outcome::Proceed));
-        assert!(!is_ahead(&stream, &msn(22)));
+        assert!(!is_ahead(&stream, &ahead));
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,13 +37,16 @@ mod tests {
     #[test]
     fn removed_date_ranges_are_remembered_for_a_while() {
         let version = |ids: &[&str]| {
-            ids.iter().map(|id| format!("#EXT-X-DATERANGE:ID=\"{id}\",DURATION=1\n")).collect::<String>()
+            ids.iter()
+                .map(|id| format!("#EXT-X-DATERANGE:ID=\"{id}\",DURATION=1\n"))
+                .collect::<Vec<_>>()
+                .concat()
         };
         let (mut removed, now) = (RemovedDateranges::default(), Instant::now());
         let mut record = |old: &[&str], new: &[&str], seconds| {
             let now = now + Duration::from_secs(seconds);
             removed.record(version(old).as_bytes(), version(new).as_bytes(), Duration::from_secs(6), now);
-            removed.ids().iter().map(|id| id.to_string()).collect::<Vec<_>>()
+            removed.ids().iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert!(record(&[], &["a", "b"], 0).is_empty());
         assert_eq!(record(&["a", "b"], &["b"], 1), ["a"]);

@@ -35,8 +35,9 @@ impl Unfinished {
         let believed = (state.is_usual && !looks_cut(media)) || state.is_confirmed_by(bytes, now);
         if believed {
             *state = State { doubtful: None, is_usual: true };
-        } else if !state.doubtful.as_ref().is_some_and(|(known, _)| known == bytes) {
-            state.doubtful = Some((bytes.clone(), now));
+        } else {
+            let doubtful = state.doubtful.take().filter(|(known, _)| !is_grown(bytes, known));
+            state.doubtful = Some((bytes.clone(), doubtful.map_or(now, |(_, since)| since)));
         }
         believed
     }
@@ -47,10 +48,14 @@ impl State {
     /// another version has come that ends in the same way.
     fn is_confirmed_by(&self, bytes: &Bytes, now: Instant) -> bool {
         self.doubtful.as_ref().is_some_and(|(known, since)| {
-            let is_growing = bytes.len() > known.len() && bytes.starts_with(known);
-            !is_growing && now.saturating_duration_since(*since) >= WRITTEN_WITHIN
+            !is_grown(bytes, known) && now.saturating_duration_since(*since) >= WRITTEN_WITHIN
         })
     }
+}
+
+/// Whether the encoder has written more of the same version.
+fn is_grown(bytes: &[u8], known: &[u8]) -> bool {
+    bytes.len() > known.len() && bytes.starts_with(known)
 }
 
 /// Whether the text ends with a line break.

@@ -46,7 +46,8 @@ pub(super) fn at_most(lifetimes: Lifetimes, max: Duration) -> Lifetimes {
     Lifetimes { ttl, grace: Duration::ZERO, ..lifetimes }
 }
 
-fn is_labelled(head: &Head) -> bool {
+/// Whether the content type is that of a playlist.
+pub(super) fn is_labelled(head: &Head) -> bool {
     let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| Kind::of_content_type(value) == Kind::Playlist)
 }
@@ -76,7 +77,7 @@ mod tests {
         let fields = fields
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        Head { status: StatusCode::OK, headers: HeaderMap::from_iter(fields) }
+        Head { status: StatusCode::OK, headers: fields.collect::<HeaderMap>() }
     }
 
     #[test]

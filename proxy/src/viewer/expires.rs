@@ -1,8 +1,8 @@
 //! `max-age` beside `Expires`, where the session replaces `Date`.
 //!
-//! `Expires` is a time by the origin's clock, and only the origin's `Date` says what that clock shows. pingora's
-//! session writes a `Date` of its own, so that the next hop would compare `Expires` with another clock, which
-//! may differ by hours. `max-age` is the same lifetime in seconds and needs no clock.
+//! `Expires` is a time by the origin's clock, and only the origin's `Date` says what that clock shows.
+//! pingora's session writes a `Date` of its own, so that the next hop would compare `Expires` with another
+//! clock, which may differ by hours. `max-age` is the same lifetime in seconds and needs no clock.
 
 use std::time::{Duration, SystemTime};
 

@@ -88,7 +88,7 @@ fn media(version: u64, ended: bool, head: &str, each: &str) -> String {
     );
     for number in first..first + 4 {
         text += &each.replace("{n}", &number.to_string());
-        text += &format!("#EXTINF:2.0,\ns{number}.ts\n");
+        text += &"#EXTINF:2.0,\ns{n}.ts\n".replace("{n}", &number.to_string());
     }
     if ended {
         text += "#EXT-X-ENDLIST\n";

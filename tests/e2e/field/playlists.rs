@@ -96,7 +96,7 @@ async fn ttl(tier: &Running, path: &str) -> u64 {
     let status = response.header("cache-status");
     let ttl =
         status.rsplit("ttl=").next().and_then(|rest| rest.split(';').next()).and_then(|ttl| ttl.parse().ok());
-    ttl.unwrap_or_else(|| panic!("no lifetime in {status:?}"))
+    ttl.expect("a lifetime")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,8 @@ fn playlist() -> String {
         #EXT-X-MAP:URI=\"file.mp4\",BYTERANGE=\"1000@0\"\n"
         .to_owned();
     for number in 0..6 {
-        text.push_str(&format!("#EXTINF:4,\n#EXT-X-BYTERANGE:9000@{}\nfile.mp4\n", 1000 + 9000 * number));
+        let segment = "#EXTINF:4,\n#EXT-X-BYTERANGE:9000@{start}\nfile.mp4\n";
+        text += &segment.replace("{start}", &(1000 + 9000 * number).to_string());
     }
     text
 }
@@ -90,7 +91,7 @@ async fn origin(answer: Answer) -> Scripted {
     let body = body();
     let is_ranged = !std::ptr::fn_addr_eq(answer, ignored as Answer);
     Scripted::run(move |asked| {
-        if asked.path().ends_with(".m3u8") {
+        if asked.path().contains(".m3u8") {
             return reply(200, &[M3U8], playlist().as_bytes());
         }
         match asked.range() {

@@ -73,7 +73,7 @@ async fn a_playlist_in_another_folder_is_passed_or_rewritten() {
         "{}",
         response.text()
     );
-    assert_eq!(response.header("etag"), "W/\"1\"");
+    assert!(response.header("etag").starts_with("\"tg-"), "the origin's tag is of other bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,7 +63,7 @@ pub(super) fn reply(status: u16, fields: &[(&str, &str)], body: &[u8]) -> Reply 
 pub(super) fn response(status: u16, fields: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     [head.as_bytes(), b"\r\n", body].concat()
 }
@@ -153,7 +153,7 @@ pub(super) const M3U8: (&str, &str) = ("Content-Type", "application/vnd.apple.mp
 pub(super) fn live(first: usize) -> String {
     let mut playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
     for number in first..first + 4 {
-        playlist.push_str(&format!("#EXTINF:2.000,\ns{number}.ts\n"));
+        playlist.extend(["#EXTINF:2.000,\ns", &number.to_string(), ".ts\n"]);
     }
     playlist
 }

@@ -41,7 +41,7 @@ async fn occupy(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
         last.clear();
         let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut last)).await;
         // A reset is an end as well.
-        let _end = end.unwrap_or_else(|_| panic!("{} stays open", bytes.escape_ascii()));
+        assert!(end.is_ok(), "{} stays open", bytes.escape_ascii());
     }
     last
 }
@@ -92,7 +92,7 @@ async fn a_preface_may_arrive_in_pieces() {
         let mut stream = TcpStream::connect(edge.addr()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         stream.write_all(&whole[..cut]).await.unwrap();
-        until("the edge serves it", async || edge.metric("tidegate_connections", "").await == 1.0).await;
+        until("the edge serves it", async || edge.count("tidegate_connections", "").await == 1).await;
         stream.write_all(&whole[cut..]).await.unwrap();
         let mut frame = [0; 9];
         let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut frame)).await;

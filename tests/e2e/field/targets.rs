@@ -25,7 +25,7 @@ async fn a_target_reaches_the_origin_as_it_was_written() {
     let (_origin, _shield, edge) = echo(Version::Http1).await;
     let long = format!("/a.ts?t={}", "a".repeat(16_000));
     let deep = format!("/{}.ts", "a".repeat(8000));
-    let many = format!("/a.ts?{}", (0..200).map(|n| format!("p{n}=1&")).collect::<String>());
+    let many = format!("/a.ts?{}", (0..200).map(|n| format!("p{n}=1&")).collect::<Vec<_>>().concat());
     for target in [
         "/p/https%3A%2F%2Fcdn.example%2Fv%2Fseg-1.ts",
         "/a%2fb.ts",

@@ -19,11 +19,15 @@ async fn no_viewer_receives_a_playlist_whose_last_line_is_cut() {
     let (edge, _shield) = feed.tiers().await;
     let [before, next] = [10, 11].map(|first| playlist(2, first..first + 5, ""));
     feed.set(PATH, M3U8, before.as_bytes());
-    assert_eq!(text(&edge).await, before);
+    until("the playlist is followed", async || {
+        assert_eq!(text(&edge).await, before);
+        edge.count("tidegate_followed_playlists", "").await == 1
+    })
+    .await;
     // The encoder is writing: what is there grows by a byte at each look.
     for cut in (2..8).rev() {
         let looks = feed.requests(PATH);
-        feed.set(PATH, M3U8, next[..next.len() - cut].as_bytes());
+        feed.set(PATH, M3U8, &next.as_bytes()[..next.len() - cut]);
         until("the origin was asked", async || {
             assert_eq!(text(&edge).await, before);
             feed.requests(PATH) > looks
@@ -44,7 +48,7 @@ async fn a_first_version_that_is_cut_is_waited_for() {
     let feed = Feed::run().await;
     let (edge, _shield) = feed.tiers().await;
     let whole = playlist(2, 10..15, "");
-    feed.set(PATH, M3U8, whole[..whole.len() - 4].as_bytes());
+    feed.set(PATH, M3U8, &whole.as_bytes()[..whole.len() - 4]);
     let reading = tokio::spawn(async move { text(&edge).await });
     until("the origin was asked", async || feed.requests(PATH) > 0).await;
     feed.set(PATH, M3U8, whole.as_bytes());

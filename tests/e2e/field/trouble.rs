@@ -13,7 +13,7 @@ const PLAYLIST: &str = "/live/a.m3u8";
 /// An origin of a live stream that sends this status in place of 200.
 async fn origin(status: &Arc<AtomicU16>, fields: &'static [(&'static str, &'static str)]) -> Scripted {
     let (status, version) = (Arc::clone(status), Arc::new(AtomicUsize::new(10)));
-    Scripted::run(move |asked| match (status.load(Ordering::SeqCst), asked.path().ends_with(".m3u8")) {
+    Scripted::run(move |asked| match (status.load(Ordering::SeqCst), asked.path().contains(".m3u8")) {
         (200, true) => reply(200, &[M3U8], live(version.fetch_add(1, Ordering::SeqCst) / 4).as_bytes()),
         (200, false) => reply(200, &[], b"segment"),
         (status, _) => reply(status, fields, b"refused"),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::connect::session::{Reuse, Session};
 use crate::error::UpstreamError;
 use crate::fetch::decode::{Coding, Decoder, Step};
-use crate::fetch::extent;
+use crate::fetch::extent::{self, Window};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::informational::Informational;
 use crate::fetch::limiter::Permit;
@@ -332,7 +332,7 @@ impl UpstreamResponse {
     /// Reduces the body to a part of it, counted from its first byte. The rest is not delivered.
     pub fn cut_to(&mut self, part: &RangeInclusive<u64>) {
         let length = (part.end() - part.start()).saturating_add(1);
-        self.window = Some(Window { before: *part.start(), left: length });
+        self.window = Some(Window::new(*part.start(), length));
         self.head.headers.insert(header::CONTENT_LENGTH, length.into());
     }
 
@@ -346,7 +346,7 @@ impl UpstreamResponse {
         }
         loop {
             let Some(window) = &mut self.window else { return Ok(None) };
-            if window.left == 0 {
+            if window.is_complete() {
                 // The rest of the body is not worth its transfer.
                 self.in_flight.record_response(self.head.status);
                 self.upstream.record_success();
@@ -468,27 +468,6 @@ impl UpstreamResponse {
 
 /// The longest body that is read only for its connection.
 const DRAINED_MAX: u64 = 16 * 1024;
-
-/// The part of a body that counts.
-#[derive(Debug)]
-struct Window {
-    /// Bytes before it.
-    before: u64,
-    /// Bytes of it that are missing.
-    left: u64,
-}
-
-impl Window {
-    /// The bytes of a chunk that count.
-    fn cut(&mut self, mut bytes: Bytes) -> Bytes {
-        let len = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let dropped = bytes.split_to(len(self.before).min(bytes.len()));
-        self.before -= dropped.len() as u64;
-        bytes.truncate(len(self.left));
-        self.left -= bytes.len() as u64;
-        bytes
-    }
-}
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,8 +6,11 @@
 
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tidegate_cache::Head;
+
+use crate::request::UpstreamRequest;
 
 /// What to do with a response, by the bytes that it has.
 #[derive(Debug, PartialEq, Eq)]
@@ -153,6 +156,51 @@ fn after_unit(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim();
     let (unit, rest) = value.split_at_checked("bytes".len())?;
     unit.eq_ignore_ascii_case("bytes").then(|| rest.trim_start_matches([' ', '=', ':', '\t']))
+}
+
+/// The request in another form, for an upstream whose response had unclear bytes.
+pub(crate) fn repeated(ask: &UpstreamRequest, again: Again) -> UpstreamRequest {
+    let mut ask = ask.clone();
+    match again {
+        Again::WithoutRange => ask.headers.remove(header::RANGE),
+        Again::AllBytes => ask.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-")),
+    };
+    // Not the same response without a body.
+    for condition in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        ask.headers.remove(condition);
+    }
+    ask
+}
+
+/// The part of a body that counts.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// Bytes before it.
+    before: u64,
+    /// Bytes of it that are missing.
+    left: u64,
+}
+
+impl Window {
+    /// The `length` bytes after the first `before` ones.
+    pub(crate) const fn new(before: u64, length: u64) -> Self {
+        Self { before, left: length }
+    }
+
+    /// Whether all of it has been read.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.left == 0
+    }
+
+    /// The bytes of a chunk that count.
+    pub(crate) fn cut(&mut self, mut bytes: Bytes) -> Bytes {
+        let len = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let dropped = bytes.split_to(len(self.before).min(bytes.len()));
+        self.before -= dropped.len() as u64;
+        bytes.truncate(len(self.left));
+        self.left -= bytes.len() as u64;
+        bytes
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How many requests one upstream may have in flight, and how many may wait in its queue.
 //!
-//! A pass lasts as long as its one viewer wants, who may send a byte now and then, or read one. So passes have
-//! a share of the permits and of the queue: the rest is for the fills that all other viewers wait for.
+//! A pass lasts as long as its one viewer wants, who may send a byte now and then, or read one. So passes
+//! have a share of the permits and of the queue: the rest is for the fills that all other viewers wait for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,6 +7,9 @@ use quick_m3u8::{HlsLine, Reader};
 
 use super::*;
 
+/// Start and length.
+type Range = (u64, Option<u64>);
+
 /// What the library reads of a media playlist: its numbers, and the segments with duration and range.
 #[derive(Debug, Default, PartialEq)]
 struct Read {
@@ -15,7 +18,7 @@ struct Read {
     discontinuity: u64,
     ended: bool,
     skipped: u64,
-    segments: Vec<(String, Duration, Option<(u64, Option<u64>)>)>,
+    segments: Vec<(String, Duration, Option<Range>)>,
     parts: Vec<(String, Duration, bool)>,
     maps: Vec<String>,
     hints: Vec<(String, u64, Option<u64>)>,
@@ -127,7 +130,8 @@ fn valid() -> impl Strategy<Value = String> {
             let independent = if *is_independent { ",INDEPENDENT=YES" } else { "" };
             text += &when(*with_part, format!("#EXT-X-PART:DURATION=0.25,URI=\"p{index}.0\"{independent}\n"));
             let title = if *is_titled { "a, title" } else { "" };
-            text += &format!("#EXTINF:{}.{:03},{title}\ns-{index}.ts?x=1\n", millis / 1_000, millis % 1_000);
+            let (seconds, millis) = (millis / 1_000, millis % 1_000);
+            text += &when(true, format!("#EXTINF:{seconds}.{millis:03},{title}\ns-{index}.ts?x=1\n"));
         }
         text += &when(
             with[2],

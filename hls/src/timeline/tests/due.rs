@@ -202,11 +202,10 @@ fn parts_are_polled_for_one_by_one_though_complete_segments_list_none() {
     let part = Duration::from_nanos(333_333_333);
     let version = |number: u64| {
         let (segments, parts) = (number / 6, number % 6);
-        let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.334\n".to_owned();
-        (0..segments).for_each(|segment| text += &format!("#EXTINF:2,\n{segment}\n"));
-        (0..parts)
-            .for_each(|part| text += &format!("#EXT-X-PART:DURATION=0.333,URI=\"{segments}.{part}\"\n"));
-        parse(&text)
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.334\n".to_owned();
+        let listed = (0..segments).map(|segment| format!("#EXTINF:2,\n{segment}\n"));
+        let begun = (0..parts).map(|part| format!("#EXT-X-PART:DURATION=0.333,URI=\"{segments}.{part}\"\n"));
+        parse(&listed.chain(begun).fold(head, |list, lines| list + &lines))
     };
     let mut timeline = Timeline::default();
     let (mut now, mut polls, mut all, mut found) = (part * 13, 0, 0, 0);
