@@ -166,6 +166,10 @@ async fn decide(
 ) -> Option<Account> {
     Some(match lookup {
         Lookup::Hit(object) => {
+            if starts_follower(tier, client, request, sent) {
+                // The object is fresh for longer now.
+                return None;
+            }
             answer::object(tier, client, request, &object, Handling::here(Fate::Hit)).await
         }
         Lookup::Stale { object, refresh } => {
@@ -201,6 +205,13 @@ async fn decide(
             return wait(tier, client, request, waiting).await;
         }
     })
+}
+
+/// Starts the follower of a live playlist that has none, if this is its second use. Returns whether it is
+/// followed from now on.
+fn starts_follower(tier: &Arc<Tier>, client: &Client, request: &Request, sent: &OnceLock<HeaderMap>) -> bool {
+    let stream = tier.streams().of_request(request).filter(|stream| stream.wants_follower());
+    stream.is_some_and(|stream| follow::follow(tier, request, &stream, fill_headers(sent, client.headers())))
 }
 
 /// A request that waits for a fill.

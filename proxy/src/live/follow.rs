@@ -1,7 +1,7 @@
 //! The follower of a live playlist: it fetches one version after the other while viewers watch.
 //!
-//! A playlist is followed from its second use on: when it is requested again after its version has expired,
-//! or when a request blocks on its next version. One that is requested once costs one upstream request.
+//! A playlist is followed from its second use on: when it is requested again, or when a request blocks on
+//! its next version. One that is requested once costs one upstream request.
 
 use std::sync::Arc;
 use std::time::Duration;

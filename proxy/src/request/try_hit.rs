@@ -52,6 +52,10 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -
         return None;
     }
     let stream = tier.streams().of_kind(target.kind, &target.key);
+    if stream.as_ref().is_some_and(|stream| stream.wants_follower()) {
+        // The second use of a live playlist starts its follower.
+        return None;
+    }
     Some(Hit { target, cmcd, object, stream })
 }
 
