@@ -10,8 +10,12 @@ fuzz_target!(|text: &str| {
     let (host, target) = text.split_once('\n').unwrap_or(("example.com", text));
     let Ok(once) = Resource::parse(host, target, &rules) else { return };
     let key = once.path_and_query();
-    assert!(key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#'));
+    assert!(key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
     assert!(!once.path.split('/').any(|segment| segment == "." || segment == ".."));
     let twice = Resource::parse(&once.host, &key, &rules).unwrap();
-    assert_eq!(twice, Resource { cmcd: None, ..once.clone() });
+    let parts = |resource: &Resource| {
+        let Resource { host, path, query, kind, directives, .. } = resource.clone();
+        (host, path, query, kind, directives)
+    };
+    assert_eq!(parts(&twice), parts(&once));
 });

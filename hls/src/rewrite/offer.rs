@@ -29,10 +29,18 @@ pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
     }
     let mut out = Vec::with_capacity(playlist.len() + NEW_BYTES_MAX);
     let has_control = lines(playlist).any(|line| line.name() == CONTROL);
+    let has_target = lines(playlist).any(|line| line.name() == TARGET);
+    let mut is_first = true;
     for line in lines(playlist) {
+        // Without a target duration, the tag follows the first line that is not blank.
+        let is_place = if has_target {
+            line.name() == TARGET
+        } else {
+            !line.text().trim_ascii().is_empty() && std::mem::take(&mut is_first)
+        };
         match line.name() {
             CONTROL => amend(&mut out, line, &wanted),
-            TARGET if !has_control => {
+            _ if is_place && !has_control => {
                 out.extend_from_slice(line.raw);
                 insert(&mut out, line, line_break(playlist), &wanted);
             }

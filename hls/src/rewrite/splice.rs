@@ -194,7 +194,9 @@ fn unfinished(media: &Media, begun: &[u8], line_break: &[u8]) -> Option<Vec<u8>>
     segment.extend_from_slice(line_break);
     segment.extend_from_slice(format!("#EXTINF:{:.5},", length.as_secs_f64()).as_bytes());
     segment.extend_from_slice(line_break);
-    segment.extend_from_slice(last.uri.as_deref()?.as_bytes());
+    // No player requests it, but it must read as a URI.
+    let uri = last.uri.as_deref().filter(|uri| !uri.starts_with('#') && !uri.trim().is_empty());
+    segment.extend_from_slice(uri.unwrap_or("gap").as_bytes());
     segment.extend_from_slice(line_break);
     Some(segment)
 }

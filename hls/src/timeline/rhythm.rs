@@ -81,6 +81,10 @@ impl Rhythm {
                 }));
             }
             self.moves = self.moves.saturating_add(1);
+        } else {
+            // Several segments were found together, some time after the last of them was published: the time
+            // to the next move is no rhythm.
+            self.moves = 0;
         }
         self.moved_at = Some(now);
         self.unchanged_at = None;

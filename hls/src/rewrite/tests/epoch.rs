@@ -207,6 +207,16 @@ fn a_low_latency_epoch_follows_a_gap_for_the_segment_that_was_in_progress() {
     );
 }
 
+/// A part may have a URI that no line can hold.
+#[test]
+fn a_gap_has_a_uri_whatever_the_uris_of_its_parts_are() {
+    for uri in ["#1.m4s", " ", ""] {
+        let old = plain(50..53) + &format!("#EXT-X-PART:DURATION=1,URI=\"{uri}\"\n");
+        let published = published_lists(&old, &[plain(0..1)]);
+        assert_eq!(parse(published[0].as_bytes()).next_sequence(), 55, "{uri:?}: {}", published[0]);
+    }
+}
+
 /// Section 4.4.3.5: no segment of an EVENT is ever removed.
 #[test]
 fn an_event_keeps_all_segments_of_the_epochs_before() {

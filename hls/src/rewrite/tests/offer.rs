@@ -37,6 +37,14 @@ fn blocking_reload_is_offered_in_the_origins_place() {
 
 /// Section 4.4.3.8: PART-HOLD-BACK is required where there are parts.
 #[test]
+fn a_playlist_without_a_target_duration_gets_the_offer_after_its_first_line() {
+    let list = format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:1\n{LIST}");
+    let control = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES";
+    let expected = format!("#EXTM3U\n{control}\n#EXT-X-MEDIA-SEQUENCE:1\n{LIST}");
+    assert_eq!(offered(&list, Offer::BlockingReload), expected);
+}
+
+#[test]
 fn playlists_with_parts_get_a_part_hold_back() {
     let playlist = format!("{HEAD}#EXT-X-PART-INF:PART-TARGET=0.33334\n{LIST}");
     let expected = format!(
