@@ -138,7 +138,7 @@ fn candidates(tier: &Tier, request: &Request) -> Vec<Arc<Upstream>> {
     if candidates.len() > 1
         && let Some(stream) = tier.streams().of_object(&request.key)
     {
-        stream.reorder(&mut candidates);
+        stream.reorder(&mut candidates, request.resource.kind == Kind::Playlist);
     }
     candidates
 }

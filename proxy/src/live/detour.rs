@@ -25,6 +25,8 @@ pub(super) struct Detour {
 /// The first detour takes about as long as a player's buffer, so that an upstream that fails again soon after
 /// does no more harm than before.
 const FIRST: Duration = Duration::from_secs(10);
+/// A playlist is requested within this time after a detour.
+const FOUND_OUT_WITHIN: Duration = Duration::from_secs(4);
 /// The longest detour.
 const LONGEST: Duration = Duration::from_mins(2);
 
@@ -51,9 +53,11 @@ impl Detour {
         Self { upstream: Arc::clone(upstream), until: now + FIRST, repeats: 0 }
     }
 
-    /// Moves the avoided upstream behind the other available ones.
-    pub(super) fn reorder(&self, candidates: &mut [Arc<Upstream>], now: Instant) {
-        if self.until <= now {
+    /// Moves the avoided upstream behind the other available ones. The playlist finds out whether the
+    /// upstream is usable again; the objects that it announces follow a little later.
+    pub(super) fn reorder(&self, candidates: &mut [Arc<Upstream>], is_playlist: bool, now: Instant) {
+        let until = if is_playlist { self.until } else { self.until + FOUND_OUT_WITHIN };
+        if until <= now {
             return;
         }
         let is_avoided = |upstream: &Arc<Upstream>| *upstream.name() == self.upstream;

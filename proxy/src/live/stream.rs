@@ -267,10 +267,11 @@ impl Stream {
         }
     }
 
-    /// Moves the avoided upstream behind the other candidates.
-    pub(crate) fn reorder(&self, candidates: &mut [Arc<Upstream>]) {
+    /// Moves the avoided upstream behind the other candidates for the playlist, or for an object that it
+    /// announces.
+    pub(crate) fn reorder(&self, candidates: &mut [Arc<Upstream>], is_playlist: bool) {
         if let Some(detour) = &*self.detour.lock() {
-            detour.reorder(candidates, Instant::now());
+            detour.reorder(candidates, is_playlist, Instant::now());
         }
     }
 
