@@ -1,10 +1,12 @@
 //! One slot per key: the cached object and the fill under way, under one short lock.
 //!
-//! The rules of election are here and nowhere else. A request gets, in this order:
+//! The rules of election are here and nowhere else. Where responses vary, the slot of the request's variant
+//! decides. A request gets, in this order:
 //!
 //! 1. the object, while it is fresh;
 //! 2. the object of the fill under way, as far as it has arrived;
-//! 3. the stale object within its grace; the first such request is elected to refresh it in the background;
+//! 3. the stale object within its grace; the first such request is elected to refresh it in the background,
+//!    unless a failure is remembered;
 //! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-miss);
 //! 5. the last failure, while it is remembered;
 //! 6. a place among the readers of the fill under way;

@@ -1,7 +1,7 @@
 //! What an upstream's response means to a site: the rules for one request's fill.
 //!
-//! A policy is pure, except for the live stream: `policy/arrival.rs` compares a playlist with the stream's
-//! earlier versions, and the stream remembers it.
+//! A policy keeps no state of its own. `policy/arrival.rs` compares a playlist with its stream's earlier
+//! versions, and the stream remembers it.
 
 mod arrival;
 pub(crate) mod coding;

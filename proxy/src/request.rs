@@ -65,7 +65,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         return boxed(pass_unless(is_only_if_cached, tier, client, &request)).await;
     }
     let mut open_request = None;
-    // The header fields of a fill for this request. A hit on an object that does not vary does not need them.
+    // Made on first use: a hit on an object that does not vary needs none.
     let sent = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
         if whole::serves(tier, &request) {

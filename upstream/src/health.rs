@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Down is about reaching the server, so a probe can end it. Ejected is about the responses to viewers'
-//! requests, which a probe does not see: only time ends it. Each time in a row is twice as long as the one
-//! before. A returning upstream receives its load step by step ([`Health::share`]).
+//! requests, which a probe does not see: only time ends it. Each ejection lasts twice as long as the
+//! one before it. A returning upstream receives its load step by step ([`Health::share`]).
 
 pub(crate) mod half_open;
 pub mod latency;

@@ -125,7 +125,8 @@ pub enum Ending {
     Abandoned,
 }
 
-/// The rules of one request's site. Pure: a policy rules on what it is given and keeps nothing between calls.
+/// The rules of one request's site. A policy keeps no state of its own between calls; `inspect` and `renew`
+/// may update what the tier knows of a live stream.
 pub trait FillPolicy: Send + Sync {
     /// The request that follows the redirect in `head`, which `upstream` sent for `target`. `None` if it is
     /// not one, or is not to be followed.

@@ -13,7 +13,7 @@ use crate::spec::Spec;
 /// A request, for any upstream.
 #[derive(Debug, Clone)]
 pub struct UpstreamRequest {
-    /// The stream that it belongs to: the failures that a tier reports concern this stream only.
+    /// The folder of its key: the failures that a tier reports concern the streams of this folder only.
     pub stream: Arc<str>,
     /// The method.
     pub method: Method,

@@ -1,10 +1,10 @@
 //! One HTTP/1.1 request without a body, and its response, on the connection itself.
 //!
-//! Every request that is neither a plain hit nor an upload is served here: misses, blocked requests,
-//! forwarded requests. pingora's session, which serves the rest, keeps a buffer per request and sends head
-//! and body in separate writes. Here a request keeps its head only. The head of a response is sent with the
-//! first bytes of its body; if there are none yet, it is sent when the caller starts to wait for them
-//! ([`Http1::gone`]).
+//! Every request that is no plain hit, has no body and nothing unusual is served here: misses, blocked
+//! requests, forwarded requests. pingora's session, which serves the rest, keeps a buffer per request and
+//! sends head and body in separate writes. Here a request keeps its head only. The head of a response is sent
+//! with the first bytes of its body; if there are none yet, it is sent when the caller starts to wait for
+//! them ([`Http1::gone`]).
 //!
 //! Requests with anything unusual are left to pingora ([`Http1::begin`]).
 

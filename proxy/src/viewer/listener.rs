@@ -1,8 +1,8 @@
 //! Connections: accepts them within a limit, serves HTTP/1.1 or HTTP/2 on them, and closes them in order.
 //!
 //! The proxy has its own accept loop, so that it can count, bound and drain connections. pingora serves
-//! HTTP/2, and HTTP/1.1 requests with a body or anything unusual. Plain hits (`fast_path.rs`) and all other
-//! requests (`http1.rs`) are served without pingora. An idle HTTP/1.1 connection holds no buffer.
+//! HTTP/2, and the HTTP/1.1 requests that `http1.rs` leaves to it. The rest is served here: plain hits by
+//! `fast_path.rs`, others by `http1.rs`. An idle HTTP/1.1 connection holds no buffer.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

@@ -49,7 +49,7 @@ pub struct Pool {
     running: Mutex<Option<(TaskTracker, CancellationToken)>>,
 }
 
-/// The upstreams of a site: a pool, and others for the time when no member of the first is available.
+/// The pools of a site. A later pool is used only while no member of the earlier ones is available.
 #[derive(Debug, Clone)]
 pub struct Candidates(Vec<Arc<Pool>>);
 
@@ -167,7 +167,7 @@ impl Pool {
         self.peers.geography.as_ref().map(Geography::ranking).unwrap_or_default()
     }
 
-    /// Pays for requests to more than one of them.
+    /// The retry budget: it pays for every request after the first.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
@@ -281,16 +281,16 @@ impl Snapshot {
     }
 }
 
-/// What one upstream serves together: a playlist and the segments beside it. Two origins of a group may be a
-/// segment apart. A shield that follows a playlist prefetches what others would fetch again, and knows which
-/// origin to avoid.
+/// The folder of a key. A playlist and its segments share a folder and so an upstream, because two origins of
+/// a group may be a segment apart. A shield that follows a playlist prefetches what others would fetch again,
+/// and knows which origin to avoid.
 pub fn folder_of(key: &str) -> &str {
     let path = key.split('?').next().unwrap_or(key);
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }
 
 impl Candidates {
-    /// The first of `pools`, and the others in their order, for the time when no member of it is available.
+    /// These pools, the preferred one first.
     pub fn of(pools: Vec<Arc<Pool>>) -> Self {
         Self(pools)
     }
@@ -319,7 +319,7 @@ impl Candidates {
         &self.0
     }
 
-    /// Pays for requests to more than one of them.
+    /// The retry budget: it pays for every request after the first.
     pub fn budget(&self) -> Arc<Budget> {
         self.0.first().map_or_else(|| Arc::new(Budget::new(0.0, 0.0)), |pool| Arc::clone(&pool.budget))
     }

@@ -23,7 +23,7 @@ pub struct FillRequest {
     pub candidates: Vec<Arc<Upstream>>,
     /// Counts what happens.
     pub recorder: Arc<dyn Recorder>,
-    /// Pays for requests to more than one of them.
+    /// The retry budget: it pays for every request after the first.
     pub budget: Arc<Budget>,
     /// Requests to them in each round, rescues included.
     pub tries_max: usize,
