@@ -55,6 +55,7 @@ fn rewrite(version: &[u8], media: &Media) {
         assert!(short.segments.iter().zip(rest).all(|(one, other)| one.uri == other.uri));
     }
     let offered = read(&offer(version, media, Offer::Both)).expect("an offer is a playlist");
+    assert!(media.is_ended() || offered.server_control.can_block_reload);
     assert_eq!(offered.segments, media.segments);
 }
 

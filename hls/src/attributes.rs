@@ -46,6 +46,11 @@ pub(crate) fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
+/// Whether the list ends within a quote.
+pub(crate) fn has_open_quote(list: &[u8]) -> bool {
+    list.iter().fold(false, |is_open, &byte| is_open ^ (byte == b'"'))
+}
+
 /// The length up to the next comma outside quotes.
 fn attribute_len(list: &[u8]) -> usize {
     let mut is_quoted = false;

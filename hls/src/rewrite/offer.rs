@@ -91,8 +91,10 @@ fn amend(out: &mut Vec<u8>, line: Line<'_>, wanted: &[Attribute]) {
         {
             tag.splice(start + place.start..start + place.end, value.bytes());
         } else {
+            // Behind an open quote, the attribute would be part of a value.
+            let quote = if attributes::has_open_quote(list) { "\"" } else { "" };
             let comma = if list.trim_ascii().is_empty() { "" } else { "," };
-            tag.extend_from_slice(format!("{comma}{name}={value}").as_bytes());
+            tag.extend_from_slice(format!("{quote}{comma}{name}={value}").as_bytes());
         }
     }
     out.append(&mut tag);

@@ -24,6 +24,7 @@ fn blocking_reload_is_offered_in_the_origins_place() {
         ("CAN-SKIP-UNTIL=24", "CAN-SKIP-UNTIL=24,CAN-BLOCK-RELOAD=YES"),
         // At least three target durations; the origin's value was invalid.
         ("HOLD-BACK=6", "HOLD-BACK=12.0,CAN-BLOCK-RELOAD=YES"),
+        ("X-ODD=\"open", "X-ODD=\"open\",CAN-BLOCK-RELOAD=YES"),
         // Players disagree whether that is the attribute.
         ("CAN-BLOCK-RELOAD\t=NO", "CAN-BLOCK-RELOAD\t=NO,CAN-BLOCK-RELOAD=YES"),
         ("HOLD-BACK=12, CAN-BLOCK-RELOAD=NO", "HOLD-BACK=12, CAN-BLOCK-RELOAD=NO,CAN-BLOCK-RELOAD=YES"),
