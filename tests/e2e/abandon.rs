@@ -35,34 +35,23 @@ async fn a_fill_without_readers_ends_when_much_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fill_without_readers_completes_when_little_is_missing() {
-    let origin = origin().run().await;
-    origin.fault(Fault::on(SMALL).hold_at("rest", FIRST)).unwrap();
-    let shield = shield().origin(&origin).run().await;
-    let edge = edge().shield(&shield).run().await;
-
-    let mut only = viewer(edge.addr()).start("GET", SMALL).await;
-    assert!(only.begins(1000).await);
-    drop(only);
-    until("no viewer is left", async || edge.joined().await == 0).await;
-    origin.release("rest");
-
-    for tier in [&edge, &shield] {
-        until("it is stored", async || tier.count("tidegate_fills_total", "stored").await == 1).await;
-    }
-    viewer(edge.addr()).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..1 << 20));
-    assert_eq!(origin.requests(SMALL), 1);
+    completes_without_readers(SMALL).await;
 }
 
 /// Such as a segment that is still being written.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fill_of_unknown_length_completes_without_readers() {
-    const GROWING: &str = "/bytes/1048576?chunked=1";
+    completes_without_readers("/bytes/1048576?chunked=1").await;
+}
+
+/// The only viewer of this target, a form of [`SMALL`], leaves in the middle.
+async fn completes_without_readers(target: &str) {
     let origin = origin().run().await;
     origin.fault(Fault::on(SMALL).hold_at("rest", FIRST)).unwrap();
     let shield = shield().origin(&origin).run().await;
     let edge = edge().shield(&shield).run().await;
 
-    let mut only = viewer(edge.addr()).start("GET", GROWING).await;
+    let mut only = viewer(edge.addr()).start("GET", target).await;
     assert!(only.begins(1000).await);
     drop(only);
     until("no viewer is left", async || edge.joined().await == 0).await;
@@ -71,7 +60,7 @@ async fn a_fill_of_unknown_length_completes_without_readers() {
     for tier in [&edge, &shield] {
         until("it is stored", async || tier.count("tidegate_fills_total", "stored").await == 1).await;
     }
-    viewer(edge.addr()).get(GROWING).await.is(200, &synthetic_bytes(SMALL, 0..1 << 20));
+    viewer(edge.addr()).get(target).await.is(200, &synthetic_bytes(SMALL, 0..1 << 20));
     assert_eq!(origin.requests(SMALL), 1);
 }
 
