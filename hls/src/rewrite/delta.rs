@@ -11,7 +11,8 @@ use crate::lines::{Line, LineKind, line_break, lines};
 /// The delta update of a full playlist; `None` if the full one has to be sent.
 ///
 /// `media` is the parsed `full`. There is no delta update if the playlist does not offer one
-/// (CAN-SKIP-UNTIL), has ended, is a delta update itself, or has no segment that is old enough.
+/// (CAN-SKIP-UNTIL), has ended, is a delta update itself, has no segment that is old enough, or numbers that
+/// cannot be read: a client could not tell which segments are left out.
 ///
 /// The keys and the initialisation section in effect after the skipped segments are repeated there. A client
 /// that merges knows them and reads the same twice; a client that does not would continue without them.
@@ -20,7 +21,7 @@ use crate::lines::{Line, LineKind, line_break, lines};
 /// without the older ones (`v2`). It keeps those that it knows, so the update names those that were removed
 /// lately: `removed_dateranges` are their identifiers.
 pub fn delta(full: &[u8], media: &Media, removed_dateranges: &[Arc<str>]) -> Option<Vec<u8>> {
-    if media.is_ended() || media.skipped > 0 {
+    if media.is_ended() || media.skipped > 0 || !media.is_numbered() {
         return None;
     }
     let scan = Scan::of(full, skippable(media)?);

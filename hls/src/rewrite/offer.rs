@@ -19,12 +19,13 @@ pub enum Offer {
 }
 
 /// The playlist with the offer in its EXT-X-SERVER-CONTROL, which is added if it is missing. The origin's own
-/// offers stay, and so does a playlist that has ended: it is never reloaded.
+/// offers stay. A playlist that has ended stays as it is, since it is never reloaded; so does one whose numbers
+/// cannot be read, since no request could name its next version.
 ///
 /// `media` is the parsed `playlist`.
 pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
     let wanted = wanted(media, offer);
-    if media.is_ended() || wanted.is_empty() {
+    if media.is_ended() || !media.is_numbered() || wanted.is_empty() {
         return playlist.to_vec();
     }
     let mut out = Vec::with_capacity(playlist.len() + NEW_BYTES_MAX);

@@ -44,6 +44,7 @@ fn without_the_offer_or_after_the_end_the_full_playlist_is_sent() {
         format!("{full}#EXT-X-ENDLIST\n"),
         full.replace("#EXT-X-VERSION:6", "#EXT-X-PLAYLIST-TYPE:VOD"),
         full.replace("#EXT-X-VERSION:6", "#EXT-X-SKIP:SKIPPED-SEGMENTS=1"),
+        full.replace("SEQUENCE:100", "SEQUENCE:18446744073709551615"),
         format!("{HEAD}{}", segments(100..106)),
         HEAD.to_owned(),
     ] {

@@ -67,9 +67,11 @@ fn delta_updates_are_offered_in_the_origins_place() {
 }
 
 #[test]
-fn an_ended_playlist_gets_no_offer_and_line_breaks_stay() {
+fn an_ended_or_unnumbered_playlist_gets_no_offer_and_line_breaks_stay() {
     let ended = format!("{HEAD}{LIST}#EXT-X-ENDLIST\n");
     assert_eq!(offered(&ended, Offer::Both), ended);
+    let unnumbered = format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:-1\n{LIST}");
+    assert_eq!(offered(&unnumbered, Offer::Both), unnumbered);
     assert_eq!(
         offered("#EXTM3U\r\n#EXT-X-TARGETDURATION:4\r\n\r\n#EXTINF:4,\r\na", Offer::BlockingReload),
         "#EXTM3U\r\n#EXT-X-TARGETDURATION:4\r\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\r\n\r\n#EXTINF:4,\r\na"
