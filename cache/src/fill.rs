@@ -128,7 +128,7 @@ impl Fill {
     }
 
     /// Whether the head of a response that can be shared has arrived.
-    pub(crate) fn has_answer(&self) -> bool {
+    pub(crate) fn has_object(&self) -> bool {
         matches!(&*self.progress.lock(), Progress::Answered(Answer::Object(_)))
     }
 
@@ -197,8 +197,8 @@ pub struct FillReader {
 
 impl FillReader {
     /// Whether the fill has come to an answer.
-    pub(crate) fn has_answer(&self) -> bool {
-        self.fill.has_answer()
+    pub(crate) fn has_object(&self) -> bool {
+        self.fill.has_object()
     }
 
     /// Only called under the lock of the fill's slot, so that the fill cannot be abandoned at that moment.

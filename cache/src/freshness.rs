@@ -50,10 +50,10 @@ pub struct Policy {
     pub ignored: Vec<UncacheableReason>,
     /// How long after its lifetime a response may be served while a refresh is under way, unless the origin
     /// sets it.
-    pub grace: Duration,
+    pub stale_while_revalidate: Duration,
     /// How long after its lifetime a response may be served while no upstream can answer, unless the origin
     /// sets it.
-    pub keep: Duration,
+    pub stale_if_error: Duration,
     /// Lifetime of a 4xx or 501 without a lifetime from the origin or from HLS.
     pub error_ttl: Duration,
 }
@@ -68,8 +68,8 @@ impl Default for Policy {
             default: None,
             heuristic: false,
             ignored: Vec::new(),
-            grace: Duration::ZERO,
-            keep: Duration::ZERO,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
             error_ttl: Duration::ZERO,
         }
     }
@@ -90,12 +90,12 @@ pub struct Lifetimes {
     /// Fresh for this long. Zero: revalidate before each use.
     pub ttl: Duration,
     /// After `ttl`, usable for this much longer while a refresh is under way (stale-while-revalidate).
-    pub grace: Duration,
+    pub stale_while_revalidate: Duration,
     /// After `ttl`, usable for this much longer while no upstream can answer (stale-if-error).
-    pub keep: Duration,
+    pub stale_if_error: Duration,
     /// Its age when it arrived.
     pub age: Duration,
-    /// The origin forbids stale use. `grace` and `keep` are zero then, whatever the site's settings.
+    /// The origin forbids stale use. Both other times are zero then, whatever the site's settings.
     pub must_revalidate: bool,
 }
 
@@ -284,18 +284,25 @@ fn lifetimes(
     let granted = stale.stale_while_revalidate.is_some() || stale.stale_if_error.is_some();
     let must_revalidate = forbidden || (stale.s_maxage.is_some() && !granted);
     if must_revalidate {
-        return Lifetimes { ttl, grace: Duration::ZERO, keep: Duration::ZERO, age, must_revalidate };
+        return Lifetimes {
+            ttl,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            age,
+            must_revalidate,
+        };
     }
     // The site's own lifetimes of stale use are for responses that were fresh once: one that must be
     // revalidated before each use is not served before that, and an old error helps no viewer. Beside
     // s-maxage only the origin's grants count.
     let site_may = !is_error(status) && stale.s_maxage.is_none();
-    let site_grace = if site_may && ttl > Duration::ZERO { policy.grace } else { Duration::ZERO };
-    let site_keep = if site_may { policy.keep } else { Duration::ZERO };
+    let site_while_revalidate =
+        if site_may && ttl > Duration::ZERO { policy.stale_while_revalidate } else { Duration::ZERO };
+    let site_if_error = if site_may { policy.stale_if_error } else { Duration::ZERO };
     Lifetimes {
         ttl,
-        grace: stale.stale_while_revalidate.unwrap_or(site_grace),
-        keep: stale.stale_if_error.unwrap_or(site_keep),
+        stale_while_revalidate: stale.stale_while_revalidate.unwrap_or(site_while_revalidate),
+        stale_if_error: stale.stale_if_error.unwrap_or(site_if_error),
         age,
         must_revalidate,
     }

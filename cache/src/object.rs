@@ -45,9 +45,9 @@ pub enum State {
     /// May be served as it is.
     Fresh,
     /// May be served while a refresh is under way (stale-while-revalidate).
-    Grace,
+    StaleWhileRevalidate,
     /// May be served only when no upstream can answer (stale-if-error).
-    Keep,
+    StaleIfError,
     /// Only its validators are of use, for a conditional request.
     Expired,
 }
@@ -108,10 +108,14 @@ impl Object {
     /// The same object at the end of its freshness: usable only for its validators and for stale-if-error.
     pub(crate) fn expired(&self, now: Instant) -> Self {
         let age = self.age(now);
-        let end = self.lifetimes.ttl.saturating_add(self.lifetimes.keep);
+        let end = self.lifetimes.ttl.saturating_add(self.lifetimes.stale_if_error);
         let ttl = self.lifetimes.ttl.min(age);
-        let lifetimes =
-            Lifetimes { ttl, grace: Duration::ZERO, keep: end.saturating_sub(ttl), ..self.lifetimes };
+        let lifetimes = Lifetimes {
+            ttl,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: end.saturating_sub(ttl),
+            ..self.lifetimes
+        };
         Self {
             received: self.received,
             ..self.with_head(self.head.clone(), lifetimes, Arc::clone(&self.upstream))
@@ -166,13 +170,13 @@ impl Object {
     /// The state at `now`.
     pub fn state(&self, now: Instant) -> State {
         let age = self.age(now);
-        let Lifetimes { ttl, grace, keep, .. } = self.lifetimes;
+        let Lifetimes { ttl, stale_while_revalidate, stale_if_error, .. } = self.lifetimes;
         if age < ttl {
             State::Fresh
-        } else if age < ttl.saturating_add(grace) {
-            State::Grace
-        } else if age < ttl.saturating_add(keep) {
-            State::Keep
+        } else if age < ttl.saturating_add(stale_while_revalidate) {
+            State::StaleWhileRevalidate
+        } else if age < ttl.saturating_add(stale_if_error) {
+            State::StaleIfError
         } else {
             State::Expired
         }
@@ -180,7 +184,8 @@ impl Object {
 
     /// Whether it may be served at `now` because no upstream can answer (stale-if-error).
     pub fn is_usable_on_error(&self, now: Instant) -> bool {
-        self.body.is_complete() && self.age(now) < self.lifetimes.ttl.saturating_add(self.lifetimes.keep)
+        self.body.is_complete()
+            && self.age(now) < self.lifetimes.ttl.saturating_add(self.lifetimes.stale_if_error)
     }
 
     /// The weight of the head and of the derived forms, in bytes. The body is weighed separately.

@@ -7,7 +7,7 @@
 //! 2. the object of the fill under way, as far as it has arrived;
 //! 3. the stale object within its grace; the first such request is elected to refresh it in the background,
 //!    unless a failure is remembered;
-//! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-miss);
+//! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-pass);
 //! 5. the last failure, while it is remembered;
 //! 6. a place among the readers of the fill under way;
 //! 7. otherwise it is elected to start the one fill.
@@ -97,8 +97,8 @@ impl Slot {
     }
 
     /// The object, if it is within its grace at `now`.
-    pub(crate) fn in_grace(&self, now: Instant) -> Option<Arc<Object>> {
-        self.state.lock().object.clone().filter(|object| object.state(now) == State::Grace)
+    pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Object>> {
+        self.state.lock().object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate)
     }
 
     /// Decides again and elects the request if that is still necessary. `writer` makes the fill's writer.
@@ -112,9 +112,9 @@ impl Slot {
             Decision::Elect => {}
             decision => return decision,
         }
-        let in_grace = state.object.clone().filter(|object| object.state(now) == State::Grace);
-        let (fill, previous) = self.begin(&mut state, in_grace.is_some());
-        Decision::Final(match in_grace {
+        let usable = state.object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate);
+        let (fill, previous) = self.begin(&mut state, usable.is_some());
+        Decision::Final(match usable {
             Some(object) => Lookup::Stale { object, refresh: Some(writer(fill, previous)) },
             None => Lookup::Miss(FillReader::take(&fill, true), writer(fill, previous)),
         })
@@ -211,11 +211,11 @@ impl SlotState {
         if let Some((object, State::Fresh)) = object {
             return Decision::Final(Lookup::Hit(Arc::clone(object)));
         }
-        if let Some(fill) = self.fill.as_ref().filter(|fill| fill.has_answer()) {
+        if let Some(fill) = self.fill.as_ref().filter(|fill| fill.has_object()) {
             return Decision::Final(Lookup::Join(FillReader::take(fill, false)));
         }
         let failure = self.failure.as_ref().filter(|(_, until)| now < *until).map(|(failure, _)| failure);
-        if let Some((object, State::Grace)) = object {
+        if let Some((object, State::StaleWhileRevalidate)) = object {
             if self.fill.is_none() && failure.is_none() {
                 return Decision::Elect;
             }

@@ -173,10 +173,10 @@ impl Cache {
                     slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
                 }
                 Decision::Final(Lookup::Pass | Lookup::Failed { stale: None, .. }) => return None,
-                Decision::Final(Lookup::Join(reader)) if !reader.has_answer() => return None,
+                Decision::Final(Lookup::Join(reader)) if !reader.has_object() => return None,
                 Decision::Final(lookup) => return Some(lookup),
                 Decision::Elect => {
-                    let object = slot.in_grace(now)?;
+                    let object = slot.usable(now)?;
                     return Some(Lookup::Stale { object, refresh: None });
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_proxy::site;
 use tidegate_upstream::trust::TrustError;
-use tidegate_upstream::{Bound, Candidates, Connections, Order, Pool};
+use tidegate_upstream::{Bound, Connections, Order, Pool, SitePools};
 
 use crate::Config;
 
@@ -35,9 +35,9 @@ pub(crate) fn of(config: &Config) -> Result<Shields<'_>, TrustError> {
 }
 
 impl Shields<'_> {
-    pub(crate) fn for_site(&self, site: &site::Config) -> Candidates {
+    pub(crate) fn for_site(&self, site: &site::Config) -> SitePools {
         let origins = || site.pool(&self.config.upstream, &self.connections);
-        Candidates::of(match &self.by_hash {
+        SitePools::of(match &self.by_hash {
             None => vec![origins()],
             Some(shields) if site.direct => vec![Arc::clone(shields), origins()],
             Some(shields) => vec![Arc::clone(shields)],

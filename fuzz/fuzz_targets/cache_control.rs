@@ -24,8 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     let most = Duration::from_secs(1 << 31);
     if let Verdict::Store(lifetimes) = judge(&request, status, &head(lines), &policy, now) {
         assert!(lifetimes.ttl <= most && lifetimes.age <= most);
-        assert!(lifetimes.grace <= most && lifetimes.keep <= most);
-        assert!(!lifetimes.must_revalidate || lifetimes.grace.is_zero() && lifetimes.keep.is_zero());
+        assert!(lifetimes.stale_while_revalidate <= most && lifetimes.stale_if_error <= most);
+        assert!(!lifetimes.must_revalidate || lifetimes.stale_while_revalidate.is_zero() && lifetimes.stale_if_error.is_zero());
     }
 });
 

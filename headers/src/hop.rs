@@ -7,9 +7,9 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::field;
 
-mod marks;
+mod tier_fields;
 
-pub use marks::{CDN_LOOP, SLICE, append_cdn_loop, append_via, loops};
+pub use tier_fields::{CDN_LOOP, SLICE, append_cdn_loop, append_via, loops};
 
 /// Whether a header field concerns one connection only (RFC 9110 sections 7.6.1 and 11.7, RFC 9113 section
 /// 8.2.2).

@@ -1,10 +1,10 @@
 //! Responses from cached and growing objects: head, range, encoding, body.
 
 pub(crate) mod content;
-pub(crate) mod marks;
 mod pace;
 pub(crate) mod pass;
 pub(crate) mod select;
+pub(crate) mod tier_fields;
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use tidegate_hls::{Kind, Playlist};
 use tidegate_http1::lines;
 use tokio::time::Instant;
 
-use self::marks::Handling;
 use self::select::Selected;
+use self::tier_fields::Handling;
 use crate::clock;
 use crate::fate::Fate;
 use crate::live::stream::Stream;
@@ -48,7 +48,7 @@ pub(crate) async fn object(
         handling.error = content::count_live(tier, stream);
         account = account.live();
     }
-    client.known().fate = Some(handling.fate);
+    client.request_facts().fate = Some(handling.fate);
     if request.resource.kind == Kind::Playlist || !client.frames_unknown_lengths() {
         // A playlist is complete soon after its head. And a viewer that cannot distinguish a broken body from
         // a complete one (HTTP/1.0 without a length) gets no body before it is complete.
@@ -114,12 +114,12 @@ pub(crate) async fn refuse(
 ) -> Account {
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier.node(), &allow);
-    let account = Account::refused(refusal, client.known());
+    let account = Account::refused(refusal, client.request_facts());
     match site {
-        Some(site) => marks::allow_reading(tier, site, &mut headers),
-        None => marks::allow_reading_error(tier, &mut headers),
+        Some(site) => tier_fields::allow_reading(tier, site, &mut headers),
+        None => tier_fields::allow_reading_error(tier, &mut headers),
     }
-    marks::mark(tier, &mut headers, Handling::here(refusal.fate()), None);
+    tier_fields::add(tier, &mut headers, Handling::here(refusal.fate()), None);
     account.with_result(send(client, refusal.status(), headers, body.into()).await)
 }
 
@@ -128,8 +128,8 @@ pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String
     let (mut headers, body) = refusal.answer(tier.node(), "");
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    marks::allow_reading_error(tier, &mut headers);
-    marks::mark(tier, &mut headers, Handling::here(Fate::Refused), None);
+    tier_fields::allow_reading_error(tier, &mut headers);
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = Vec::new();
     lines::status_line(&mut head, refusal.status());
     lines::fields(&mut head, headers.iter());
@@ -156,9 +156,9 @@ pub(crate) async fn failed(
     reason: Option<Reason>,
 ) -> Account {
     let (mut headers, body) = refusal::failed(tier.node(), failure);
-    marks::allow_reading(tier, &request.site, &mut headers);
+    tier_fields::allow_reading(tier, &request.site, &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
-    marks::mark(tier, &mut headers, handling, None);
+    tier_fields::add(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).with_failure(failure);
     account.with_result(send(client, failure.status, headers, body).await)
 }
@@ -170,7 +170,7 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
         headers.insert(header::ALLOW, allow);
     }
-    marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
     account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
@@ -179,16 +179,16 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
 pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut headers = HeaderMap::new();
     headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-    marks::mark(tier, &mut headers, Handling::here(Fate::Options), None);
-    let account = Account::from_facts(Fate::Options, client.known());
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Options), None);
+    let account = Account::from_facts(Fate::Options, client.request_facts());
     account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
 /// The head for an object: its own fields, its age, and the marks.
 fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
     let mut headers = content::shared_head(tier, &request.site, object);
-    headers.insert(header::AGE, HeaderValue::from(marks::seconds_of_age(object.age(Instant::now()))));
-    marks::mark(tier, &mut headers, handling, Some(object));
+    headers.insert(header::AGE, HeaderValue::from(tier_fields::seconds_of_age(object.age(Instant::now()))));
+    tier_fields::add(tier, &mut headers, handling, Some(object));
     headers
 }
 
@@ -225,7 +225,7 @@ async fn wait_for_end(client: &mut Client, object: &Object) -> bool {
     tokio::select! {
         biased;
         ended = object.body.wait_for_end() => ended.is_ok(),
-        () = client.gone() => false,
+        () = client.until_gone() => false,
     }
 }
 
@@ -265,7 +265,7 @@ async fn send_body(client: &mut Client, object: &Object, start: u64, end: Option
         let read = tokio::select! {
             biased;
             read = reader.next(WRITE_MAX as u64) => read,
-            () = client.gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Gone),
         };
         match read {
             Ok(chunks) if !chunks.is_empty() => client.body_chunks(chunks).await?,

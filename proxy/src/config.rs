@@ -64,7 +64,7 @@ pub struct Cache {
     /// Variants (by `Vary`) of one object that are stored. At least 1.
     pub variants_max: usize,
     /// How long a key is remembered whose response cannot be shared.
-    pub hit_for_miss: Period,
+    pub hit_for_pass: Period,
     /// How long a failure (502, 504 ...) is remembered, so that many viewers cause one upstream request.
     pub failure_lifetime: Period,
     /// Prefetches of announced objects that run in parallel.
@@ -151,7 +151,7 @@ impl Default for Cache {
             finish_within: Size::mib(4),
             finish_max: 64,
             variants_max: 64,
-            hit_for_miss: Period::secs(120),
+            hit_for_pass: Period::secs(120),
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
             prefetch_bytes_max: Size::mib(64),

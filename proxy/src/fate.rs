@@ -22,7 +22,7 @@ label! {
         /// Forwarded upstream for this viewer alone, without storing the response.
         Pass = "pass",
         /// Forwarded because the key is known to have private responses.
-        HitForMiss = "hit-for-miss",
+        HitForPass = "hit-for-pass",
         /// Served from a stale object because the fill failed (RFC 5861 stale-if-error).
         StaleIfError = "stale-if-error",
         /// No upstream had a usable response, or none in time.
@@ -62,7 +62,7 @@ impl Fate {
             Self::Stale | Self::StaleIfError => "STALE",
             Self::Join | Self::Miss | Self::ClientClosed => "MISS",
             Self::Revalidated => "REVALIDATED",
-            Self::Pass | Self::HitForMiss => "PASS",
+            Self::Pass | Self::HitForPass => "PASS",
             Self::Failed => "ERROR",
             Self::Refused | Self::Options => "NONE",
         }

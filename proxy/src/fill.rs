@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use tidegate_cache::FillWriter;
 use tidegate_headers::{conditional, hop};
 use tidegate_hls::{Directives, Kind};
-use tidegate_upstream::{Ending, FillRequest, Requester, Upstream, UpstreamRequest, fetch};
+use tidegate_upstream::{Ending, FetchJob, Requester, Upstream, UpstreamRequest, fetch};
 use tokio::time::Instant;
 
 use crate::live::stream::Stream;
@@ -25,9 +25,9 @@ pub(crate) struct FillOptions {
     /// The requested version of a playlist.
     pub(crate) directives: Directives,
     /// Time for the head of the response, if not the upstream's usual one.
-    pub(crate) patience: Option<Duration>,
+    pub(crate) head_timeout: Option<Duration>,
     /// The time after which the response to a blocking request is late.
-    pub(crate) overdue: Option<Duration>,
+    pub(crate) late_after: Option<Duration>,
 }
 
 /// The result of a fill.
@@ -44,13 +44,13 @@ pub(crate) async fn fill(
     tier: &Arc<Tier>,
     request: &Request,
     fill_writer: FillWriter,
-    sent: &HeaderMap,
+    fill_headers: &HeaderMap,
     fill_options: FillOptions,
 ) -> Filled {
-    let policy = SitePolicy::new(tier, request, sent)
+    let policy = SitePolicy::new(tier, request, fill_headers)
         .blocking(fill_options.directives.blocks())
         .replacing(fill_writer.stale().cloned());
-    let mut headers = sent.clone();
+    let mut headers = fill_headers.clone();
     if let Some(stale) = fill_writer.stale() {
         let stored = &stale.head.headers;
         headers.extend(if request.site.has_shields {
@@ -62,12 +62,12 @@ pub(crate) async fn fill(
     if let Some(slice) = request.slice {
         slice.add_headers(&mut headers, request.site.has_shields);
     }
-    let mut fill_request = fill_request(tier, request, &fill_options.directives, Method::GET, headers);
-    fill_request.ask.span = request.slice.map(Slice::bytes);
-    fill_request.ask.patience = fill_options.patience;
-    fill_request.ask.overdue = fill_options.overdue;
+    let mut fetch_job = fetch_job(tier, request, &fill_options.directives, Method::GET, headers);
+    fetch_job.request.span = request.slice.map(Slice::bytes);
+    fetch_job.request.head_timeout = fill_options.head_timeout;
+    fetch_job.request.late_after = fill_options.late_after;
     tier.metrics().origin_requests_needed.inc();
-    let ending = fetch::fill(&policy, fill_request, fill_writer, fill_options.requester).await;
+    let ending = fetch::fill(&policy, fetch_job, fill_writer, fill_options.requester).await;
     note_unshared(tier, request, ending);
     if ending == Ending::Stored && policy.is_media() && is_empty(tier, request) {
         // Its head did not tell.
@@ -97,26 +97,26 @@ fn note_unshared(tier: &Tier, request: &Request, ending: Ending) {
 }
 
 /// The request to the upstreams for `request`, with the marks of this node.
-pub(crate) fn fill_request(
+pub(crate) fn fetch_job(
     tier: &Arc<Tier>,
     request: &Request,
     directives: &Directives,
     method: Method,
     mut headers: HeaderMap,
-) -> FillRequest {
+) -> FetchJob {
     hop::append_via(&mut headers, request.version, tier.node());
     hop::append_cdn_loop(&mut headers, tier.node());
     let settings = tier.settings();
-    FillRequest {
-        ask: UpstreamRequest {
-            stream: tidegate_upstream::folder_of(request.key.as_str()).into(),
+    FetchJob {
+        request: UpstreamRequest {
+            folder: tidegate_upstream::folder_of(request.key.as_str()).into(),
             method,
             path_and_query: request.target(directives),
             host: request.authority.clone(),
             headers,
             span: None,
-            patience: None,
-            overdue: None,
+            head_timeout: None,
+            late_after: None,
             is_backup: false,
             is_pass: false,
         },
@@ -124,10 +124,10 @@ pub(crate) fn fill_request(
         candidates: candidates(tier, request),
         recorder: Arc::<Tier>::clone(tier),
         budget: request.site.candidates.budget(),
-        tries_max: settings.upstream.attempts_max,
+        attempts_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
         finishing: Arc::clone(tier.finishing()),
-        remember_large: settings.cache.hit_for_miss.get(),
+        remember_large: settings.cache.hit_for_pass.get(),
     }
 }
 

@@ -185,7 +185,7 @@ impl<'a> SitePolicy<'a> {
     /// (HLS section 3).
     fn unless_empty(&self, head: &Head, lifetimes: Lifetimes) -> Lifetimes {
         if looks::is_empty(head) && self.is_media() {
-            Lifetimes { keep: Duration::ZERO, ..looks::at_most(lifetimes, EMPTY_FOR) }
+            Lifetimes { stale_if_error: Duration::ZERO, ..looks::at_most(lifetimes, EMPTY_FOR) }
         } else {
             lifetimes
         }

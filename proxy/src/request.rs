@@ -26,7 +26,7 @@ use tidegate_upstream::{INTERIM_MAX, Requester, UpstreamResponse};
 use tokio::sync::{mpsc, oneshot};
 
 use self::parsed::Request;
-use crate::answer::marks::Handling;
+use crate::answer::tier_fields::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
@@ -66,7 +66,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     }
     let mut open_request = None;
     // Made on first use: a hit on an object that does not vary needs none.
-    let sent = OnceLock::new();
+    let fill_headers = OnceLock::new();
     for _ in 0..LOOKUPS_MAX {
         if whole::serves(tier, &request) {
             request.read_from_whole();
@@ -77,13 +77,14 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         });
         if request.directives.blocks()
             && !is_only_if_cached
-            && let Some(account) = hold(tier, client, &request, &sent).await
+            && let Some(account) = hold(tier, client, &request, &fill_headers).await
         {
             return account;
         }
         let lookup = {
             let headers = client.headers();
-            let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
+            let variant =
+                |names: &[http::HeaderName]| vary::variant(names, headers_of_fill(&fill_headers, headers));
             if is_only_if_cached {
                 tier.cache().look_up_cached(&request.key, &variant)
             } else {
@@ -91,7 +92,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             }
         };
         let Some(lookup) = lookup else { break };
-        if let Some(account) = boxed(decide(tier, client, &request, lookup, &sent)).await {
+        if let Some(account) = boxed(decide(tier, client, &request, lookup, &fill_headers)).await {
             return account;
         }
     }
@@ -116,13 +117,13 @@ async fn hold(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,
-    sent: &OnceLock<HeaderMap>,
+    fill_headers: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
     // Without a follower, the known version may be old: a request that is ahead of it starts one.
     let is_alone = stream.wants_follower()
         && hold::is_ahead(&stream, &request.directives)
-        && !follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
+        && !follow::follow(tier, request, &stream, headers_of_fill(fill_headers, client.headers()));
     let outcome = {
         let _blocked = tier.metrics().live.block();
         let may_refuse = tier.role() == Role::Edge;
@@ -133,7 +134,7 @@ async fn hold(
             }
             hold::hold(&stream, &request.directives, may_refuse).await
         });
-        let mut gone = pin!(client.gone());
+        let mut gone = pin!(client.until_gone());
         tokio::select! {
             biased;
             outcome = &mut blocked => outcome,
@@ -162,11 +163,11 @@ async fn decide(
     client: &mut Client,
     request: &Request,
     lookup: Lookup,
-    sent: &OnceLock<HeaderMap>,
+    fill_headers: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
         Lookup::Hit(object) => {
-            if starts_follower(tier, client, request, sent) {
+            if starts_follower(tier, client, request, fill_headers) {
                 // The object is fresh for longer now.
                 return None;
             }
@@ -174,12 +175,12 @@ async fn decide(
         }
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
-                let sent = fill_headers(sent, client.headers());
-                start_fill(tier, request, fill_writer, sent, Requester::default());
+                let fill_headers = headers_of_fill(fill_headers, client.headers());
+                start_fill(tier, request, fill_writer, fill_headers, Requester::default());
             }
             answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
         }
-        Lookup::Pass => pass::get(tier, client, request, Fate::HitForMiss).await,
+        Lookup::Pass => pass::get(tier, client, request, Fate::HitForPass).await,
         Lookup::Failed { failure, stale: None } => {
             answer::failed(tier, client, request, &failure, None).await
         }
@@ -188,20 +189,22 @@ async fn decide(
             answer::object(tier, client, request, &object, handling).await
         }
         Lookup::Join(fill_reader) => {
-            let sent = fill_headers(sent, client.headers());
-            let waiting = Waiting { fill_reader, interim: None, own: None, stale: None, sent };
+            let fill_headers = headers_of_fill(fill_headers, client.headers());
+            let waiting = Waiting { fill_reader, interim: None, unshared: None, stale: None, fill_headers };
             return wait(tier, client, request, waiting).await;
         }
         Lookup::Miss(fill_reader, fill_writer) => {
-            let (own_sender, own) = oneshot::channel();
-            let own = may_receive_unshared(client.headers()).then_some(own);
+            let (unshared_sender, unshared) = oneshot::channel();
+            let unshared = may_receive_unshared(client.headers()).then_some(unshared);
             let (interim_sender, interim) = mpsc::channel(INTERIM_MAX);
             let stale = fill_writer.stale().cloned();
-            let sent = fill_headers(sent, client.headers());
-            let requester =
-                Requester { interim: Some(interim_sender), own: own.is_some().then_some(own_sender) };
-            start_fill(tier, request, fill_writer, sent, requester);
-            let waiting = Waiting { fill_reader, interim: Some(interim), own, stale, sent };
+            let fill_headers = headers_of_fill(fill_headers, client.headers());
+            let requester = Requester {
+                interim: Some(interim_sender),
+                unshared: unshared.is_some().then_some(unshared_sender),
+            };
+            start_fill(tier, request, fill_writer, fill_headers, requester);
+            let waiting = Waiting { fill_reader, interim: Some(interim), unshared, stale, fill_headers };
             return wait(tier, client, request, waiting).await;
         }
     })
@@ -209,9 +212,16 @@ async fn decide(
 
 /// Starts the follower of a live playlist that has none, if this is its second use. Returns whether it is
 /// followed from now on.
-fn starts_follower(tier: &Arc<Tier>, client: &Client, request: &Request, sent: &OnceLock<HeaderMap>) -> bool {
+fn starts_follower(
+    tier: &Arc<Tier>,
+    client: &Client,
+    request: &Request,
+    fill_headers: &OnceLock<HeaderMap>,
+) -> bool {
     let stream = tier.streams().of_request(request).filter(|stream| stream.wants_follower());
-    stream.is_some_and(|stream| follow::follow(tier, request, &stream, fill_headers(sent, client.headers())))
+    stream.is_some_and(|stream| {
+        follow::follow(tier, request, &stream, headers_of_fill(fill_headers, client.headers()))
+    })
 }
 
 /// A request that waits for a fill.
@@ -220,9 +230,9 @@ struct Waiting<'a> {
     /// Receives the informational responses (1xx), if this request caused the fill.
     interim: Option<mpsc::Receiver<Head>>,
     /// Receives the response if it cannot be shared.
-    own: Option<oneshot::Receiver<UpstreamResponse>>,
+    unshared: Option<oneshot::Receiver<UpstreamResponse>>,
     stale: Option<Arc<Object>>,
-    sent: &'a HeaderMap,
+    fill_headers: &'a HeaderMap,
 }
 
 async fn wait(
@@ -231,7 +241,7 @@ async fn wait(
     request: &Request,
     waiting: Waiting<'_>,
 ) -> Option<Account> {
-    let Waiting { fill_reader, mut interim, own, stale, sent } = waiting;
+    let Waiting { fill_reader, mut interim, unshared, stale, fill_headers } = waiting;
     let reason = if fill_reader.is_revalidation() { Reason::Stale } else { Reason::UriMiss };
     let answer = wait_for_answer(tier, client, &fill_reader, &mut interim).await;
     Some(match answer {
@@ -240,7 +250,11 @@ async fn wait(
                 // The stream is known now, and with it whether this is the requested version.
                 return None;
             }
-            if object.variant.as_ref().is_some_and(|mine| vary::variant(&mine.names, sent) != mine.values) {
+            if object
+                .variant
+                .as_ref()
+                .is_some_and(|mine| vary::variant(&mine.names, fill_headers) != mine.values)
+            {
                 return None;
             }
             let fate = match &stale {
@@ -255,12 +269,12 @@ async fn wait(
         }
         // The origin sent the whole resource in place of the slice.
         Ok(Answer::Pass) if whole::serves(tier, request) => return None,
-        Ok(Answer::Pass) => match own {
-            Some(own) => match own.await {
+        Ok(Answer::Pass) => match unshared {
+            Some(unshared) => match unshared.await {
                 Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,
-                Err(_not_received) => boxed(pass::get(tier, client, request, Fate::HitForMiss)).await,
+                Err(_not_received) => boxed(pass::get(tier, client, request, Fate::HitForPass)).await,
             },
-            None => boxed(pass::get(tier, client, request, Fate::HitForMiss)).await,
+            None => boxed(pass::get(tier, client, request, Fate::HitForPass)).await,
         },
         Ok(Answer::Failed { failure, stale: None }) => {
             answer::failed(tier, client, request, &failure, Some(reason)).await
@@ -300,7 +314,7 @@ async fn wait_for_answer(
                 }
                 return Ok(answer);
             }
-            () = client.gone() => return Err(None),
+            () = client.until_gone() => return Err(None),
             () = &mut timeout => return Err(Some(Refusal::TimedOut)),
         };
         boxed(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
@@ -322,8 +336,8 @@ fn may_receive_unshared(viewer: &HeaderMap) -> bool {
 }
 
 /// The header fields of a fill for this request, made on first use.
-fn fill_headers<'a>(sent: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a HeaderMap {
-    sent.get_or_init(|| hop::fill_headers(viewer))
+fn headers_of_fill<'a>(fill_headers: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a HeaderMap {
+    fill_headers.get_or_init(|| hop::fill_headers(viewer))
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and the drain waits for it.
@@ -331,17 +345,17 @@ fn start_fill(
     tier: &Arc<Tier>,
     request: &Request,
     fill_writer: FillWriter,
-    sent: &HeaderMap,
+    fill_headers: &HeaderMap,
     requester: Requester,
 ) {
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
-    let (request, sent) = (request.clone(), sent.clone());
+    let (request, fill_headers) = (request.clone(), fill_headers.clone());
     let fill_options = FillOptions { requester, ..FillOptions::default() };
     tasks.spawn(async move {
         // A live playlist that was requested before is followed from now on.
-        let follower = follow::reserve(&tier, &request, &sent);
-        let filled = fill::fill(&tier, &request, fill_writer, &sent, fill_options).await;
-        publish::publish(&tier, &request, &sent, &filled);
+        let follower = follow::reserve(&tier, &request, &fill_headers);
+        let filled = fill::fill(&tier, &request, fill_writer, &fill_headers, fill_options).await;
+        publish::publish(&tier, &request, &fill_headers, &filled);
         if let Some(follower) = follower {
             follower.start();
         }

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_hls::{Kind, QueryRules};
-use tidegate_upstream::{Candidates, Pool};
+use tidegate_upstream::{Pool, SitePools};
 
 use crate::observe::unshared::Unshared;
 
@@ -53,7 +53,7 @@ pub struct Site {
     /// Whether the upstreams are shields.
     pub has_shields: bool,
     /// The upstreams.
-    pub candidates: Candidates,
+    pub candidates: SitePools,
 }
 
 /// All sites of a tier, by host.
@@ -72,7 +72,7 @@ struct ByPath(Vec<(String, Arc<Site>)>);
 
 impl Site {
     /// Makes a site from its configuration.
-    pub fn new(config: &Config, candidates: Candidates) -> Self {
+    pub fn new(config: &Config, candidates: SitePools) -> Self {
         let lifetimes = config.lifetimes.clone();
         Self {
             name: config.name.as_str().to_owned(),
@@ -130,8 +130,8 @@ impl Site {
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignored: self.ignored(kind).to_vec(),
-            grace: lifetimes.stale_while_revalidate.get(),
-            keep: lifetimes.stale_if_error.get(),
+            stale_while_revalidate: lifetimes.stale_while_revalidate.get(),
+            stale_if_error: lifetimes.stale_if_error.get(),
             error_ttl: lifetimes.negative.get(),
         }
     }

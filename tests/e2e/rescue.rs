@@ -115,16 +115,16 @@ async fn a_body_without_a_strong_validator_is_not_resumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fill_makes_no_more_attempts_than_allowed_including_continuations() {
-    for (tries_max, requests) in [(2, [1, 1, 0]), (3, [1, 1, 1])] {
+    for (attempts_max, requests) in [(2, [1, 1, 0]), (3, [1, 1, 1])] {
         let origins = [origin().run().await, origin().run().await, origin().run().await];
         origins[0].fault(Fault::on(COLD).status(503)).unwrap();
         origins[1].fault(Fault::on(COLD).cut_at(BREAK)).unwrap();
         let shield = shield().origin(&origins[0]).origin(&origins[1]).origin(&origins[2]);
-        let shield = shield.with(|config| config.upstream.attempts_max = tries_max).run().await;
+        let shield = shield.with(|config| config.upstream.attempts_max = attempts_max).run().await;
 
         let response = viewer(shield.addr()).get(COLD).await;
 
-        assert_eq!(response.whole, tries_max == 3, "the third one has the rest");
+        assert_eq!(response.whole, attempts_max == 3, "the third one has the rest");
         assert_eq!([0, 1, 2].map(|number: usize| origins[number].requests(COLD)), requests);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tidegate_origin_stub::Fault;
 use tidegate_proxy::site;
-use tidegate_proxy::site::config::PrivateMark;
+use tidegate_proxy::site::config::PrivateSign;
 use tidegate_tests::{Swarm, edge, origin, shield};
 use tokio::task::LocalSet;
 
@@ -45,28 +45,28 @@ const VARIANTS: [Variant; 6] = [
         mark: Some(("cache-control", "no-store")),
         has_tokens: false,
         switch: "`[site.sharing] ignore = [\"no-store\"]`",
-        share: |site| site.sharing.ignore = vec![PrivateMark::NoStore],
+        share: |site| site.sharing.ignore = vec![PrivateSign::NoStore],
     },
     Variant {
         name: "`Cache-Control: private`",
         mark: Some(("cache-control", "private, max-age=0")),
         has_tokens: false,
         switch: "`[site.sharing] ignore = [\"private\"]`",
-        share: |site| site.sharing.ignore = vec![PrivateMark::Private],
+        share: |site| site.sharing.ignore = vec![PrivateSign::Private],
     },
     Variant {
         name: "`Set-Cookie`",
         mark: Some(("set-cookie", "session=1")),
         has_tokens: false,
         switch: "`[site.sharing] ignore = [\"set-cookie\"]`",
-        share: |site| site.sharing.ignore = vec![PrivateMark::SetCookie],
+        share: |site| site.sharing.ignore = vec![PrivateSign::SetCookie],
     },
     Variant {
         name: "`Vary: *`",
         mark: Some(("vary", "*")),
         has_tokens: false,
         switch: "`[site.sharing] ignore = [\"vary\"]`",
-        share: |site| site.sharing.ignore = vec![PrivateMark::Vary],
+        share: |site| site.sharing.ignore = vec![PrivateSign::Vary],
     },
 ];
 

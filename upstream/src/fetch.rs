@@ -14,7 +14,7 @@ pub mod budget;
 pub mod decode;
 pub mod exchange;
 pub(crate) mod extent;
-pub mod fill_request;
+pub mod fetch_job;
 mod finishing;
 mod hedge;
 pub mod in_flight;
@@ -39,7 +39,7 @@ use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::{Interim, UpstreamResponse, is_reported_failure};
 use crate::fetch::extent::{Again, Extent, repeated};
-use crate::fetch::fill_request::{FillRequest, Requester};
+use crate::fetch::fetch_job::{FetchJob, Requester};
 use crate::fetch::finishing::Finishing;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::pump::pump;
@@ -53,7 +53,7 @@ use crate::upstream::Upstream;
 /// Makes one fill.
 pub async fn fill(
     policy: &impl FillPolicy,
-    job: FillRequest,
+    job: FetchJob,
     mut fill_writer: FillWriter,
     requester: Requester,
 ) -> Ending {
@@ -67,7 +67,7 @@ pub async fn fill(
             let pause = last.as_ref().and_then(|last| policy.retry_pause(last.error, &progress));
             let Some(pause) = pause else { break };
             tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
-            attempts.start_round(job.tries_max);
+            attempts.start_round(job.attempts_max);
             continue;
         };
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
@@ -101,7 +101,7 @@ pub async fn fill(
             }
             Attempt::Pass(response, remember, reason) => {
                 job.record_end(&fill_writer, Ending::Passed(reason));
-                hand_over(fill_writer, response, requester.own, remember);
+                hand_over(fill_writer, response, requester.unshared, remember);
                 return Ending::Passed(reason);
             }
             Attempt::JoinWhole => {
@@ -113,7 +113,7 @@ pub async fn fill(
                 let Some(joined) = abandon(&job, fill_writer) else { return Ending::Abandoned };
                 // The same candidates receive the request again.
                 fill_writer = joined;
-                attempts.start_round(job.tries_max);
+                attempts.start_round(job.attempts_max);
             }
             // `attempt` has tried the other form.
             Attempt::Again(_) => {}
@@ -131,7 +131,7 @@ pub async fn fill(
 }
 
 /// Ends a fill without readers. Returns its writer if a reader has come since.
-fn abandon(job: &FillRequest, fill_writer: FillWriter) -> Option<FillWriter> {
+fn abandon(job: &FetchJob, fill_writer: FillWriter) -> Option<FillWriter> {
     let served = fill_writer.readers_total();
     let joined = fill_writer.abandon().err();
     if joined.is_none() {
@@ -144,7 +144,7 @@ fn abandon(job: &FillRequest, fill_writer: FillWriter) -> Option<FillWriter> {
 /// candidate when one fails.
 pub async fn pass(
     policy: &impl FillPolicy,
-    job: &FillRequest,
+    job: &FetchJob,
     interim: &Interim,
 ) -> Result<UpstreamResponse, Failure> {
     let mut attempts = Attempts::of(job);
@@ -153,7 +153,8 @@ pub async fn pass(
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
             fail_over(job, *error, failed, upstream);
         }
-        match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.ask, Some(interim)).await
+        match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.request, Some(interim))
+            .await
         {
             Ok(response) => match policy.rule(&response.head) {
                 Ruling::Refuse(error) => {
@@ -195,10 +196,10 @@ impl<'a> LastFailure<'a> {
 }
 
 /// Counts that `next` receives the request because of the error of `failed`.
-pub fn fail_over(job: &FillRequest, error: UpstreamError, failed: &Upstream, next: &Upstream) {
+pub fn fail_over(job: &FetchJob, error: UpstreamError, failed: &Upstream, next: &Upstream) {
     job.recorder.record(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
-    tracing::debug!(path = job.ask.path(), %upstream, %error, %next, "failed over");
+    tracing::debug!(path = job.request.path(), %upstream, %error, %next, "failed over");
 }
 
 const OTHER_BYTES: UpstreamError = UpstreamError::Unusable("not the requested bytes");
@@ -226,17 +227,18 @@ enum Attempt {
 /// Sends the request to `upstream`, and as a hedge to the next. Returns the upstream that responded.
 async fn attempt<'a>(
     policy: &impl FillPolicy,
-    job: &FillRequest,
+    job: &FetchJob,
     attempts: &mut Attempts<'a>,
     progress: &mut Progress,
     upstream: &'a Arc<Upstream>,
     fill_writer: &mut FillWriter,
     (interim, finishing): (Option<&Interim>, &mut Finishing),
 ) -> (&'a Arc<Upstream>, Attempt) {
-    let ask = if attempts.is_backup() { Cow::Owned(job.ask.as_backup()) } else { Cow::Borrowed(&job.ask) };
+    let request =
+        if attempts.is_backup() { Cow::Owned(job.request.as_backup()) } else { Cow::Borrowed(&job.request) };
     let opened = {
         let mut opening =
-            std::pin::pin!(hedge::open(policy, &job.recorder, attempts, upstream, &ask, interim));
+            std::pin::pin!(hedge::open(policy, &job.recorder, attempts, upstream, &request, interim));
         let mut is_admitted = false;
         loop {
             tokio::select! {
@@ -253,11 +255,11 @@ async fn attempt<'a>(
     };
     let Some((upstream, opened)) = opened else { return (upstream, Attempt::Unwanted) };
     (progress.requests, progress.last_sent) = (attempts.sent(), attempts.last_sent());
-    let mut attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
+    let mut attempt = follow_redirects(policy, job, progress, &request, opened, fill_writer).await;
     if let Attempt::Again(again) = attempt {
-        let ask = repeated(&ask, again);
-        let opened = UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &ask, None).await;
-        attempt = settle(policy, job, progress, &ask, opened, fill_writer).await;
+        let request = repeated(&request, again);
+        let opened = UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &request, None).await;
+        attempt = follow_redirects(policy, job, progress, &request, opened, fill_writer).await;
     }
     if matches!(attempt, Attempt::Again(_)) {
         // The other form was no better.
@@ -267,28 +269,28 @@ async fn attempt<'a>(
 }
 
 /// Follows redirects, and does what the policy rules about the last response.
-async fn settle(
+async fn follow_redirects(
     policy: &impl FillPolicy,
-    job: &FillRequest,
+    job: &FetchJob,
     progress: &mut Progress,
-    ask: &UpstreamRequest,
+    request: &UpstreamRequest,
     opened: Result<UpstreamResponse, UpstreamError>,
     fill_writer: &mut FillWriter,
 ) -> Attempt {
     let followed = match opened {
-        Ok(response) => redirect::follow(policy, job, progress, ask, response).await,
+        Ok(response) => redirect::follow(policy, job, progress, request, response).await,
         Err(error) => Err(error),
     };
     match followed {
-        Ok(response) => judge(policy, job, progress, response, fill_writer).await,
+        Ok(response) => handle_response(policy, job, progress, response, fill_writer).await,
         Err(error) => Attempt::Failed(error, None),
     }
 }
 
 /// Does what the policy rules about a response.
-async fn judge(
+async fn handle_response(
     policy: &impl FillPolicy,
-    job: &FillRequest,
+    job: &FetchJob,
     progress: &mut Progress,
     mut response: UpstreamResponse,
     fill_writer: &mut FillWriter,
@@ -308,7 +310,7 @@ async fn judge(
             }
         };
     }
-    match Extent::of(&mut response.head, job.ask.span.as_ref()) {
+    match Extent::of(&mut response.head, job.request.span.as_ref()) {
         Extent::Requested => limit_to_slice(job, &mut response),
         Extent::Larger(part) => response.cut_to(&part),
         Extent::Whole => {
@@ -318,7 +320,7 @@ async fn judge(
         }
         Extent::Unclear(again) => {
             response.refuse(OTHER_BYTES);
-            tracing::debug!(path = job.ask.path(), upstream = %upstream.name(), ?again, "repeated in another form");
+            tracing::debug!(path = job.request.path(), upstream = %upstream.name(), ?again, "repeated in another form");
             return Attempt::Again(again);
         }
         Extent::Shorter => {
@@ -388,9 +390,10 @@ async fn peek(
 }
 
 /// Makes the body of a slice as long as its head says, if no length says so itself.
-fn limit_to_slice(job: &FillRequest, response: &mut UpstreamResponse) {
+fn limit_to_slice(job: &FetchJob, response: &mut UpstreamResponse) {
     let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
-    if let Some(span) = job.ask.span.as_ref().filter(|_| is_slice && response.content_length().is_none()) {
+    if let Some(span) = job.request.span.as_ref().filter(|_| is_slice && response.content_length().is_none())
+    {
         response.cut_to(&(0..=span.end() - span.start()));
     }
 }
@@ -399,11 +402,11 @@ fn limit_to_slice(job: &FillRequest, response: &mut UpstreamResponse) {
 /// one response is enough for all its slices. What exceeds the largest object is cut to the slice. Returns an
 /// attempt that ends here.
 fn take_whole(
-    job: &FillRequest,
+    job: &FetchJob,
     response: &mut UpstreamResponse,
     fill_writer: &mut FillWriter,
 ) -> Option<Attempt> {
-    let (span, whole) = (job.ask.span.as_ref()?, job.whole.as_ref()?);
+    let (span, whole) = (job.request.span.as_ref()?, job.whole.as_ref()?);
     let length = response.content_length();
     let is_coded = response.head.headers.contains_key(header::CONTENT_ENCODING);
     match length.filter(|length| *length > fill_writer.object_max() && !is_coded) {
@@ -480,12 +483,12 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(250);
 fn hand_over(
     fill_writer: FillWriter,
     mut response: UpstreamResponse,
-    own: Option<oneshot::Sender<UpstreamResponse>>,
+    unshared: Option<oneshot::Sender<UpstreamResponse>>,
     remember: Duration,
 ) {
-    if let Some(own) = own.filter(|_| response.become_pass()) {
+    if let Some(unshared) = unshared.filter(|_| response.become_pass()) {
         // If the requester has left, the response is dropped with the channel.
-        let _left = own.send(response);
+        let _left = unshared.send(response);
     }
     fill_writer.pass(remember);
 }

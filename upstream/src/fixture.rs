@@ -22,18 +22,18 @@ pub(crate) fn spec(port: u16) -> Spec {
     let options = Options {
         dns: Dns::system(),
         connections: Arc::new(Connections::new(Trust::load(&Config::default()).unwrap(), 1)),
-        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, stall: SECOND, min_rate: None },
+        timeouts: Timeouts { connect: SECOND, first_byte: SECOND, between_bytes: SECOND, min_rate: None },
         http2: false,
         streams_max: 1,
         limits: Limits { requests_max: 10, passes_max: 5, queue_max: 10, queue_timeout: SECOND },
-        hedge_after: None,
+        hedge_delay: None,
         rules: Rules {
-            failures: 1,
-            excess: 1.0,
-            out_for: SECOND * 100,
-            out_max: SECOND * 100,
-            ejected_max: 1.0,
-            settle: Duration::ZERO,
+            consecutive_failures: 1,
+            error_rate_excess: 1.0,
+            ejection_time: SECOND * 100,
+            ejection_time_max: SECOND * 100,
+            ejected_share_max: 1.0,
+            slow_start: Duration::ZERO,
             rise: 1,
             fall: 1,
         },
@@ -51,16 +51,16 @@ pub(crate) fn spec(port: u16) -> Spec {
     }
 }
 
-pub(crate) fn ask(stream: &str) -> UpstreamRequest {
+pub(crate) fn request(folder: &str) -> UpstreamRequest {
     UpstreamRequest {
-        stream: stream.into(),
+        folder: folder.into(),
         method: Method::GET,
         path_and_query: String::from("/"),
         host: String::from("live.example"),
         headers: HeaderMap::new(),
         span: None,
-        patience: None,
-        overdue: None,
+        head_timeout: None,
+        late_after: None,
         is_backup: false,
         is_pass: false,
     }

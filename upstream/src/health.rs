@@ -31,17 +31,17 @@ use crate::health::window::Window;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// Consecutive failures that eject.
-    pub failures: u32,
+    pub consecutive_failures: u32,
     /// The excess of the error rate over that of the peers, in the last 10 to 20 s, that ejects.
-    pub excess: f64,
+    pub error_rate_excess: f64,
     /// The first ejection time.
-    pub out_for: Duration,
+    pub ejection_time: Duration,
     /// The longest ejection time.
-    pub out_max: Duration,
+    pub ejection_time_max: Duration,
     /// The share of a pool that may be ejected simultaneously.
-    pub ejected_max: f64,
+    pub ejected_share_max: f64,
     /// How long an upstream is returning before it is up.
-    pub settle: Duration,
+    pub slow_start: Duration,
     /// Consecutive good probes that end being down.
     pub rise: u32,
     /// Consecutive failed probes that make an upstream down.
@@ -160,7 +160,7 @@ impl Health {
             State::Down | State::Ejected if self.until.is_some_and(|until| until <= now) => {
                 Some(self.enter(State::Returning, None, now))
             }
-            State::Returning if now.saturating_duration_since(self.since) >= self.rules.settle => {
+            State::Returning if now.saturating_duration_since(self.since) >= self.rules.slow_start => {
                 Some(self.enter(State::Up, None, now))
             }
             _ => None,
@@ -197,7 +197,8 @@ impl Health {
             return Some(self.take_out(State::Down, error, chance, now));
         }
         self.recent.at(now).0.bad += 1;
-        let is_over = self.failures >= self.rules.failures || self.fails_more_than(others.tally, now);
+        let is_over =
+            self.failures >= self.rules.consecutive_failures || self.fails_more_than(others.tally, now);
         (is_over && self.may_be_ejected(others)).then(|| self.take_out(State::Ejected, error, chance, now))
     }
 
@@ -218,7 +219,7 @@ impl Health {
 
     fn fails_more_than(&mut self, others: Tally, now: Instant) -> bool {
         let mine = self.tally(now);
-        mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.excess
+        mine.total() >= VOLUME_MIN && mine.share() - others.share() >= self.rules.error_rate_excess
     }
 
     fn may_be_ejected(&self, others: Others) -> bool {
@@ -272,7 +273,7 @@ impl Health {
             State::Down | State::Ejected => 0.0,
             State::Returning => {
                 let passed = now.saturating_duration_since(self.since).as_secs_f64();
-                (passed / self.rules.settle.as_secs_f64().max(f64::MIN_POSITIVE)).clamp(SHARE_MIN, 1.0)
+                (passed / self.rules.slow_start.as_secs_f64().max(f64::MIN_POSITIVE)).clamp(SHARE_MIN, 1.0)
             }
         }
     }
@@ -280,15 +281,19 @@ impl Health {
     /// Takes the upstream out for twice as long as the last time, unless it has been good for long.
     fn take_out(&mut self, to: State, why: UpstreamError, chance: f64, now: Instant) -> Change {
         let good_for = now.saturating_duration_since(self.since);
-        if self.state == State::Up && good_for >= self.rules.out_max {
+        if self.state == State::Up && good_for >= self.rules.ejection_time_max {
             self.times = 0;
         }
-        let doubled = self.rules.out_for.saturating_mul(1 << self.times.min(16)).min(self.rules.out_max);
+        let doubled = self
+            .rules
+            .ejection_time
+            .saturating_mul(1 << self.times.min(16))
+            .min(self.rules.ejection_time_max);
         self.times = self.times.saturating_add(1);
         // Up to a quarter more, so that upstreams that went out together do not return together.
-        let out_for = doubled.mul_f64(1.0 + chance / 4.0);
+        let ejection_time = doubled.mul_f64(1.0 + chance / 4.0);
         let left = self.enter(to, Some(why), now);
-        self.until = (to == State::Ejected || !self.is_probed).then(|| now + out_for);
+        self.until = (to == State::Ejected || !self.is_probed).then(|| now + ejection_time);
         left
     }
 

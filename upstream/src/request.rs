@@ -14,7 +14,7 @@ use crate::spec::Spec;
 #[derive(Debug, Clone)]
 pub struct UpstreamRequest {
     /// The folder of its key: the failures that a tier reports concern the streams of this folder only.
-    pub stream: Arc<str>,
+    pub folder: Arc<str>,
     /// The method.
     pub method: Method,
     /// Path and query as the viewer sent them, without the parameters that do not count.
@@ -27,9 +27,9 @@ pub struct UpstreamRequest {
     pub span: Option<RangeInclusive<u64>>,
     /// The timeout for the head of the response, if it differs from the upstream's: the upstream may block a
     /// playlist reload.
-    pub patience: Option<Duration>,
+    pub head_timeout: Option<Duration>,
     /// When the response to a blocked request is late, so that another upstream receives the request as well.
-    pub overdue: Option<Duration>,
+    pub late_after: Option<Duration>,
     /// Whether it is sent in place of another request or beside it, which tiers receive as [`BACKUP`].
     pub is_backup: bool,
     /// Whether the response is for one viewer alone, at its pace.
@@ -49,7 +49,7 @@ impl UpstreamRequest {
 
     /// The limit of the upstream that it counts for.
     pub(crate) fn class(&self) -> Class {
-        match (self.is_pass, self.patience) {
+        match (self.is_pass, self.head_timeout) {
             (true, _) => Class::Pass,
             (false, Some(_)) => Class::Blocking,
             (false, None) => Class::Fill,

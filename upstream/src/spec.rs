@@ -21,7 +21,7 @@ pub struct Timeouts {
     /// From the request to the head of the response.
     pub first_byte: Duration,
     /// Between two reads of the body.
-    pub stall: Duration,
+    pub between_bytes: Duration,
     /// The minimum rate of a body, if there is one.
     pub min_rate: Option<MinRate>,
 }
@@ -43,7 +43,7 @@ pub struct Options {
     pub limits: Limits,
     /// When another upstream receives the request as well: once a response exceeds the upstream's p95 and
     /// this time. `None` for never.
-    pub hedge_after: Option<Duration>,
+    pub hedge_delay: Option<Duration>,
     /// The rules of its health.
     pub rules: Rules,
     /// How it is probed, if at all.

@@ -226,8 +226,8 @@ impl Upstream {
     }
 
     /// When a hedge is sent.
-    pub(crate) fn hedge_after(&self) -> Option<Duration> {
-        let least = self.spec.options.hedge_after?;
+    pub(crate) fn hedge_delay(&self) -> Option<Duration> {
+        let least = self.spec.options.hedge_delay?;
         let now = Instant::now();
         let mut latency = self.latency.lock();
         let known = latency.count(now) >= ANSWERS_MIN;
@@ -249,14 +249,14 @@ impl Upstream {
     }
 
     /// It blocked a request until the timeout, without anything new.
-    pub(crate) fn record_blocked_timeout(&self, stream: &Arc<str>, held: Duration) {
+    pub(crate) fn record_blocked_timeout(&self, folder: &Arc<str>, held: Duration) {
         // Another tier would block the next request for as long.
-        self.reported_failures.record(stream, REPORT_LIFETIME + held, Instant::now());
+        self.reported_failures.record(folder, REPORT_LIFETIME + held, Instant::now());
     }
 
     /// Records that it has reported a failure behind it.
-    pub(crate) fn record_reported_failure(&self, error: UpstreamError, stream: &Arc<str>) {
-        self.reported_failures.record(stream, REPORT_LIFETIME, Instant::now());
+    pub(crate) fn record_reported_failure(&self, error: UpstreamError, folder: &Arc<str>) {
+        self.reported_failures.record(folder, REPORT_LIFETIME, Instant::now());
         self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let others = self.others();
         self.update(|health, now| health.record_reported_failure(error, others, fastrand::f64(), now));
@@ -284,7 +284,7 @@ impl Upstream {
     }
 
     fn others(&self) -> Others {
-        self.peers.others(&self.health, self.spec.options.rules.ejected_max)
+        self.peers.others(&self.health, self.spec.options.rules.ejected_share_max)
     }
 
     /// Records a round-trip time.

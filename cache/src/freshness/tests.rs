@@ -43,8 +43,8 @@ fn live() -> Policy {
         hls_ttl: Some(secs(2)),
         hls_over_no_cache: true,
         cap_at_hls: true,
-        grace: secs(10),
-        keep: secs(60),
+        stale_while_revalidate: secs(10),
+        stale_if_error: secs(60),
         ..Policy::default()
     }
 }
@@ -210,10 +210,18 @@ fn the_hls_lifetime_comes_after_the_origins_unless_the_site_trusts_it() {
 
 #[test]
 fn without_a_lifetime_from_origin_or_hls_the_site_decides() {
-    let unknown = Policy { hls_ttl: None, grace: secs(10), keep: secs(60), ..Policy::default() };
+    let unknown = Policy {
+        hls_ttl: None,
+        stale_while_revalidate: secs(10),
+        stale_if_error: secs(60),
+        ..Policy::default()
+    };
     // No lifetime at all: revalidated before each use, so that grace must not make it look fresh.
     let lifetimes = stored(200, &[], &unknown);
-    assert_eq!((lifetimes.ttl, lifetimes.grace, lifetimes.keep), (secs(0), secs(0), secs(60)));
+    assert_eq!(
+        (lifetimes.ttl, lifetimes.stale_while_revalidate, lifetimes.stale_if_error),
+        (secs(0), secs(0), secs(60))
+    );
     let with_default = Policy { default: Some(secs(5)), ..unknown.clone() };
     assert_eq!(stored(200, &[], &with_default).ttl, secs(5));
     assert_eq!(stored(200, &[("cache-control", "max-age=9")], &with_default).ttl, secs(9));
@@ -221,7 +229,10 @@ fn without_a_lifetime_from_origin_or_hls_the_site_decides() {
     // Errors have their own lifetime.
     let with_errors = Policy { error_ttl: secs(3), ..with_default };
     let lifetimes = stored(404, &[], &with_errors);
-    assert_eq!((lifetimes.ttl, lifetimes.grace, lifetimes.keep), (secs(3), secs(0), secs(0)));
+    assert_eq!(
+        (lifetimes.ttl, lifetimes.stale_while_revalidate, lifetimes.stale_if_error),
+        (secs(3), secs(0), secs(0))
+    );
     assert_eq!(stored(404, &[("cache-control", "max-age=9")], &with_errors).ttl, secs(9));
     assert_eq!(stored(404, &[], &Policy { error_ttl: secs(3), ..live() }).ttl, secs(2));
 }
@@ -244,8 +255,8 @@ fn a_lifetime_is_guessed_only_on_request() {
 
 #[test]
 fn stale_use_is_granted_by_the_origin_or_the_site_and_forbidden_by_the_origin() {
-    let site = Policy { grace: secs(10), keep: secs(60), ..Policy::default() };
-    for (control, grace, keep, must_revalidate) in [
+    let site = Policy { stale_while_revalidate: secs(10), stale_if_error: secs(60), ..Policy::default() };
+    for (control, stale_while_revalidate, stale_if_error, must_revalidate) in [
         ("max-age=9", 10, 60, false),
         // RFC 5861 sections 3 and 4.
         ("max-age=9, stale-while-revalidate=1", 1, 60, false),
@@ -263,7 +274,11 @@ fn stale_use_is_granted_by_the_origin_or_the_site_and_forbidden_by_the_origin() 
         ("s-maxage=9, stale-if-error=2", 0, 2, false),
     ] {
         let lifetimes = stored(200, &[("cache-control", control)], &site);
-        assert_eq!((lifetimes.grace, lifetimes.keep), (secs(grace), secs(keep)), "{control}");
+        assert_eq!(
+            (lifetimes.stale_while_revalidate, lifetimes.stale_if_error),
+            (secs(stale_while_revalidate), secs(stale_if_error)),
+            "{control}"
+        );
         assert_eq!(lifetimes.must_revalidate, must_revalidate, "{control}");
     }
 }
@@ -272,11 +287,14 @@ fn stale_use_is_granted_by_the_origin_or_the_site_and_forbidden_by_the_origin() 
 fn a_trusted_hls_lifetime_overrules_the_whole_no_cache_idiom() {
     let idiom = [("cache-control", "no-cache, must-revalidate, max-age=0")];
     let lifetimes = stored(200, &idiom, &live());
-    assert_eq!((lifetimes.grace, lifetimes.keep), (secs(10), secs(60)));
+    assert_eq!((lifetimes.stale_while_revalidate, lifetimes.stale_if_error), (secs(10), secs(60)));
     assert!(!lifetimes.must_revalidate);
     // A lifetime that the origin chose keeps the origin's conditions.
     let lifetimes = stored(200, &[("cache-control", "max-age=60, must-revalidate")], &live());
-    assert_eq!((lifetimes.ttl, lifetimes.grace, lifetimes.keep), (secs(2), secs(0), secs(0)));
+    assert_eq!(
+        (lifetimes.ttl, lifetimes.stale_while_revalidate, lifetimes.stale_if_error),
+        (secs(2), secs(0), secs(0))
+    );
 }
 
 #[test]
@@ -323,10 +341,10 @@ proptest! {
         let request = RequestFacts { authorization };
         match judge(&request, status, &headers, &policy, UNIX_EPOCH + NOW) {
             Verdict::Store(lifetimes) => {
-                for span in [lifetimes.ttl, lifetimes.grace, lifetimes.keep, lifetimes.age] {
+                for span in [lifetimes.ttl, lifetimes.stale_while_revalidate, lifetimes.stale_if_error, lifetimes.age] {
                     prop_assert!(span <= control::DELTA_MAX);
                 }
-                prop_assert!(!lifetimes.must_revalidate || lifetimes.grace.is_zero() && lifetimes.keep.is_zero());
+                prop_assert!(!lifetimes.must_revalidate || lifetimes.stale_while_revalidate.is_zero() && lifetimes.stale_if_error.is_zero());
             }
             Verdict::Uncacheable(why) => prop_assert!(!why.as_str().is_empty()),
         }

@@ -27,9 +27,14 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Fresh for `ttl`, then in grace for `grace`, and usable on errors for `keep` after `ttl`; all in seconds.
-pub(crate) fn lifetimes(ttl: u64, grace: u64, keep: u64) -> Lifetimes {
-    Lifetimes { ttl: seconds(ttl), grace: seconds(grace), keep: seconds(keep), ..Lifetimes::default() }
+/// Times in seconds.
+pub(crate) fn lifetimes(ttl: u64, stale_while_revalidate: u64, stale_if_error: u64) -> Lifetimes {
+    Lifetimes {
+        ttl: seconds(ttl),
+        stale_while_revalidate: seconds(stale_while_revalidate),
+        stale_if_error: seconds(stale_if_error),
+        ..Lifetimes::default()
+    }
 }
 
 pub(crate) fn head() -> Head {

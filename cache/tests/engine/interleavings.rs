@@ -30,7 +30,7 @@ enum Event {
 
 #[derive(Debug, Clone, Copy)]
 enum Action {
-    Publish { ttl: u64, grace: u64, keep: u64 },
+    Publish { ttl: u64, stale_while_revalidate: u64, stale_if_error: u64 },
     Append { len: usize },
     Complete,
     BreakOff,
@@ -46,7 +46,7 @@ const KEYS: usize = 3;
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        6 => (0..4_u64, 0..4_u64, 0..8_u64).prop_map(|(ttl, grace, keep)| Action::Publish { ttl, grace, keep }),
+        6 => (0..4_u64, 0..4_u64, 0..8_u64).prop_map(|(ttl, stale_while_revalidate, stale_if_error)| Action::Publish { ttl, stale_while_revalidate, stale_if_error }),
         8 => prop_oneof![Just(0), 1..10_usize, Just(5000), Just(66_000)].prop_map(|len| Action::Append { len }),
         3 => Just(Action::Complete),
         1 => Just(Action::BreakOff),
@@ -201,9 +201,9 @@ impl World {
         let (writer, fill) = &mut self.writers[index];
         let (fill, headed) = (*fill, self.model.has_head(*fill));
         match action {
-            Action::Publish { ttl, grace, keep } if !headed => {
-                publish(writer, lifetimes(ttl, grace, keep));
-                return self.model.publish(fill, lifetimes(ttl, grace, keep), now);
+            Action::Publish { ttl, stale_while_revalidate, stale_if_error } if !headed => {
+                publish(writer, lifetimes(ttl, stale_while_revalidate, stale_if_error));
+                return self.model.publish(fill, lifetimes(ttl, stale_while_revalidate, stale_if_error), now);
             }
             Action::Append { len } if headed => {
                 let bytes: Vec<u8> = (0..len as u64).map(|n| ((self.written + n) % 251) as u8).collect();

@@ -18,8 +18,6 @@ mod early;
 #[cfg(test)]
 mod failure;
 #[cfg(test)]
-mod grace;
-#[cfg(test)]
 mod growth;
 #[cfg(test)]
 mod harness;
@@ -35,6 +33,8 @@ mod purge;
 mod races;
 #[cfg(test)]
 mod renew;
+#[cfg(test)]
+mod stale_while_revalidate;
 #[cfg(test)]
 mod stress;
 #[cfg(test)]

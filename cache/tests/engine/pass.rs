@@ -7,7 +7,7 @@ use tidegate_cache::Answer;
 use crate::harness::*;
 
 #[tokio::test(start_paused = true)]
-async fn hit_for_miss_passes_in_parallel_for_its_lifetime_and_ends() {
+async fn hit_for_pass_passes_in_parallel_for_its_lifetime_and_ends() {
     let (cache, key) = (roomy(), key("/private"));
     let (first, fill_writer) = look_up(&cache, &key).miss();
     let joined = look_up(&cache, &key).join();

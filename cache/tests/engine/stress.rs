@@ -261,7 +261,12 @@ fn by_language(value: usize) -> Variant {
 /// Lifetimes of moments, so that every state of an object occurs.
 fn moments(dice: &mut Dice) -> Lifetimes {
     let mut moment = || Duration::from_micros(dice.below(2000));
-    Lifetimes { ttl: moment(), grace: moment(), keep: moment(), ..Lifetimes::default() }
+    Lifetimes {
+        ttl: moment(),
+        stale_while_revalidate: moment(),
+        stale_if_error: moment(),
+        ..Lifetimes::default()
+    }
 }
 
 impl Dice {

@@ -149,7 +149,7 @@ const REQUESTS: &str = "tidegate_requests_total";
 /// The fates of requests that cause no upstream request, and of those that do. Others, such as refusals, are
 /// not lookups.
 const HITS: &[&str] = &["hit", "stale", "join"];
-const MISSES: &[&str] = &["miss", "revalidated", "pass", "hit-for-miss", "stale-if-error", "failed"];
+const MISSES: &[&str] = &["miss", "revalidated", "pass", "hit-for-pass", "stale-if-error", "failed"];
 const UPSTREAM_REQUESTS: &str = "tidegate_origin_requests_total";
 const UPSTREAM_REQUESTS_NEEDED: &str = "tidegate_origin_requests_needed_total";
 

@@ -19,8 +19,8 @@ pub enum Offer {
 }
 
 /// The playlist with the offer in its EXT-X-SERVER-CONTROL, which is added if it is missing. The origin's own
-/// offers stay. A playlist that has ended stays as it is, since it is never reloaded; so does one whose numbers
-/// cannot be read, since no request could name its next version.
+/// offers stay. A playlist that has ended stays as it is, since it is never reloaded; so does one whose
+/// numbers cannot be read, since no request could name its next version.
 ///
 /// `media` is the parsed `playlist`.
 pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {

@@ -8,7 +8,7 @@ use tidegate_headers::conditional::VERSION;
 use tidegate_hls::Kind;
 use tidegate_upstream::UpstreamError;
 
-use super::marks::allow_reading;
+use super::tier_fields::allow_reading;
 use crate::live::stream::Stream;
 use crate::site::Site;
 use crate::tier::{Role, Tier};

@@ -12,17 +12,16 @@ use tidegate_headers::hop;
 use tidegate_hls::Kind;
 use tidegate_upstream::exchange::Exchange;
 use tidegate_upstream::{
-    Attempts, FillPolicy, FillRequest, INTERIM_MAX, InFlight, Upstream, UpstreamError, UpstreamResponse,
-    fetch,
+    Attempts, FetchJob, FillPolicy, INTERIM_MAX, InFlight, Upstream, UpstreamError, UpstreamResponse, fetch,
 };
 use tokio::sync::mpsc;
 
-use super::marks::{self, Handling};
 use super::pace::{Pace, TooSlow};
+use super::tier_fields::{self, Handling};
 use crate::answer;
 use crate::clock;
 use crate::fate::Fate;
-use crate::fill::fill_request;
+use crate::fill::fetch_job;
 use crate::observe::account::Account;
 use crate::policy::redirect::is_redirect;
 use crate::policy::{SitePolicy, coding, leaving};
@@ -49,10 +48,10 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
 }
 
 /// The request of one viewer to the upstreams.
-fn pass_request(tier: &Arc<Tier>, client: &Client, request: &Request, headers: HeaderMap) -> FillRequest {
+fn pass_request(tier: &Arc<Tier>, client: &Client, request: &Request, headers: HeaderMap) -> FetchJob {
     let headers = with_forwarded_for(client, headers);
-    let mut job = fill_request(tier, request, &request.directives, client.method().clone(), headers);
-    job.ask.is_pass = true;
+    let mut job = fetch_job(tier, request, &request.directives, client.method().clone(), headers);
+    job.request.is_pass = true;
     job
 }
 
@@ -61,7 +60,7 @@ async fn request_upstream(
     tier: &Tier,
     client: &mut Client,
     policy: &SitePolicy<'_>,
-    job: &FillRequest,
+    job: &FetchJob,
 ) -> Result<Result<UpstreamResponse, Failure>, Gone> {
     let (sender, mut interim) = mpsc::channel(INTERIM_MAX);
     let mut in_flight = std::pin::pin!(fetch::pass(policy, job, &sender));
@@ -76,7 +75,7 @@ async fn request_upstream(
                 }
                 return Ok(response);
             }
-            () = client.gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Gone),
         };
         Box::pin(answer::informational(tier, client, &head)).await?;
     }
@@ -100,7 +99,7 @@ pub(crate) async fn reply(
     {
         leaving::report_redirect(tier, request, location);
     }
-    client.known().fate = Some(fate);
+    client.request_facts().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let headers = head_of(tier, request, &reply.head, fate, reason);
     let pace = Pace::of(&tier.settings().viewers);
@@ -186,11 +185,7 @@ impl From<Gone> for NoResponse {
 
 /// Sends the request with its body to the first upstream that accepts a connection. Only connecting is
 /// retried at another upstream: once a byte of an unsafe request is sent, the upstream may have acted on it.
-async fn exchange(
-    tier: &Tier,
-    client: &mut Client,
-    job: &FillRequest,
-) -> Result<UpstreamResponse, NoResponse> {
+async fn exchange(tier: &Tier, client: &mut Client, job: &FetchJob) -> Result<UpstreamResponse, NoResponse> {
     let mut attempts = Attempts::of(job);
     let mut last_failure: Option<(UpstreamError, &Arc<Upstream>)> = None;
     while let Some(upstream) = attempts.next_candidate() {
@@ -198,7 +193,7 @@ async fn exchange(
             fetch::fail_over(job, error, failed, upstream);
         }
         let mut in_flight = InFlight::begin(&job.recorder);
-        match Exchange::send(upstream, &job.ask).await {
+        match Exchange::send(upstream, &job.request).await {
             Ok(mut exchange) => {
                 let failed = |error| NoResponse::Failed(error, Some(Arc::clone(upstream)));
                 let head = upload_and_await_head(tier, client, &mut exchange, failed).await;
@@ -234,7 +229,7 @@ async fn upload_and_await_head(
         let head = tokio::select! {
             biased;
             head = exchange.head() => head.map_err(&failed)?,
-            () = client.gone() => return Err(NoResponse::Gone),
+            () = client.until_gone() => return Err(NoResponse::Gone),
         };
         if !head.status.is_informational() {
             return Ok(head);
@@ -303,14 +298,14 @@ async fn forward(
         tokio::select! {
             biased;
             _end = reply.next() => return Ok(()),
-            () = client.gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Gone),
         }
     }
     loop {
         let read = tokio::select! {
             biased;
             read = reply.next() => read,
-            () = client.gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Gone),
         };
         match read {
             Ok(Some(bytes)) => forward_bytes(client, bytes, &mut pace).await?,
@@ -349,8 +344,8 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     if tier.role() == Role::Edge {
         headers.remove(&VERSION);
     }
-    marks::allow_reading(tier, &request.site, &mut headers);
-    marks::mark(tier, &mut headers, Handling::forward(fate, reason), None);
+    tier_fields::allow_reading(tier, &request.site, &mut headers);
+    tier_fields::add(tier, &mut headers, Handling::forward(fate, reason), None);
     headers
 }
 

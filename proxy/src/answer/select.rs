@@ -113,7 +113,7 @@ async fn wait_for_len(client: &mut Client, object: &Object, length: u64) -> Resu
     tokio::select! {
         biased;
         reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
-        () = client.gone() => Err(Gone),
+        () = client.until_gone() => Err(Gone),
     }
     .inspect_err(|Gone| client.cut_off())
 }

@@ -7,6 +7,7 @@ pub(super) fn new_name(section: &str, old: &str) -> Option<&'static str> {
 
 /// Section, old name, new name. The new name is relative to the section, or begins with its own in brackets.
 const RENAMED: &[(&str, &str, &str)] = &[
+    ("cache", "hit_for_miss", "hit_for_pass"),
     ("cache", "prefetch_bytes", "prefetch_bytes_max"),
     ("viewers", "wait_max", "wait_timeout"),
     ("upstream", "down_for", "health.ejection_time"),

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tidegate_hls::{Epoch, Mark, Media, Numbering, Playlist, RESET_SEGMENTS_MIN, Restart, Step};
 
-use super::numbering::{Published, Version};
+use super::numbering::{PublishedNumbering, Version};
 use super::stream::Stream;
 use crate::clock;
 use crate::request::parsed::Request;
@@ -65,8 +65,11 @@ struct Received<'a> {
 impl Received<'_> {
     /// The version with the received numbers and names.
     fn unchanged(&self) -> Version {
-        let published =
-            Published { numbering: self.numbering, received: self.numbering, ..Published::default() };
+        let published = PublishedNumbering {
+            numbering: self.numbering,
+            received: self.numbering,
+            ..PublishedNumbering::default()
+        };
         Version {
             media: Arc::clone(self.raw),
             body: self.body.clone(),
@@ -89,7 +92,7 @@ impl Received<'_> {
         }
         let is_ours = |uri: &str| self.request.resource.resolve(uri, &self.request.site.query).is_some();
         let body = Bytes::from(epoch.rewrite(self.body, self.raw, is_ours));
-        let published = Published {
+        let published = PublishedNumbering {
             numbering: epoch.numbering(),
             received: epoch.received(),
             shift: epoch.shift(),
@@ -134,7 +137,7 @@ struct Comparison<'a> {
     stream: &'a Stream,
     /// The newest published version.
     known: Arc<Media>,
-    published: Published,
+    published: PublishedNumbering,
     /// The epoch if the playlist comes from the same upstream as the last one: the received numbers are
     /// shifted as before.
     by_shift: Epoch,
@@ -297,7 +300,7 @@ impl Stream {
     }
 
     /// Remembers the numbering in which `version` is published.
-    pub(crate) fn set_published(&self, version: &Version) {
+    pub(crate) fn set_numbering(&self, version: &Version) {
         self.timeline().set_encoder_zero(version.published.numbering.added);
         *self.published.lock() = version.published.clone();
     }

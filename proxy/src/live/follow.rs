@@ -18,8 +18,8 @@ use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
 
 /// Reserves a follower for the playlist of `request`, if that is a live one that was known before and has
-/// none. A fill that follows stores its version as a followed one. `sent` are the header fields of a fill.
-pub(crate) fn reserve(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap) -> Option<Follower> {
+/// none. A fill that follows stores its version as a followed one. Fills send the fields `fill_headers`.
+pub(crate) fn reserve(tier: &Arc<Tier>, request: &Request, fill_headers: &HeaderMap) -> Option<Follower> {
     let stream = tier.streams().of_request(request)?;
     if !stream.wants_follower() || tier.draining().is_set() {
         return None;
@@ -30,14 +30,14 @@ pub(crate) fn reserve(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap) -> 
         }
         return None;
     }
-    let (tier, request, sent) = (Arc::clone(tier), request.clone(), sent.clone());
-    Some(Follower { tier, request, stream, sent })
+    let (tier, request, fill_headers) = (Arc::clone(tier), request.clone(), fill_headers.clone());
+    Some(Follower { tier, request, stream, fill_headers })
 }
 
 /// Starts a follower for the playlist of `request`, of which the tier has a version. Returns whether it is
 /// followed now.
-pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Stream, sent: &HeaderMap) -> bool {
-    if let Some(follower) = reserve(tier, request, sent) {
+pub(crate) fn follow(tier: &Arc<Tier>, request: &Request, stream: &Stream, fill_headers: &HeaderMap) -> bool {
+    if let Some(follower) = reserve(tier, request, fill_headers) {
         follower.start_with_stored_version();
     }
     stream.is_followed()
@@ -48,7 +48,7 @@ pub(crate) struct Follower {
     tier: Arc<Tier>,
     request: Request,
     stream: Arc<Stream>,
-    sent: HeaderMap,
+    fill_headers: HeaderMap,
 }
 
 impl Follower {
@@ -99,9 +99,15 @@ impl Follower {
             self.tier.metrics().live.polls.inc();
             let fill_options =
                 if is_blocking { self.blocking_options(media) } else { FillOptions::default() };
-            let filled =
-                Box::pin(fill::fill(&self.tier, &self.request, fill_writer, &self.sent, fill_options)).await;
-            publish(&self.tier, &self.request, &self.sent, &filled);
+            let filled = Box::pin(fill::fill(
+                &self.tier,
+                &self.request,
+                fill_writer,
+                &self.fill_headers,
+                fill_options,
+            ))
+            .await;
+            publish(&self.tier, &self.request, &self.fill_headers, &filled);
         } else {
             // A request of a viewer has started a fill, which may bring the next version as well.
             let mut versions = self.stream.subscribe();
@@ -146,15 +152,15 @@ impl Follower {
         FillOptions {
             directives: Directives { msn: Some(msn), part, skip: None },
             // The upstream gives up after three target durations, and responds with an error.
-            patience: Some(media.block_max() + RESPONSE_MARGIN),
-            overdue: Some(self.overdue(media)),
+            head_timeout: Some(media.block_max() + RESPONSE_MARGIN),
+            late_after: Some(self.late_after(media)),
             ..FillOptions::default()
         }
     }
 
     /// How long an upstream may block before another one receives the request as well: until half a target
     /// duration after the next version is due. Then players still have enough to play.
-    fn overdue(&self, media: &Media) -> Duration {
+    fn late_after(&self, media: &Media) -> Duration {
         let due = self.stream.due().map(|due| due.saturating_duration_since(Instant::now()));
         due.unwrap_or_else(|| media.clamped_target_duration()) + media.clamped_target_duration() / 2
     }

@@ -12,7 +12,7 @@ use tidegate_hls::{Mark, Media, Numbering, Splice};
 pub(crate) struct Version {
     pub(crate) media: Arc<Media>,
     pub(crate) body: Bytes,
-    pub(super) published: Published,
+    pub(super) published: PublishedNumbering,
     pub(super) is_rewritten: bool,
     /// It is the first one of a new epoch.
     pub(crate) starts_epoch: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Version {
 
 /// The numbering in which a stream is published.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Published {
+pub(super) struct PublishedNumbering {
     pub(super) numbering: Numbering,
     /// The numbering of the last received playlist.
     pub(super) received: Numbering,
@@ -33,7 +33,7 @@ pub(super) struct Published {
     pub(super) default_mark: Option<Mark>,
 }
 
-impl Published {
+impl PublishedNumbering {
     /// The published numbering, if the upstream of the last playlist now sends one with the numbering
     /// `received`.
     pub(super) fn continued(&self, received: Numbering) -> Numbering {

@@ -17,14 +17,13 @@ use crate::request::parsed::Request;
 use crate::request::whole;
 use crate::tier::Tier;
 
-/// Remembers the objects that a new version announces, and fetches them. `sent` are the header fields of a
-/// fill.
+/// Remembers the objects that a new version announces, and fetches them, with the fields `fill_headers`.
 pub(crate) fn prefetch_announced(
     tier: &Arc<Tier>,
     playlist: &Request,
     stream: &Arc<Stream>,
     announcements: &[Announcement],
-    sent: &HeaderMap,
+    fill_headers: &HeaderMap,
 ) {
     // Of a playlist that is requested once, and then not again, nothing else is needed.
     let is_watched =
@@ -41,7 +40,7 @@ pub(crate) fn prefetch_announced(
         let is_wanted = !(has_parts && announced.kind == AnnouncementKind::Segment)
             && (request.slice.is_some() || is_whole_resource(announced));
         if is_wanted && is_watched && playlist.site.prefetch {
-            fetch(tier, stream, request, sent);
+            fetch(tier, stream, request, fill_headers);
         }
     }
 }
@@ -53,7 +52,7 @@ fn is_whole_resource(announced: &Announcement) -> bool {
 
 /// Starts a fill that no viewer has requested, if the object is neither cached nor being filled, and the
 /// budget allows it. It delays no request of a viewer: such a request joins it.
-fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &HeaderMap) {
+fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, fill_headers: &HeaderMap) {
     if whole::serves(tier, &request) {
         return;
     }
@@ -62,14 +61,14 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, sent: &Header
         live.prefetch_skips.inc();
         return;
     };
-    let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, sent));
+    let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, fill_headers));
     if let Lookup::Miss(fill_reader, fill_writer) = lookup {
         live.prefetches.inc();
         let usage = Box::new(Usage::new(live));
-        let (tier, stream, sent) = (Arc::clone(tier), Arc::clone(stream), sent.clone());
+        let (tier, stream, fill_headers) = (Arc::clone(tier), Arc::clone(stream), fill_headers.clone());
         let tasks = tier.tasks().clone();
         tasks.spawn(async move {
-            let fill = fill::fill(&tier, &request, fill_writer, &sent, FillOptions::default());
+            let fill = fill::fill(&tier, &request, fill_writer, &fill_headers, FillOptions::default());
             let (filled, ()) = tokio::join!(fill, observe_fill(&request, &fill_reader, &stream, usage));
             if let Some(playlist) = &filled.stream {
                 // The segment turned out to be a playlist: it is not followed before a viewer has requested

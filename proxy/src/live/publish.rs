@@ -10,8 +10,8 @@ use crate::request::parsed::Request;
 use crate::tier::Tier;
 
 /// Publishes the version of a live playlist that a fill has stored: requests that block on it proceed, and
-/// the objects that it announces are fetched. `sent` are the header fields of a fill for it.
-pub(crate) fn publish(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap, filled: &Filled) {
+/// the objects that it announces are fetched. `fill_headers` are the header fields of a fill for it.
+pub(crate) fn publish(tier: &Arc<Tier>, request: &Request, fill_headers: &HeaderMap, filled: &Filled) {
     let Some(stream) = &filled.stream else { return };
     let is_first = stream.media().is_none();
     if !filled.is_stored {
@@ -29,6 +29,6 @@ pub(crate) fn publish(tier: &Arc<Tier>, request: &Request, sent: &HeaderMap, fil
             listing::remember_listed(tier, request, stream, &media);
         }
     }
-    prefetch::prefetch_announced(tier, request, stream, &announcements, sent);
+    prefetch::prefetch_announced(tier, request, stream, &announcements, fill_headers);
     listing::share_reports(tier, request, stream);
 }

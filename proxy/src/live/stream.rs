@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::detour::{self, Detour};
 use super::memory::Memory;
-use super::numbering::Published;
+use super::numbering::PublishedNumbering;
 use super::removed_dateranges::RemovedDateranges;
 use super::sliding::Sliding;
 use super::unfinished::Unfinished;
@@ -29,7 +29,7 @@ pub(crate) struct Stream {
     /// Whether its versions can be compared at all.
     pub(crate) sliding: Sliding,
     /// The numbering in which it is published.
-    pub(super) published: Mutex<Published>,
+    pub(super) published: Mutex<PublishedNumbering>,
     /// The received version whose fill has not ended, and its text as published.
     received: Mutex<Option<(Arc<Media>, Bytes)>>,
     /// See [`Stream::error`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_upstream::regions::RoundTrip;
-use tidegate_upstream::{Candidates, Pool, Report};
+use tidegate_upstream::{Pool, Report, SitePools};
 
 use crate::config::NodeName;
 use crate::tier::Tier;
@@ -26,7 +26,7 @@ pub(crate) fn page(tier: &Tier) -> Value {
 }
 
 /// The upstreams of a site, with their states.
-pub(crate) fn names(candidates: &Candidates) -> Vec<Value> {
+pub(crate) fn names(candidates: &SitePools) -> Vec<Value> {
     let reports = candidates.pools().iter().flat_map(|pool| pool.reports());
     let named = reports.map(|report| {
         json!({

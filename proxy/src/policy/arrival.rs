@@ -63,7 +63,7 @@ impl SitePolicy<'_> {
             _ if version.starts_epoch => self.record_restart(Restart::SequenceReset.as_str(), true),
             _ => {}
         }
-        stream.set_published(&version);
+        stream.set_numbering(&version);
         Ok(Some(version))
     }
 

@@ -43,7 +43,7 @@ pub(super) fn is_empty(head: &Head) -> bool {
 /// Lifetimes of a response that is fresh for `max` at most and then not used before it is revalidated.
 pub(super) fn at_most(lifetimes: Lifetimes, max: Duration) -> Lifetimes {
     let ttl = lifetimes.ttl.min(lifetimes.age.saturating_add(max));
-    Lifetimes { ttl, grace: Duration::ZERO, ..lifetimes }
+    Lifetimes { ttl, stale_while_revalidate: Duration::ZERO, ..lifetimes }
 }
 
 /// Whether the content type is that of a playlist.

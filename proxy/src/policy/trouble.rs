@@ -44,7 +44,7 @@ impl SitePolicy<'_> {
 
     /// How long a key is remembered as uncacheable: a refusal ends as suddenly as it begins.
     pub(super) fn remember_uncacheable(&self, status: StatusCode) -> Duration {
-        let usual = self.settings().hit_for_miss.get();
+        let usual = self.settings().hit_for_pass.get();
         if status.is_client_error() { usual.min(self.request.site.hls.target_assumed) } else { usual }
     }
 }

@@ -26,12 +26,12 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     let name = host_name(&target.authority);
     let site = site(tier, &name, &target.authority, &target.path_and_query)
         .ok_or_else(|| (no_site(&target), None))?;
-    client.known().site = Some(Arc::clone(site));
+    client.request_facts().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
-    client.known().kind = Some(resource.kind);
-    client.known().cmcd.clone_from(&resource.cmcd);
+    client.request_facts().kind = Some(resource.kind);
+    client.request_facts().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
     let (resource, directives) = split_directives(resource, site);
     let (slice, key) =
@@ -76,10 +76,10 @@ fn slice_and_key(
     resource: &str,
 ) -> (Option<Slice>, Key) {
     let key = Key::new(&site.name, resource);
-    let is_marked = tier.role() == Role::Shield && headers.contains_key(&SLICE);
+    let is_slice_request = tier.role() == Role::Shield && headers.contains_key(&SLICE);
     match Slice::requested(method, headers) {
         Some(slice)
-            if (is_marked || tier.streams().lists_slices_of(&key))
+            if (is_slice_request || tier.streams().lists_slices_of(&key))
                 && !whole::covers(tier, site, &key, slice) =>
         {
             (Some(slice), slice.key(site, resource))

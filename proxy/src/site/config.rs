@@ -135,13 +135,13 @@ pub struct Lifetimes {
 #[serde(default, deny_unknown_fields)]
 pub struct Sharing {
     /// The marks that are ignored.
-    pub ignore: Vec<PrivateMark>,
+    pub ignore: Vec<PrivateSign>,
 }
 
 /// A mark by which an origin says that a response is for one viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum PrivateMark {
+pub enum PrivateSign {
     /// `Cache-Control: no-store`. The response then has the lifetime that HLS gives it.
     NoStore,
     /// `Cache-Control: private`.
@@ -152,7 +152,7 @@ pub enum PrivateMark {
     Vary,
 }
 
-impl PrivateMark {
+impl PrivateSign {
     /// The reason that does not count.
     fn reason(self) -> UncacheableReason {
         match self {
@@ -310,7 +310,7 @@ impl Config {
         for (timeout, own) in [
             (&mut timeouts.connect, self.timeouts.connect),
             (&mut timeouts.first_byte, self.timeouts.first_byte),
-            (&mut timeouts.stall, self.timeouts.between_bytes),
+            (&mut timeouts.between_bytes, self.timeouts.between_bytes),
         ] {
             *timeout = own.map_or(*timeout, Period::get);
         }

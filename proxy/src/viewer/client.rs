@@ -37,7 +37,7 @@ pub(crate) struct Client {
     content_length: Option<u64>,
     /// Set when the response was cut off: the connection must not end as after a complete response.
     cut_off: bool,
-    known: RequestFacts,
+    request_facts: RequestFacts,
 }
 
 /// The protocol of a request, with the connection or session that it came on.
@@ -68,13 +68,13 @@ impl Client {
             body_bytes: 0,
             content_length: None,
             cut_off: false,
-            known: RequestFacts::default(),
+            request_facts: RequestFacts::default(),
         }
     }
 
     /// The facts about the request that are known so far, for the counters and the access log.
-    pub(crate) fn known(&mut self) -> &mut RequestFacts {
-        &mut self.known
+    pub(crate) fn request_facts(&mut self) -> &mut RequestFacts {
+        &mut self.request_facts
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -299,9 +299,9 @@ impl Client {
 
     /// Resolves when the viewer has closed the connection or the HTTP/2 stream. Only for requests whose body
     /// has been read, or that have none.
-    pub(crate) async fn gone(&mut self) {
+    pub(crate) async fn until_gone(&mut self) {
         match &mut self.protocol {
-            Protocol::Http1(http1) => http1.gone().await,
+            Protocol::Http1(http1) => http1.until_gone().await,
             Protocol::Session(session) => {
                 while let Ok(Some(_unexpected)) = session.read_body_or_idle(true).await {}
             }

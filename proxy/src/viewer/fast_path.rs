@@ -8,8 +8,8 @@
 
 pub(crate) mod copies;
 mod head;
+mod hit_response;
 mod outgoing;
-mod ready;
 mod representation;
 pub(crate) mod simple_head;
 
@@ -33,8 +33,8 @@ use crate::viewer::gone::Gone;
 use crate::viewer::head::{Start, limits};
 use crate::viewer::transport::Transport;
 
+use hit_response::{HitResponse, Viewer};
 use outgoing::Outgoing;
-use ready::{Ready, Viewer};
 use simple_head::SimpleHead;
 
 /// How a connection continues after the fast path.
@@ -61,26 +61,26 @@ pub(crate) async fn serve(
     let mut timeout = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
     let mut idle_since = Instant::now();
     loop {
-        let ready = if ahead.is_empty() {
+        let hit_response = if ahead.is_empty() {
             let mut idle = Idle { draining: &mut draining, timeout: timeout.as_mut(), since: idle_since };
             match poll_fn(|cx| idle.poll(tier, transport, viewer, cx)).await {
-                Some(Read::Answer(ready, rest)) => {
+                Some(Read::Answer(hit_response, rest)) => {
                     ahead = rest;
-                    ready
+                    hit_response
                 }
                 Some(Read::SlowPath(start)) => return Next::SlowPath(start),
                 None => return Next::Close,
             }
         } else {
             match examine(tier, viewer, &ahead) {
-                Examined::Answer(ready, len) => {
+                Examined::Answer(hit_response, len) => {
                     ahead.advance(len);
-                    ready
+                    hit_response
                 }
                 Examined::SlowPath(start) => return Next::SlowPath(start),
             }
         };
-        match send(tier, transport, ready).await {
+        match send(tier, transport, hit_response).await {
             Ok(since) => idle_since = since,
             Err(Gone) => return Next::Broken,
         }
@@ -90,14 +90,14 @@ pub(crate) async fn serve(
 /// A request that has been read.
 enum Read {
     /// The response to a hit, and the bytes received after the request.
-    Answer(Box<Ready>, BytesMut),
+    Answer(Box<HitResponse>, BytesMut),
     SlowPath(Start),
 }
 
 /// What becomes of the request at the start of some bytes.
 enum Examined {
     /// It is a hit. The response, and the length of the head.
-    Answer(Box<Ready>, usize),
+    Answer(Box<HitResponse>, usize),
     SlowPath(Start),
 }
 
@@ -151,7 +151,9 @@ fn read(
             return Poll::Ready(Ok(None));
         }
         let read = match examine(tier, viewer, bytes) {
-            Examined::Answer(ready, len) => Read::Answer(ready, bytes.get(len..).unwrap_or_default().into()),
+            Examined::Answer(hit_response, len) => {
+                Read::Answer(hit_response, bytes.get(len..).unwrap_or_default().into())
+            }
             Examined::SlowPath(start) => Read::SlowPath(start),
         };
         Poll::Ready(Ok(Some(read)))
@@ -168,13 +170,13 @@ fn examine(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Examined {
         Err(error) => return Examined::SlowPath(Start::Refused(error.into())),
     };
     match try_answer(tier, viewer, &head) {
-        Some(ready) => Examined::Answer(ready, head.len),
+        Some(hit_response) => Examined::Answer(hit_response, head.len),
         None => Examined::SlowPath(Start::of(&head, bytes)),
     }
 }
 
 /// The response to a request; `None` if it takes the slow path.
-fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box<Ready>> {
+fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box<HitResponse>> {
     // While the node drains, responses carry `Connection: close`, which the slow path writes.
     if tier.draining().is_set() {
         return None;
@@ -182,7 +184,7 @@ fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box
     let simple_head = SimpleHead::of(head)?;
     let received = Instant::now();
     let hit = try_hit(tier, &simple_head, received)?;
-    Ready::make(tier, viewer, &simple_head, &hit, received)
+    HitResponse::make(tier, viewer, &simple_head, &hit, received)
 }
 
 /// Writes a response and closes its account. Returns the start of the idle period that follows: for a
@@ -190,21 +192,21 @@ fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box
 async fn send(
     tier: &Tier,
     transport: &mut Transport,
-    mut ready: Box<Ready>,
+    mut hit_response: Box<HitResponse>,
 ) -> std::result::Result<Instant, Gone> {
-    let received = ready.received();
+    let received = hit_response.received();
     // A slow response holds a token until its account is closed, and shutdown waits for that.
     let mut token = None;
-    let written = poll_fn(|cx| Poll::Ready(ready.outgoing.write(transport, cx))).await;
+    let written = poll_fn(|cx| Poll::Ready(hit_response.outgoing.write(transport, cx))).await;
     let written = match written {
         Poll::Ready(written) => written.map_err(|_error| Gone),
         Poll::Pending => {
             token = Some(tier.requests().token());
             // Boxed, so that an idle connection does not hold the state of a slow response.
-            Box::pin(write_rest(tier, transport, &mut ready.outgoing)).await
+            Box::pin(write_rest(tier, transport, &mut hit_response.outgoing)).await
         }
     };
-    ready.close(tier, written);
+    hit_response.close(tier, written);
     written.map(|()| if token.is_some() { Instant::now() } else { received })
 }
 

@@ -116,7 +116,7 @@ impl Http1 {
 
     /// Resolves when the viewer has closed the connection. Sends the unsent head first: the body may take a
     /// while.
-    pub(crate) async fn gone(&mut self) {
+    pub(crate) async fn until_gone(&mut self) {
         if self.flush().await.is_ok() {
             poll_fn(|cx| self.poll_gone(cx)).await;
         }

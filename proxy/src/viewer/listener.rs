@@ -305,7 +305,7 @@ async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
     let account = tokio::select! {
         biased;
         account = serve_and_flush(tier, client) => account,
-        () = tier.cutting_off().wait() => Account::cut_off(client.known()),
+        () = tier.cutting_off().wait() => Account::cut_off(client.request_facts()),
     };
     if account.can_reuse_connection() || !tier.cutting_off().is_set() {
         return account;

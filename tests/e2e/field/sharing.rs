@@ -2,7 +2,7 @@
 //! shares it.
 
 use tidegate_origin_stub::Fault;
-use tidegate_proxy::site::config::PrivateMark;
+use tidegate_proxy::site::config::PrivateSign;
 use tidegate_tests::{Tier, edge, origin, shield, viewer, viewers};
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
@@ -10,11 +10,11 @@ const SEGMENT: &str = "/vod/film/ts/240p/0.ts";
 const OTHER: &str = "/bytes/1000/key.bin";
 
 /// The marks, as an origin sends them: header field, value, reason, switch.
-const MARKS: [(&str, &str, &str, PrivateMark); 4] = [
-    ("cache-control", "no-store", "no-store", PrivateMark::NoStore),
-    ("cache-control", "private, max-age=0", "private", PrivateMark::Private),
-    ("set-cookie", "session=1", "set-cookie", PrivateMark::SetCookie),
-    ("vary", "*", "vary", PrivateMark::Vary),
+const MARKS: [(&str, &str, &str, PrivateSign); 4] = [
+    ("cache-control", "no-store", "no-store", PrivateSign::NoStore),
+    ("cache-control", "private, max-age=0", "private", PrivateSign::Private),
+    ("set-cookie", "session=1", "set-cookie", PrivateSign::SetCookie),
+    ("vary", "*", "vary", PrivateSign::Vary),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use tidegate_edge::Config;
 use tidegate_proxy::config::{NodeName, Server};
 use tidegate_upstream::limiter::{Class, Permit};
 use tidegate_upstream::{
-    Address, Bound, Candidates, Connections, Coordinates, Order, Pool, Upstream, UpstreamError, Viewpoint,
+    Address, Bound, Connections, Coordinates, Order, Pool, SitePools, Upstream, UpstreamError, Viewpoint,
     World,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Network {
 
 /// The view of the edges of one region.
 struct View {
-    candidates: Candidates,
+    candidates: SitePools,
     ids: HashMap<Arc<str>, ShieldId>,
     sources: Vec<Arc<Upstream>>,
 }
@@ -139,7 +139,7 @@ impl View {
             specs,
             config.upstream.budget(),
         );
-        let candidates = Candidates::of(vec![pool]);
+        let candidates = SitePools::of(vec![pool]);
         let mut view = Self { sources: Vec::new(), ids, candidates };
         view.sources = view.candidates.for_key("");
         view.sources.sort_by_key(|source| view.ids.get(source.name()).copied());

@@ -42,14 +42,14 @@ impl Peers {
     }
 
     /// The results of requests to the others, and whether the pool can spare `one`: another must be
-    /// available, and no more than the share `ejected_max` of all may be ejected.
+    /// available, and no more than the share `ejected_share_max` of all may be ejected.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a pool has far fewer members than an f64 can count"
     )]
-    pub(crate) fn others(&self, one: &Arc<Mutex<Health>>, ejected_max: f64) -> Others {
+    pub(crate) fn others(&self, one: &Arc<Mutex<Health>>, ejected_share_max: f64) -> Others {
         let all: Vec<_> = self.all.read().iter().filter_map(Weak::upgrade).collect();
         let (mut tally, mut is_left, mut ejected) = (Tally::default(), 0, 0);
         for other in all.iter().filter(|other| !Arc::ptr_eq(other, one)) {
@@ -61,7 +61,7 @@ impl Peers {
                 State::Down => {}
             }
         }
-        let ejected_max = (all.len() as f64 * ejected_max).floor().max(1.0) as usize;
-        Others { tally, can_spare: is_left > 0 && ejected < ejected_max }
+        let ejected_share_max = (all.len() as f64 * ejected_share_max).floor().max(1.0) as usize;
+        Others { tally, can_spare: is_left > 0 && ejected < ejected_share_max }
     }
 }

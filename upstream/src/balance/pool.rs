@@ -51,7 +51,7 @@ pub struct Pool {
 
 /// The pools of a site. A later pool is used only while no member of the earlier ones is available.
 #[derive(Debug, Clone)]
-pub struct Candidates(Vec<Arc<Pool>>);
+pub struct SitePools(Vec<Arc<Pool>>);
 
 #[derive(Debug, Clone)]
 struct Member {
@@ -289,7 +289,7 @@ pub fn folder_of(key: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }
 
-impl Candidates {
+impl SitePools {
     /// These pools, the preferred one first.
     pub fn of(pools: Vec<Arc<Pool>>) -> Self {
         Self(pools)

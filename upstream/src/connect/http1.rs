@@ -51,8 +51,8 @@ pub(crate) struct Connection {
     body: Body,
     /// Whether the connection can be used again after the end of the body.
     persists: bool,
-    patience: Duration,
-    stall: Duration,
+    head_timeout: Duration,
+    between_bytes: Duration,
 }
 
 /// The rest of the response's body.
@@ -67,41 +67,51 @@ enum Body {
 }
 
 impl Connection {
-    /// Sends the head of `ask` to the upstream with `spec`, over a connection to `key`. The head of the
-    /// response may take up to `patience`.
+    /// Sends the head of `request` to the upstream with `spec`, over a connection to `key`. The head of the
+    /// response may take up to `head_timeout`.
     pub(crate) async fn send(
         mut wire: Wire,
         key: Key,
         spec: &Spec,
-        ask: &UpstreamRequest,
-        patience: Duration,
+        request: &UpstreamRequest,
+        head_timeout: Duration,
     ) -> Result<Self, UpstreamError> {
-        let head = question::head(spec, ask)?;
-        let upload = Upload::of(&ask.headers)?;
-        let Timeouts { stall, .. } = spec.options.timeouts;
+        let head = question::head(spec, request)?;
+        let upload = Upload::of(&request.headers)?;
+        let Timeouts { between_bytes, .. } = spec.options.timeouts;
         let sent = async {
             wire.write_all(&head).await?;
             wire.flush().await
         };
-        within(stall, UpstreamError::Stalled, sent).await?;
-        let (method, intake) = (ask.method.clone(), Intake::new());
-        Ok(Self { wire, key, method, upload, intake, body: Body::Unknown, persists: false, patience, stall })
+        within(between_bytes, UpstreamError::Stalled, sent).await?;
+        let (method, intake) = (request.method.clone(), Intake::new());
+        Ok(Self {
+            wire,
+            key,
+            method,
+            upload,
+            intake,
+            body: Body::Unknown,
+            persists: false,
+            head_timeout,
+            between_bytes,
+        })
     }
 
     /// Sends a chunk of the request's body.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), UpstreamError> {
-        within(self.stall, UpstreamError::Stalled, self.upload.write(&mut self.wire, bytes)).await
+        within(self.between_bytes, UpstreamError::Stalled, self.upload.write(&mut self.wire, bytes)).await
     }
 
     /// Ends the request.
     pub(crate) async fn finish(&mut self) -> Result<(), UpstreamError> {
-        within(self.stall, UpstreamError::Stalled, self.upload.finish(&mut self.wire)).await
+        within(self.between_bytes, UpstreamError::Stalled, self.upload.finish(&mut self.wire)).await
     }
 
     /// Waits for the next head: the final one, or an informational one before it.
     pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
-        let patience = self.patience;
-        within(patience, UpstreamError::FirstByteTimeout, self.read_head()).await
+        let head_timeout = self.head_timeout;
+        within(head_timeout, UpstreamError::FirstByteTimeout, self.read_head()).await
     }
 
     async fn read_head(&mut self) -> Result<Head, UpstreamError> {
@@ -133,11 +143,13 @@ impl Connection {
 
     /// The next bytes of the body, as soon as there are any; `None` at its end. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let stall = self.stall;
+        let between_bytes = self.between_bytes;
         match self.body {
-            Body::Length(left) => within(stall, UpstreamError::Stalled, self.next_of(left)).await.map(Some),
-            Body::Chunks(_) => within(stall, UpstreamError::Stalled, self.next_of_chunks()).await,
-            Body::UntilClose => within(stall, UpstreamError::Stalled, self.next_until_close()).await,
+            Body::Length(left) => {
+                within(between_bytes, UpstreamError::Stalled, self.next_of(left)).await.map(Some)
+            }
+            Body::Chunks(_) => within(between_bytes, UpstreamError::Stalled, self.next_of_chunks()).await,
+            Body::UntilClose => within(between_bytes, UpstreamError::Stalled, self.next_until_close()).await,
             Body::Unknown | Body::Ended => Ok(None),
         }
     }

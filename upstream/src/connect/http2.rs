@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 pub(crate) struct Stream {
     session: Http2Session,
     peer: HttpPeer,
-    patience: Duration,
+    head_timeout: Duration,
 }
 
 /// The protocol that an upstream chose.
@@ -40,7 +40,7 @@ impl Stream {
     pub(crate) async fn dial(upstream: &Upstream, address: SocketAddr) -> Result<Dialled, UpstreamError> {
         let connector = upstream.connections().connector();
         let peer = upstream.peer(address);
-        let over = |session, peer| Box::new(Self { session, peer, patience: Duration::ZERO });
+        let over = |session, peer| Box::new(Self { session, peer, head_timeout: Duration::ZERO });
         let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
         if let Some(session) = connector.reused_http_session(&peer).await.map_err(failed)? {
             return Ok(Dialled::Http2(over(session, peer), true));
@@ -56,18 +56,18 @@ impl Stream {
         }
     }
 
-    /// Sends the head of `ask`. The head of the response may take up to `patience`.
+    /// Sends the head of `request`. The head of the response may take up to `head_timeout`.
     pub(crate) fn send(
         &mut self,
         upstream: &Upstream,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         rest: Rest,
-        patience: Duration,
+        head_timeout: Duration,
     ) -> Result<(), UpstreamError> {
-        self.patience = patience;
-        self.session.read_timeout = Some(patience);
-        self.session.write_timeout = Some(upstream.spec().options.timeouts.stall);
-        let head = request_head(upstream, ask)?;
+        self.head_timeout = head_timeout;
+        self.session.read_timeout = Some(head_timeout);
+        self.session.write_timeout = Some(upstream.spec().options.timeouts.between_bytes);
+        let head = request_head(upstream, request)?;
         // A request without a body says so in its head. An empty frame after it looks like a body.
         let is_whole = matches!(rest, Rest::Nothing);
         let sent = self.session.write_request_header(Box::new(head), is_whole);
@@ -84,7 +84,7 @@ impl Stream {
     }
 
     pub(crate) async fn head(&mut self) -> Result<Head, UpstreamError> {
-        match timeout(self.patience, self.session.read_response_header()).await {
+        match timeout(self.head_timeout, self.session.read_response_header()).await {
             Ok(read) => read.map_err(|error| UpstreamError::of(&error, true))?,
             Err(_late) => return Err(UpstreamError::FirstByteTimeout),
         }
@@ -117,25 +117,26 @@ impl fmt::Debug for Stream {
     }
 }
 
-fn request_head(upstream: &Upstream, ask: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
+fn request_head(upstream: &Upstream, request: &UpstreamRequest) -> Result<RequestHeader, UpstreamError> {
     let spec = upstream.spec();
-    let (base, target) = ask.target_at(spec);
+    let (base, target) = request.target_at(spec);
     let path = uri_text(&format!("{base}{target}"));
-    let authority = spec.host.as_deref().unwrap_or(&ask.host);
+    let authority = spec.host.as_deref().unwrap_or(&request.host);
     let failed = |error: Box<pingora_core::Error>| UpstreamError::of(&error, true);
-    let mut head = RequestHeader::build(ask.method.clone(), path.as_bytes(), Some(ask.headers.len() + 1))
-        .map_err(failed)?;
+    let mut head =
+        RequestHeader::build(request.method.clone(), path.as_bytes(), Some(request.headers.len() + 1))
+            .map_err(failed)?;
     let scheme = if spec.address.is_tls() { "https" } else { "http" };
     let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
     head.set_uri(uri.map_err(|_error| UpstreamError::Unusable("the address makes no URI"))?);
     head.set_version(http::Version::HTTP_2);
-    for (name, value) in &ask.headers {
+    for (name, value) in &request.headers {
         // Chunked coding frames a body of unknown length in HTTP/1.1; HTTP/2 has frames of its own.
         if name != header::TRANSFER_ENCODING {
             head.append_header(name.clone(), value.clone()).map_err(failed)?;
         }
     }
-    if ask.is_backup && spec.is_tier {
+    if request.is_backup && spec.is_tier {
         head.insert_header(BACKUP.clone(), "?1").map_err(failed)?;
     }
     for (name, value) in &spec.headers {

@@ -31,13 +31,13 @@ pub(crate) enum Reuse {
 }
 
 impl Session {
-    /// Sends the head of `ask`. Returns whether the connection had been used before. The head of the response
-    /// may take up to `patience`.
+    /// Sends the head of `request`. Returns whether the connection had been used before. The head of the
+    /// response may take up to `head_timeout`.
     pub(crate) async fn open(
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         rest: Rest,
-        patience: Duration,
+        head_timeout: Duration,
         reuse: Reuse,
     ) -> Result<(Self, bool), UpstreamError> {
         let spec = upstream.spec();
@@ -48,7 +48,7 @@ impl Session {
             let key = upstream.key(address);
             if let Some(wire) = upstream.connections().idle().take(&key) {
                 return Ok((
-                    Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()),
+                    Self::Http1(Connection::send(wire, key, spec, request, head_timeout).await?.into()),
                     true,
                 ));
             }
@@ -59,10 +59,13 @@ impl Session {
         match dialled {
             Dialled::Http1(wire) => {
                 let key = upstream.key(address);
-                Ok((Self::Http1(Connection::send(wire, key, spec, ask, patience).await?.into()), false))
+                Ok((
+                    Self::Http1(Connection::send(wire, key, spec, request, head_timeout).await?.into()),
+                    false,
+                ))
             }
             Dialled::Http2(mut stream, reused) => {
-                stream.send(upstream, ask, rest, patience)?;
+                stream.send(upstream, request, rest, head_timeout)?;
                 Ok((Self::Http2(stream), reused))
             }
         }

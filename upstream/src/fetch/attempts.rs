@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::budget::Budget;
-use crate::fetch::fill_request::FillRequest;
+use crate::fetch::fetch_job::FetchJob;
 use crate::health::retry_after::Scope;
 use crate::policy::{Event, Recorder};
 use crate::upstream::Upstream;
@@ -19,10 +19,10 @@ use crate::upstream::Upstream;
 pub struct Attempts<'a> {
     all: &'a [Arc<Upstream>],
     next: usize,
-    tries_left: usize,
+    attempts_left: usize,
     budget: &'a Budget,
     recorder: &'a dyn Recorder,
-    stream: &'a str,
+    folder: &'a str,
     scope: Scope<'a>,
     /// Requests sent in this round. Each one after the first is charged to the budget.
     in_round: usize,
@@ -36,26 +36,26 @@ pub struct Attempts<'a> {
 
 impl<'a> Attempts<'a> {
     /// The candidates of `job`.
-    pub fn of(job: &'a FillRequest) -> Self {
+    pub fn of(job: &'a FetchJob) -> Self {
         job.budget.deposit();
-        let attempts = Self::for_rescue(job, &job.candidates, job.tries_max);
+        let attempts = Self::for_rescue(job, &job.candidates, job.attempts_max);
         Self { in_round: 0, ..attempts }
     }
 
     /// The candidates for a rescue, whose round has begun with another upstream.
     pub(crate) fn for_rescue(
-        job: &'a FillRequest,
+        job: &'a FetchJob,
         candidates: &'a [Arc<Upstream>],
-        tries_left: usize,
+        attempts_left: usize,
     ) -> Self {
         Self {
             all: candidates,
             next: 0,
-            tries_left,
+            attempts_left,
             budget: &job.budget,
             recorder: &*job.recorder,
-            stream: &job.ask.stream,
-            scope: Scope::of_request(&job.ask),
+            folder: &job.request.folder,
+            scope: Scope::of_request(&job.request),
             in_round: 1,
             sent: 0,
             last_sent: Instant::now(),
@@ -67,7 +67,7 @@ impl<'a> Attempts<'a> {
     pub fn next_candidate(&mut self) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
-            if self.tries_left == 0 {
+            if self.attempts_left == 0 {
                 return None;
             }
             // Before a trial of an upstream that is out is used up.
@@ -96,7 +96,7 @@ impl<'a> Attempts<'a> {
 
     /// Whether this upstream recently reported failures behind it for this stream.
     fn has_reported_failure(&self, upstream: &Upstream) -> bool {
-        upstream.reported_failures().has_recent(self.stream, Instant::now())
+        upstream.reported_failures().has_recent(self.folder, Instant::now())
     }
 
     /// Whether the current request is sent in place of another, or beside it.
@@ -126,13 +126,13 @@ impl<'a> Attempts<'a> {
         let report_the_same =
             |second: &Upstream| self.has_reported_failure(first) && self.has_reported_failure(second);
         let may_help = |second: &Arc<Upstream>| second.state().is_available() && !report_the_same(second);
-        self.tries_left > 0 && self.all.get(self.next).is_some_and(may_help)
+        self.attempts_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
     /// Starts another round. The number of rounds is bounded, and the object is about to exist: the first
     /// request is not charged.
-    pub(crate) fn start_round(&mut self, tries_max: usize) {
-        (self.next, self.tries_left, self.in_round, self.is_reported) = (0, tries_max, 0, false);
+    pub(crate) fn start_round(&mut self, attempts_max: usize) {
+        (self.next, self.attempts_left, self.in_round, self.is_reported) = (0, attempts_max, 0, false);
     }
 
     /// How many of the candidates have been passed.
@@ -154,7 +154,7 @@ impl<'a> Attempts<'a> {
 
     /// The budget allows no more requests in this round.
     fn give_up(&mut self) {
-        self.tries_left = 0;
+        self.attempts_left = 0;
         self.recorder.record(Event::BudgetExhausted);
     }
 
@@ -163,7 +163,7 @@ impl<'a> Attempts<'a> {
             self.give_up();
             return false;
         }
-        self.tries_left -= 1;
+        self.attempts_left -= 1;
         self.in_round += 1;
         self.sent += 1;
         self.last_sent = Instant::now();

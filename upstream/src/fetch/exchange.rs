@@ -23,11 +23,11 @@ use crate::upstream::Upstream;
 
 /// A request whose head has been sent; the head of the response is not read yet.
 pub struct Exchange {
-    stream: Arc<str>,
+    folder: Arc<str>,
     session: Session,
     upstream: Arc<Upstream>,
     /// Time for the next head.
-    patience: Duration,
+    head_timeout: Duration,
     reused: bool,
     /// The informational heads (1xx) so far.
     informational: Informational,
@@ -64,11 +64,11 @@ pub struct UpstreamResponse {
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 
 impl Exchange {
-    /// Sends the head of `ask` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
-    pub async fn send(upstream: &Arc<Upstream>, ask: &UpstreamRequest) -> Result<Self, UpstreamError> {
-        let permit = upstream.acquire(ask.class()).await?;
+    /// Sends the head of `request` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
+    pub async fn send(upstream: &Arc<Upstream>, request: &UpstreamRequest) -> Result<Self, UpstreamError> {
+        let permit = upstream.acquire(request.class()).await?;
         upstream.count_request();
-        let sent = Self::begin(upstream, ask, Rest::Body, Reuse::Idle).await;
+        let sent = Self::begin(upstream, request, Rest::Body, Reuse::Idle).await;
         sent.map(|exchange| Self { permit: Some(permit), ..exchange })
             .inspect_err(|&error| upstream.record_failure(error))
     }
@@ -76,32 +76,32 @@ impl Exchange {
     /// Sends a probe, which needs no permit and is not counted as a request.
     pub(crate) async fn probe(
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         reuse: Reuse,
     ) -> Result<Self, UpstreamError> {
-        let mut exchange = Self::begin(upstream, ask, Rest::Nothing, reuse).await?;
+        let mut exchange = Self::begin(upstream, request, Rest::Nothing, reuse).await?;
         exchange.finish().await?;
         Ok(exchange)
     }
 
     async fn begin(
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         rest: Rest,
         reuse: Reuse,
     ) -> Result<Self, UpstreamError> {
         let timeouts = &upstream.spec().options.timeouts;
-        let patience = ask.patience.unwrap_or(timeouts.first_byte);
-        let (session, reused) = Session::open(upstream, ask, rest, patience, reuse).await?;
+        let head_timeout = request.head_timeout.unwrap_or(timeouts.first_byte);
+        let (session, reused) = Session::open(upstream, request, rest, head_timeout, reuse).await?;
         Ok(Self {
-            stream: Arc::clone(&ask.stream),
+            folder: Arc::clone(&request.folder),
             session,
             upstream: Arc::clone(upstream),
-            patience,
+            head_timeout,
             reused,
             informational: Informational::none(),
             permit: None,
-            sent: ask.patience.is_none().then(Instant::now),
+            sent: request.head_timeout.is_none().then(Instant::now),
         })
     }
 
@@ -122,7 +122,7 @@ impl Exchange {
             if !head.status.is_informational() {
                 return Ok(head);
             }
-            self.informational.admit(&head, self.patience)?;
+            self.informational.admit(&head, self.head_timeout)?;
             match head.status {
                 // No upgrade was requested: Upgrade is a hop-by-hop field and was not forwarded.
                 StatusCode::SWITCHING_PROTOCOLS => return Err(UpstreamError::Protocol),
@@ -137,8 +137,8 @@ impl Exchange {
     pub fn into_response(self, head: Head, in_flight: InFlight) -> UpstreamResponse {
         match Blame::of(&head, &self.upstream, self.is_blocking()) {
             Blame::Own(error) => self.upstream.record_failure(error),
-            Blame::Reported(error) => self.upstream.record_reported_failure(error, &self.stream),
-            Blame::NothingNew => self.upstream.record_blocked_timeout(&self.stream, self.patience),
+            Blame::Reported(error) => self.upstream.record_reported_failure(error, &self.folder),
+            Blame::NothingNew => self.upstream.record_blocked_timeout(&self.folder, self.head_timeout),
             Blame::None => self.upstream.record_first_byte(self.sent),
         }
         UpstreamResponse {
@@ -224,20 +224,20 @@ impl UpstreamResponse {
     pub async fn open(
         mut in_flight: InFlight,
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
-        let permit = Self::acquire_permit(&mut in_flight, upstream, ask).await?;
-        Self::open_with_permit(permit, in_flight, upstream, ask, interim).await
+        let permit = Self::acquire_permit(&mut in_flight, upstream, request).await?;
+        Self::open_with_permit(permit, in_flight, upstream, request, interim).await
     }
 
     /// Waits for a permit of `upstream`.
     pub(crate) async fn acquire_permit(
         in_flight: &mut InFlight,
         upstream: &Upstream,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
     ) -> Result<Permit, UpstreamError> {
-        upstream.acquire(ask.class()).await.inspect_err(|&full| in_flight.record_failure(full))
+        upstream.acquire(request.class()).await.inspect_err(|&full| in_flight.record_failure(full))
     }
 
     /// The same for a request with a permit.
@@ -245,20 +245,20 @@ impl UpstreamResponse {
         permit: Permit,
         mut in_flight: InFlight,
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         interim: Option<&Interim>,
     ) -> Result<Self, UpstreamError> {
         upstream.count_request();
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::attempt(upstream, ask, interim, reuse_at(tries)).await {
+            match Self::try_connection(upstream, request, interim, reuse_at(tries)).await {
                 // The upstream closed an idle connection at the moment when it was used again. There was no
                 // response and the method is safe, so the request is sent again.
                 Err((UpstreamError::Closed, true)) if tries <= STALE_CONNECTIONS_MAX => {}
                 Err((error, _)) => {
                     // A blocked request that times out may mean that this stream has nothing new.
-                    if ask.patience.is_none() || error != UpstreamError::FirstByteTimeout {
+                    if request.head_timeout.is_none() || error != UpstreamError::FirstByteTimeout {
                         upstream.record_failure(error);
                     }
                     in_flight.record_failure(error);
@@ -268,7 +268,7 @@ impl UpstreamResponse {
                     if !upstream.spec().is_tier
                         && let Some(pause) = retry_after::requested(&head.headers)
                     {
-                        let scope = Scope::of_request(ask);
+                        let scope = Scope::of_request(request);
                         upstream.pauses().record(scope, head.status, pause, Instant::now());
                     }
                     return Ok(Exchange { permit: Some(permit), ..exchange }.into_response(head, in_flight));
@@ -277,13 +277,13 @@ impl UpstreamResponse {
         }
     }
 
-    async fn attempt(
+    async fn try_connection(
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         interim: Option<&Interim>,
         reuse: Reuse,
     ) -> Result<(Exchange, Head), (UpstreamError, bool)> {
-        let sent = Exchange::begin(upstream, ask, Rest::Nothing, reuse).await;
+        let sent = Exchange::begin(upstream, request, Rest::Nothing, reuse).await;
         let mut exchange = sent.map_err(|error| (error, true))?;
         let reused = exchange.reused;
         exchange.finish().await.map_err(|error| (error, reused))?;

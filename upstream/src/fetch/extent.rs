@@ -159,17 +159,17 @@ fn after_unit(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The request in another form, for an upstream whose response had unclear bytes.
-pub(crate) fn repeated(ask: &UpstreamRequest, again: Again) -> UpstreamRequest {
-    let mut ask = ask.clone();
+pub(crate) fn repeated(request: &UpstreamRequest, again: Again) -> UpstreamRequest {
+    let mut request = request.clone();
     match again {
-        Again::WithoutRange => ask.headers.remove(header::RANGE),
-        Again::AllBytes => ask.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-")),
+        Again::WithoutRange => request.headers.remove(header::RANGE),
+        Again::AllBytes => request.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-")),
     };
     // Not the same response without a body.
     for condition in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-        ask.headers.remove(condition);
+        request.headers.remove(condition);
     }
-    ask
+    request
 }
 
 /// The part of a body that counts.

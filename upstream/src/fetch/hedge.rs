@@ -24,34 +24,38 @@ pub(crate) async fn open<'a>(
     recorder: &Arc<dyn Recorder>,
     attempts: &mut Attempts<'a>,
     upstream: &'a Arc<Upstream>,
-    ask: &UpstreamRequest,
+    request: &UpstreamRequest,
     interim: Option<&Interim>,
 ) -> (&'a Arc<Upstream>, Result<UpstreamResponse, UpstreamError>) {
-    let late_after = match ask.patience {
+    let late_after = match request.head_timeout {
         // The upstream may block it; only the requester knows when it is late.
-        Some(_) => ask.overdue.filter(|_| upstream.spec().options.hedge_after.is_some()),
-        None => upstream.hedge_after(),
+        Some(_) => request.late_after.filter(|_| upstream.spec().options.hedge_delay.is_some()),
+        None => upstream.hedge_delay(),
     };
     let Some(late_after) = late_after.filter(|_| attempts.has_hedge(upstream)) else {
-        return (upstream, UpstreamResponse::open(InFlight::begin(recorder), upstream, ask, interim).await);
+        return (
+            upstream,
+            UpstreamResponse::open(InFlight::begin(recorder), upstream, request, interim).await,
+        );
     };
-    let is_blocking = ask.patience.is_some();
+    let is_blocking = request.head_timeout.is_some();
     let mut in_flight = InFlight::begin(recorder);
     // Waiting for a permit is not the upstream's fault.
-    let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, ask).await {
+    let permit = match UpstreamResponse::acquire_permit(&mut in_flight, upstream, request).await {
         Ok(permit) => permit,
         Err(full) => return (upstream, Err(full)),
     };
     // Boxed, so that a request that is never late does not hold the room of two.
-    let mut first = Box::pin(UpstreamResponse::open_with_permit(permit, in_flight, upstream, ask, interim));
+    let mut first =
+        Box::pin(UpstreamResponse::open_with_permit(permit, in_flight, upstream, request, interim));
     if let Ok(in_time) = timeout(late_after, &mut first).await {
         return (upstream, in_time);
     }
     let Some(second) = attempts.next_hedge(upstream) else { return (upstream, first.await) };
     recorder.record(Event::Hedged);
     let (name, other) = (upstream.name(), second.name());
-    tracing::debug!(path = ask.path(), upstream = %name, %other, "hedged");
-    let as_backup = ask.as_backup();
+    tracing::debug!(path = request.path(), upstream = %name, %other, "hedged");
+    let as_backup = request.as_backup();
     let mut other = Box::pin(UpstreamResponse::open(InFlight::begin(recorder), second, &as_backup, interim));
     tokio::select! {
         biased;

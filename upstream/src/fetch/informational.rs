@@ -30,18 +30,18 @@ impl Informational {
         Self { began: None, bytes: 0 }
     }
 
-    /// Counts a head, for which the wait was at most `patience`.
+    /// Counts a head, for which the wait was at most `head_timeout`.
     ///
     /// # Errors
     /// The heads are too large, or take too long.
-    pub(crate) fn admit(&mut self, head: &Head, patience: Duration) -> Result<(), UpstreamError> {
+    pub(crate) fn admit(&mut self, head: &Head, head_timeout: Duration) -> Result<(), UpstreamError> {
         let began = *self.began.get_or_insert_with(Instant::now);
         let fields = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         self.bytes += HEAD_BYTES_MIN + fields.sum::<usize>();
         if self.bytes > BYTES_MAX {
             return Err(UpstreamError::Protocol);
         }
-        if began.elapsed() > patience.saturating_mul(TIMEOUTS_MAX) {
+        if began.elapsed() > head_timeout.saturating_mul(TIMEOUTS_MAX) {
             return Err(UpstreamError::FirstByteTimeout);
         }
         Ok(())

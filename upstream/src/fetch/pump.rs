@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::UpstreamError;
 use crate::fetch::exchange::UpstreamResponse;
-use crate::fetch::fill_request::FillRequest;
+use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::finishing::Finishing;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
@@ -26,7 +26,7 @@ enum BodyEvent {
 
 /// Writes the body as it arrives.
 pub(crate) async fn pump(
-    job: &FillRequest,
+    job: &FetchJob,
     mut fill_writer: FillWriter,
     mut response: UpstreamResponse,
     mut rescue: Rescue<'_>,
@@ -72,7 +72,7 @@ pub(crate) async fn pump(
             BodyEvent::Failed(error) => {
                 if !resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await {
                     let (path, from, upstream) =
-                        (job.ask.path(), written(&fill_writer), response.upstream().name());
+                        (job.request.path(), written(&fill_writer), response.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
                     job.record_end(&fill_writer, Ending::Broken);
                     fill_writer.break_off(Broken(error.token()));
@@ -86,7 +86,7 @@ pub(crate) async fn pump(
 
 /// Waits for what happens next to the body. Returns the writer with it; `None` if the fill was abandoned.
 async fn next_event(
-    job: &FillRequest,
+    job: &FetchJob,
     mut fill_writer: FillWriter,
     response: &mut UpstreamResponse,
     meter: &mut Option<Meter>,
@@ -136,7 +136,7 @@ fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>
 
 /// Replaces `response` by one from another upstream that resumes the body. Returns whether there is one.
 async fn resume_elsewhere(
-    job: &FillRequest,
+    job: &FetchJob,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,
     response: &mut UpstreamResponse,
@@ -145,7 +145,7 @@ async fn resume_elsewhere(
     let from = written(fill_writer);
     let Some(next) = rescue.resume(from).await else { return false };
     let upstream = response.upstream().name();
-    tracing::debug!(path = job.ask.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
+    tracing::debug!(path = job.request.path(), from, %upstream, %error, next = %next.upstream().name(), "rescued");
     if error == UpstreamError::Slow {
         // A broken response has recorded its failure itself.
         response.fail(error);

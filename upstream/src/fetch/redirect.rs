@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::UpstreamError;
 use crate::fetch::exchange::UpstreamResponse;
-use crate::fetch::fill_request::FillRequest;
+use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::in_flight::InFlight;
 use crate::policy::{FillPolicy, Progress};
 use crate::request::UpstreamRequest;
@@ -18,12 +18,12 @@ const HOPS_MAX: usize = 5;
 /// When there are too many, or one leads back, or an upstream on the way fails.
 pub(super) async fn follow(
     policy: &impl FillPolicy,
-    job: &FillRequest,
+    job: &FetchJob,
     progress: &mut Progress,
-    ask: &UpstreamRequest,
+    request: &UpstreamRequest,
     mut response: UpstreamResponse,
 ) -> Result<UpstreamResponse, UpstreamError> {
-    let mut visited = vec![(Arc::clone(response.upstream().name()), ask.path_and_query.clone())];
+    let mut visited = vec![(Arc::clone(response.upstream().name()), request.path_and_query.clone())];
     progress.redirected = None;
     while let Some((_, target)) = visited.last()
         && let Some(redirect) = policy.redirect(&response.head, response.upstream(), target)
@@ -39,11 +39,11 @@ pub(super) async fn follow(
             return Err(error);
         }
         response.drain().await;
-        let ask = UpstreamRequest { path_and_query: next.1.clone(), ..ask.clone() };
+        let request = UpstreamRequest { path_and_query: next.1.clone(), ..request.clone() };
         let (from, to) = (response.upstream().name(), &next.0);
-        tracing::debug!(path = ask.path(), %from, %to, status = %response.head.status, "redirected");
-        response =
-            UpstreamResponse::open(InFlight::begin(&job.recorder), &redirect.upstream, &ask, None).await?;
+        tracing::debug!(path = request.path(), %from, %to, status = %response.head.status, "redirected");
+        response = UpstreamResponse::open(InFlight::begin(&job.recorder), &redirect.upstream, &request, None)
+            .await?;
         progress.redirected = Some(next.1.as_str().into());
         visited.push(next);
     }

@@ -14,7 +14,7 @@ use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
 use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::extent::content_range;
-use crate::fetch::fill_request::FillRequest;
+use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::min_rate::Meter;
 use crate::request::UpstreamRequest;
@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 /// The validators of the rest of a body, and the candidates for it.
 #[derive(Debug)]
 pub(crate) struct Rescue<'a> {
-    job: &'a FillRequest,
+    job: &'a FetchJob,
     original: Original,
     /// The slice that the body is; `None` if it is the whole resource.
     span: Option<RangeInclusive<u64>>,
@@ -31,7 +31,7 @@ pub(crate) struct Rescue<'a> {
     responder: Arc<str>,
     /// How many candidates had been passed by then.
     position: usize,
-    tries_left: usize,
+    attempts_left: usize,
 }
 
 /// The validators of the object that is being served.
@@ -44,11 +44,11 @@ struct Original {
 
 impl<'a> Rescue<'a> {
     /// For a fill that received `response` from the last of its `attempts`.
-    pub(crate) fn of(job: &'a FillRequest, response: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
+    pub(crate) fn of(job: &'a FetchJob, response: &UpstreamResponse, attempts: &Attempts<'_>) -> Self {
         let headers = &response.head.headers;
         // An upstream may send the whole resource in place of a slice.
         let is_slice = response.head.status == StatusCode::PARTIAL_CONTENT;
-        let span = job.ask.span.clone().filter(|_| is_slice);
+        let span = job.request.span.clone().filter(|_| is_slice);
         Self {
             job,
             original: Original {
@@ -60,7 +60,7 @@ impl<'a> Rescue<'a> {
             span,
             responder: Arc::clone(response.upstream().name()),
             position: attempts.position(),
-            tries_left: job.tries_max.saturating_sub(attempts.sent()),
+            attempts_left: job.attempts_max.saturating_sub(attempts.sent()),
         }
     }
 
@@ -77,8 +77,9 @@ impl<'a> Rescue<'a> {
     /// Measures the rate of a body that another upstream could resume: a slow upstream is better than none.
     pub(crate) fn meter(&self, response: &UpstreamResponse) -> Option<Meter> {
         let min_rate = response.upstream().spec().options.timeouts.min_rate?;
-        let is_rescuable =
-            self.tries_left > 0 && self.original.condition().is_some() && response.content_length().is_some();
+        let is_rescuable = self.attempts_left > 0
+            && self.original.condition().is_some()
+            && response.content_length().is_some();
         let has_another = self
             .job
             .candidates
@@ -90,30 +91,30 @@ impl<'a> Rescue<'a> {
     /// Finds an upstream that resumes from byte `from`.
     pub(crate) async fn resume(&mut self, from: u64) -> Option<UpstreamResponse> {
         let condition = self.original.condition()?;
-        let mut ask = self.job.ask.clone();
+        let mut request = self.job.request.clone();
         for conditional in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-            ask.headers.remove(conditional);
+            request.headers.remove(conditional);
         }
-        ask.span.clone_from(&self.span);
-        let (from, range) = match &ask.span {
+        request.span.clone_from(&self.span);
+        let (from, range) = match &request.span {
             None => (from, format!("bytes={from}-")),
             Some(span) => {
                 let from = span.start().checked_add(from)?;
                 (from, format!("bytes={from}-{}", span.end()))
             }
         };
-        ask.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
+        request.headers.insert(header::RANGE, HeaderValue::from_str(&range).ok()?);
         // RFC 9110 section 13.1.5: without a match the response is the whole object, with 200.
-        ask.headers.insert(header::IF_RANGE, condition);
+        request.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
-        let mut attempts = Attempts::for_rescue(self.job, &candidates, self.tries_left);
+        let mut attempts = Attempts::for_rescue(self.job, &candidates, self.attempts_left);
         let mut found = None;
         while found.is_none()
             && let Some(upstream) = attempts.next_candidate()
         {
-            found = self.try_one(InFlight::begin(&self.job.recorder), upstream, &ask, from).await.ok();
+            found = self.try_one(InFlight::begin(&self.job.recorder), upstream, &request, from).await.ok();
         }
-        self.tries_left = self.tries_left.saturating_sub(attempts.sent());
+        self.attempts_left = self.attempts_left.saturating_sub(attempts.sent());
         found
     }
 
@@ -121,15 +122,15 @@ impl<'a> Rescue<'a> {
         &self,
         in_flight: InFlight,
         upstream: &Arc<Upstream>,
-        ask: &UpstreamRequest,
+        request: &UpstreamRequest,
         from: u64,
     ) -> Result<UpstreamResponse, UpstreamError> {
-        let mut response = UpstreamResponse::open(in_flight, upstream, ask, None).await?;
+        let mut response = UpstreamResponse::open(in_flight, upstream, request, None).await?;
         let error = match response.head.status {
             StatusCode::PARTIAL_CONTENT if self.original.continues(&response.head.headers, from) => {
                 return Ok(response);
             }
-            StatusCode::OK if ask.span.is_none() && self.original.is_same_object(&response) => {
+            StatusCode::OK if request.span.is_none() && self.original.is_same_object(&response) => {
                 match discard(&mut response, from).await {
                     Ok(()) => return Ok(response),
                     Err(error) => error,

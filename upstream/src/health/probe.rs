@@ -87,22 +87,22 @@ async fn request(
     target: &str,
     expected: &RangeInclusive<u16>,
 ) -> Result<Option<Duration>, UpstreamError> {
-    let ask = UpstreamRequest {
+    let request = UpstreamRequest {
         // The probe concerns the server itself.
-        stream: Arc::default(),
+        folder: Arc::default(),
         method: method.clone(),
         path_and_query: target.to_owned(),
         host: upstream.spec().address.authority(),
         headers: HeaderMap::new(),
         span: None,
-        patience: None,
-        overdue: None,
+        head_timeout: None,
+        late_after: None,
         is_backup: false,
         is_pass: false,
     };
     for tries in 1..=STALE_CONNECTIONS_MAX + 1 {
         let began = Instant::now();
-        let mut exchange = Exchange::probe(upstream, &ask, reuse_at(tries)).await?;
+        let mut exchange = Exchange::probe(upstream, &request, reuse_at(tries)).await?;
         let is_reused = exchange.is_reused();
         let head = match exchange.head().await {
             Err(UpstreamError::Closed) if is_reused => continue,

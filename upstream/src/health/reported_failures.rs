@@ -21,19 +21,19 @@ pub(crate) const REPORT_LIFETIME: Duration = Duration::from_secs(5);
 const STREAMS_MAX: usize = 256;
 
 impl ReportedFailures {
-    /// Records a report about `stream` that counts for a `period`.
-    pub(crate) fn record(&self, stream: &Arc<str>, period: Duration, now: Instant) {
+    /// Records a report about `folder` that counts for a `period`.
+    pub(crate) fn record(&self, folder: &Arc<str>, period: Duration, now: Instant) {
         let mut reported = self.0.lock();
-        reported.retain(|(other, until)| other != stream && now < *until);
+        reported.retain(|(other, until)| other != folder && now < *until);
         if reported.len() >= STREAMS_MAX {
             reported.remove(0);
         }
-        reported.push((Arc::clone(stream), now + period));
+        reported.push((Arc::clone(folder), now + period));
     }
 
-    /// Whether there is a recent report about `stream`.
-    pub(crate) fn has_recent(&self, stream: &str, now: Instant) -> bool {
-        self.0.lock().iter().any(|(of, until)| **of == *stream && now < *until)
+    /// Whether there is a recent report about `folder`.
+    pub(crate) fn has_recent(&self, folder: &str, now: Instant) -> bool {
+        self.0.lock().iter().any(|(of, until)| **of == *folder && now < *until)
     }
 }
 

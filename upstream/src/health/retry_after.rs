@@ -53,18 +53,18 @@ impl Pauses {
 /// What a pause may be about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope<'a> {
-    stream: &'a str,
+    folder: &'a str,
     target: &'a str,
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn of_request(ask: &'a UpstreamRequest) -> Self {
-        Self { stream: &ask.stream, target: &ask.path_and_query }
+    pub(crate) fn of_request(request: &'a UpstreamRequest) -> Self {
+        Self { folder: &request.folder, target: &request.path_and_query }
     }
 
     fn of(self, status: StatusCode) -> Option<&'a str> {
         match status {
-            StatusCode::TOO_MANY_REQUESTS => Some(self.stream),
+            StatusCode::TOO_MANY_REQUESTS => Some(self.folder),
             StatusCode::SERVICE_UNAVAILABLE => Some(self.target),
             _ => None,
         }
@@ -88,9 +88,9 @@ mod tests {
 
     use super::*;
 
-    const ONE: Scope<'_> = Scope { stream: "site/live", target: "/live/1.ts" };
-    const TWO: Scope<'_> = Scope { stream: "site/live", target: "/live/2.ts" };
-    const OTHER: Scope<'_> = Scope { stream: "site/other", target: "/other/1.ts" };
+    const ONE: Scope<'_> = Scope { folder: "site/live", target: "/live/1.ts" };
+    const TWO: Scope<'_> = Scope { folder: "site/live", target: "/live/2.ts" };
+    const OTHER: Scope<'_> = Scope { folder: "site/other", target: "/other/1.ts" };
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let (pauses, now) = (Pauses::default(), Instant::now());
         for number in 0..=PAUSES_MAX {
             let target = format!("/{number}");
-            let scope = Scope { stream: "", target: &target };
+            let scope = Scope { folder: "", target: &target };
             pauses.record(scope, StatusCode::SERVICE_UNAVAILABLE, SECOND, now);
         }
         assert_eq!(pauses.0.lock().len(), PAUSES_MAX);

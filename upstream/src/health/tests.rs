@@ -1,12 +1,12 @@
 use super::*;
 
 const RULES: Rules = Rules {
-    failures: 5,
-    excess: 0.25,
-    out_for: Duration::from_secs(2),
-    out_max: Duration::from_secs(16),
-    ejected_max: 0.5,
-    settle: Duration::from_secs(10),
+    consecutive_failures: 5,
+    error_rate_excess: 0.25,
+    ejection_time: Duration::from_secs(2),
+    ejection_time_max: Duration::from_secs(16),
+    ejected_share_max: 0.5,
+    slow_start: Duration::from_secs(10),
     rise: 2,
     fall: 3,
 };

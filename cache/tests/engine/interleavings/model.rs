@@ -81,11 +81,11 @@ impl Stored {
     }
 
     fn is_in_grace(&self, now: Instant) -> bool {
-        !self.is_fresh(now) && self.age(now) < self.lifetimes.ttl + self.lifetimes.grace
+        !self.is_fresh(now) && self.age(now) < self.lifetimes.ttl + self.lifetimes.stale_while_revalidate
     }
 
     fn usable_on_error(&self, now: Instant) -> Option<Vec<u8>> {
-        (self.age(now) < self.lifetimes.ttl + self.lifetimes.keep).then(|| self.bytes.clone())
+        (self.age(now) < self.lifetimes.ttl + self.lifetimes.stale_if_error).then(|| self.bytes.clone())
     }
 }
 

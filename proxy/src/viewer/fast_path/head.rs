@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::representation::Representation;
 use crate::answer::content;
-use crate::answer::marks::{self, Handling};
+use crate::answer::tier_fields::{self, Handling};
 use crate::clock;
 use crate::fate::Fate;
 use crate::request::try_hit::Hit;
@@ -32,10 +32,10 @@ pub(super) fn render(
     lines::status_line(&mut head, representation.status());
     head.extend_from_slice(&shared);
     let age = hit.object.age(received);
-    let ttl = marks::ttl(&hit.object, age);
+    let ttl = tier_fields::ttl(&hit.object, age);
     cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
     head.extend_from_slice(b"\r\nAge: ");
-    lines::decimal(&mut head, marks::seconds_of_age(age));
+    lines::decimal(&mut head, tier_fields::seconds_of_age(age));
     if let Some(span) = &representation.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
         head.extend_from_slice(span.content_range(Some(representation.full_len)).as_bytes());
@@ -70,7 +70,7 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     if representation.is_gzip {
         headers = compress::coded_headers(&headers, 0);
     }
-    marks::mark(tier, &mut headers, Handling::here(Fate::Hit), None);
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Hit), None);
     // A stored response has the origin's.
     hop::date(&mut headers, clock::now());
     // These are written for each response.

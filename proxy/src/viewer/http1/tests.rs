@@ -140,7 +140,7 @@ async fn a_head_leaves_with_the_first_bytes_of_its_body_or_when_they_are_waited_
     write_head(&mut http1, StatusCode::OK, &fields(&[("content-length", "5")]), false);
     assert!(is_sent_nothing(&viewer).await);
     tokio::select! {
-        () = http1.gone() => panic!("the viewer is there"),
+        () = http1.until_gone() => panic!("the viewer is there"),
         _head = sent(&mut viewer, "\r\n\r\n") => {}
     }
     http1.body(vec!["abc".into(), "de".into()]).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_waiting_request_notices_that_the_viewer_leaves_and_keeps_the_bytes_se
     let (mut http1, mut viewer) = begun_with(&format!("{GET}GET /1")).await;
     viewer.write_all(b" HTTP").await.unwrap();
     drop(viewer);
-    timeout(PATIENCE, http1.gone()).await.expect("it is noticed");
+    timeout(PATIENCE, http1.until_gone()).await.expect("it is noticed");
     assert_eq!(http1.behind, &b"GET /1 HTTP"[..]);
 }
 

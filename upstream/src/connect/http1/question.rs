@@ -7,10 +7,10 @@ use crate::error::UpstreamError;
 use crate::request::{BACKUP, UpstreamRequest};
 use crate::spec::Spec;
 
-/// Writes the head of `ask` for the upstream with `spec`.
-pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, UpstreamError> {
-    let (base, target) = ask.target_at(spec);
-    let authority = spec.host.as_deref().unwrap_or(&ask.host);
+/// Writes the head of `request` for the upstream with `spec`.
+pub(super) fn head(spec: &Spec, request: &UpstreamRequest) -> Result<Vec<u8>, UpstreamError> {
+    let (base, target) = request.target_at(spec);
+    let authority = spec.host.as_deref().unwrap_or(&request.host);
     if !base.bytes().chain(target.bytes()).all(|byte| byte > b' ' && byte != 0x7f) {
         return Err(UpstreamError::Unusable("the address makes no URI"));
     }
@@ -18,20 +18,20 @@ pub(super) fn head(spec: &Spec, ask: &UpstreamRequest) -> Result<Vec<u8>, Upstre
         return Err(UpstreamError::Unusable("the host makes no header field"));
     }
     let mut head = Vec::with_capacity(512);
-    lines::request_line(&mut head, &ask.method, &[base, &target]);
-    let own = Own::of(spec, ask);
+    lines::request_line(&mut head, &request.method, &[base, &target]);
+    let own = Own::of(spec, request);
     let host = own.value(&header::HOST).map_or(authority.as_bytes(), HeaderValue::as_bytes);
     lines::field(&mut head, &header::HOST, host);
-    for name in ask.headers.keys() {
+    for name in request.headers.keys() {
         if let Some(value) = own.value(name) {
             lines::field(&mut head, name, value.as_bytes());
         } else {
-            for value in ask.headers.get_all(name) {
+            for value in request.headers.get_all(name) {
                 lines::field(&mut head, name, value.as_bytes());
             }
         }
     }
-    for name in own.names().filter(|name| **name != header::HOST && !ask.headers.contains_key(*name)) {
+    for name in own.names().filter(|name| **name != header::HOST && !request.headers.contains_key(*name)) {
         if let Some(value) = own.value(name) {
             lines::field(&mut head, name, value.as_bytes());
         }
@@ -50,8 +50,8 @@ struct Own<'a> {
 static TRUE: HeaderValue = HeaderValue::from_static("?1");
 
 impl<'a> Own<'a> {
-    fn of(spec: &'a Spec, ask: &UpstreamRequest) -> Self {
-        Self { spec, is_backup: ask.is_backup && spec.is_tier }
+    fn of(spec: &'a Spec, request: &UpstreamRequest) -> Self {
+        Self { spec, is_backup: request.is_backup && spec.is_tier }
     }
 
     fn value(&self, name: &HeaderName) -> Option<&'a HeaderValue> {

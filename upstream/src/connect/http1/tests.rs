@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::fixture::{SECOND, ask, spec};
+use crate::fixture::{SECOND, request, spec};
 
 /// A server for one connection: once a head has arrived, `then` receives the socket and the head.
 async fn serve<T, F>(then: impl FnOnce(TcpStream, Vec<u8>) -> F + Send + 'static) -> (Key, JoinHandle<T>)
@@ -27,13 +27,18 @@ where
     (key, served)
 }
 
-async fn connect(key: &Key, spec: &Spec, ask: &UpstreamRequest) -> Connection {
+async fn connect(key: &Key, spec: &Spec, request: &UpstreamRequest) -> Connection {
     let wire = Wire::plain(key.address, SECOND).await.unwrap();
-    Connection::send(wire, key.clone(), spec, ask, SECOND).await.unwrap()
+    Connection::send(wire, key.clone(), spec, request, SECOND).await.unwrap()
 }
 
 /// Writes `answer` in chunks of that many bytes, and keeps or closes the connection.
-async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, closes: bool) -> Connection {
+async fn answered(
+    request: &UpstreamRequest,
+    answer: &'static [u8],
+    piece: usize,
+    closes: bool,
+) -> Connection {
     let (key, _served) = serve(async move |mut socket, _| {
         for piece in answer.chunks(piece) {
             socket.write_all(piece).await.unwrap();
@@ -45,7 +50,7 @@ async fn answered(ask: &UpstreamRequest, answer: &'static [u8], piece: usize, cl
         }
     })
     .await;
-    connect(&key, &spec(1), ask).await
+    connect(&key, &spec(1), request).await
 }
 
 async fn body(connection: &mut Connection) -> Result<Vec<u8>, UpstreamError> {
@@ -59,9 +64,9 @@ async fn body(connection: &mut Connection) -> Result<Vec<u8>, UpstreamError> {
 
 #[tokio::test]
 async fn a_body_ends_where_its_framing_says_however_it_arrives() {
-    let head = UpstreamRequest { method: Method::HEAD, ..ask("a") };
-    let get = ask("a");
-    for (ask, answer, expected, is_kept) in [
+    let head = UpstreamRequest { method: Method::HEAD, ..request("a") };
+    let get = request("a");
+    for (request, answer, expected, is_kept) in [
         (&get, &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde"[..], Ok("abcde"), true),
         (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok(""), true),
         (&get, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde", Ok("abcde"), false),
@@ -92,7 +97,7 @@ async fn a_body_ends_where_its_framing_says_however_it_arrives() {
     ] {
         for piece in [1, 7, 1000] {
             let closes = expected.is_err() || !is_kept;
-            let mut connection = answered(ask, answer, piece, closes).await;
+            let mut connection = answered(request, answer, piece, closes).await;
             let text = format!("{} by {piece}", answer.escape_ascii());
             connection.head().await.unwrap();
             let read = body(&mut connection).await;
@@ -109,7 +114,7 @@ async fn a_body_ends_where_its_framing_says_however_it_arrives() {
 async fn bytes_behind_a_response_close_the_connection() {
     let answer =
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcdeHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    let mut connection = answered(&ask("a"), answer, 1000, false).await;
+    let mut connection = answered(&request("a"), answer, 1000, false).await;
     connection.head().await.unwrap();
     assert_eq!(body(&mut connection).await.unwrap(), b"abcde");
     let (idle, key) = (Idle::new(1), connection.key.clone());
@@ -121,7 +126,7 @@ async fn bytes_behind_a_response_close_the_connection() {
 async fn heads_come_one_after_the_other() {
     let answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";
     for piece in [1, 1000] {
-        let mut connection = answered(&ask("a"), answer, piece, false).await;
+        let mut connection = answered(&request("a"), answer, piece, false).await;
         let hints = connection.head().await.unwrap();
         assert_eq!(
             (hints.status, &hints.headers["link"]),
@@ -146,11 +151,11 @@ async fn silence_a_close_and_another_protocol_are_different_errors() {
             UpstreamError::Protocol,
         ),
     ] {
-        let mut connection = answered(&ask("a"), answer, 1000, closes).await;
+        let mut connection = answered(&request("a"), answer, 1000, closes).await;
         assert_eq!(connection.head().await.unwrap_err(), expected, "{}", answer.escape_ascii());
     }
     let mut stalls =
-        answered(&ask("a"), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", 1000, false).await;
+        answered(&request("a"), b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", 1000, false).await;
     stalls.head().await.unwrap();
     assert_eq!(body(&mut stalls).await, Err(UpstreamError::Stalled));
 }
@@ -171,7 +176,7 @@ async fn pieces_take_no_more_memory_than_they_have_bytes() {
         });
         (more, served.await)
     };
-    let mut connection = connect(&served.0, &spec(1), &ask("a")).await;
+    let mut connection = connect(&served.0, &spec(1), &request("a")).await;
     connection.head().await.unwrap();
     for _ in 0..10 {
         more.send(100).await.unwrap();
@@ -198,28 +203,29 @@ async fn a_request_has_its_fields_in_their_order() {
     spec.address = "http://127.0.0.1:1/base".parse().unwrap();
     spec.headers.insert("x-token", HeaderValue::from_static("own"));
     spec.headers.insert("accept", HeaderValue::from_static("all"));
-    let mut ask = ask("a").as_backup();
-    ask.path_and_query = "/live/a?_HLS_msn=1".to_owned();
+    let mut request = request("a").as_backup();
+    request.path_and_query = "/live/a?_HLS_msn=1".to_owned();
     for (name, value) in
         [("range", "bytes=0-1"), ("x-token", "viewer"), ("x-token", "again"), ("via", "a"), ("via", "b")]
     {
-        ask.headers.append(name, HeaderValue::from_static(value));
+        request.headers.append(name, HeaderValue::from_static(value));
     }
-    let head = question::head(&spec, &ask).unwrap();
+    let head = question::head(&spec, &request).unwrap();
     let expected = "GET /base/live/a?_HLS_msn=1 HTTP/1.1\r\nHost: live.example\r\nRange: bytes=0-1\r\nX-Token: own\r\n\
                     Via: a\r\nVia: b\r\nTidegate-Backup: ?1\r\nAccept: all\r\n\r\n";
     assert_eq!(std::str::from_utf8(&head).unwrap(), expected);
 
     spec.headers.insert("host", HeaderValue::from_static("own.example"));
-    (spec.is_tier, ask.path_and_query) = (false, "*".to_owned());
-    let head = question::head(&spec, &ask).unwrap();
+    (spec.is_tier, request.path_and_query) = (false, "*".to_owned());
+    let head = question::head(&spec, &request).unwrap();
     assert!(head.starts_with(b"GET * HTTP/1.1\r\nHost: own.example\r\nRange:"), "{}", head.escape_ascii());
     assert!(!head.windows(6).any(|window| window == b"Backup"), "it is not a tier");
     for (target, host) in [("/a b", "live.example"), ("/a\r\nb", "live.example"), ("/a", "a\r\nb: c")] {
-        let ask = UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..ask.clone() };
+        let request =
+            UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..request.clone() };
         spec.headers.clear();
         assert!(
-            matches!(question::head(&spec, &ask), Err(UpstreamError::Unusable(_))),
+            matches!(question::head(&spec, &request), Err(UpstreamError::Unusable(_))),
             "{target:?} {host:?}"
         );
     }
@@ -241,10 +247,10 @@ async fn a_body_goes_up_as_its_head_says() {
             (socket, body)
         })
         .await;
-        let mut ask = ask("a");
-        ask.method = Method::PUT;
-        ask.headers.insert(name, HeaderValue::from_static(value));
-        let mut connection = connect(&key, &spec(1), &ask).await;
+        let mut request = request("a");
+        request.method = Method::PUT;
+        request.headers.insert(name, HeaderValue::from_static(value));
+        let mut connection = connect(&key, &spec(1), &request).await;
         for piece in ["abcd", "ef"] {
             connection.write(Bytes::from_static(piece.as_bytes())).await.unwrap();
         }

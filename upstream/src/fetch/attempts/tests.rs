@@ -1,7 +1,7 @@
 use super::*;
 use crate::balance::peers::Peers;
 use crate::connect::address::Address;
-use crate::fixture::{NoRecorder, SECOND, ask, spec};
+use crate::fixture::{NoRecorder, SECOND, request, spec};
 use crate::spec::Spec;
 
 /// Upstreams of one pool, of which nothing is known.
@@ -15,14 +15,14 @@ fn upstreams(count: u16) -> Vec<Arc<Upstream>> {
         .collect()
 }
 
-fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
-    FillRequest {
+fn job(candidates: &[Arc<Upstream>], folder: &str) -> FetchJob {
+    FetchJob {
         whole: None,
-        ask: ask(stream),
+        request: request(folder),
         candidates: candidates.to_vec(),
         recorder: Arc::new(NoRecorder),
         budget: Arc::new(Budget::new(1.0, 100.0)),
-        tries_max: 9,
+        attempts_max: 9,
         finish_within: 0,
         finishing: Arc::new(tokio::sync::Semaphore::new(1)),
         remember_large: SECOND,
@@ -30,7 +30,7 @@ fn job(candidates: &[Arc<Upstream>], stream: &str) -> FillRequest {
 }
 
 /// The ports of the upstreams that receive the request.
-fn asked(job: &FillRequest, is_reported: bool) -> Vec<u16> {
+fn asked(job: &FetchJob, is_reported: bool) -> Vec<u16> {
     let mut attempts = Attempts::of(job);
     let mut asked = Vec::new();
     while let Some(upstream) = attempts.next_candidate() {
@@ -45,7 +45,7 @@ async fn an_upstream_that_reports_the_same_of_a_stream_is_skipped_for_that_strea
     let upstreams = upstreams(3);
     let (dead, well) = (job(&upstreams, "site/dead"), job(&upstreams, "site/well"));
     for upstream in &upstreams[..2] {
-        upstream.record_reported_failure(UpstreamError::Closed, &dead.ask.stream);
+        upstream.record_reported_failure(UpstreamError::Closed, &dead.request.folder);
     }
 
     assert_eq!(asked(&dead, true), [1, 3], "the second would report the same as the first");

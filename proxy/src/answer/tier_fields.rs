@@ -39,7 +39,7 @@ impl Handling<'_> {
 }
 
 /// Adds the marks of every response: Cache-Status, X-Cache, Via.
-pub(crate) fn mark(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
+pub(crate) fn add(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
     let now = Instant::now();
     let ttl = object.map(|object| ttl(object, object.age(now)));
     let received = handling.failure.and_then(refusal::received_status);

@@ -14,9 +14,9 @@ use crate::upstream::Upstream;
 
 /// What a fill is to fetch.
 #[derive(Debug)]
-pub struct FillRequest {
+pub struct FetchJob {
     /// The request, conditional if there is an old object.
-    pub ask: UpstreamRequest,
+    pub request: UpstreamRequest,
     /// The key of the whole resource, if the request is for a slice of it.
     pub whole: Option<Key>,
     /// The upstreams to try, in order.
@@ -26,7 +26,7 @@ pub struct FillRequest {
     /// The retry budget: it pays for every request after the first.
     pub budget: Arc<Budget>,
     /// Requests to them in each round, rescues included.
-    pub tries_max: usize,
+    pub attempts_max: usize,
     /// An unwanted fill goes on if at most this many bytes are missing.
     pub finish_within: u64,
     /// A permit for each unwanted fill that may go on.
@@ -35,7 +35,7 @@ pub struct FillRequest {
     pub remember_large: Duration,
 }
 
-impl FillRequest {
+impl FetchJob {
     /// Counts how the fill ends, and the requests that it served.
     pub(crate) fn record_end(&self, fill_writer: &FillWriter, ending: Ending) {
         self.recorder.record(Event::Ended(ending, fill_writer.readers_total()));
@@ -48,5 +48,5 @@ pub struct Requester {
     /// Takes the informational responses (1xx).
     pub interim: Option<Interim>,
     /// Takes the response if it cannot be shared; `None` if the requester may not have it either.
-    pub own: Option<oneshot::Sender<UpstreamResponse>>,
+    pub unshared: Option<oneshot::Sender<UpstreamResponse>>,
 }

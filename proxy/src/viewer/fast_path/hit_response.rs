@@ -21,7 +21,7 @@ use crate::viewer::gone::Gone;
 
 /// A response to a hit, and the facts for its account.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct HitResponse {
     pub(super) outgoing: Outgoing,
     account: Account,
     status: StatusCode,
@@ -47,7 +47,7 @@ pub(super) struct Viewer {
     pub(super) can_send_files: bool,
 }
 
-impl Ready {
+impl HitResponse {
     /// Makes the response to a hit; `None` if the request takes the slow path. Boxed, because it is moved
     /// several times.
     pub(super) fn make(
