@@ -45,7 +45,8 @@ pub(crate) async fn object(
     object.mark_requested();
     let live = live_stream(tier, request, object);
     if let Some(stream) = &live {
-        handling.error = content::count_live(tier, stream);
+        content::record_lag(tier, stream);
+        handling.error = stream.error();
         account = account.live();
     }
     client.request_facts().fate = Some(handling.fate);

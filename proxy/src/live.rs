@@ -17,17 +17,17 @@
 //! fails it, and whether its versions are [`unfinished`] or [`sliding`]; [`announced`], [`renditions`],
 //! [`leaving`] and [`budget`] are what streams share. No state starts a request.
 //!
-//! Actions: [`hold`] blocks a request until its version is there; [`listing`] remembers what a playlist
+//! Actions: [`block`] blocks a request until its version is there; [`listing`] remembers what a playlist
 //! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
 //! [`prefetch`] fetches what it announces, [`follow`] fetches the next one.
 
 pub(crate) mod announced;
+pub(crate) mod block;
 pub(crate) mod budget;
 pub(crate) mod detour;
 pub(crate) mod epochs;
 pub(crate) mod follow;
 mod followers;
-pub(crate) mod hold;
 pub(crate) mod leaving;
 pub(crate) mod listing;
 pub(crate) mod memory;

@@ -2,7 +2,7 @@
 //!
 //! 1. read: the target becomes a `Resource`, the host a site (`request/read.rs`)
 //! 2. admit: method, body, loop
-//! 3. hold: a request for a future version of a live playlist blocks until it is there (`live/hold.rs`)
+//! 3. block: a request for a future version of a live playlist blocks until it is there (`live/block.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: the elected request starts a detached fill (`fill.rs`)
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `answer/pass.rs`)
@@ -31,7 +31,7 @@ use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
 use crate::live::stream::Stream;
-use crate::live::{follow, hold, publish};
+use crate::live::{block, follow, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
 use crate::site::config::LowLatency;
@@ -77,7 +77,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         });
         if request.directives.blocks()
             && !is_only_if_cached
-            && let Some(account) = hold(tier, client, &request, &fill_headers).await
+            && let Some(account) = block(tier, client, &request, &fill_headers).await
         {
             return account;
         }
@@ -113,7 +113,7 @@ async fn pass_unless(
 }
 
 /// Blocks a request for a future version of a playlist. Returns an account if the request ends with that.
-async fn hold(
+async fn block(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,
@@ -122,17 +122,17 @@ async fn hold(
     let stream = tier.streams().of_request(request)?;
     // Without a follower, the known version may be old: a request that is ahead of it starts one.
     let is_alone = stream.wants_follower()
-        && hold::is_ahead(&stream, &request.directives)
+        && block::is_ahead(&stream, &request.directives)
         && !follow::follow(tier, request, &stream, headers_of_fill(fill_headers, client.headers()));
     let outcome = {
         let _blocked = tier.metrics().live.block();
         let may_refuse = tier.role() == Role::Edge;
         let mut blocked = pin!(async {
             if is_alone {
-                hold::wait_without_follower(&stream).await;
-                return hold::Outcome::Proceed;
+                block::wait_without_follower(&stream).await;
+                return block::Blocked::Proceed;
             }
-            hold::hold(&stream, &request.directives, may_refuse).await
+            block::block(&stream, &request.directives, may_refuse).await
         });
         let mut gone = pin!(client.until_gone());
         tokio::select! {
@@ -142,11 +142,11 @@ async fn hold(
         }
     };
     let refusal = match outcome {
-        hold::Outcome::Proceed => return None,
-        hold::Outcome::Refused(error) => Refusal::Reload(error),
+        block::Blocked::Proceed => return None,
+        block::Blocked::Refused(error) => Refusal::Reload(error),
         // The origin has not promised a version in time, so players receive the present one.
-        hold::Outcome::TimedOut if is_offered(tier, request, &stream) => return None,
-        hold::Outcome::TimedOut => Refusal::BlockedTooLong,
+        block::Blocked::TimedOut if is_offered(tier, request, &stream) => return None,
+        block::Blocked::TimedOut => Refusal::BlockedTooLong,
     };
     Some(boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await)
 }

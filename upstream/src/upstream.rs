@@ -249,9 +249,9 @@ impl Upstream {
     }
 
     /// It blocked a request until the timeout, without anything new.
-    pub(crate) fn record_blocked_timeout(&self, folder: &Arc<str>, held: Duration) {
+    pub(crate) fn record_blocked_timeout(&self, folder: &Arc<str>, blocked_for: Duration) {
         // Another tier would block the next request for as long.
-        self.reported_failures.record(folder, REPORT_LIFETIME + held, Instant::now());
+        self.reported_failures.record(folder, REPORT_LIFETIME + blocked_for, Instant::now());
     }
 
     /// Records that it has reported a failure behind it.

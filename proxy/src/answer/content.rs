@@ -6,7 +6,6 @@ use tidegate_cache::{Key, Object};
 use tidegate_headers::compress;
 use tidegate_headers::conditional::VERSION;
 use tidegate_hls::Kind;
-use tidegate_upstream::UpstreamError;
 
 use super::tier_fields::allow_reading;
 use crate::live::stream::Stream;
@@ -43,10 +42,9 @@ pub(crate) fn gzip(tier: &Tier, viewer: &HeaderMap, key: &Key, object: &Object) 
     gzip.clone()
 }
 
-/// Records the lag of a served version of a live stream. Returns the error that prevents a newer version.
-pub(crate) fn count_live(tier: &Tier, stream: &Stream) -> Option<UpstreamError> {
+/// Records the lag of a served version of a live stream.
+pub(crate) fn record_lag(tier: &Tier, stream: &Stream) {
     tier.metrics().live.lag.observe(f64::from(u32::try_from(stream.lag()).unwrap_or(u32::MAX)));
-    stream.error()
 }
 
 /// Whether the response has a gzip form as well.

@@ -48,12 +48,12 @@ pub(crate) enum Next {
     Broken,
 }
 
-/// Answers requests until one takes the slow path or the connection ends. `ahead` has been read already.
+/// Answers requests until one takes the slow path or the connection ends, the first from `already_read`.
 pub(crate) async fn serve(
     tier: &Tier,
     transport: &mut Transport,
     peer: SocketAddr,
-    mut ahead: BytesMut,
+    mut already_read: BytesMut,
 ) -> Next {
     let viewer = Viewer { peer, can_send_files: transport.can_send_files() };
     // Created once per call and not per request: their locks are shared by all connections.
@@ -61,20 +61,20 @@ pub(crate) async fn serve(
     let mut timeout = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
     let mut idle_since = Instant::now();
     loop {
-        let hit_response = if ahead.is_empty() {
+        let hit_response = if already_read.is_empty() {
             let mut idle = Idle { draining: &mut draining, timeout: timeout.as_mut(), since: idle_since };
             match poll_fn(|cx| idle.poll(tier, transport, viewer, cx)).await {
                 Some(Read::Answer(hit_response, rest)) => {
-                    ahead = rest;
+                    already_read = rest;
                     hit_response
                 }
                 Some(Read::SlowPath(start)) => return Next::SlowPath(start),
                 None => return Next::Close,
             }
         } else {
-            match examine(tier, viewer, &ahead) {
+            match examine(tier, viewer, &already_read) {
                 Examined::Answer(hit_response, len) => {
-                    ahead.advance(len);
+                    already_read.advance(len);
                     hit_response
                 }
                 Examined::SlowPath(start) => return Next::SlowPath(start),

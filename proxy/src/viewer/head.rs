@@ -21,7 +21,7 @@ pub(crate) struct Received {
     /// The bytes of the head. The request consists of slices of them.
     pub(crate) head: Bytes,
     /// The bytes received after the head.
-    pub(crate) behind: BytesMut,
+    pub(crate) pipelined: BytesMut,
 }
 
 /// What has been read of a request.
@@ -86,16 +86,16 @@ impl Received {
     /// The request with `head`, which was parsed at the start of `bytes`. A blocked request lives long: it
     /// keeps a copy of its head, but not the larger buffer of the reads.
     fn of(head: &RequestHead<'_>, bytes: &[u8]) -> Result<Box<Self>, Refusal> {
-        let behind = bytes.get(head.len..).unwrap_or_default().into();
+        let pipelined = bytes.get(head.len..).unwrap_or_default().into();
         let copy = Bytes::copy_from_slice(head.bytes());
-        Ok(Box::new(Self { request: head.to_owned_in(&copy)?, head: copy, behind }))
+        Ok(Box::new(Self { request: head.to_owned_in(&copy)?, head: copy, pipelined }))
     }
 
     /// All received bytes, for another parser.
     pub(crate) fn into_bytes(self) -> BytesMut {
-        let mut bytes = BytesMut::with_capacity(self.head.len() + self.behind.len());
+        let mut bytes = BytesMut::with_capacity(self.head.len() + self.pipelined.len());
         bytes.extend_from_slice(&self.head);
-        bytes.extend_from_slice(&self.behind);
+        bytes.extend_from_slice(&self.pipelined);
         bytes
     }
 }

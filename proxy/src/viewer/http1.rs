@@ -38,7 +38,7 @@ pub(crate) struct Http1 {
     /// The rest of the response body.
     encoder: Encoder,
     /// The bytes received after the request.
-    behind: BytesMut,
+    pipelined: BytesMut,
 }
 
 impl Http1 {
@@ -53,9 +53,9 @@ impl Http1 {
         if is_left_to_pingora(&received.request) {
             return Err((transport, received.into_bytes()));
         }
-        let Received { request, behind, .. } = *received;
+        let Received { request, pipelined, .. } = *received;
         let (unsent, encoder) = (Bytes::new(), Encoder::new(Framing::Empty));
-        Ok(Self { transport, request, unsent, encoder, behind })
+        Ok(Self { transport, request, unsent, encoder, pipelined })
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -122,18 +122,18 @@ impl Http1 {
         }
     }
 
-    /// Reads the bytes that the viewer sends ahead, until the end of the connection. When [`BEHIND_MAX`]
+    /// Reads the bytes that the viewer sends ahead, until the end of the connection. When [`PIPELINED_MAX`]
     /// bytes have been read, the end is noticed only when the response is written.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // On the stack, so that a waiting request holds no buffer.
         let mut room = [MaybeUninit::uninit(); READ];
-        while self.behind.len() < BEHIND_MAX {
+        while self.pipelined.len() < PIPELINED_MAX {
             let mut read = ReadBuf::uninit(&mut room);
             let result = ready!(Pin::new(&mut *self.transport).poll_read(cx, &mut read));
             if result.is_err() || read.filled().is_empty() {
                 return Poll::Ready(());
             }
-            self.behind.extend_from_slice(read.filled());
+            self.pipelined.extend_from_slice(read.filled());
         }
         Poll::Pending
     }
@@ -156,9 +156,9 @@ impl Http1 {
         self.transport.write_all_buf(&mut out).await.ok()?;
         self.flush().await.ok()?;
         if self.encoder.is_over() && self.request.persists && keep_alive {
-            return Some((self.transport, self.behind));
+            return Some((self.transport, self.pipelined));
         }
-        if self.behind.is_empty() {
+        if self.pipelined.is_empty() {
             // An error means that the viewer has closed the connection already.
             let _gone = self.transport.shutdown().await;
         } else {
@@ -195,7 +195,7 @@ const HEAD_ROOM: usize = 1024;
 /// Bytes per read of what a viewer sends ahead.
 const READ: usize = 2048;
 /// Bytes that are read ahead while a viewer waits for a response. Further bytes stay in the socket.
-const BEHIND_MAX: usize = 64 * 1024;
+const PIPELINED_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;

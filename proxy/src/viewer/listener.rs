@@ -224,12 +224,12 @@ async fn http2(
     .await;
 }
 
-/// Serves one request after the other: on the fast path, or else on the slow path. `ahead` has been read
-/// already.
-async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut, peer: SocketAddr) {
+/// Serves one request after the other: on the fast path, or else on the slow path. The first begins with
+/// `already_read`.
+async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: BytesMut, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
     loop {
-        let start = match fast_path::serve(tier, &mut transport, peer, ahead).await {
+        let start = match fast_path::serve(tier, &mut transport, peer, already_read).await {
             Next::SlowPath(start) => start,
             Next::Close => {
                 // TLS sends close_notify, so that the viewer can exclude a truncation.
@@ -256,7 +256,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut
         };
         let client = Box::new(Client::new(tier, protocol, peer));
         let Some(reusable) = Box::pin(serve(tier, client)).await else { return };
-        (transport, ahead) = reusable;
+        (transport, already_read) = reusable;
     }
 }
 

@@ -59,11 +59,11 @@ impl Transport {
     }
 
     /// For HTTP/2 over TLS: writes are sealed, and the [`Flusher`] sends them after each poll of the
-    /// connection. `ahead` has been read already.
-    pub(crate) fn record_writer(self, ahead: BytesMut) -> (Self, Option<Flusher>) {
+    /// connection. `already_read` has been read already.
+    pub(crate) fn record_writer(self, already_read: BytesMut) -> (Self, Option<Flusher>) {
         match self {
             Self::Tls(stream) => {
-                let (record_writer, flusher) = RecordWriter::new(*stream, ahead);
+                let (record_writer, flusher) = RecordWriter::new(*stream, already_read);
                 (Self::RecordWriter(record_writer), Some(flusher))
             }
             other => (other, None),

@@ -19,7 +19,7 @@ use crate::upstream::Upstream;
 pub struct Attempts<'a> {
     all: &'a [Arc<Upstream>],
     next: usize,
-    attempts_left: usize,
+    requests_left: usize,
     budget: &'a Budget,
     recorder: &'a dyn Recorder,
     folder: &'a str,
@@ -46,12 +46,12 @@ impl<'a> Attempts<'a> {
     pub(crate) fn for_rescue(
         job: &'a FetchJob,
         candidates: &'a [Arc<Upstream>],
-        attempts_left: usize,
+        requests_left: usize,
     ) -> Self {
         Self {
             all: candidates,
             next: 0,
-            attempts_left,
+            requests_left,
             budget: &job.budget,
             recorder: &*job.recorder,
             folder: &job.request.folder,
@@ -67,7 +67,7 @@ impl<'a> Attempts<'a> {
     pub fn next_candidate(&mut self) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
-            if self.attempts_left == 0 {
+            if self.requests_left == 0 {
                 return None;
             }
             // Before a trial of an upstream that is out is used up.
@@ -126,13 +126,13 @@ impl<'a> Attempts<'a> {
         let report_the_same =
             |second: &Upstream| self.has_reported_failure(first) && self.has_reported_failure(second);
         let may_help = |second: &Arc<Upstream>| second.state().is_available() && !report_the_same(second);
-        self.attempts_left > 0 && self.all.get(self.next).is_some_and(may_help)
+        self.requests_left > 0 && self.all.get(self.next).is_some_and(may_help)
     }
 
     /// Starts another round. The number of rounds is bounded, and the object is about to exist: the first
     /// request is not charged.
     pub(crate) fn start_round(&mut self, attempts_max: usize) {
-        (self.next, self.attempts_left, self.in_round, self.is_reported) = (0, attempts_max, 0, false);
+        (self.next, self.requests_left, self.in_round, self.is_reported) = (0, attempts_max, 0, false);
     }
 
     /// How many of the candidates have been passed.
@@ -154,7 +154,7 @@ impl<'a> Attempts<'a> {
 
     /// The budget allows no more requests in this round.
     fn give_up(&mut self) {
-        self.attempts_left = 0;
+        self.requests_left = 0;
         self.recorder.record(Event::BudgetExhausted);
     }
 
@@ -163,7 +163,7 @@ impl<'a> Attempts<'a> {
             self.give_up();
             return false;
         }
-        self.attempts_left -= 1;
+        self.requests_left -= 1;
         self.in_round += 1;
         self.sent += 1;
         self.last_sent = Instant::now();

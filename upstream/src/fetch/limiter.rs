@@ -42,7 +42,7 @@ pub(crate) struct Limiter {
     limits: Limits,
     permits: Arc<Semaphore>,
     /// For requests that the upstream may block, so that they leave room for the others.
-    held: Arc<Semaphore>,
+    blocking: Arc<Semaphore>,
     /// A pass needs one of these as well.
     passes: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -77,7 +77,7 @@ impl Limiter {
         Self {
             limits,
             permits: permits(limits.requests_max),
-            held: permits(limits.requests_max),
+            blocking: permits(limits.requests_max),
             passes: permits(limits.passes_max),
             waiting: AtomicUsize::new(0),
             waiting_passes: AtomicUsize::new(0),
@@ -119,7 +119,7 @@ impl Limiter {
 
     fn any(&self, class: Class) -> &Arc<Semaphore> {
         match class {
-            Class::Blocking => &self.held,
+            Class::Blocking => &self.blocking,
             Class::Fill | Class::Pass => &self.permits,
         }
     }
@@ -132,7 +132,7 @@ impl Limiter {
 
     /// Requests in flight, blocked ones included.
     pub(crate) fn in_flight(&self) -> usize {
-        self.taken(&self.permits) + self.taken(&self.held)
+        self.taken(&self.permits) + self.taken(&self.blocking)
     }
 
     /// Requests in flight, without blocked ones.

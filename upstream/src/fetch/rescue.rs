@@ -31,7 +31,7 @@ pub(crate) struct Rescue<'a> {
     responder: Arc<str>,
     /// How many candidates had been passed by then.
     position: usize,
-    attempts_left: usize,
+    requests_left: usize,
 }
 
 /// The validators of the object that is being served.
@@ -60,7 +60,7 @@ impl<'a> Rescue<'a> {
             span,
             responder: Arc::clone(response.upstream().name()),
             position: attempts.position(),
-            attempts_left: job.attempts_max.saturating_sub(attempts.sent()),
+            requests_left: job.attempts_max.saturating_sub(attempts.sent()),
         }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Rescue<'a> {
     /// Measures the rate of a body that another upstream could resume: a slow upstream is better than none.
     pub(crate) fn meter(&self, response: &UpstreamResponse) -> Option<Meter> {
         let min_rate = response.upstream().spec().options.timeouts.min_rate?;
-        let is_rescuable = self.attempts_left > 0
+        let is_rescuable = self.requests_left > 0
             && self.original.condition().is_some()
             && response.content_length().is_some();
         let has_another = self
@@ -107,14 +107,14 @@ impl<'a> Rescue<'a> {
         // RFC 9110 section 13.1.5: without a match the response is the whole object, with 200.
         request.headers.insert(header::IF_RANGE, condition);
         let candidates = self.candidates();
-        let mut attempts = Attempts::for_rescue(self.job, &candidates, self.attempts_left);
+        let mut attempts = Attempts::for_rescue(self.job, &candidates, self.requests_left);
         let mut found = None;
         while found.is_none()
             && let Some(upstream) = attempts.next_candidate()
         {
             found = self.try_one(InFlight::begin(&self.job.recorder), upstream, &request, from).await.ok();
         }
-        self.attempts_left = self.attempts_left.saturating_sub(attempts.sent());
+        self.requests_left = self.requests_left.saturating_sub(attempts.sent());
         found
     }
 

@@ -69,7 +69,8 @@ impl HitResponse {
         let mut account = Account::hit(hit.target.kind, hit.object.age(received));
         let mut error = None;
         if let Some(stream) = hit.stream.as_ref().filter(|stream| stream.is_live()) {
-            error = content::count_live(tier, stream);
+            content::record_lag(tier, stream);
+            error = stream.error();
             account = account.live();
         }
         let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));

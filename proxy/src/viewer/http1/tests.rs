@@ -153,7 +153,7 @@ async fn a_waiting_request_notices_that_the_viewer_leaves_and_keeps_the_bytes_se
     viewer.write_all(b" HTTP").await.unwrap();
     drop(viewer);
     timeout(PATIENCE, http1.until_gone()).await.expect("it is noticed");
-    assert_eq!(http1.behind, &b"GET /1 HTTP"[..]);
+    assert_eq!(http1.pipelined, &b"GET /1 HTTP"[..]);
 }
 
 #[tokio::test]
@@ -221,9 +221,9 @@ proptest! {
             }
         }
         if let Some(read) = read {
-            let Received { request, head, behind } = *read;
+            let Received { request, head, pipelined } = *read;
             prop_assert!(request.target.starts_with(b"/") && request.headers.contains_key(header::HOST));
-            prop_assert!(head.ends_with(b"\n") && bytes.ends_with(&[&head[..], &behind[..]].concat()));
+            prop_assert!(head.ends_with(b"\n") && bytes.ends_with(&[&head[..], &pipelined[..]].concat()));
         }
     }
 }

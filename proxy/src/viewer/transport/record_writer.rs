@@ -29,7 +29,7 @@ pub(crate) struct Flusher(Arc<Mutex<State>>);
 struct State {
     stream: TlsStream<TcpStream>,
     /// Bytes that were read before this connection was known to be HTTP/2.
-    ahead: BytesMut,
+    already_read: BytesMut,
     /// Bytes sealed since the last complete send.
     sealed: usize,
     /// Bytes that wait for the next write, to share a record with it.
@@ -37,10 +37,10 @@ struct State {
 }
 
 impl RecordWriter {
-    pub(super) fn new(mut stream: TlsStream<TcpStream>, ahead: BytesMut) -> (Self, Flusher) {
+    pub(super) fn new(mut stream: TlsStream<TcpStream>, already_read: BytesMut) -> (Self, Flusher) {
         // `SEALED_MAX` bounds the buffer; the limit of rustls could end a write in the middle of a record.
         stream.get_mut().1.set_buffer_limit(None);
-        let state = Arc::new(Mutex::new(State { stream, ahead, sealed: 0, pending: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { stream, already_read, sealed: 0, pending: Vec::new() }));
         (Self(Arc::clone(&state)), Flusher(state))
     }
 
@@ -107,11 +107,11 @@ fn pending_len(all: usize) -> usize {
 impl AsyncRead for RecordWriter {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let mut state = self.0.lock();
-        if state.ahead.is_empty() {
+        if state.already_read.is_empty() {
             return Pin::new(&mut state.stream).poll_read(cx, buf);
         }
-        let len = state.ahead.len().min(buf.remaining());
-        buf.put_slice(&state.ahead.split_to(len));
+        let len = state.already_read.len().min(buf.remaining());
+        buf.put_slice(&state.already_read.split_to(len));
         Poll::Ready(Ok(()))
     }
 }

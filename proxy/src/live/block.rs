@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::stream::Stream;
 
 /// How a request with delivery directives stops blocking.
-pub(crate) enum Outcome {
+pub(crate) enum Blocked {
     /// The newest version is the response.
     Proceed,
     /// It is a bad request.
@@ -33,34 +33,34 @@ pub(crate) fn is_ahead(stream: &Stream, directives: &Directives) -> bool {
 ///
 /// A tier whose follower has just started is not current: the upstream may have a newer version. The request
 /// blocks until the upstream has responded, or has had the time to do so.
-pub(crate) async fn hold(stream: &Stream, directives: &Directives, may_refuse: bool) -> Outcome {
+pub(crate) async fn block(stream: &Stream, directives: &Directives, may_refuse: bool) -> Blocked {
     let mut versions = stream.subscribe();
     let began = Instant::now();
     let mut has_waited = false;
     loop {
         let (until, outcome) = match &*versions.borrow_and_update() {
-            None => (began + FIRST_VERSION_WITHIN, Outcome::Proceed),
+            None => (began + FIRST_VERSION_WITHIN, Blocked::Proceed),
             Some(media) => match media.reload(directives) {
-                Reload::Block { max } => (began + max, Outcome::TimedOut),
+                Reload::Block { max } => (began + max, Blocked::TimedOut),
                 // It does not depend on the version.
                 Reload::Refused(error @ ReloadError::PartWithoutMsn) if may_refuse => {
-                    return Outcome::Refused(error);
+                    return Blocked::Refused(error);
                 }
                 // A request that blocks during an encoder restart was valid when it arrived.
                 Reload::Refused(error) if !has_waited => {
-                    let refused = if may_refuse { Outcome::Refused(error) } else { Outcome::Proceed };
+                    let refused = if may_refuse { Blocked::Refused(error) } else { Blocked::Proceed };
                     match stream.current_at(media) {
                         Some(current) if current > Instant::now() => (current, refused),
                         Some(_) => return refused,
-                        None => return Outcome::Proceed,
+                        None => return Blocked::Proceed,
                     }
                 }
-                Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Outcome::Proceed,
+                Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Blocked::Proceed,
             },
         };
         match tokio::time::timeout_at(until, versions.changed()).await {
             Ok(Ok(())) => has_waited = true,
-            Ok(Err(_forgotten)) => return Outcome::Proceed,
+            Ok(Err(_forgotten)) => return Blocked::Proceed,
             Err(_) => return outcome,
         }
     }
@@ -112,12 +112,12 @@ mod tests {
         let stream = stream_at(10);
         assert!(stream.start_following());
         let began = Instant::now();
-        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Refused(ReloadError::SegmentTooFar)));
+        assert!(matches!(block(&stream, &msn(20), true).await, Blocked::Refused(ReloadError::SegmentTooFar)));
         assert_eq!(began.elapsed(), TARGET / 2, "at least two seconds");
-        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Refused(_)));
+        assert!(matches!(block(&stream, &msn(20), true).await, Blocked::Refused(_)));
         assert_eq!(began.elapsed(), TARGET / 2, "the tier is current now");
         stream.stop_following();
-        assert!(matches!(hold(&stream, &msn(20), true).await, Outcome::Proceed), "it is not followed");
+        assert!(matches!(block(&stream, &msn(20), true).await, Blocked::Proceed), "it is not followed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -128,8 +128,8 @@ mod tests {
             tokio::task::yield_now().await;
             publish(&stream, 20);
         };
-        let (outcome, ()) = tokio::join!(hold(&stream, &ahead, true), arrives);
-        assert!(matches!(outcome, Outcome::Proceed));
+        let (outcome, ()) = tokio::join!(block(&stream, &ahead, true), arrives);
+        assert!(matches!(outcome, Blocked::Proceed));
         assert!(!is_ahead(&stream, &ahead));
     }
 
@@ -137,7 +137,7 @@ mod tests {
     async fn a_part_without_its_segment_is_refused_immediately() {
         let (stream, began) = (stream_at(10), Instant::now());
         let part_alone = Directives { part: Some(1), ..Directives::default() };
-        assert!(matches!(hold(&stream, &part_alone, true).await, Outcome::Refused(_)));
+        assert!(matches!(block(&stream, &part_alone, true).await, Blocked::Refused(_)));
         assert!(began.elapsed().is_zero() && !is_ahead(&stream, &part_alone));
     }
 }
