@@ -28,7 +28,7 @@ pub(crate) fn run(repository: &Repository) -> Result<ExitCode> {
     ];
     let mut failed = Vec::new();
     for (name, command) in &mut steps {
-        if !shell::succeeds(command)? {
+        if !shell::timed(name, || shell::succeeds(command))? {
             failed.push(*name);
         }
     }

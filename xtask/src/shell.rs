@@ -12,6 +12,15 @@ pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
     Ok(command.status().with_context(|| describe(command))?.success())
 }
 
+/// Runs a step and prints how long it took, so that a slow run shows where its time went.
+#[expect(clippy::disallowed_types, reason = "no test pauses the time of xtask")]
+pub(crate) fn timed<T>(name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = std::time::Instant::now();
+    let result = step();
+    println!("step {name}: {} s", start.elapsed().as_secs());
+    result
+}
+
 /// Runs a command whose output is one JSON value.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
     let output = command.output().with_context(|| describe(command))?;

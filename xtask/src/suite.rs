@@ -59,7 +59,7 @@ pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitC
         programs = programs.with_tidegate();
     }
     // A failed build is one failure. No step runs, since the binary of an earlier build would prove nothing.
-    let sum = if programs.build(repository)? {
+    let sum = if shell::timed("build", || programs.build(repository))? {
         run_built(repository, &programs, &steps)?
     } else {
         Tally::one(false)
@@ -71,10 +71,10 @@ pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitC
 fn run_built(repository: &Repository, programs: &Programs, steps: &[&Step]) -> Result<Tally> {
     let mut sum = Tally::default();
     if !programs.is_empty() {
-        sum += programs.run(repository)?;
+        sum += shell::timed("Rust's tests", || programs.run(repository))?;
     }
     for step in steps {
-        sum += (step.run)(repository)?;
+        sum += shell::timed(step.names.first().unwrap_or(&""), || (step.run)(repository))?;
     }
     Ok(sum)
 }
