@@ -30,12 +30,12 @@ fn read(bytes: &[u8]) -> Option<Media> {
 }
 
 fn watch(timeline: &mut Timeline, media: &Media, now: Duration) {
-    let (position, incarnation) = (timeline.position(), timeline.incarnation());
+    let (position, restarts) = (timeline.position(), timeline.restarts());
     let judged = timeline.judge(media, now);
     let step = timeline.observe(media, now);
     assert_eq!(step, judged);
-    assert_eq!(timeline.incarnation() != incarnation, matches!(step, Step::Restarted(_)));
-    assert!(timeline.incarnation() != incarnation || timeline.position() >= position);
+    assert_eq!(timeline.restarts() != restarts, matches!(step, Step::Restarted(_)));
+    assert!(timeline.restarts() != restarts || timeline.position() >= position);
     if step.replaces_latest() {
         assert_eq!(timeline.position(), Some(media.position()));
         assert_eq!(timeline.judge(media, now), Step::Unchanged);

@@ -43,7 +43,7 @@ pub struct Timeline {
     announcements: Vec<Announcement>,
     lagging: Option<Lagging>,
     pending_restart: Option<PendingRestart>,
-    incarnation: u64,
+    restarts: u64,
     /// See [`Timeline::set_encoder_zero`].
     encoder_zero: u64,
 }
@@ -122,8 +122,8 @@ impl Timeline {
         let step = self.judge(media, now);
         match step {
             Step::Restarted(_) => {
-                let incarnation = self.incarnation.wrapping_add(1);
-                *self = Self { incarnation, ..Self::default() };
+                let restarts = self.restarts.wrapping_add(1);
+                *self = Self { restarts, ..Self::default() };
                 self.accept(media);
                 self.rhythm.record_move(media, None, now);
             }
@@ -248,8 +248,8 @@ impl Timeline {
     }
 
     /// Counts the restarts. Objects that were cached under another count belong to another stream.
-    pub const fn incarnation(&self) -> u64 {
-        self.incarnation
+    pub const fn restarts(&self) -> u64 {
+        self.restarts
     }
 
     /// Whether the playlist has ended.

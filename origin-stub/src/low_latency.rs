@@ -150,11 +150,11 @@ impl Flavour {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Incarnation;
+    use crate::stream::Epoch;
 
     pub(crate) fn progress(millis: u64) -> Progress {
         let now = Duration::from_millis(millis);
-        let view = View { now, started: now, incarnation: Incarnation::default(), skew_ms: 0 };
+        let view = View { now, started: now, epoch: Epoch::default(), skew_ms: 0 };
         let config = Config::default();
         Progress::at(&view, Cut::of("ch1", &config), &config)
     }
@@ -194,7 +194,7 @@ mod tests {
             let position = Position { segment: 500, part };
             let moment = progress(1_000_000).complete(position).unwrap();
             let at = |now| {
-                let view = View { now, started: now, incarnation: Incarnation::default(), skew_ms: 0 };
+                let view = View { now, started: now, epoch: Epoch::default(), skew_ms: 0 };
                 Progress::at(&view, cut, &config)
             };
             assert_eq!(at(moment).last(), position);

@@ -85,12 +85,12 @@ impl Rendition {
     }
 
     /// The init section; transport streams have none. A restarted encoder writes a different one: each
-    /// incarnation after the first adds its mark in a box that players skip.
-    pub(crate) fn init(&self, incarnation: u64) -> Option<Bytes> {
+    /// epoch after the first adds its mark in a box that players skip.
+    pub(crate) fn init(&self, epoch: u64) -> Option<Bytes> {
         match self.packing {
             Packing::Ts => None,
-            Packing::Cmaf if incarnation == 0 => Some(Bytes::from_static(self.init)),
-            Packing::Cmaf => Some([self.init, &cmaf::free_box(incarnation)].concat().into()),
+            Packing::Cmaf if epoch == 0 => Some(Bytes::from_static(self.init)),
+            Packing::Cmaf => Some([self.init, &cmaf::free_box(epoch)].concat().into()),
         }
     }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_section_changes_with_the_incarnation() {
+    fn an_init_section_changes_with_the_epoch() {
         let rendition = Packing::Cmaf.rendition("audio").unwrap();
         assert_eq!(rendition.init(1), rendition.init(1));
         assert_ne!(rendition.init(0), rendition.init(1));

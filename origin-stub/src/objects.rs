@@ -75,7 +75,7 @@ impl File {
                 (text.into(), PLAYLIST, moved, lifetime)
             }
             What::Init(rendition) => {
-                let init = rendition.init(view.incarnation.number).unwrap_or_default();
+                let init = rendition.init(view.epoch.number).unwrap_or_default();
                 (init, content_type(rendition), MADE, immutable)
             }
             What::Segment(rendition, number) => {
@@ -213,11 +213,11 @@ pub(crate) fn missing(why: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Incarnation;
+    use crate::stream::Epoch;
 
     fn object(kind: Kind, path: &str, now: u64) -> Result<Object, StatusCode> {
         let now = Duration::from_secs(now);
-        let view = View { now, started: now, incarnation: Incarnation::default(), skew_ms: 0 };
+        let view = View { now, started: now, epoch: Epoch::default(), skew_ms: 0 };
         let file = File::parse(kind, path).map_err(|refusal| refusal.status)?;
         file.object(&Config::default(), &view, &Effects::default()).map_err(|refusal| refusal.status)
     }

@@ -86,11 +86,11 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::stream::{Incarnation, View};
+    use crate::stream::{Epoch, View};
 
     fn window(kind: Kind) -> Window {
         let moment = Duration::from_secs(1_700_000_001);
-        let view = View { now: moment, started: moment, incarnation: Incarnation::default(), skew_ms: 0 };
+        let view = View { now: moment, started: moment, epoch: Epoch::default(), skew_ms: 0 };
         let mut config = Config::default();
         config.live.window_segments = 2;
         config.vod.loops = 1;

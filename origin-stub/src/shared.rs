@@ -69,7 +69,7 @@ impl Shared {
         View {
             now: effects.frozen_since.unwrap_or_else(|| self.clock.now()),
             started: self.started,
-            incarnation: effects.incarnation.unwrap_or_default(),
+            epoch: effects.epoch.unwrap_or_default(),
             skew_ms: effects.skew_ms,
         }
     }

@@ -24,15 +24,15 @@ pub(crate) struct View {
     pub(crate) now: Duration,
     /// When the stub was started.
     pub(crate) started: Duration,
-    /// The current incarnation of the encoder.
-    pub(crate) incarnation: Incarnation,
+    /// The current epoch of the encoder.
+    pub(crate) epoch: Epoch,
     /// The error of the origin's clock, in milliseconds.
     pub(crate) skew_ms: i64,
 }
 
 /// One run of an encoder. A restarted one counts from 0 again and uses old names for other media.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Incarnation {
+pub(crate) struct Epoch {
     /// 0 is the first.
     pub(crate) number: u64,
     /// When a restarted one began.
@@ -52,7 +52,7 @@ pub(crate) struct Window {
     pub(crate) ended: bool,
     /// When segment 0 began, in segments since the Unix epoch; `None` if the stream has no wall time.
     origin: Option<u64>,
-    /// How far the media of this incarnation is ahead of that of the first.
+    /// How far the media of this epoch is ahead of that of the first.
     media_offset: u64,
 }
 
@@ -67,7 +67,7 @@ impl Window {
                 end: config.vod.loops * LOOP_SEGMENTS,
                 ended: true,
                 origin: None,
-                media_offset: view.incarnation.number,
+                media_offset: view.epoch.number,
             },
         }
     }
@@ -75,7 +75,7 @@ impl Window {
     /// A window of `listed` segments, and the retention of older ones.
     pub(crate) fn sliding(view: &View, listed: u64, windows_kept: u64) -> Self {
         // A restarted encoder has one segment immediately, so that its playlist is never empty.
-        let origin = view.incarnation.began.map_or(0, |began| segments(began).saturating_sub(1));
+        let origin = view.epoch.began.map_or(0, |began| segments(began).saturating_sub(1));
         let end = segments(view.now).saturating_sub(origin).max(1);
         Self {
             oldest: end.saturating_sub(listed * (1 + windows_kept)),
@@ -83,18 +83,18 @@ impl Window {
             end,
             ended: false,
             origin: Some(origin),
-            media_offset: view.incarnation.number,
+            media_offset: view.epoch.number,
         }
     }
 
     fn event(view: &View, config: &Config) -> Self {
-        let origin = match view.incarnation.began {
+        let origin = match view.epoch.began {
             Some(began) => segments(began).saturating_sub(1),
             None => segments(view.started).saturating_sub(config.live.window_segments),
         };
         let end = segments(view.now).saturating_sub(origin).clamp(1, config.event.segments_max);
         let ended = end == config.event.segments_max;
-        Self { oldest: 0, first: 0, end, ended, origin: Some(origin), media_offset: view.incarnation.number }
+        Self { oldest: 0, first: 0, end, ended, origin: Some(origin), media_offset: view.epoch.number }
     }
 
     /// The segment of the endless recording that has this number.
@@ -130,7 +130,7 @@ mod tests {
         View {
             now: Duration::from_secs(now),
             started: Duration::from_secs(1_000),
-            incarnation: Incarnation::default(),
+            epoch: Epoch::default(),
             skew_ms: 0,
         }
     }
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_restarted_encoder_counts_from_zero_with_other_media() {
-        let incarnation = Incarnation { number: 1, began: Some(Duration::from_secs(2000)) };
-        let window = Window::at(Kind::Live, &View { incarnation, ..view(2005) }, &Config::default());
+        let epoch = Epoch { number: 1, began: Some(Duration::from_secs(2000)) };
+        let window = Window::at(Kind::Live, &View { epoch, ..view(2005) }, &Config::default());
         assert_eq!((window.first, window.end), (0, 3));
         assert_eq!(window.media(0), 1);
         assert_eq!(window.began(1), Some(Duration::from_secs(2000)));

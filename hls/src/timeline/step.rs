@@ -9,7 +9,7 @@ pub enum Step {
     Forward,
     /// It has nothing new.
     Unchanged,
-    /// It has less than the known version, and is of the same incarnation: its upstream lags behind.
+    /// It has less than the known version, and is of the same epoch: its upstream lags behind.
     Backward {
         /// By this many complete segments; 0 if only parts, or the end of the list, are missing.
         by: u64,

@@ -71,7 +71,7 @@ fn a_live_playlist_goes_forward_until_it_ends() {
     ] {
         assert_eq!(timeline.observe(&media, Duration::ZERO), step, "{media:?}");
     }
-    assert_eq!(timeline.incarnation(), 0);
+    assert_eq!(timeline.restarts(), 0);
     assert_eq!(timeline.position(), Some(Position { sequence: 47, parts: 0 }));
     let mut timeline = timeline_after(&[live(0, 3)]);
     assert_eq!(timeline.observe(&named("seg-#.ts", 0, 3, ENDLIST), Duration::ZERO), Step::Ended);
@@ -146,7 +146,7 @@ fn a_new_initialisation_section_after_the_known_segments_is_no_restart() {
 fn a_restart_forgets_the_old_stream() {
     let mut timeline = timeline_after(&[live(100, 6)]);
     assert_eq!(timeline.observe(&live(0, 3), seconds(2)), Step::Restarted(Restart::SequenceReset));
-    assert_eq!(timeline.incarnation(), 1);
+    assert_eq!(timeline.restarts(), 1);
     assert!(timeline.announces("seg-0.ts") && !timeline.announces("seg-105.ts"));
     assert_eq!(timeline.uri(100), None);
     assert_eq!(timeline.observe(&live(0, 4), seconds(4)), Step::Forward);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{Map, Media, Restart, Segment};
 
-/// The newest segments of one incarnation: the listed ones, and some that were listed until lately.
+/// The newest segments of one epoch: the listed ones, and some that were listed until lately.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// Consecutive numbers, oldest first.
@@ -23,7 +23,7 @@ struct WindowSegment {
 }
 
 impl Window {
-    /// Adds a version, which is of the same incarnation and lags behind in nothing, unless the window is
+    /// Adds a version, which is of the same epoch and lags behind in nothing, unless the window is
     /// empty.
     pub(super) fn extend(&mut self, media: &Media) {
         let too_many = media.segments.len().saturating_sub(SEGMENTS_MAX);

@@ -27,14 +27,14 @@ pub(crate) struct Book {
 struct Pages {
     entries: BTreeMap<FaultId, Entry>,
     last_id: u64,
-    incarnations: u64,
+    epochs: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     fault: Fault,
     since: Duration,
-    incarnation: u64,
+    epoch: u64,
     gate: Option<Gate>,
     skipped: u64,
     /// The number of matching requests that chance has decided on.
@@ -68,12 +68,10 @@ impl Book {
             return Err(FaultError::TooMany { max: self.faults_max });
         }
         pages.last_id += 1;
-        pages.incarnations += u64::from(fault.sequence_reset);
-        let (id, incarnation) = (FaultId(pages.last_id), pages.incarnations);
+        pages.epochs += u64::from(fault.sequence_reset);
+        let (id, epoch) = (FaultId(pages.last_id), pages.epochs);
         let gate = fault.hold.as_deref().map(|name| self.gates.closed(name));
-        pages
-            .entries
-            .insert(id, Entry { fault, since: now, incarnation, gate, skipped: 0, drawn: 0, used: 0 });
+        pages.entries.insert(id, Entry { fault, since: now, epoch, gate, skipped: 0, drawn: 0, used: 0 });
         self.notify(&pages);
         Ok(id)
     }
@@ -114,7 +112,7 @@ impl Book {
             if entry.fault.is_host_down() || !entry.fault.pattern.matches(path) || !entry.use_up() {
                 continue;
             }
-            effects.add(&entry.fault, entry.since, entry.incarnation, entry.gate.as_ref());
+            effects.add(&entry.fault, entry.since, entry.epoch, entry.gate.as_ref());
         }
         // A spent hold still blocks the requests that wait at it: its gate stays in the list of gates.
         pages.entries.retain(|_, entry| !entry.is_spent());
@@ -126,10 +124,10 @@ impl Book {
         if effects.is_passing {
             return;
         }
-        (effects.frozen_since, effects.incarnation) = (None, None);
+        (effects.frozen_since, effects.epoch) = (None, None);
         for entry in self.pages.lock().entries.values() {
             if entry.lasts() && entry.fault.pattern.matches(path) {
-                effects.add_encoder(&entry.fault, entry.since, entry.incarnation);
+                effects.add_encoder(&entry.fault, entry.since, entry.epoch);
             }
         }
     }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::Fault;
 use super::gate::Gate;
-use crate::stream::Incarnation;
+use crate::stream::Epoch;
 
 /// All faults that affect one request, together; where two disagree the later one wins.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Effects {
     pub(crate) retry_after: Option<u64>,
     pub(crate) early_hints: bool,
     pub(crate) frozen_since: Option<Duration>,
-    pub(crate) incarnation: Option<Incarnation>,
+    pub(crate) epoch: Option<Epoch>,
     /// The fault that has the encoder frozen or restarted ends with a number of requests, of which this is
     /// one.
     pub(crate) is_passing: bool,
@@ -51,7 +51,7 @@ pub(crate) enum Ending {
 
 impl Effects {
     /// Adds a fault that was injected at `since`.
-    pub(super) fn add(&mut self, fault: &Fault, since: Duration, incarnation: u64, gate: Option<&Gate>) {
+    pub(super) fn add(&mut self, fault: &Fault, since: Duration, epoch: u64, gate: Option<&Gate>) {
         set(&mut self.latency, fault.latency_ms.map(Duration::from_millis));
         set(&mut self.first_byte_delay, fault.first_byte_delay_ms.map(Duration::from_millis));
         set_some(&mut self.bytes_per_second, fault.bytes_per_second.and_then(NonZeroU64::new));
@@ -60,7 +60,7 @@ impl Effects {
         set_some(&mut self.wrong_length, fault.wrong_length);
         set_some(&mut self.status, fault.status.and_then(|status| StatusCode::from_u16(status).ok()));
         set_some(&mut self.retry_after, fault.retry_after);
-        self.add_encoder(fault, since, incarnation);
+        self.add_encoder(fault, since, epoch);
         self.is_passing |= fault.times.is_some() && (fault.frozen || fault.sequence_reset);
         set(&mut self.skew_ms, fault.clock_skew_ms);
         set(&mut self.variant, fault.variant);
@@ -77,10 +77,10 @@ impl Effects {
     }
 
     /// Adds the fault's effect on the encoder.
-    pub(super) fn add_encoder(&mut self, fault: &Fault, since: Duration, incarnation: u64) {
+    pub(super) fn add_encoder(&mut self, fault: &Fault, since: Duration, epoch: u64) {
         set_some(&mut self.frozen_since, fault.frozen.then_some(since));
-        let restarted = Incarnation { number: incarnation, began: Some(since) };
-        set_some(&mut self.incarnation, fault.sequence_reset.then_some(restarted));
+        let restarted = Epoch { number: epoch, began: Some(since) };
+        set_some(&mut self.epoch, fault.sequence_reset.then_some(restarted));
     }
 }
 

@@ -151,7 +151,7 @@ impl File {
                 (sheet.text(extent).into(), PLAYLIST, moved, &config.live.playlist_cache_control)
             }
             What::Init(rendition) => {
-                let init = rendition.init(view.incarnation.number).unwrap_or_default();
+                let init = rendition.init(view.epoch.number).unwrap_or_default();
                 (init, content_type(rendition), Some(MADE), lifetime)
             }
             What::Segment(rendition, number) => {

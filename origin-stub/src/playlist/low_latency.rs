@@ -142,13 +142,13 @@ mod tests {
     use crate::config::Config;
     use crate::low_latency::Cut;
     use crate::media::Packing;
-    use crate::stream::{Incarnation, View};
+    use crate::stream::{Epoch, View};
 
     fn text(window_segments: u64, millis: u64, flavour: Flavour, extent: Extent) -> String {
         let mut config = Config::default();
         config.low_latency.window_segments = window_segments;
         let now = Duration::from_secs(1_700_000_000) + Duration::from_millis(millis);
-        let view = View { now, started: now, incarnation: Incarnation::default(), skew_ms: 0 };
+        let view = View { now, started: now, epoch: Epoch::default(), skew_ms: 0 };
         let progress = &Progress::at(&view, Cut::of("ch1", &config), &config);
         let rendition = Packing::Cmaf.rendition("240p").unwrap();
         let reports = &[Report { rendition: "audio", last: progress.last() }];

@@ -61,14 +61,14 @@ fn version() -> impl Strategy<Value = Media> {
 
 proptest! {
     /// Promise 5: for any versions that upstreams send, an accepted one never goes back within one
-    /// incarnation.
+    /// epoch.
     #[test]
     fn no_order_of_versions_takes_a_stream_back(versions in proptest::collection::vec(version(), 1..40)) {
         let mut timeline = Timeline::default();
         for (now, media) in (0..).zip(&versions) {
-            let (before, incarnation) = (timeline.position(), timeline.incarnation());
+            let (before, restarts) = (timeline.position(), timeline.restarts());
             let step = timeline.observe(media, seconds(now));
-            if timeline.incarnation() == incarnation {
+            if timeline.restarts() == restarts {
                 prop_assert!(timeline.position() >= before);
             } else {
                 prop_assert!(matches!(step, Step::Restarted(_)));
