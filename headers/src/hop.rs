@@ -47,14 +47,6 @@ pub fn date(response: &mut HeaderMap, arrived: SystemTime) {
     }
 }
 
-/// The request headers of a fill that many viewers share: those of the viewer that starts it, without the
-/// fields that concern only this viewer or its connection. The caller adds `Host` and any conditions.
-pub fn fill_headers(viewer: &HeaderMap) -> HeaderMap {
-    let mut headers = filtered(viewer, is_sent_on_fill);
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers
-}
-
 /// The request headers of a pass for one viewer: all end-to-end ones, with cookies, authorization, range and
 /// conditions. The caller adds `Host` and the fields between tiers.
 ///
@@ -72,7 +64,7 @@ pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Whether a shared fill carries this header of the viewer that starts it.
+/// Whether a shared fill may carry this header of the viewer that starts it.
 ///
 /// Three groups are excluded: fields about one viewer, since the response goes to other viewers too; fields
 /// that select a range or a version, since the fill requests the whole object; and fields by which some
@@ -134,7 +126,7 @@ const OURS: &str = "tidegate-";
 const PREFIXES_NOT_FILLED: [&str; 6] =
     ["access-control-request-", "cmcd-", "content-", "sec-", OURS, "x-forwarded-"];
 
-fn filtered(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+pub(crate) fn filtered(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let listed = connection_listed(headers);
     let mut filtered = HeaderMap::with_capacity(headers.keys_len() + ROOM_FOR_MARKS);
     for (name, value) in headers {

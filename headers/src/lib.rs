@@ -5,6 +5,7 @@
 //!
 //! - [`field`]: reading and writing lists, dates and quoted strings, the base of the others
 //! - [`hop`]: which fields cross a hop, and the marks `Via` and `CDN-Loop`
+//! - [`forwarding`]: which fields of viewers reach an upstream with a shared request
 //! - [`conditional`]: preconditions of viewers, and the revalidation of a stored response upstream
 //! - [`range`]: `Range`, `If-Range`, `Content-Range`, `multipart/byteranges`
 //! - [`vary`]: which request fields select a stored response
@@ -22,6 +23,7 @@ pub mod compress;
 pub mod conditional;
 pub mod cors;
 pub mod field;
+pub mod forwarding;
 pub mod hop;
 pub mod proxy_status;
 pub mod range;

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use http::header::{self, HeaderMap, HeaderName};
 
-use crate::{field, hop};
+use crate::field;
+use crate::forwarding::Forwarding;
 
 /// The request headers that select a variant: sorted, each once, at most [`NAMES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ pub enum Selection {
 /// Headers that a fill never carries (`Origin`, `Cookie`, `Accept-Encoding` ...) cannot have influenced the
 /// response and are left out: `Vary: Origin` does not make a variant per web site. A member that is not a
 /// name, or more than [`NAMES_MAX`] names, counts as `*`.
-pub fn parse(response: &HeaderMap) -> Selection {
+pub fn parse(response: &HeaderMap, forwarding: &Forwarding) -> Selection {
     let mut names = Vec::new();
     for line in response.get_all(header::VARY) {
         let Ok(line) = line.to_str() else { return Selection::Never };
@@ -39,7 +40,7 @@ pub fn parse(response: &HeaderMap) -> Selection {
             }
         }
     }
-    names.retain(hop::is_sent_on_fill);
+    names.retain(|name| forwarding.sends(name));
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
     match names.len() {
@@ -143,7 +144,7 @@ mod tests {
     }
 
     fn by(response: &[(&str, &str)]) -> Vary {
-        match parse(&headers(response)) {
+        match parse(&headers(response), &Forwarding::default()) {
             Selection::By(vary) => vary,
             other => panic!("{other:?}"),
         }
@@ -158,15 +159,23 @@ mod tests {
     #[test]
     fn no_vary_and_headers_that_no_fill_carries_select_nothing() {
         for value in ["", ",", "Origin", "Accept-Encoding, Cookie", "Range"] {
-            assert_eq!(parse(&headers(&[("vary", value)])), Selection::Any, "{value}");
+            assert_eq!(
+                parse(&headers(&[("vary", value)]), &Forwarding::default()),
+                Selection::Any,
+                "{value}"
+            );
         }
-        assert_eq!(parse(&HeaderMap::new()), Selection::Any);
+        assert_eq!(parse(&HeaderMap::new(), &Forwarding::default()), Selection::Any);
     }
 
     #[test]
     fn a_star_or_an_invalid_value_is_never_shared() {
         for value in ["*", "x-a, *", "x a", "\"x\"", "\u{e9}", "a,b,c,d,e,f,g,h,i"] {
-            assert_eq!(parse(&headers(&[("vary", value)])), Selection::Never, "{value}");
+            assert_eq!(
+                parse(&headers(&[("vary", value)]), &Forwarding::default()),
+                Selection::Never,
+                "{value}"
+            );
         }
     }
 

@@ -217,7 +217,7 @@ impl<'a> SitePolicy<'a> {
         if self.request.site.ignored(self.kind(head, playlist)).contains(&vary) {
             return Ok(None);
         }
-        match vary::parse(&head.headers) {
+        match vary::parse(&head.headers, &self.request.site.forwarding) {
             Selection::Any => Ok(None),
             Selection::Never => Err(vary),
             Selection::By(vary) => {

@@ -21,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use http::{HeaderMap, Method, header};
 use tidegate_cache::{Answer, FillReader, FillWriter, Head, Lookup, Object};
 use tidegate_headers::cache_status::Reason;
-use tidegate_headers::{cache_control, hop, vary};
+use tidegate_headers::{cache_control, vary};
 use tidegate_upstream::{INTERIM_MAX, Requester, UpstreamResponse};
 use tokio::sync::{mpsc, oneshot};
 
@@ -83,8 +83,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         }
         let lookup = {
             let headers = client.headers();
-            let variant =
-                |names: &[http::HeaderName]| vary::variant(names, headers_of_fill(&fill_headers, headers));
+            let variant = |names: &[http::HeaderName]| {
+                vary::variant(names, headers_of_fill(&fill_headers, &request, headers))
+            };
             if is_only_if_cached {
                 tier.cache().look_up_cached(&request.key, &variant)
             } else {
@@ -123,7 +124,7 @@ async fn block(
     // Without a follower, the known version may be old: a request that is ahead of it starts one.
     let is_alone = stream.wants_follower()
         && block::is_ahead(&stream, &request.directives)
-        && !follow::follow(tier, request, &stream, headers_of_fill(fill_headers, client.headers()));
+        && !follow::follow(tier, request, &stream, headers_of_fill(fill_headers, request, client.headers()));
     let outcome = {
         let _blocked = tier.metrics().live.block();
         let may_refuse = tier.role() == Role::Edge;
@@ -175,7 +176,7 @@ async fn decide(
         }
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
-                let fill_headers = headers_of_fill(fill_headers, client.headers());
+                let fill_headers = headers_of_fill(fill_headers, request, client.headers());
                 start_fill(tier, request, fill_writer, fill_headers, Requester::default());
             }
             answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
@@ -189,7 +190,7 @@ async fn decide(
             answer::object(tier, client, request, &object, handling).await
         }
         Lookup::Join(fill_reader) => {
-            let fill_headers = headers_of_fill(fill_headers, client.headers());
+            let fill_headers = headers_of_fill(fill_headers, request, client.headers());
             let waiting = Waiting { fill_reader, interim: None, unshared: None, stale: None, fill_headers };
             return wait(tier, client, request, waiting).await;
         }
@@ -198,7 +199,7 @@ async fn decide(
             let unshared = may_receive_unshared(client.headers()).then_some(unshared);
             let (interim_sender, interim) = mpsc::channel(INTERIM_MAX);
             let stale = fill_writer.stale().cloned();
-            let fill_headers = headers_of_fill(fill_headers, client.headers());
+            let fill_headers = headers_of_fill(fill_headers, request, client.headers());
             let requester = Requester {
                 interim: Some(interim_sender),
                 unshared: unshared.is_some().then_some(unshared_sender),
@@ -220,7 +221,7 @@ fn starts_follower(
 ) -> bool {
     let stream = tier.streams().of_request(request).filter(|stream| stream.wants_follower());
     stream.is_some_and(|stream| {
-        follow::follow(tier, request, &stream, headers_of_fill(fill_headers, client.headers()))
+        follow::follow(tier, request, &stream, headers_of_fill(fill_headers, request, client.headers()))
     })
 }
 
@@ -336,8 +337,12 @@ fn may_receive_unshared(viewer: &HeaderMap) -> bool {
 }
 
 /// The header fields of a fill for this request, made on first use.
-fn headers_of_fill<'a>(fill_headers: &'a OnceLock<HeaderMap>, viewer: &HeaderMap) -> &'a HeaderMap {
-    fill_headers.get_or_init(|| hop::fill_headers(viewer))
+fn headers_of_fill<'a>(
+    fill_headers: &'a OnceLock<HeaderMap>,
+    request: &Request,
+    viewer: &HeaderMap,
+) -> &'a HeaderMap {
+    fill_headers.get_or_init(|| request.site.forwarding.fill_headers(viewer))
 }
 
 /// Starts a fill as a task of its own: it outlives the request that caused it, and the drain waits for it.

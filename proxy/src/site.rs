@@ -1,6 +1,7 @@
 //! A site: its hosts and origins, its keys, and the lifetimes of its responses.
 
 pub mod config;
+pub mod request_headers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
+use tidegate_headers::forwarding::Forwarding;
 use tidegate_hls::{Kind, QueryRules};
 use tidegate_upstream::{Pool, SitePools};
 
@@ -24,6 +26,8 @@ pub struct Site {
     pub name: String,
     /// Which parts of a target are part of the key.
     pub query: QueryRules,
+    /// Which header fields of viewers shared requests carry.
+    pub forwarding: Forwarding,
     /// Methods that are served; GET, HEAD and OPTIONS always are.
     pub methods: Vec<Method>,
     /// Whether playlists are compressed with gzip for viewers that accept it.
@@ -77,6 +81,7 @@ impl Site {
         Self {
             name: config.name.as_str().to_owned(),
             query: QueryRules { marks: config.restarts == config::Restarts::Join, ..config.query.rules() },
+            forwarding: config.request_headers.rules(),
             methods: config.methods.iter().map(|method| method.0.clone()).collect(),
             gzip: config.gzip,
             cors: config.cors(),

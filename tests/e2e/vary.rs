@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use tidegate_origin_stub::{Fault, synthetic_bytes, synthetic_variant};
+use tidegate_proxy::site::config::Unlisted;
 use tidegate_tests::{Origin, Running, edge, origin, shield, viewer, viewers};
 
 const PATH: &str = "/bytes/5000";
@@ -96,4 +97,24 @@ async fn header_fields_that_no_fill_carries_make_no_variants() {
     assert_eq!(origin.requests(PATH), 1);
     let seen = &origin.seen(PATH)[0];
     assert_eq!((seen.header("origin"), seen.header("accept-encoding")), ("", "identity"));
+}
+
+/// A field that only one viewer sent cannot change the response to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_drops_unlisted_fields_sends_the_listed_ones_alone() {
+    let origin = origin().run().await;
+    origin.fault(Fault::on(PATH).header("vary", "X-Device, Accept-Language")).unwrap();
+    let edge = edge().origin(&origin).with(|config| {
+        let rules = &mut config.site[0].request_headers;
+        rules.default = Unlisted::Drop;
+    });
+    let edge = edge.run().await;
+    for (device, language) in [("phone", "de"), ("screen", "de"), ("phone", "fr")] {
+        let viewer = viewer(edge.addr()).header("x-device", device).header("accept-language", language);
+        viewer.get(PATH).await.is(200, &synthetic_bytes(PATH, 0..SIZE));
+    }
+    let sent: Vec<_> =
+        origin.seen(PATH).iter().map(|seen| seen.header("accept-language").to_owned()).collect();
+    assert_eq!(sent, ["de", "fr"]);
+    assert!(origin.seen(PATH).iter().all(|seen| seen.header("x-device").is_empty()));
 }

@@ -2,6 +2,7 @@ use http::Version;
 use proptest::prelude::*;
 
 use super::*;
+use crate::forwarding::Forwarding;
 
 fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
     fields
@@ -91,7 +92,7 @@ fn a_fill_carries_no_header_about_the_viewer() {
         ("x-custom", "2"),
         ("cdn-loop", "other-cdn"),
     ]);
-    assert_eq!(fill_headers(&viewer), expected);
+    assert_eq!(Forwarding::default().fill_headers(&viewer), expected);
 }
 
 #[test]

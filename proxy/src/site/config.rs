@@ -13,6 +13,7 @@ use crate::config::check::Breach;
 pub use crate::config::units;
 use tidegate_headers::cors::{self, Cors};
 
+pub use super::request_headers::{RequestHeaders, Unlisted};
 use crate::config::units::Period;
 use crate::config::{NodeName, Server, Upstream, server};
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub cors: bool,
     /// Which query parameters are part of the key.
     pub query: Query,
+    /// Which header fields of viewers shared requests carry.
+    pub request_headers: RequestHeaders,
     /// Which marks of private playlists and segments do not count.
     pub sharing: Sharing,
     /// Lifetimes of responses.
@@ -89,16 +92,6 @@ pub struct Query {
     pub drop: Vec<String>,
     /// Sort parameters, so that their order makes no second object.
     pub sort: bool,
-}
-
-/// The rule for a parameter that no list names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Unlisted {
-    /// It is part of the key.
-    Keep,
-    /// It is dropped.
-    Drop,
 }
 
 /// Lifetimes of responses.
@@ -247,6 +240,7 @@ impl Default for Config {
             restarts: Restarts::Join,
             cors: true,
             query: Query::default(),
+            request_headers: RequestHeaders::default(),
             sharing: Sharing::default(),
             lifetimes: Lifetimes::default(),
         }
@@ -408,6 +402,10 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         }
         if site.direct && site.origins.is_empty() {
             return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
+        }
+        if let Some(name) = site.request_headers.wrong_name() {
+            let message = format!("{name:?} is not the name of a header field");
+            return Err(Breach::new(&["site", "request_headers"], message));
         }
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
