@@ -196,7 +196,7 @@ pub struct FillReader {
 }
 
 impl FillReader {
-    /// Whether the fill has come to an answer.
+    /// Whether the head of a response that can be shared has arrived.
     pub(crate) fn has_object(&self) -> bool {
         self.fill.has_object()
     }

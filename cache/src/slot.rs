@@ -5,8 +5,8 @@
 //!
 //! 1. the object, while it is fresh;
 //! 2. the object of the fill under way, as far as it has arrived;
-//! 3. the stale object within its grace; the first such request is elected to refresh it in the background,
-//!    unless a failure is remembered;
+//! 3. the stale object within stale-while-revalidate; the first such request is elected to refresh it in the
+//!    background, unless a failure is remembered;
 //! 4. a pass, while the key is known to have responses that cannot be shared (hit-for-pass);
 //! 5. the last failure, while it is remembered;
 //! 6. a place among the readers of the fill under way;
@@ -29,7 +29,8 @@ use crate::vary::Vary;
 pub enum Lookup {
     /// The object is fresh.
     Hit(Arc<Object>),
-    /// The object is within its grace. If there is a `refresh`, this request starts a fill in the background.
+    /// The object is stale within stale-while-revalidate. If there is a `refresh`, this request starts a fill
+    /// in the background.
     Stale {
         /// The stale object.
         object: Arc<Object>,
@@ -96,7 +97,7 @@ impl Slot {
         object.map(Arc::clone)
     }
 
-    /// The object, if it is within its grace at `now`.
+    /// The object, if it may be served stale while it is revalidated at `now`.
     pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Object>> {
         self.state.lock().object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate)
     }
@@ -146,7 +147,7 @@ impl Slot {
         (fill, previous)
     }
 
-    /// Ends the freshness and the grace of the object.
+    /// Ends the freshness of the object, and its time for stale-while-revalidate.
     pub(crate) fn expire(&self) {
         let mut state = self.state.lock();
         if let Some(object) = &state.object {

@@ -27,8 +27,8 @@ impl Forwarding {
         hop::is_sent_on_fill(name) && (self.keep.contains(name.as_str()) || !is_dropped())
     }
 
-    /// The header fields of a shared request: those of the viewer that starts it, as far as they are sent. The
-    /// caller adds `Host` and any conditions.
+    /// The header fields of a shared request: those of the viewer that starts it, as far as they are sent.
+    /// The caller adds `Host` and any conditions.
     pub fn fill_headers(&self, viewer: &HeaderMap) -> HeaderMap {
         let mut headers = hop::filtered(viewer, |name| self.sends(name));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -94,7 +94,7 @@ pub(crate) async fn object(
         Ok(selected) => selected,
         Err(Gone) => return account.broken(),
     };
-    account.with_result(stream(client, object, selected, headers).await)
+    account.with_result(send_selected(client, object, selected, headers).await)
 }
 
 /// The head of an object becomes that of an error about one request, to which the object's lifetime does not
@@ -231,7 +231,7 @@ async fn wait_for_end(client: &mut Client, object: &Object) -> bool {
 }
 
 /// Sends a selection of an object's body, as it grows.
-async fn stream(
+async fn send_selected(
     client: &mut Client,
     object: &Arc<Object>,
     selected: Selected,
@@ -272,7 +272,7 @@ async fn send_body(client: &mut Client, object: &Object, start: u64, end: Option
             Ok(chunks) if !chunks.is_empty() => client.body_chunks(chunks).await?,
             Ok(_) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
             Ok(_) | Err(_) => {
-                client.cut_off();
+                client.mark_broken();
                 return Err(Gone);
             }
         }

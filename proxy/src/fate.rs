@@ -6,8 +6,8 @@ use tidegate_headers::cache_status::{Outcome, Reason};
 use crate::observe::label::label;
 
 label! {
-    /// How one request was handled. `request.rs` decides it once; logs, metrics and header fields all report
-    /// it.
+    /// How one request was handled, decided once: by `request.rs`, by `request/try_hit.rs` for a plain hit,
+    /// by `refusal.rs` for a refusal. Logs, metrics and header fields all report it.
     Fate {
         /// Served from a fresh cached object.
         Hit = "hit",
@@ -21,7 +21,8 @@ label! {
         Revalidated = "revalidated",
         /// Forwarded upstream for this viewer alone, without storing the response.
         Pass = "pass",
-        /// Forwarded because the key is known to have private responses.
+        /// Forwarded because a response for the key could not be shared or stored a moment ago, or because
+        /// the key has too many variants.
         HitForPass = "hit-for-pass",
         /// Served from a stale object because the fill failed (RFC 5861 stale-if-error).
         StaleIfError = "stale-if-error",
@@ -31,7 +32,7 @@ label! {
         Refused = "refused",
         /// An OPTIONS request, handled by this node.
         Options = "options",
-        /// The viewer closed the connection, or the drain timeout did, before the response began.
+        /// The viewer closed the connection, or the drain timeout did, before a response was chosen.
         ClientClosed = "client-closed",
     }
 }

@@ -10,7 +10,7 @@
 //! memory (`memory.rs`).
 //!
 //! So a request for a playlist receives the newest version, a request for the next version blocks here until
-//! it is there, and the origin receives one request for each version.
+//! it is there, and however many viewers wait, one task requests the next version.
 //!
 //! State: [`streams`] is all of it, with the [`followers`] that are at work; [`stream`] is one playlist,
 //! with its [`memory`], the [`numbering`] in which it is published, the [`detour`] around an upstream that

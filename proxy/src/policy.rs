@@ -121,7 +121,13 @@ impl<'a> SitePolicy<'a> {
     }
 
     /// The head of a playlist as it is stored: what it says of its version and its lifetime is true of it.
-    fn set_truth(&self, stored: Head, received: &Head, body: &[u8], playlist: Option<&Media>) -> Head {
+    fn stored_playlist_head(
+        &self,
+        stored: Head,
+        received: &Head,
+        body: &[u8],
+        playlist: Option<&Media>,
+    ) -> Head {
         let mut headers = stored.headers;
         let live = playlist.filter(|media| !media.is_ended() && self.request.site.follows());
         self.set_validators(&mut headers, received, Some(body), live.is_some());
@@ -311,11 +317,11 @@ impl FillPolicy for SitePolicy<'_> {
                     None => lifetimes,
                 };
                 let (stored, body) = match &version {
-                    Some(version) => (version.head(plain_head(head)), version.body.clone()),
-                    None => (plain_head(head), body),
+                    Some(version) => (version.head(storable_head(head)), version.body.clone()),
+                    None => (storable_head(head), body),
                 };
                 let (stored, body) = self.offered(stored, body, followed);
-                let head = self.set_truth(stored, head, &body, media);
+                let head = self.stored_playlist_head(stored, head, &body, media);
                 Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
@@ -367,7 +373,7 @@ impl FillPolicy for SitePolicy<'_> {
     }
 
     fn stored_head(&self, head: &Head) -> Head {
-        let mut stored = plain_head(head);
+        let mut stored = storable_head(head);
         self.set_validators(&mut stored.headers, head, None, false);
         stored
     }
@@ -448,7 +454,7 @@ pub(crate) fn followed_ttl(media: &Media) -> Duration {
 const FOLLOWED_TARGETS: u32 = 10;
 
 /// The head as received, without the fields that are not stored.
-fn plain_head(head: &Head) -> Head {
+fn storable_head(head: &Head) -> Head {
     let mut headers = hop::end_to_end(&head.headers);
     // The length is known from the body, and a cookie that the site ignores belongs to no viewer. The marks
     // of the tiers above stay: they show how the object came here.

@@ -1,4 +1,5 @@
-//! The request's fate. This is the only file that branches on it.
+//! The request's fate on the slow path. `request/try_hit.rs` finds plain hits by the same steps, `refusal.rs`
+//! has the refusals.
 //!
 //! 1. read: the target becomes a `Resource`, the host a site (`request/read.rs`)
 //! 2. admit: method, body, loop
@@ -39,7 +40,8 @@ use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
 
-/// How often a request may look up again because the object turned out to be another variant's.
+/// How often a request may look up again: the object was another variant's, a stream became known, a follower
+/// has started, or the whole came in place of a slice.
 const LOOKUPS_MAX: usize = 4;
 
 /// Serves one request, from its head to its last byte.
@@ -192,7 +194,7 @@ async fn decide(
         Lookup::Join(fill_reader) => {
             let fill_headers = headers_of_fill(fill_headers, request, client.headers());
             let waiting = Waiting { fill_reader, interim: None, unshared: None, stale: None, fill_headers };
-            return wait(tier, client, request, waiting).await;
+            return wait_and_answer(tier, client, request, waiting).await;
         }
         Lookup::Miss(fill_reader, fill_writer) => {
             let (unshared_sender, unshared) = oneshot::channel();
@@ -206,7 +208,7 @@ async fn decide(
             };
             start_fill(tier, request, fill_writer, fill_headers, requester);
             let waiting = Waiting { fill_reader, interim: Some(interim), unshared, stale, fill_headers };
-            return wait(tier, client, request, waiting).await;
+            return wait_and_answer(tier, client, request, waiting).await;
         }
     })
 }
@@ -236,7 +238,8 @@ struct Waiting<'a> {
     fill_headers: &'a HeaderMap,
 }
 
-async fn wait(
+/// Waits for a fill, then answers from its object or from a response for this viewer alone.
+async fn wait_and_answer(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,

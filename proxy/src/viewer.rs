@@ -2,7 +2,7 @@
 //!
 //! - [`listener`] accepts connections within a limit, [`tls`] makes handshakes, `preface` recognises HTTP/2,
 //!   and [`transport`] is the resulting byte stream
-//! - [`fast_path`] answers plain hits over HTTP/1.1 in the buffer where they were read
+//! - [`fast_path`] answers plain hits over HTTP/1.1, parsed in the buffer of the thread
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
 //! - [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies

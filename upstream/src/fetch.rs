@@ -71,7 +71,7 @@ pub async fn fill(
             continue;
         };
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
-            fail_over(&job, *error, failed, upstream);
+            record_fail_over(&job, *error, failed, upstream);
         }
         let (upstream, attempt) = attempt(
             policy,
@@ -151,7 +151,7 @@ pub async fn pass(
     let mut last: Option<LastFailure<'_>> = None;
     while let Some(upstream) = attempts.next_candidate() {
         if let Some(LastFailure { error, upstream: Some(failed), .. }) = &last {
-            fail_over(job, *error, failed, upstream);
+            record_fail_over(job, *error, failed, upstream);
         }
         match UpstreamResponse::open(InFlight::begin(&job.recorder), upstream, &job.request, Some(interim))
             .await
@@ -196,7 +196,7 @@ impl<'a> LastFailure<'a> {
 }
 
 /// Counts that `next` receives the request because of the error of `failed`.
-pub fn fail_over(job: &FetchJob, error: UpstreamError, failed: &Upstream, next: &Upstream) {
+pub fn record_fail_over(job: &FetchJob, error: UpstreamError, failed: &Upstream, next: &Upstream) {
     job.recorder.record(Event::FailedOver(error));
     let (upstream, next) = (failed.name(), next.name());
     tracing::debug!(path = job.request.path(), %upstream, %error, %next, "failed over");

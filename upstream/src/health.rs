@@ -6,7 +6,7 @@
 //!    │   too many failures                      its time is over                   ▼
 //!    ├──────────────────────────────► Ejected ────────────────────────────────► Returning
 //!    ▲                                                                             │
-//!    └───────────────────────── good for `settle` ─────────────────────────────────┘
+//!    └───────────────────────── good for `slow_start` ─────────────────────────────┘
 //! ```
 //!
 //! Down is about reaching the server, so a probe can end it. Ejected is about the responses to viewers'

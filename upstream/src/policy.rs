@@ -90,13 +90,13 @@ pub struct Redirect {
 /// An event that is worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// An upstream receives a request.
+    /// A request is about to be sent; it may still wait for a permit.
     Requested,
     /// That request has ended.
     Finished(Outcome),
     /// The next candidate receives the request because of this error.
     FailedOver(UpstreamError),
-    /// A broken body was resumed at another upstream.
+    /// A broken body was resumed, at another upstream if there was one.
     Rescued(UpstreamError),
     /// An upstream was late, and another one received the request as well.
     Hedged,
@@ -115,7 +115,8 @@ pub enum Ending {
     Stored,
     /// The old object is current.
     Renewed,
-    /// The response cannot be shared, by its head for this reason. Without a reason, the cache has no room.
+    /// The response cannot be shared, by its head for this reason. Without a reason, it is too large, or the
+    /// cache has no room, or it has the whole in place of a slice.
     Passed(Option<UncacheableReason>),
     /// No upstream gave a usable response.
     Failed,

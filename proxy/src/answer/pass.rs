@@ -190,7 +190,7 @@ async fn exchange(tier: &Tier, client: &mut Client, job: &FetchJob) -> Result<Up
     let mut last_failure: Option<(UpstreamError, &Arc<Upstream>)> = None;
     while let Some(upstream) = attempts.next_candidate() {
         if let Some((error, failed)) = last_failure {
-            fetch::fail_over(job, error, failed, upstream);
+            fetch::record_fail_over(job, error, failed, upstream);
         }
         let mut in_flight = InFlight::begin(&job.recorder);
         match Exchange::send(upstream, &job.request).await {
@@ -311,7 +311,7 @@ async fn forward(
             Ok(Some(bytes)) => forward_bytes(client, bytes, &mut pace).await?,
             Ok(None) => return Ok(()),
             Err(_broken) => {
-                client.cut_off();
+                client.mark_broken();
                 return Err(Gone);
             }
         }
@@ -324,7 +324,7 @@ async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -
         let part = bytes.split_to(bytes.len().min(pace.part_max()));
         let len = part.len();
         let Ok(sent) = pace.wait(client.body(part), |_sent| len).await else {
-            client.cut_off();
+            client.mark_broken();
             return Err(Gone);
         };
         sent?;

@@ -1,4 +1,4 @@
-//! The selection of the bytes of an object that a response has (RFC 9110 section 14).
+//! Preconditions, and the selection of the bytes of an object that a response has (RFC 9110 section 14).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -115,7 +115,7 @@ async fn wait_for_len(client: &mut Client, object: &Object, length: u64) -> Resu
         reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
         () = client.until_gone() => Err(Gone),
     }
-    .inspect_err(|Gone| client.cut_off())
+    .inspect_err(|Gone| client.mark_broken())
 }
 
 impl Selected {

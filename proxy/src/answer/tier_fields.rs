@@ -69,8 +69,8 @@ pub(crate) fn seconds_of_age(age: Duration) -> u64 {
     age.as_secs().saturating_add(u64::from(age.subsec_millis() >= 500))
 }
 
-/// The same for an error before a site is found: a page may read that its request was refused if one of the
-/// sites allows reading.
+/// `allow_reading` for an error before a site is found: a page may read that its request was refused if one
+/// of the sites allows reading.
 pub(crate) fn allow_reading_error(tier: &Tier, headers: &mut HeaderMap) {
     if let Some(site) = tier.sites().all().iter().find(|site| site.cors.is_some()) {
         allow_reading(tier, site, headers);

@@ -1,4 +1,4 @@
-//! The objects that a playlist lists: requests for them, and the memory of them.
+//! The objects that a playlist lists: requests for them, the memory of them, and their end after a restart.
 
 use std::sync::Arc;
 

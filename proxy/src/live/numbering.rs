@@ -1,4 +1,4 @@
-//! The numbering in which a stream is published, where it is not the origin's own.
+//! A version as it is published, and the numbering of a stream, where it is not the origin's own.
 
 use std::sync::Arc;
 

@@ -53,7 +53,8 @@ pub(crate) struct Stream {
     detour: Mutex<Option<Detour>>,
 }
 
-/// The time without requests. Backup requests do not count: they keep no follower running.
+/// The time without requests. A backup request keeps a follower running only while it is open: it starts no
+/// new idle period.
 #[derive(Debug)]
 struct Idle {
     /// When the last request ended, or when the stream became known.

@@ -128,8 +128,8 @@ impl Account {
         }
     }
 
-    /// Whether the connection can be reused.
-    pub(crate) fn can_reuse_connection(&self) -> bool {
+    /// Whether the response was sent without a break.
+    pub(crate) fn is_intact(&self) -> bool {
         !self.broken && self.fate != Fate::ClientClosed
     }
 

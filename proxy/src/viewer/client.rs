@@ -36,7 +36,7 @@ pub(crate) struct Client {
     /// Bytes of the body by the `Content-Length` of the response, if it has one.
     content_length: Option<u64>,
     /// Set when the response was cut off: the connection must not end as after a complete response.
-    cut_off: bool,
+    is_broken: bool,
     request_facts: RequestFacts,
 }
 
@@ -67,7 +67,7 @@ impl Client {
             status: None,
             body_bytes: 0,
             content_length: None,
-            cut_off: false,
+            is_broken: false,
             request_facts: RequestFacts::default(),
         }
     }
@@ -154,9 +154,9 @@ impl Client {
 
     /// Writes the head. Without a `Content-Length` in `headers`, the body is sent in chunks.
     ///
-    /// Over HTTP/1.1 the head is sent with the first bytes of the body, by [`Client::gone`] or by
-    /// [`Client::flush`]: code that waits for the body also polls `gone`, so that the head does not wait with
-    /// it.
+    /// Over HTTP/1.1 the head is sent with the first bytes of the body, by [`Client::until_gone`] or by
+    /// [`Client::flush`]: code that waits for the body also polls `until_gone`, so that the head does not
+    /// wait with it.
     pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
         let is_final = !status.is_informational();
         let mut framing = Framing::Empty;
@@ -244,10 +244,10 @@ impl Client {
         Ok(())
     }
 
-    /// Marks the response as broken: the connection or HTTP/2 stream is reset, so that the response cannot
-    /// look complete.
-    pub(crate) fn cut_off(&mut self) {
-        self.cut_off = true;
+    /// Marks the response as broken: [`Client::abort`] resets the connection or HTTP/2 stream, so that it
+    /// cannot look complete.
+    pub(crate) fn mark_broken(&mut self) {
+        self.is_broken = true;
     }
 
     /// The next bytes of the request body; `None` at its end.
@@ -322,7 +322,7 @@ impl Client {
     /// Ends the response. Returns the connection, with the bytes received after the request, if it can be
     /// reused.
     pub(crate) async fn finish(self, keep_alive: bool) -> Option<(Box<Transport>, BytesMut)> {
-        if self.cut_off {
+        if self.is_broken {
             return None;
         }
         let limit = self.write_timeout();
@@ -336,7 +336,7 @@ impl Client {
         if is_written {
             return Ok(());
         }
-        self.cut_off = true;
+        self.is_broken = true;
         Err(Gone)
     }
 

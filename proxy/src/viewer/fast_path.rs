@@ -2,9 +2,9 @@
 //!
 //! A head is read into a buffer of the thread, so that an idle connection holds no buffer, and the codec
 //! `http1/` parses it there. If it is simple (`simple_head.rs`), `request/try_hit.rs` looks for a hit. The
-//! response to a hit (`ready.rs`) leaves in one write: a head that was rendered when the object was first
-//! served, then the fields that differ from response to response, then the chunks of the cached body. Every
-//! other request takes the slow path, with its parsed head.
+//! response to a hit (`hit_response.rs`) leaves in one write: a head that was rendered when the object was
+//! first served, then the fields that differ from response to response, then the chunks of the cached body.
+//! Every other request takes the slow path, with its parsed head.
 
 pub(crate) mod copies;
 mod head;

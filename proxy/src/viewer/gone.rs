@@ -1,6 +1,7 @@
-//! The viewer closed its connection.
+//! A response that cannot be sent to its end.
 
-/// Nothing can be written to the viewer any more.
+/// The response cannot be sent to its end: the viewer has closed its connection or is too slow, or the body
+/// has broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the viewer is gone")]
+#[error("the response cannot be sent to its end")]
 pub(crate) struct Gone;

@@ -4,7 +4,7 @@
 //! requests, forwarded requests. pingora's session, which serves the rest, keeps a buffer per request and
 //! sends head and body in separate writes. Here a request keeps its head only. The head of a response is sent
 //! with the first bytes of its body; if there are none yet, it is sent when the caller starts to wait for
-//! them ([`Http1::gone`]).
+//! them ([`Http1::until_gone`]).
 //!
 //! Requests with anything unusual are left to pingora ([`Http1::begin`]).
 

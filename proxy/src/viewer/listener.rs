@@ -273,7 +273,8 @@ async fn session(
     read(tier, session, peer).await
 }
 
-/// Reads the head of a request; refuses the request if its head cannot be read.
+/// Reads the head of a request; refuses the request if its head cannot be read. Over HTTP/2, pingora has
+/// answered such a request itself.
 async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ServerSession> {
     let viewers = &tier.settings().viewers;
     let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
@@ -293,7 +294,7 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
     let _token = tier.requests().token();
     let account = serve_until_cut_off(tier, &mut client).await;
     account.close(tier, &client.response_facts());
-    if !account.can_reuse_connection() {
+    if !account.is_intact() {
         Box::pin(client.abort()).await;
         return None;
     }
@@ -307,17 +308,17 @@ async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
         account = serve_and_flush(tier, client) => account,
         () = tier.cutting_off().wait() => Account::cut_off(client.request_facts()),
     };
-    if account.can_reuse_connection() || !tier.cutting_off().is_set() {
+    if account.is_intact() || !tier.cutting_off().is_set() {
         return account;
     }
     tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
     account.broken()
 }
 
-/// Serves a request until its whole response is sent.
+/// Serves a request until all bytes of its response are written. The end of its framing follows later.
 async fn serve_and_flush(tier: &Shared, client: &mut Client) -> Account {
     let account = request::serve(tier, client).await;
-    if account.can_reuse_connection() { account.with_result(client.flush().await) } else { account }
+    if account.is_intact() { account.with_result(client.flush().await) } else { account }
 }
 
 /// Sends an error response where no request could be read, and closes the connection.
@@ -332,7 +333,7 @@ async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Ref
         _ => (account.broken(), 0),
     };
     account.close_unread(tier, &UnreadRequest { at, peer, status: refusal.status(), body_bytes });
-    if account.can_reuse_connection() {
+    if account.is_intact() {
         lingering_close::close(stream).await;
     }
 }

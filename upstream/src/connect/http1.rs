@@ -2,7 +2,7 @@
 //! that.
 //!
 //! 1. A connection is taken from the idle ones (`idle.rs`), or opened (`wire.rs`).
-//! 2. The head of the request is sent in one write (`question.rs`), then the body, if there is one
+//! 2. The head of the request is sent in one write (`request_head.rs`), then the body, if there is one
 //!    (`upload.rs`).
 //! 3. The head of the response is parsed. It says how the body is framed.
 //! 4. The body is read into the memory in which it stays (`intake.rs`), and its chunks are decoded.
@@ -13,7 +13,7 @@
 
 pub(crate) mod idle;
 mod intake;
-mod question;
+mod request_head;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -76,7 +76,7 @@ impl Connection {
         request: &UpstreamRequest,
         head_timeout: Duration,
     ) -> Result<Self, UpstreamError> {
-        let head = question::head(spec, request)?;
+        let head = request_head::head(spec, request)?;
         let upload = Upload::of(&request.headers)?;
         let Timeouts { between_bytes, .. } = spec.options.timeouts;
         let sent = async {

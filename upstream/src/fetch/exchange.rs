@@ -240,7 +240,7 @@ impl UpstreamResponse {
         upstream.acquire(request.class()).await.inspect_err(|&full| in_flight.record_failure(full))
     }
 
-    /// The same for a request with a permit.
+    /// [`UpstreamResponse::open`] for a request with a permit.
     pub(crate) async fn open_with_permit(
         permit: Permit,
         mut in_flight: InFlight,

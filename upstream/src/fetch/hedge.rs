@@ -1,8 +1,9 @@
 //! One response out of two: when an upstream is late, the next receives the request as well, and the first
 //! good response wins.
 //!
-//! A response is late once it exceeds the upstream's p95. The other request is dropped when the first good
-//! response is there; a response whose head says that it failed does not win.
+//! A response is late once it exceeds the upstream's p95 and `hedge_delay`; a blocked one, once it exceeds
+//! the time in its request. The other request is dropped when the first good response is there; a response
+//! whose head says that it failed does not win.
 
 use std::sync::Arc;
 

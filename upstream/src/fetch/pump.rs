@@ -65,12 +65,11 @@ pub(crate) async fn pump(
             BodyEvent::Slow => {
                 let error = UpstreamError::Slow;
                 // A slow body is better than none: it goes on until another upstream takes over.
-                let has_another =
-                    resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await;
+                let has_another = resume(job, &fill_writer, &mut rescue, &mut response, error).await;
                 meter = has_another.then(|| rescue.meter(&response)).flatten();
             }
             BodyEvent::Failed(error) => {
-                if !resume_elsewhere(job, &fill_writer, &mut rescue, &mut response, error).await {
+                if !resume(job, &fill_writer, &mut rescue, &mut response, error).await {
                     let (path, from, upstream) =
                         (job.request.path(), written(&fill_writer), response.upstream().name());
                     tracing::debug!(path, from, %upstream, %error, "body broken, no upstream can resume");
@@ -135,7 +134,7 @@ fn arrived(read: Result<Option<Bytes>, UpstreamError>, meter: Option<&mut Meter>
 }
 
 /// Replaces `response` by one from another upstream that resumes the body. Returns whether there is one.
-async fn resume_elsewhere(
+async fn resume(
     job: &FetchJob,
     fill_writer: &FillWriter,
     rescue: &mut Rescue<'_>,

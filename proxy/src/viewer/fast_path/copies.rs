@@ -1,4 +1,4 @@
-//! File copies of large, popular bodies, which the kernel sends by sendfile.
+//! Copies in memory files (memfd) of large, popular bodies, which the kernel sends by sendfile.
 //!
 //! A write copies a body from memory into the socket; sendfile does not (`sendfile.rs`). For a large body,
 //! that copy is most of the cost of a hit. TLS, HTTP/2 and all other readers need the body in memory, so that

@@ -210,14 +210,14 @@ async fn a_request_has_its_fields_in_their_order() {
     {
         request.headers.append(name, HeaderValue::from_static(value));
     }
-    let head = question::head(&spec, &request).unwrap();
+    let head = request_head::head(&spec, &request).unwrap();
     let expected = "GET /base/live/a?_HLS_msn=1 HTTP/1.1\r\nHost: live.example\r\nRange: bytes=0-1\r\nX-Token: own\r\n\
                     Via: a\r\nVia: b\r\nTidegate-Backup: ?1\r\nAccept: all\r\n\r\n";
     assert_eq!(std::str::from_utf8(&head).unwrap(), expected);
 
     spec.headers.insert("host", HeaderValue::from_static("own.example"));
     (spec.is_tier, request.path_and_query) = (false, "*".to_owned());
-    let head = question::head(&spec, &request).unwrap();
+    let head = request_head::head(&spec, &request).unwrap();
     assert!(head.starts_with(b"GET * HTTP/1.1\r\nHost: own.example\r\nRange:"), "{}", head.escape_ascii());
     assert!(!head.windows(6).any(|window| window == b"Backup"), "it is not a tier");
     for (target, host) in [("/a b", "live.example"), ("/a\r\nb", "live.example"), ("/a", "a\r\nb: c")] {
@@ -225,7 +225,7 @@ async fn a_request_has_its_fields_in_their_order() {
             UpstreamRequest { path_and_query: target.to_owned(), host: host.to_owned(), ..request.clone() };
         spec.headers.clear();
         assert!(
-            matches!(question::head(&spec, &request), Err(UpstreamError::Unusable(_))),
+            matches!(request_head::head(&spec, &request), Err(UpstreamError::Unusable(_))),
             "{target:?} {host:?}"
         );
     }
