@@ -39,7 +39,7 @@ pub(crate) fn version(
     published_body: impl FnOnce() -> Option<Bytes>,
 ) -> Version {
     let received = Received { request, raw, body, numbering: Numbering::of(body) };
-    if !request.site.query.marks || !Epoch::can_rewrite(body) {
+    if !request.site.query.marks || !Epoch::can_rewrite(raw) {
         return received.unchanged();
     }
     let Some(known) = stream.media() else {

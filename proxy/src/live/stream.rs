@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
-use tidegate_hls::{Announcement, Media, Restart, Segment, Step, Timeline};
+use tidegate_hls::{Announcement, Media, Playlist, PlaylistError, Reader, Restart, Segment, Step, Timeline};
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ pub(crate) struct Stream {
     /// The zero of the timeline's times.
     clock_start: Instant,
     pub(super) memory: Memory,
+    reader: Mutex<Reader<Bytes>>,
     /// Whether its versions are read while they are written.
     pub(crate) unfinished: Unfinished,
     /// Whether its versions can be compared at all.
@@ -91,6 +92,7 @@ impl Stream {
         Self {
             clock_start,
             memory: Memory::new(),
+            reader: Mutex::default(),
             unfinished: Unfinished::default(),
             sliding: Sliding::default(),
             published: Mutex::default(),
@@ -107,6 +109,14 @@ impl Stream {
             recorded_weight: AtomicU32::new(0),
             detour: Mutex::new(None),
         }
+    }
+
+    /// Reads a version as received.
+    ///
+    /// # Errors
+    /// It is no playlist.
+    pub(crate) fn read(&self, body: &Bytes) -> Result<Playlist, PlaylistError> {
+        self.reader.lock().read(body.clone())
     }
 
     /// Compares a version with the versions before, and remembers it. It is published as `text`, was
@@ -363,6 +373,9 @@ impl Stream {
                 || self.idle.lock().since.elapsed() < period
         };
         self.memory.sleep(|| !is_needed());
+        if self.memory.is_asleep() {
+            self.reader.lock().forget();
+        }
     }
 
     pub(super) fn is_asleep(&self) -> bool {
