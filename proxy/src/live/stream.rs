@@ -294,12 +294,12 @@ impl Stream {
 
     /// When to poll for the next version, after `empty_polls` since the last one.
     pub(super) fn next_poll(&self, empty_polls: u32) -> Option<Instant> {
-        Some(self.clock_start + self.timeline().next_poll(empty_polls)?)
+        Some(self.moment(self.timeline().next_poll(empty_polls)?))
     }
 
     /// When the next version is expected.
     pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.clock_start + self.timeline().due()?)
+        Some(self.moment(self.timeline().due()?))
     }
 
     /// Counts a request for the playlist; the guard is kept until the response is sent.
@@ -397,9 +397,16 @@ impl Stream {
     }
 
     fn at(&self, moment: Instant) -> Duration {
-        moment.saturating_duration_since(self.clock_start)
+        moment.saturating_duration_since(self.clock_start) + BEFORE_START
+    }
+
+    fn moment(&self, at: Duration) -> Instant {
+        self.clock_start + at.saturating_sub(BEFORE_START)
     }
 }
+
+/// The times of a timeline begin this long before the tier: a playlist may have moved before it started.
+const BEFORE_START: Duration = Duration::from_hours(1);
 
 const BACKWARD: u8 = 1;
 const FROZEN: u8 = 2;
