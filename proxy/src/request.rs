@@ -67,7 +67,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut open_request = None;
     // Made on first use: a hit on an object that does not vary needs none.
     let sent = OnceLock::new();
-    for _ in 0..LOOKUPS_MAX {
+    for round in 0..LOOKUPS_MAX {
         if whole::serves(tier, &request) {
             request.read_from_whole();
         }
@@ -77,7 +77,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         });
         if request.directives.blocks()
             && !is_only_if_cached
-            && let Some(account) = hold(tier, client, &request, &sent).await
+            && let Some(account) = hold(tier, client, &mut request, &sent, round).await
         {
             return account;
         }
@@ -112,11 +112,15 @@ async fn pass_unless(
 }
 
 /// Blocks a request for a future version of a playlist. Returns an account if the request ends with that.
+///
+/// Where the playlist may have no follower, the request waits once, and then it receives the newest version,
+/// as a request without directives does: it costs one upstream request at most. `round` counts its lookups.
 async fn hold(
     tier: &Arc<Tier>,
     client: &mut Client,
-    request: &Request,
+    request: &mut Request,
     sent: &OnceLock<HeaderMap>,
+    round: usize,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
     // Without a follower, the known version may be old: a request that is ahead of it starts one.
@@ -128,7 +132,10 @@ async fn hold(
         let may_refuse = tier.role() == Role::Edge;
         let mut blocked = pin!(async {
             if is_alone {
-                hold::wait_without_follower(&stream).await;
+                // In a later round, its own fill has just brought the newest version.
+                if round == 0 {
+                    hold::wait_without_follower(&stream).await;
+                }
                 return hold::Outcome::Proceed;
             }
             hold::hold(&stream, &request.directives, may_refuse).await
@@ -141,7 +148,12 @@ async fn hold(
         }
     };
     let refusal = match outcome {
-        hold::Outcome::Proceed => return None,
+        hold::Outcome::Proceed => {
+            if is_alone {
+                request.directives = request.directives.unblocked();
+            }
+            return None;
+        }
         hold::Outcome::Refused(error) => Refusal::Reload(error),
         // The origin has not promised a version in time, so players receive the present one.
         hold::Outcome::TimedOut if is_offered(tier, request, &stream) => return None,
