@@ -320,7 +320,8 @@ impl Stream {
         self.time_since_change() > listed_duration(known).saturating_add(known.clamped_target_duration() * 2)
     }
 
-    fn time_since_change(&self) -> Duration {
+    /// The time since the playlist last moved, as seen here.
+    pub(crate) fn time_since_change(&self) -> Duration {
         let moved = self.timeline().moved_at();
         moved.map_or(Duration::ZERO, |moved| self.now().saturating_sub(moved))
     }
