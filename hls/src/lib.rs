@@ -41,7 +41,7 @@ pub use lifetimes::Lifetimes;
 pub use location::{Location, folder};
 pub use playlist::{
     Beginning, ByteRange, Counting, Hint, HintKind, Map, Media, Multivariant, Part, Playlist, PlaylistError,
-    PlaylistType, Position, Report, Segment, ServerControl,
+    PlaylistType, Position, Reader, Report, Segment, ServerControl,
 };
 pub use reload::{Reload, ReloadError};
 pub use resource::{

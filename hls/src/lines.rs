@@ -69,7 +69,22 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    /// The lines to come.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Leaves out the next `len` bytes, which end with a line break.
+    pub(crate) fn leave_out(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
+    }
+
+    /// Whether no URI is due: the last segment or variant has its URI.
+    pub(crate) fn is_between_uris(&self) -> bool {
+        self.next_uri == LineKind::Other
+    }
+
     fn classify(&mut self, content: &[u8]) -> LineKind {
         if !content.starts_with(b"#") {
             return if is_blank(content) {

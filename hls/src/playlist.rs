@@ -9,6 +9,7 @@ mod error;
 mod media;
 mod multivariant;
 mod numbers;
+mod reader;
 mod variables;
 
 use std::sync::Arc;
@@ -20,9 +21,7 @@ pub use media::{
     ServerControl,
 };
 pub use multivariant::Multivariant;
-
-use crate::lines::{LineKind, lines};
-use variables::Variables;
+pub use reader::Reader;
 
 /// The content of a playlist, as far as a caching tier acts on it. Unknown tags are no error.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,28 +43,7 @@ impl Playlist {
     ///
     /// When the bytes do not begin as a playlist does.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlaylistError> {
-        if Beginning::of(bytes) != Beginning::Playlist {
-            return Err(PlaylistError::NotAPlaylist);
-        }
-        let mut media = media::Builder::default();
-        let mut multivariant = multivariant::Builder::default();
-        let mut variables = Variables::default();
-        for line in lines(bytes) {
-            match line.kind() {
-                LineKind::Other => {}
-                LineKind::Playlist if line.name() == b"#EXT-X-DEFINE" => variables.define(line),
-                LineKind::Multivariant | LineKind::VariantUri => multivariant.line(line, &mut variables),
-                _ => media.line(line, &mut variables),
-            }
-        }
-        // Tags of one kind in a playlist of the other (section 4.1) mean nothing: what it lists decides.
-        Ok(if media.has_segments() || (media.is_media() && !multivariant.is_multivariant()) {
-            Self::Media(Arc::new(media.finish()))
-        } else if multivariant.is_multivariant() {
-            Self::Multivariant(multivariant.finish())
-        } else {
-            Self::Plain
-        })
+        reader::read(bytes, None).map(|(playlist, _)| playlist)
     }
 
     /// The media playlist, if it is one.

@@ -263,6 +263,7 @@ impl admin::Tier for View {
                 "listed": fills(tier) },
             "objects": objects(tier),
             "sites": sites(tier),
+            "leaving": tier.streams().leaving.report(LISTED_MAX),
         })
     }
 

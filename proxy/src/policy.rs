@@ -91,8 +91,9 @@ impl<'a> SitePolicy<'a> {
 
     /// The playlist in a collected body; `None` if it is something else.
     fn read(&self, body: &Bytes) -> Result<Option<Playlist>, UpstreamError> {
-        let is_known = || self.stream().is_some_and(|stream| stream.is_live());
-        match Playlist::parse(body) {
+        let stream = self.stream();
+        let is_known = || stream.as_ref().is_some_and(|stream| stream.is_live());
+        match stream.as_ref().map_or_else(|| Playlist::parse(body), |stream| stream.read(body)) {
             // An encoder that starts writes the first line and nothing else.
             Ok(Playlist::Plain) if is_known() => Err(UpstreamError::Unusable("its playlist lists nothing")),
             Ok(playlist) => Ok(Some(playlist)),

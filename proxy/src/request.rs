@@ -69,7 +69,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     let mut open_request = None;
     // Made on first use: a hit on an object that does not vary needs none.
     let fill_headers = OnceLock::new();
-    for _ in 0..LOOKUPS_MAX {
+    for round in 0..LOOKUPS_MAX {
         if whole::serves(tier, &request) {
             request.read_from_whole();
         }
@@ -79,7 +79,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         });
         if request.directives.blocks()
             && !is_only_if_cached
-            && let Some(account) = block(tier, client, &request, &fill_headers).await
+            && let Some(account) = block(tier, client, &mut request, &fill_headers, round).await
         {
             return account;
         }
@@ -116,11 +116,15 @@ async fn pass_unless(
 }
 
 /// Blocks a request for a future version of a playlist. Returns an account if the request ends with that.
+///
+/// Where the playlist may have no follower, the request waits once, and then it receives the newest version,
+/// as a request without directives does: it costs one upstream request at most. `round` counts its lookups.
 async fn block(
     tier: &Arc<Tier>,
     client: &mut Client,
-    request: &Request,
+    request: &mut Request,
     fill_headers: &OnceLock<HeaderMap>,
+    round: usize,
 ) -> Option<Account> {
     let stream = tier.streams().of_request(request)?;
     // Without a follower, the known version may be old: a request that is ahead of it starts one.
@@ -132,7 +136,10 @@ async fn block(
         let may_refuse = tier.role() == Role::Edge;
         let mut blocked = pin!(async {
             if is_alone {
-                block::wait_without_follower(&stream).await;
+                // In a later round, its own fill has just brought the newest version.
+                if round == 0 {
+                    block::wait_without_follower(&stream).await;
+                }
                 return block::Blocked::Proceed;
             }
             block::block(&stream, &request.directives, may_refuse).await
@@ -145,7 +152,12 @@ async fn block(
         }
     };
     let refusal = match outcome {
-        block::Blocked::Proceed => return None,
+        block::Blocked::Proceed => {
+            if is_alone {
+                request.directives = request.directives.unblocked();
+            }
+            return None;
+        }
         block::Blocked::Refused(error) => Refusal::Reload(error),
         // The origin has not promised a version in time, so players receive the present one.
         block::Blocked::TimedOut if is_offered(tier, request, &stream) => return None,

@@ -4,6 +4,7 @@ mod codings;
 mod cold_reload;
 mod corpus;
 mod crowds;
+mod day;
 mod deltas;
 mod empty;
 mod feed;

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -143,6 +146,14 @@ impl Process {
     /// Its peak resident memory, in bytes.
     pub fn peak_resident_bytes(&self) -> u64 {
         self.memory("VmHWM:")
+    }
+
+    /// The processor time that it has used.
+    pub fn processor_time(&self) -> Duration {
+        let id = self.child.id().expect("it has not ended");
+        let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
+        let clock = clock_getcpuclockid(id).expect("its clock");
+        clock_gettime(clock).expect("its time").into()
     }
 
     fn memory(&self, field: &str) -> u64 {

@@ -7,7 +7,8 @@
 //!
 //! Beyond these, the stub provides a minute of low latency, beside a browser that plays directly from such an
 //! origin (`low_latency.rs`), and origins that die, freeze, lag or restart their numbering while a browser
-//! watches (`drills.rs`). The other HLS flavours of ffmpeg are in `flavours.rs`.
+//! watches (`drills.rs`). The other HLS flavours of ffmpeg are in `flavours.rs`. hls.js and ffmpeg judge odd
+//! playlists in `oddities.rs`.
 //!
 //! One scenario runs at a time: scenarios measure real time, and a small machine can run only one.
 
@@ -16,9 +17,17 @@ mod audience;
 #[cfg(test)]
 mod blocking_player;
 #[cfg(test)]
+#[path = "../e2e/field/corpus.rs"]
+#[expect(dead_code, reason = "the tests of odd playlists use more of it")]
+mod corpus;
+#[cfg(test)]
 mod drills;
 #[cfg(test)]
 mod encoder;
+#[cfg(test)]
+#[path = "../e2e/field/feed.rs"]
+#[expect(dead_code, reason = "the tests of odd playlists use more of it")]
+mod feed;
 #[cfg(test)]
 mod ffmpeg;
 #[cfg(test)]
@@ -27,6 +36,8 @@ mod flavours;
 mod low_latency;
 #[cfg(test)]
 mod nginx;
+#[cfg(test)]
+mod oddities;
 #[cfg(test)]
 mod player;
 #[cfg(test)]

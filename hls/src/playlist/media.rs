@@ -41,8 +41,14 @@ pub struct Media {
     pub part_target: Option<Duration>,
     /// What the server offers (EXT-X-SERVER-CONTROL).
     pub server_control: ServerControl,
+    /// How many such tags there are.
+    pub server_controls: usize,
+    /// EXT-X-TARGETDURATION is present.
+    pub has_target: bool,
     /// The initialisation section of the segment in progress (the last EXT-X-MAP).
     pub map: Option<Arc<Map>>,
+    /// EXT-X-DEFINE is present: URIs may depend on variables.
+    pub has_definitions: bool,
     /// The URIs of the keys (EXT-X-KEY), in the playlist's order.
     pub keys: Vec<Arc<str>>,
     /// What clients will request next (EXT-X-PRELOAD-HINT).

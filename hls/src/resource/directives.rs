@@ -28,6 +28,12 @@ impl Directives {
         self.msn.is_some()
     }
 
+    /// The same for the present version of the playlist.
+    #[must_use]
+    pub const fn unblocked(self) -> Self {
+        Self { msn: None, part: None, ..self }
+    }
+
     /// The query parameters of these directives, sorted by their bytes.
     pub(super) fn parameters(&self) -> impl Iterator<Item = String> {
         let skip = self.skip.map(|skip| match skip {

@@ -66,8 +66,8 @@ pub struct Epoch {
 
 impl Epoch {
     /// Whether a playlist can be rewritten: with variables, the URIs are unknown.
-    pub fn can_rewrite(playlist: &[u8]) -> bool {
-        !lines(playlist).any(|line| line.name() == b"#EXT-X-DEFINE")
+    pub const fn can_rewrite(playlist: &Media) -> bool {
+        !playlist.has_definitions
     }
 
     /// The same epoch as that of `known`, the last published version, whose numbering is `numbering`. `raw`

@@ -29,23 +29,30 @@ pub fn offer(playlist: &[u8], media: &Media, offer: Offer) -> Vec<u8> {
         return playlist.to_vec();
     }
     let mut out = Vec::with_capacity(playlist.len() + NEW_BYTES_MAX);
-    let has_control = lines(playlist).any(|line| line.name() == CONTROL);
-    let has_target = lines(playlist).any(|line| line.name() == TARGET);
+    let mut controls = media.server_controls;
     let mut is_first = true;
-    for line in lines(playlist) {
+    let mut lines = lines(playlist);
+    while let Some(line) = lines.next() {
         // Without a target duration, the tag follows the first line that is not blank.
-        let is_place = if has_target {
+        let is_place = if media.has_target {
             line.name() == TARGET
         } else {
             !line.text().trim_ascii().is_empty() && std::mem::take(&mut is_first)
         };
-        match line.name() {
-            CONTROL => amend(&mut out, line, &wanted),
-            _ if is_place && !has_control => {
-                out.extend_from_slice(line.raw);
+        let is_control = line.name() == CONTROL;
+        if is_control {
+            amend(&mut out, line, &wanted);
+            controls = controls.saturating_sub(1);
+        } else {
+            out.extend_from_slice(line.raw);
+            if is_place && media.server_controls == 0 {
                 insert(&mut out, line, line_break(playlist), &wanted);
             }
-            _ => out.extend_from_slice(line.raw),
+        }
+        // A day of segments follows.
+        if controls == 0 && (is_control || is_place) {
+            out.extend_from_slice(lines.rest());
+            break;
         }
     }
     out

@@ -29,10 +29,14 @@ pub(super) struct Rhythm {
     late_in_a_row: u32,
     /// The mean lateness of versions that were expected at a certain moment.
     mean_lateness: Duration,
-    /// The time between moves that the playlist announces.
-    announced_interval: Duration,
+    /// The time between moves that the playlist announces, if parts are moves.
+    part_interval: Option<Duration>,
+    /// The same if they are not, or if there are none.
+    segment_interval: Duration,
     /// A version has listed parts. Another one may have none, just after a segment is complete.
     has_parts: bool,
+    /// No version has listed parts, although there was one for longer than a part takes.
+    lacks_parts: bool,
 }
 
 /// The last move was after `earliest` and not after `latest`.
@@ -46,7 +50,8 @@ impl Rhythm {
     /// Records a new version, received at `now`. `previous` is the position known before, if there was one.
     pub(super) fn record_move(&mut self, media: &Media, previous: Option<Position>, now: Duration) {
         self.has_parts |= lists_parts(media);
-        self.announced_interval = announced_interval(media, self.has_parts);
+        self.lacks_parts &= !self.has_parts;
+        (self.part_interval, self.segment_interval) = announced_intervals(media);
         let interval = self.interval();
         if let (Some(expected), true) = (self.due_if_certain(), is_one_move(previous, media)) {
             self.mean_lateness = (self.mean_lateness * 3 + now.saturating_sub(expected).min(interval)) / 4;
@@ -74,7 +79,7 @@ impl Rhythm {
             }
             // The first version was seen at any time after its publication. And several parts that were found
             // together were published one by one: the polls were too rare.
-            if self.moves > 0 && !(self.has_parts && self.is_several_parts(media, previous)) {
+            if self.moves > 0 && !(self.expects_parts() && self.is_several_parts(media, previous)) {
                 self.mean = Some(self.mean.map_or(between, |mean| {
                     let weight = self.moves.min(MOVES_AVERAGED);
                     (mean * (weight - 1) + between) / weight
@@ -94,7 +99,17 @@ impl Rhythm {
     /// Whether the move is longer than a part.
     fn is_several_parts(&self, media: &Media, previous: Option<Position>) -> bool {
         let produced = previous.and_then(|previous| production_time(media, previous));
-        produced.is_some_and(|produced| produced > self.announced_interval * 3 / 2)
+        produced.is_some_and(|produced| produced > self.announced_interval() * 3 / 2)
+    }
+
+    /// Whether parts are moves, or may be: a version just after a segment is complete lists none, and polls
+    /// once in a segment would find such versions again and again.
+    const fn expects_parts(&self) -> bool {
+        self.part_interval.is_some() && !self.lacks_parts
+    }
+
+    fn announced_interval(&self) -> Duration {
+        self.part_interval.filter(|_| self.expects_parts()).unwrap_or(self.segment_interval)
     }
 
     /// The bracket of a move if the encoder kept its time while no poll reached it: the last bracket, later
@@ -112,8 +127,16 @@ impl Rhythm {
     }
 
     /// Records a poll at `now` that found no change.
-    pub(super) const fn record_unchanged(&mut self, now: Duration) {
+    pub(super) fn record_unchanged(&mut self, now: Duration) {
         self.unchanged_at = Some(now);
+        let part_due =
+            self.part_interval.zip(self.moved_at).map(|(part, moved)| moved.saturating_add(part * 3 / 2));
+        if !self.has_parts && !self.lacks_parts && part_due.is_some_and(|due| now > due) {
+            self.lacks_parts = true;
+            // It moved at any time in the segment before.
+            let since = |latest: Duration| latest.saturating_sub(self.segment_interval);
+            self.bracket = self.bracket.map(|seen| Bracket { earliest: since(seen.latest), ..seen });
+        }
     }
 
     pub(super) const fn moved_at(&self) -> Option<Duration> {
@@ -155,7 +178,7 @@ impl Rhythm {
     /// The announced interval, unless the observed one differs: some encoders publish two segments together,
     /// or shorter ones than they announce. The observed interval is bounded to what is plausible.
     fn interval(&self) -> Duration {
-        let announced = self.announced_interval;
+        let announced = self.announced_interval();
         match self.mean {
             Some(mean) if self.moves >= MOVES_MIN && mean.abs_diff(announced) > announced / 8 => {
                 mean.clamp(announced / 2, announced * 3)
@@ -195,16 +218,12 @@ impl Bracket {
     }
 }
 
-/// Section 6.2.2: a new version comes when a segment is complete, or with parts, when a part is.
-fn announced_interval(media: &Media, has_parts: bool) -> Duration {
-    let newest = media.segments.last();
-    let interval = match (media.part_target.filter(|_| has_parts), newest) {
-        (Some(target), _) => target,
-        (None, Some(segment)) => segment.duration,
-        (None, None) => media.target_duration,
-    };
+/// Section 6.2.2: a new version comes when a part is complete, if there are parts, and when a segment is.
+fn announced_intervals(media: &Media) -> (Option<Duration>, Duration) {
+    let segment = media.segments.last().map_or(media.target_duration, |segment| segment.duration);
     // A segment that claims to be much longer than allowed is not waited for.
-    interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2)
+    let plausible = |interval: Duration| interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2);
+    (media.part_target.map(plausible), plausible(segment))
 }
 
 fn lists_parts(media: &Media) -> bool {

@@ -39,7 +39,7 @@ pub(crate) fn version(
     published_body: impl FnOnce() -> Option<Bytes>,
 ) -> Version {
     let received = Received { request, raw, body, numbering: Numbering::of(body) };
-    if !request.site.query.marks || !Epoch::can_rewrite(body) {
+    if !request.site.query.marks || !Epoch::can_rewrite(raw) {
         return received.unchanged();
     }
     let Some(known) = stream.media() else {
@@ -323,7 +323,8 @@ impl Stream {
         self.time_since_change() > listed_duration(known).saturating_add(known.clamped_target_duration() * 2)
     }
 
-    fn time_since_change(&self) -> Duration {
+    /// The time since the playlist last moved, as seen here.
+    pub(crate) fn time_since_change(&self) -> Duration {
         let moved = self.timeline().moved_at();
         moved.map_or(Duration::ZERO, |moved| self.now().saturating_sub(moved))
     }

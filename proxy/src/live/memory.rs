@@ -249,6 +249,14 @@ mod tests {
         }
     }
 
+    /// The version may have been there for nearly as long as a segment takes.
+    #[tokio::test(start_paused = true)]
+    async fn the_next_version_may_come_early_also_for_a_tier_that_has_just_started() {
+        let stream = stream_with(&text(10));
+        let poll = stream.next_poll(0).expect("it is live");
+        assert!(poll.saturating_duration_since(Instant::now()) <= Duration::from_secs(1), "half a segment");
+    }
+
     #[test]
     fn sleeping_and_waking_are_no_new_version_for_subscribers() {
         let stream = stream_with(&text(10));

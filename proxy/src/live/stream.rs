@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex};
-use tidegate_hls::{Announcement, Media, Restart, Segment, Step, Timeline};
+use tidegate_hls::{Announcement, Media, Playlist, PlaylistError, Reader, Restart, Segment, Step, Timeline};
 use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ pub(crate) struct Stream {
     /// The zero of the timeline's times.
     clock_start: Instant,
     pub(super) memory: Memory,
+    reader: Mutex<Reader<Bytes>>,
     /// Whether its versions are read while they are written.
     pub(crate) unfinished: Unfinished,
     /// Whether its versions can be compared at all.
@@ -92,6 +93,7 @@ impl Stream {
         Self {
             clock_start,
             memory: Memory::new(),
+            reader: Mutex::default(),
             unfinished: Unfinished::default(),
             sliding: Sliding::default(),
             published: Mutex::default(),
@@ -108,6 +110,14 @@ impl Stream {
             recorded_weight: AtomicU32::new(0),
             detour: Mutex::new(None),
         }
+    }
+
+    /// Reads a version as received.
+    ///
+    /// # Errors
+    /// It is no playlist.
+    pub(crate) fn read(&self, body: &Bytes) -> Result<Playlist, PlaylistError> {
+        self.reader.lock().read(body.clone())
     }
 
     /// Compares a version with the versions before, and remembers it. It is published as `text`, was
@@ -285,12 +295,12 @@ impl Stream {
 
     /// When to poll for the next version, after `empty_polls` since the last one.
     pub(super) fn next_poll(&self, empty_polls: u32) -> Option<Instant> {
-        Some(self.clock_start + self.timeline().next_poll(empty_polls)?)
+        Some(self.moment(self.timeline().next_poll(empty_polls)?))
     }
 
     /// When the next version is expected.
     pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.clock_start + self.timeline().due()?)
+        Some(self.moment(self.timeline().due()?))
     }
 
     /// Counts a request for the playlist; the guard is kept until the response is sent.
@@ -364,6 +374,9 @@ impl Stream {
                 || self.idle.lock().since.elapsed() < period
         };
         self.memory.sleep(|| !is_needed());
+        if self.memory.is_asleep() {
+            self.reader.lock().forget();
+        }
     }
 
     pub(super) fn is_asleep(&self) -> bool {
@@ -385,9 +398,16 @@ impl Stream {
     }
 
     fn at(&self, moment: Instant) -> Duration {
-        moment.saturating_duration_since(self.clock_start)
+        moment.saturating_duration_since(self.clock_start) + BEFORE_START
+    }
+
+    fn moment(&self, at: Duration) -> Instant {
+        self.clock_start + at.saturating_sub(BEFORE_START)
     }
 }
+
+/// The times of a timeline begin this long before the tier: a playlist may have moved before it started.
+const BEFORE_START: Duration = Duration::from_hours(1);
 
 const BACKWARD: u8 = 1;
 const FROZEN: u8 = 2;

@@ -3,12 +3,14 @@
 use tidegate_hls::{Location, replace_uris};
 
 use super::SitePolicy;
+use crate::live::leaving::Departure;
 use crate::request::parsed::Request;
 use crate::tier::Tier;
 
 impl SitePolicy<'_> {
     /// Looks for a URI in a playlist that leads to another host. A shield reports it for the edges, too.
     pub(super) fn report_leaving(&self, playlist: &[u8]) {
+        let playlist = newest_lines(playlist);
         let has_absolute = playlist.windows(2).any(|pair| pair == b"//");
         if self.request.site.has_shields || !has_absolute {
             return;
@@ -27,6 +29,16 @@ impl SitePolicy<'_> {
         }
     }
 }
+
+/// The last lines of a long playlist: its older segments were looked at when they were new.
+fn newest_lines(playlist: &[u8]) -> &[u8] {
+    let newest = playlist.len().checked_sub(NEWEST_BYTES).and_then(|start| playlist.get(start..));
+    let newest = newest.and_then(|newest| newest.get(newest.iter().position(|byte| *byte == b'\n')? + 1..));
+    newest.unwrap_or(playlist)
+}
+
+/// As many bytes as the multivariant playlist of a large channel has.
+const NEWEST_BYTES: usize = 64 << 10;
 
 /// Reports a redirect that is passed on, if it leads to another host.
 pub(crate) fn report_redirect(tier: &Tier, request: &Request, location: &str) {
@@ -52,9 +64,6 @@ fn leaves(request: &Request, authority: &str) -> bool {
 
 fn report(tier: &Tier, request: &Request, way: Way, place: &str) {
     tier.metrics().live.leaving.inc();
-    if !tier.streams().leaving.mention(&request.key) {
-        return;
-    }
     // Without queries, which may contain tokens.
     let path = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
     let (playlist, to) = (path(request.key.path_and_query()), path(place));
@@ -62,5 +71,12 @@ fn report(tier: &Tier, request: &Request, way: Way, place: &str) {
         Way::Redirect => "redirect",
         Way::Uri => "uri",
     };
-    tracing::warn!(%playlist, by, %to, "players leave this node: see redirect_hosts and rewrite_uris of the site");
+    if tier.streams().leaving.mention(&request.key, Departure { by, to: to.clone() }) {
+        tracing::warn!(
+            %playlist,
+            by,
+            %to,
+            "players leave this node: see redirect_hosts and rewrite_uris of the site"
+        );
+    }
 }

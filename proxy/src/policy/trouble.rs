@@ -28,8 +28,14 @@ impl SitePolicy<'_> {
         };
         let (now, lifetimes) = (Instant::now(), &stale.lifetimes);
         // A followed playlist is confirmed all the time; the lifetime of another one has to end first.
-        let trouble = if self.stream().is_some() {
-            now.saturating_duration_since(stale.received)
+        let trouble = if let Some(stream) = self.stream() {
+            if self.request.site.has_shields {
+                // A shield confirms a version for as long as it bridges the trouble itself: the time of both
+                // tiers together is limited.
+                stream.time_since_change()
+            } else {
+                now.saturating_duration_since(stale.received)
+            }
         } else if self.is_playlist() && !lifetimes.must_revalidate {
             stale.age(now).saturating_sub(lifetimes.ttl)
         } else {

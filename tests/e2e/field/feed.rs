@@ -40,6 +40,11 @@ impl Feed {
         Self { url, pages, _tasks: tasks }
     }
 
+    /// Its URL without a slash at the end.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Serves `body` at `path` from now on. `fields` are lines with their breaks.
     pub(super) fn set(&self, path: &str, fields: &str, body: &[u8]) {
         let head = format!("{fields}Content-Length: {}\r\n\r\n", body.len());
@@ -65,7 +70,7 @@ impl Feed {
 
     /// An edge and a shield in front of it.
     pub(super) async fn tiers(&self) -> (Running, Running) {
-        let shield = shield().origin_at(&self.url).run().await;
+        let shield = shield().origin_at(self.url()).run().await;
         let edge = edge().shield(&shield).run().await;
         (edge, shield)
     }

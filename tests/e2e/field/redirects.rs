@@ -131,4 +131,18 @@ async fn players_that_leave_are_counted() {
     assert_eq!((response.status, left().await), (302, 1));
     viewer(edge.addr()).get("/live/uris.m3u8").await;
     until("it is counted", async || left().await >= 2).await;
+    let status = edge.status().await;
+    let leaving = status["leaving"].as_array().expect("a list");
+    let mut leaving: Vec<_> = leaving
+        .iter()
+        .map(|left| ["playlist", "by", "to"].map(|field| left[field].as_str().unwrap_or_default()))
+        .collect();
+    leaving.sort_unstable();
+    assert_eq!(
+        leaving,
+        [
+            ["/live/away.m3u8", "redirect", "https://cdn.example/live/a.m3u8"],
+            ["/live/uris.m3u8", "uri", "https://cdn.example/s6.ts"],
+        ]
+    );
 }

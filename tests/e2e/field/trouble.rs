@@ -120,3 +120,23 @@ async fn an_origin_that_asks_for_a_pause_gets_it_and_the_others_serve() {
     until("the pause is over", async || viewer(shield.addr()).get("/live/s1.ts").await.status == 200).await;
     assert!(began.elapsed().as_secs() < 10);
 }
+
+/// The edge receives the version from its shield for as long as the shield bridges the trouble.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tiers_bridge_trouble_no_longer_than_one() {
+    let (status, bridged) = (status(200), Period::secs(6));
+    let origin = origin(&status, &[]).await;
+    let lifetimes = |site: &mut tidegate_proxy::site::Config| site.lifetimes.stale_if_client_error = bridged;
+    let shield = shield().origin_at(&origin.url).with(|config| lifetimes(&mut config.site[0])).run().await;
+    let edge = edge().shield(&shield).with(|config| lifetimes(&mut config.site[0])).run().await;
+    until("both tiers follow it", async || {
+        assert_eq!(viewer(edge.addr()).get(PLAYLIST).await.status, 200);
+        shield.count("tidegate_followed_playlists", "").await == 1
+    })
+    .await;
+    status.store(403, Ordering::SeqCst);
+    let began = tokio::time::Instant::now();
+    until("the refusal is the truth", async || viewer(edge.addr()).get(PLAYLIST).await.status == 403).await;
+    let lasted = began.elapsed();
+    assert!(lasted < bridged.get() * 2 - std::time::Duration::from_secs(1), "{lasted:?}");
+}

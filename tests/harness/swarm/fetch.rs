@@ -5,11 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 
+use super::playlist::resolve;
+
+/// Players follow a few redirects.
+const REDIRECTS_MAX: usize = 5;
 /// A player gives up on a request that takes longer.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -54,29 +59,46 @@ impl Fetch {
         Self { server, client }
     }
 
-    /// The body of a playlist.
-    pub(super) async fn text(&self, path: &str) -> Result<String, (ViewerError, String)> {
+    /// The body of a playlist, and the path at which it is.
+    pub(super) async fn text(&self, path: &str) -> Result<(String, String), (ViewerError, String)> {
         let mut body = Vec::new();
-        self.read(path, |piece| body.extend_from_slice(piece)).await?;
-        String::from_utf8(body).map_err(|error| (ViewerError::Malformed, error.to_string()))
+        let place = self.read(path, |piece| body.extend_from_slice(piece)).await?;
+        let text = String::from_utf8(body).map_err(|error| (ViewerError::Malformed, error.to_string()))?;
+        Ok((text, place))
     }
 
     /// Reads a segment to its end and discards it.
     pub(super) async fn drain(&self, path: &str) -> Result<(), (ViewerError, String)> {
-        self.read(path, |_piece| {}).await
+        self.read(path, |_piece| {}).await.map(drop)
     }
 
-    async fn read(&self, path: &str, take: impl FnMut(&[u8])) -> Result<(), (ViewerError, String)> {
+    async fn read(&self, path: &str, take: impl FnMut(&[u8])) -> Result<String, (ViewerError, String)> {
         let response = tokio::time::timeout(DEADLINE, self.whole(path, take)).await;
         response.unwrap_or_else(|_late| Err((ViewerError::Late, format!("after {} s", DEADLINE.as_secs()))))
     }
 
-    async fn whole(&self, path: &str, mut take: impl FnMut(&[u8])) -> Result<(), (ViewerError, String)> {
-        let request = Request::get(format!("http://{}{path}", self.server)).body(Empty::new());
-        let response = self.client.request(request.expect("a request")).await.map_err(|error| {
-            let kind = if error.is_connect() { ViewerError::Refused } else { ViewerError::Closed };
-            (kind, chain(&error))
-        })?;
+    /// The response to a request, after its redirects within the server; and where it was.
+    async fn response(&self, path: &str) -> Result<(Response<Incoming>, String), (ViewerError, String)> {
+        let mut path = path.to_owned();
+        for redirects in 0.. {
+            let request = Request::get(format!("http://{}{path}", self.server)).body(Empty::new());
+            let response = self.client.request(request.expect("a request")).await.map_err(|error| {
+                let kind = if error.is_connect() { ViewerError::Refused } else { ViewerError::Closed };
+                (kind, chain(&error))
+            })?;
+            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            let location =
+                location.filter(|_| response.status().is_redirection() && redirects < REDIRECTS_MAX);
+            match location.map(|location| resolve(&path, location)) {
+                Some(next) => path = next,
+                None => return Ok((response, path)),
+            }
+        }
+        Err((ViewerError::Closed, path))
+    }
+
+    async fn whole(&self, path: &str, mut take: impl FnMut(&[u8])) -> Result<String, (ViewerError, String)> {
+        let (response, place) = self.response(path).await?;
         if response.status() != StatusCode::OK {
             let details = ["proxy-status", "cache-status"].map(|name| {
                 let value = response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -99,7 +121,7 @@ impl Fetch {
             Some(declared) if declared != got => {
                 Err((ViewerError::Broken, format!("{got} bytes of {declared}")))
             }
-            _ => Ok(()),
+            _ => Ok(place),
         }
     }
 }

@@ -66,7 +66,8 @@ impl Viewer {
     /// Loads the playlist and its new segments; returns how long after its request the next one is due (RFC
     /// 8216 section 6.3.4): a target duration after a change, half of one without a change.
     async fn reload(&mut self) -> Result<Duration, (ViewerError, String)> {
-        let text = self.edge.text(&self.path).await.map_err(|record_error| at(&self.path, record_error))?;
+        let text = self.edge.text(&self.path).await.map_err(|record_error| at(&self.path, record_error));
+        let (text, place) = text?;
         let Some(media) = Media::parse(&text) else {
             return Err((ViewerError::Malformed, format!("{}: {text:.60}", self.path)));
         };
@@ -81,19 +82,20 @@ impl Viewer {
             report.playlists += 1;
             report.versions.entry(path).or_default().insert(newest);
         });
-        self.load(&media).await?;
+        self.load(&media, &place).await?;
         Ok(if moved { media.target } else { media.target / 2 })
     }
 
-    /// Fetches each new segment, in order. The first that fails is requested again after the next reload.
-    async fn load(&mut self, media: &Media) -> Result<(), (ViewerError, String)> {
+    /// Fetches each new segment of the playlist at `place`, in order. The first that fails is requested again
+    /// after the next reload.
+    async fn load(&mut self, media: &Media, place: &str) -> Result<(), (ViewerError, String)> {
         let first = media.segments.first().map(|segment| segment.number);
         if self.next.is_none() || self.next < first {
             self.next = Some(media.beginning());
         }
         let next = self.next;
         for segment in media.segments.iter().filter(|segment| Some(segment.number) >= next) {
-            let path = resolve(&self.path, &segment.uri);
+            let path = resolve(place, &segment.uri);
             self.edge.drain(&path).await.map_err(|record_error| at(&path, record_error))?;
             let stall = self.buffer.push(segment.duration);
             self.next = Some(segment.number + 1);

@@ -59,7 +59,7 @@ impl Builder {
                 // Lifetimes are multiples of the target duration: an absurd one is none.
                 let target = seconds(text).filter(|target| *target < DAY);
                 self.target_duration = target.or(self.target_duration);
-                self.has_media_tag = true;
+                (media.has_target, self.has_media_tag) = (true, true);
             }
             b"#EXT-X-MEDIA-SEQUENCE" => {
                 self.has_media_tag = true;
@@ -78,7 +78,10 @@ impl Builder {
                 self.has_media_tag = true;
                 media.part_target = value(text, b"PART-TARGET").and_then(seconds);
             }
-            b"#EXT-X-SERVER-CONTROL" => media.server_control = server_control(text),
+            b"#EXT-X-SERVER-CONTROL" => {
+                media.server_control = server_control(text);
+                media.server_controls += 1;
+            }
             b"#EXT-X-SKIP" => match value(text, b"SKIPPED-SEGMENTS").and_then(whole) {
                 Some(skipped) => media.skipped = skipped,
                 None => media.counting = Counting::Unknown,
@@ -152,6 +155,39 @@ impl Builder {
         part.uri = part.uri.filter(|_| is_known);
         part.range = self.after_part.locate(part.uri.as_ref(), range);
         self.next.parts.push(part);
+    }
+
+    /// An EXT-X-DEFINE was read.
+    pub(in crate::playlist) const fn note_definition(&mut self) {
+        self.media.has_definitions = true;
+    }
+
+    /// Whether the lines so far leave nothing for the next segment but what applies to all.
+    pub(in crate::playlist) fn is_between_segments(&self) -> bool {
+        let Segment { duration, parts, is_gap, is_discontinuity, .. } = &self.next;
+        self.range.is_none() && duration.is_zero() && parts.is_empty() && !is_gap && !is_discontinuity
+    }
+
+    /// How many segments there are so far.
+    pub(in crate::playlist) const fn listed(&self) -> usize {
+        self.media.segments.len()
+    }
+
+    /// The number of the next segment, as far as the lines so far say. `None` if segments of an earlier
+    /// version mean something else here, or may.
+    pub(in crate::playlist) fn next_number(&self) -> Option<u64> {
+        let is_plain = self.has_media_tag && !self.media.has_definitions;
+        is_plain.then(|| self.media.next_sequence())
+    }
+
+    /// Adds segments of an earlier version whose lines are the next ones here, too. They have neither byte
+    /// ranges nor parts, and no line among theirs applies to other segments.
+    pub(in crate::playlist) fn extend(&mut self, segments: &[Segment]) {
+        for segment in segments {
+            self.longest = self.longest.max(segment.duration);
+            self.media.segments.push(Segment { map: self.media.map.clone(), ..segment.clone() });
+        }
+        self.after_segment = LastRange::default();
     }
 
     /// Whether it lists segments of HLS.

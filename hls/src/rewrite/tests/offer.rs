@@ -108,7 +108,11 @@ r#"(X-B=1(,HOLD-BACK=(3|12|99)(\.5)?|,CAN-BLOCK-RELOAD=(YES|NO)|,X-A="[a-z,=]{0,
         prop_assert!(after.server_control.can_skip_until.is_some_and(|until| until >= seconds(24)));
         let is_legal = after.server_control.hold_back.is_none_or(|hold_back| hold_back >= seconds(12));
         prop_assert!(is_legal || changed == playlist);
-        let same = Media { server_control: before.server_control.clone(), ..after };
+        let same = Media {
+            server_control: before.server_control.clone(),
+            server_controls: before.server_controls,
+            ..after
+        };
         prop_assert_eq!(same, before);
         let others = |text: &str| -> Vec<String> {
             let others = text.split_inclusive('\n').filter(|line| !line.contains("-SERVER-CONTROL"));

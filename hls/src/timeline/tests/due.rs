@@ -127,7 +127,7 @@ fn a_version_that_is_sent_when_it_appears_is_not_due_before_its_time() {
 }
 
 #[test]
-fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
+fn an_interval_is_a_part_if_there_may_be_parts_and_the_last_segment_if_not() {
     let due = |text: &str| {
         let mut timeline = Timeline::default();
         timeline.observe(&parse(text), seconds(100));
@@ -135,12 +135,11 @@ fn an_interval_is_a_part_if_there_are_parts_and_the_last_segment_if_not() {
     };
     let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=1\n";
     // For a first version only half of the interval certainly has to pass.
-    assert_eq!(due(&format!("{head}#EXTINF:4,\na\n")), seconds(2));
-    assert_eq!(due(&format!("{head}#EXTINF:3,\na\n")), Duration::from_millis(1_500));
-    assert_eq!(
-        due(&format!("{head}#EXTINF:4,\na\n#EXT-X-PART:DURATION=1,URI=\"b\"\n")),
-        Duration::from_millis(500)
-    );
+    let half_a_part = Duration::from_millis(500);
+    assert_eq!(due(&format!("{head}#EXTINF:4,\na\n")), half_a_part);
+    assert_eq!(due(&format!("{head}#EXTINF:4,\na\n#EXT-X-PART:DURATION=1,URI=\"b\"\n")), half_a_part);
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na\n"), seconds(2));
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:3,\na\n"), Duration::from_millis(1_500));
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n"), seconds(2));
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:900,\na\n"), seconds(4));
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
@@ -207,15 +206,44 @@ fn parts_are_polled_for_one_by_one_though_complete_segments_list_none() {
         let begun = (0..parts).map(|part| format!("#EXT-X-PART:DURATION=0.333,URI=\"{segments}.{part}\"\n"));
         parse(&listed.chain(begun).fold(head, |list, lines| list + &lines))
     };
+    // Also if the first version has no part, or the clock has just started.
+    for first in [12, 13, 17, 0, 1] {
+        let mut timeline = Timeline::default();
+        let (mut now, mut polls, mut all, mut found) = (part * first + part / 4, 0, 0, 0);
+        while now < part * (first + 187) {
+            (polls, all) = (polls + 1, all + 1);
+            let number = u64::try_from(now.as_nanos() / part.as_nanos()).unwrap();
+            if timeline.observe(&version(number), now).replaces_latest() {
+                (polls, found) = (0, found + 1);
+            }
+            now = timeline.next_poll(polls).unwrap().max(now);
+        }
+        assert!(found >= 160 && all <= 320, "{found} of 187 versions in {all} polls, first {first}");
+    }
+}
+
+/// Some packagers write EXT-X-PART-INF and no parts.
+#[test]
+fn parts_that_are_announced_and_never_come_cost_a_few_polls_once() {
+    let version = |number: u64| {
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=0.5\n".to_owned();
+        let listed = (0..=number).map(|segment| format!("#EXTINF:4,\n{segment}\n"));
+        parse(&listed.fold(head, |list, lines| list + &lines))
+    };
     let mut timeline = Timeline::default();
-    let (mut now, mut polls, mut all, mut found) = (part * 13, 0, 0, 0);
-    while now < part * 200 {
+    let (mut now, mut polls, mut all) = (seconds(21), 0, 0);
+    let mut late = Vec::new();
+    while now < seconds(220) {
         (polls, all) = (polls + 1, all + 1);
-        let number = u64::try_from(now.as_nanos() / part.as_nanos()).unwrap();
+        let number = now.as_secs() / 4;
         if timeline.observe(&version(number), now).replaces_latest() {
-            (polls, found) = (0, found + 1);
+            late.push(now.saturating_sub(seconds(4 * number)));
+            polls = 0;
         }
         now = timeline.next_poll(polls).unwrap().max(now);
     }
-    assert!(found >= 160 && all <= 320, "{found} of 187 versions in {all} polls");
+    assert!(all <= 50 * 3 / 2 + 8, "{all} polls for 50 versions");
+    late.drain(..10);
+    late.sort();
+    assert!(late[20] <= Duration::from_millis(150), "{late:?}");
 }
