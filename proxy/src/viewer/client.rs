@@ -166,8 +166,7 @@ impl Client {
             if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
                 headers.append(SERVER_TIMING.clone(), timing);
             }
-            let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            self.content_length = tidegate_http1::content_length(fields).ok().flatten();
+            self.content_length = tidegate_http1::content_length(&headers).ok().flatten();
             if self.content_length.is_none() {
                 // Beside another framing, a length that is none would make the response ambiguous.
                 headers.remove(header::CONTENT_LENGTH);

@@ -312,9 +312,8 @@ impl UpstreamResponse {
 
     /// The length in the head.
     pub fn content_length(&self) -> Option<u64> {
-        let fields = self.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         // Each protocol has refused a head whose length is malformed.
-        tidegate_http1::content_length(fields).ok().flatten()
+        tidegate_http1::content_length(&self.head.headers).ok().flatten()
     }
 
     /// Removes these content codings from the body, whose head is that of the decoded body.
