@@ -318,7 +318,7 @@ fn may_receive_unshared(viewer: &HeaderMap) -> bool {
         header::IF_MODIFIED_SINCE,
         header::IF_UNMODIFIED_SINCE,
     ];
-    !unsent.iter().any(|name| viewer.contains_key(name))
+    !viewer.keys().any(|name| unsent.contains(name))
 }
 
 /// The header fields of a fill for this request, made on first use.

@@ -52,6 +52,9 @@ pub(crate) enum Protocol {
     Session(Box<ServerSession>),
 }
 
+/// Most members of Server-Timing are shorter.
+const TIMING_ROOM: usize = 64;
+
 /// Bytes of the body per write. The write timeout bounds each write, not the whole body.
 pub(crate) const WRITE_MAX: usize = 64 * 1024;
 
@@ -161,7 +164,7 @@ impl Client {
         let is_final = !status.is_informational();
         let mut framing = Framing::Empty;
         if is_final {
-            let mut timing = Vec::new();
+            let mut timing = Vec::with_capacity(TIMING_ROOM);
             server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
             if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
                 headers.append(SERVER_TIMING.clone(), timing);
