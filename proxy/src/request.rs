@@ -30,7 +30,7 @@ use crate::answer::marks::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
-use crate::live::stream::Stream;
+use crate::live::stream::{OpenRequest, Stream};
 use crate::live::{follow, hold, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
@@ -91,7 +91,8 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             }
         };
         let Some(lookup) = lookup else { break };
-        if let Some(account) = boxed(decide(tier, client, &request, lookup, &sent)).await {
+        let stream = open_request.as_ref().map(OpenRequest::stream);
+        if let Some(account) = boxed(decide(tier, client, &request, stream, lookup, &sent)).await {
             return account;
         }
     }
@@ -156,17 +157,18 @@ fn is_offered(tier: &Tier, request: &Request, stream: &Stream) -> bool {
     is_edge && stream.media().is_some_and(|media| !media.server_control.can_block_reload)
 }
 
-/// Acts on a lookup; `None` if it has to be repeated.
+/// Acts on a lookup; `None` if it has to be repeated. `stream` is that of the requested playlist.
 async fn decide(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,
+    stream: Option<&Arc<Stream>>,
     lookup: Lookup,
     sent: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
         Lookup::Hit(object) => {
-            if starts_follower(tier, client, request, sent) {
+            if stream.is_some_and(|stream| starts_follower(tier, client, request, stream, sent)) {
                 // The object is fresh for longer now.
                 return None;
             }
@@ -209,9 +211,14 @@ async fn decide(
 
 /// Starts the follower of a live playlist that has none, if this is its second use. Returns whether it is
 /// followed from now on.
-fn starts_follower(tier: &Arc<Tier>, client: &Client, request: &Request, sent: &OnceLock<HeaderMap>) -> bool {
-    let stream = tier.streams().of_request(request).filter(|stream| stream.wants_follower());
-    stream.is_some_and(|stream| follow::follow(tier, request, &stream, fill_headers(sent, client.headers())))
+fn starts_follower(
+    tier: &Arc<Tier>,
+    client: &Client,
+    request: &Request,
+    stream: &Stream,
+    sent: &OnceLock<HeaderMap>,
+) -> bool {
+    stream.wants_follower() && follow::follow(tier, request, stream, fill_headers(sent, client.headers()))
 }
 
 /// A request that waits for a fill.
@@ -337,7 +344,8 @@ fn start_fill(
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, sent) = (request.clone(), sent.clone());
     let fill_options = FillOptions { requester, ..FillOptions::default() };
-    tasks.spawn(async move {
+    // Boxed, because the runtime moves a task several times.
+    tasks.spawn(boxed(async move {
         // A live playlist that was requested before is followed from now on.
         let follower = follow::reserve(&tier, &request, &sent);
         let filled = fill::fill(&tier, &request, fill_writer, &sent, fill_options).await;
@@ -345,7 +353,7 @@ fn start_fill(
         if let Some(follower) = follower {
             follower.start();
         }
-    });
+    }));
 }
 
 /// Boxes a step of a request. The future of [`serve`] is as large as the largest step inside it, and a
