@@ -300,6 +300,7 @@ impl FillWriter {
             let mine = state.is_filled_by(&self.fill);
             if mine {
                 state.reserved = self.reserved;
+                state.is_evicted = false;
             }
             mine
         };
@@ -308,11 +309,12 @@ impl FillWriter {
         }
     }
 
-    /// A growing object is in use. If older traffic evicted its slot, its bytes would stay in memory
+    /// A growing object is in use. If other traffic evicted its slot, its bytes would stay in memory
     /// uncharged.
     fn keep_charged(&self) {
         let slot = Arc::clone(&self.fill.slot.lock());
-        if !self.cache.touch(&slot) {
+        let is_evicted = slot.state.lock().is_evicted;
+        if is_evicted {
             self.charge();
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct SlotState {
     pub(crate) fill: Option<Arc<Fill>>,
     /// Bytes reserved for the fill under way.
     pub(crate) reserved: u64,
+    /// Whether the slot has been evicted since the cache was charged for this fill.
+    pub(crate) is_evicted: bool,
     pub(crate) pass_until: Option<Instant>,
     pub(crate) failure: Option<(Arc<Failure>, Instant)>,
     pub(crate) vary: Option<Arc<Vary>>,
@@ -167,6 +169,7 @@ impl Slot {
     /// bytes would be in memory uncharged. The object that a fill under way may fall back on stays.
     pub(crate) fn drop_object(&self) {
         let mut state = self.state.lock();
+        state.is_evicted = true;
         let object = if state.fill.is_none() { state.object.take() } else { None };
         drop(state);
         drop(object);

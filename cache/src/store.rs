@@ -408,11 +408,6 @@ impl Inner {
         self.slots.remove(key.as_str()).map(|entry| entry.slot)
     }
 
-    /// Counts as a use of the slot. Returns whether moka still has it.
-    pub(crate) fn touch(&self, slot: &Arc<Slot>) -> bool {
-        self.slots.get(slot.key.as_str()).is_some()
-    }
-
     /// Ends a fill: its result is inserted if the fill was still attached, and the slot leaves the registry.
     pub(crate) fn finish_fill(&self, slot: &Arc<Slot>, detached: bool) {
         if detached {

@@ -74,11 +74,12 @@ pub struct Member<'a> {
 
 impl Display for Member<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", field::Name(self.node))?;
+        field::Name(self.node).fmt(out)?;
         match self.outcome {
             Outcome::Hit => out.write_str("; hit")?,
             Outcome::Forward { reason, status, stored, collapsed } => {
-                write!(out, "; fwd={reason}")?;
+                out.write_str("; fwd=")?;
+                reason.fmt(out)?;
                 if let Some(status) = status {
                     write!(out, "; fwd-status={status}")?;
                 }
@@ -91,11 +92,14 @@ impl Display for Member<'_> {
             }
             Outcome::Own => {}
         }
-        let mut parameters = Vec::new();
+        let mut parameters = Vec::with_capacity(PARAMETERS_ROOM);
         append_parameters(&mut parameters, self.ttl, self.detail);
         out.write_str(&String::from_utf8_lossy(&parameters))
     }
 }
+
+/// Most parameters are shorter.
+const PARAMETERS_ROOM: usize = 32;
 
 /// Appends to a member what differs from response to response: the seconds of freshness that are left, and a
 /// detail.

@@ -35,11 +35,14 @@ pub fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
+/// Most lists that a tier writes are shorter.
+const MEMBERS_ROOM: usize = 96;
+
 /// Appends one member to a list field and joins all its lines into one.
 ///
 /// It is one line because some players and log readers ignore a second one.
 pub fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: impl Display) {
-    let mut joined = String::new();
+    let mut joined = String::with_capacity(MEMBERS_ROOM);
     for line in headers.get_all(name).iter().filter_map(|line| line.to_str().ok()) {
         let members = trim(line);
         if !members.is_empty() {

@@ -36,7 +36,17 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// the caller accounts for it; the lists of the tiers nearer the origin (`Cache-Status`, `X-Cache`, `Via`)
 /// stay, and this tier appends to them. The caller decides on `Set-Cookie`.
 pub fn end_to_end(response: &HeaderMap) -> HeaderMap {
-    filtered(response, |name| *name != header::AGE)
+    let listed = connection_listed(response);
+    let is_removed = |name: &HeaderName| *name == header::AGE || is_hop_by_hop(name) || listed.contains(name);
+    // Most fields stay, and to copy a map takes less time than to fill another one.
+    let mut remaining = response.clone();
+    for name in response.keys().filter(|name| is_removed(name)) {
+        remaining.remove(name);
+    }
+    for value in remaining.values_mut().filter(|value| is_padded(value)) {
+        *value = trimmed(value);
+    }
+    remaining
 }
 
 /// Adds the time of arrival to a response without a valid `Date` (RFC 9110 section 6.6.1). The origin's own
@@ -140,11 +150,16 @@ pub(crate) fn filtered(headers: &HeaderMap, wanted: impl Fn(&HeaderName) -> bool
 /// The value without the whitespace around it. HTTP/1.1 allows that on the line; HTTP/2 has no place for it,
 /// and a value that keeps it would be another one for the next hop (RFC 9113 section 8.2.1).
 fn trimmed(value: &HeaderValue) -> HeaderValue {
-    let bytes = value.as_bytes();
-    if let ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']) = (bytes, bytes) {
-        return HeaderValue::from_bytes(bytes.trim_ascii()).unwrap_or_else(|_never| value.clone());
+    if is_padded(value) {
+        return HeaderValue::from_bytes(value.as_bytes().trim_ascii()).unwrap_or_else(|_never| value.clone());
     }
     value.clone()
+}
+
+/// Whether there is whitespace around the value.
+fn is_padded(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    matches!((bytes, bytes), ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']))
 }
 
 /// The headers that `Connection` lists. It cannot remove three of them: without `Host` and `Content-Length`

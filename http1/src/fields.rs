@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     ///
     /// `bytes` is another buffer.
     pub fn to_map(self, bytes: &Bytes) -> Result<HeaderMap, Error> {
-        self.map(|value| HeaderValue::from_maybe_shared(bytes.slice_ref(value)))
+        self.map(ROOM_FOR_MARKS, |value| HeaderValue::from_maybe_shared(bytes.slice_ref(value)))
     }
 
     /// The same as a map, whose values are copies.
@@ -78,14 +78,16 @@ impl<'a> Fields<'a> {
     ///
     /// A name is longer than a map can keep.
     pub fn copied(self) -> Result<HeaderMap, Error> {
-        self.map(HeaderValue::from_bytes)
+        self.map(0, HeaderValue::from_bytes)
     }
 
+    /// A map with room for `more` fields.
     pub(crate) fn map<E>(
         self,
+        more: usize,
         value_of: impl Fn(&'a [u8]) -> Result<HeaderValue, E>,
     ) -> Result<HeaderMap, Error> {
-        let mut map = HeaderMap::with_capacity(self.len());
+        let mut map = HeaderMap::with_capacity(self.len() + more);
         for (name, value) in self.iter() {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_too_long| Error::FieldLine)?;
             map.append(name, value_of(value).map_err(|_never| Error::FieldLine)?);
@@ -93,6 +95,9 @@ impl<'a> Fields<'a> {
         Ok(map)
     }
 }
+
+/// Fields that a tier adds to a response and to each copy of it. A map that has to grow is built anew.
+const ROOM_FOR_MARKS: usize = 10;
 
 /// What httparse refuses, in the words of this crate. `start_line` is what it says of the first line.
 pub(crate) fn refused(error: httparse::Error, start_line: Error, limits: Limits) -> Error {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version, header};
 
 use crate::error::Error;
 use crate::syntax::trim;
@@ -56,15 +56,7 @@ impl Framing {
         status: StatusCode,
         fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<Self, Error> {
-        let said = Said::of(fields);
-        let framing = match (said.codings.is_some(), said.length) {
-            (true, Length::None) => said.chunked()?,
-            (true, _) => return Err(Error::AmbiguousLength),
-            (false, Length::None) => Self::Close,
-            (false, Length::Once(length) | Length::Repeated(length)) => Self::Length(length),
-            (false, Length::Malformed) => return Err(Error::ContentLength),
-        };
-        Ok(if has_no_body(method, status) { Self::Empty } else { framing })
+        Said::of(fields).framing_of_response(method, status)
     }
 
     /// How to frame the response that leaves, to a request with `method` in `version`; `length` is that of
@@ -108,24 +100,17 @@ pub fn persists<'a>(version: Version, fields: impl Iterator<Item = (&'a str, &'a
 /// # Errors
 ///
 /// It is not one number in digits. The same number several times is one (RFC 9110 section 8.6).
-pub fn content_length<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Option<u64>, Error> {
-    match Said::of(fields).length {
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    match lines.flat_map(|line| members(line.as_bytes())).fold(Length::None, Length::and) {
         Length::None => Ok(None),
         Length::Once(length) | Length::Repeated(length) => Ok(Some(length)),
         Length::Malformed => Err(Error::ContentLength),
     }
 }
 
-/// The length that fields repeat, in several lines or in one.
-pub(crate) fn repeated_length<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<u64> {
-    match Said::of(fields).length {
-        Length::Repeated(length) => Some(length),
-        _ => None,
-    }
-}
-
 /// What the fields of a head say of its body.
-struct Said {
+pub(crate) struct Said {
     length: Length,
     codings: Option<Codings>,
 }
@@ -152,7 +137,7 @@ enum Codings {
 }
 
 impl Said {
-    fn of<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub(crate) fn of<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut said = Self { length: Length::None, codings: None };
         for (name, value) in fields {
             if is(name, "content-length") {
@@ -165,6 +150,26 @@ impl Said {
         said
     }
 
+    /// As [`Framing::of_response`].
+    pub(crate) fn framing_of_response(&self, method: &Method, status: StatusCode) -> Result<Framing, Error> {
+        let framing = match (self.codings.is_some(), self.length) {
+            (true, Length::None) => self.chunked()?,
+            (true, _) => return Err(Error::AmbiguousLength),
+            (false, Length::None) => Framing::Close,
+            (false, Length::Once(length) | Length::Repeated(length)) => Framing::Length(length),
+            (false, Length::Malformed) => return Err(Error::ContentLength),
+        };
+        Ok(if has_no_body(method, status) { Framing::Empty } else { framing })
+    }
+
+    /// The length that fields repeat, in several lines or in one.
+    pub(crate) fn repeated_length(&self) -> Option<u64> {
+        match self.length {
+            Length::Repeated(length) => Some(length),
+            _ => None,
+        }
+    }
+
     fn chunked(&self) -> Result<Framing, Error> {
         match self.codings {
             Some(Codings::Chunked) => Ok(Framing::Chunked),
@@ -175,11 +180,8 @@ impl Said {
 }
 
 impl Length {
-    /// A number in digits alone: `parse` would take a sign as well.
     fn and(self, member: &[u8]) -> Self {
-        let is_digits = member.iter().all(u8::is_ascii_digit);
-        let number = std::str::from_utf8(member).ok().filter(|_| is_digits);
-        match (self, number.and_then(|number| number.parse().ok())) {
+        match (self, number(member)) {
             (Self::None, Some(length)) => Self::Once(length),
             (Self::Once(before) | Self::Repeated(before), Some(length)) if before == length => {
                 Self::Repeated(length)
@@ -200,6 +202,15 @@ impl Codings {
             Some(_) => Self::Malformed,
         }
     }
+}
+
+/// A number in digits alone: `parse` would take a sign as well.
+fn number(digits: &[u8]) -> Option<u64> {
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    number.filter(|_| !digits.is_empty())
 }
 
 /// An empty value is one empty member.

@@ -60,10 +60,14 @@ pub fn field(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 /// Appends a field without the end of its line. Each word of a name begins with a capital: there are readers
 /// that know no other spelling.
 pub fn open_field(to: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let start = to.len();
+    to.extend_from_slice(name.as_str().as_bytes());
     let mut begins = true;
-    for byte in name.as_str().bytes() {
-        to.push(if begins { byte.to_ascii_uppercase() } else { byte });
-        begins = byte == b'-';
+    for byte in to.iter_mut().skip(start) {
+        if begins {
+            byte.make_ascii_uppercase();
+        }
+        begins = *byte == b'-';
     }
     to.extend_from_slice(b": ");
     to.extend_from_slice(value);

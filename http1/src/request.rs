@@ -209,7 +209,7 @@ impl<'a> RequestHead<'a> {
             target: slice(self.target.as_bytes()),
             is_plain: self.is_plain,
             version: self.version,
-            headers: self.fields.map(|value| HeaderValue::from_maybe_shared(slice(value)))?,
+            headers: self.fields.map(0, |value| HeaderValue::from_maybe_shared(slice(value)))?,
             framing: self.framing()?,
             persists: self.persists(),
         })

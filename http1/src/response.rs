@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, Version, header};
 use crate::error::Error;
 use crate::fields::{Fields, Room, refused};
 use crate::find::response_start;
-use crate::framing::{self, Framing, persists};
+use crate::framing::{Framing, Said, persists};
 use crate::limits::Limits;
 
 /// A response head that was parsed where it lies.
@@ -94,10 +94,11 @@ impl<'a> ResponseHead<'a> {
     ///
     /// `bytes` is another buffer.
     pub fn to_owned(&self, bytes: &Bytes, method: &Method) -> Result<Response, Error> {
-        let framing = self.framing(method)?;
+        let said = Said::of(self.fields.iter());
+        let framing = said.framing_of_response(method, self.status)?;
         let persists = self.persists(framing);
         let mut headers = self.fields.to_map(bytes)?;
-        if let Some(length) = framing::repeated_length(self.fields.iter()) {
+        if let Some(length) = said.repeated_length() {
             // RFC 9110 section 8.6: of a length that is repeated, one goes on.
             headers.insert(header::CONTENT_LENGTH, length.into());
         }

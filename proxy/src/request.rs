@@ -31,7 +31,7 @@ use crate::answer::tier_fields::Handling;
 use crate::answer::{self, pass};
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
-use crate::live::stream::Stream;
+use crate::live::stream::{OpenRequest, Stream};
 use crate::live::{block, follow, publish};
 use crate::observe::account::Account;
 use crate::refusal::Refusal;
@@ -95,7 +95,8 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             }
         };
         let Some(lookup) = lookup else { break };
-        if let Some(account) = boxed(decide(tier, client, &request, lookup, &fill_headers)).await {
+        let stream = open_request.as_ref().map(OpenRequest::stream);
+        if let Some(account) = boxed(decide(tier, client, &request, stream, lookup, &fill_headers)).await {
             return account;
         }
     }
@@ -172,17 +173,18 @@ fn is_offered(tier: &Tier, request: &Request, stream: &Stream) -> bool {
     is_edge && stream.media().is_some_and(|media| !media.server_control.can_block_reload)
 }
 
-/// Acts on a lookup; `None` if it has to be repeated.
+/// Acts on a lookup; `None` if it has to be repeated. `stream` is that of the requested playlist.
 async fn decide(
     tier: &Arc<Tier>,
     client: &mut Client,
     request: &Request,
+    stream: Option<&Arc<Stream>>,
     lookup: Lookup,
     fill_headers: &OnceLock<HeaderMap>,
 ) -> Option<Account> {
     Some(match lookup {
         Lookup::Hit(object) => {
-            if starts_follower(tier, client, request, fill_headers) {
+            if stream.is_some_and(|stream| starts_follower(tier, client, request, stream, fill_headers)) {
                 // The object is fresh for longer now.
                 return None;
             }
@@ -231,12 +233,11 @@ fn starts_follower(
     tier: &Arc<Tier>,
     client: &Client,
     request: &Request,
+    stream: &Stream,
     fill_headers: &OnceLock<HeaderMap>,
 ) -> bool {
-    let stream = tier.streams().of_request(request).filter(|stream| stream.wants_follower());
-    stream.is_some_and(|stream| {
-        follow::follow(tier, request, &stream, headers_of_fill(fill_headers, request, client.headers()))
-    })
+    stream.wants_follower()
+        && follow::follow(tier, request, stream, headers_of_fill(fill_headers, request, client.headers()))
 }
 
 /// A request that waits for a fill.
@@ -348,7 +349,7 @@ fn may_receive_unshared(viewer: &HeaderMap) -> bool {
         header::IF_MODIFIED_SINCE,
         header::IF_UNMODIFIED_SINCE,
     ];
-    !unsent.iter().any(|name| viewer.contains_key(name))
+    !viewer.keys().any(|name| unsent.contains(name))
 }
 
 /// The header fields of a fill for this request, made on first use.
@@ -371,7 +372,8 @@ fn start_fill(
     let (tasks, tier) = (tier.tasks().clone(), Arc::clone(tier));
     let (request, fill_headers) = (request.clone(), fill_headers.clone());
     let fill_options = FillOptions { requester, ..FillOptions::default() };
-    tasks.spawn(async move {
+    // Boxed, because the runtime moves a task several times.
+    tasks.spawn(boxed(async move {
         // A live playlist that was requested before is followed from now on.
         let follower = follow::reserve(&tier, &request, &fill_headers);
         let filled = fill::fill(&tier, &request, fill_writer, &fill_headers, fill_options).await;
@@ -379,7 +381,7 @@ fn start_fill(
         if let Some(follower) = follower {
             follower.start();
         }
-    });
+    }));
 }
 
 /// Boxes a step of a request. The future of [`serve`] is as large as the largest step inside it, and a

@@ -21,3 +21,4 @@ mod preface;
 pub(crate) mod sendfile;
 pub(crate) mod tls;
 pub(crate) mod transport;
+mod within;

@@ -32,7 +32,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use tidegate_cache::freshness::UncacheableReason;
-use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Refused};
+use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Refused, Variant};
 use tokio::sync::oneshot;
 
 use crate::error::UpstreamError;
@@ -350,19 +350,34 @@ async fn handle_response(
         Ruling::Peek { .. } => Attempt::Pass(response, Duration::ZERO, None),
         Ruling::Store { lifetimes, variant } => {
             let head = policy.stored_head(&response.head);
-            match fill_writer.publish(
-                head,
-                lifetimes,
-                variant,
-                response.content_length(),
-                Arc::clone(upstream.name()),
-            ) {
-                Ok(()) => Attempt::Streaming(response),
-                Err(Refused::TooLarge { .. }) => Attempt::Pass(response, job.remember_large, None),
-                Err(Refused::NoRoom) => Attempt::Pass(response, Duration::ZERO, None),
-            }
+            publish(job, fill_writer, response, head, lifetimes, variant).await
         }
         Ruling::Collect { max } => collect(policy, progress, upstream, fill_writer, response, max).await,
+    }
+}
+
+/// Publishes the head of a response. Its body follows, unless all of it is there.
+async fn publish(
+    job: &FetchJob,
+    fill_writer: &mut FillWriter,
+    mut response: UpstreamResponse,
+    head: Head,
+    lifetimes: Lifetimes,
+    variant: Option<Variant>,
+) -> Attempt {
+    let (arrived, upstream) = (response.arrived(), Arc::clone(response.upstream().name()));
+    let published = match arrived {
+        Some(length) => fill_writer.publish_whole(head, lifetimes, variant, length, upstream),
+        None => fill_writer.publish(head, lifetimes, variant, response.content_length(), upstream),
+    };
+    match (published, arrived) {
+        (Ok(()), Some(length)) => match response.collect(length).await {
+            Ok(body) => Attempt::Filled(body),
+            Err(error) => Attempt::Failed(error, None),
+        },
+        (Ok(()), None) => Attempt::Streaming(response),
+        (Err(Refused::TooLarge { .. }), _) => Attempt::Pass(response, job.remember_large, None),
+        (Err(Refused::NoRoom), _) => Attempt::Pass(response, Duration::ZERO, None),
     }
 }
 

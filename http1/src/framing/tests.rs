@@ -1,3 +1,5 @@
+use http::HeaderValue;
+
 use super::*;
 
 const LENGTH: &str = "Content-Length";
@@ -149,7 +151,8 @@ fn options_of_a_connection_are_read_in_all_its_lines() {
 #[test]
 fn a_declared_length_is_one_number_or_an_error() {
     let length = |values: &[&'static str]| {
-        content_length(values.iter().map(|value| ("Content-Length", value.as_bytes())))
+        let values = values.iter().map(|value| HeaderValue::from_static(value));
+        content_length(&values.map(|value| (header::CONTENT_LENGTH, value)).collect())
     };
     assert_eq!(length(&[]), Ok(None));
     for values in [&["60"][..], &["60, 60"], &["60", "60"]] {

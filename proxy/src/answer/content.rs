@@ -1,7 +1,7 @@
 //! The common parts of all responses from one object: head, gzip body, state of its live stream.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tidegate_cache::{Key, Object};
 use tidegate_headers::compress;
 use tidegate_headers::conditional::VERSION;
@@ -12,6 +12,8 @@ use crate::live::stream::Stream;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
 
+static SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
 /// The header fields that all responses from an object share.
 pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMap {
     let mut headers = object.head.headers.clone();
@@ -20,7 +22,7 @@ pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMa
     }
     if tier.role() == Role::Edge {
         // Surrogate-Control is for caches such as this one; the edge is the last of them.
-        headers.remove("surrogate-control");
+        headers.remove(&SURROGATE_CONTROL);
         // And the version is for tiers.
         headers.remove(&VERSION);
     }

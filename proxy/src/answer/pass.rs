@@ -269,8 +269,7 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
 
 /// The `Content-Length` of the request. A malformed one has been refused (`request/read.rs`).
 fn body_length(client: &Client) -> Option<u64> {
-    let fields = client.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    tidegate_http1::content_length(fields).ok().flatten()
+    tidegate_http1::content_length(client.headers()).ok().flatten()
 }
 
 async fn next_body_chunk(client: &mut Client, pace: &mut Pace) -> Result<Option<Bytes>, NoResponse> {

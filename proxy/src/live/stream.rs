@@ -431,6 +431,13 @@ pub(crate) struct OpenRequest {
     is_backup: bool,
 }
 
+impl OpenRequest {
+    /// The stream of the playlist.
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+}
+
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         // Backup requests keep no follower running ([`Stream::wait_until_idle`]).

@@ -52,8 +52,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
 /// Refuses a malformed `Content-Length`. Over HTTP/1.1 that has been done, since it frames the body; over
 /// HTTP/2 frames do, but an upstream over HTTP/1.1 receives the field.
 fn check_length(client: &Client) -> Result<(), Refusal> {
-    let fields = client.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Ok(tidegate_http1::content_length(fields).map(drop)?)
+    Ok(tidegate_http1::content_length(client.headers()).map(drop)?)
 }
 
 /// Splits a target into a resource and its requested version. The versions of a followed playlist are one

@@ -3,6 +3,7 @@
 //! Every response goes through here, over any protocol, except those of the fast path (`fast_path.rs`).
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
 use crate::viewer::transport::Transport;
+use crate::viewer::within::within;
 
 /// A request and the response that is being written to it.
 pub(crate) struct Client {
@@ -51,6 +53,9 @@ pub(crate) enum Protocol {
     /// Any other request, which pingora serves: HTTP/2, HTTP/1.0, requests with a body.
     Session(Box<ServerSession>),
 }
+
+/// Most members of Server-Timing are shorter.
+const TIMING_ROOM: usize = 64;
 
 /// Bytes of the body per write. The write timeout bounds each write, not the whole body.
 pub(crate) const WRITE_MAX: usize = 64 * 1024;
@@ -161,13 +166,12 @@ impl Client {
         let is_final = !status.is_informational();
         let mut framing = Framing::Empty;
         if is_final {
-            let mut timing = Vec::new();
+            let mut timing = Vec::with_capacity(TIMING_ROOM);
             server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
             if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
                 headers.append(SERVER_TIMING.clone(), timing);
             }
-            let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            self.content_length = tidegate_http1::content_length(fields).ok().flatten();
+            self.content_length = tidegate_http1::content_length(&headers).ok().flatten();
             if self.content_length.is_none() {
                 // Beside another framing, a length that is none would make the response ambiguous.
                 headers.remove(header::CONTENT_LENGTH);
@@ -183,13 +187,13 @@ impl Client {
                 http1.head(status, &headers, framing, self.tier.draining().is_set());
                 true
             }
-            Protocol::Http1(http1) => succeeded(timeout(limit, http1.inform(status, &headers)).await),
+            Protocol::Http1(http1) => succeeded(within(limit, pin!(http1.inform(status, &headers))).await),
             Protocol::Session(session) => {
                 if is_final {
                     expires::add_max_age(&mut headers, clock::now());
                 }
                 let head = Box::new(response_head(status, headers));
-                succeeded(timeout(limit, session.write_response_header(head)).await)
+                succeeded(within(limit, pin!(session.write_response_header(head))).await)
             }
         };
         if is_final {
@@ -203,7 +207,7 @@ impl Client {
     pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
         let limit = self.write_timeout();
         let sent = match &mut self.protocol {
-            Protocol::Http1(http1) => succeeded(timeout(limit, http1.flush()).await),
+            Protocol::Http1(http1) => succeeded(within(limit, pin!(http1.flush())).await),
             Protocol::Session(_) => true,
         };
         self.check(sent)
@@ -224,7 +228,7 @@ impl Client {
         match &mut self.protocol {
             Protocol::Http1(http1) => {
                 let sent = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-                let written = succeeded(timeout(limit, http1.body(chunks)).await);
+                let written = succeeded(within(limit, pin!(http1.body(chunks))).await);
                 self.check(written)?;
                 self.body_bytes += sent;
             }
@@ -234,7 +238,7 @@ impl Client {
                     // Over HTTP/2, the last chunk carries END_STREAM, which saves an empty frame after it.
                     let is_last = session.is_http2() && self.content_length == Some(sent);
                     let written = session.write_response_body(chunk, is_last);
-                    if !succeeded(timeout(limit, written).await) {
+                    if !succeeded(within(limit, pin!(written)).await) {
                         return self.check(false);
                     }
                     self.body_bytes = sent;
@@ -327,7 +331,7 @@ impl Client {
         }
         let limit = self.write_timeout();
         match self.protocol {
-            Protocol::Http1(http1) => timeout(limit, http1.finish(keep_alive)).await.ok()?,
+            Protocol::Http1(http1) => within(limit, pin!(http1.finish(keep_alive))).await.ok()?,
             Protocol::Session(session) => finish(*session, keep_alive, limit).await,
         }
     }
@@ -358,12 +362,12 @@ async fn finish(
         && !h1.is_body_done()
     {
         // The rest of the request body is not needed.
-        timeout(limit, h1.finish_body()).await.ok()?.ok()?;
+        within(limit, pin!(h1.finish_body())).await.ok()?.ok()?;
         let ServerSession::H1(h1) = session else { return None };
         lingering_close::close(h1.into_inner()).await;
         return None;
     }
-    let reusable = timeout(limit, session.finish()).await.ok()?.ok().flatten();
+    let reusable = within(limit, pin!(session.finish())).await.ok()?.ok().flatten();
     let (stream, rest) = reusable.map(ReusableHttpStream::into_parts)?;
     Some((Transport::of(stream)?, rest.unwrap_or_default()))
 }

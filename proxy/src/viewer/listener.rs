@@ -38,6 +38,7 @@ use crate::viewer::lingering_close;
 use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
+use crate::viewer::within::within;
 
 /// The sockets on which viewers connect.
 #[derive(Debug)]
@@ -239,7 +240,8 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: B
             Next::Broken => return,
         };
         let read = head::read(&mut transport, start, head::limits(viewers.head_max.bytes()));
-        let received = match timeout(viewers.head_timeout.get(), read).await {
+        let read = within(viewers.head_timeout.get(), pin!(read)).await;
+        let received = match read {
             Ok(Ok(Some(received))) => received,
             Ok(Ok(None)) => return,
             Ok(Err(refusal)) => return refuse(tier, transport, peer, &refusal).await,
@@ -250,7 +252,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: B
         let protocol = match Http1::begin(transport, received) {
             Ok(http1) => Protocol::Http1(http1),
             Err((transport, bytes)) => match Box::pin(session(tier, transport, bytes, peer)).await {
-                Some(session) => Protocol::Session(Box::new(session)),
+                Some(session) => Protocol::Session(session),
                 None => return,
             },
         };
@@ -266,8 +268,8 @@ async fn session(
     transport: Box<Transport>,
     bytes: BytesMut,
     peer: SocketAddr,
-) -> Option<ServerSession> {
-    let mut session = ServerSession::new_http1(transport);
+) -> Option<Box<ServerSession>> {
+    let mut session = Box::new(ServerSession::new_http1(transport));
     session.set_pipelining_enabled(true);
     session.set_pipelined_prefix(bytes);
     read(tier, session, peer).await
@@ -275,15 +277,20 @@ async fn session(
 
 /// Reads the head of a request; refuses the request if its head cannot be read. Over HTTP/2, pingora has
 /// answered such a request itself.
-async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ServerSession> {
+async fn read(
+    tier: &Shared,
+    mut session: Box<ServerSession>,
+    peer: SocketAddr,
+) -> Option<Box<ServerSession>> {
     let viewers = &tier.settings().viewers;
-    let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
+    let read = within(viewers.head_timeout.get(), pin!(session.read_request())).await;
+    let refusal = match read {
         Ok(Ok(true)) => return Some(session),
         Ok(Ok(false)) => return None,
         Ok(Err(_)) => Refusal::Malformed,
         Err(_) => Refusal::Slow,
     };
-    if let ServerSession::H1(session) = session {
+    if let ServerSession::H1(session) = *session {
         refuse(tier, session.into_inner(), peer, &refusal).await;
     }
     None
@@ -367,8 +374,8 @@ impl HttpServerApp for Http2 {
             return None;
         }
         // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
-        if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Protocol::Session(Box::new(session)), self.peer));
+        if let Some(session) = Box::pin(read(&self.tier, Box::new(session), self.peer)).await {
+            let client = Box::new(Client::new(&self.tier, Protocol::Session(session), self.peer));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None

@@ -154,6 +154,12 @@ impl Connection {
         }
     }
 
+    /// Whether the rest of a body of known length has been read, so that [`Connection::next`] need not wait
+    /// for it.
+    pub(crate) fn has_arrived(&self) -> bool {
+        matches!(self.body, Body::Length(left) if self.intake.unread().len() as u64 >= left)
+    }
+
     async fn next_of(&mut self, left: u64) -> Result<Bytes, UpstreamError> {
         let is_whole = self.intake.unread().len() as u64 >= left;
         if !is_whole && !self.intake.body(&mut self.wire, Some(left)).await? {

@@ -90,8 +90,7 @@ impl Stream {
         }
         let head = self.session.response_header().ok_or(UpstreamError::Protocol)?;
         // The frames end the body, but the length goes on to viewers over HTTP/1.1.
-        let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let length = tidegate_http1::content_length(fields)?;
+        let length = tidegate_http1::content_length(&head.headers)?;
         let mut headers = head.headers.clone();
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, length.into());

@@ -106,6 +106,14 @@ impl Session {
         }
     }
 
+    /// Whether the rest of the response's body is known to have been read.
+    pub(crate) fn has_arrived(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.has_arrived(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Gives the connection back.
     pub(crate) fn release(self, upstream: &Upstream) {
         match self {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{StatusCode, header};
 use tidegate_cache::Head;
 use tokio::sync::mpsc;
@@ -312,9 +312,18 @@ impl UpstreamResponse {
 
     /// The length in the head.
     pub fn content_length(&self) -> Option<u64> {
-        let fields = self.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         // Each protocol has refused a head whose length is malformed.
-        tidegate_http1::content_length(fields).ok().flatten()
+        tidegate_http1::content_length(&self.head.headers).ok().flatten()
+    }
+
+    /// The length of a body that has arrived with its head, if it is to be delivered as it was sent.
+    pub(crate) fn arrived(&self) -> Option<u64> {
+        let length = self.content_length().filter(|_| self.decoder.is_none() && self.window.is_none())?;
+        let has_arrived = match &self.put_back {
+            Some(bytes) => bytes.len() as u64 == length,
+            None => self.session.as_ref().is_some_and(Session::has_arrived),
+        };
+        has_arrived.then_some(length)
     }
 
     /// Removes these content codings from the body, whose head is that of the decoded body.
@@ -440,9 +449,11 @@ impl UpstreamResponse {
 
     /// Reads the whole body, up to `max` bytes.
     pub async fn collect(&mut self, max: u64) -> Result<Bytes, UpstreamError> {
-        let mut all = bytes::BytesMut::new();
+        // A body of one piece is not copied.
+        let (mut piece, mut joined) = (Bytes::new(), BytesMut::new());
         while let Some(bytes) = self.next().await? {
-            if all.len() as u64 + bytes.len() as u64 > max {
+            let there = piece.len().max(joined.len());
+            if there as u64 + bytes.len() as u64 > max {
                 let error = match self.decoder {
                     Some(_) => UpstreamError::Coding("the decoded body is too large"),
                     None => UpstreamError::Unusable("body too large"),
@@ -450,9 +461,14 @@ impl UpstreamResponse {
                 self.refuse(error);
                 return Err(error);
             }
-            all.extend_from_slice(&bytes);
+            if there == 0 {
+                piece = bytes;
+                continue;
+            }
+            joined.extend_from_slice(&std::mem::take(&mut piece));
+            joined.extend_from_slice(&bytes);
         }
-        Ok(all.freeze())
+        Ok(if joined.is_empty() { piece } else { joined.freeze() })
     }
 
     fn release(&mut self) {

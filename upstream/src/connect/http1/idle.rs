@@ -3,7 +3,7 @@
 //! A connection is checked when it is taken, and a sweep checks all of them now and then. None has a task or
 //! a timer of its own, so that to put a connection back and to take it again is a push and a pop.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(55);
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Where a connection leads: connections with the same key serve the same requests.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) address: SocketAddr,
     /// The name in its certificate, if it uses TLS.
@@ -38,7 +38,7 @@ pub(crate) struct Idle {
 #[derive(Debug, Default)]
 struct Kept {
     /// For each key, the connections that were used last are at the back.
-    connections: HashMap<Key, VecDeque<Parked>>,
+    connections: BTreeMap<Key, VecDeque<Parked>>,
     count: usize,
     /// Whether a task sweeps.
     is_swept: bool,

@@ -22,6 +22,11 @@ pub(super) fn head(spec: &Spec, request: &UpstreamRequest) -> Result<Vec<u8>, Up
     let own = Own::of(spec, request);
     let host = own.value(&header::HOST).map_or(authority.as_bytes(), HeaderValue::as_bytes);
     lines::field(&mut head, &header::HOST, host);
+    if own.is_empty() {
+        lines::fields(&mut head, request.headers.iter());
+        head.extend_from_slice(lines::END);
+        return Ok(head);
+    }
     for name in request.headers.keys() {
         if let Some(value) = own.value(name) {
             lines::field(&mut head, name, value.as_bytes());
@@ -52,6 +57,10 @@ static TRUE: HeaderValue = HeaderValue::from_static("?1");
 impl<'a> Own<'a> {
     fn of(spec: &'a Spec, request: &UpstreamRequest) -> Self {
         Self { spec, is_backup: request.is_backup && spec.is_tier }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.spec.headers.is_empty() && !self.is_backup
     }
 
     fn value(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
