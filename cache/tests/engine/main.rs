@@ -34,6 +34,8 @@ mod purge;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod relocate;
+#[cfg(test)]
 mod renew;
 #[cfg(test)]
 mod stress;
