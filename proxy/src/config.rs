@@ -98,6 +98,9 @@ pub struct Viewers {
     pub ranges_max: usize,
     /// The size of a request body, on sites that allow methods with one.
     pub body_max: Size,
+    /// Requests that a client may reset within ten seconds on one HTTP/2 connection; with more, the
+    /// connection is closed. At least 1.
+    pub resets_max: u32,
 }
 
 /// The access log.
@@ -172,6 +175,7 @@ impl Default for Viewers {
             wait_timeout: Period::secs(30),
             ranges_max: 16,
             body_max: Size::mib(64),
+            resets_max: 200,
         }
     }
 }
@@ -218,6 +222,9 @@ pub fn check(cache: &Cache, viewers: &Viewers, upstream: &Upstream) -> Result<()
     }
     if viewers.head_max < Size::kib(1) {
         return breach(&["viewers", "head_max"], "must be at least 1KiB");
+    }
+    if viewers.resets_max == 0 {
+        return breach(&["viewers", "resets_max"], "must be at least 1");
     }
     for (name, period) in [
         ("head_timeout", viewers.head_timeout),

@@ -4,6 +4,7 @@
 //!   and [`transport`] is the resulting byte stream
 //! - [`fast_path`] answers plain hits over HTTP/1.1, parsed in the buffer of the thread
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
+//! - `http2` accepts the HTTP/2 streams of a connection, and closes it when its client resets too many
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
 //! - [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
 //!
@@ -15,6 +16,7 @@ pub(crate) mod fast_path;
 pub(crate) mod gone;
 pub(crate) mod head;
 pub(crate) mod http1;
+mod http2;
 pub(crate) mod lingering_close;
 pub(crate) mod listener;
 mod preface;

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::repository::Repository;
-use crate::shell;
+use crate::{cache_suite, shell};
 
 /// The release of k6 that the load tests are written for.
 const K6: &str = "1.1.0";
@@ -33,6 +33,8 @@ pub(crate) enum Tool {
     /// With its RTMP module.
     Nginx,
     Node,
+    /// The public suite of cache tests, and Node for it.
+    CacheSuite,
     /// Chromium and its driver.
     Browser,
     /// Network namespaces, by which drills disconnect a process.
@@ -45,10 +47,11 @@ pub(crate) enum Tool {
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
+        Self::CacheSuite,
         Self::Browser,
         Self::Namespaces,
         Self::K6,
@@ -67,6 +70,10 @@ impl Tool {
                 },
             ],
             Self::Node => &[Package { name: "nodejs", provides: Provides::Program("node") }],
+            Self::CacheSuite => &[
+                Package { name: "nodejs", provides: Provides::Program("node") },
+                Package { name: "npm", provides: Provides::Program("npm") },
+            ],
             Self::Browser => &[
                 Package { name: "chromium", provides: Provides::File("/usr/bin/chromium") },
                 Package { name: "nodejs", provides: Provides::Program("node") },
@@ -108,8 +115,11 @@ impl Package {
 /// Ensures that these tools are installed.
 pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Result<()> {
     system_packages(tools.iter().flat_map(|tool| tool.packages()))?;
+    if tools.contains(&Tool::CacheSuite) {
+        node_package(repository, cache_suite::FOLDER, "http-cache-tests")?;
+    }
     if tools.contains(&Tool::Browser) {
-        players(repository)?;
+        node_package(repository, "tests/players", "playwright-core")?;
     }
     if tools.contains(&Tool::K6) {
         k6(repository)?;
@@ -196,17 +206,17 @@ fn instructions(missing: &[&str]) -> String {
     )
 }
 
-/// Installs the browser's driver in the version of tests/players/package-lock.json.
-fn players(repository: &Repository) -> Result<()> {
-    let folder = repository.path("tests/players");
-    let wanted = read_version(&folder.join("package.json"), &["dependencies", "playwright-core"])?;
-    let present = read_version(&folder.join("node_modules/playwright-core/package.json"), &["version"]);
-    if present.is_ok_and(|version| version == wanted) {
+/// Installs the packages of a folder from its lock file, if `package` is not there in the wanted version.
+fn node_package(repository: &Repository, folder: &str, package: &str) -> Result<()> {
+    let folder = repository.path(folder);
+    let wanted = read_version(&folder.join("package.json"), &["dependencies", package])?;
+    let manifest = folder.join("node_modules").join(package).join("package.json");
+    if read_version(&manifest, &["version"]).is_ok_and(|version| version == wanted) {
         return Ok(());
     }
     let mut install = shell::command_in(&folder, "npm", &["ci", "--no-audit", "--no-fund"]);
     if !shell::succeeds(&mut install)? {
-        bail!("playwright-core {wanted} cannot be installed; run: {}", shell::describe(&install));
+        bail!("{package} {wanted} cannot be installed; run: {}", shell::describe(&install));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use self::rust::Programs;
 use crate::needs::{self, Tool};
 use crate::repository::Repository;
 use crate::tally::{self, Tally};
-use crate::{demo, fuzz, instructions, load, shell};
+use crate::{cache_suite, demo, fuzz, instructions, load, shell};
 
 /// A step beyond Rust's tests.
 struct Step {
@@ -26,8 +26,14 @@ struct Step {
     run: fn(&Repository) -> Result<Tally>,
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step { names: &["players"], tools: &[Tool::Node], starts_tidegate: false, run: players },
+    Step {
+        names: &["cache-suite"],
+        tools: &[Tool::CacheSuite],
+        starts_tidegate: true,
+        run: cache_suite::run,
+    },
     Step { names: &["demo", "k6"], tools: &[Tool::Browser, Tool::K6], starts_tidegate: true, run: demo::run },
     Step {
         names: &["k6"],

@@ -32,6 +32,8 @@ mod purge;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod relocate;
+#[cfg(test)]
 mod renew;
 #[cfg(test)]
 mod stale_while_revalidate;

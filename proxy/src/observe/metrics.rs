@@ -60,6 +60,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// TLS handshakes with viewers that failed or timed out.
     pub tls_handshake_failures: IntCounter,
+    /// HTTP/2 connections that were closed because their client had reset too many requests.
+    pub reset_floods: IntCounter,
     /// Access-log lines dropped.
     pub access_log_dropped: IntCounter,
     /// 1 while the tier drains.
@@ -221,6 +223,10 @@ impl Metrics {
             tls_handshake_failures: registrar.counter(
                 "tidegate_tls_handshake_failures_total",
                 "TLS handshakes with viewers that failed or timed out.",
+            )?,
+            reset_floods: registrar.counter(
+                "tidegate_http2_reset_floods_total",
+                "HTTP/2 connections closed because their client had reset too many requests.",
             )?,
             access_log_dropped: registrar.counter(
                 "tidegate_access_log_dropped_total",

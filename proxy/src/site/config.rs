@@ -188,7 +188,7 @@ pub enum Restarts {
     Pass,
 }
 
-/// A method, such as `POST`.
+/// A method that a tier does not answer itself, such as `POST` or `PROPFIND`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Verb(pub Method);
@@ -202,11 +202,11 @@ impl TryFrom<String> for Verb {
     type Error = VerbError;
 
     fn try_from(text: String) -> Result<Self, VerbError> {
-        match text.as_str() {
-            "POST" => Ok(Self(Method::POST)),
-            "PUT" => Ok(Self(Method::PUT)),
-            "PATCH" => Ok(Self(Method::PATCH)),
-            "DELETE" => Ok(Self(Method::DELETE)),
+        // Names of methods are case-sensitive: `post` is a mistake and no method.
+        let is_name = text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+        let is_own = matches!(text.as_str(), "GET" | "HEAD" | "OPTIONS" | "CONNECT" | "TRACE");
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if is_name && !is_own => Ok(Self(method)),
             _ => Err(VerbError(text)),
         }
     }

@@ -312,6 +312,15 @@ impl Client {
         }
     }
 
+    /// Whether the viewer has closed the connection or the HTTP/2 stream by now.
+    pub(crate) async fn is_gone(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.gone() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
     /// Ends a response that is incomplete. Over HTTP/1.1, the missing last chunk or the missing bytes show
     /// that. An HTTP/2 stream is reset with an error: many clients treat CANCEL as a complete response.
     pub(crate) async fn abort(self) {

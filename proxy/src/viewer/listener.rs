@@ -4,7 +4,7 @@
 //! HTTP/2, and the HTTP/1.1 requests that `http1.rs` leaves to it. The rest is served here: plain hits by
 //! `fast_path.rs`, others by `http1.rs`. An idle HTTP/1.1 connection holds no buffer.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,9 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
@@ -34,6 +32,7 @@ use crate::viewer::client::{Client, Protocol};
 use crate::viewer::fast_path::{self, Next};
 use crate::viewer::head;
 use crate::viewer::http1::Http1;
+use crate::viewer::http2::{self, Closed, Ended};
 use crate::viewer::lingering_close;
 use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
@@ -124,14 +123,19 @@ async fn connection(
 
 async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
-    let mut start = [0; 3];
+    let mut start = [0; preface::PEEK_LEN];
     let peeked = tokio::select! {
         biased;
         peeked = timeout(idle, stream.peek(&mut start)) => peeked,
         () = tier.draining().wait() => return,
     };
     let Ok(Ok(peeked)) = peeked else { return };
-    if preface::may_begin(start.get(..peeked).unwrap_or_default()) {
+    let start = start.get(..peeked).unwrap_or_default();
+    if preface::is_invalid(start) {
+        tracing::debug!(%peer, "closed: the client speaks neither HTTP/1.1 nor HTTP/2");
+        return lingering_close::close(Box::new(Transport::Plain(stream))).await;
+    }
+    if preface::may_begin(start) {
         // Boxed, because few connections without TLS use HTTP/2.
         Box::pin(prior_knowledge(tier, stream, peer, shutdown)).await;
     } else {
@@ -149,6 +153,7 @@ async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: SocketAddr,
             http2(tier, Box::new(stream), None, peer, shutdown).await;
         }
         Some(Begun::Http1) => http1(tier, Box::new(Transport::Plain(stream)), start, peer).await,
+        Some(Begun::Invalid) => go_away(tier, Transport::Plain(stream)).await,
         None if !tier.draining().is_set() && !preface::is_whole(&start) => {
             refuse(tier, Box::new(Transport::Plain(stream)), peer, &Refusal::Slow).await;
         }
@@ -184,9 +189,13 @@ async fn secured(
     match handshake {
         Ok(Ok(mut transport)) if transport.is_http2() => {
             let mut start = BytesMut::new();
-            if protocol(tier, &mut transport, &mut start).await == Some(Begun::Http2) {
-                let (transport, flusher) = transport.record_writer(start);
-                http2(tier, Box::new(transport), flusher, peer, shutdown).await;
+            match protocol(tier, &mut transport, &mut start).await {
+                Some(Begun::Http2) => {
+                    let (transport, flusher) = transport.record_writer(start);
+                    http2(tier, Box::new(transport), flusher, peer, shutdown).await;
+                }
+                Some(Begun::Invalid) => go_away(tier, transport).await,
+                Some(Begun::Http1 | Begun::None) | None => {}
             }
         }
         Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
@@ -202,6 +211,14 @@ async fn secured(
     }
 }
 
+/// Ends a connection whose preface is invalid.
+async fn go_away(tier: &Tier, mut transport: Transport) {
+    let limit = tier.settings().viewers.write_timeout.get();
+    if let Ok(Ok(())) = timeout(limit, transport.write_all(preface::GOAWAY)).await {
+        lingering_close::close(Box::new(transport)).await;
+    }
+}
+
 /// Serves HTTP/2. The flusher sends the kept records after each poll, with the bytes that all HTTP/2 streams
 /// have written until then. Nothing is left in it at the end of the connection: the shutdown by h2 sends the
 /// rest.
@@ -212,11 +229,20 @@ async fn http2(
     peer: SocketAddr,
     shutdown: ShutdownWatch,
 ) {
-    let app = Arc::new(Http2::new(tier, peer));
-    let mut serving = pin!(ServerApp::process_new(&app, stream, &shutdown));
+    let viewers = &tier.settings().viewers;
+    let limits = http2::Limits { idle_timeout: viewers.idle_timeout.get(), resets_max: viewers.resets_max };
+    let serving = http2::serve(stream, limits, shutdown, tier.tasks(), |session| {
+        let tier = Arc::clone(tier);
+        async move { http2_request(&tier, session, peer).await }
+    });
+    let mut serving = pin!(serving);
     poll_fn(|cx| {
-        // pingora returns no connection from HTTP/2: it has ended.
-        let served = serving.as_mut().poll(cx).map(drop);
+        let served = serving.as_mut().poll(cx).map(|closed| {
+            if closed == Closed::TooManyResets {
+                tier.metrics().reset_floods.inc();
+                tracing::debug!(%peer, "closed: the client has reset too many requests");
+            }
+        });
         match flusher.as_ref().map(|flusher| flusher.poll_send(cx)) {
             Some(Poll::Ready(Err(_gone))) => Poll::Ready(()),
             _ => served,
@@ -308,6 +334,23 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
     Box::pin(client.finish(!tier.draining().is_set())).await
 }
 
+/// Serves one request over HTTP/2.
+async fn http2_request(tier: &Shared, session: ServerSession, peer: SocketAddr) -> Ended {
+    let Some(session) = Box::pin(read(tier, session, peer)).await else { return Ended::Served };
+    let mut client = Box::new(Client::new(tier, Protocol::Session(Box::new(session)), peer));
+    let _token = tier.requests().token();
+    let account = Box::pin(serve_until_cut_off(tier, &mut client)).await;
+    account.close(tier, &client.response_facts());
+    if account.is_intact() {
+        // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
+        let _nothing = Box::pin(client.finish(true)).await;
+        return Ended::Served;
+    }
+    let ended = if client.is_gone().await { Ended::Reset } else { Ended::Served };
+    Box::pin(client.abort()).await;
+    ended
+}
+
 /// Serves the request, and cuts its response off when the drain timeout is reached.
 async fn serve_until_cut_off(tier: &Shared, client: &mut Client) -> Account {
     let account = tokio::select! {
@@ -342,47 +385,6 @@ async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Ref
     account.close_unread(tier, &UnreadRequest { at, peer, status: refusal.status(), body_bytes });
     if account.is_intact() {
         lingering_close::close(stream).await;
-    }
-}
-
-/// One HTTP/2 connection; pingora calls it for every HTTP/2 stream.
-struct Http2 {
-    tier: Shared,
-    peer: SocketAddr,
-    options: HttpServerOptions,
-}
-
-impl Http2 {
-    fn new(tier: &Shared, peer: SocketAddr) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        options.h2_idle_timeout = Some(tier.settings().viewers.idle_timeout.get());
-        Self { tier: Arc::clone(tier), peer, options }
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Http2 {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        if let ServerSession::H1(session) = session {
-            // The connection began like HTTP/2, but did not send its whole preface.
-            refuse(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
-            return None;
-        }
-        // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
-        if let Some(session) = Box::pin(read(&self.tier, Box::new(session), self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Protocol::Session(session), self.peer));
-            let _nothing = Box::pin(serve(&self.tier, client)).await;
-        }
-        None
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
     }
 }
 

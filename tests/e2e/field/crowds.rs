@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 const MIB: u64 = 1 << 20;
+/// Objects that no test requests before.
+const COLD: &str = "/bytes/1000000/*";
 
 type Requests = h2::client::SendRequest<Bytes>;
 
@@ -103,4 +105,68 @@ async fn bodies_of_stalled_readers_count_against_the_memory() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_resets_its_requests_loses_its_connection() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).with(|config| config.viewers.resets_max = 50).run().await;
+    origin.fault(Fault::on(COLD).hold("head")).unwrap();
+    let (mut other, _driving) = http2(edge.addr(), 65_535).await;
+    let (mut requests, _attack) = http2(edge.addr(), 65_535).await;
+    let mut error = None;
+    for number in 0..1000 {
+        let request = http::Request::get(format!("http://live.example/bytes/1000000/{number}"));
+        requests = match requests.ready().await {
+            Ok(requests) => requests,
+            Err(why) => {
+                error = Some(why);
+                break;
+            }
+        };
+        let (response, mut sending) = match requests.send_request(request.body(()).unwrap(), true) {
+            Ok(sent) => sent,
+            Err(why) => {
+                error = Some(why);
+                break;
+            }
+        };
+        // Paced: the tier has taken the request before it is reset.
+        until("the tier has it", async || {
+            origin.requests(COLD) > number || edge.count("tidegate_http2_reset_floods_total", "").await > 0
+        })
+        .await;
+        sending.send_reset(h2::Reason::CANCEL);
+        drop(response);
+    }
+    let error = error.expect("the connection ends");
+    assert_eq!(error.reason(), Some(h2::Reason::ENHANCE_YOUR_CALM), "{error:?}");
+    assert_eq!(edge.count("tidegate_http2_reset_floods_total", "").await, 1);
+    assert!(origin.requests(COLD) <= 60, "{} requests", origin.requests(COLD));
+    // Nothing of it is left, and other connections are served.
+    origin.clear();
+    until("the fills end", async || edge.status().await["fills"]["count"] == 0).await;
+    let request = http::Request::get("http://live.example/bytes/1000").body(()).unwrap();
+    let (response, _) = other.send_request(request, true).unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_seeks_keeps_its_connection() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    origin.fault(Fault::on(COLD).hold("head")).unwrap();
+    let (mut requests, _driving) = http2(edge.addr(), 65_535).await;
+    for number in 0..60 {
+        let request = http::Request::get(format!("http://live.example/bytes/1000000/{number}"));
+        requests = requests.ready().await.unwrap();
+        let (response, mut sending) = requests.send_request(request.body(()).unwrap(), true).unwrap();
+        until("the tier has it", async || origin.requests(COLD) > number).await;
+        sending.send_reset(h2::Reason::CANCEL);
+        drop(response);
+    }
+    let request = http::Request::get("http://live.example/bytes/1000").body(()).unwrap();
+    let (response, _) = requests.ready().await.unwrap().send_request(request, true).unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap().status(), 200);
+    assert_eq!(edge.count("tidegate_http2_reset_floods_total", "").await, 0);
 }
