@@ -87,7 +87,7 @@ impl Origin {
                     .unwrap_or_else(PoisonError::into_inner)
                     .entry(path.clone())
                     .or_default() += 1;
-                let (kind, body) = if path.ends_with(".m3u8") {
+                let (kind, body) = if path.contains(".m3u8") {
                     ("application/vnd.apple.mpegurl", self.playlist())
                 } else {
                     ("video/mp4", "a segment".to_owned())
@@ -140,7 +140,8 @@ async fn main() -> Result<()> {
     let used = [edge.processor_time(), shield.processor_time()];
     tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
     let after = state();
-    let used = [edge.processor_time() - used[0], shield.processor_time() - used[1]];
+    let since = |now: Duration, before: Duration| now.saturating_sub(before);
+    let used = [since(edge.processor_time(), used[0]), since(shield.processor_time(), used[1])];
     let versions = f64::from(u32::try_from(after.0 - before.0)?) * f64::from(playlists);
     let per_version = |count: usize| u32::try_from(count).map(|count| f64::from(count) / versions);
     let followed = "tidegate_followed_playlists";

@@ -14,7 +14,7 @@ use crate::feed::{Feed, M3U8};
 /// As many as take some seconds.
 const SAMPLE: usize = 32;
 /// ffmpeg reads one after the other, and some players share the machine.
-const ALL_WITHIN: Duration = Duration::from_secs(120);
+const ALL_WITHIN: Duration = Duration::from_mins(2);
 
 /// Playlists from the whole corpus at the same distance: each feature and most oddities are among them.
 fn sample() -> Vec<Odd> {

@@ -278,7 +278,7 @@ mod tests {
             let line = |number: usize| {
                 let key = if number == 90 { key } else { "" };
                 let dateranges =
-                    if number % 10 == 0 { "#EXT-X-DATERANGE:ID=\"a\"\n#EXT-X-GAP\n" } else { "" };
+                    if number.is_multiple_of(10) { "#EXT-X-DATERANGE:ID=\"a\"\n#EXT-X-GAP\n" } else { "" };
                 format!("{key}{dateranges}#EXT-X-DISCONTINUITY\n#EXTINF:2,title\n")
             };
             playlist("", first, line, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p\"\n")

@@ -18,6 +18,7 @@ use crate::fate::Fate;
 use crate::observe::label::Label;
 
 mod cache;
+mod connections;
 mod gauge_guard;
 mod hits;
 mod labels;
@@ -25,6 +26,7 @@ mod live;
 mod table;
 mod upstreams;
 
+pub use self::connections::Connections;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
@@ -56,12 +58,8 @@ pub struct Metrics {
     pub origin_requests: IntCounter,
     /// Upstream requests that would have been enough: one per fill and one per pass.
     pub origin_requests_needed: IntCounter,
-    /// Open connections from viewers.
-    pub connections: IntGauge,
-    /// TLS handshakes with viewers that failed or timed out.
-    pub tls_handshake_failures: IntCounter,
-    /// HTTP/2 connections that were closed because their client had reset too many requests.
-    pub reset_floods: IntCounter,
+    /// Viewers' connections.
+    pub connections: Connections,
     /// Access-log lines dropped.
     pub access_log_dropped: IntCounter,
     /// 1 while the tier drains.
@@ -219,15 +217,7 @@ impl Metrics {
                 "Upstream requests that would have been enough: one per fill and one per pass.",
             )?,
             hits: Hits::new(registrar)?,
-            connections: registrar.gauge("tidegate_connections", "Open connections from viewers.")?,
-            tls_handshake_failures: registrar.counter(
-                "tidegate_tls_handshake_failures_total",
-                "TLS handshakes with viewers that failed or timed out.",
-            )?,
-            reset_floods: registrar.counter(
-                "tidegate_http2_reset_floods_total",
-                "HTTP/2 connections closed because their client had reset too many requests.",
-            )?,
+            connections: Connections::new(registrar)?,
             access_log_dropped: registrar.counter(
                 "tidegate_access_log_dropped_total",
                 "Access-log lines dropped: full queue or failed write.",

@@ -316,7 +316,7 @@ impl Client {
     pub(crate) async fn is_gone(&mut self) -> bool {
         tokio::select! {
             biased;
-            () = self.gone() => true,
+            () = self.until_gone() => true,
             () = std::future::ready(()) => false,
         }
     }

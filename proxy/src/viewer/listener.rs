@@ -63,7 +63,7 @@ pub(crate) async fn accept(tier: Shared, listeners: Listeners) {
         let Some((permit, stream, peer, acceptor)) = accepted else { continue };
         let (task_tier, shutdown) = (Arc::clone(&tier), shutdown.clone());
         tier.tasks().spawn(async move {
-            let _open = GaugeGuard::new(&task_tier.metrics().connections);
+            let _open = GaugeGuard::new(&task_tier.metrics().connections.open);
             // `run_until_set` polls the connection first: when it is cut off, it still closes the account of
             // its request.
             let serving = pin!(connection(&task_tier, stream, peer, acceptor, shutdown));
@@ -200,12 +200,12 @@ async fn secured(
         }
         Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
         Ok(Err(Failed { error, stream })) => {
-            tier.metrics().tls_handshake_failures.inc();
+            tier.metrics().connections.tls_handshake_failures.inc();
             tracing::debug!(%peer, %error, "TLS handshake failed");
             lingering_close::close(Box::new(Transport::Plain(stream))).await;
         }
         Err(_) => {
-            tier.metrics().tls_handshake_failures.inc();
+            tier.metrics().connections.tls_handshake_failures.inc();
             tracing::debug!(%peer, "TLS handshake timed out");
         }
     }
@@ -239,7 +239,7 @@ async fn http2(
     poll_fn(|cx| {
         let served = serving.as_mut().poll(cx).map(|closed| {
             if closed == Closed::TooManyResets {
-                tier.metrics().reset_floods.inc();
+                tier.metrics().connections.reset_floods.inc();
                 tracing::debug!(%peer, "closed: the client has reset too many requests");
             }
         });
@@ -336,8 +336,8 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
 
 /// Serves one request over HTTP/2.
 async fn http2_request(tier: &Shared, session: ServerSession, peer: SocketAddr) -> Ended {
-    let Some(session) = Box::pin(read(tier, session, peer)).await else { return Ended::Served };
-    let mut client = Box::new(Client::new(tier, Protocol::Session(Box::new(session)), peer));
+    let Some(session) = Box::pin(read(tier, Box::new(session), peer)).await else { return Ended::Served };
+    let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer));
     let _token = tier.requests().token();
     let account = Box::pin(serve_until_cut_off(tier, &mut client)).await;
     account.close(tier, &client.response_facts());

@@ -125,7 +125,7 @@ fn cache_totals_are_copied_and_evictions_only_grow() {
 fn two_tiers_live_in_one_process() {
     let (edge, shield) = (metrics(), Metrics::new("shield", "shield-1", "abc123").unwrap());
     edge.upstreams.rescued_bodies.inc();
-    let guard = GaugeGuard::new(&edge.connections);
+    let guard = GaugeGuard::new(&edge.connections.open);
     check(&edge.render(), "tidegate_connections", &[("node", "edge-1")], 1);
     drop(guard);
     check(&edge.render(), "tidegate_connections", &[("node", "edge-1")], 0);

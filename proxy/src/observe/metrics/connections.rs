@@ -1,0 +1,32 @@
+//! The instruments of viewers' connections.
+
+use prometheus::{IntCounter, IntGauge};
+
+use super::table::Registrar;
+
+/// Viewers' connections.
+#[derive(Debug)]
+pub struct Connections {
+    /// Open connections.
+    pub open: IntGauge,
+    /// TLS handshakes that failed or timed out.
+    pub tls_handshake_failures: IntCounter,
+    /// HTTP/2 connections that were closed because their client had reset too many requests.
+    pub reset_floods: IntCounter,
+}
+
+impl Connections {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            open: registrar.gauge("tidegate_connections", "Open connections from viewers.")?,
+            tls_handshake_failures: registrar.counter(
+                "tidegate_tls_handshake_failures_total",
+                "TLS handshakes with viewers that failed or timed out.",
+            )?,
+            reset_floods: registrar.counter(
+                "tidegate_http2_reset_floods_total",
+                "HTTP/2 connections closed because their client had reset too many requests.",
+            )?,
+        })
+    }
+}
