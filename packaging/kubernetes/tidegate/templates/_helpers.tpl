@@ -252,7 +252,7 @@ spec:
   volumes:
     - name: template
       {{- if eq $root.Values.configStore "Secret" }}
-      secret: {secretName: {{ $full }}-{{ .tier }}}
+      secret: {secretName: {{ $full }}-{{ .tier }}, defaultMode: 0440}
       {{- else }}
       configMap: {name: {{ $full }}-{{ .tier }}}
       {{- end }}
@@ -261,15 +261,15 @@ spec:
     {{- with $root.Values.operators.tokenSecret }}
     {{- if .name }}
     - name: operators
-      secret: {secretName: {{ .name }}, items: [{key: {{ .key }}, path: token}]}
+      secret: {secretName: {{ .name }}, defaultMode: 0440, items: [{key: {{ .key }}, path: token}]}
     {{- end }}
     {{- end }}
     {{- if $viewersTls }}
     - name: viewers-tls
-      secret: {secretName: {{ $values.tls.secretName }}}
+      secret: {secretName: {{ $values.tls.secretName }}, defaultMode: 0440}
     {{- end }}
     {{- if $internal }}
     - name: internal-tls
-      secret: {secretName: {{ $internal }}}
+      secret: {secretName: {{ $internal }}, defaultMode: 0440}
     {{- end }}
 {{- end -}}
