@@ -40,7 +40,7 @@ def wait(seconds, what, condition):
 
 
 def resolve(addresses):
-    """Answers A queries for the Service with the addresses in a file, everything else with nothing or NXDOMAIN."""
+    """Answers A queries for the names in a file with their addresses, others with NXDOMAIN."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((f"{NETWORK}.1", 53))
     while True:
@@ -50,9 +50,10 @@ def resolve(addresses):
             labels.append(query[at + 1 : at + 1 + query[at]].decode())
             at += query[at] + 1
         question = query[12 : at + 5]
-        known = ".".join(labels).lower() == SERVICE
+        names = json.loads(pathlib.Path(addresses).read_text())
+        known = ".".join(labels).lower() in names
         is_a = struct.unpack("!H", query[at + 1 : at + 3])[0] == 1
-        found = pathlib.Path(addresses).read_text().split() if known and is_a else []
+        found = names[".".join(labels).lower()] if known and is_a else []
         records = [b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + socket.inet_aton(each) for each in found]
         head = query[:2] + struct.pack("!HHHHH", 0x8580 if known else 0x8583, 1, len(records), 0, 0)
         server.sendto(head + question + b"".join(records), client)
@@ -71,7 +72,7 @@ class Cluster:
         sh("ip", "-n", self.hub, "addr", "add", f"{NETWORK}.1/24", "dev", "br0")
         sh("ip", "-n", self.hub, "link", "set", "br0", "up")
         self.addresses = self.folder / "addresses"
-        self.addresses.write_text("")
+        self.addresses.write_text("{}")
         command = ["ip", "netns", "exec", self.hub, sys.executable, __file__, "--resolver", self.addresses]
         self.processes["resolver"] = subprocess.Popen(command)
 
@@ -116,9 +117,9 @@ class Cluster:
             pathlib.Path("/etc/netns", name).rmdir()
 
 
-def render():
+def render(discovery):
     origin = f"http://{NETWORK}.2:8088"
-    options = ["--set", f"shield.discovery=dns,sites[0].name=live,sites[0].hosts={{*}},sites[0].origins={{{origin}}}"]
+    options = ["--set", f"shield.discovery={discovery},sites[0].name=live,sites[0].hosts={{*}},sites[0].origins={{{origin}}}"]
     text = sh(HELM, "template", "tidegate", HERE / "tidegate", "--namespace", "live", *options)
     objects = [each for each in yaml.safe_load_all(text) if each]
     found = {}
@@ -143,37 +144,84 @@ def start_pod(cluster, rendered, tier, pod, number):
     cluster.start(pod, number, [TIDEGATE, *arguments], f"{pod}.json")
 
 
-def owners(cluster, round_number):
+def owners(cluster, edge, round_number):
     """The shield of each folder, from the edge's access log; every request is a new object."""
     for folder in range(FOLDERS):
-        cluster.fetch(f"http://{NETWORK}.10:8080/bytes/100/{folder}/{round_number}.ts", "-o", "/dev/null")
-    suffix = f"/{round_number}.ts"
+        cluster.fetch(f"http://{NETWORK}.{edge}:8080/bytes/100/{folder}/{round_number}.ts", "-o", "/dev/null")
 
     def lines():
-        found = map(json.loads, (cluster.folder / "tidegate-edge-0.json").read_text().splitlines())
+        found = map(json.loads, (cluster.folder / f"tidegate-edge-{edge}.json").read_text().splitlines())
         return {each["url"]["path"].split("/")[3]: each["tidegate"]["upstream"] for each in found
-                if each["url"]["path"].endswith(suffix)}
+                if each["url"]["path"].endswith(f"/{round_number}.ts")}
 
     wait(10, "lines of the access log", lambda: len(lines()) == FOLDERS)
     return lines()
 
 
-def scale(cluster, shields):
-    """Writes the addresses of the headless Service, and waits until the edge uses them all."""
+def name_shields(cluster, *numbers):
+    """Writes the addresses of the headless Service and of its pods, in the order of their names."""
+    addresses = [f"{NETWORK}.{20 + number}" for number in numbers]
+    names = {f"tidegate-shield-{index}.{SERVICE}": [address] for index, address in enumerate(addresses)}
     new = cluster.addresses.with_suffix(".new")
-    new.write_text(" ".join(f"{NETWORK}.{20 + n}" for n in range(shields)))
+    new.write_text(json.dumps({SERVICE: addresses, **names}))
     new.rename(cluster.addresses)
 
-    def used():
-        pools = json.loads(cluster.fetch(f"http://{NETWORK}.10:9080/v1/upstreams"))["pools"]
-        up = {each["address"].split("#")[-1] for pool in pools for each in pool["upstreams"] if each["state"] == "up"}
-        return up == {f"{NETWORK}.{20 + n}" for n in range(shields)}
 
-    wait(90, f"{shields} shields up", used)
+def up(cluster, edge):
+    pools = json.loads(cluster.fetch(f"http://{NETWORK}.{edge}:9080/v1/upstreams"))["pools"]
+    return {each["address"].split("#")[-1] for pool in pools for each in pool["upstreams"] if each["state"] == "up"}
+
+
+def start_edge(cluster, rendered, edge):
+    """The edge at this address, once its probes succeed from outside, as the kubelet's."""
+    start_pod(cluster, rendered, "edge", f"tidegate-edge-{edge}", edge)
+    container = rendered["edge"][0]["containers"][0]
+    for probe in ("livenessProbe", "readinessProbe"):
+        address = f"http://{NETWORK}.{edge}:9080{container[probe]['httpGet']['path']}"
+        wait(30, f"{probe} of an edge", lambda address=address: cluster.succeeds(address))
+
+
+def shields_come_and_go(cluster):
+    name_shields(cluster, 0, 1, 2)
+    start_edge(cluster, render("dns"), 10)
+
+    def scale(count):
+        name_shields(cluster, *range(count))
+        wanted = {f"{NETWORK}.{20 + number}" for number in range(count)}
+        wait(60, f"{count} shields up", lambda: up(cluster, 10) == wanted)
+
+    scale(3)
+    three = owners(cluster, 10, "a")
+    scale(5)
+    five = owners(cluster, 10, "b")
+    scale(3)
+    again = owners(cluster, 10, "c")
+    moved = {key for key in three if three[key] != five[key]}
+    strange = [key for key in moved if not five[key].endswith((f"{NETWORK}.23", f"{NETWORK}.24"))]
+    assert not strange, f"moved between old shields: {strange}"
+    assert 0.2 * FOLDERS <= len(moved) <= 0.6 * FOLDERS, f"{len(moved)} of {FOLDERS} moved; two fifths should"
+    assert again == three, "not every stream returned to its shield"
+    print(f"  dns: 3 to 5 to 3 shields, {len(moved)} of {FOLDERS} streams moved and returned", file=sys.stderr)
+
+
+def a_restarted_shield_keeps_its_streams(cluster):
+    """With names: shield 1 ends, and comes back with another address."""
+    name_shields(cluster, 0, 1, 2)
+    start_edge(cluster, render("names"), 11)
+    wait(60, "3 shields up", lambda: len(up(cluster, 11)) == 3)
+    before = owners(cluster, 11, "a")
+    cluster.processes["tidegate-shield-1"].terminate()
+    wait(30, "a shield down", lambda: len(up(cluster, 11)) == 2)
+    name_shields(cluster, 0, 4, 2)
+    wait(60, "3 shields up", lambda: len(up(cluster, 11)) == 3)
+    after = owners(cluster, 11, "b")
+    changed = [key for key in before if before[key] != after[key]]
+    assert not changed, f"{len(changed)} of {FOLDERS} streams have another shield"
+    print(f"  names: a shield with a new address has its streams again, {FOLDERS} of {FOLDERS}", file=sys.stderr)
 
 
 def main():
-    rendered = render()
+    rendered = render("dns")
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(folder)
         try:
@@ -182,27 +230,9 @@ def main():
             cluster.start("origin", 2, [TIDEGATE, "origin-stub", "--config", stub], "origin.out")
             for number in range(5):
                 start_pod(cluster, rendered, "shield", f"tidegate-shield-{number}", 20 + number)
-            start_pod(cluster, rendered, "edge", "tidegate-edge-0", 10)
-            probes = rendered["edge"][0]["containers"][0]
-            live, ready = (f"http://{NETWORK}.10:9080{probes[each]['httpGet']['path']}"
-                           for each in ("livenessProbe", "readinessProbe"))
-            wait(30, "a live edge", lambda: cluster.succeeds(live))
-            scale(cluster, 3)
-            wait(30, "a ready edge", lambda: cluster.succeeds(ready))
-            print("  the pods' commands start, and probes from outside succeed", file=sys.stderr)
-            three = owners(cluster, 1)
-            scale(cluster, 5)
-            five = owners(cluster, 2)
-            scale(cluster, 3)
-            again = owners(cluster, 3)
-            moved = {key for key in three if three[key] != five[key]}
-            new = {f"{NETWORK}.{23}", f"{NETWORK}.{24}"}
-            strange = [key for key in moved if not any(address in five[key] for address in new)]
-            assert not strange, f"moved between old shields: {strange}"
-            assert 0.2 * FOLDERS <= len(moved) <= 0.6 * FOLDERS, f"{len(moved)} of {FOLDERS} moved; two fifths should"
-            assert again == three, "not every stream returned to its shield"
-            print(f"  3 to 5 to 3 shields: {len(moved)} of {FOLDERS} streams moved, and returned", file=sys.stderr)
-            edge = cluster.processes["tidegate-edge-0"]
+            shields_come_and_go(cluster)
+            a_restarted_shield_keeps_its_streams(cluster)
+            edge = cluster.processes["tidegate-edge-10"]
             edge.terminate()
             assert edge.wait(40) == 0, f"a drain ends with {edge.returncode}"
             print("  SIGTERM drains, and ends with 0", file=sys.stderr)
