@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::config;
@@ -76,6 +76,8 @@ pub struct Tier {
     /// Fills, connections, followers and probes. The drain waits for them; followers and probes end when it
     /// begins.
     tasks: TaskTracker,
+    /// Notified when files are to be read again.
+    reload: watch::Sender<()>,
     /// Set when the node starts to drain.
     draining: Signal,
     /// Set at the drain timeout.
@@ -109,6 +111,7 @@ impl Tier {
             metrics,
             log,
             tasks: TaskTracker::new(),
+            reload: watch::Sender::new(()),
             draining: Signal::default(),
             cutting_off: Signal::default(),
             requests: TaskTracker::new(),
@@ -178,6 +181,16 @@ impl Tier {
     /// The tasks that outlive a request.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// Reads all files again that can change while the node runs.
+    pub fn reload(&self) {
+        self.reload.send_replace(());
+    }
+
+    /// Notified when files are to be read again.
+    pub(crate) fn reload_requests(&self) -> watch::Receiver<()> {
+        self.reload.subscribe()
     }
 
     /// Set when the node starts to drain.

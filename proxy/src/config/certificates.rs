@@ -10,8 +10,11 @@ use crate::viewer::tls;
 /// The first file that cannot be used, with the field that names it.
 pub fn check(listen: &Listen, upstream: &Upstream) -> Result<(), Breach> {
     if let Some(listen) = &listen.tls {
-        tls::load(listen)
-            .map_err(|fault| Breach::new(&["listen", "tls", fault.field()], fault.to_string()))?;
+        listen.check()?;
+        tls::load(listen).map_err(|fault| {
+            let field = [&["listen", "tls"], fault.field()].concat();
+            Breach::new(&field, fault.to_string())
+        })?;
     }
     upstream
         .tls

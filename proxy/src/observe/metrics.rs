@@ -23,11 +23,13 @@ mod hits;
 mod labels;
 mod live;
 mod table;
+mod tls;
 mod upstreams;
 
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
-pub use labels::{Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use labels::{Failover, FillEnd, Reload, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use tls::Tls;
 pub use upstreams::Upstreams;
 
 use cache::Cache;
@@ -52,6 +54,8 @@ pub struct Metrics {
     pub live: Live,
     /// Upstreams.
     pub upstreams: Upstreams,
+    /// The TLS listener.
+    pub tls: Tls,
     /// Requests sent upstream, retries, rescues and passes included.
     pub origin_requests: IntCounter,
     /// Upstream requests that would have been enough: one per fill and one per pass.
@@ -208,6 +212,7 @@ impl Metrics {
             cache: Cache::new(registrar)?,
             live: Live::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
+            tls: Tls::new(registrar)?,
             origin_requests: registrar.counter(
                 "tidegate_origin_requests_total",
                 "Upstream requests sent, retries, rescues and passes included.",
