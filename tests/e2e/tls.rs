@@ -217,6 +217,11 @@ async fn unusable_files_stop_the_start_and_are_named() {
             "5:1",
             "listen.tls.ocsp_staple: ",
         ),
+        (
+            "[listen]\nhttps_redirect = true\n".to_owned(),
+            "2:1",
+            "listen.https_redirect: it needs [listen.tls]",
+        ),
     ] {
         let file = format!("{ca}.edge.toml");
         std::fs::write(&file, &text).unwrap();

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::check::Breach;
+use super::units::Period;
 
 /// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Listen {
     /// encrypts, all of them decrypt. Without any, the node makes keys of its own and rotates them.
     #[serde(default)]
     pub ticket_keys: Vec<String>,
+    /// The lifetime in `Strict-Transport-Security` (RFC 6797), which responses over TLS have if it is set.
+    pub hsts: Option<Period>,
     /// Further certificates. The server name of a handshake selects one of them.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
@@ -78,6 +81,7 @@ impl Listen {
             min_version: MinVersion::default(),
             client_ca: None,
             ticket_keys: Vec::new(),
+            hsts: None,
             certificates: Vec::new(),
         }
     }

@@ -211,7 +211,8 @@ async fn http2(
     peer: SocketAddr,
     shutdown: ShutdownWatch,
 ) {
-    let app = Arc::new(Http2::new(tier, peer));
+    // Under TLS, HTTP/2 has a flusher.
+    let app = Arc::new(Http2::new(tier, peer, flusher.is_some()));
     let mut serving = pin!(ServerApp::process_new(&app, stream, &shutdown));
     poll_fn(|cx| {
         // pingora returns no connection from HTTP/2: it has ended.
@@ -228,6 +229,7 @@ async fn http2(
 /// already.
 async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
+    let is_tls = transport.is_tls();
     loop {
         let start = match fast_path::serve(tier, &mut transport, peer, ahead).await {
             Next::SlowPath(start) => start,
@@ -254,7 +256,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut
                 None => return,
             },
         };
-        let client = Box::new(Client::new(tier, protocol, peer));
+        let client = Box::new(Client::new(tier, protocol, peer).over_tls(is_tls));
         let Some(reusable) = Box::pin(serve(tier, client)).await else { return };
         (transport, ahead) = reusable;
     }
@@ -341,15 +343,16 @@ async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Ref
 struct Http2 {
     tier: Shared,
     peer: SocketAddr,
+    is_tls: bool,
     options: HttpServerOptions,
 }
 
 impl Http2 {
-    fn new(tier: &Shared, peer: SocketAddr) -> Self {
+    fn new(tier: &Shared, peer: SocketAddr, is_tls: bool) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         options.h2_idle_timeout = Some(tier.settings().viewers.idle_timeout.get());
-        Self { tier: Arc::clone(tier), peer, options }
+        Self { tier: Arc::clone(tier), peer, is_tls, options }
     }
 }
 
@@ -367,7 +370,8 @@ impl HttpServerApp for Http2 {
         }
         // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
         if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Protocol::Session(Box::new(session)), self.peer));
+            let client = Client::new(&self.tier, Protocol::Session(Box::new(session)), self.peer);
+            let client = Box::new(client.over_tls(self.is_tls));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None
