@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Command, Part};
+use crate::cert;
 use crate::demo;
 
 /// `EX_CONFIG` of sysexits: the configuration is invalid, and a restart will not help.
@@ -55,6 +56,9 @@ fn start(args: Args) -> Result<(), Fault> {
             .context("standard output is closed")?;
         return Ok(());
     }
+    if let Command::Cert { command } = &args.command {
+        return Ok(cert::run(command)?);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidegate")
@@ -88,7 +92,7 @@ async fn serve(command: Command) -> Result<(), Fault> {
             say_where("origin-stub", &stub.addr(), &stub.admin_addr());
             Ok(stub.run(shutdown_signal()?).await?)
         }
-        Command::Check { .. } => Ok(()),
+        Command::Check { .. } | Command::Cert { .. } => Ok(()),
     }
 }
 

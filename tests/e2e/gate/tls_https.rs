@@ -1,8 +1,9 @@
-//! HTTPS for viewers: the redirect to it, `Strict-Transport-Security`, and a stapled OCSP response.
+//! HTTPS for viewers: the redirect to it, `Strict-Transport-Security`, a stapled OCSP response, and the
+//! certificate for development.
 
 use tidegate_origin_stub::synthetic_bytes;
 use tidegate_proxy::config::units::Period;
-use tidegate_tests::{Running, ViewerTls, authority, edge, origin, viewer};
+use tidegate_tests::{Running, ViewerTls, authority, edge, origin, tidegate, viewer};
 
 const SMALL: &str = "/bytes/5000";
 const HSTS: &str = "strict-transport-security";
@@ -63,6 +64,21 @@ async fn an_ocsp_response_is_stapled() {
     let (tls, stapled) = tls.accepting_any();
     viewer(edge.tls_addr()).tls(&tls).get(SMALL).await.is(200, &synthetic_bytes(SMALL, 0..5000));
     assert_eq!(*stapled.lock().unwrap(), staple);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_for_development_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let made = tidegate(&["cert", "dev", "--out", out]).await;
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let again = tidegate(&["cert", "dev", "--out", out]).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("--force replaces it"), "{}", again.stderr);
+    let file = folder.path().join("edge.toml");
+    std::fs::write(&file, &made.stdout).unwrap();
+    let checked = tidegate(&["check", "--config", file.to_str().unwrap()]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
 }
 
 async fn https(
