@@ -19,8 +19,8 @@ pub(crate) enum Command {
 /// A certificate for development.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dev {
-    /// A host name or an address in the certificate; repeat the flag for more [default: localhost,
-    /// 127.0.0.1 and ::1]
+    /// A host name or an address in the certificate; repeat the flag for more [default: localhost and
+    /// the loopback addresses]
     #[arg(long = "host", value_name = "HOST")]
     hosts: Vec<String>,
     /// The folder for both files
@@ -34,7 +34,7 @@ pub(crate) struct Dev {
     force: bool,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Runs one command.
 pub(crate) fn run(command: &Command) -> Result<()> {

@@ -34,7 +34,7 @@ impl Certificate {
         if let Some(staple) = &configured.ocsp_staple {
             certified.ocsp = Some(pem::ocsp_staple(staple)?);
         }
-        let der = certified.end_entity_cert().map(|der| der.as_ref()).unwrap_or_default();
+        let der = certified.end_entity_cert().map(AsRef::as_ref).unwrap_or_default();
         // rustls has parsed the certificate before: it fails here only if the two parsers disagree.
         let Facts { names, not_after } = facts(der).unwrap_or(Facts { names: Vec::new(), not_after: 0 });
         let names = if configured.hosts.is_empty() { names } else { configured.hosts.clone() };
