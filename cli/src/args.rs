@@ -49,6 +49,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         tier: Option<Part>,
     },
+    /// Make certificates
+    Cert {
+        /// What to make
+        #[command(subcommand)]
+        command: crate::cert::Command,
+    },
     /// Play a live stream through all tiers in one process, with a page to watch it
     Demo(crate::demo::Options),
 }

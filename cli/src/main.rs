@@ -31,6 +31,7 @@
 //! - To set up a server, read docs/README.md instead: it is written for operators.
 
 mod args;
+mod cert;
 mod demo;
 mod run;
 

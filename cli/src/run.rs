@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tidegate_edge::check::Problem;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Command, Part};
+use crate::cert;
 use crate::demo;
 
 /// `EX_CONFIG` of sysexits: the configuration is invalid, and a restart will not help.
@@ -54,6 +56,9 @@ fn start(args: Args) -> Result<(), Fault> {
             .context("standard output is closed")?;
         return Ok(());
     }
+    if let Command::Cert { command } = &args.command {
+        return Ok(cert::run(command)?);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidegate")
@@ -68,12 +73,16 @@ async fn serve(command: Command) -> Result<(), Fault> {
         Command::Edge(file) => {
             let config = read(file.config.as_deref(), tidegate_edge::Config::parse)?;
             let edge = tidegate_edge::Edge::load(config).await?;
+            let tier = Arc::clone(edge.node().tier());
+            on_hangup(move || tier.reload())?;
             say_where("edge", &edge.addr()?, &edge.admin_addr()?);
             Ok(edge.run(shutdown_signal()?).await?)
         }
         Command::Shield(file) => {
             let config = read(file.config.as_deref(), tidegate_shield::Config::parse)?;
             let shield = tidegate_shield::Shield::load(config).await?;
+            let tier = Arc::clone(shield.node().tier());
+            on_hangup(move || tier.reload())?;
             say_where("shield", &shield.addr()?, &shield.admin_addr()?);
             Ok(shield.run(shutdown_signal()?).await?)
         }
@@ -83,7 +92,7 @@ async fn serve(command: Command) -> Result<(), Fault> {
             say_where("origin-stub", &stub.addr(), &stub.admin_addr());
             Ok(stub.run(shutdown_signal()?).await?)
         }
-        Command::Check { .. } => Ok(()),
+        Command::Check { .. } | Command::Cert { .. } => Ok(()),
     }
 }
 
@@ -146,6 +155,18 @@ fn shutdown_signal() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(shutdown)
+}
+
+/// Calls `reload` for each SIGHUP.
+fn on_hangup(reload: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot install the SIGHUP handler")?;
+    // The task lives as long as the process, and nothing waits for its end.
+    let _listener = tokio::runtime::Handle::current().spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload();
+        }
+    });
+    Ok(())
 }
 
 fn say_where(part: &str, serving: &impl Display, operators: &impl Display) {

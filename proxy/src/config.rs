@@ -37,6 +37,8 @@ pub struct Listen {
     pub operators: SocketAddr,
     /// Open connections, with and without TLS; further ones wait to be accepted.
     pub connections_max: usize,
+    /// Redirect requests without TLS to HTTPS. It needs a TLS listener.
+    pub https_redirect: bool,
     /// A second port for viewers (at a shield: for edges), with TLS.
     pub tls: Option<tls::Listen>,
 }
@@ -126,7 +128,7 @@ pub struct Drain {
 impl Listen {
     /// These addresses, and defaults for all other fields.
     pub fn on(viewers: SocketAddr, operators: SocketAddr) -> Self {
-        Self { viewers, operators, connections_max: 20_000, tls: None }
+        Self { viewers, operators, connections_max: 20_000, https_redirect: false, tls: None }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod node;
 pub mod observe;
 mod policy;
 mod refusal;
+mod reload;
 mod request;
 mod signal;
 pub mod site;

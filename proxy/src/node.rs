@@ -16,6 +16,7 @@ use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
 use crate::observe::upstreams;
+use crate::reload;
 use crate::site::Sites;
 use crate::tier::{Role, Settings, Tier};
 use crate::viewer::listener::{self, Listeners};
@@ -28,6 +29,8 @@ pub struct Node {
     viewers: Listeners,
     operators: TcpListener,
     log: Writer,
+    /// The files of the TLS listener.
+    files: Option<tls::Files>,
 }
 
 /// The commit of the build, if the build sets `TIDEGATE_COMMIT`.
@@ -60,7 +63,7 @@ impl Node {
     /// When an address cannot be bound, a certificate cannot be used (the error names the field), or the log
     /// cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
-        let mut viewers = listeners(&settings.listen).await?;
+        let (mut viewers, files) = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
             .context("cannot register the metrics")?;
@@ -68,7 +71,7 @@ impl Node {
             .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
-        Ok(Self { tier, viewers, operators, log })
+        Ok(Self { tier, viewers, operators, log, files })
     }
 
     /// The address where viewers connect, with the actual port if the configuration says 0.
@@ -110,7 +113,7 @@ impl Node {
         if let Some(address) = self.tls_addr()? {
             tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
-        let Self { tier, viewers, operators, log } = self;
+        let Self { tier, viewers, operators, log, files } = self;
         let stopped = CancellationToken::new();
         let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
         let operating =
@@ -119,6 +122,9 @@ impl Node {
             pool.start(tier.tasks(), tier.draining().token());
         }
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
+        if let Some(files) = files {
+            tier.tasks().spawn(reload::keep_current(Arc::clone(&tier), files));
+        }
         let resolved = timeout(RESOLVE_TIMEOUT, async {
             for pool in tier.pools() {
                 pool.wait_for_members().await;
@@ -191,15 +197,16 @@ async fn keep_tidy(tier: Arc<Tier>) {
 }
 
 /// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
-async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<Listeners> {
+async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<(Listeners, Option<tls::Files>)> {
     let Some(config) = &listen.tls else {
         let plain = bind("listen.viewers", listen.viewers).await?;
-        return Ok(Listeners { plain, tls: None, connections_max: listen.connections_max });
+        return Ok((Listeners { plain, tls: None, connections_max: listen.connections_max }, None));
     };
-    let acceptor = tls::load(config).context("listen.tls")?;
+    let (acceptor, files) = tls::load(config).context("listen.tls")?;
     let plain = bind("listen.viewers", listen.viewers).await?;
     let tls = bind("listen.tls.address", config.address).await?;
-    Ok(Listeners { plain, tls: Some((tls, acceptor)), connections_max: listen.connections_max })
+    let listeners = Listeners { plain, tls: Some((tls, acceptor)), connections_max: listen.connections_max };
+    Ok((listeners, Some(files)))
 }
 
 /// The descriptors that a tier may use.

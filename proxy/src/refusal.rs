@@ -67,6 +67,12 @@ pub enum Refusal {
     /// 405: the site does not serve the method.
     #[error("the method {0} is not allowed")]
     Method(Method),
+    /// 301 to the same target over HTTPS, 403 for methods that are not redirected.
+    #[error("this server requires HTTPS")]
+    Insecure {
+        /// The target over HTTPS.
+        location: Option<String>,
+    },
     /// 508: the request has been here before (RFC 8586).
     #[error("request loop detected")]
     Loop,
@@ -105,6 +111,8 @@ impl Refusal {
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Insecure { location: Some(_) } => StatusCode::MOVED_PERMANENTLY,
+            Self::Insecure { location: None } => StatusCode::FORBIDDEN,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -122,7 +130,7 @@ impl Refusal {
         match self {
             Self::Loop => Error::ProxyLoopDetected,
             Self::TimedOut | Self::BlockedTooLong => Error::ConnectionReadTimeout,
-            Self::Method(_) | Self::UnknownHost => Error::HttpRequestDenied,
+            Self::Method(_) | Self::UnknownHost | Self::Insecure { .. } => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
         }
     }
@@ -135,6 +143,13 @@ impl Refusal {
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
             headers.insert(header::ALLOW, allow);
+        }
+        if let Self::Insecure { location: Some(location) } = self {
+            // It is no error: there is no Proxy-Status.
+            if let Ok(location) = HeaderValue::from_str(location) {
+                headers.insert(header::LOCATION, location);
+            }
+            return (headers, body);
         }
         let details = self.to_string();
         let member = proxy_status::Member {

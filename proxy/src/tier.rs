@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use http::HeaderValue;
 use tidegate_cache::{Cache, Limits};
 use tidegate_upstream::Pool;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::config;
@@ -76,6 +77,10 @@ pub struct Tier {
     /// Fills, connections, followers and probes. The drain waits for them; followers and probes end when it
     /// begins.
     tasks: TaskTracker,
+    /// `Strict-Transport-Security` for responses over TLS.
+    hsts: Option<HeaderValue>,
+    /// Notified when files are to be read again.
+    reload: watch::Sender<()>,
     /// Set when the node starts to drain.
     draining: Signal,
     /// Set at the drain timeout.
@@ -100,6 +105,7 @@ impl Tier {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
+            hsts: hsts(&settings.listen),
             settings,
             pools: pools(&sites),
             sites,
@@ -109,6 +115,7 @@ impl Tier {
             metrics,
             log,
             tasks: TaskTracker::new(),
+            reload: watch::Sender::new(()),
             draining: Signal::default(),
             cutting_off: Signal::default(),
             requests: TaskTracker::new(),
@@ -180,6 +187,21 @@ impl Tier {
         &self.tasks
     }
 
+    /// The field `Strict-Transport-Security` (RFC 6797) for responses over TLS, if they have one.
+    pub(crate) fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
+    }
+
+    /// Reads all files again that can change while the node runs.
+    pub fn reload(&self) {
+        self.reload.send_replace(());
+    }
+
+    /// Notified when files are to be read again.
+    pub(crate) fn reload_requests(&self) -> watch::Receiver<()> {
+        self.reload.subscribe()
+    }
+
     /// Set when the node starts to drain.
     pub(crate) fn draining(&self) -> &Signal {
         &self.draining
@@ -201,6 +223,11 @@ impl Tier {
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+fn hsts(listen: &config::Listen) -> Option<HeaderValue> {
+    let max_age = listen.tls.as_ref()?.hsts?.get().as_secs();
+    HeaderValue::try_from(format!("max-age={max_age}")).ok()
+}
 
 /// The pools of all sites, without duplicates: sites may share a pool.
 fn pools(sites: &Sites) -> Vec<Arc<Pool>> {

@@ -196,7 +196,32 @@ async fn unusable_files_stop_the_start_and_are_named() {
             "5:1",
             "listen.tls.client_ca: ",
         ),
-        (listen(&format!("certificate = \"{certificate}\"\n")), "1:1", "missing field `key`"),
+        (
+            listen(&format!("certificate = \"{certificate}\"\n")),
+            "3:1",
+            "listen.tls.certificate: set key as well",
+        ),
+        (listen(""), "1:1", "listen.tls.certificate: there is no certificate"),
+        (
+            listen(&format!("[[listen.tls.certificates]]\n{}", pair(&certificate, &other.key))),
+            "5:1",
+            "listen.tls.certificates.key: ",
+        ),
+        (
+            listen(&format!("{}ticket_keys = [\"{empty}\"]\n", pair(&certificate, &key))),
+            "5:1",
+            "a ticket key has 48 or 80 random bytes, and this file has 8",
+        ),
+        (
+            listen(&format!("{}ocsp_staple = \"{empty}\"\n", pair(&certificate, &key))),
+            "5:1",
+            "listen.tls.ocsp_staple: ",
+        ),
+        (
+            "[listen]\nhttps_redirect = true\n".to_owned(),
+            "2:1",
+            "listen.https_redirect: it needs [listen.tls]",
+        ),
     ] {
         let file = format!("{ca}.edge.toml");
         std::fs::write(&file, &text).unwrap();

@@ -44,6 +44,8 @@ pub struct Finished {
 pub enum Signal {
     /// Shut down in order.
     Terminate,
+    /// Read files again.
+    Hangup,
     /// What Ctrl-C sends.
     Interrupt,
     /// End immediately; the process cannot react.
@@ -118,6 +120,7 @@ impl Process {
         let id = self.child.id().expect("it has not ended").to_string();
         let name = match signal {
             Signal::Terminate => "-TERM",
+            Signal::Hangup => "-HUP",
             Signal::Interrupt => "-INT",
             Signal::Kill => "-KILL",
             Signal::Stop => "-STOP",

@@ -3,16 +3,19 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
 };
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, ServerConfig, SignatureScheme,
+};
 use tempfile::TempDir;
 use tidegate_proxy::config::tls::Listen;
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +43,7 @@ pub struct Issued {
 #[derive(Clone)]
 pub struct ViewerTls {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
     name: ServerName<'static>,
 }
 
@@ -120,13 +124,14 @@ impl Authority {
         let mut trusted = RootCertStore::empty();
         trusted.add(self.issuer.der().clone()).expect("an authority");
         let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = builder.expect("versions").with_root_certificates(trusted);
+        let roots = Arc::new(trusted);
+        let builder = builder.expect("versions").with_root_certificates(Arc::clone(&roots));
         let config = match shown {
             Some(shown) => builder.with_client_auth_cert(shown.chain(), shown.private_key()).expect("a pair"),
             None => builder.with_no_client_auth(),
         };
         let name = ServerName::try_from(name.to_owned()).expect("a name");
-        ViewerTls { config: Arc::new(config), name }
+        ViewerTls { config: Arc::new(config), roots, name }
     }
 
     fn path(&self, file: &str) -> String {
@@ -137,17 +142,18 @@ impl Authority {
 impl Issued {
     /// A listener on a free port that presents this certificate.
     pub fn listen(&self) -> Listen {
-        Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-            client_ca: None,
-        }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Listen::new(address, self.certificate.clone(), self.key.clone())
     }
 
     /// The same, requiring a client certificate by `authority`.
     pub fn listen_with_client_ca(&self, authority: &Authority) -> Listen {
         Listen { client_ca: Some(authority.file()), ..self.listen() }
+    }
+
+    /// The certificate itself.
+    pub fn first_der(&self) -> Vec<u8> {
+        self.chain().first().expect("a certificate").to_vec()
     }
 
     fn chain(&self) -> Vec<CertificateDer<'static>> {
@@ -168,6 +174,33 @@ impl ViewerTls {
         self
     }
 
+    /// The same trust, for a server with another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = ServerName::try_from(name.to_owned()).expect("a name");
+        self
+    }
+
+    /// Accepts a certificate by anyone for any name, and remembers the OCSP response that was stapled to it.
+    #[must_use]
+    pub fn accepting_any(mut self) -> (Self, Arc<Mutex<Vec<u8>>>) {
+        let accepting = Arc::new(AcceptingAny::default());
+        let stapled = Arc::clone(&accepting.stapled);
+        let config = Arc::make_mut(&mut self.config);
+        config.dangerous().set_certificate_verifier(accepting);
+        (self, stapled)
+    }
+
+    /// Offers TLS 1.2 alone.
+    #[must_use]
+    pub fn tls12(mut self) -> Self {
+        let roots = Arc::clone(&self.roots);
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]).expect("a version");
+        self.config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+        self
+    }
+
     /// Performs the handshake on a connection.
     ///
     /// # Errors
@@ -175,6 +208,50 @@ impl ViewerTls {
     /// read.
     pub async fn handshake(&self, stream: TcpStream) -> std::io::Result<client::TlsStream<TcpStream>> {
         TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await
+    }
+}
+
+/// A verifier that accepts every certificate, for tests of which one is presented.
+#[derive(Debug, Default)]
+struct AcceptingAny {
+    stapled: Arc<Mutex<Vec<u8>>>,
+}
+
+impl ServerCertVerifier for AcceptingAny {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        ocsp.clone_into(&mut self.stapled.lock().expect("no panic"));
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

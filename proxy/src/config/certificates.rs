@@ -9,9 +9,15 @@ use crate::viewer::tls;
 /// # Errors
 /// The first file that cannot be used, with the field that names it.
 pub fn check(listen: &Listen, upstream: &Upstream) -> Result<(), Breach> {
+    if listen.https_redirect && listen.tls.is_none() {
+        return Err(Breach::new(&["listen", "https_redirect"], "it needs [listen.tls]"));
+    }
     if let Some(listen) = &listen.tls {
-        tls::load(listen)
-            .map_err(|fault| Breach::new(&["listen", "tls", fault.field()], fault.to_string()))?;
+        listen.check()?;
+        tls::load(listen).map_err(|fault| {
+            let field = [&["listen", "tls"], fault.field()].concat();
+            Breach::new(&field, fault.to_string())
+        })?;
     }
     upstream
         .tls

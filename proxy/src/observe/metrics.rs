@@ -24,12 +24,14 @@ mod hits;
 mod labels;
 mod live;
 mod table;
+mod tls;
 mod upstreams;
 
 pub use self::connections::Connections;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
-pub use labels::{Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use labels::{Failover, FillEnd, Reload, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use tls::Tls;
 pub use upstreams::Upstreams;
 
 use cache::Cache;
@@ -54,6 +56,8 @@ pub struct Metrics {
     pub live: Live,
     /// Upstreams.
     pub upstreams: Upstreams,
+    /// The TLS listener.
+    pub tls: Tls,
     /// Requests sent upstream, retries, rescues and passes included.
     pub origin_requests: IntCounter,
     /// Upstream requests that would have been enough: one per fill and one per pass.
@@ -157,6 +161,7 @@ impl Metrics {
         self.upstreams.observe(pools);
     }
 
+    #[expect(clippy::too_many_lines, reason = "one entry for each instrument")]
     fn register(registrar: &Registrar<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
             registry,
@@ -208,6 +213,7 @@ impl Metrics {
             cache: Cache::new(registrar)?,
             live: Live::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
+            tls: Tls::new(registrar)?,
             origin_requests: registrar.counter(
                 "tidegate_origin_requests_total",
                 "Upstream requests sent, retries, rescues and passes included.",

@@ -30,6 +30,9 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
+    if tier.settings().listen.https_redirect && !client.is_tls() {
+        return Err(refused(Refusal::Insecure { location: https_location(tier, client.method(), &target) }));
+    }
     client.request_facts().kind = Some(resource.kind);
     client.request_facts().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
@@ -47,6 +50,23 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
         is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
     }))
+}
+
+/// The same target over HTTPS, for methods that clients repeat there. A port in the authority is that of the
+/// plain listener: the TLS listener's takes its place. Without one, a port in front of this node is mapped to
+/// the listener, and so is the default port of HTTPS.
+fn https_location(tier: &Tier, method: &Method, target: &Target) -> Option<String> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = &target.path_and_query;
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let tls_port = tier.settings().listen.tls.as_ref().map_or(443, |tls| tls.address.port());
+    Some(match target.authority.rsplit_once(':').filter(|(_host, port)| is_port(port)) {
+        Some((host, _port)) if tls_port != 443 => format!("https://{host}:{tls_port}{path}"),
+        Some((host, _port)) => format!("https://{host}{path}"),
+        None => format!("https://{}{path}", target.authority),
+    })
 }
 
 /// Refuses a malformed `Content-Length`. Over HTTP/1.1 that has been done, since it frames the body; over

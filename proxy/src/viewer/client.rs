@@ -31,6 +31,7 @@ pub(crate) struct Client {
     tier: Arc<Tier>,
     protocol: Protocol,
     peer: SocketAddr,
+    is_tls: bool,
     received: Instant,
     first_byte: Option<Instant>,
     status: Option<StatusCode>,
@@ -67,6 +68,7 @@ impl Client {
             tier: Arc::clone(tier),
             protocol,
             peer,
+            is_tls: false,
             received: Instant::now(),
             first_byte: None,
             status: None,
@@ -75,6 +77,16 @@ impl Client {
             is_broken: false,
             request_facts: RequestFacts::default(),
         }
+    }
+
+    /// The same client, on a connection with or without TLS.
+    pub(crate) fn over_tls(mut self, is_tls: bool) -> Self {
+        self.is_tls = is_tls;
+        self
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// The facts about the request that are known so far, for the counters and the access log.
@@ -172,6 +184,9 @@ impl Client {
                 headers.append(SERVER_TIMING.clone(), timing);
             }
             self.content_length = tidegate_http1::content_length(&headers).ok().flatten();
+            if let Some(hsts) = self.tier.hsts().filter(|_| self.is_tls) {
+                headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+            }
             if self.content_length.is_none() {
                 // Beside another framing, a length that is none would make the response ambiguous.
                 headers.remove(header::CONTENT_LENGTH);

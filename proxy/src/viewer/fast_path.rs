@@ -55,7 +55,13 @@ pub(crate) async fn serve(
     peer: SocketAddr,
     mut already_read: BytesMut,
 ) -> Next {
-    let viewer = Viewer { peer, can_send_files: transport.can_send_files() };
+    let is_tls = transport.is_tls();
+    let viewer = Viewer {
+        peer,
+        can_send_files: transport.can_send_files(),
+        is_tls,
+        is_redirected: !is_tls && tier.settings().listen.https_redirect,
+    };
     // Created once per call and not per request: their locks are shared by all connections.
     let mut draining = tier.draining().wait();
     let mut timeout = pin!(sleep(tier.settings().viewers.idle_timeout.get()));
@@ -178,7 +184,7 @@ fn examine(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Examined {
 /// The response to a request; `None` if it takes the slow path.
 fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box<HitResponse>> {
     // While the node drains, responses carry `Connection: close`, which the slow path writes.
-    if tier.draining().is_set() {
+    if tier.draining().is_set() || viewer.is_redirected {
         return None;
     }
     let simple_head = SimpleHead::of(head)?;

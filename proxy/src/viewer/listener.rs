@@ -231,9 +231,11 @@ async fn http2(
 ) {
     let viewers = &tier.settings().viewers;
     let limits = http2::Limits { idle_timeout: viewers.idle_timeout.get(), resets_max: viewers.resets_max };
+    // Under TLS, HTTP/2 has a flusher.
+    let is_tls = flusher.is_some();
     let serving = http2::serve(stream, limits, shutdown, tier.tasks(), |session| {
         let tier = Arc::clone(tier);
-        async move { http2_request(&tier, session, peer).await }
+        async move { http2_request(&tier, session, peer, is_tls).await }
     });
     let mut serving = pin!(serving);
     poll_fn(|cx| {
@@ -255,6 +257,7 @@ async fn http2(
 /// `already_read`.
 async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: BytesMut, peer: SocketAddr) {
     let viewers = &tier.settings().viewers;
+    let is_tls = transport.is_tls();
     loop {
         let start = match fast_path::serve(tier, &mut transport, peer, already_read).await {
             Next::SlowPath(start) => start,
@@ -282,7 +285,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: B
                 None => return,
             },
         };
-        let client = Box::new(Client::new(tier, protocol, peer));
+        let client = Box::new(Client::new(tier, protocol, peer).over_tls(is_tls));
         let Some(reusable) = Box::pin(serve(tier, client)).await else { return };
         (transport, already_read) = reusable;
     }
@@ -335,9 +338,9 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
 }
 
 /// Serves one request over HTTP/2.
-async fn http2_request(tier: &Shared, session: ServerSession, peer: SocketAddr) -> Ended {
+async fn http2_request(tier: &Shared, session: ServerSession, peer: SocketAddr, is_tls: bool) -> Ended {
     let Some(session) = Box::pin(read(tier, Box::new(session), peer)).await else { return Ended::Served };
-    let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer));
+    let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer).over_tls(is_tls));
     let _token = tier.requests().token();
     let account = Box::pin(serve_until_cut_off(tier, &mut client)).await;
     account.close(tier, &client.response_facts());

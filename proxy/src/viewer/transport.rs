@@ -75,6 +75,11 @@ impl Transport {
         stream.into_any().downcast().ok()
     }
 
+    /// Whether the connection is encrypted.
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self, Self::Plain(_))
+    }
+
     /// Whether sendfile works: only without TLS, which encrypts the bytes.
     pub(crate) fn can_send_files(&self) -> bool {
         matches!(self, Self::Plain(_))

@@ -43,6 +43,9 @@ pub enum Fault {
     /// A certificate or a key cannot be used.
     #[error("{0}")]
     Unusable(rustls::Error),
+    /// An OCSP response is not DER.
+    #[error("not an OCSP response in DER")]
+    NotOcsp,
     /// The key belongs to another certificate.
     #[error("not the key of {0}")]
     OtherKey(String),
@@ -112,4 +115,16 @@ pub fn certified_key(certificate: &str, key: &str) -> Result<CertifiedKey, BadFi
         rustls::Error::InvalidCertificate(_) => bad(Fault::Unusable(error)),
         error => bad_key(Fault::Unusable(error)),
     })
+}
+
+/// An OCSP response (DER) to staple, in a file that the configuration names in `ocsp_staple`. The client
+/// verifies it.
+///
+/// # Errors
+/// If the file cannot be read, or is not one DER sequence.
+pub fn ocsp_staple(file: &str) -> Result<Vec<u8>, BadFile> {
+    let bad = |fault| BadFile::new("ocsp_staple", file, fault);
+    let bytes = fs::read(file).map_err(|error| bad(Fault::Unreadable(error)))?;
+    // RFC 6960 section 4.2.1: an OCSPResponse is a SEQUENCE, whose tag is 0x30.
+    if bytes.first() == Some(&0x30) { Ok(bytes) } else { Err(bad(Fault::NotOcsp)) }
 }

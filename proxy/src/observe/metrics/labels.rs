@@ -25,6 +25,16 @@ label! {
 }
 
 label! {
+    /// The result of a reload of a file.
+    Reload {
+        /// The new contents are in use.
+        Success = "success",
+        /// The previous contents stay in use.
+        Failure = "failure",
+    }
+}
+
+label! {
     /// How a fill ended.
     FillEnd {
         /// The object is in the cache.

@@ -123,6 +123,11 @@ impl<'a> Registrar<'a> {
         Ok(Table::new(self.register(HistogramVec::new(opts, &names)?)?, sizes))
     }
 
+    /// Gauges with one label whose values the configuration gives.
+    pub(super) fn named_gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), &[label])?)
+    }
+
     /// A gauge that is always 1; the information is in its labels.
     pub(super) fn constant(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<()> {
         let (names, values): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();

@@ -2,7 +2,7 @@
 //! fields that differ from response to response follow it.
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderValue, header};
 use tidegate_headers::cache_status::{self, CACHE_STATUS};
 use tidegate_headers::compress;
 use tidegate_headers::hop;
@@ -26,6 +26,7 @@ pub(super) fn render(
     representation: &Representation,
     error: Option<UpstreamError>,
     received: Instant,
+    hsts: Option<&HeaderValue>,
 ) -> Vec<u8> {
     let shared = shared_part(tier, hit, representation);
     let mut head = Vec::with_capacity(shared.len() + OWN_PART_MAX);
@@ -44,6 +45,10 @@ pub(super) fn render(
     lines::decimal(&mut head, representation.span.map_or(representation.full_len, |span| span.len()));
     head.extend_from_slice(b"\r\nServer-Timing: ");
     server_timing::append(&mut head, tier.node(), received.elapsed());
+    if let Some(hsts) = hsts {
+        head.extend_from_slice(b"\r\nStrict-Transport-Security: ");
+        head.extend_from_slice(hsts.as_bytes());
+    }
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
     head
 }
@@ -76,6 +81,9 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     // These are written for each response.
     for name in [header::CONTENT_LENGTH, header::CONNECTION] {
         headers.remove(name);
+    }
+    if tier.hsts().is_some() {
+        headers.remove(header::STRICT_TRANSPORT_SECURITY);
     }
     let status = headers.remove(&CACHE_STATUS);
     let mut rendered = Vec::new();

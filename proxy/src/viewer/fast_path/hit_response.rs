@@ -45,6 +45,9 @@ pub(super) struct Viewer {
     pub(super) peer: SocketAddr,
     /// Whether sendfile works on the connection, which it does not under TLS.
     pub(super) can_send_files: bool,
+    pub(super) is_tls: bool,
+    /// Whether the slow path redirects its requests to HTTPS.
+    pub(super) is_redirected: bool,
 }
 
 impl HitResponse {
@@ -78,7 +81,8 @@ impl HitResponse {
             account = account.with_log_fields(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
         let status = representation.status();
-        let head = head::render(tier, hit, &representation, error, received);
+        let hsts = if viewer.is_tls { tier.hsts() } else { None };
+        let head = head::render(tier, hit, &representation, error, received, hsts);
         let (start, len) =
             representation.span.map_or((0, representation.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };
