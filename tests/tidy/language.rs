@@ -18,7 +18,6 @@ const CLEAN: &[&str] = &[
     "web",
     "docs",
     "conf",
-    "access",
     "headers",
     "http1",
     "hls",
