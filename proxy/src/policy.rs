@@ -9,7 +9,9 @@ mod error_response;
 pub(crate) mod leaving;
 mod live_lifetime;
 mod looks;
+pub(crate) mod playlist;
 pub(crate) mod redirect;
+mod retry;
 mod trouble;
 mod validators;
 
@@ -23,7 +25,7 @@ use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
-use tidegate_hls::{Beginning, Kind, Media, Offer, Playlist};
+use tidegate_hls::{Beginning, Kind, Playlist};
 use tidegate_upstream::{
     Coding, FailedResponse, FillPolicy, Inspection, Peeked, Progress, Redirect, Ruling, StoredResponse,
     Upstream, UpstreamError,
@@ -31,11 +33,10 @@ use tidegate_upstream::{
 
 use crate::answer::content;
 use crate::clock;
+use crate::live::listing;
 use crate::live::stream::Stream;
-use crate::live::{listing, unfinished};
 use crate::request::parsed::Request;
-use crate::site::config::LowLatency;
-use crate::tier::{Role, Tier};
+use crate::tier::Tier;
 use looks::Looks;
 
 /// The rules for one request's fill. It keeps nothing: what a fill has seen so far comes as its [`Progress`].
@@ -69,100 +70,6 @@ impl<'a> SitePolicy<'a> {
     /// The live stream of the requested playlist, if it is known.
     fn stream(&self) -> Option<Arc<Stream>> {
         self.tier.streams().of(&self.request.key)
-    }
-
-    /// A followed playlist is replaced as soon as there is a newer version. Until then no version is better:
-    /// it stays fresh for as long as its follower may be delayed. `followed` is its version.
-    fn lifetimes(&self, lifetimes: Lifetimes, playlist: &Playlist, followed: Option<&Media>) -> Lifetimes {
-        let stream = self.stream().filter(|stream| stream.is_followed());
-        match (stream, followed) {
-            (Some(_), Some(media)) if !media.is_ended() => {
-                let ttl = lifetimes.ttl.max(lifetimes.age + followed_ttl(media));
-                Lifetimes { ttl, ..lifetimes }
-            }
-            // Nothing fetches the next version of a playlist that may change: no viewer receives an old one
-            // while it is fetched.
-            _ if self.request.site.follows() && may_change(playlist) => {
-                looks::at_most(lifetimes, lifetimes.ttl)
-            }
-            _ => lifetimes,
-        }
-    }
-
-    /// The playlist in a collected body; `None` if it is something else.
-    fn read(&self, body: &Bytes) -> Result<Option<Playlist>, UpstreamError> {
-        let stream = self.stream();
-        let is_known = || stream.as_ref().is_some_and(|stream| stream.is_live());
-        match stream.as_ref().map_or_else(|| Playlist::parse(body), |stream| stream.read(body)) {
-            // An encoder that starts writes the first line and nothing else.
-            Ok(Playlist::Plain) if is_known() => Err(UpstreamError::Unusable("its playlist lists nothing")),
-            Ok(playlist) => Ok(Some(playlist)),
-            // A resource with the name of a playlist must be one; one that is only labelled as a playlist
-            // need not.
-            Err(_error) if self.request.resource.kind == Kind::Playlist || is_known() => {
-                Err(UpstreamError::Unusable("it is not a playlist"))
-            }
-            Err(_error) => Ok(None),
-        }
-    }
-
-    /// The playlist in a cached body. The stream has read its newest version already.
-    fn reread(&self, body: &Bytes) -> Option<Playlist> {
-        let known = self.stream().and_then(|stream| stream.version_of(body)).map(Playlist::Media);
-        known.or_else(|| Playlist::parse(body).ok())
-    }
-
-    /// Whether a playlist that is not followed may have been read while it was written. It is not believed
-    /// for long before another look has shown the same.
-    fn is_doubtful(&self, body: &Bytes, playlist: &Playlist) -> bool {
-        let has_end =
-            unfinished::is_finished(body) || playlist.as_media().is_some_and(|media| media.end_list);
-        let known = || Some(content::concatenated(self.stale.as_ref()?.body.whole()?));
-        !has_end && known().as_ref() != Some(body)
-    }
-
-    /// The head of a playlist as it is stored: what it says of its version and its lifetime is true of it.
-    fn stored_playlist_head(
-        &self,
-        stored: Head,
-        received: &Head,
-        body: &[u8],
-        playlist: Option<&Media>,
-    ) -> Head {
-        let mut headers = stored.headers;
-        let live = playlist.filter(|media| !media.is_ended() && self.request.site.follows());
-        self.set_validators(&mut headers, received, Some(body), live.is_some());
-        self.limit_lifetime(&mut headers, live);
-        Head { status: stored.status, headers }
-    }
-
-    /// Limits what viewers are told of the lifetime of a live playlist.
-    fn limit_lifetime(&self, headers: &mut HeaderMap, live: Option<&Media>) {
-        if let Some(media) = live.filter(|_| self.tier.role() == Role::Edge) {
-            live_lifetime::limit(headers, media.target_duration / 2, clock::now());
-        }
-    }
-
-    /// Remembers the resources of which a playlist lists slices.
-    fn remember_slices(&self, playlist: Option<&Media>) {
-        if let Some(media) = playlist {
-            listing::remember_slices(self.tier, self.request, media);
-        }
-    }
-
-    /// A playlist as viewers receive it. If the site says so, a live one offers what this tier can do and the
-    /// origin cannot.
-    fn offered(&self, head: Head, body: Bytes, live: Option<&Media>) -> (Head, Bytes) {
-        let site = &self.request.site;
-        let offers =
-            site.low_latency == LowLatency::Offer && self.tier.role() == Role::Edge && site.follows();
-        match live.filter(|media| offers && !media.is_ended()) {
-            Some(media) => {
-                let offered = tidegate_hls::offer(&body, media, Offer::Both);
-                (Head { headers: conditional::altered(&head.headers), ..head }, offered.into())
-            }
-            None => (head, body),
-        }
     }
 
     /// Whether a response may be stored, and for how long, by the rules of HTTP and HLS.
@@ -312,7 +219,7 @@ impl FillPolicy for SitePolicy<'_> {
                 self.remember_slices(media);
                 let lifetimes = match &playlist {
                     Some(playlist) if followed.is_none() && self.is_doubtful(&body, playlist) => {
-                        looks::at_most(lifetimes, DOUBTFUL_FOR)
+                        Self::doubted(lifetimes)
                     }
                     Some(playlist) => self.lifetimes(lifetimes, playlist, followed),
                     None => lifetimes,
@@ -385,23 +292,7 @@ impl FillPolicy for SitePolicy<'_> {
     }
 
     fn retry_pause(&self, error: UpstreamError, progress: &Progress) -> Option<Duration> {
-        let rounds = progress.rounds;
-        if rounds == 1 && progress.was_frozen {
-            // No upstream has a newer version: the second round takes the frozen one.
-            return Some(Duration::ZERO);
-        }
-        if error == UpstreamError::Unfinished {
-            // A playlist is written within a moment.
-            return (rounds <= EARLY_ROUNDS && progress.began.elapsed() < EARLY_WAIT)
-                .then_some(UNFINISHED_PAUSE);
-        }
-        let UpstreamError::Status(status) = error else { return None };
-        // The time in which the next tier has waited for the object counts: it need not be waited for twice.
-        let left = EARLY_WAIT.saturating_sub(progress.began.elapsed());
-        let may_come = rounds <= EARLY_ROUNDS && !left.is_zero() && self.may_appear(status);
-        let doublings = u32::try_from(rounds).ok()?.checked_sub(1)?;
-        let pause = EARLY_PAUSE.saturating_mul(1 << doublings.min(8)).min(EARLY_PAUSE_MAX);
-        may_come.then(|| pause.min(left))
+        self.pause_before_retry(error, progress)
     }
 
     fn failure(
@@ -426,33 +317,11 @@ impl FillPolicy for SitePolicy<'_> {
     }
 }
 
-/// The longest pause before the first retry for an announced object that is missing; it doubles each time.
-const EARLY_PAUSE: Duration = Duration::from_millis(100);
-/// The limit of these pauses.
-const EARLY_PAUSE_MAX: Duration = Duration::from_millis(800);
-/// The time since the first request after which there is no other: a backup may be that far behind.
-const EARLY_WAIT: Duration = Duration::from_millis(1500);
-/// The most retries, however short the random pauses are.
-const EARLY_ROUNDS: usize = 16;
-
-/// The longest pause before a playlist that may be unfinished is read again.
-const UNFINISHED_PAUSE: Duration = Duration::from_millis(400);
-/// How long a playlist is believed that may be unfinished and has no earlier version.
-const DOUBTFUL_FOR: Duration = Duration::from_secs(2);
 /// How long an empty segment is believed: its file has just been created.
 const EMPTY_FOR: Duration = Duration::from_millis(500);
 
 /// Retry-After when the upstreams are full: as long as a request waits for a permit by default.
 const RETRY_FULL_AFTER: Duration = Duration::from_secs(1);
-
-/// How long a followed playlist is fresh without a newer version.
-pub(crate) fn followed_ttl(media: &Media) -> Duration {
-    media.clamped_target_duration() * FOLLOWED_TARGETS
-}
-
-/// Target durations for which a live playlist is fresh without a newer version. By then a player has given
-/// up.
-const FOLLOWED_TARGETS: u32 = 10;
 
 /// The head as received, without the fields that are not stored.
 fn storable_head(head: &Head) -> Head {
@@ -469,10 +338,4 @@ fn storable_head(head: &Head) -> Head {
 fn is_failure(status: StatusCode) -> bool {
     status.is_server_error()
         && !matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED)
-}
-
-/// Whether a playlist may get another version that nothing announces.
-fn may_change(playlist: &Playlist) -> bool {
-    let is_open = playlist.as_media().is_some_and(|media| !media.end_list && media.is_ended());
-    is_open || playlist.is_unpredictable()
 }

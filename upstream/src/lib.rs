@@ -44,11 +44,11 @@ pub use error::UpstreamError;
 pub use fetch::attempts::Attempts;
 pub use fetch::budget::Budget;
 pub use fetch::decode::Coding;
-pub use fetch::exchange::{INTERIM_MAX, Interim, UpstreamResponse};
 pub use fetch::fetch_job::{FetchJob, Requester};
 pub use fetch::in_flight::InFlight;
 pub use fetch::limiter::Limits;
 pub use fetch::min_rate::MinRate;
+pub use fetch::response::{INTERIM_MAX, Interim, UpstreamResponse};
 pub use fetch::{exchange, limiter};
 pub use health::{Rules, State};
 pub use policy::{

@@ -135,6 +135,11 @@ impl<'a> Attempts<'a> {
         (self.next, self.requests_left, self.in_round, self.is_reported) = (0, attempts_max, 0, false);
     }
 
+    /// Requests that this round may still send.
+    pub(crate) fn requests_left(&self) -> usize {
+        self.requests_left
+    }
+
     /// How many of the candidates have been passed.
     pub(crate) fn position(&self) -> usize {
         self.next

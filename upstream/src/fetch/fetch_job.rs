@@ -7,7 +7,7 @@ use tidegate_cache::{FillWriter, Key};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::fetch::budget::Budget;
-use crate::fetch::exchange::{Interim, UpstreamResponse};
+use crate::fetch::response::{Interim, UpstreamResponse};
 use crate::policy::{Ending, Event, Recorder};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;

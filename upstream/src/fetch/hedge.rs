@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::{Interim, UpstreamResponse};
 use crate::fetch::in_flight::InFlight;
+use crate::fetch::response::{Interim, UpstreamResponse};
 use crate::policy::{Event, FillPolicy, Recorder, Ruling};
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;

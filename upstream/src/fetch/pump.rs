@@ -8,11 +8,11 @@ use tidegate_cache::{Broken, FillWriter, Refused};
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::finishing::Finishing;
 use crate::fetch::min_rate::Meter;
 use crate::fetch::rescue::Rescue;
+use crate::fetch::response::UpstreamResponse;
 use crate::policy::{Ending, Event};
 
 /// What happens next to a body on its way.

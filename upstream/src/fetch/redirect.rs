@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::error::UpstreamError;
-use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::in_flight::InFlight;
+use crate::fetch::response::UpstreamResponse;
 use crate::policy::{FillPolicy, Progress};
 use crate::request::UpstreamRequest;
 

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use crate::error::UpstreamError;
 use crate::fetch::attempts::Attempts;
-use crate::fetch::exchange::UpstreamResponse;
 use crate::fetch::extent::content_range;
 use crate::fetch::fetch_job::FetchJob;
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::min_rate::Meter;
+use crate::fetch::response::UpstreamResponse;
 use crate::request::UpstreamRequest;
 use crate::upstream::Upstream;
 
@@ -60,7 +60,7 @@ impl<'a> Rescue<'a> {
             span,
             responder: Arc::clone(response.upstream().name()),
             position: attempts.position(),
-            requests_left: job.attempts_max.saturating_sub(attempts.sent()),
+            requests_left: attempts.requests_left(),
         }
     }
 
