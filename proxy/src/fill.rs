@@ -37,6 +37,8 @@ pub(crate) struct Filled {
     pub(crate) stream: Option<Arc<Stream>>,
     /// Whether the cache stores the response.
     pub(crate) is_stored: bool,
+    /// Whether an upstream had a usable response, stored or not.
+    pub(crate) has_response: bool,
 }
 
 /// Makes one fill. The caller acts on a new version of a live playlist (`live/publish.rs`).
@@ -73,7 +75,11 @@ pub(crate) async fn fill(
         // Its head did not tell.
         tier.cache().expire(&request.key);
     }
-    Filled { stream: tier.streams().of_request(request), is_stored: ending == Ending::Stored }
+    Filled {
+        stream: tier.streams().of_request(request),
+        is_stored: ending == Ending::Stored,
+        has_response: matches!(ending, Ending::Stored | Ending::Renewed | Ending::Passed(_)),
+    }
 }
 
 /// Whether the cached object turned out to have no bytes.

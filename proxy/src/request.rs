@@ -379,7 +379,7 @@ fn start_fill(
         let filled = fill::fill(&tier, &request, fill_writer, &fill_headers, fill_options).await;
         publish::publish(&tier, &request, &fill_headers, &filled);
         if let Some(follower) = follower {
-            follower.start();
+            follower.start(&filled);
         }
     }));
 }

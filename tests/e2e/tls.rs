@@ -162,9 +162,8 @@ async fn unusable_files_stop_the_start_and_are_named() {
     let (ca, key) = (authority.file(), one.key.clone());
     let (certificate, empty) = (one.certificate.clone(), format!("{ca}.empty"));
     std::fs::write(&empty, "nothing\n").unwrap();
-    let listen = |rest: &str| format!("[listen.tls]\naddress = \"127.0.0.1:0\"\n{rest}");
     let pair = |certificate: &str, key: &str| format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n");
-    for (text, place, error) in [
+    let files = [
         (
             "[upstream.tls]\nca = \"/nonexistent.pem\"\n".to_owned(),
             "2:1",
@@ -185,6 +184,20 @@ async fn unusable_files_stop_the_start_and_are_named() {
             "upstream.tls.server_name: \"\" is neither",
         ),
         ("[upstream.tls]\nverify = false\n".to_owned(), "2:1", "unknown field `verify`"),
+    ];
+    are_refused(&ca, files).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_files_of_a_listener_stop_the_start_and_are_named() {
+    let authority = authority();
+    let (one, other) = (authority.issue(HERE), authority.issue(HERE));
+    let (ca, key) = (authority.file(), one.key.clone());
+    let (certificate, empty) = (one.certificate.clone(), format!("{ca}.empty"));
+    std::fs::write(&empty, "nothing\n").unwrap();
+    let listen = |rest: &str| format!("[listen.tls]\naddress = \"127.0.0.1:0\"\n{rest}");
+    let pair = |certificate: &str, key: &str| format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n");
+    let files = [
         (
             listen(&pair("/nonexistent.pem", &key)),
             "3:1",
@@ -222,7 +235,13 @@ async fn unusable_files_stop_the_start_and_are_named() {
             "2:1",
             "listen.https_redirect: it needs [listen.tls]",
         ),
-    ] {
+    ];
+    are_refused(&ca, files).await;
+}
+
+/// Asserts that these files are refused by `check` and at the start, with the place and the error.
+async fn are_refused<const N: usize>(ca: &str, files: [(String, &str, &str); N]) {
+    for (text, place, error) in files {
         let file = format!("{ca}.edge.toml");
         std::fs::write(&file, &text).unwrap();
         for arguments in [["check", "--config", &file], ["edge", "--config", &file]] {

@@ -32,7 +32,7 @@ const STEPS: [Step; 6] = [
         names: &["cache-suite"],
         tools: &[Tool::CacheSuite],
         starts_tidegate: true,
-        run: cache_suite::run,
+        run: |repository| Ok(cache_suite::run(repository)),
     },
     Step { names: &["demo", "k6"], tools: &[Tool::Browser, Tool::K6], starts_tidegate: true, run: demo::run },
     Step {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::publish::publish;
 use super::stream::{Stream, watch_interval};
-use crate::fill::{self, FillOptions};
+use crate::fill::{self, FillOptions, Filled};
 use crate::policy;
 use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
@@ -52,9 +52,11 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Starts it after a fill has fetched a version.
-    pub(crate) fn start(self) {
-        self.stream.record_response();
+    /// Starts it after a fill, which may have fetched a version.
+    pub(crate) fn start(self, filled: &Filled) {
+        if filled.has_response {
+            self.stream.record_response();
+        }
         let tasks = self.tier.tasks().clone();
         tasks.spawn(self.run(false));
     }
@@ -66,7 +68,7 @@ impl Follower {
         let stored = self.tier.cache().fresh(&self.request.key, now);
         let media = self.stream.media();
         if let (Some(_), Some(media)) = (&stored, &media) {
-            self.tier.cache().prolong(&self.request.key, policy::followed_ttl(media));
+            self.tier.cache().prolong(&self.request.key, policy::playlist::followed_ttl(media));
         }
         let is_recent = stored.is_some_and(|stored| {
             stored.age(now) < RECENT || media.is_some_and(|media| self.can_upstream_block(&media))
@@ -108,14 +110,18 @@ impl Follower {
             ))
             .await;
             publish(&self.tier, &self.request, &self.fill_headers, &filled);
+            if filled.has_response {
+                self.stream.record_response();
+            }
         } else {
             // A request of a viewer has started a fill, which may bring the next version as well.
             let mut versions = self.stream.subscribe();
             let _in_time = timeout(media.clamped_target_duration() / 4, versions.changed()).await;
         }
-        self.stream.record_response();
         let has_moved = self.stream.media().is_some_and(|newest| newest.position() != media.position());
-        if !has_moved {
+        if has_moved {
+            self.stream.record_response();
+        } else {
             self.stream.record_empty_poll();
         }
         has_moved

@@ -161,7 +161,6 @@ impl Metrics {
         self.upstreams.observe(pools);
     }
 
-    #[expect(clippy::too_many_lines, reason = "one entry for each instrument")]
     fn register(registrar: &Registrar<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
             registry,

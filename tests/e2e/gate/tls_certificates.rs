@@ -40,7 +40,7 @@ async fn the_server_name_selects_the_certificate() {
             ("wild.example", None),
             ("other.example", None),
         ] {
-            let shown = shown.or((!is_strict).then_some(&one));
+            let shown = shown.or_else(|| (!is_strict).then_some(&one));
             let presented = presented(&edge, &tls.clone().named(name).accepting_any().0).await;
             assert_eq!(presented, shown.map(der), "{name}, strict: {is_strict}");
         }
