@@ -37,15 +37,6 @@ pub enum Playlist {
 }
 
 impl Playlist {
-    /// Reads a whole playlist. The caller bounds its size; memory and time grow linearly with it.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes do not begin as a playlist does.
-    pub fn parse(bytes: &[u8]) -> Result<Self, PlaylistError> {
-        reader::read(bytes, None).map(|(playlist, _)| playlist)
-    }
-
     /// The media playlist, if it is one.
     pub const fn as_media(&self) -> Option<&Arc<Media>> {
         match self {

@@ -3,8 +3,8 @@
 //! Developers and the continuous integration run the same commands, so that a pass means the same everywhere:
 //!
 //! - [`check`] reads the code without running it: format, lints, documentation, supply chain;
-//! - [`suite`] runs it: Rust's own tests, real players, a public suite of cache tests, the load smoke and a short
-//!   fuzz run, and ends with one line, `N passed, N failed`;
+//! - [`suite`] runs it: Rust's own tests, real players, a public suite of cache tests, the load smoke and a
+//!   short fuzz run, and ends with one line, `N passed, N failed`;
 //! - [`mod@load`] runs k6 players against tiers that are processes, and reports their experience;
 //! - [`mod@bench`] compares it with nginx and Varnish by server CPU time per request;
 //! - [`instructions`] counts the instructions of a request and fails on an increase.

@@ -1,4 +1,4 @@
-//! Reads the versions of one playlist, one after the other.
+//! Reads one playlist, or the versions of one, one after the other.
 //!
 //! A live playlist of a day has megabytes, and each version has one segment more than the last one and one
 //! less. The lines that two versions have in common are compared, byte by byte, and not read again.
@@ -33,6 +33,17 @@ pub(super) struct Run {
     /// The index of the first segment, and how many there are.
     first: usize,
     count: usize,
+}
+
+impl Playlist {
+    /// Reads a whole playlist. The caller bounds its size; memory and time grow linearly with it.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes do not begin as a playlist does.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PlaylistError> {
+        read(bytes, None).map(|(playlist, _)| playlist)
+    }
 }
 
 impl<T> Default for Reader<T> {
