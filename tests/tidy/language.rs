@@ -18,6 +18,7 @@ const CLEAN: &[&str] = &[
     "web",
     "docs",
     "conf",
+    "access",
     "headers",
     "http1",
     "hls",

@@ -1,0 +1,4 @@
+//! Who may watch: tokens, client addresses and lists of them.
+//!
+//! Pure functions: nothing here has a socket or a clock, and no file is opened. A caller passes bytes, an
+//! address or the time, and gets a decision with its reason.
