@@ -14,8 +14,8 @@ impl ClientAddress {
         self.0
     }
 
-    /// The address or network that limits count as one client: an IPv4 address, or an IPv6 network of 64 bits,
-    /// since one household has all addresses of it.
+    /// The address or network that limits count as one client: an IPv4 address, or an IPv6 network of 64
+    /// bits, since one household has all addresses of it.
     pub fn limited_as(self) -> IpAddr {
         self.masked(32, 64)
     }

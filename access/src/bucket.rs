@@ -1,4 +1,5 @@
-//! A rate with a burst, as one number: the generic cell rate algorithm, which is a token bucket without a timer.
+//! A rate with a burst, as one number: the generic cell rate algorithm, which is a token bucket without a
+//! timer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::ClientAddress;
 
-/// A network: `192.0.2.0/24` or `2001:db8::/32`. An address alone is a network of one address. Bits behind the
-/// prefix do not count: `192.0.2.7/24` is the network of this address.
+/// A network: `192.0.2.0/24` or `2001:db8::/32`. An address alone is a network of one address. Bits behind
+/// the prefix do not count: `192.0.2.7/24` is the network of this address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cidr {

@@ -1,16 +1,16 @@
 //! The header fields by which proxies name the client: `X-Forwarded-For` and `Forwarded` (RFC 7239).
 //!
 //! Each proxy appends the address of the peer that it saw. What stands before the entry of the first trusted
-//! proxy is what the client itself wrote, so the chain is read from its end, and only as far as the proxies in
-//! it are trusted.
+//! proxy is what the client itself wrote, so the chain is read from its end, and only as far as the proxies
+//! in it are trusted.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::address::ClientAddress;
 use crate::cidr::CidrSet;
 
-/// The address of the client, by the entries of `X-Forwarded-For`. `values` are the values of the field, in the
-/// order in which they arrived, and `peer` is the trusted proxy that sent the request.
+/// The address of the client, by the entries of `X-Forwarded-For`. `values` are the values of the field, in
+/// the order in which they arrived, and `peer` is the trusted proxy that sent the request.
 ///
 /// An entry that is no address ends the chain: the client is the last proxy that is known.
 pub fn by_x_forwarded_for<'a>(

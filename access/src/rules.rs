@@ -64,8 +64,8 @@ pub struct Country([u8; 2]);
 #[error("{0:?} is not a country; write the two letters of ISO 3166-1, such as \"DE\"")]
 pub struct CountryError(String);
 
-/// Hosts by name: `www.example`, all hosts of a domain (`*.example`), or `none` for a request without the field.
-/// Without any, all are allowed.
+/// Hosts by name: `www.example`, all hosts of a domain (`*.example`), or `none` for a request without the
+/// field. Without any, all are allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<String>);
 

@@ -1,5 +1,5 @@
-//! Any text as a network, and any addresses: a network parses from what it writes, and a set of networks has the
-//! addresses that one of them has.
+//! Any text as a network, and any addresses: a network parses from what it writes, and a set of networks has
+//! the addresses that one of them has.
 #![no_main]
 
 use std::net::IpAddr;

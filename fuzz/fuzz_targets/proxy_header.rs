@@ -1,5 +1,5 @@
-//! Any bytes at the start of a connection as a PROXY header: no panic, a header's length is within the bytes, and the
-//! result does not depend on how the bytes arrive.
+//! Any bytes at the start of a connection as a PROXY header: no panic, a header's length is within the bytes,
+//! and the result does not depend on how the bytes arrive.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -8,6 +8,7 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `answer/pass.rs`)
 //! 7. account: one counter, one line (`observe/account.rs`)
 
+pub(crate) mod access;
 pub(crate) mod parsed;
 mod read;
 pub(crate) mod slice;
@@ -57,6 +58,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         return boxed(answer::options(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
+        if let Err(refusal) = access::may_fill(tier, client) {
+            return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
+        }
         return boxed(pass::method(tier, client, &request)).await;
     }
     let is_only_if_cached = cache_control::is_only_if_cached(client.headers());
@@ -81,21 +85,38 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         {
             return account;
         }
-        let lookup = {
-            let headers = client.headers();
-            let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(&sent, headers));
-            if is_only_if_cached {
-                tier.cache().look_up_cached(&request.key, &variant)
-            } else {
-                Some(tier.cache().look_up(&request.key, &variant))
+        let lookup = match look_up(tier, client, &request, &sent, is_only_if_cached) {
+            Ok(Some(lookup)) => lookup,
+            Ok(None) => break,
+            Err(refusal) => {
+                return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
             }
         };
-        let Some(lookup) = lookup else { break };
         if let Some(account) = boxed(decide(tier, client, &request, lookup, &sent)).await {
             return account;
         }
     }
     boxed(pass_unless(is_only_if_cached, tier, client, &request)).await
+}
+
+/// Looks the object up. A client whose address has caused too many upstream requests still gets what causes
+/// none. `None` if the request accepts a cached response only, and there is none.
+fn look_up(
+    tier: &Tier,
+    client: &Client,
+    request: &Request,
+    sent: &OnceLock<HeaderMap>,
+    is_only_if_cached: bool,
+) -> Result<Option<Lookup>, Refusal> {
+    let headers = client.headers();
+    let variant = |names: &[http::HeaderName]| vary::variant(names, fill_headers(sent, headers));
+    if is_only_if_cached {
+        return Ok(tier.cache().look_up_cached(&request.key, &variant));
+    }
+    match access::may_fill(tier, client) {
+        Ok(()) => Ok(Some(tier.cache().look_up(&request.key, &variant))),
+        Err(refusal) => tier.cache().look_up_without_fill(&request.key, &variant).map(Some).ok_or(refusal),
+    }
 }
 
 /// Passes a request, unless it accepts a cached response only.
@@ -107,6 +128,9 @@ async fn pass_unless(
 ) -> Account {
     if is_only_if_cached {
         return answer::refuse(tier, client, &Refusal::NotCached, Some(&request.site)).await;
+    }
+    if let Err(refusal) = access::may_fill(tier, client) {
+        return answer::refuse(tier, client, &refusal, Some(&request.site)).await;
     }
     pass::get(tier, client, request, Fate::Pass).await
 }
@@ -123,6 +147,13 @@ async fn hold(
     let is_alone = stream.wants_follower()
         && hold::is_ahead(&stream, &request.directives)
         && !follow::follow(tier, request, &stream, fill_headers(sent, client.headers()));
+    let waiter = match tier.limits().wait(request.key.as_str()) {
+        Ok(waiter) => waiter,
+        Err(exceeded) => {
+            let refusal = Refusal::Limited(exceeded);
+            return Some(boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await);
+        }
+    };
     let outcome = {
         let _blocked = tier.metrics().live.block();
         let may_refuse = tier.role() == Role::Edge;
@@ -140,6 +171,7 @@ async fn hold(
             () = &mut gone => return Some(Account::gone(request)),
         }
     };
+    drop(waiter);
     let refusal = match outcome {
         hold::Outcome::Proceed => return None,
         hold::Outcome::Refused(error) => Refusal::Reload(error),
@@ -175,6 +207,7 @@ async fn decide(
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
                 let sent = fill_headers(sent, client.headers());
+                access::count_fill(tier, client);
                 start_fill(tier, request, fill_writer, sent, Requester::default());
             }
             answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
@@ -200,6 +233,7 @@ async fn decide(
             let sent = fill_headers(sent, client.headers());
             let requester =
                 Requester { interim: Some(interim_sender), own: own.is_some().then_some(own_sender) };
+            access::count_fill(tier, client);
             start_fill(tier, request, fill_writer, sent, requester);
             let waiting = Waiting { fill_reader, interim: Some(interim), own, stale, sent };
             return wait(tier, client, request, waiting).await;
@@ -233,7 +267,7 @@ async fn wait(
 ) -> Option<Account> {
     let Waiting { fill_reader, mut interim, own, stale, sent } = waiting;
     let reason = if fill_reader.is_revalidation() { Reason::Stale } else { Reason::UriMiss };
-    let answer = wait_for_answer(tier, client, &fill_reader, &mut interim).await;
+    let answer = wait_for_answer(tier, client, request, &fill_reader, &mut interim).await;
     Some(match answer {
         Ok(Answer::Object(object)) => {
             if request.directives.blocks() && is_live(tier, request, &object).await {
@@ -285,9 +319,12 @@ async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
 async fn wait_for_answer(
     tier: &Tier,
     client: &mut Client,
+    request: &Request,
     fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
+    let _waiter =
+        tier.limits().wait(request.key.as_str()).map_err(|exceeded| Some(Refusal::Limited(exceeded)))?;
     let mut timeout = pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
     loop {
         let head = tokio::select! {

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
 use tempfile::TempDir;
+use tidegate_proxy::config::access::ProxyProtocol;
 use tidegate_proxy::config::tls::Listen;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
@@ -142,6 +143,7 @@ impl Issued {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
             client_ca: None,
+            proxy_protocol: ProxyProtocol::Off,
         }
     }
 

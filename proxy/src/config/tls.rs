@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::ProxyProtocol;
+
 /// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,4 +20,7 @@ pub struct Listen {
     pub key: String,
     /// A PEM file with authorities: every client must present a certificate that one of them issued.
     pub client_ca: Option<String>,
+    /// Whether connections begin with a PROXY header, before the handshake.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
 }

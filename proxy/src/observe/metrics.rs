@@ -17,6 +17,7 @@ use tidegate_upstream::Pool;
 use crate::fate::Fate;
 use crate::observe::label::Label;
 
+mod access;
 mod cache;
 mod gauge_guard;
 mod hits;
@@ -25,9 +26,12 @@ mod live;
 mod table;
 mod upstreams;
 
+pub use self::access::Access;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
-pub use labels::{Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use labels::{
+    ConnectionRefusal, Failover, FillEnd, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState,
+};
 pub use upstreams::Upstreams;
 
 use cache::Cache;
@@ -48,6 +52,8 @@ pub struct Metrics {
     failovers: CounterTable,
     playlist_age: Histogram,
     cache: Cache,
+    /// Access and limits.
+    pub access: Access,
     /// Live streams.
     pub live: Live,
     /// Upstreams.
@@ -206,6 +212,7 @@ impl Metrics {
                 &AGE_BUCKETS,
             )?,
             cache: Cache::new(registrar)?,
+            access: Access::new(registrar)?,
             live: Live::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
             origin_requests: registrar.counter(

@@ -14,7 +14,7 @@ pub use crate::config::units;
 use tidegate_headers::cors::{self, Cors};
 
 use crate::config::units::Period;
-use crate::config::{NodeName, Server, Upstream, server};
+use crate::config::{Access, NodeName, Server, Upstream, server};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,8 @@ pub struct Config {
     pub restarts: Restarts,
     /// Add CORS header fields, so that players on other web sites may play.
     pub cors: bool,
+    /// Who may watch.
+    pub access: Access,
     /// Which query parameters are part of the key.
     pub query: Query,
     /// Which marks of private playlists and segments do not count.
@@ -246,6 +248,7 @@ impl Default for Config {
             low_latency: LowLatency::Pass,
             restarts: Restarts::Join,
             cors: true,
+            access: Access::default(),
             query: Query::default(),
             sharing: Sharing::default(),
             lifetimes: Lifetimes::default(),
@@ -406,6 +409,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if let Err(message) = server::check_fields(&site.origin_headers) {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
+        site.access.check()?;
         if site.direct && site.origins.is_empty() {
             return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }

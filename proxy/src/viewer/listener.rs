@@ -30,11 +30,13 @@ use crate::observe::metrics::GaugeGuard;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
+use crate::viewer::admission;
 use crate::viewer::client::{Client, Protocol};
 use crate::viewer::fast_path::{self, Next};
 use crate::viewer::head;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
+use crate::viewer::peer::Peer;
 use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
@@ -109,19 +111,22 @@ async fn next_connection(permits: &Arc<Semaphore>, listeners: &Listeners) -> Opt
 /// Serves one connection until it ends.
 async fn connection(
     tier: &Shared,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    from: SocketAddr,
     acceptor: Option<Acceptor>,
     shutdown: ShutdownWatch,
 ) {
+    let Some((peer, _open)) = admission::admit(tier, &mut stream, from, acceptor.is_some()).await else {
+        return;
+    };
     match acceptor {
-        None => plain(tier, stream, peer, shutdown).await,
+        None => plain(tier, stream, &peer, shutdown).await,
         // Boxed, so that a connection without TLS does not hold the state of a handshake.
-        Some(acceptor) => Box::pin(secured(tier, stream, peer, acceptor, shutdown)).await,
+        Some(acceptor) => Box::pin(secured(tier, stream, &peer, acceptor, shutdown)).await,
     }
 }
 
-async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+async fn plain(tier: &Shared, stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
     let mut start = [0; 3];
     let peeked = tokio::select! {
@@ -139,7 +144,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
 }
 
 /// Serves a connection that may begin HTTP/2 with prior knowledge (RFC 9113 section 3.3).
-async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
     let mut start = BytesMut::new();
     match protocol(tier, &mut stream, &mut start).await {
         Some(Begun::Http2) => {
@@ -167,13 +172,7 @@ async fn protocol(tier: &Tier, stream: &mut (impl AsyncRead + Unpin), start: &mu
 }
 
 /// Makes the TLS handshake, then serves the negotiated protocol.
-async fn secured(
-    tier: &Shared,
-    stream: TcpStream,
-    peer: SocketAddr,
-    acceptor: Acceptor,
-    shutdown: ShutdownWatch,
-) {
+async fn secured(tier: &Shared, stream: TcpStream, peer: &Peer, acceptor: Acceptor, shutdown: ShutdownWatch) {
     let limit = tier.settings().viewers.head_timeout.get();
     let handshake = tokio::select! {
         biased;
@@ -191,12 +190,12 @@ async fn secured(
         Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().tls_handshake_failures.inc();
-            tracing::debug!(%peer, %error, "TLS handshake failed");
+            tracing::debug!(peer = %tier.log().address(peer.address()), %error, "TLS handshake failed");
             lingering_close::close(Box::new(Transport::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().tls_handshake_failures.inc();
-            tracing::debug!(%peer, "TLS handshake timed out");
+            tracing::debug!(peer = %tier.log().address(peer.address()), "TLS handshake timed out");
         }
     }
 }
@@ -208,7 +207,7 @@ async fn http2(
     tier: &Shared,
     stream: Stream,
     flusher: Option<Flusher>,
-    peer: SocketAddr,
+    peer: &Peer,
     shutdown: ShutdownWatch,
 ) {
     let app = Arc::new(Http2::new(tier, peer));
@@ -226,7 +225,7 @@ async fn http2(
 
 /// Serves one request after the other: on the fast path, or else on the slow path. `ahead` has been read
 /// already.
-async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut, peer: SocketAddr) {
+async fn http1(tier: &Shared, mut transport: Box<Transport>, mut ahead: BytesMut, peer: &Peer) {
     let viewers = &tier.settings().viewers;
     loop {
         let start = match fast_path::serve(tier, &mut transport, peer, ahead).await {
@@ -265,7 +264,7 @@ async fn session(
     tier: &Shared,
     transport: Box<Transport>,
     bytes: BytesMut,
-    peer: SocketAddr,
+    peer: &Peer,
 ) -> Option<ServerSession> {
     let mut session = ServerSession::new_http1(transport);
     session.set_pipelining_enabled(true);
@@ -274,7 +273,7 @@ async fn session(
 }
 
 /// Reads the head of a request; refuses the request if its head cannot be read.
-async fn read(tier: &Shared, mut session: ServerSession, peer: SocketAddr) -> Option<ServerSession> {
+async fn read(tier: &Shared, mut session: ServerSession, peer: &Peer) -> Option<ServerSession> {
     let viewers = &tier.settings().viewers;
     let refusal = match timeout(viewers.head_timeout.get(), session.read_request()).await {
         Ok(Ok(true)) => return Some(session),
@@ -321,17 +320,20 @@ async fn serve_and_flush(tier: &Shared, client: &mut Client) -> Account {
 }
 
 /// Sends an error response where no request could be read, and closes the connection.
-async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
+async fn refuse(tier: &Tier, mut stream: Stream, peer: &Peer, refusal: &Refusal) {
     let at = Instant::now();
     let (head, body) = answer::render_refusal(tier, refusal);
-    let answer = [&head, body.as_bytes()].concat();
+    let answer = [&head[..], &body].concat();
     let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
     let account = Account::refused(refusal, &RequestFacts::default());
     let (account, body_bytes) = match written {
         Ok(Ok(())) => (account, body.len() as u64),
         _ => (account.broken(), 0),
     };
-    account.close_unread(tier, &UnreadRequest { at, peer, status: refusal.status(), body_bytes });
+    account.close_unread(
+        tier,
+        &UnreadRequest { at, client: peer.address(), status: refusal.status(), body_bytes },
+    );
     if account.can_reuse_connection() {
         lingering_close::close(stream).await;
     }
@@ -340,16 +342,16 @@ async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Ref
 /// One HTTP/2 connection; pingora calls it for every HTTP/2 stream.
 struct Http2 {
     tier: Shared,
-    peer: SocketAddr,
+    peer: Peer,
     options: HttpServerOptions,
 }
 
 impl Http2 {
-    fn new(tier: &Shared, peer: SocketAddr) -> Self {
+    fn new(tier: &Shared, peer: &Peer) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         options.h2_idle_timeout = Some(tier.settings().viewers.idle_timeout.get());
-        Self { tier: Arc::clone(tier), peer, options }
+        Self { tier: Arc::clone(tier), peer: peer.clone(), options }
     }
 }
 
@@ -362,12 +364,12 @@ impl HttpServerApp for Http2 {
     ) -> Option<ReusedHttpStream> {
         if let ServerSession::H1(session) = session {
             // The connection began like HTTP/2, but did not send its whole preface.
-            refuse(&self.tier, session.into_inner(), self.peer, &Refusal::Malformed).await;
+            refuse(&self.tier, session.into_inner(), &self.peer, &Refusal::Malformed).await;
             return None;
         }
         // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
-        if let Some(session) = Box::pin(read(&self.tier, session, self.peer)).await {
-            let client = Box::new(Client::new(&self.tier, Protocol::Session(Box::new(session)), self.peer));
+        if let Some(session) = Box::pin(read(&self.tier, session, &self.peer)).await {
+            let client = Box::new(Client::new(&self.tier, Protocol::Session(Box::new(session)), &self.peer));
             let _nothing = Box::pin(serve(&self.tier, client)).await;
         }
         None

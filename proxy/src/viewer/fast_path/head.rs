@@ -32,9 +32,13 @@ pub(super) fn render(
     lines::status_line(&mut head, representation.status());
     head.extend_from_slice(&shared);
     let age = hit.object.age(received);
-    let ttl = marks::ttl(&hit.object, age);
-    cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
-    head.extend_from_slice(b"\r\nAge: ");
+    let is_exposed = tier.is_exposed();
+    if is_exposed {
+        let ttl = marks::ttl(&hit.object, age);
+        cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
+        head.extend_from_slice(lines::END);
+    }
+    head.extend_from_slice(b"Age: ");
     lines::decimal(&mut head, marks::seconds_of_age(age));
     if let Some(span) = &representation.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
@@ -42,14 +46,16 @@ pub(super) fn render(
     }
     head.extend_from_slice(b"\r\nContent-Length: ");
     lines::decimal(&mut head, representation.span.map_or(representation.full_len, |span| span.len()));
-    head.extend_from_slice(b"\r\nServer-Timing: ");
-    server_timing::append(&mut head, tier.node(), received.elapsed());
+    if is_exposed {
+        head.extend_from_slice(b"\r\nServer-Timing: ");
+        server_timing::append(&mut head, tier.node(), received.elapsed());
+    }
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
     head
 }
 
 /// The part that is the same for all viewers. It ends inside `Cache-Status`, in this tier's member, which is
-/// the last.
+/// the last; or after a whole field, if the tier hides its marks.
 fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
     let object = &hit.object;
     let cached = if representation.is_gzip { &object.rendered_gzip } else { &object.rendered };
@@ -80,7 +86,10 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     let status = headers.remove(&CACHE_STATUS);
     let mut rendered = Vec::new();
     lines::fields(&mut rendered, headers.iter());
-    lines::open_field(&mut rendered, &CACHE_STATUS, status.as_ref().map_or(b"", |status| status.as_bytes()));
+    if tier.is_exposed() {
+        let status = status.as_ref().map_or(&b""[..], |status| status.as_bytes());
+        lines::open_field(&mut rendered, &CACHE_STATUS, status);
+    }
     rendered.into()
 }
 
