@@ -165,6 +165,20 @@ impl Cache {
     /// What a request gets that must cause no upstream request (RFC 9111 section 5.2.1.7): an object, which
     /// may still grow. `None` if there is none. A fill without a head yet may turn out to be for one viewer.
     pub fn look_up_cached(&self, key: &Key, variant: &dyn Fn(&[HeaderName]) -> String) -> Option<Lookup> {
+        self.look_up_without_fill(key, variant).filter(|lookup| match lookup {
+            Lookup::Failed { stale: None, .. } => false,
+            Lookup::Join(reader) => reader.has_object(),
+            _ => true,
+        })
+    }
+
+    /// What a request gets that must cause no upstream request, but may wait for one under way: an object, a
+    /// fill to join, or a remembered failure. `None` if there is none of them.
+    pub fn look_up_without_fill(
+        &self,
+        key: &Key,
+        variant: &dyn Fn(&[HeaderName]) -> String,
+    ) -> Option<Lookup> {
         let now = Instant::now();
         let mut slot = self.0.slot(key);
         for _ in 0..LOOKUPS_MAX {
@@ -172,8 +186,7 @@ impl Cache {
                 Decision::Varies(vary) => {
                     slot = self.0.slot(&key.variant(vary.generation, &variant(&vary.names)));
                 }
-                Decision::Final(Lookup::Pass | Lookup::Failed { stale: None, .. }) => return None,
-                Decision::Final(Lookup::Join(reader)) if !reader.has_object() => return None,
+                Decision::Final(Lookup::Pass) => return None,
                 Decision::Final(lookup) => return Some(lookup),
                 Decision::Elect => {
                     let object = slot.usable(now)?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
 use tidegate_proxy::config::units::{Period, Share};
-use tidegate_proxy::config::{Cache, Drain, Listen, Location, Log, NodeName, Server, Upstream, Viewers};
+use tidegate_proxy::config::{
+    Cache, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
+};
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
 
@@ -29,6 +31,10 @@ pub struct Config {
     pub cache: Cache,
     /// Limits for one viewer.
     pub viewers: Viewers,
+    /// Limits for one address.
+    pub limits: Limits,
+    /// The database of countries.
+    pub geoip: Geoip,
     /// When an overloaded shield loses keys to the next one.
     pub balance: Balance,
     /// How requests go to shields.
@@ -65,6 +71,8 @@ impl Default for Config {
             listen: Listen::default(),
             cache: Cache::default(),
             viewers: Viewers::default(),
+            limits: Limits::default(),
+            geoip: Geoip::default(),
             region_order: Vec::new(),
             location: Location::default(),
             regions: BTreeMap::new(),
@@ -95,8 +103,12 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
+        tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
+        if self.geoip.database.is_none() && self.site.iter().any(|site| site.access.needs_countries()) {
+            return Err(Breach::new(&["geoip", "database"], "rules by country need a database of countries"));
+        }
         for shield in &self.shields {
             shield.check(&["shields"])?;
         }
@@ -140,6 +152,8 @@ impl Config {
             listen: self.listen.clone(),
             cache: self.cache.clone(),
             viewers: self.viewers.clone(),
+            limits: self.limits.clone(),
+            geoip: self.geoip.clone(),
             location: self.location.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),

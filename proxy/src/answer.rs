@@ -115,18 +115,25 @@ pub(crate) async fn refuse(
 ) -> Account {
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier.node(), &allow);
+    let body = tier_fields::error_text(tier, refusal.status(), body.into(), &mut headers);
     let account = Account::refused(refusal, client.request_facts());
+    match refusal {
+        Refusal::Denied(denial) => tier.metrics().access.denied(*denial),
+        Refusal::Limited(exceeded) => tier.metrics().access.limited(exceeded.limit),
+        _ => {}
+    }
     match site {
         Some(site) => tier_fields::allow_reading(tier, site, &mut headers),
         None => tier_fields::allow_reading_error(tier, &mut headers),
     }
     tier_fields::add(tier, &mut headers, Handling::here(refusal.fate()), None);
-    account.with_result(send(client, refusal.status(), headers, body.into()).await)
+    account.with_result(send(client, refusal.status(), headers, body).await)
 }
 
 /// The HTTP/1.1 response to a request that could not be read: head and body.
-pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, String) {
+pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, Bytes) {
     let (mut headers, body) = refusal.answer(tier.node(), "");
+    let body = tier_fields::error_text(tier, refusal.status(), body.into(), &mut headers);
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     tier_fields::allow_reading_error(tier, &mut headers);
@@ -144,7 +151,11 @@ pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head)
         return Ok(());
     }
     let mut headers = hop::end_to_end(&head.headers);
-    hop::append_via(&mut headers, tier.settings().upstream.http.http(), tier.node());
+    if tier.is_exposed() {
+        hop::append_via(&mut headers, tier.settings().upstream.http.http(), tier.node());
+    } else {
+        headers.remove(header::VIA);
+    }
     client.head(head.status, headers).await
 }
 
@@ -156,12 +167,26 @@ pub(crate) async fn failed(
     failure: &Failure,
     reason: Option<Reason>,
 ) -> Account {
-    let (mut headers, body) = refusal::failed(tier.node(), failure);
+    let (mut headers, mut body) = refusal::failed(tier.node(), failure);
+    // An error page of the origin stays, but not one of a tier in between.
+    let is_origins = failure
+        .response
+        .as_ref()
+        .is_some_and(|response| !request.site.has_shields || is_of_origin(&response.head.headers));
+    if !is_origins {
+        body = tier_fields::error_text(tier, failure.status, body, &mut headers);
+    }
     tier_fields::allow_reading(tier, &request.site, &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     tier_fields::add(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).with_failure(failure);
     account.with_result(send(client, failure.status, headers, body).await)
+}
+
+/// Whether an error response of a shield has the page of an origin: `Proxy-Status` then has its status.
+fn is_of_origin(headers: &HeaderMap) -> bool {
+    let members = headers.get_all("proxy-status").iter();
+    members.filter_map(|value| value.to_str().ok()).any(|value| value.contains("received-status="))
 }
 
 /// Responds to OPTIONS, including a player's CORS preflight, without an upstream request.

@@ -4,8 +4,11 @@
 //! Errors of form and broken rules between fields are reported with line and column, through
 //! [`check::Problem`].
 
+pub mod access;
 pub mod certificates;
 pub mod check;
+pub mod limits;
+pub mod listeners;
 pub mod location;
 mod name;
 mod renamed;
@@ -19,9 +22,13 @@ mod words;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use tidegate_access::Cidr;
 
+use access::{Expose, LoggedAddresses, ProxyProtocol, RealIpHeader};
 use units::{Period, Size};
 
+pub use access::{Access, Geoip};
+pub use limits::Limits;
 pub use location::Location;
 pub use name::{NodeName, NodeNameError};
 pub use server::Server;
@@ -33,12 +40,25 @@ pub use upstream::{Upstream, Version};
 pub struct Listen {
     /// The address for viewers (at a shield: for edges): HTTP/1.1 and HTTP/2 without TLS.
     pub viewers: SocketAddr,
-    /// The address for operators: health, metrics, status. It has no access control.
+    /// The address for operators: health, metrics, status. Other than a loopback address, it needs
+    /// `operators_token`.
     pub operators: SocketAddr,
+    /// A file with the token (`Authorization: Bearer`) that requests to the operators' listener must have.
+    pub operators_token: Option<String>,
     /// Open connections, with and without TLS; further ones wait to be accepted.
     pub connections_max: usize,
     /// Redirect requests without TLS to HTTPS. It needs a TLS listener.
     pub https_redirect: bool,
+    /// Whether connections to `viewers` begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// Networks of proxies in front of the tier: PROXY headers and `real_ip_header` count only from them.
+    pub trusted_proxies: Vec<Cidr>,
+    /// The header field by which they name the client.
+    pub real_ip_header: RealIpHeader,
+    /// Networks that may connect; without any, all.
+    pub allow: Vec<Cidr>,
+    /// Networks that may not connect, also within `allow`.
+    pub deny: Vec<Cidr>,
     /// A second port for viewers (at a shield: for edges), with TLS.
     pub tls: Option<tls::Listen>,
 }
@@ -103,6 +123,8 @@ pub struct Viewers {
     /// Requests that a client may reset within ten seconds on one HTTP/2 connection; with more, the
     /// connection is closed. At least 1.
     pub resets_max: u32,
+    /// What viewers see of the tier in the fields of responses and in error pages.
+    pub expose: Expose,
 }
 
 /// The access log.
@@ -115,6 +137,8 @@ pub struct Log {
     pub queue_max: usize,
     /// Query parameters whose values are replaced by `REDACTED`.
     pub redact: Vec<String>,
+    /// What lines say of the client's address.
+    pub addresses: LoggedAddresses,
 }
 
 /// The shutdown of the tier.
@@ -128,7 +152,19 @@ pub struct Drain {
 impl Listen {
     /// These addresses, and defaults for all other fields.
     pub fn on(viewers: SocketAddr, operators: SocketAddr) -> Self {
-        Self { viewers, operators, connections_max: 20_000, https_redirect: false, tls: None }
+        Self {
+            viewers,
+            operators,
+            operators_token: None,
+            connections_max: 20_000,
+            proxy_protocol: ProxyProtocol::Off,
+            trusted_proxies: Vec::new(),
+            real_ip_header: RealIpHeader::XForwardedFor,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            https_redirect: false,
+            tls: None,
+        }
     }
 }
 
@@ -178,6 +214,7 @@ impl Default for Viewers {
             ranges_max: 16,
             body_max: Size::mib(64),
             resets_max: 200,
+            expose: Expose::All,
         }
     }
 }
@@ -188,6 +225,7 @@ impl Default for Log {
             access: "stdout".to_owned(),
             queue_max: 8192,
             redact: crate::observe::access_log::Config::default().redact,
+            addresses: LoggedAddresses::Full,
         }
     }
 }

@@ -8,12 +8,14 @@
 //!
 //! All crates: [`tidegate`](../tidegate/index.html).
 
+mod access;
 mod answer;
 mod clock;
 pub mod config;
 mod descriptors;
 pub mod fate;
 mod fill;
+pub mod limits;
 mod live;
 pub mod node;
 pub mod observe;

@@ -15,6 +15,7 @@ use crate::descriptors::{self, Wanted};
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
+use crate::observe::operators;
 use crate::observe::upstreams;
 use crate::reload;
 use crate::site::Sites;
@@ -28,6 +29,7 @@ pub struct Node {
     tier: Arc<Tier>,
     viewers: Listeners,
     operators: TcpListener,
+    token: Option<operators::Token>,
     log: Writer,
     /// The files of the TLS listener.
     files: Option<tls::Files>,
@@ -60,9 +62,12 @@ impl Node {
     /// does so before the node serves.
     ///
     /// # Errors
-    /// When an address cannot be bound, a certificate cannot be used (the error names the field), or the log
-    /// cannot be opened.
+    /// When the operators' listener is open to others without a token, an address cannot be bound, a
+    /// certificate cannot be used (the error names the field), or the log cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
+        let listen = &settings.listen;
+        let token = operators::guard(listen.operators, listen.operators_token.as_deref())
+            .map_err(|unguarded| anyhow::anyhow!("listen.{}: {unguarded}", unguarded.field()))?;
         let (mut viewers, files) = listeners(&settings.listen).await?;
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
@@ -70,8 +75,9 @@ impl Node {
         let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
             .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
+        tier.access().countries().load().context("geoip.database")?;
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
-        Ok(Self { tier, viewers, operators, log, files })
+        Ok(Self { tier, viewers, operators, token, log, files })
     }
 
     /// The address where viewers connect, with the actual port if the configuration says 0.
@@ -113,9 +119,9 @@ impl Node {
         if let Some(address) = self.tls_addr()? {
             tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
-        let Self { tier, viewers, operators, log, files } = self;
+        let Self { tier, viewers, operators, token, log, files } = self;
         let stopped = CancellationToken::new();
-        let routes = admin::router(Arc::new(View(Arc::clone(&tier))));
+        let routes = operators::require(admin::router(Arc::new(View(Arc::clone(&tier)))), token);
         let operating =
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
         for pool in tier.pools() {
@@ -125,6 +131,7 @@ impl Node {
         if let Some(files) = files {
             tier.tasks().spawn(reload::keep_current(Arc::clone(&tier), files));
         }
+        tier.tasks().spawn(watch_countries(Arc::clone(&tier)));
         let resolved = timeout(RESOLVE_TIMEOUT, async {
             for pool in tier.pools() {
                 pool.wait_for_members().await;
@@ -193,7 +200,14 @@ async fn keep_tidy(tier: Arc<Tier>) {
     while draining.run_until_cancelled(tokio::time::sleep(TIDY_INTERVAL)).await.is_some() {
         tier.copies().tidy();
         tier.streams().tidy();
+        tier.limits().tidy();
     }
+}
+
+/// Reads the countries again when their file changes, until the node drains.
+async fn watch_countries(tier: Arc<Tier>) {
+    let countries = Arc::clone(tier.access().countries());
+    let _drained = tier.draining().token().run_until_cancelled(countries.watch()).await;
 }
 
 /// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
@@ -235,6 +249,7 @@ fn log_config(log: &crate::config::Log) -> access_log::Config {
         },
         queue_lines: log.queue_max,
         redact: log.redact.clone(),
+        addresses: log.addresses,
     }
 }
 
@@ -280,6 +295,7 @@ impl admin::Tier for View {
 
     fn metrics(&self) -> String {
         self.0.metrics().cache(&self.0.cache().totals(), self.0.copies().bytes());
+        self.0.metrics().access.addresses(self.0.limits().addresses());
         self.0.metrics().live.known(self.0.streams().count());
         self.0.metrics().upstreams(self.0.pools());
         self.0.metrics().render()

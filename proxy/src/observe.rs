@@ -1,7 +1,7 @@
 //! What operators see: metrics, the access log, and the operators' listener.
 //!
 //! `account` records each request once, by its fate. [`metrics`] counts it, [`access_log`] writes its line,
-//! and [`admin`] serves the metrics and the state of the tier.
+//! and [`admin`] serves the metrics and the state of the tier, to whom `operators` allows it.
 
 pub mod access_log;
 pub(crate) mod account;
@@ -9,6 +9,7 @@ pub mod admin;
 pub(crate) mod facts;
 pub mod label;
 pub mod metrics;
+pub(crate) mod operators;
 mod recorder;
 pub mod unshared;
 pub(crate) mod upstreams;

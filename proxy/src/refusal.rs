@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tidegate_access::Denial;
 use tidegate_cache::Failure;
 use tidegate_headers::proxy_status::{self, Error};
 use tidegate_hls::{ReloadError, ResourceError};
 use tidegate_upstream::UpstreamError;
 
 use crate::fate::Fate;
+use crate::limits::{Exceeded, Limit};
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +75,12 @@ pub enum Refusal {
         /// The target over HTTPS.
         location: Option<String>,
     },
+    /// 403: the rules of the site do not allow the client.
+    #[error("{0} ({code})", code = .0.as_str())]
+    Denied(Denial),
+    /// 429 and 503: the client, or all clients, are at a limit.
+    #[error("too many requests ({code})", code = .0.limit.as_str())]
+    Limited(Exceeded),
     /// 508: the request has been here before (RFC 8586).
     #[error("request loop detected")]
     Loop,
@@ -113,6 +121,11 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Insecure { location: Some(_) } => StatusCode::MOVED_PERMANENTLY,
             Self::Insecure { location: None } => StatusCode::FORBIDDEN,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Limited(Exceeded { limit: Limit::Requests | Limit::Fills, .. }) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -130,8 +143,21 @@ impl Refusal {
         match self {
             Self::Loop => Error::ProxyLoopDetected,
             Self::TimedOut | Self::BlockedTooLong => Error::ConnectionReadTimeout,
-            Self::Method(_) | Self::UnknownHost | Self::Insecure { .. } => Error::HttpRequestDenied,
+            Self::Method(_)
+            | Self::UnknownHost
+            | Self::Insecure { .. }
+            | Self::Denied(_)
+            | Self::Limited(_) => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
+        }
+    }
+
+    /// The stable code of a refusal by rules or limits.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied(denial) => Some(denial.as_str()),
+            Self::Limited(exceeded) => Some(exceeded.limit.as_str()),
+            _ => None,
         }
     }
 
@@ -150,6 +176,9 @@ impl Refusal {
                 headers.insert(header::LOCATION, location);
             }
             return (headers, body);
+        }
+        if let Self::Limited(exceeded) = self {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after));
         }
         let details = self.to_string();
         let member = proxy_status::Member {

@@ -9,6 +9,7 @@
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `answer/pass.rs`)
 //! 7. account: one counter, one line (`observe/account.rs`)
 
+pub(crate) mod access;
 pub(crate) mod parsed;
 mod read;
 pub(crate) mod slice;
@@ -59,6 +60,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         return boxed(answer::options(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
+        if let Err(refusal) = access::may_fill(tier, client) {
+            return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
+        }
         return boxed(pass::method(tier, client, &request)).await;
     }
     let is_only_if_cached = cache_control::is_only_if_cached(client.headers());
@@ -83,24 +87,39 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
         {
             return account;
         }
-        let lookup = {
-            let headers = client.headers();
-            let variant = |names: &[http::HeaderName]| {
-                vary::variant(names, headers_of_fill(&fill_headers, &request, headers))
-            };
-            if is_only_if_cached {
-                tier.cache().look_up_cached(&request.key, &variant)
-            } else {
-                Some(tier.cache().look_up(&request.key, &variant))
+        let lookup = match look_up(tier, client, &request, &fill_headers, is_only_if_cached) {
+            Ok(Some(lookup)) => lookup,
+            Ok(None) => break,
+            Err(refusal) => {
+                return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
             }
         };
-        let Some(lookup) = lookup else { break };
         let stream = open_request.as_ref().map(OpenRequest::stream);
         if let Some(account) = boxed(decide(tier, client, &request, stream, lookup, &fill_headers)).await {
             return account;
         }
     }
     boxed(pass_unless(is_only_if_cached, tier, client, &request)).await
+}
+
+/// Looks the object up. A client whose address has caused too many upstream requests still gets what causes
+/// none. `None` if the request accepts a cached response only, and there is none.
+fn look_up(
+    tier: &Tier,
+    client: &Client,
+    request: &Request,
+    fill_headers: &OnceLock<HeaderMap>,
+    is_only_if_cached: bool,
+) -> Result<Option<Lookup>, Refusal> {
+    let headers = client.headers();
+    let variant = |names: &[http::HeaderName]| vary::variant(names, headers_of_fill(fill_headers, request, headers));
+    if is_only_if_cached {
+        return Ok(tier.cache().look_up_cached(&request.key, &variant));
+    }
+    match access::may_fill(tier, client) {
+        Ok(()) => Ok(Some(tier.cache().look_up(&request.key, &variant))),
+        Err(refusal) => tier.cache().look_up_without_fill(&request.key, &variant).map(Some).ok_or(refusal),
+    }
 }
 
 /// Passes a request, unless it accepts a cached response only.
@@ -112,6 +131,9 @@ async fn pass_unless(
 ) -> Account {
     if is_only_if_cached {
         return answer::refuse(tier, client, &Refusal::NotCached, Some(&request.site)).await;
+    }
+    if let Err(refusal) = access::may_fill(tier, client) {
+        return answer::refuse(tier, client, &refusal, Some(&request.site)).await;
     }
     pass::get(tier, client, request, Fate::Pass).await
 }
@@ -132,6 +154,13 @@ async fn block(
     let is_alone = stream.wants_follower()
         && block::is_ahead(&stream, &request.directives)
         && !follow::follow(tier, request, &stream, headers_of_fill(fill_headers, request, client.headers()));
+    let waiter = match tier.limits().wait(request.key.as_str()) {
+        Ok(waiter) => waiter,
+        Err(exceeded) => {
+            let refusal = Refusal::Limited(exceeded);
+            return Some(boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await);
+        }
+    };
     let outcome = {
         let _blocked = tier.metrics().live.block();
         let may_refuse = tier.role() == Role::Edge;
@@ -152,6 +181,7 @@ async fn block(
             () = &mut gone => return Some(Account::gone(request)),
         }
     };
+    drop(waiter);
     let refusal = match outcome {
         block::Blocked::Proceed => {
             if is_alone {
@@ -193,6 +223,7 @@ async fn decide(
         Lookup::Stale { object, refresh } => {
             if let Some(fill_writer) = refresh {
                 let fill_headers = headers_of_fill(fill_headers, request, client.headers());
+                access::count_fill(tier, client);
                 start_fill(tier, request, fill_writer, fill_headers, Requester::default());
             }
             answer::object(tier, client, request, &object, Handling::here(Fate::Stale)).await
@@ -220,6 +251,7 @@ async fn decide(
                 interim: Some(interim_sender),
                 unshared: unshared.is_some().then_some(unshared_sender),
             };
+            access::count_fill(tier, client);
             start_fill(tier, request, fill_writer, fill_headers, requester);
             let waiting = Waiting { fill_reader, interim: Some(interim), unshared, stale, fill_headers };
             return wait_and_answer(tier, client, request, waiting).await;
@@ -260,7 +292,7 @@ async fn wait_and_answer(
 ) -> Option<Account> {
     let Waiting { fill_reader, mut interim, unshared, stale, fill_headers } = waiting;
     let reason = if fill_reader.is_revalidation() { Reason::Stale } else { Reason::UriMiss };
-    let answer = wait_for_answer(tier, client, &fill_reader, &mut interim).await;
+    let answer = wait_for_answer(tier, client, request, &fill_reader, &mut interim).await;
     Some(match answer {
         Ok(Answer::Object(object)) => {
             if request.directives.blocks() && is_live(tier, request, &object).await {
@@ -316,9 +348,12 @@ async fn is_live(tier: &Tier, request: &Request, object: &Object) -> bool {
 async fn wait_for_answer(
     tier: &Tier,
     client: &mut Client,
+    request: &Request,
     fill_reader: &FillReader,
     interim: &mut Option<mpsc::Receiver<Head>>,
 ) -> Result<Answer, Option<Refusal>> {
+    let _waiter =
+        tier.limits().wait(request.key.as_str()).map_err(|exceeded| Some(Refusal::Limited(exceeded)))?;
     let mut timeout = pin!(tokio::time::sleep(tier.settings().viewers.wait_timeout.get()));
     loop {
         let head = tokio::select! {

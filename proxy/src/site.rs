@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use tidegate_access::Rules;
 use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_headers::forwarding::Forwarding;
@@ -34,6 +35,8 @@ pub struct Site {
     pub gzip: bool,
     /// The CORS header fields of responses, if enabled.
     pub cors: Option<Cors>,
+    /// Who may watch; `None` is everyone.
+    pub access: Option<Rules>,
     /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
     /// The lifetimes by the rules of HLS, with this site's values.
@@ -85,6 +88,7 @@ impl Site {
             methods: config.methods.iter().map(|method| method.0.clone()).collect(),
             gzip: config.gzip,
             cors: config.cors(),
+            access: config.access.rules(),
             hls: tidegate_hls::Lifetimes {
                 multivariant: lifetimes.multivariant.get(),
                 vod: lifetimes.vod.get(),

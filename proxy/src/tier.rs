@@ -10,7 +10,10 @@ use tidegate_upstream::Pool;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::config;
+use crate::config::access::Expose;
+use crate::limits::Limits as AddressLimits;
 use crate::live::streams::Streams;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -50,6 +53,10 @@ pub struct Settings {
     pub viewers: config::Viewers,
     /// The node's location.
     pub location: config::Location,
+    /// The limits for one address, and for waiting requests.
+    pub limits: config::Limits,
+    /// The database of countries.
+    pub geoip: config::Geoip,
     /// The requests to upstreams.
     pub upstream: config::Upstream,
     /// The access log.
@@ -67,6 +74,8 @@ pub struct Tier {
     sites: Sites,
     /// The pools of all sites, without duplicates.
     pools: Vec<Arc<Pool>>,
+    access: Access,
+    limits: AddressLimits,
     cache: Cache,
     copies: Copies,
     streams: Streams,
@@ -106,6 +115,8 @@ impl Tier {
             role,
             streams: Streams::new(&settings.cache),
             hsts: hsts(&settings.listen),
+            access: Access::new(&settings.listen, &settings.geoip),
+            limits: AddressLimits::new(&settings.limits),
             settings,
             pools: pools(&sites),
             sites,
@@ -156,6 +167,21 @@ impl Tier {
     /// The pools of upstreams of all sites.
     pub(crate) fn pools(&self) -> &[Arc<Pool>] {
         &self.pools
+    }
+
+    /// Who its clients are, and who may watch.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What one address may use.
+    pub(crate) fn limits(&self) -> &AddressLimits {
+        &self.limits
+    }
+
+    /// Whether viewers see the marks of the tier.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.settings.viewers.expose == Expose::All
     }
 
     /// Its cache.

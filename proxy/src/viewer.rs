@@ -1,7 +1,7 @@
 //! The viewer's side of a request: connections, the protocols on them, and the writing of responses.
 //!
-//! - [`listener`] accepts connections within a limit, [`tls`] makes handshakes, `preface` recognises HTTP/2,
-//!   and [`transport`] is the resulting byte stream
+//! - [`listener`] accepts connections within a limit, `admission` finds out who the [`peer`] is, [`tls`]
+//!   makes handshakes, `preface` recognises HTTP/2, and [`transport`] is the resulting byte stream
 //! - [`fast_path`] answers plain hits over HTTP/1.1, parsed in the buffer of the thread
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - `http2` accepts the HTTP/2 streams of a connection, and closes it when its client resets too many
@@ -10,6 +10,7 @@
 //!
 //! The codec `http1/` parses and writes the heads.
 
+mod admission;
 pub(crate) mod client;
 mod expires;
 pub(crate) mod fast_path;
@@ -19,6 +20,8 @@ pub(crate) mod http1;
 mod http2;
 pub(crate) mod lingering_close;
 pub(crate) mod listener;
+mod pacing;
+pub(crate) mod peer;
 mod preface;
 pub(crate) mod sendfile;
 pub(crate) mod tls;

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
-use tidegate_proxy::config::{Cache, Drain, Listen, Location, Log, NodeName, Server, Upstream, Viewers};
+use tidegate_proxy::config::{
+    Cache, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
+};
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::Address;
 
@@ -65,6 +67,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
+        tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         site::config::check(&self.site)?;
         if self.site.iter().any(|site| site.origins.is_empty()) {
@@ -79,6 +82,8 @@ impl Config {
             listen: self.listen.clone(),
             cache: self.cache.clone(),
             viewers: self.viewers.clone(),
+            limits: Limits::off(),
+            geoip: Geoip::default(),
             location: self.location.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),

@@ -87,7 +87,10 @@ pub(crate) async fn edge(number: usize, shields: &[SocketAddr; 3]) -> Member {
     let listed =
         listed.map(|(shield, region)| format!("{{ url = \"{}\", region = \"{region}\" }}", url(*shield)));
     let listed = listed.collect::<Vec<_>>().join(", ");
-    let upstream = format!("shields = [{listed}]\n[location]\nregion = \"{}\"\n", REGIONS[0]);
+    let upstream = format!(
+        "shields = [{listed}]\n[location]\nregion = \"{}\"\n[limits]\nexempt = [\"127.0.0.0/8\"]\n",
+        REGIONS[0]
+    );
     let write = move |viewers: SocketAddr, operators: SocketAddr| {
         tier(&name, &upstream, viewers, operators, "[[site]]\n")
     };

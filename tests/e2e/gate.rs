@@ -1,5 +1,6 @@
-//! What makes an edge fit for the open internet: one file per kind.
+//! Who may watch, and how much: one file per question.
 
-mod tls_certificates;
-mod tls_https;
-mod tls_tickets;
+mod access;
+mod addresses;
+mod limits;
+mod operators;

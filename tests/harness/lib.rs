@@ -26,6 +26,7 @@
 pub mod chromium;
 pub mod dns;
 pub mod member;
+pub mod mmdb;
 pub mod netns;
 pub mod origin;
 pub mod origin_process;

@@ -21,6 +21,7 @@ pub struct Viewer {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     small_buffer: bool,
+    proxied: Option<Vec<u8>>,
     tls: Option<ViewerTls>,
 }
 
@@ -71,6 +72,7 @@ pub fn viewer(addr: impl Into<SocketAddr>) -> Viewer {
         headers: Vec::new(),
         body: Vec::new(),
         small_buffer: false,
+        proxied: None,
         tls: None,
     }
 }
@@ -140,6 +142,14 @@ impl Viewer {
         self
     }
 
+    /// Sends a PROXY header before all else, as a load balancer does for a client with this address.
+    #[must_use]
+    pub fn proxied_for(mut self, address: &str) -> Self {
+        let family = if address.contains(':') { "TCP6" } else { "TCP4" };
+        self.proxied = Some(format!("PROXY {family} {address} {address} 4711 443\r\n").into_bytes());
+        self
+    }
+
     /// Uses TLS.
     #[must_use]
     pub fn tls(mut self, tls: &ViewerTls) -> Self {
@@ -174,8 +184,11 @@ impl Viewer {
         if self.small_buffer {
             socket.set_recv_buffer_size(4096).expect("a small buffer");
         }
-        let stream = socket.connect(self.addr).await.expect("a connection");
+        let mut stream = socket.connect(self.addr).await.expect("a connection");
         stream.set_nodelay(true).expect("a socket");
+        if let Some(header) = &self.proxied {
+            stream.write_all(header).await.expect("an open connection");
+        }
         let stream: Box<dyn Transport> = match &self.tls {
             Some(tls) => Box::new(tls.handshake(stream).await.expect("a handshake")),
             None => Box::new(stream),

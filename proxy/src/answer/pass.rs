@@ -26,6 +26,7 @@ use crate::observe::account::Account;
 use crate::policy::redirect::is_redirect;
 use crate::policy::{SitePolicy, coding, leaving};
 use crate::refusal::Refusal;
+use crate::request::access;
 use crate::request::parsed::Request;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
@@ -49,6 +50,7 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
 
 /// The request of one viewer to the upstreams.
 fn pass_request(tier: &Arc<Tier>, client: &Client, request: &Request, headers: HeaderMap) -> FetchJob {
+    access::count_fill(tier, client);
     let headers = with_forwarded_for(client, headers);
     let mut job = fetch_job(tier, request, &request.directives, client.method().clone(), headers);
     job.request.is_pass = true;
@@ -352,7 +354,7 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
 /// `Expect`, which this node handles itself.
 fn with_forwarded_for(client: &Client, mut headers: HeaderMap) -> HeaderMap {
     headers.remove(header::EXPECT);
-    let address = client.peer().ip().to_string();
+    let address = client.address().to_string();
     let chain = match headers.get("x-forwarded-for").and_then(|value| value.to_str().ok()) {
         Some(chain) => format!("{chain}, {address}"),
         None => address,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tidegate_cache::{Failure, Object};
 use tidegate_headers::cache_status::{self, Member, Reason};
 use tidegate_headers::hop;
@@ -38,8 +39,11 @@ impl Handling<'_> {
     }
 }
 
-/// Adds the marks of every response: Cache-Status, X-Cache, Via.
+/// Adds the marks of every response: Cache-Status, X-Cache, Via; or removes them all, if the tier hides them.
 pub(crate) fn add(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, object: Option<&Object>) {
+    if !tier.is_exposed() {
+        return hide(headers);
+    }
     let now = Instant::now();
     let ttl = object.map(|object| ttl(object, object.age(now)));
     let received = handling.failure.and_then(refusal::received_status);
@@ -54,6 +58,24 @@ pub(crate) fn add(tier: &Tier, headers: &mut HeaderMap, handling: Handling<'_>, 
     cache_status::append(headers, &Member { node: tier.node(), outcome, ttl, detail });
     cache_status::append_x_cache(headers, handling.fate.x_cache());
     hop::append_via(headers, tier.settings().upstream.http.http(), tier.node());
+}
+
+/// Removes the marks of this tier and of those before it.
+fn hide(headers: &mut HeaderMap) {
+    for name in ["cache-status", "x-cache", "via", "proxy-status", "server-timing"] {
+        headers.remove(name);
+    }
+}
+
+/// The text of an error for viewers: with its reason, unless the tier hides it. `headers` are those of the
+/// text.
+pub(crate) fn error_text(tier: &Tier, status: StatusCode, text: Bytes, headers: &mut HeaderMap) -> Bytes {
+    if tier.is_exposed() {
+        return text;
+    }
+    let text = format!("{status}\n");
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    text.into()
 }
 
 /// Lets players on other web sites read the response. Only the edge does so, because viewers connect to it.

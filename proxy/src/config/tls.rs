@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Breach;
 use super::units::Period;
+use super::access::ProxyProtocol;
 
 /// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Listen {
     /// Further certificates. The server name of a handshake selects one of them.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// Whether connections begin with a PROXY header, before the handshake.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
 }
 
 /// A certificate in files.
@@ -83,6 +87,7 @@ impl Listen {
             ticket_keys: Vec::new(),
             hsts: None,
             certificates: Vec::new(),
+            proxy_protocol: ProxyProtocol::Off,
         }
     }
 

@@ -8,18 +8,25 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 
 use prometheus::IntCounter;
+use tidegate_access::ClientAddress;
 
+use crate::clock;
+use crate::config::access::LoggedAddresses;
+
+mod addresses;
 mod cmcd;
 mod entry;
 mod redact;
 mod timestamp;
 mod writer;
 
+pub use addresses::LoggedAddress;
 pub use cmcd::Cmcd;
 pub use entry::Entry;
 pub use redact::Redaction;
 pub use writer::{Output, Writer};
 
+use addresses::Addresses;
 use writer::Message;
 
 /// Where the lines go and what is redacted.
@@ -31,6 +38,8 @@ pub struct Config {
     pub queue_lines: usize,
     /// Query parameters whose values are not logged, in any case. Default: the usual names of tokens.
     pub redact: Vec<String>,
+    /// What lines say of the client's address. Default the whole address.
+    pub addresses: LoggedAddresses,
 }
 
 /// The sending side of the log. Cheap to clone.
@@ -39,6 +48,7 @@ pub struct AccessLog {
     queue: Option<SyncSender<Message>>,
     dropped: IntCounter,
     redaction: Arc<Redaction>,
+    addresses: Arc<Addresses>,
 }
 
 impl AccessLog {
@@ -48,17 +58,23 @@ impl AccessLog {
     /// When the output cannot be opened or the thread cannot be started.
     pub fn start(config: &Config, dropped: IntCounter) -> io::Result<(Self, Writer)> {
         let redaction = Arc::new(Redaction::new(&config.redact));
+        let addresses = Arc::new(Addresses::new(config.addresses));
         if config.output == Output::Off {
-            return Ok((Self { queue: None, dropped, redaction }, Writer::off()));
+            return Ok((Self { queue: None, dropped, redaction, addresses }, Writer::off()));
         }
         let (queue, lines) = mpsc::sync_channel(config.queue_lines.max(1));
         let writer = Writer::start(&config.output, queue.clone(), lines, dropped.clone())?;
-        Ok((Self { queue: Some(queue), dropped, redaction }, writer))
+        Ok((Self { queue: Some(queue), dropped, redaction, addresses }, writer))
     }
 
     /// Whether lines are written at all: if not, callers need not prepare an entry.
     pub const fn is_on(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// What a line says of an address.
+    pub(crate) fn address(&self, address: ClientAddress) -> LoggedAddress {
+        self.addresses.logged(address, clock::now())
     }
 
     /// Renders a line and queues it. Never waits.
@@ -75,7 +91,12 @@ impl AccessLog {
 impl Default for Config {
     fn default() -> Self {
         let redact = ["token", "hdnts", "hdnea", "signature", "sig", "policy", "key", "auth", "jwt", "cat"];
-        Self { output: Output::Stdout, queue_lines: 8192, redact: redact.map(str::to_owned).to_vec() }
+        Self {
+            output: Output::Stdout,
+            queue_lines: 8192,
+            redact: redact.map(str::to_owned).to_vec(),
+            addresses: LoggedAddresses::Full,
+        }
     }
 }
 

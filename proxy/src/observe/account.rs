@@ -29,6 +29,8 @@ pub(crate) struct Account {
     age: Option<Duration>,
     is_live_playlist: bool,
     error: Option<Error>,
+    /// The stable code of a refusal.
+    reason: Option<&'static str>,
     broken: bool,
 }
 
@@ -63,13 +65,18 @@ impl Account {
             age: None,
             is_live_playlist: false,
             error: None,
+            reason: None,
             broken: false,
         }
     }
 
     /// A request that was refused.
     pub(crate) fn refused(refusal: &Refusal, facts: &RequestFacts) -> Self {
-        Self { error: Some(refusal.error()), ..Self::from_facts(refusal.fate(), facts) }
+        Self {
+            error: Some(refusal.error()),
+            reason: refusal.code(),
+            ..Self::from_facts(refusal.fate(), facts)
+        }
     }
 
     /// A request whose response was cut off at the drain timeout.
@@ -162,7 +169,7 @@ impl Account {
         tier.log().record(&Entry {
             status: Some(request.status),
             body_bytes: request.body_bytes,
-            client: Some(request.peer.ip()),
+            client: Some(tier.log().address(request.client)),
             ..self.entry(tier, request.at)
         });
     }
@@ -186,7 +193,7 @@ impl Account {
             query: request.query,
             status: response.status,
             body_bytes: response.body_bytes,
-            client: Some(request.peer.ip()),
+            client: Some(tier.log().address(request.client)),
             user_agent: field("user-agent"),
             referrer: field("referer"),
             request_id: field("x-request-id"),
@@ -223,6 +230,7 @@ impl Account {
             upstream: self.upstream.as_deref(),
             cache_age: self.age,
             error: self.error,
+            reason: self.reason,
             broken: self.broken,
             cmcd: None,
         }

@@ -1,9 +1,9 @@
 //! The facts about one request and its response, for the counters and the access log.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, Version};
+use tidegate_access::ClientAddress;
 use tidegate_hls::Kind;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ pub(crate) struct RequestFacts {
 #[derive(Debug)]
 pub(crate) struct UnreadRequest {
     pub(crate) at: Instant,
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: ClientAddress,
     pub(crate) status: StatusCode,
     pub(crate) body_bytes: u64,
 }
@@ -51,7 +51,7 @@ pub(crate) struct LoggedRequest<'a> {
     pub(crate) host: Option<&'a str>,
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) client: ClientAddress,
     pub(crate) headers: &'a HeaderMap,
 }
 
@@ -60,10 +60,10 @@ impl<'a> LoggedRequest<'a> {
     pub(crate) fn http1(
         method: &'a Method,
         target: &'a str,
-        peer: SocketAddr,
+        client: ClientAddress,
         headers: &'a HeaderMap,
     ) -> Self {
         let (path, query) = target::parts(target);
-        Self { method, version: Version::HTTP_11, host: None, path, query, peer, headers }
+        Self { method, version: Version::HTTP_11, host: None, path, query, client, headers }
     }
 }

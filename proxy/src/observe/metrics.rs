@@ -17,6 +17,7 @@ use tidegate_upstream::Pool;
 use crate::fate::Fate;
 use crate::observe::label::Label;
 
+mod access;
 mod cache;
 mod connections;
 mod gauge_guard;
@@ -27,10 +28,13 @@ mod table;
 mod tls;
 mod upstreams;
 
+pub use self::access::Access;
 pub use self::connections::Connections;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
-pub use labels::{Failover, FillEnd, Reload, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState};
+pub use labels::{
+    ConnectionRefusal, Failover, FillEnd, Reload, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState,
+};
 pub use tls::Tls;
 pub use upstreams::Upstreams;
 
@@ -52,6 +56,8 @@ pub struct Metrics {
     failovers: CounterTable,
     playlist_age: Histogram,
     cache: Cache,
+    /// Access and limits.
+    pub access: Access,
     /// Live streams.
     pub live: Live,
     /// Upstreams.
@@ -210,6 +216,7 @@ impl Metrics {
                 &AGE_BUCKETS,
             )?,
             cache: Cache::new(registrar)?,
+            access: Access::new(registrar)?,
             live: Live::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
             tls: Tls::new(registrar)?,

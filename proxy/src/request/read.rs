@@ -8,6 +8,7 @@ use tidegate_headers::hop::{self, SLICE};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
 use tidegate_upstream::BACKUP;
 
+use super::access;
 use super::parsed::Request;
 use super::slice::Slice;
 use super::target::{Target, host_name};
@@ -28,6 +29,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
         .ok_or_else(|| (no_site(&target), None))?;
     client.request_facts().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
+    access::check(tier, client, site).map_err(refused)?;
     let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
     if tier.settings().listen.https_redirect && !client.is_tls() {

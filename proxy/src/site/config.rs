@@ -15,7 +15,7 @@ use tidegate_headers::cors::{self, Cors};
 
 pub use super::request_headers::{RequestHeaders, Unlisted};
 use crate::config::units::Period;
-use crate::config::{NodeName, Server, Upstream, server};
+use crate::config::{Access, NodeName, Server, Upstream, server};
 
 /// One site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub struct Config {
     pub restarts: Restarts,
     /// Add CORS header fields, so that players on other web sites may play.
     pub cors: bool,
+    /// Who may watch.
+    pub access: Access,
     /// Which query parameters are part of the key.
     pub query: Query,
     /// Which header fields of viewers shared requests carry.
@@ -239,6 +241,7 @@ impl Default for Config {
             low_latency: LowLatency::Pass,
             restarts: Restarts::Join,
             cors: true,
+            access: Access::default(),
             query: Query::default(),
             request_headers: RequestHeaders::default(),
             sharing: Sharing::default(),
@@ -400,6 +403,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if let Err(message) = server::check_fields(&site.origin_headers) {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
+        site.access.check()?;
         if site.direct && site.origins.is_empty() {
             return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }

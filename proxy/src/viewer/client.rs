@@ -12,17 +12,20 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_http::ResponseHeader;
+use tidegate_access::ClientAddress;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tidegate_http1::Framing;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
+use crate::limits::Usage;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
 use crate::tier::Tier;
 use crate::viewer::expires;
 use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
+use crate::viewer::peer::Peer;
 use crate::viewer::transport::Transport;
 use crate::viewer::within::within;
 
@@ -30,7 +33,8 @@ use crate::viewer::within::within;
 pub(crate) struct Client {
     tier: Arc<Tier>,
     protocol: Protocol,
-    peer: SocketAddr,
+    peer: Peer,
+    address: ClientAddress,
     is_tls: bool,
     received: Instant,
     first_byte: Option<Instant>,
@@ -55,19 +59,27 @@ pub(crate) enum Protocol {
     Session(Box<ServerSession>),
 }
 
-/// Most members of Server-Timing are shorter.
-const TIMING_ROOM: usize = 64;
+impl Protocol {
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Http1(http1) => http1.headers(),
+            Self::Session(session) => &session.req_header().headers,
+        }
+    }
+}
 
 /// Bytes of the body per write. The write timeout bounds each write, not the whole body.
 pub(crate) const WRITE_MAX: usize = 64 * 1024;
 
 impl Client {
     /// A client whose request head has been read.
-    pub(crate) fn new(tier: &Arc<Tier>, protocol: Protocol, peer: SocketAddr) -> Self {
+    pub(crate) fn new(tier: &Arc<Tier>, protocol: Protocol, peer: &Peer) -> Self {
+        let address = peer.client(tier, protocol.headers());
         Self {
             tier: Arc::clone(tier),
             protocol,
-            peer,
+            peer: peer.clone(),
+            address,
             is_tls: false,
             received: Instant::now(),
             first_byte: None,
@@ -102,10 +114,7 @@ impl Client {
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
-        match &self.protocol {
-            Protocol::Http1(http1) => http1.headers(),
-            Protocol::Session(session) => &session.req_header().headers,
-        }
+        self.protocol.headers()
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -133,8 +142,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer
+    /// The address of the client.
+    pub(crate) fn address(&self) -> ClientAddress {
+        self.address
+    }
+
+    /// What the address uses of the limits; `None` if no limit applies to it.
+    pub(crate) fn usage(&self) -> Option<Arc<Usage>> {
+        self.peer.usage_by(&self.tier, self.address)
     }
 
     /// The response so far.
@@ -153,12 +168,20 @@ impl Client {
         match &self.protocol {
             Protocol::Http1(http1) => {
                 let target = std::str::from_utf8(http1.target()).unwrap_or_default();
-                LoggedRequest::http1(method, target, self.peer, headers)
+                LoggedRequest::http1(method, target, self.address, headers)
             }
             Protocol::Session(session) => {
                 let uri = &session.req_header().uri;
                 let (host, path, query) = (uri.host(), uri.path(), uri.query());
-                LoggedRequest { method, version: self.version(), host, path, query, peer: self.peer, headers }
+                LoggedRequest {
+                    method,
+                    version: self.version(),
+                    host,
+                    path,
+                    query,
+                    client: self.address,
+                    headers,
+                }
             }
         }
     }
@@ -178,10 +201,8 @@ impl Client {
         let is_final = !status.is_informational();
         let mut framing = Framing::Empty;
         if is_final {
-            let mut timing = Vec::with_capacity(TIMING_ROOM);
-            server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
-            if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
-                headers.append(SERVER_TIMING.clone(), timing);
+            if self.tier.is_exposed() {
+                self.add_timing(&mut headers);
             }
             self.content_length = tidegate_http1::content_length(&headers).ok().flatten();
             if let Some(hsts) = self.tier.hsts().filter(|_| self.is_tls) {
@@ -216,6 +237,15 @@ impl Client {
             self.first_byte.get_or_insert_with(Instant::now);
         }
         self.check(written)
+    }
+
+    fn add_timing(&self, headers: &mut HeaderMap) {
+        // Most members of Server-Timing are shorter.
+        let mut timing = Vec::with_capacity(64);
+        server_timing::append(&mut timing, self.tier.node(), self.received.elapsed());
+        if let Ok(timing) = HeaderValue::from_maybe_shared(Bytes::from(timing)) {
+            headers.append(SERVER_TIMING.clone(), timing);
+        }
     }
 
     /// Sends the bytes that have been written and not sent: the head of a response without a body.

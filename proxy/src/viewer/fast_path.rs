@@ -16,7 +16,6 @@ pub(crate) mod simple_head;
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::io::Result;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -26,11 +25,13 @@ use tidegate_http1::{RequestHead, Room};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::request::access;
 use crate::request::try_hit::try_hit;
 use crate::signal::Wait;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 use crate::viewer::head::{Start, limits};
+use crate::viewer::peer::Peer;
 use crate::viewer::transport::Transport;
 
 use hit_response::{HitResponse, Viewer};
@@ -52,7 +53,7 @@ pub(crate) enum Next {
 pub(crate) async fn serve(
     tier: &Tier,
     transport: &mut Transport,
-    peer: SocketAddr,
+    peer: &Peer,
     mut already_read: BytesMut,
 ) -> Next {
     let is_tls = transport.is_tls();
@@ -120,7 +121,7 @@ impl Idle<'_, '_> {
         &mut self,
         tier: &Tier,
         transport: &mut Transport,
-        viewer: Viewer,
+        viewer: Viewer<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Read>> {
         if let Poll::Ready(read) = read(tier, transport, viewer, cx) {
@@ -146,7 +147,7 @@ impl Idle<'_, '_> {
 fn read(
     tier: &Tier,
     transport: &mut Transport,
-    viewer: Viewer,
+    viewer: Viewer<'_>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Read>>> {
     BUFFER.with_borrow_mut(|buffer| {
@@ -167,7 +168,7 @@ fn read(
 }
 
 /// Parses the head at the start of `bytes`, and looks for a hit.
-fn examine(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Examined {
+fn examine(tier: &Tier, viewer: Viewer<'_>, bytes: &[u8]) -> Examined {
     let mut room = Room::new();
     let limits = limits(tier.settings().viewers.head_max.bytes());
     let head = match RequestHead::parse(bytes, limits, &mut room) {
@@ -182,7 +183,7 @@ fn examine(tier: &Tier, viewer: Viewer, bytes: &[u8]) -> Examined {
 }
 
 /// The response to a request; `None` if it takes the slow path.
-fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box<HitResponse>> {
+fn try_answer(tier: &Tier, viewer: Viewer<'_>, head: &RequestHead<'_>) -> Option<Box<HitResponse>> {
     // While the node drains, responses carry `Connection: close`, which the slow path writes.
     if tier.draining().is_set() || viewer.is_redirected {
         return None;
@@ -190,7 +191,10 @@ fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box
     let simple_head = SimpleHead::of(head)?;
     let received = Instant::now();
     let hit = try_hit(tier, &simple_head, received)?;
-    HitResponse::make(tier, viewer, &simple_head, &hit, received)
+    let allowed = access::may_answer(tier, viewer.peer, &hit.target.site, || simple_head.headers())?;
+    let hit_response = HitResponse::make(tier, viewer, &simple_head, &hit, received)?;
+    allowed.count(tier);
+    Some(hit_response)
 }
 
 /// Writes a response and closes its account. Returns the start of the idle period that follows: for a

@@ -28,12 +28,14 @@ use crate::observe::metrics::GaugeGuard;
 use crate::refusal::Refusal;
 use crate::request;
 use crate::tier::{Shared, Tier};
+use crate::viewer::admission;
 use crate::viewer::client::{Client, Protocol};
 use crate::viewer::fast_path::{self, Next};
 use crate::viewer::head;
 use crate::viewer::http1::Http1;
 use crate::viewer::http2::{self, Closed, Ended};
 use crate::viewer::lingering_close;
+use crate::viewer::peer::Peer;
 use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
@@ -109,19 +111,22 @@ async fn next_connection(permits: &Arc<Semaphore>, listeners: &Listeners) -> Opt
 /// Serves one connection until it ends.
 async fn connection(
     tier: &Shared,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    from: SocketAddr,
     acceptor: Option<Acceptor>,
     shutdown: ShutdownWatch,
 ) {
+    let Some((peer, _open)) = admission::admit(tier, &mut stream, from, acceptor.is_some()).await else {
+        return;
+    };
     match acceptor {
-        None => plain(tier, stream, peer, shutdown).await,
+        None => plain(tier, stream, &peer, shutdown).await,
         // Boxed, so that a connection without TLS does not hold the state of a handshake.
-        Some(acceptor) => Box::pin(secured(tier, stream, peer, acceptor, shutdown)).await,
+        Some(acceptor) => Box::pin(secured(tier, stream, &peer, acceptor, shutdown)).await,
     }
 }
 
-async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+async fn plain(tier: &Shared, stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
     let mut start = [0; preface::PEEK_LEN];
     let peeked = tokio::select! {
@@ -132,7 +137,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
     let Ok(Ok(peeked)) = peeked else { return };
     let start = start.get(..peeked).unwrap_or_default();
     if preface::is_invalid(start) {
-        tracing::debug!(%peer, "closed: the client speaks neither HTTP/1.1 nor HTTP/2");
+        tracing::debug!(peer = %tier.log().address(peer.address()), "closed: the client speaks neither HTTP/1.1 nor HTTP/2");
         return lingering_close::close(Box::new(Transport::Plain(stream))).await;
     }
     if preface::may_begin(start) {
@@ -144,7 +149,7 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: SocketAddr, shutdown: Shu
 }
 
 /// Serves a connection that may begin HTTP/2 with prior knowledge (RFC 9113 section 3.3).
-async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
     let mut start = BytesMut::new();
     match protocol(tier, &mut stream, &mut start).await {
         Some(Begun::Http2) => {
@@ -173,13 +178,7 @@ async fn protocol(tier: &Tier, stream: &mut (impl AsyncRead + Unpin), start: &mu
 }
 
 /// Makes the TLS handshake, then serves the negotiated protocol.
-async fn secured(
-    tier: &Shared,
-    stream: TcpStream,
-    peer: SocketAddr,
-    acceptor: Acceptor,
-    shutdown: ShutdownWatch,
-) {
+async fn secured(tier: &Shared, stream: TcpStream, peer: &Peer, acceptor: Acceptor, shutdown: ShutdownWatch) {
     let limit = tier.settings().viewers.head_timeout.get();
     let handshake = tokio::select! {
         biased;
@@ -201,12 +200,12 @@ async fn secured(
         Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().connections.tls_handshake_failures.inc();
-            tracing::debug!(%peer, %error, "TLS handshake failed");
+            tracing::debug!(peer = %tier.log().address(peer.address()), %error, "TLS handshake failed");
             lingering_close::close(Box::new(Transport::Plain(stream))).await;
         }
         Err(_) => {
             tier.metrics().connections.tls_handshake_failures.inc();
-            tracing::debug!(%peer, "TLS handshake timed out");
+            tracing::debug!(peer = %tier.log().address(peer.address()), "TLS handshake timed out");
         }
     }
 }
@@ -226,7 +225,7 @@ async fn http2(
     tier: &Shared,
     stream: Stream,
     flusher: Option<Flusher>,
-    peer: SocketAddr,
+    peer: &Peer,
     shutdown: ShutdownWatch,
 ) {
     let viewers = &tier.settings().viewers;
@@ -234,15 +233,15 @@ async fn http2(
     // Under TLS, HTTP/2 has a flusher.
     let is_tls = flusher.is_some();
     let serving = http2::serve(stream, limits, shutdown, tier.tasks(), |session| {
-        let tier = Arc::clone(tier);
-        async move { http2_request(&tier, session, peer, is_tls).await }
+        let (tier, peer) = (Arc::clone(tier), peer.clone());
+        async move { http2_request(&tier, session, &peer, is_tls).await }
     });
     let mut serving = pin!(serving);
     poll_fn(|cx| {
         let served = serving.as_mut().poll(cx).map(|closed| {
             if closed == Closed::TooManyResets {
                 tier.metrics().connections.reset_floods.inc();
-                tracing::debug!(%peer, "closed: the client has reset too many requests");
+                tracing::debug!(peer = %tier.log().address(peer.address()), "closed: the client has reset too many requests");
             }
         });
         match flusher.as_ref().map(|flusher| flusher.poll_send(cx)) {
@@ -255,7 +254,7 @@ async fn http2(
 
 /// Serves one request after the other: on the fast path, or else on the slow path. The first begins with
 /// `already_read`.
-async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: BytesMut, peer: SocketAddr) {
+async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: BytesMut, peer: &Peer) {
     let viewers = &tier.settings().viewers;
     let is_tls = transport.is_tls();
     loop {
@@ -296,7 +295,7 @@ async fn session(
     tier: &Shared,
     transport: Box<Transport>,
     bytes: BytesMut,
-    peer: SocketAddr,
+    peer: &Peer,
 ) -> Option<Box<ServerSession>> {
     let mut session = Box::new(ServerSession::new_http1(transport));
     session.set_pipelining_enabled(true);
@@ -309,7 +308,7 @@ async fn session(
 async fn read(
     tier: &Shared,
     mut session: Box<ServerSession>,
-    peer: SocketAddr,
+    peer: &Peer,
 ) -> Option<Box<ServerSession>> {
     let viewers = &tier.settings().viewers;
     let read = within(viewers.head_timeout.get(), pin!(session.read_request())).await;
@@ -338,7 +337,7 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
 }
 
 /// Serves one request over HTTP/2.
-async fn http2_request(tier: &Shared, session: ServerSession, peer: SocketAddr, is_tls: bool) -> Ended {
+async fn http2_request(tier: &Shared, session: ServerSession, peer: &Peer, is_tls: bool) -> Ended {
     let Some(session) = Box::pin(read(tier, Box::new(session), peer)).await else { return Ended::Served };
     let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer).over_tls(is_tls));
     let _token = tier.requests().token();
@@ -375,17 +374,20 @@ async fn serve_and_flush(tier: &Shared, client: &mut Client) -> Account {
 }
 
 /// Sends an error response where no request could be read, and closes the connection.
-async fn refuse(tier: &Tier, mut stream: Stream, peer: SocketAddr, refusal: &Refusal) {
+async fn refuse(tier: &Tier, mut stream: Stream, peer: &Peer, refusal: &Refusal) {
     let at = Instant::now();
     let (head, body) = answer::render_refusal(tier, refusal);
-    let answer = [&head, body.as_bytes()].concat();
+    let answer = [&head[..], &body].concat();
     let written = timeout(tier.settings().viewers.write_timeout.get(), stream.write_all(&answer)).await;
     let account = Account::refused(refusal, &RequestFacts::default());
     let (account, body_bytes) = match written {
         Ok(Ok(())) => (account, body.len() as u64),
         _ => (account.broken(), 0),
     };
-    account.close_unread(tier, &UnreadRequest { at, peer, status: refusal.status(), body_bytes });
+    account.close_unread(
+        tier,
+        &UnreadRequest { at, client: peer.address(), status: refusal.status(), body_bytes },
+    );
     if account.is_intact() {
         lingering_close::close(stream).await;
     }

@@ -97,6 +97,8 @@ key = \"{key}\"
 memory = \"{memory}\"
 {sendfile}[viewers]
 idle_timeout = \"1h\"
+[limits]
+exempt = [\"127.0.0.0/8\"]
 [upstream.probe]
 kind = \"off\"
 [log]

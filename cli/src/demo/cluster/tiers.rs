@@ -12,9 +12,12 @@ pub(crate) async fn shield(name: &str, origins: &[String]) -> anyhow::Result<Shi
 
 /// An edge in front of `shields`.
 pub(crate) async fn edge(name: &str, shields: &[String]) -> anyhow::Result<Edge> {
-    let text = format!("node = {name:?}\nshields = {shields:?}\n{COMMON}");
+    let text = format!("node = {name:?}\nshields = {shields:?}\n{COMMON}{LIMITS}");
     Edge::load(tidegate_edge::Config::parse(name, &text)?).await
 }
+
+/// All viewers of the demo come from one address.
+const LIMITS: &str = "[limits]\nexempt = [\"127.0.0.0/8\"]\n";
 
 /// The common part of both configurations.
 const COMMON: &str = r#"

@@ -1,13 +1,13 @@
 //! One request as a line of ECS (Elastic Common Schema) fields, as nested objects, which every ECS reader
 //! accepts without configuration. Fields that ECS does not define are in the groups `tidegate` and `cmcd`.
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
 use serde::Serialize;
 use tidegate_headers::proxy_status;
 
+use super::addresses::LoggedAddress;
 use super::cmcd::Cmcd;
 use super::redact::Redaction;
 use super::timestamp::Timestamp;
@@ -37,7 +37,7 @@ pub struct Entry<'a> {
     /// Body bytes that were sent.
     pub body_bytes: u64,
     /// The viewer's address.
-    pub client: Option<IpAddr>,
+    pub client: Option<LoggedAddress>,
     /// `User-Agent`.
     pub user_agent: Option<&'a str>,
     /// `Referer`.
@@ -62,6 +62,8 @@ pub struct Entry<'a> {
     pub cache_age: Option<Duration>,
     /// The error, if the request failed.
     pub error: Option<proxy_status::Error>,
+    /// The stable code of a refusal.
+    pub reason: Option<&'static str>,
     /// Whether the body was cut off before its end.
     pub broken: bool,
     /// The player's report about itself.
@@ -91,7 +93,7 @@ impl Entry<'_> {
                 },
             },
             url: self.path.map(|path| Url { domain: self.host, path, query: query.as_deref() }),
-            client: self.client.map(|ip| Client { ip }),
+            client: self.client.as_ref().filter(|client| **client != LoggedAddress::Hidden),
             user_agent: self.user_agent.map(|original| UserAgent { original }),
             service: Service {
                 name: "tidegate",
@@ -120,6 +122,7 @@ impl Entry<'_> {
             cache_age: self.cache_age.map(|age| age.as_secs_f64()),
             first_byte: self.first_byte.map(|after| after.as_nanos()),
             error: self.error.map(proxy_status::Error::as_str),
+            reason: self.reason,
             broken: self.broken,
         }
     }
@@ -151,7 +154,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<Url<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<Client>,
+    client: Option<&'a LoggedAddress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<UserAgent<'a>>,
     service: Service<'a>,
@@ -214,11 +217,6 @@ struct Url<'a> {
 }
 
 #[derive(Serialize)]
-struct Client {
-    ip: IpAddr,
-}
-
-#[derive(Serialize)]
 struct UserAgent<'a> {
     original: &'a str,
 }
@@ -259,6 +257,8 @@ struct Tidegate<'a> {
     first_byte: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     broken: bool,
 }

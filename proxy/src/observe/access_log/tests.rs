@@ -36,6 +36,7 @@ fn entry<'a>() -> Entry<'a> {
         upstream: None,
         cache_age: None,
         error: None,
+        reason: None,
         broken: false,
         cmcd: None,
     }
@@ -92,7 +93,7 @@ fn known_fields_are_logged_and_tokens_are_not() {
         first_byte: Some(Duration::from_micros(900)),
         host: Some("live.example"),
         query: Some("token=secret&_HLS_msn=7"),
-        client: Some("192.0.2.7".parse().unwrap()),
+        client: Some(LoggedAddress::Ip("192.0.2.7".parse().unwrap())),
         user_agent: Some("player/1\n"),
         referrer: Some("https://page.example/?token=secret"),
         request_id: Some("r-1"),
@@ -143,7 +144,12 @@ fn every_queued_line_is_written_before_the_end() {
 fn lines_for_a_full_queue_are_dropped_and_counted() {
     let (queue, lines) = mpsc::sync_channel(2);
     let dropped = dropped();
-    let log = AccessLog { queue: Some(queue), dropped: dropped.clone(), redaction: Arc::default() };
+    let log = AccessLog {
+        queue: Some(queue),
+        dropped: dropped.clone(),
+        redaction: Arc::default(),
+        addresses: Arc::default(),
+    };
     for _ in 0..5 {
         log.record(&entry());
     }

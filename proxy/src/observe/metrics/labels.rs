@@ -1,6 +1,7 @@
 //! The values of metric labels other than [`crate::fate::Fate`].
 
 use http::StatusCode;
+use tidegate_access::Denial;
 use tidegate_hls::Kind;
 use tidegate_upstream::{Outcome, State, UpstreamError};
 
@@ -49,6 +50,20 @@ label! {
         Broken = "broken",
         /// Every reader left before its end.
         Abandoned = "abandoned",
+    }
+}
+
+label! {
+    /// Why a connection is closed before its first request.
+    ConnectionRefusal {
+        /// The listener expects a PROXY header, and the peer is no trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
+        /// The PROXY header is malformed, or it did not arrive in time.
+        ProxyHeader = "proxy_header",
+        /// The lists of the listener do not allow the address.
+        AddressDenied = "address_denied",
+        /// The address has too many connections.
+        PerAddress = "connections_per_address",
     }
 }
 
@@ -217,6 +232,18 @@ impl From<UpstreamError> for Failover {
             // `UpstreamError` may grow; a new variant is about a response that arrived.
             _ => Self::Unusable,
         }
+    }
+}
+
+impl Label for Denial {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        self.as_str()
+    }
+
+    fn index(self) -> usize {
+        self as usize
     }
 }
 

@@ -33,9 +33,13 @@ pub(super) fn render(
     lines::status_line(&mut head, representation.status());
     head.extend_from_slice(&shared);
     let age = hit.object.age(received);
-    let ttl = tier_fields::ttl(&hit.object, age);
-    cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
-    head.extend_from_slice(b"\r\nAge: ");
+    let is_exposed = tier.is_exposed();
+    if is_exposed {
+        let ttl = tier_fields::ttl(&hit.object, age);
+        cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
+        head.extend_from_slice(lines::END);
+    }
+    head.extend_from_slice(b"Age: ");
     lines::decimal(&mut head, tier_fields::seconds_of_age(age));
     if let Some(span) = &representation.span {
         head.extend_from_slice(b"\r\nContent-Range: ");
@@ -43,8 +47,10 @@ pub(super) fn render(
     }
     head.extend_from_slice(b"\r\nContent-Length: ");
     lines::decimal(&mut head, representation.span.map_or(representation.full_len, |span| span.len()));
-    head.extend_from_slice(b"\r\nServer-Timing: ");
-    server_timing::append(&mut head, tier.node(), received.elapsed());
+    if is_exposed {
+        head.extend_from_slice(b"\r\nServer-Timing: ");
+        server_timing::append(&mut head, tier.node(), received.elapsed());
+    }
     if let Some(hsts) = hsts {
         head.extend_from_slice(b"\r\nStrict-Transport-Security: ");
         head.extend_from_slice(hsts.as_bytes());
@@ -54,7 +60,7 @@ pub(super) fn render(
 }
 
 /// The part that is the same for all viewers. It ends inside `Cache-Status`, in this tier's member, which is
-/// the last.
+/// the last; or after a whole field, if the tier hides its marks.
 fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
     let object = &hit.object;
     let cached = if representation.is_gzip { &object.rendered_gzip } else { &object.rendered };
@@ -88,7 +94,10 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     let status = headers.remove(&CACHE_STATUS);
     let mut rendered = Vec::new();
     lines::fields(&mut rendered, headers.iter());
-    lines::open_field(&mut rendered, &CACHE_STATUS, status.as_ref().map_or(b"", |status| status.as_bytes()));
+    if tier.is_exposed() {
+        let status = status.as_ref().map_or(&b""[..], |status| status.as_bytes());
+        lines::open_field(&mut rendered, &CACHE_STATUS, status);
+    }
     rendered.into()
 }
 

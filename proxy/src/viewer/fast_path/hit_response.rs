@@ -1,9 +1,9 @@
 //! A response that is ready to send: its rendered head, and its body in memory or in a file.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
+use tidegate_access::ClientAddress;
 use tidegate_headers::conditional::{Outcome, Validators};
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::observe::facts::{LoggedRequest, ResponseFacts};
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
 use crate::viewer::gone::Gone;
+use crate::viewer::peer::Peer;
 
 /// A response to a hit, and the facts for its account.
 #[derive(Debug)]
@@ -36,13 +37,13 @@ struct Logged {
     method: Method,
     target: String,
     headers: HeaderMap,
-    peer: SocketAddr,
+    client: ClientAddress,
 }
 
 /// The viewer's end of the connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Viewer {
-    pub(super) peer: SocketAddr,
+pub(super) struct Viewer<'a> {
+    pub(super) peer: &'a Peer,
     /// Whether sendfile works on the connection, which it does not under TLS.
     pub(super) can_send_files: bool,
     pub(super) is_tls: bool,
@@ -55,7 +56,7 @@ impl HitResponse {
     /// several times.
     pub(super) fn make(
         tier: &Tier,
-        viewer: Viewer,
+        viewer: Viewer<'_>,
         simple_head: &SimpleHead<'_>,
         hit: &Hit,
         received: Instant,
@@ -76,7 +77,7 @@ impl HitResponse {
             error = stream.error();
             account = account.live();
         }
-        let logged = tier.log().is_on().then(|| Box::new(Logged::of(simple_head, viewer.peer)));
+        let logged = tier.log().is_on().then(|| Box::new(Logged::of(tier, simple_head, viewer.peer)));
         if logged.is_some() {
             account = account.with_log_fields(&hit.target.site, hit.cmcd.clone(), &hit.object);
         }
@@ -118,16 +119,17 @@ impl HitResponse {
 }
 
 impl Logged {
-    fn of(simple_head: &SimpleHead<'_>, peer: SocketAddr) -> Self {
+    fn of(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Self {
+        let headers = simple_head.headers();
         Self {
             method: simple_head.method.clone(),
             target: simple_head.target.to_owned(),
-            headers: simple_head.headers(),
-            peer,
+            client: peer.client(tier, &headers),
+            headers,
         }
     }
 
     fn request(&self) -> LoggedRequest<'_> {
-        LoggedRequest::http1(&self.method, &self.target, self.peer, &self.headers)
+        LoggedRequest::http1(&self.method, &self.target, self.client, &self.headers)
     }
 }

@@ -41,7 +41,7 @@ impl<'a> SimpleHead<'a> {
         Some(Self { method, target: head.target, host, deciding, fields: head.fields })
     }
 
-    /// All header fields, for the access log.
+    /// All header fields, for the access log and the rules of a site.
     pub(super) fn headers(&self) -> HeaderMap {
         self.fields.copied().unwrap_or_default()
     }

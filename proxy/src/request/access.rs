@@ -1,0 +1,93 @@
+//! Whether a client may send a request, and whether it may cause an upstream request: the rules of the site,
+//! and the limits for one address.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use tidegate_access::Rules;
+
+use crate::limits::Usage;
+use crate::refusal::Refusal;
+use crate::site::Site;
+use crate::tier::{Role, Tier};
+use crate::viewer::client::Client;
+use crate::viewer::peer::Peer;
+
+/// Judges a request, and counts it for its address. A preflight is not judged: browsers do not show its
+/// status.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn check(tier: &Tier, client: &Client, site: &Site) -> Result<(), Refusal> {
+    if let Some(rules) = rules_of(tier, site)
+        && *client.method() != Method::OPTIONS
+    {
+        tier.access().judge(rules, client.address(), client.headers()).map_err(Refusal::Denied)?;
+    }
+    if tier.limits().limits_requests()
+        && let Some(usage) = client.usage()
+    {
+        tier.limits().request(&usage).map_err(Refusal::Limited)?;
+    }
+    Ok(())
+}
+
+/// A request that the fast path may answer.
+#[derive(Debug)]
+pub(crate) struct Allowed(Option<Arc<Usage>>);
+
+impl Allowed {
+    /// Counts the request for its address.
+    pub(crate) fn count(self, tier: &Tier) {
+        if let Self(Some(usage)) = self {
+            // It was within the limit a moment ago.
+            let _late = tier.limits().request(&usage);
+        }
+    }
+}
+
+/// Whether the fast path may answer a request; if not, the slow path judges it. `headers` makes the header
+/// fields of the request, if a rule needs them.
+pub(crate) fn may_answer(
+    tier: &Tier,
+    peer: &Peer,
+    site: &Site,
+    headers: impl FnOnce() -> HeaderMap,
+) -> Option<Allowed> {
+    let rules = rules_of(tier, site);
+    let limits_requests = tier.limits().limits_requests();
+    if rules.is_none() && !limits_requests {
+        return Some(Allowed(None));
+    }
+    let needs_fields = peer.is_proxy() || rules.is_some_and(Rules::need_fields);
+    let headers = if needs_fields { headers() } else { HeaderMap::new() };
+    let client = peer.client(tier, &headers);
+    if rules.is_some_and(|rules| tier.access().judge(rules, client, &headers).is_err()) {
+        return None;
+    }
+    let usage = if limits_requests { peer.usage_by(tier, client) } else { None };
+    usage.as_ref().is_none_or(|usage| tier.limits().may_request(usage)).then(|| Allowed(usage.clone()))
+}
+
+/// Whether the client of a request may cause an upstream request now.
+///
+/// # Errors
+/// When its address has caused too many.
+pub(super) fn may_fill(tier: &Tier, client: &Client) -> Result<(), Refusal> {
+    match client.usage() {
+        Some(usage) => tier.limits().may_fill(&usage).map_err(Refusal::Limited),
+        None => Ok(()),
+    }
+}
+
+/// Counts an upstream request for the address that causes it.
+pub(crate) fn count_fill(tier: &Tier, client: &Client) {
+    if let Some(usage) = client.usage() {
+        tier.limits().fill(&usage);
+    }
+}
+
+/// The rules of a site. Only an edge applies them: the peers of a shield are edges.
+fn rules_of<'a>(tier: &Tier, site: &'a Site) -> Option<&'a Rules> {
+    site.access.as_ref().filter(|_| tier.role() == Role::Edge)
+}

@@ -1,0 +1,53 @@
+//! The other end of a viewer's connection: the client, or a proxy that names the client of each request.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tidegate_access::ClientAddress;
+
+use crate::limits::Usage;
+use crate::tier::Tier;
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    address: ClientAddress,
+    /// Whether its requests name other clients.
+    is_proxy: bool,
+    /// What its address uses of the limits; `None` if no limit applies, or if it is a proxy.
+    usage: Option<Arc<Usage>>,
+}
+
+impl Peer {
+    /// A peer with this address, which its PROXY header may have named.
+    pub(super) fn new(tier: &Tier, address: ClientAddress) -> Self {
+        let is_proxy = tier.access().names_clients(address);
+        let usage = if is_proxy { None } else { tier.limits().usage(address) };
+        Self { address, is_proxy, usage }
+    }
+
+    /// Its address: that of the client, unless it is a proxy.
+    pub(crate) fn address(&self) -> ClientAddress {
+        self.address
+    }
+
+    /// Whether each request names its client.
+    pub(crate) fn is_proxy(&self) -> bool {
+        self.is_proxy
+    }
+
+    /// What the address of the connection uses of the limits.
+    pub(super) fn usage(&self) -> Option<&Arc<Usage>> {
+        self.usage.as_ref()
+    }
+
+    /// The client of a request.
+    pub(crate) fn client(&self, tier: &Tier, headers: &HeaderMap) -> ClientAddress {
+        if self.is_proxy { tier.access().client(self.address, headers) } else { self.address }
+    }
+
+    /// What the client of a request uses of the limits; `None` if no limit applies.
+    pub(crate) fn usage_by(&self, tier: &Tier, client: ClientAddress) -> Option<Arc<Usage>> {
+        if self.is_proxy { tier.limits().usage(client) } else { self.usage.clone() }
+    }
+}
