@@ -1,0 +1,65 @@
+//! Tokens: signed statements of what a viewer may watch, and until when.
+//!
+//! A token is checked in two steps. [`verify`] needs the keys alone: it finds out who signed the token and
+//! what it grants, and its result may be kept as long as the keys and the revocations stay.
+//! [`Grant::admits`] needs the request and the time, and is a few comparisons.
+//!
+//! Tidegate's own format is `tg1.PAYLOAD.MAC`: `PAYLOAD` is a JSON object in base64url ([`Claims`]), `MAC`
+//! is the HMAC-SHA256 of everything before the last dot, in base64url as well. All characters are allowed
+//! in a path, in a query and in a cookie without an escape.
+//!
+//! Begin reading in `grant.rs`; `own.rs` has the format, `key.rs` the keys.
+
+mod grant;
+mod key;
+mod network;
+mod own;
+mod path;
+mod refusal;
+mod revoked;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use grant::{Grant, Visit};
+pub use key::{Algorithm, Key, KeyError, Keys};
+pub use network::Network;
+pub use own::{Claims, sign};
+pub use path::{Prefix, PrefixError};
+pub use refusal::Refusal;
+pub use revoked::Revoked;
+
+/// The longest token in bytes. Longer ones are refused unread.
+pub const BYTES_MAX: usize = 4096;
+
+/// Reads a token and checks its signature. The result does not depend on the request.
+///
+/// # Errors
+/// When the token cannot be read, no key has signed it, or it is revoked.
+pub fn verify(token: &str, keys: &Keys, revoked: &Revoked) -> Result<Grant, Refusal> {
+    if token.len() > BYTES_MAX {
+        return Err(Refusal::Malformed);
+    }
+    let grant = if token.starts_with(own::VERSION) {
+        own::verify(token, keys)?
+    } else {
+        return Err(Refusal::Malformed);
+    };
+    if grant.id().is_some_and(|id| revoked.contains(id)) {
+        return Err(Refusal::Revoked);
+    }
+    Ok(grant)
+}
+
+/// Decodes base64url without padding. There is one spelling for each value: other trailing bits are
+/// refused.
+fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_error| Refusal::Malformed)
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests;
