@@ -22,7 +22,7 @@ pub use media::{
 pub use multivariant::Multivariant;
 
 use crate::lines::{LineKind, lines};
-use variables::Variables;
+pub(crate) use variables::Variables;
 
 /// The content of a playlist, as far as a caching tier acts on it. Unknown tags are no error.
 #[derive(Debug, Clone, PartialEq)]
