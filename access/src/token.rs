@@ -8,18 +8,24 @@
 //! is the HMAC-SHA256 of everything before the last dot, in base64url as well. All characters are allowed
 //! in a path, in a query and in a cookie without an escape.
 //!
+//! A JSON Web Token with the claims of RFC 9246 (`jwt.rs`) and a Common Access Token (`cat.rs`) are
+//! accepted in the same places. The form of a token decides how it is read, and its key decides on the
+//! algorithm.
+//!
 //! Begin reading in `grant.rs`; `own.rs` has the format, `key.rs` the keys.
 
+mod base64url;
+mod cat;
+mod cbor;
 mod grant;
+mod jwt;
 mod key;
 mod network;
 mod own;
 mod path;
 mod refusal;
 mod revoked;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod uri;
 
 pub use grant::{Grant, Visit};
 pub use key::{Algorithm, Key, KeyError, Keys};
@@ -28,6 +34,13 @@ pub use own::{Claims, sign};
 pub use path::{Prefix, PrefixError};
 pub use refusal::Refusal;
 pub use revoked::Revoked;
+
+/// The text after the `~` at the start of a path, and the path after this component, which may be empty:
+/// the place of a token in a path.
+pub fn in_path(path: &str) -> Option<(&str, &str)> {
+    let rest = ["/~", "/%7E", "/%7e"].iter().find_map(|start| path.strip_prefix(start))?;
+    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+}
 
 /// The longest token in bytes. Longer ones are refused unread.
 pub const BYTES_MAX: usize = 4096;
@@ -42,6 +55,10 @@ pub fn verify(token: &str, keys: &Keys, revoked: &Revoked) -> Result<Grant, Refu
     }
     let grant = if token.starts_with(own::VERSION) {
         own::verify(token, keys)?
+    } else if jwt::has_form(token) {
+        jwt::verify(token, keys)?
+    } else if cat::has_form(token) {
+        cat::verify(token, keys)?
     } else {
         return Err(Refusal::Malformed);
     };
@@ -51,15 +68,7 @@ pub fn verify(token: &str, keys: &Keys, revoked: &Revoked) -> Result<Grant, Refu
     Ok(grant)
 }
 
-/// Decodes base64url without padding. There is one spelling for each value: other trailing bits are
-/// refused.
-fn decode(text: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_error| Refusal::Malformed)
-}
-
-fn encode(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod tests;

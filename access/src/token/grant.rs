@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::uri::{Component, Pattern};
 use super::{Network, Prefix, Refusal};
 
 /// What a verified token grants.
@@ -28,6 +29,10 @@ pub(super) enum Scope {
     All,
     /// Those below a path.
     Below(Prefix),
+    /// Those whose URI matches.
+    Uri(Pattern),
+    /// Those of whose URI each of these parts matches.
+    Components(Vec<(Component, Pattern)>),
 }
 
 /// A request that needs a grant.
@@ -94,6 +99,10 @@ impl Scope {
         match self {
             Self::All => true,
             Self::Below(prefix) => prefix.matches(visit.path),
+            Self::Uri(pattern) => pattern.matches_uri(visit),
+            Self::Components(rules) => {
+                rules.iter().all(|(component, pattern)| pattern.matches_component(*component, visit))
+            }
         }
     }
 }

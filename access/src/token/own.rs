@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::base64url::{decode, encode};
 use super::grant::Scope;
-use super::{Algorithm, Grant, Key, Keys, Network, Prefix, Refusal, decode, encode};
+use super::{Algorithm, Grant, Key, Keys, Network, Prefix, Refusal};
 
 /// The beginning of each token: the version of the format.
 pub(super) const VERSION: &str = "tg1.";
