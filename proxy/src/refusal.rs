@@ -1,13 +1,17 @@
 //! Refused requests: the one place where an error of this node becomes a response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tidegate_access::token;
 use tidegate_cache::Failure;
 use tidegate_headers::proxy_status::{self, Error};
 use tidegate_hls::{ReloadError, ResourceError};
 use tidegate_upstream::UpstreamError;
 
 use crate::fate::Fate;
+
+/// The code of a refusal, for players and programs.
+const REFUSAL: HeaderName = HeaderName::from_static("tidegate-refusal");
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +71,9 @@ pub enum Refusal {
     /// 405: the site does not serve the method.
     #[error("the method {0} is not allowed")]
     Method(Method),
+    /// 403: the request has no token that admits it.
+    #[error("{0} ({code})", code = .0.code())]
+    Token(#[from] token::Refusal),
     /// 508: the request has been here before (RFC 8586).
     #[error("request loop detected")]
     Loop,
@@ -104,6 +111,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Token(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
@@ -122,7 +130,7 @@ impl Refusal {
         match self {
             Self::Loop => Error::ProxyLoopDetected,
             Self::TimedOut | Self::BlockedTooLong => Error::ConnectionReadTimeout,
-            Self::Method(_) | Self::UnknownHost => Error::HttpRequestDenied,
+            Self::Method(_) | Self::UnknownHost | Self::Token(_) => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
         }
     }
@@ -135,6 +143,9 @@ impl Refusal {
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
             headers.insert(header::ALLOW, allow);
+        }
+        if let Self::Token(refusal) = self {
+            headers.insert(&REFUSAL, HeaderValue::from_static(refusal.code()));
         }
         let details = self.to_string();
         let member = proxy_status::Member {

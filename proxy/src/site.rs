@@ -1,6 +1,8 @@
 //! A site: its hosts and origins, its keys, and the lifetimes of its responses.
 
 pub mod config;
+pub mod gate;
+pub mod rules;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tidegate_upstream::{Candidates, Pool};
 use crate::observe::unshared::Unshared;
 
 pub use config::Config;
+pub use gate::Gate;
 
 /// One site, ready to serve.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Site {
     pub cors: Option<Cors>,
     /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
+    /// The check of tokens, if the site has keys.
+    pub gate: Option<Gate>,
     /// The lifetimes by the rules of HLS, with this site's values.
     pub hls: tidegate_hls::Lifetimes,
     /// The marks of private playlists and segments that do not count.
@@ -80,6 +85,7 @@ impl Site {
             methods: config.methods.iter().map(|method| method.0.clone()).collect(),
             gzip: config.gzip,
             cors: config.cors(),
+            gate: Gate::new(config.name.as_str(), &config.token),
             hls: tidegate_hls::Lifetimes {
                 multivariant: lifetimes.multivariant.get(),
                 vod: lifetimes.vod.get(),

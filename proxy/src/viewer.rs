@@ -9,6 +9,7 @@
 //!
 //! The codec `http1/` parses and writes the heads.
 
+pub(crate) mod address;
 pub(crate) mod client;
 mod expires;
 pub(crate) mod fast_path;

@@ -22,6 +22,7 @@ mod drain;
 mod examples;
 mod field;
 mod freshness;
+mod gate;
 mod gzip;
 mod http2;
 mod http2_upstream;

@@ -14,7 +14,8 @@ use crate::repository::{assert_none, read};
 use source::Source;
 
 /// The libraries.
-const CRATES: &[&str] = &["proxy", "upstream", "cache", "access", "headers", "hls", "http1", "edge", "shield"];
+const CRATES: &[&str] =
+    &["proxy", "upstream", "cache", "access", "headers", "hls", "http1", "edge", "shield"];
 
 /// Circles that are one mechanism in several files, each with the crate that it is in.
 const ALLOWED: &[(&str, &[&str])] = &[("cache", &["fill", "fill_writer", "slot", "store"])];

@@ -29,6 +29,7 @@ pub(crate) struct Account {
     age: Option<Duration>,
     is_live_playlist: bool,
     error: Option<Error>,
+    refusal: Option<&'static str>,
     broken: bool,
 }
 
@@ -63,13 +64,18 @@ impl Account {
             age: None,
             is_live_playlist: false,
             error: None,
+            refusal: None,
             broken: false,
         }
     }
 
     /// A request that was refused.
     pub(crate) fn refused(refusal: &Refusal, facts: &RequestFacts) -> Self {
-        Self { error: Some(refusal.error()), ..Self::from_facts(refusal.fate(), facts) }
+        let code = match refusal {
+            Refusal::Token(refusal) => Some(refusal.code()),
+            _ => None,
+        };
+        Self { error: Some(refusal.error()), refusal: code, ..Self::from_facts(refusal.fate(), facts) }
     }
 
     /// A request whose response was cut off at the drain timeout.
@@ -223,6 +229,7 @@ impl Account {
             upstream: self.upstream.as_deref(),
             cache_age: self.age,
             error: self.error,
+            refusal: self.refusal,
             broken: self.broken,
             cmcd: None,
         }

@@ -1,5 +1,7 @@
 //! The configuration of a site: a `[[site]]` table.
 
+pub mod token;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use tidegate_upstream::{Connections, Options, Order, Pool, Spec};
 use crate::config::check::Breach;
 pub use crate::config::units;
 use tidegate_headers::cors::{self, Cors};
+pub use token::Token;
 
 use crate::config::units::Period;
 use crate::config::{NodeName, Server, Upstream, server};
@@ -61,6 +64,8 @@ pub struct Config {
     pub query: Query,
     /// Which marks of private playlists and segments do not count.
     pub sharing: Sharing,
+    /// Which viewers may watch.
+    pub token: Token,
     /// Lifetimes of responses.
     pub lifetimes: Lifetimes,
 }
@@ -248,6 +253,7 @@ impl Default for Config {
             cors: true,
             query: Query::default(),
             sharing: Sharing::default(),
+            token: Token::default(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -409,6 +415,8 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
         if site.direct && site.origins.is_empty() {
             return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }
+        site.token.check()?;
+        crate::site::rules::check(&site.token)?;
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
                 return Err(Breach::new(&["site", "query"], format!("{name:?}: {error}")));

@@ -181,7 +181,7 @@ fn try_answer(tier: &Tier, viewer: Viewer, head: &RequestHead<'_>) -> Option<Box
     }
     let simple_head = SimpleHead::of(head)?;
     let received = Instant::now();
-    let hit = try_hit(tier, &simple_head, received)?;
+    let hit = try_hit(tier, &simple_head, viewer.peer, received)?;
     Ready::make(tier, viewer, &simple_head, &hit, received)
 }
 

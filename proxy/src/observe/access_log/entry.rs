@@ -62,6 +62,8 @@ pub struct Entry<'a> {
     pub cache_age: Option<Duration>,
     /// The error, if the request failed.
     pub error: Option<proxy_status::Error>,
+    /// The code of the refusal, if the request was refused for its token.
+    pub refusal: Option<&'a str>,
     /// Whether the body was cut off before its end.
     pub broken: bool,
     /// The player's report about itself.
@@ -72,6 +74,7 @@ impl Entry<'_> {
     /// The line, line feed included.
     pub(super) fn line(&self, redaction: &Redaction) -> Option<Vec<u8>> {
         let query = self.query.map(|query| redaction.query(query));
+        let path = self.path.map(|path| redaction.path(path));
         let referrer = self.referrer.map(|url| redaction.url(url));
         let line = Line {
             timestamp: Timestamp(self.time),
@@ -90,7 +93,7 @@ impl Entry<'_> {
                     body: Body { bytes: self.body_bytes },
                 },
             },
-            url: self.path.map(|path| Url { domain: self.host, path, query: query.as_deref() }),
+            url: path.as_deref().map(|path| Url { domain: self.host, path, query: query.as_deref() }),
             client: self.client.map(|ip| Client { ip }),
             user_agent: self.user_agent.map(|original| UserAgent { original }),
             service: Service {
@@ -120,6 +123,7 @@ impl Entry<'_> {
             cache_age: self.cache_age.map(|age| age.as_secs_f64()),
             first_byte: self.first_byte.map(|after| after.as_nanos()),
             error: self.error.map(proxy_status::Error::as_str),
+            refusal: self.refusal,
             broken: self.broken,
         }
     }
@@ -259,6 +263,8 @@ struct Tidegate<'a> {
     first_byte: Option<u128>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     broken: bool,
 }

@@ -36,6 +36,7 @@ fn entry<'a>() -> Entry<'a> {
         upstream: None,
         cache_age: None,
         error: None,
+        refusal: None,
         broken: false,
         cmcd: None,
     }

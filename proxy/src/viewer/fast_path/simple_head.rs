@@ -41,6 +41,11 @@ impl<'a> SimpleHead<'a> {
         Some(Self { method, target: head.target, host, deciding, fields: head.fields })
     }
 
+    /// The `Cookie` fields, for the check of tokens.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).map(|(_, value)| value)
+    }
+
     /// All header fields, for the access log.
     pub(super) fn headers(&self) -> HeaderMap {
         self.fields.copied().unwrap_or_default()
