@@ -49,6 +49,9 @@ pub(crate) enum Command {
         #[arg(long, value_enum)]
         tier: Option<Part>,
     },
+    /// Sign and verify tokens, with the keys of a site
+    #[command(subcommand)]
+    Token(crate::token::Command),
     /// Play a live stream through all tiers in one process, with a page to watch it
     Demo(crate::demo::Options),
 }

@@ -41,11 +41,13 @@ pub(crate) enum Tool {
     /// libFuzzer is built from source.
     CxxCompiler,
     Valgrind,
+    /// The interpreters of signing samples.
+    Samples,
 }
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
@@ -54,6 +56,7 @@ impl Tool {
         Self::K6,
         Self::CxxCompiler,
         Self::Valgrind,
+        Self::Samples,
     ];
 
     const fn packages(self) -> &'static [Package] {
@@ -67,6 +70,12 @@ impl Tool {
                 },
             ],
             Self::Node => &[Package { name: "nodejs", provides: Provides::Program("node") }],
+            Self::Samples => &[
+                Package { name: "nodejs", provides: Provides::Program("node") },
+                Package { name: "php-cli", provides: Provides::Program("php") },
+                Package { name: "golang-go", provides: Provides::Program("go") },
+                Package { name: "python3", provides: Provides::Program("python3") },
+            ],
             Self::Browser => &[
                 Package { name: "chromium", provides: Provides::File("/usr/bin/chromium") },
                 Package { name: "nodejs", provides: Provides::Program("node") },
