@@ -75,7 +75,8 @@ async fn a_bad_key_file_stops_the_start_and_names_the_field() {
     );
 }
 
-/// The samples as docs/tokens.md shows them. An interpreter that is not installed is left out, and the test names it.
+/// The samples as docs/tokens.md shows them. An interpreter that is not installed is left out, and the test
+/// names it.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stderr, reason = "a reader of the test sees which samples have run")]
 async fn the_samples_of_the_documentation_sign_tokens_that_the_edge_accepts() {

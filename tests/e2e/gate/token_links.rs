@@ -1,4 +1,5 @@
-//! The links of a playlist get the viewer's token when the playlist is sent, and the stored playlist has none.
+//! The links of a playlist get the viewer's token when the playlist is sent, and the stored playlist has
+//! none.
 
 use tidegate_tests::{Response, until, viewer};
 

@@ -52,8 +52,8 @@ impl Redaction {
         }
     }
 
-    /// A path with `~REDACTED` for a token in its first component; borrowed if there is none. It does not matter
-    /// whether the site has tokens: a request for an unknown host is logged, too.
+    /// A path with `~REDACTED` for a token in its first component; borrowed if there is none. It does not
+    /// matter whether the site has tokens: a request for an unknown host is logged, too.
     pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
         match in_path(path) {
             Some((token, rest)) if token.len() >= TOKEN_BYTES_MIN => Cow::Owned(format!("/~REDACTED{rest}")),
