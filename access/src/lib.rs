@@ -21,3 +21,6 @@ pub use address::ClientAddress;
 pub use bucket::{Bucket, Rate};
 pub use cidr::{Cidr, CidrSet};
 pub use rules::{Country, Denial, Rules};
+//! [`token`] is the proof that a viewer may watch: its format, its signature, and what it grants.
+
+pub mod token;

@@ -1,5 +1,6 @@
 //! One response of an upstream: head, body, and how long it may live.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -76,6 +77,9 @@ pub struct Object {
     pub rendered: OnceLock<Bytes>,
     /// The same for the body in gzip.
     pub rendered_gzip: OnceLock<Bytes>,
+    /// What a caller has found out about the body, kept with it and not weighed: it must be small beside
+    /// the body.
+    pub notes: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// Whether a request has received it.
     pub(crate) requested: AtomicBool,
     pub(crate) observer: OnceLock<Box<dyn Observer>>,
@@ -100,6 +104,7 @@ impl Object {
             delta: OnceLock::new(),
             rendered: OnceLock::new(),
             rendered_gzip: OnceLock::new(),
+            notes: OnceLock::new(),
             requested: AtomicBool::new(false),
             observer: OnceLock::new(),
         }

@@ -55,6 +55,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: crate::cert::Command,
     },
+    /// Sign and verify tokens, with the keys of a site
+    #[command(subcommand)]
+    Token(crate::token::Command),
     /// Play a live stream through all tiers in one process, with a page to watch it
     Demo(crate::demo::Options),
 }

@@ -9,7 +9,8 @@
 //! once.
 //!
 //! This crate is the program. [`args`] is its command line, [`run`] reads the configuration and runs one tier
-//! until a signal ends it, [`demo`] runs all tiers in one process. The tiers are in the libraries, from the
+//! until a signal ends it, [`demo`] runs all tiers in one process,
+//! [`token`] signs and verifies tokens. The tiers are in the libraries, from the
 //! viewers' side to the cache:
 //!
 //! | crate | contents |
@@ -34,6 +35,7 @@ mod args;
 mod cert;
 mod demo;
 mod run;
+mod token;
 
 use std::process::ExitCode;
 

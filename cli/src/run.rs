@@ -59,6 +59,9 @@ fn start(args: Args) -> Result<(), Fault> {
     if let Command::Cert { command } = &args.command {
         return Ok(cert::run(command)?);
     }
+    if let Command::Token(command) = &args.command {
+        return token(command);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidegate")
@@ -92,8 +95,17 @@ async fn serve(command: Command) -> Result<(), Fault> {
             say_where("origin-stub", &stub.addr(), &stub.admin_addr());
             Ok(stub.run(shutdown_signal()?).await?)
         }
-        Command::Check { .. } | Command::Cert { .. } => Ok(()),
+        Command::Check { .. } | Command::Cert { .. } | Command::Token(_) => Ok(()),
     }
+}
+
+fn token(command: &crate::token::Command) -> Result<(), Fault> {
+    let file = command.config();
+    let config = tidegate_edge::Config::parse(&file.display().to_string(), &text(file)?)
+        .map_err(|problem| Fault::Config(problem.to_string()))?;
+    let line = crate::token::run(command, &config)?;
+    writeln!(std::io::stdout().lock(), "{line}").context("standard output is closed")?;
+    Ok(())
 }
 
 fn check(file: &Path, part: Option<Part>) -> Result<(), Fault> {

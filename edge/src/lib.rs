@@ -15,6 +15,12 @@ use anyhow::Context as _;
 pub use config::Config;
 /// Reads and checks configuration files and reports their errors, for other files than an edge's, too.
 pub use tidegate_proxy::config::check;
+/// A period as configuration files write it, such as `2h`.
+pub use tidegate_proxy::config::units::Period;
+/// The configuration of a site.
+pub use tidegate_proxy::site;
+/// The keys and the revoked ids of a site.
+pub use tidegate_proxy::site::rules::Rules;
 use tidegate_proxy::{Node, Role, Site, Sites};
 use tokio_util::sync::CancellationToken;
 

@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// The response headers that players and their analytics read.
-pub const EXPOSED: [&str; 8] = [
+pub const EXPOSED: [&str; 9] = [
     "Cache-Status",
     "Age",
     "Date",
@@ -34,6 +34,7 @@ pub const EXPOSED: [&str; 8] = [
     "Server-Timing",
     "CMSD-Static",
     "CMSD-Dynamic",
+    "Tidegate-Refusal",
 ];
 
 /// What is wrong with a [`Config`].

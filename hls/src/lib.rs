@@ -12,6 +12,7 @@
 //! - [`Timeline`] follows a media playlist from version to version: whether it moves, goes back or has
 //!   restarted, when the next version is due, what it announces.
 //! - [`Media::reload`] decides how a blocking request is answered.
+//! - [`Links`] are the places where a playlist names its own site.
 //! - [`delta`], [`offer`] and [`Epoch`] make the changes that a node makes to a playlist; all other bytes
 //!   stay.
 //! - [`Lifetimes`] says how long a response may be reused, from what HLS guarantees about it.
@@ -47,7 +48,9 @@ pub use reload::{Reload, ReloadError};
 pub use resource::{
     Directives, Pattern, PatternError, QueryDefault, QueryRules, Resource, ResourceError, Skip, without_mark,
 };
-pub use rewrite::{Epoch, Mark, Numbering, Offer, Splice, daterange_ids, delta, offer, replace_uris};
+pub use rewrite::{
+    Addition, Epoch, Links, Mark, Numbering, Offer, Splice, daterange_ids, delta, offer, replace_uris,
+};
 pub use timeline::{
     Announcement, AnnouncementKind, LAG_TARGETS_MAX, RESET_SEGMENTS_MIN, Restart, Step, Timeline,
 };

@@ -23,6 +23,8 @@ pub use media::{
 pub use multivariant::Multivariant;
 pub use reader::Reader;
 
+pub(crate) use variables::Variables;
+
 /// The content of a playlist, as far as a caching tier acts on it. Unknown tags are no error.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Playlist {

@@ -2,6 +2,7 @@
 
 mod delta;
 mod epoch;
+mod links;
 mod mark;
 mod offer;
 mod segment_state;
@@ -10,6 +11,7 @@ mod uris;
 
 pub use delta::{daterange_ids, delta};
 pub use epoch::{Epoch, Numbering};
+pub use links::{Addition, Links};
 pub use mark::Mark;
 pub use offer::{Offer, offer};
 pub use splice::Splice;

@@ -1,6 +1,7 @@
 //! Responses from cached and growing objects: head, range, encoding, body.
 
 pub(crate) mod content;
+pub(crate) mod links;
 mod pace;
 pub(crate) mod pass;
 pub(crate) mod select;
@@ -58,19 +59,7 @@ pub(crate) async fn object(
         }
     }
     let mut headers = head_of(tier, request, object, handling);
-    let mut coded = delta(tier, request, object);
-    if let Some(delta) = &coded {
-        // It is another representation, and obsolete with the next version: a validator would be useless.
-        headers.remove(header::ETAG);
-        headers.remove(header::LAST_MODIFIED);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
-    } else if content::has_codings(tier, &request.site, request.resource.kind, object) {
-        compress::vary_by_coding(&mut headers);
-        coded = content::gzip(tier, client.headers(), &request.key, object);
-        if let Some(gzip) = &coded {
-            headers = compress::coded_headers(&headers, gzip.len());
-        }
-    }
+    let coded = derived(tier, client, request, object, &mut headers);
     let described = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
     // A live playlist may have several versions within a second.
     let described = if live.is_some() { described.without_dates() } else { described };
@@ -97,6 +86,41 @@ pub(crate) async fn object(
     account.with_result(send_selected(client, object, selected, headers).await)
 }
 
+/// The form of an object that this node makes for the request, if there is one; `headers` become those of
+/// the form.
+fn derived(
+    tier: &Tier,
+    client: &Client,
+    request: &Request,
+    object: &Object,
+    headers: &mut HeaderMap,
+) -> Option<Bytes> {
+    let (link, host) = (request.link.as_deref(), &request.authority);
+    links::redirect(object.head.status, headers, link, host);
+    if let Some(delta) = delta(tier, request, object) {
+        let delta = links::extended(delta, link, host);
+        // It is another representation, and obsolete with the next version: a validator would be useless.
+        headers.remove(header::ETAG);
+        headers.remove(header::LAST_MODIFIED);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(delta.len()));
+        return Some(delta);
+    }
+    let has_codings = content::has_codings(tier, &request.site, request.resource.kind, object);
+    if has_codings {
+        compress::vary_by_coding(headers);
+    }
+    if let Some(link) = link
+        && let Some((body, _)) = links::body(object, request.resource.kind, link, host)
+    {
+        *headers = links::headers(headers);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        return Some(body);
+    }
+    let gzip = has_codings.then(|| content::gzip(tier, client.headers(), &request.key, object)).flatten()?;
+    *headers = compress::coded_headers(headers, gzip.len());
+    Some(gzip)
+}
+
 /// The head of an object becomes that of an error about one request, to which the object's lifetime does not
 /// apply.
 fn forbid_storing(headers: &mut HeaderMap) {
@@ -116,6 +140,9 @@ pub(crate) async fn refuse(
     let allow = site.map_or_else(|| "GET, HEAD, OPTIONS".to_owned(), allowed);
     let (mut headers, body) = refusal.answer(tier.node(), &allow);
     let body = tier_fields::error_text(tier, refusal.status(), body.into(), &mut headers);
+    if let Refusal::Token(reason) = refusal {
+        tier.metrics().token_refused((*reason).into());
+    }
     let account = Account::refused(refusal, client.request_facts());
     match refusal {
         Refusal::Denied(denial) => tier.metrics().access.denied(*denial),

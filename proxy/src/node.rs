@@ -54,6 +54,9 @@ const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(1);
 /// The interval at which expired state is dropped.
 const TIDY_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The interval at which files of tokens are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How many keys and fills the status page lists.
 const LISTED_MAX: usize = 100;
 
@@ -72,8 +75,9 @@ impl Node {
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
             .context("cannot register the metrics")?;
-        let (access, log) = AccessLog::start(&log_config(&settings.log), metrics.access_log_dropped.clone())
-            .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
+        let (access, log) =
+            AccessLog::start(&log_config(&settings.log, &sites), metrics.access_log_dropped.clone())
+                .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         tier.access().countries().load().context("geoip.database")?;
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
@@ -132,6 +136,9 @@ impl Node {
             tier.tasks().spawn(reload::keep_current(Arc::clone(&tier), files));
         }
         tier.tasks().spawn(watch_countries(Arc::clone(&tier)));
+        if tier.sites().all().iter().any(|site| site.gate.is_some()) {
+            tier.tasks().spawn(keep_tokens(Arc::clone(&tier)));
+        }
         let resolved = timeout(RESOLVE_TIMEOUT, async {
             for pool in tier.pools() {
                 pool.wait_for_members().await;
@@ -208,6 +215,16 @@ async fn keep_tidy(tier: Arc<Tier>) {
 async fn watch_countries(tier: Arc<Tier>) {
     let countries = Arc::clone(tier.access().countries());
     let _drained = tier.draining().token().run_until_cancelled(countries.watch()).await;
+/// Reads the files of tokens again when they have changed, until the node drains.
+async fn keep_tokens(tier: Arc<Tier>) {
+    let draining = tier.draining().token().clone();
+    while draining.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
+        let tier = Arc::clone(&tier);
+        let reload =
+            move || tier.sites().all().iter().filter_map(|site| site.gate.as_ref()).for_each(Gate::reload);
+        // It fails only when the runtime shuts down.
+        let _reloaded = tokio::task::spawn_blocking(reload).await;
+    }
 }
 
 /// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
@@ -240,7 +257,9 @@ async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{field}: cannot listen on {address}"))
 }
 
-fn log_config(log: &crate::config::Log) -> access_log::Config {
+fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
+    let parameters = sites.all().iter().filter_map(|site| site.gate.as_ref());
+    let parameters = parameters.map(|gate| gate.parameter().to_owned());
     access_log::Config {
         output: match log.access.as_str() {
             "off" => Output::Off,

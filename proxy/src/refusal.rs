@@ -1,8 +1,8 @@
 //! Refused requests: the one place where an error of this node becomes a response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use tidegate_access::Denial;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tidegate_access::{Denial, token};
 use tidegate_cache::Failure;
 use tidegate_headers::proxy_status::{self, Error};
 use tidegate_hls::{ReloadError, ResourceError};
@@ -10,6 +10,9 @@ use tidegate_upstream::UpstreamError;
 
 use crate::fate::Fate;
 use crate::limits::{Exceeded, Limit};
+
+/// The code of a refusal, for players and programs.
+const REFUSAL: HeaderName = HeaderName::from_static("tidegate-refusal");
 
 /// Why a request is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +84,9 @@ pub enum Refusal {
     /// 429 and 503: the client, or all clients, are at a limit.
     #[error("too many requests ({code})", code = .0.limit.as_str())]
     Limited(Exceeded),
+    /// 403: the request has no token that admits it.
+    #[error("{0} ({code})", code = .0.code())]
+    Token(#[from] token::Refusal),
     /// 508: the request has been here before (RFC 8586).
     #[error("request loop detected")]
     Loop,
@@ -118,6 +124,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Token(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Insecure { location: Some(_) } => StatusCode::MOVED_PERMANENTLY,
             Self::Insecure { location: None } => StatusCode::FORBIDDEN,
@@ -147,16 +154,18 @@ impl Refusal {
             | Self::UnknownHost
             | Self::Insecure { .. }
             | Self::Denied(_)
+            | Self::Token(_)
             | Self::Limited(_) => Error::HttpRequestDenied,
             _ => Error::HttpRequestError,
         }
     }
 
-    /// The stable code of a refusal by rules or limits.
+    /// The stable code of a refusal by rules, limits or a token.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Denied(denial) => Some(denial.as_str()),
             Self::Limited(exceeded) => Some(exceeded.limit.as_str()),
+            Self::Token(refusal) => Some(refusal.code()),
             _ => None,
         }
     }
@@ -179,6 +188,9 @@ impl Refusal {
         }
         if let Self::Limited(exceeded) = self {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(exceeded.retry_after));
+        }
+        if let Self::Token(refusal) = self {
+            headers.insert(&REFUSAL, HeaderValue::from_static(refusal.code()));
         }
         let details = self.to_string();
         let member = proxy_status::Member {

@@ -2,7 +2,7 @@
 //! has the refusals.
 //!
 //! 1. read: the target becomes a `Resource`, the host a site (`request/read.rs`)
-//! 2. admit: method, body, loop
+//! 2. admit: method, body, loop, token (`request/token.rs`)
 //! 3. block: a request for a future version of a live playlist blocks until it is there (`live/block.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: the elected request starts a detached fill (`fill.rs`)
@@ -14,6 +14,7 @@ pub(crate) mod parsed;
 mod read;
 pub(crate) mod slice;
 pub(crate) mod target;
+pub(crate) mod token;
 pub(crate) mod try_hit;
 pub(crate) mod whole;
 

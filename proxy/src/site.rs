@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod request_headers;
+pub mod gate;
+pub mod rules;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tidegate_upstream::{Pool, SitePools};
 use crate::observe::unshared::Unshared;
 
 pub use config::Config;
+pub use gate::Gate;
 
 /// One site, ready to serve.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Site {
     pub access: Option<Rules>,
     /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
+    /// The check of tokens, if the site has keys.
+    pub gate: Option<Gate>,
     /// The lifetimes by the rules of HLS, with this site's values.
     pub hls: tidegate_hls::Lifetimes,
     /// The marks of private playlists and segments that do not count.
@@ -89,6 +94,7 @@ impl Site {
             gzip: config.gzip,
             cors: config.cors(),
             access: config.access.rules(),
+            gate: Gate::new(config.name.as_str(), &config.token),
             hls: tidegate_hls::Lifetimes {
                 multivariant: lifetimes.multivariant.get(),
                 vod: lifetimes.vod.get(),

@@ -73,6 +73,10 @@ impl Config {
         if self.site.iter().any(|site| site.origins.is_empty()) {
             return Err(Breach::new(&["site", "origins"], "a site at a shield needs at least one origin"));
         }
+        if self.site.iter().any(|site| !site.token.keys.is_empty()) {
+            let message = "edges check tokens and remove them; remove the keys here";
+            return Err(Breach::new(&["site", "token", "keys"], message));
+        }
         Ok(())
     }
 

@@ -1,6 +1,12 @@
-//! Who may watch, and how much: one file per question.
+//! What makes an edge fit for the open internet: one file per question.
 
 mod access;
 mod addresses;
 mod limits;
 mod operators;
+mod tls_certificates;
+mod tls_https;
+mod tls_tickets;
+mod token;
+mod token_cli;
+mod token_links;

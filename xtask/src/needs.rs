@@ -43,6 +43,8 @@ pub(crate) enum Tool {
     /// libFuzzer is built from source.
     CxxCompiler,
     Valgrind,
+    /// The interpreters of signing samples.
+    Samples,
 }
 
 impl Tool {
@@ -57,6 +59,7 @@ impl Tool {
         Self::K6,
         Self::CxxCompiler,
         Self::Valgrind,
+        Self::Samples,
     ];
 
     const fn packages(self) -> &'static [Package] {
@@ -73,6 +76,12 @@ impl Tool {
             Self::CacheSuite => &[
                 Package { name: "nodejs", provides: Provides::Program("node") },
                 Package { name: "npm", provides: Provides::Program("npm") },
+            ],
+            Self::Samples => &[
+                Package { name: "nodejs", provides: Provides::Program("node") },
+                Package { name: "php-cli", provides: Provides::Program("php") },
+                Package { name: "golang-go", provides: Provides::Program("go") },
+                Package { name: "python3", provides: Provides::Program("python3") },
             ],
             Self::Browser => &[
                 Package { name: "chromium", provides: Provides::File("/usr/bin/chromium") },

@@ -8,7 +8,7 @@ use crate::lines::Line;
 
 /// The variables that a playlist has defined so far.
 #[derive(Debug)]
-pub(super) struct Variables {
+pub(crate) struct Variables {
     values: HashMap<String, String>,
     bytes_left: usize,
 }
@@ -22,7 +22,7 @@ impl Default for Variables {
 impl Variables {
     /// Adds one EXT-X-DEFINE. The values of IMPORT and QUERYPARAM are elsewhere: in the multivariant
     /// playlist, or in the URI that the player requested. A URI that uses them cannot be resolved here.
-    pub(super) fn define(&mut self, line: Line<'_>) {
+    pub(crate) fn define(&mut self, line: Line<'_>) {
         let list = line.value().map_or(&b""[..], |(_, list)| list);
         let text = |name: &[u8]| std::str::from_utf8(attributes::value(list, name)?).ok().map(str::to_owned);
         if let (Some(name), Some(value)) = (text(b"NAME"), text(b"VALUE")) {
@@ -32,7 +32,7 @@ impl Variables {
 
     /// The URI with its `{$name}` replaced; `None` if a name is unknown or the URI grows longer than servers
     /// accept. A value is not expanded again.
-    pub(super) fn resolve<'a>(&mut self, uri: &'a str) -> Option<Cow<'a, str>> {
+    pub(crate) fn resolve<'a>(&mut self, uri: &'a str) -> Option<Cow<'a, str>> {
         if !uri.contains("{$") {
             return Some(Cow::Borrowed(uri));
         }

@@ -31,7 +31,7 @@ pub fn replace_uris(playlist: &[u8], mut replace: impl FnMut(&str) -> Option<Str
 }
 
 /// The places of the URIs in one line, in order.
-fn uris(text: &[u8]) -> Vec<(usize, usize)> {
+pub(super) fn uris(text: &[u8]) -> Vec<(usize, usize)> {
     if !text.starts_with(b"#") {
         let start = text.len() - text.trim_ascii_start().len();
         let end = text.trim_ascii_end().len();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tidegate_cache::{Failure, Head};
 use tidegate_headers::cache_status::Reason;
@@ -16,6 +16,7 @@ use tidegate_upstream::{
 };
 use tokio::sync::mpsc;
 
+use super::links;
 use super::pace::{Pace, TooSlow};
 use super::tier_fields::{self, Handling};
 use crate::answer;
@@ -28,6 +29,7 @@ use crate::policy::{SitePolicy, coding, leaving};
 use crate::refusal::Refusal;
 use crate::request::access;
 use crate::request::parsed::Request;
+use crate::request::token::{self, Link};
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::gone::Gone;
@@ -35,6 +37,7 @@ use crate::viewer::gone::Gone;
 /// Sends the request of one viewer upstream and forwards the response.
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
     let mut headers = hop::pass_headers(client.headers());
+    token::remove(&request.site, &mut headers);
     if let Some(slice) = request.slice {
         slice.add_headers(&mut headers, request.site.has_shields);
     }
@@ -103,7 +106,12 @@ pub(crate) async fn reply(
     }
     client.request_facts().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
-    let headers = head_of(tier, request, &reply.head, fate, reason);
+    let mut headers = head_of(tier, request, &reply.head, fate, reason);
+    let (link, host) = (request.link.as_deref(), &request.authority);
+    links::redirect(reply.head.status, &mut headers, link, host);
+    if let Some(link) = link.filter(|_| links::is_playlist(request.resource.kind, &reply.head)) {
+        return account.with_result(forward_linked(client, &mut reply, headers, link, host).await);
+    }
     let pace = Pace::of(&tier.settings().viewers);
     account.with_result(forward(client, &mut reply, headers, pace).await)
 }
@@ -146,6 +154,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         return answer::refuse(tier, client, &Refusal::BodyTooLarge { max }, Some(&request.site)).await;
     }
     let mut headers = hop::pass_headers(client.headers());
+    token::remove(&request.site, &mut headers);
     if client.has_request_body() && !headers.contains_key(header::CONTENT_LENGTH) {
         // The framing ends with the hop, so a body of unknown length needs a new one.
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -318,6 +327,45 @@ async fn forward(
         }
     }
 }
+
+/// The same for a playlist, which is received first: its links get the viewer's token.
+async fn forward_linked(
+    client: &mut Client,
+    reply: &mut UpstreamResponse,
+    headers: HeaderMap,
+    link: &Link,
+    host: &str,
+) -> Result<(), Gone> {
+    let mut headers = links::headers(&headers);
+    let mut playlist = BytesMut::new();
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = reply.next() => read,
+            () = client.until_gone() => return Err(Gone),
+        };
+        match read {
+            Ok(Some(bytes)) if playlist.len() + bytes.len() <= LINKED_BYTES_MAX => {
+                playlist.extend_from_slice(&bytes)
+            }
+            Ok(None) => break,
+            Ok(Some(_)) | Err(_) => {
+                client.mark_broken();
+                return Err(Gone);
+            }
+        }
+    }
+    if *client.method() == Method::HEAD {
+        return client.head(reply.head.status, headers).await;
+    }
+    let body = links::extended(playlist.freeze(), Some(link), host);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    client.head(reply.head.status, headers).await?;
+    client.body(body).await
+}
+
+/// The largest playlist for one viewer alone that gets a token in its links.
+const LINKED_BYTES_MAX: usize = 8 << 20;
 
 /// Sends the next bytes, as long as the viewer takes them at the minimum rate.
 async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -> Result<(), Gone> {

@@ -33,7 +33,8 @@ pub use self::connections::Connections;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    ConnectionRefusal, Failover, FillEnd, Reload, StatusClass, UnsharedReason, UpstreamEnd, UpstreamState,
+    ConnectionRefusal, Failover, FillEnd, Reload, StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd,
+    UpstreamState,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;
@@ -54,6 +55,7 @@ pub struct Metrics {
     hits: Hits,
     upstream_requests: CounterTable,
     failovers: CounterTable,
+    token_refusals: CounterTable,
     playlist_age: Histogram,
     cache: Cache,
     /// Access and limits.
@@ -142,6 +144,11 @@ impl Metrics {
         self.failovers.with([&reason], IntCounter::inc);
     }
 
+    /// Counts a request that is refused for its token.
+    pub fn token_refused(&self, reason: TokenRefusal) {
+        self.token_refusals.with([&reason], IntCounter::inc);
+    }
+
     /// Failovers by reason; a reason without any is left out.
     pub fn failovers_by_reason(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
@@ -209,6 +216,11 @@ impl Metrics {
                 "tidegate_failovers_total",
                 "Failovers to the next upstream, by the failure of the one before.",
                 &[("reason", values(Failover::ALL))],
+            )?,
+            token_refusals: registrar.counters(
+                "tidegate_token_refusals_total",
+                "Requests refused for their token, by reason.",
+                &[("reason", values(TokenRefusal::ALL))],
             )?,
             playlist_age: registrar.histogram(
                 "tidegate_playlist_age_at_serve_seconds",

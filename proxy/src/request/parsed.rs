@@ -6,6 +6,7 @@ use tidegate_cache::Key;
 use tidegate_hls::{Directives, Resource};
 
 use super::slice::Slice;
+use super::token::Link;
 use crate::site::Site;
 
 /// A request for a resource of a site.
@@ -23,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) authority: String,
     /// The viewer's version of HTTP, for Via.
     pub(crate) version: http::Version,
+    /// What the links of a playlist get, if the viewer has a token.
+    pub(crate) link: Option<Arc<Link>>,
     pub(crate) is_authorized: bool,
     /// Whether a tier sends it as a backup request: other upstreams are its first choice.
     pub(crate) is_backup: bool,

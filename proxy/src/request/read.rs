@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Version, header};
+use tidegate_access::token::in_path;
 use tidegate_cache::Key;
 use tidegate_headers::hop::{self, SLICE};
 use tidegate_hls::{Directives, Kind, QueryRules, Resource};
@@ -12,9 +13,10 @@ use super::access;
 use super::parsed::Request;
 use super::slice::Slice;
 use super::target::{Target, host_name};
-use super::whole;
+use super::{token, whole};
+use crate::clock;
 use crate::refusal::Refusal;
-use crate::site::Site;
+use crate::site::{Gate, Site};
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 
@@ -30,7 +32,11 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     client.request_facts().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     access::check(tier, client, site).map_err(refused)?;
-    let resource = Resource::parse(&target.authority, &target.path_and_query, &site.query)
+    let gate = site.gate.as_ref();
+    let carried =
+        gate.map(|gate| gate.take(&target.path_and_query, token::cookies(client.headers())).into_owned());
+    let path_and_query = carried.as_ref().map_or(&*target.path_and_query, |carried| &*carried.target);
+    let resource = Resource::parse(&target.authority, path_and_query, &site.query)
         .map_err(|error| refused(error.into()))?;
     if tier.settings().listen.https_redirect && !client.is_tls() {
         return Err(refused(Refusal::Insecure { location: https_location(tier, client.method(), &target) }));
@@ -38,6 +44,16 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     client.request_facts().kind = Some(resource.kind);
     client.request_facts().cmcd.clone_from(&resource.cmcd);
     admit(tier, client, site).await.map_err(refused)?;
+    let link = match gate.zip(carried.as_ref()) {
+        // A preflight has no credentials (Fetch standard, "CORS protocol"), and its response has no
+        // content.
+        Some((gate, carried)) if *client.method() != Method::OPTIONS => {
+            let (method, address) = (client.method().as_str(), client.address());
+            token::admit(tier, gate, carried, method, &resource, address, clock::now())
+                .map_err(|refusal| refused(refusal.into()))?
+        }
+        _ => None,
+    };
     let (resource, directives) = split_directives(resource, site);
     let (slice, key) =
         slice_and_key(tier, client.method(), client.headers(), site, &resource.path_and_query());
@@ -49,6 +65,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
         resource,
         authority: target.authority,
         version: client.version(),
+        link,
         is_authorized: client.headers().contains_key(header::AUTHORIZATION),
         is_backup: tier.role() == Role::Shield && client.headers().contains_key(&BACKUP),
     }))
@@ -114,6 +131,17 @@ pub(super) fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> 
     if !tier.sites().differ_by_path() {
         return tier.sites().find(name, "/");
     }
+    // A site that takes tokens from the path is found by the path after the token.
+    if let Some((_token, rest)) = in_path(target)
+        && let Some(site) = site_of_path(tier, name, host, rest)
+        && site.gate.as_ref().is_some_and(Gate::takes_paths)
+    {
+        return Some(site);
+    }
+    site_of_path(tier, name, host, target)
+}
+
+fn site_of_path<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
     let resource = Resource::parse(host, target, &QueryRules::default()).ok()?;
     tier.sites().find(name, &resource.path_and_query())
 }

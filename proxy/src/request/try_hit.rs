@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tidegate_cache::{Key, Object};
 use tidegate_headers::hop;
 use tidegate_hls::{Directives, Kind, Resource};
@@ -13,9 +13,12 @@ use tokio::time::Instant;
 use super::read::site;
 use super::slice::Slice;
 use super::target;
+use super::token::{self, Link};
+use crate::clock;
 use crate::live::stream::Stream;
-use crate::site::Site;
+use crate::site::{Gate, Site};
 use crate::tier::Tier;
+use crate::viewer::peer::Peer;
 use crate::viewer::fast_path::simple_head::SimpleHead;
 
 /// A request whose fate is a hit.
@@ -26,6 +29,8 @@ pub(crate) struct Hit {
     pub(crate) object: Arc<Object>,
     /// The stream, if the object is a playlist.
     pub(crate) stream: Option<Arc<Stream>>,
+    /// What the links of a playlist get, if the viewer has a token.
+    pub(crate) link: Option<Arc<Link>>,
 }
 
 /// A target without delivery directives, normalised.
@@ -34,15 +39,25 @@ pub(crate) struct ResolvedTarget {
     pub(crate) site: Arc<Site>,
     pub(crate) kind: Kind,
     pub(crate) key: Key,
+    /// The normal form of the target, on a site that checks tokens.
+    resource: Option<Box<Resource>>,
 }
+
+/// The target of a request, its CMCD, and what the links of a playlist get.
+type Resolved = (Arc<ResolvedTarget>, Option<String>, Option<Arc<Link>>);
 
 /// The hit for a request, if the request needs no wait, fill or refusal. The steps are those of `serve`; a
 /// request for which one of them would do more than look takes the slow path.
-pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -> Option<Hit> {
+pub(crate) fn try_hit(
+    tier: &Tier,
+    simple_head: &SimpleHead<'_>,
+    peer: &Peer,
+    now: Instant,
+) -> Option<Hit> {
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
-    let (target, cmcd) = resolve(tier, simple_head)?;
+    let (target, cmcd, link) = resolve(tier, simple_head, peer)?;
     let is_slice = Slice::requested(&simple_head.method, &simple_head.deciding).is_some();
     if is_slice && tier.streams().lists_slices_of(&target.key) {
         return None;
@@ -56,26 +71,67 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, now: Instant) -
         // The second use of a live playlist starts its follower.
         return None;
     }
-    Some(Hit { target, cmcd, object, stream })
+    Some(Hit { target, cmcd, object, stream, link })
 }
 
 /// Resolves a target, and returns its CMCD. Parsing a target takes longer than the lookup of its object, and
 /// players request the same few targets again and again.
-fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<(Arc<ResolvedTarget>, Option<String>)> {
-    if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier, simple_head)) {
-        return Some((target, None));
+fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Resolved> {
+    let (host, target) = (simple_head.host, simple_head.target);
+    if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier, host, target)) {
+        return Some((target, None, None));
     }
-    let site = site(tier, &target::host_name(simple_head.host), simple_head.host, simple_head.target)?;
-    let resource = Resource::parse(simple_head.host, simple_head.target, &site.query).ok()?;
+    let site = site(tier, &target::host_name(host), host, target)?;
+    if let Some(gate) = &site.gate {
+        return resolve_gated(tier, simple_head, site, gate, peer);
+    }
+    let (resolved, cmcd) = parse(site, host, target)?;
+    if cmcd.is_none() {
+        TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
+    }
+    Some((resolved, cmcd, None))
+}
+
+/// The same on a site that checks tokens. The targets of such sites are remembered apart, without their
+/// tokens: they resolve only after the token of the request was checked.
+fn resolve_gated(
+    tier: &Tier,
+    simple_head: &SimpleHead<'_>,
+    site: &Arc<Site>,
+    gate: &Gate,
+    peer: &Peer,
+) -> Option<Resolved> {
+    let carried = gate.take(simple_head.target, simple_head.cookies());
+    let (host, target) = (simple_head.host, &*carried.target);
+    let known = GATED_TARGETS.with_borrow(|targets| targets.find(tier, host, target));
+    let (resolved, cmcd) = match known {
+        Some(resolved) => (resolved, None),
+        None => {
+            let (resolved, cmcd) = parse(site, host, target)?;
+            if cmcd.is_none() {
+                GATED_TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
+            }
+            (resolved, cmcd)
+        }
+    };
+    let headers = if peer.is_proxy() { simple_head.headers() } else { HeaderMap::new() };
+    let (method, address) = (simple_head.method.as_str(), peer.client(tier, &headers));
+    let resource = resolved.resource.as_deref()?;
+    // The slow path answers a refusal.
+    let link = token::admit(tier, gate, &carried, method, resource, address, clock::now()).ok()?;
+    Some((resolved, cmcd, link))
+}
+
+/// Parses a target; `None` if it has delivery directives.
+fn parse(site: &Arc<Site>, host: &str, target: &str) -> Option<(Arc<ResolvedTarget>, Option<String>)> {
+    let mut resource = Resource::parse(host, target, &site.query).ok()?;
     if resource.directives != Directives::default() {
         return None;
     }
     let key = Key::new(&site.name, &resource.path_and_query());
-    let target = Arc::new(ResolvedTarget { site: Arc::clone(site), kind: resource.kind, key });
-    if resource.cmcd.is_none() {
-        TARGETS.with_borrow_mut(|targets| targets.insert(tier, simple_head, &target));
-    }
-    Some((target, resource.cmcd))
+    let (kind, cmcd) = (resource.kind, resource.cmcd.take());
+    let resource = site.gate.is_some().then(|| Box::new(resource));
+    Some((Arc::new(ResolvedTarget { site: Arc::clone(site), kind, key, resource }), cmcd))
 }
 
 /// The targets that this thread has resolved lately. The meaning of a target does not change while its tier
@@ -93,29 +149,27 @@ struct Entry {
 }
 
 impl TargetCache {
-    fn find(&self, tier: &Tier, simple_head: &SimpleHead<'_>) -> Option<Arc<ResolvedTarget>> {
-        let entry = self.entries.get(self.index(simple_head))?.as_ref()?;
-        let is_same = *entry.target == *simple_head.target
-            && *entry.host == *simple_head.host
-            && entry.tier == tier.id();
+    fn find(&self, tier: &Tier, host: &str, target: &str) -> Option<Arc<ResolvedTarget>> {
+        let entry = self.entries.get(self.index(host, target))?.as_ref()?;
+        let is_same = *entry.target == *target && *entry.host == *host && entry.tier == tier.id();
         is_same.then(|| Arc::clone(&entry.resolved))
     }
 
     /// Replaces another target with the same index.
-    fn insert(&mut self, tier: &Tier, simple_head: &SimpleHead<'_>, resolved: &Arc<ResolvedTarget>) {
-        let index = self.index(simple_head);
-        if simple_head.host.len() + simple_head.target.len() > TARGET_BYTES_MAX {
+    fn insert(&mut self, tier: &Tier, host: &str, target: &str, resolved: &Arc<ResolvedTarget>) {
+        let index = self.index(host, target);
+        if host.len() + target.len() > TARGET_BYTES_MAX {
             return;
         }
         self.entries.resize_with(TARGETS_MAX, || None);
         if let Some(entry) = self.entries.get_mut(index) {
-            let (host, target) = (simple_head.host.into(), simple_head.target.into());
+            let (host, target) = (host.into(), target.into());
             *entry = Some(Entry { tier: tier.id(), host, target, resolved: Arc::clone(resolved) });
         }
     }
 
-    fn index(&self, simple_head: &SimpleHead<'_>) -> usize {
-        let hash = self.hasher.hash_one((simple_head.host, simple_head.target));
+    fn index(&self, host: &str, target: &str) -> usize {
+        let hash = self.hasher.hash_one((host, target));
         usize::try_from(hash % TARGETS_MAX as u64).unwrap_or_default()
     }
 }
@@ -127,5 +181,8 @@ const TARGET_BYTES_MAX: usize = 512;
 
 thread_local! {
     static TARGETS: RefCell<TargetCache> =
+        RefCell::new(TargetCache { hasher: ahash::RandomState::new(), entries: Vec::new() });
+    /// Those of sites that check tokens.
+    static GATED_TARGETS: RefCell<TargetCache> =
         RefCell::new(TargetCache { hasher: ahash::RandomState::new(), entries: Vec::new() });
 }

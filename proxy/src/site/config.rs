@@ -1,5 +1,7 @@
 //! The configuration of a site: a `[[site]]` table.
 
+pub mod token;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use tidegate_upstream::{Connections, Options, Order, Pool, Spec};
 use crate::config::check::Breach;
 pub use crate::config::units;
 use tidegate_headers::cors::{self, Cors};
+pub use token::Token;
 
 pub use super::request_headers::{RequestHeaders, Unlisted};
 use crate::config::units::Period;
@@ -66,6 +69,8 @@ pub struct Config {
     pub request_headers: RequestHeaders,
     /// Which marks of private playlists and segments do not count.
     pub sharing: Sharing,
+    /// Which viewers may watch.
+    pub token: Token,
     /// Lifetimes of responses.
     pub lifetimes: Lifetimes,
 }
@@ -245,6 +250,7 @@ impl Default for Config {
             query: Query::default(),
             request_headers: RequestHeaders::default(),
             sharing: Sharing::default(),
+            token: Token::default(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -411,6 +417,8 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             let message = format!("{name:?} is not the name of a header field");
             return Err(Breach::new(&["site", "request_headers"], message));
         }
+        site.token.check()?;
+        crate::site::rules::check(&site.token)?;
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
                 return Err(Breach::new(&["site", "query"], format!("{name:?}: {error}")));

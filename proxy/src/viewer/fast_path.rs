@@ -190,7 +190,7 @@ fn try_answer(tier: &Tier, viewer: Viewer<'_>, head: &RequestHead<'_>) -> Option
     }
     let simple_head = SimpleHead::of(head)?;
     let received = Instant::now();
-    let hit = try_hit(tier, &simple_head, received)?;
+    let hit = try_hit(tier, &simple_head, viewer.peer, received)?;
     let allowed = access::may_answer(tier, viewer.peer, &hit.target.site, || simple_head.headers())?;
     let hit_response = HitResponse::make(tier, viewer, &simple_head, &hit, received)?;
     allowed.count(tier);

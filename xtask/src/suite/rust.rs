@@ -87,7 +87,9 @@ impl Programs {
             Self::All => true,
             Self::Some(chosen) => chosen.programs.iter().any(|program| program.name == name),
         };
-        TOOLS.iter().filter(|(name, _)| runs(name)).flat_map(|(_, tools)| tools.iter().copied()).collect()
+        let own = TOOLS.iter().filter(|(name, _)| runs(name)).flat_map(|(_, tools)| tools.iter().copied());
+        // A filtered run leaves out the samples whose interpreters are missing.
+        own.chain(matches!(self, Self::All).then_some(Tool::Samples)).collect()
     }
 
     /// Builds the programs that tests start, together with the tests, so that cargo unifies features as in
@@ -304,7 +306,8 @@ mod tests {
     fn drills_need_their_tools_and_without_a_filter_all_are_needed() {
         let drills = Programs::Some(chosen("tidegate-tests", "--test=drills", "drills"));
         assert!(drills.tools().into_iter().eq([Tool::Browser, Tool::Namespaces]));
-        let all: BTreeSet<Tool> = TOOLS.iter().flat_map(|(_, tools)| tools.iter().copied()).collect();
+        let all = TOOLS.iter().flat_map(|(_, tools)| tools.iter().copied());
+        let all: BTreeSet<Tool> = all.chain([Tool::Samples]).collect();
         assert_eq!(Programs::All.tools(), all);
     }
 

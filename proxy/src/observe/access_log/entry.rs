@@ -74,6 +74,7 @@ impl Entry<'_> {
     /// The line, line feed included.
     pub(super) fn line(&self, redaction: &Redaction) -> Option<Vec<u8>> {
         let query = self.query.map(|query| redaction.query(query));
+        let path = self.path.map(|path| redaction.path(path));
         let referrer = self.referrer.map(|url| redaction.url(url));
         let line = Line {
             timestamp: Timestamp(self.time),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use tidegate_access::token::in_path;
 
 /// The names of the parameters whose values are replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,10 +38,26 @@ impl Redaction {
 
     /// The same for the query of a URL, such as a referrer.
     pub fn url<'a>(&self, url: &'a str) -> Cow<'a, str> {
-        let Some((before, query)) = url.split_once('?') else { return Cow::Borrowed(url) };
-        match self.query(query) {
-            Cow::Borrowed(_) => Cow::Borrowed(url),
-            Cow::Owned(redacted) => Cow::Owned(format!("{before}?{redacted}")),
+        let (before, query) = match url.split_once('?') {
+            Some((before, query)) => (before, Some(query)),
+            None => (url, None),
+        };
+        let start = before.find("://").map_or(0, |scheme| scheme + 3);
+        let start = before.get(start..).and_then(|rest| rest.find('/')).map_or(before.len(), |at| start + at);
+        let (origin, path) = before.split_at_checked(start).unwrap_or((before, ""));
+        match (self.path(path), query.map(|query| self.query(query))) {
+            (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))) => Cow::Borrowed(url),
+            (path, None) => Cow::Owned(format!("{origin}{path}")),
+            (path, Some(query)) => Cow::Owned(format!("{origin}{path}?{query}")),
+        }
+    }
+
+    /// A path with `~REDACTED` for a token in its first component; borrowed if there is none. It does not
+    /// matter whether the site has tokens: a request for an unknown host is logged, too.
+    pub fn path<'a>(&self, path: &'a str) -> Cow<'a, str> {
+        match in_path(path) {
+            Some((token, rest)) if token.len() >= TOKEN_BYTES_MIN => Cow::Owned(format!("/~REDACTED{rest}")),
+            _ => Cow::Borrowed(path),
         }
     }
 
@@ -56,6 +73,9 @@ impl Redaction {
         self.0.iter().any(is_secret).then_some(name)
     }
 }
+
+/// Shorter components that begin with `~` are names, such as those of users.
+const TOKEN_BYTES_MIN: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -79,5 +99,14 @@ mod tests {
         assert!(matches!(redaction.query("a=1"), Cow::Borrowed(_)));
         assert_eq!(redaction.url("https://a.example/p?token=x"), "https://a.example/p?token=REDACTED");
         assert_eq!(redaction.url("https://a.example/p"), "https://a.example/p");
+        assert_eq!(redaction.url("https://a.example"), "https://a.example");
+        let token = "tg1.eyJleHAiOjE4MDAwMDAwNjB9.c2VjcmV0";
+        for (path, redacted) in
+            [("/~{}/a/b.ts", "/~REDACTED/a/b.ts"), ("/%7E{}", "/~REDACTED"), ("/~user/a", "/~user/a")]
+        {
+            assert_eq!(redaction.path(&path.replace("{}", token)), redacted);
+        }
+        let url = format!("https://a.example/~{token}/p?a=1");
+        assert_eq!(redaction.url(&url), "https://a.example/~REDACTED/p?a=1");
     }
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use tidegate_access::Denial;
+use tidegate_access::token::Refusal;
 use tidegate_hls::Kind;
 use tidegate_upstream::{Outcome, State, UpstreamError};
 
@@ -80,6 +81,49 @@ label! {
         Vary = "vary",
         /// Each viewer requests the playlist with another query.
         Query = "query",
+    }
+}
+
+label! {
+    /// Why a token does not admit a request.
+    TokenRefusal {
+        /// There is none.
+        Missing = "missing",
+        /// It has no known format.
+        Malformed = "malformed",
+        /// It has a rule that this node does not implement.
+        Unsupported = "unsupported",
+        /// No key has the name that it gives.
+        UnknownKey = "unknown-key",
+        /// Its algorithm is not that of its key.
+        Algorithm = "algorithm",
+        /// Its signature is not valid.
+        Signature = "signature",
+        /// It is revoked.
+        Revoked = "revoked",
+        /// It has expired.
+        Expired = "expired",
+        /// It is not valid yet.
+        NotYetValid = "not-yet-valid",
+        /// It is for another audience.
+        Audience = "audience",
+        /// It is for another path or URI.
+        Path = "path",
+        /// It is for other methods.
+        Method = "method",
+        /// It is for another client address.
+        Address = "address",
+        /// It is for other countries.
+        Country = "country",
+        /// Another reason.
+        Other = "other",
+    }
+}
+
+impl From<Refusal> for TokenRefusal {
+    fn from(refusal: Refusal) -> Self {
+        let word = refusal.code().strip_prefix("token-");
+        Self::ALL.iter().copied().find(|reason| Some(reason.as_str()) == word).unwrap_or(Self::Other)
     }
 }
 

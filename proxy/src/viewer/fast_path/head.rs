@@ -11,9 +11,9 @@ use tidegate_http1::lines;
 use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
-use super::representation::Representation;
-use crate::answer::content;
+use super::representation::{Form, Representation};
 use crate::answer::tier_fields::{self, Handling};
+use crate::answer::{content, links};
 use crate::clock;
 use crate::fate::Fate;
 use crate::request::try_hit::Hit;
@@ -63,7 +63,11 @@ pub(super) fn render(
 /// the last; or after a whole field, if the tier hides its marks.
 fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
     let object = &hit.object;
-    let cached = if representation.is_gzip { &object.rendered_gzip } else { &object.rendered };
+    let cached = match &representation.form {
+        Form::Stored => &object.rendered,
+        Form::Gzip => &object.rendered_gzip,
+        Form::Linked(linked) => &linked.rendered,
+    };
     if let Some(rendered) = cached.get() {
         return rendered.clone();
     }
@@ -78,8 +82,10 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     if content::has_codings(tier, &hit.target.site, hit.target.kind, object) {
         compress::vary_by_coding(&mut headers);
     }
-    if representation.is_gzip {
-        headers = compress::coded_headers(&headers, 0);
+    match representation.form {
+        Form::Stored => {}
+        Form::Gzip => headers = compress::coded_headers(&headers, 0),
+        Form::Linked(_) => headers = links::headers(&headers),
     }
     tier_fields::add(tier, &mut headers, Handling::here(Fate::Hit), None);
     // A stored response has the origin's.

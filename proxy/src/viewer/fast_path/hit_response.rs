@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::head;
 use super::outgoing::Outgoing;
-use super::representation::Representation;
+use super::representation::{Form, Representation};
 use super::simple_head::SimpleHead;
 use crate::answer::{content, select};
 use crate::live::stream::OpenRequest;
@@ -87,7 +87,8 @@ impl HitResponse {
         let (start, len) =
             representation.span.map_or((0, representation.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };
-        let body = (!representation.is_gzip).then_some(&hit.object.body);
+        let is_stored = matches!(representation.form, Form::Stored);
+        let body = is_stored.then_some(&hit.object.body);
         let sendable = body.filter(|_| viewer.can_send_files);
         let copy = sendable.and_then(|body| tier.copies().of(tier.tasks(), body, len));
         tier.metrics().fast_path_hit(copy.is_some());

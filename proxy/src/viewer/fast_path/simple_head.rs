@@ -41,7 +41,12 @@ impl<'a> SimpleHead<'a> {
         Some(Self { method, target: head.target, host, deciding, fields: head.fields })
     }
 
-    /// All header fields, for the access log and the rules of a site.
+    /// The `Cookie` fields, for the check of tokens.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).map(|(_, value)| value)
+    }
+
+    /// All header fields, for the access log.
     pub(super) fn headers(&self) -> HeaderMap {
         self.fields.copied().unwrap_or_default()
     }

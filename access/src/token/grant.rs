@@ -1,0 +1,108 @@
+//! What a verified token grants, whatever its format.
+
+use std::net::IpAddr;
+
+use super::uri::{Component, Pattern};
+use super::{Network, Prefix, Refusal};
+
+/// What a verified token grants.
+#[derive(Debug, Clone, Default)]
+pub struct Grant {
+    pub(super) id: Option<Box<str>>,
+    /// Seconds since 1970. The token is not valid from then on.
+    pub(super) expires: u64,
+    pub(super) not_before: u64,
+    pub(super) scope: Scope,
+    /// Networks of which the client must be in one; none of them means any.
+    pub(super) networks: Vec<Network>,
+    /// Countries (ISO 3166) of which the client must be in one; none of them means any.
+    pub(super) countries: Vec<Box<str>>,
+    /// Methods of which the request must have one; none of them means any.
+    pub(super) methods: Vec<Box<str>>,
+}
+
+/// The resources that a token grants.
+#[derive(Debug, Clone, Default)]
+pub(super) enum Scope {
+    /// All of the site.
+    #[default]
+    All,
+    /// Those below a path.
+    Below(Prefix),
+    /// Those whose URI matches.
+    Uri(Pattern),
+    /// Those of whose URI each of these parts matches.
+    Components(Vec<(Component, Pattern)>),
+}
+
+/// A request that needs a grant.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The host in its normal form, without port.
+    pub host: &'a str,
+    /// The path in its normal form, without the token.
+    pub path: &'a str,
+    /// The query, without the token.
+    pub query: Option<&'a str>,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The client's country (ISO 3166), if it is known.
+    pub country: Option<&'a str>,
+}
+
+impl Grant {
+    /// Whether the grant admits a request at `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn admits(&self, visit: &Visit<'_>, now: u64) -> Result<(), Refusal> {
+        if now >= self.expires {
+            return Err(Refusal::Expired);
+        }
+        if now < self.not_before {
+            return Err(Refusal::NotYetValid);
+        }
+        if !self.scope.has(visit) {
+            return Err(Refusal::Path);
+        }
+        let is_in = |list: &[Box<str>], value: &str| {
+            list.is_empty() || list.iter().any(|listed| listed.eq_ignore_ascii_case(value))
+        };
+        if !is_in(&self.methods, visit.method) {
+            return Err(Refusal::Method);
+        }
+        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(visit.address)) {
+            return Err(Refusal::Address);
+        }
+        // A country that is not known is in no list.
+        if !is_in(&self.countries, visit.country.unwrap_or_default()) {
+            return Err(Refusal::Country);
+        }
+        Ok(())
+    }
+
+    /// The token's id, by which it can be revoked.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// When the token expires, in seconds since 1970.
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+}
+
+impl Scope {
+    fn has(&self, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Below(prefix) => prefix.matches(visit.path),
+            Self::Uri(pattern) => pattern.matches_uri(visit),
+            Self::Components(rules) => {
+                rules.iter().all(|(component, pattern)| pattern.matches_component(*component, visit))
+            }
+        }
+    }
+}
