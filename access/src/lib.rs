@@ -9,6 +9,7 @@
 //! - [`cidr`] is networks and sets of them
 //! - [`rules`] decides by address, country, `Referer` and `Origin`
 //! - [`bucket`] is a rate with a burst
+//! - [`token`] is the proof that a viewer may watch: its format, its signature, and what it grants
 
 pub mod address;
 pub mod bucket;
@@ -16,11 +17,9 @@ pub mod cidr;
 pub mod forwarded;
 pub mod proxy_header;
 pub mod rules;
+pub mod token;
 
 pub use address::ClientAddress;
 pub use bucket::{Bucket, Rate};
 pub use cidr::{Cidr, CidrSet};
 pub use rules::{Country, Denial, Rules};
-//! [`token`] is the proof that a viewer may watch: its format, its signature, and what it grants.
-
-pub mod token;

@@ -18,7 +18,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::operators;
 use crate::observe::upstreams;
 use crate::reload;
-use crate::site::Sites;
+use crate::site::{Gate, Sites};
 use crate::tier::{Role, Settings, Tier};
 use crate::viewer::listener::{self, Listeners};
 use crate::viewer::tls;
@@ -215,6 +215,8 @@ async fn keep_tidy(tier: Arc<Tier>) {
 async fn watch_countries(tier: Arc<Tier>) {
     let countries = Arc::clone(tier.access().countries());
     let _drained = tier.draining().token().run_until_cancelled(countries.watch()).await;
+}
+
 /// Reads the files of tokens again when they have changed, until the node drains.
 async fn keep_tokens(tier: Arc<Tier>) {
     let draining = tier.draining().token().clone();
@@ -267,7 +269,7 @@ fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
             path => Output::File(path.into()),
         },
         queue_lines: log.queue_max,
-        redact: log.redact.clone(),
+        redact: log.redact.iter().cloned().chain(parameters).collect(),
         addresses: log.addresses,
     }
 }

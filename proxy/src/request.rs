@@ -113,7 +113,8 @@ fn look_up(
     is_only_if_cached: bool,
 ) -> Result<Option<Lookup>, Refusal> {
     let headers = client.headers();
-    let variant = |names: &[http::HeaderName]| vary::variant(names, headers_of_fill(fill_headers, request, headers));
+    let variant =
+        |names: &[http::HeaderName]| vary::variant(names, headers_of_fill(fill_headers, request, headers));
     if is_only_if_cached {
         return Ok(tier.cache().look_up_cached(&request.key, &variant));
     }

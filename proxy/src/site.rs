@@ -1,8 +1,8 @@
 //! A site: its hosts and origins, its keys, and the lifetimes of its responses.
 
 pub mod config;
-pub mod request_headers;
 pub mod gate;
+pub mod request_headers;
 pub mod rules;
 
 use std::collections::HashMap;

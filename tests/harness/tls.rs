@@ -17,7 +17,6 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, ServerConfig, SignatureScheme,
 };
 use tempfile::TempDir;
-use tidegate_proxy::config::access::ProxyProtocol;
 use tidegate_proxy::config::tls::Listen;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};

@@ -49,7 +49,7 @@ pub(crate) enum Tool {
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,

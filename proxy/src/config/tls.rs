@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::ProxyProtocol;
 use super::check::Breach;
 use super::units::Period;
-use super::access::ProxyProtocol;
 
 /// A second listener, with TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

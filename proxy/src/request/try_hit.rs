@@ -18,8 +18,8 @@ use crate::clock;
 use crate::live::stream::Stream;
 use crate::site::{Gate, Site};
 use crate::tier::Tier;
-use crate::viewer::peer::Peer;
 use crate::viewer::fast_path::simple_head::SimpleHead;
+use crate::viewer::peer::Peer;
 
 /// A request whose fate is a hit.
 #[derive(Debug)]
@@ -48,12 +48,7 @@ type Resolved = (Arc<ResolvedTarget>, Option<String>, Option<Arc<Link>>);
 
 /// The hit for a request, if the request needs no wait, fill or refusal. The steps are those of `serve`; a
 /// request for which one of them would do more than look takes the slow path.
-pub(crate) fn try_hit(
-    tier: &Tier,
-    simple_head: &SimpleHead<'_>,
-    peer: &Peer,
-    now: Instant,
-) -> Option<Hit> {
+pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, now: Instant) -> Option<Hit> {
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }

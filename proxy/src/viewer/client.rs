@@ -2,7 +2,6 @@
 //!
 //! Every response goes through here, over any protocol, except those of the fast path (`fast_path.rs`).
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;

@@ -305,11 +305,7 @@ async fn session(
 
 /// Reads the head of a request; refuses the request if its head cannot be read. Over HTTP/2, pingora has
 /// answered such a request itself.
-async fn read(
-    tier: &Shared,
-    mut session: Box<ServerSession>,
-    peer: &Peer,
-) -> Option<Box<ServerSession>> {
+async fn read(tier: &Shared, mut session: Box<ServerSession>, peer: &Peer) -> Option<Box<ServerSession>> {
     let viewers = &tier.settings().viewers;
     let read = within(viewers.head_timeout.get(), pin!(session.read_request())).await;
     let refusal = match read {

@@ -93,7 +93,7 @@ impl Entry<'_> {
                     body: Body { bytes: self.body_bytes },
                 },
             },
-            url: self.path.map(|path| Url { domain: self.host, path, query: query.as_deref() }),
+            url: path.as_deref().map(|path| Url { domain: self.host, path, query: query.as_deref() }),
             client: self.client.as_ref().filter(|client| **client != LoggedAddress::Hidden),
             user_agent: self.user_agent.map(|original| UserAgent { original }),
             service: Service {

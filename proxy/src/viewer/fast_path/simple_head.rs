@@ -47,7 +47,7 @@ impl<'a> SimpleHead<'a> {
     }
 
     /// All header fields, for the access log.
-    pub(super) fn headers(&self) -> HeaderMap {
+    pub(crate) fn headers(&self) -> HeaderMap {
         self.fields.copied().unwrap_or_default()
     }
 }
