@@ -25,11 +25,11 @@ async fn only_the_frozen_stream_moves_to_the_backup() {
         (cluster.primary.requests(stream, ".ts").await, cluster.backup.requests(stream, ".ts").await)
     };
     let (one, two) = (segments("/live/one/").await, segments("/live/two/").await);
-    let earlier = cluster.at_shields("tidegate_hedges_total", "").await;
+    let earlier = cluster.hedges().await;
     audience.watches_until(Duration::from_secs(18)).await;
     let (one_later, two_later) = (segments("/live/one/").await, segments("/live/two/").await);
     // When the machine is busy, a late segment is requested from the other origin as well.
-    let hedged = cluster.at_shields("tidegate_hedges_total", "").await - earlier;
+    let hedged = cluster.hedges().await - earlier;
     let moved_along = cluster.backup.requests("/live/two/", "").await;
     audience.finish_smoothly().await;
 
