@@ -23,4 +23,3 @@ mod preface;
 pub(crate) mod sendfile;
 pub(crate) mod tls;
 pub(crate) mod transport;
-mod within;
