@@ -176,7 +176,7 @@ impl Cache {
                 Decision::Final(Lookup::Join(reader)) if !reader.has_object() => return None,
                 Decision::Final(lookup) => return Some(lookup),
                 Decision::Elect => {
-                    let object = slot.usable(now)?;
+                    let object = slot.stale_while_revalidate(now)?;
                     return Some(Lookup::Stale { object, refresh: None });
                 }
             }
