@@ -100,7 +100,7 @@ impl Slot {
     }
 
     /// The object, if it may be served stale while it is revalidated at `now`.
-    pub(crate) fn usable(&self, now: Instant) -> Option<Arc<Object>> {
+    pub(crate) fn stale_while_revalidate(&self, now: Instant) -> Option<Arc<Object>> {
         self.state.lock().object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate)
     }
 
@@ -115,9 +115,9 @@ impl Slot {
             Decision::Elect => {}
             decision => return decision,
         }
-        let usable = state.object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate);
-        let (fill, previous) = self.begin(&mut state, usable.is_some());
-        Decision::Final(match usable {
+        let old = state.object.clone().filter(|object| object.state(now) == State::StaleWhileRevalidate);
+        let (fill, previous) = self.begin(&mut state, old.is_some());
+        Decision::Final(match old {
             Some(object) => Lookup::Stale { object, refresh: Some(writer(fill, previous)) },
             None => Lookup::Miss(FillReader::take(&fill, true), writer(fill, previous)),
         })

@@ -189,7 +189,7 @@ impl Cache {
                 Decision::Final(Lookup::Pass) => return None,
                 Decision::Final(lookup) => return Some(lookup),
                 Decision::Elect => {
-                    let object = slot.usable(now)?;
+                    let object = slot.stale_while_revalidate(now)?;
                     return Some(Lookup::Stale { object, refresh: None });
                 }
             }

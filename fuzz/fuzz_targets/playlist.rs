@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// An encoder that restarts with the same playlist is joined: the result is a consistent playlist.
 fn restart(bytes: &[u8], media: &Media) {
-    if !Epoch::can_rewrite(bytes) || media.segments.is_empty() || !media.is_numbered() {
+    if !Epoch::can_rewrite(media) || media.segments.is_empty() || !media.is_numbered() {
         return;
     }
     let epoch = Epoch::restarted(Mark(1), media, Some(bytes), media, Numbering::of(bytes));

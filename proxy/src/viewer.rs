@@ -26,4 +26,3 @@ mod preface;
 pub(crate) mod sendfile;
 pub(crate) mod tls;
 pub(crate) mod transport;
-mod within;

@@ -7,6 +7,8 @@ use tidegate_tests::{Member, Netns, OriginProcess, SEPARATE_LOOPBACK};
 /// The regions of the shields. The first region has two.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "eu", "us"];
 
+const HEDGES: &str = "tidegate_hedges_total";
+
 /// All servers between the encoder and the viewers.
 pub(crate) struct Cluster {
     pub(crate) primary: OriginProcess,
@@ -36,6 +38,16 @@ impl Cluster {
         let mut sum = 0;
         for shield in &self.shields {
             sum += shield.count(metric, label).await;
+        }
+        sum
+    }
+
+    /// Requests that tiers have sent to a second upstream because the first was late: edges to a shield that
+    /// does not know the stream, shields to the other origin.
+    pub(crate) async fn hedges(&self) -> u64 {
+        let mut sum = self.at_shields(HEDGES, "").await;
+        for edge in &self.edges {
+            sum += edge.count(HEDGES, "").await;
         }
         sum
     }

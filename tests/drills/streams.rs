@@ -25,12 +25,19 @@ async fn only_the_frozen_stream_moves_to_the_backup() {
         (cluster.primary.requests(stream, ".ts").await, cluster.backup.requests(stream, ".ts").await)
     };
     let (one, two) = (segments("/live/one/").await, segments("/live/two/").await);
+    let earlier = cluster.hedges().await;
     audience.watches_until(Duration::from_secs(18)).await;
     let (one_later, two_later) = (segments("/live/one/").await, segments("/live/two/").await);
+    // When the machine is busy, a late segment is requested from the other origin as well.
+    let hedged = cluster.hedges().await - earlier;
     let moved_along = cluster.backup.requests("/live/two/", "").await;
     audience.finish_smoothly().await;
 
-    assert_eq!(one_later.0, one.0, "segments of the frozen stream that are still requested from the primary");
+    let still = one_later.0 - one.0;
+    assert!(
+        still <= hedged,
+        "{still} segments of the frozen stream requested from the primary, {hedged} hedges"
+    );
     assert!(one_later.1 >= one.1 + 3, "the backup has the frozen stream: {one:?}, later {one_later:?}");
     assert_eq!(moved_along, 0, "the backup receives no request for the other stream");
     assert!(two_later.0 >= two.0 + 3, "the primary has the other stream: {two:?}, later {two_later:?}");

@@ -28,6 +28,7 @@ pub mod policy;
 pub mod request;
 pub mod spec;
 pub mod upstream;
+mod within;
 
 pub use balance::bounded::Bound;
 pub use balance::geo::Coordinates;
@@ -58,3 +59,4 @@ pub use policy::{
 pub use request::{BACKUP, UpstreamRequest};
 pub use spec::{Options, Probe, Question, Spec, Timeouts};
 pub use upstream::{Report, Upstream};
+pub use within::within;

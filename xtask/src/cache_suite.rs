@@ -90,7 +90,7 @@ fn configuration(
 ) -> String {
     format!(
         "node = \"{name}\"\n{shields}[listen]\nviewers = \"{serving}\"\noperators = \"{operators}\"\n\
-         [cache]\nmemory = \"64MiB\"\nfailure_lifetime = \"0s\"\n[log]\naccess = \"off\"\n[[site]]\n\
+         [cache]\nmemory = \"256MiB\"\nfailure_lifetime = \"0s\"\n[log]\naccess = \"off\"\n[[site]]\n\
          origins = [\"{origin}\"]\nmethods = [\"POST\", \"PUT\", \"PATCH\", \"DELETE\", \"M-SEARCH\"]\n"
     )
 }

@@ -14,6 +14,7 @@ use pingora_http::ResponseHeader;
 use tidegate_access::ClientAddress;
 use tidegate_headers::server_timing::{self, SERVER_TIMING};
 use tidegate_http1::Framing;
+use tidegate_upstream::within;
 use tokio::time::{Instant, timeout};
 
 use crate::clock;
@@ -26,7 +27,6 @@ use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
 use crate::viewer::peer::Peer;
 use crate::viewer::transport::Transport;
-use crate::viewer::within::within;
 
 /// A request and the response that is being written to it.
 pub(crate) struct Client {

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{Stream, l4};
 use pingora_core::server::ShutdownWatch;
+use tidegate_upstream::within;
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -39,7 +40,6 @@ use crate::viewer::peer::Peer;
 use crate::viewer::preface::{self, Protocol as Begun};
 use crate::viewer::tls::{Acceptor, Failed};
 use crate::viewer::transport::{Flusher, Transport};
-use crate::viewer::within::within;
 
 /// The sockets on which viewers connect.
 #[derive(Debug)]
@@ -323,9 +323,7 @@ async fn read(tier: &Shared, mut session: Box<ServerSession>, peer: &Peer) -> Op
 /// Serves one request. Returns the connection if it can be reused.
 async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
     let _token = tier.requests().token();
-    let account = serve_until_cut_off(tier, &mut client).await;
-    account.close(tier, &client.response_facts());
-    if !account.is_intact() {
+    if !respond(tier, &mut client).await {
         Box::pin(client.abort()).await;
         return None;
     }
@@ -337,9 +335,7 @@ async fn http2_request(tier: &Shared, session: ServerSession, peer: &Peer, is_tl
     let Some(session) = Box::pin(read(tier, Box::new(session), peer)).await else { return Ended::Served };
     let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer).over_tls(is_tls));
     let _token = tier.requests().token();
-    let account = Box::pin(serve_until_cut_off(tier, &mut client)).await;
-    account.close(tier, &client.response_facts());
-    if account.is_intact() {
+    if Box::pin(respond(tier, &mut client)).await {
         // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
         let _nothing = Box::pin(client.finish(true)).await;
         return Ended::Served;
@@ -347,6 +343,13 @@ async fn http2_request(tier: &Shared, session: ServerSession, peer: &Peer, is_tl
     let ended = if client.is_gone().await { Ended::Reset } else { Ended::Served };
     Box::pin(client.abort()).await;
     ended
+}
+
+/// Serves one request and closes its account. Returns whether the response was sent without a break.
+async fn respond(tier: &Shared, client: &mut Client) -> bool {
+    let account = serve_until_cut_off(tier, client).await;
+    account.close(tier, &client.response_facts());
+    account.is_intact()
 }
 
 /// Serves the request, and cuts its response off when the drain timeout is reached.

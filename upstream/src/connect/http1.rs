@@ -19,10 +19,9 @@ mod tests;
 mod upload;
 mod wire;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -30,7 +29,6 @@ use http::Method;
 use tidegate_cache::Head;
 use tidegate_http1::{Decoder, Framing, HEAD_BYTES_MAX, HeadFinder, Limits, Part, ResponseHead, Room};
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
 
 use crate::error::UpstreamError;
 use crate::request::UpstreamRequest;
@@ -234,17 +232,11 @@ impl Body {
     }
 }
 
-/// Does `work` within `limit`. Work that completes immediately needs no timer.
+/// Does `work` within `limit`; `late` is the error if it takes longer.
 async fn within<T, E: Into<UpstreamError>>(
     limit: Duration,
     late: UpstreamError,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, UpstreamError> {
-    let mut work = pin!(work);
-    let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-    let done = match first {
-        Poll::Ready(done) => done,
-        Poll::Pending => timeout(limit, work).await.map_err(|_late| late)?,
-    };
-    done.map_err(Into::into)
+    crate::within(limit, pin!(work)).await.map_err(|_elapsed| late)?.map_err(Into::into)
 }

@@ -10,16 +10,16 @@ use rustls::sign::CertifiedKey;
 use super::certificate::Certificate;
 
 /// Certificates with the same name, of different kinds of key, in the order of the configuration.
-type SitePools = Vec<Arc<CertifiedKey>>;
+type Candidates = Vec<Arc<CertifiedKey>>;
 
 /// The certificates of a listener.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    exact: HashMap<String, SitePools>,
+    exact: HashMap<String, Candidates>,
     /// By the part of the name behind `*.`.
-    wildcards: HashMap<String, SitePools>,
+    wildcards: HashMap<String, Candidates>,
     /// The first certificate, and others with the same names.
-    default: SitePools,
+    default: Candidates,
 }
 
 impl Names {

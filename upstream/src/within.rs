@@ -13,7 +13,7 @@ use tokio::time::timeout;
 ///
 /// # Errors
 /// The limit was exceeded.
-pub(super) async fn within<F: Future>(limit: Duration, mut work: Pin<&mut F>) -> Result<F::Output, Elapsed> {
+pub async fn within<F: Future>(limit: Duration, mut work: Pin<&mut F>) -> Result<F::Output, Elapsed> {
     match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
         Poll::Ready(done) => Ok(done),
         Poll::Pending => timeout(limit, work).await,
