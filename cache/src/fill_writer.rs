@@ -27,11 +27,13 @@ pub struct FillWriter {
     object: Option<Arc<Object>>,
     reserved: u64,
     ended: bool,
+    /// The slot that the fill has left for that of the whole. It keeps the fill until the head is published.
+    left: Option<Arc<Slot>>,
 }
 
 impl FillWriter {
     pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
-        Self { cache, fill, stale, object: None, reserved: 0, ended: false }
+        Self { cache, fill, stale, object: None, reserved: 0, ended: false, left: None }
     }
 
     pub(crate) fn cache(&self) -> &Inner {
@@ -42,9 +44,10 @@ impl FillWriter {
         &self.fill
     }
 
-    /// The stale object is of another key.
-    pub(crate) fn forget_stale(&mut self) {
+    /// The fill has left `slot`. Its stale object is of another key.
+    pub(crate) fn leave(&mut self, slot: Arc<Slot>) {
         self.stale = None;
+        self.left = Some(slot);
     }
 
     /// The largest object that the cache stores, in bytes.
@@ -119,6 +122,7 @@ impl FillWriter {
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, upstream) });
         self.object = Some(Arc::clone(&object));
         self.fill.publish(Answer::Object(object));
+        self.detach_left();
         Ok(())
     }
 
@@ -225,6 +229,12 @@ impl FillWriter {
         });
     }
 
+    /// Ends the fill because another one serves its readers: they look up again.
+    pub fn yield_to_other(mut self) {
+        self.fill.publish(Answer::Pass);
+        self.end(|_| {});
+    }
+
     /// Ends the fill because no upstream could answer. The failure is remembered for its lifetime.
     pub fn fail(mut self, failure: Failure) {
         self.fail_with(Arc::new(failure));
@@ -256,6 +266,8 @@ impl FillWriter {
     /// # Errors
     /// Returns the writer when the fill has a reader.
     pub fn abandon(mut self) -> Result<(), Self> {
+        // From now on all readers come by one slot.
+        self.detach_left();
         let slot = Arc::clone(&self.fill.slot.lock());
         let detached = {
             let mut state = slot.state.lock();
@@ -325,8 +337,16 @@ impl FillWriter {
         self.close(&slot, detached);
     }
 
+    /// Detaches the fill from the slot that it has left.
+    fn detach_left(&mut self) {
+        if let Some(slot) = self.left.take() {
+            self.cache.detach(&slot, &self.fill);
+        }
+    }
+
     fn close(&mut self, slot: &Arc<Slot>, detached: bool) {
         self.ended = true;
+        self.detach_left();
         if let Some(object) = &self.object {
             // Changes nothing for a body that has ended, and keeps no reader waiting for one that has not.
             object.body.break_off(DROPPED);

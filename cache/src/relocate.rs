@@ -12,17 +12,18 @@ use crate::fill::Fill;
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::State;
-use crate::slot::SlotState;
+use crate::slot::{Slot, SlotState};
 use crate::store::{Cache, Inner};
 
 impl FillWriter {
     /// Makes this the fill of `whole`, in place of its own key. It replaces the object of `whole`. Returns
     /// whether that is possible: not while a fill of `whole` is under way, nor if its responses vary. Call it
-    /// before the head is published.
+    /// before the head is published: until then, requests for its own key join it, too.
     pub fn move_to(&mut self, whole: &Key) -> bool {
-        let has_moved = self.cache().move_to(self.fill(), whole);
-        if has_moved {
-            self.forget_stale();
+        let left = self.cache().move_to(self.fill(), whole);
+        let has_moved = left.is_some();
+        if let Some(slot) = left {
+            self.leave(slot);
         }
         has_moved
     }
@@ -53,7 +54,8 @@ impl SlotState {
 }
 
 impl Inner {
-    fn move_to(&self, fill: &Arc<Fill>, whole: &Key) -> bool {
+    /// Returns the slot that the fill has left. The fill is that slot's, too, until [`Inner::detach`].
+    fn move_to(&self, fill: &Arc<Fill>, whole: &Key) -> Option<Arc<Slot>> {
         let _one_at_a_time = self.move_lock.lock();
         let current = Arc::clone(&fill.slot.lock());
         let target = self.slot(whole);
@@ -66,12 +68,16 @@ impl Inner {
             does_not_vary
         };
         if !self.attach(&target, fill, admits) {
-            return false;
+            return None;
         }
-        current.state.lock().detach(fill, |_| {});
-        self.unregister(&current);
-        self.insert(&current);
         *fill.slot.lock() = target;
-        true
+        Some(current)
+    }
+
+    /// Detaches a fill from a slot that it has left.
+    pub(crate) fn detach(&self, slot: &Arc<Slot>, fill: &Arc<Fill>) {
+        slot.state.lock().detach(fill, |_| {});
+        self.unregister(slot);
+        self.insert(slot);
     }
 }

@@ -443,7 +443,9 @@ impl Inner {
         let (mut fills, mut waiting) = (0, 0);
         for shard in &self.registry {
             for slot in shard.lock().values() {
-                if let Some(fill) = &slot.state.lock().fill {
+                // A fill that moves has two slots for a moment.
+                let fill = slot.state.lock().fill.clone();
+                if let Some(fill) = fill.filter(|fill| Arc::ptr_eq(&fill.slot.lock(), slot)) {
                     fills += 1;
                     waiting += fill.readers() as u64;
                 }

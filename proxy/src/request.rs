@@ -244,6 +244,7 @@ async fn decide(
             return wait_and_answer(tier, client, request, waiting).await;
         }
         Lookup::Miss(fill_reader, fill_writer) => {
+            let fill_writer = whole::unless_served(tier, request, fill_writer)?;
             let (unshared_sender, unshared) = oneshot::channel();
             let unshared = may_receive_unshared(client.headers()).then_some(unshared);
             let (interim_sender, interim) = mpsc::channel(INTERIM_MAX);

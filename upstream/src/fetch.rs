@@ -106,7 +106,7 @@ pub async fn fill(
             }
             Attempt::JoinWhole => {
                 job.record_end(&fill_writer, Ending::Passed(None));
-                fill_writer.pass(Duration::ZERO);
+                fill_writer.yield_to_other();
                 return Ending::Passed(None);
             }
             Attempt::Unwanted => {

@@ -1,6 +1,6 @@
 //! A fill of a part becomes the fill of the whole when the upstream sends the whole.
 
-use tidegate_cache::{Broken, Key};
+use tidegate_cache::{Answer, Broken, Key};
 use tokio::time::advance;
 
 use crate::harness::*;
@@ -118,4 +118,33 @@ async fn the_bytes_of_the_whole_are_known_as_they_arrive() {
     assert!(cache.covers(&whole(), 10, settled), "a new one can say that there is no such byte");
     advance(seconds(2)).await;
     assert!(cache.covers(&whole(), 9, settled) && !cache.covers(&whole(), 10, settled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_moves_is_never_out_of_sight() {
+    let cache = roomy();
+    let (_elected, mut fill_writer) = look_up(&cache, &part()).miss();
+    assert!(fill_writer.move_to(&whole()));
+    // Its head has not arrived: the whole cannot say yet whether it serves the part.
+    assert!(!cache.covers(&whole(), 9, seconds(1)));
+    let joined = look_up(&cache, &part()).join();
+    assert_eq!(cache.totals().fills, 1);
+    publish(&mut fill_writer, lifetimes(60, 0, 0));
+    assert!(cache.covers(&whole(), 9, seconds(1)));
+    append(&mut fill_writer, b"all of it");
+    fill_writer.complete();
+    assert_eq!(bytes(&answer_of(&joined).await.object()), b"all of it");
+    assert_quiet(&cache);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_of_a_fill_that_yields_look_up_again() {
+    let cache = roomy();
+    let (_elected, fill_writer) = look_up(&cache, &part()).miss();
+    let joined = look_up(&cache, &part()).join();
+    fill_writer.yield_to_other();
+    assert!(matches!(answer_of(&joined).await, Answer::Pass));
+    // Nothing is remembered of it: a later request may start a fill.
+    drop(look_up(&cache, &part()).miss());
+    assert_quiet(&cache);
 }

@@ -62,7 +62,9 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, fill_headers:
         return;
     };
     let lookup = tier.cache().look_up(&request.key, &|names| vary::variant(names, fill_headers));
-    if let Lookup::Miss(fill_reader, fill_writer) = lookup {
+    if let Lookup::Miss(fill_reader, fill_writer) = lookup
+        && let Some(fill_writer) = whole::unless_served(tier, &request, fill_writer)
+    {
         live.prefetches.inc();
         let usage = Box::new(Usage::new(live));
         let (tier, stream, fill_headers) = (Arc::clone(tier), Arc::clone(stream), fill_headers.clone());
