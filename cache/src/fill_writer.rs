@@ -26,6 +26,8 @@ pub struct FillWriter {
     stale: Option<Arc<Object>>,
     object: Option<Arc<Object>>,
     reserved: u64,
+    /// The part of the reserved bytes that has not arrived.
+    unarrived: u64,
     ended: bool,
     /// The slot that the fill has left for that of the whole. It keeps the fill until the head is published.
     left: Option<Arc<Slot>>,
@@ -33,7 +35,7 @@ pub struct FillWriter {
 
 impl FillWriter {
     pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
-        Self { cache, fill, stale, object: None, reserved: 0, ended: false, left: None }
+        Self { cache, fill, stale, object: None, reserved: 0, unarrived: 0, ended: false, left: None }
     }
 
     pub(crate) fn cache(&self) -> &Inner {
@@ -140,7 +142,10 @@ impl FillWriter {
             }
             self.charge();
         }
+        let arrived = (bytes.len() as u64).min(self.unarrived);
+        self.unarrived -= arrived;
         object.body.append(bytes);
+        self.cache.arrived(arrived);
         self.keep_charged();
         Ok(())
     }
@@ -297,8 +302,10 @@ impl FillWriter {
 
     fn reserve(&mut self, bytes: u64) -> Result<(), Refused> {
         if bytes > self.reserved {
-            self.cache.reserve(bytes, bytes - self.reserved)?;
+            let more = bytes - self.reserved;
+            self.cache.reserve(bytes, more)?;
             self.reserved = bytes;
+            self.unarrived += more;
         }
         Ok(())
     }
@@ -351,7 +358,7 @@ impl FillWriter {
             // Changes nothing for a body that has ended, and keeps no reader waiting for one that has not.
             object.body.break_off(DROPPED);
         }
-        self.cache.release(std::mem::take(&mut self.reserved));
+        self.cache.release(std::mem::take(&mut self.reserved), std::mem::take(&mut self.unarrived));
         self.cache.finish_fill(slot, detached);
     }
 }

@@ -24,6 +24,7 @@ pub mod freshness;
 pub mod key;
 pub mod object;
 mod relocate;
+mod shortage;
 mod slot;
 pub mod store;
 mod variants;

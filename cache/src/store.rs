@@ -23,6 +23,7 @@ use crate::fill::{Fill, Refused};
 use crate::fill_writer::FillWriter;
 use crate::key::Key;
 use crate::object::Object;
+use crate::shortage::Shortage;
 use crate::slot::{Decision, Lookup, Slot, SlotState};
 use crate::vary::Vary;
 
@@ -70,6 +71,10 @@ pub(crate) struct Inner {
     registry: [Mutex<Shard>; SHARDS],
     hasher: ahash::RandomState,
     filling_bytes: AtomicU64,
+    /// The part of them that has not arrived.
+    unarrived_bytes: AtomicU64,
+    /// Signalled when readers of evicted bodies keep so much memory that fills will soon be refused.
+    shortage: Shortage,
     /// Held while a fill moves to the slot of its variant.
     pub(crate) move_lock: Mutex<()>,
     pub(crate) generations: AtomicU64,
@@ -123,6 +128,8 @@ impl Cache {
             registry: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             filling_bytes: AtomicU64::new(0),
+            unarrived_bytes: AtomicU64::new(0),
+            shortage: Shortage::default(),
             move_lock: Mutex::default(),
             generations: AtomicU64::new(0),
             evictions,
@@ -252,6 +259,12 @@ impl Cache {
         self.0.limits
     }
 
+    /// Resolves when a fill needs memory that readers of evicted bodies keep. Readers that are stalled should
+    /// end then.
+    pub async fn until_short_of_memory(&self) {
+        self.0.shortage.next().await;
+    }
+
     /// A complete body whose bytes are counted by this cache.
     pub fn body(&self, bytes: bytes::Bytes) -> Arc<crate::Body> {
         Arc::new(crate::Body::from_bytes(bytes, self.0.ledger()))
@@ -368,25 +381,39 @@ impl Inner {
         }
     }
 
-    /// Reserves memory for a fill whose body reaches `bytes`, `more` of them new.
+    /// Reserves memory for a fill whose body reaches `bytes`, `more` of them new. The last part of the room
+    /// is for small bodies: large ones that nothing reads must not keep playlists out.
     pub(crate) fn reserve(&self, bytes: u64, more: u64) -> Result<(), Refused> {
         let max = self.limits.object_max;
         if bytes > max {
             return Err(Refused::TooLarge { max });
         }
-        let room = self.limits.bytes / 4 * 3;
+        let eighth = self.limits.bytes / 8;
+        let room = if bytes <= SMALL { eighth * 7 } else { eighth * 6 };
         let reserved = self.filling_bytes.fetch_add(more, Ordering::AcqRel) + more;
-        // Evicted bodies stay in memory as long as they have readers, who may read very slowly.
-        let held = self.ledger.bytes().saturating_sub(self.slots.weighted_size());
-        if reserved.max(held.saturating_add(more)) > room {
-            self.filling_bytes.fetch_sub(more, Ordering::AcqRel);
+        let unarrived = self.unarrived_bytes.fetch_add(more, Ordering::AcqRel) + more;
+        // Evicted bodies stay in memory as long as they have readers, who may read very slowly. What a fill
+        // has reserved is in the weights and not in the ledger until it arrives.
+        let evicted = (self.ledger.bytes() + unarrived).saturating_sub(self.slots.weighted_size());
+        if evicted > eighth * 4 {
+            self.shortage.signal();
+        }
+        if reserved.max(evicted) > room {
+            self.release(more, more);
             return Err(Refused::NoRoom);
         }
         Ok(())
     }
 
-    pub(crate) fn release(&self, bytes: u64) {
+    /// Bytes that were reserved have arrived.
+    pub(crate) fn arrived(&self, bytes: u64) {
+        self.unarrived_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Ends the reservation of `bytes`, `unarrived` of which have not arrived.
+    pub(crate) fn release(&self, bytes: u64, unarrived: u64) {
         self.filling_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.arrived(unarrived);
     }
 
     /// Puts the slot into moka under its present weight. After a heavy slot moka makes room immediately;

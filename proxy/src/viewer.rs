@@ -6,6 +6,7 @@
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - `http2` accepts the HTTP/2 streams of a connection, and closes it when its client resets too many
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
+//! - `stalled` gives viewers up that take nothing while memory is short
 //! - [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
 //!
 //! The codec `http1/` parses and writes the heads.
@@ -24,5 +25,6 @@ mod pacing;
 pub(crate) mod peer;
 mod preface;
 pub(crate) mod sendfile;
+mod stalled;
 pub(crate) mod tls;
 pub(crate) mod transport;

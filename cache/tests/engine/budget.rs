@@ -141,7 +141,7 @@ async fn many_concurrent_fills_stay_within_the_budget_and_release_all_they_reser
         } else {
             under_way.push_back((fill_reader, fill_writer));
         }
-        assert!(cache.totals().filling_bytes <= BUDGET / 4 * 3);
+        assert!(cache.totals().filling_bytes <= BUDGET / 8 * 7);
         assert_within(&cache, BUDGET);
         if dice.below(3) == 0
             && let Some((_fill_reader, mut fill_writer)) = under_way.pop_front()

@@ -26,6 +26,7 @@ use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
 use crate::viewer::peer::Peer;
+use crate::viewer::stalled;
 use crate::viewer::transport::Transport;
 
 /// A request and the response that is being written to it.
@@ -268,11 +269,12 @@ impl Client {
     /// Writes successive chunks of the body, of at most [`WRITE_MAX`] bytes together: over HTTP/1.1 in one
     /// write, through pingora's session in one write each.
     pub(crate) async fn body_chunks(&mut self, chunks: Vec<Bytes>) -> Result<(), Gone> {
-        let limit = self.write_timeout();
         match &mut self.protocol {
             Protocol::Http1(http1) => {
                 let sent = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-                let written = succeeded(within(limit, pin!(http1.body(chunks))).await);
+                let written = stalled::write(&self.tier, pin!(http1.body(chunks)))
+                    .await
+                    .is_some_and(|written| written.is_ok());
                 self.check(written)?;
                 self.body_bytes += sent;
             }
@@ -282,7 +284,8 @@ impl Client {
                     // Over HTTP/2, the last chunk carries END_STREAM, which saves an empty frame after it.
                     let is_last = session.is_http2() && self.content_length == Some(sent);
                     let written = session.write_response_body(chunk, is_last);
-                    if !succeeded(within(limit, pin!(written)).await) {
+                    let written = stalled::write(&self.tier, pin!(written)).await;
+                    if !written.is_some_and(|written| written.is_ok()) {
                         return self.check(false);
                     }
                     self.body_bytes = sent;

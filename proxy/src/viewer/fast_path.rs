@@ -32,6 +32,7 @@ use crate::tier::Tier;
 use crate::viewer::gone::Gone;
 use crate::viewer::head::{Start, limits};
 use crate::viewer::peer::Peer;
+use crate::viewer::stalled;
 use crate::viewer::transport::Transport;
 
 use hit_response::{HitResponse, Viewer};
@@ -230,13 +231,22 @@ async fn write_rest(
     let limit = tier.settings().viewers.write_timeout.get();
     let mut timeout = pin!(sleep(limit));
     let mut sent_before = outgoing.sent();
+    let mut progress = Instant::now();
+    let mut shortage = pin!(tier.cache().until_short_of_memory());
     let writing = pin!(poll_fn(|cx| {
         if let Poll::Ready(written) = outgoing.write(transport, cx) {
             return Poll::Ready(written.map_err(|_error| Gone));
         }
         if outgoing.sent() - sent_before >= PROGRESS_MIN {
             sent_before = outgoing.sent();
-            timeout.as_mut().reset(Instant::now() + limit);
+            progress = Instant::now();
+            timeout.as_mut().reset(progress + limit);
+        }
+        while shortage.as_mut().poll(cx).is_ready() {
+            if stalled::is_given_up(tier, progress) {
+                return Poll::Ready(Err(Gone));
+            }
+            shortage.set(tier.cache().until_short_of_memory());
         }
         timeout.as_mut().poll(cx).map(|()| Err(Gone))
     }));

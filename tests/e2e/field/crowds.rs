@@ -1,5 +1,6 @@
 //! What hostile crowds may cause: variants, fills without readers, and bodies without a place in the cache.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,6 +101,17 @@ async fn bodies_of_stalled_readers_count_against_the_memory() {
         edge.count("tidegate_cache_body_bytes", "").await <= 32 * MIB
     })
     .await;
+    // Large objects are stored again as soon as the stalled readers are given up.
+    let attempts = AtomicUsize::new(0);
+    until("a large object is stored", async || {
+        let cold = format!("/bytes/{MIB}/cold-{}", attempts.fetch_add(1, Ordering::Relaxed));
+        for _cold_then_warm in 0..2 {
+            viewer(edge.addr()).get(&cold).await.is(200, &synthetic_bytes(&cold, 0..MIB));
+        }
+        origin.requests(&cold) == 1
+    })
+    .await;
+    assert!(edge.count("tidegate_stalled_responses_total", "").await > 0);
     tokio::time::timeout(Duration::from_secs(20), async {
         viewer(edge.addr()).get("/bytes/1000").await.is(200, &synthetic_bytes("/bytes/1000", 0..1000));
     })

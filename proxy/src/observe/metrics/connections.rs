@@ -13,6 +13,8 @@ pub struct Connections {
     pub tls_handshake_failures: IntCounter,
     /// HTTP/2 connections that were closed because their client had reset too many requests.
     pub reset_floods: IntCounter,
+    /// Responses that ended because their viewer took nothing while memory was short.
+    pub stalled_responses: IntCounter,
 }
 
 impl Connections {
@@ -26,6 +28,10 @@ impl Connections {
             reset_floods: registrar.counter(
                 "tidegate_http2_reset_floods_total",
                 "HTTP/2 connections closed because their client had reset too many requests.",
+            )?,
+            stalled_responses: registrar.counter(
+                "tidegate_stalled_responses_total",
+                "Responses that ended because their viewer took nothing while memory was short.",
             )?,
         })
     }
