@@ -26,14 +26,16 @@ mod path;
 mod refusal;
 mod revoked;
 mod uri;
+mod visit;
 
-pub use grant::{Grant, Visit};
+pub use grant::Grant;
 pub use key::{Algorithm, Key, KeyError, Keys};
 pub use network::Network;
 pub use own::{Claims, sign};
 pub use path::{Prefix, PrefixError};
 pub use refusal::Refusal;
 pub use revoked::Revoked;
+pub use visit::Visit;
 
 /// The text after the `~` at the start of a path, and the path after this component, which may be empty:
 /// the place of a token in a path.

@@ -10,6 +10,7 @@
 //! 7. account: one counter, one line (`observe/account.rs`)
 
 pub(crate) mod access;
+pub(crate) mod link;
 pub(crate) mod parsed;
 mod read;
 pub(crate) mod slice;

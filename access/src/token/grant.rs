@@ -1,9 +1,7 @@
 //! What a verified token grants, whatever its format.
 
-use std::net::IpAddr;
-
 use super::uri::{Component, Pattern};
-use super::{Network, Prefix, Refusal};
+use super::{Network, Prefix, Refusal, Visit};
 
 /// What a verified token grants.
 #[derive(Debug, Clone, Default)]
@@ -33,23 +31,6 @@ pub(super) enum Scope {
     Uri(Pattern),
     /// Those of whose URI each of these parts matches.
     Components(Vec<(Component, Pattern)>),
-}
-
-/// A request that needs a grant.
-#[derive(Debug, Clone, Copy)]
-pub struct Visit<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The host in its normal form, without port.
-    pub host: &'a str,
-    /// The path in its normal form, without the token.
-    pub path: &'a str,
-    /// The query, without the token.
-    pub query: Option<&'a str>,
-    /// The client's address.
-    pub address: IpAddr,
-    /// The client's country (ISO 3166), if it is known.
-    pub country: Option<&'a str>,
 }
 
 impl Grant {

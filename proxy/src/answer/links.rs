@@ -11,7 +11,7 @@ use tidegate_headers::conditional;
 use tidegate_hls::{Kind, Links};
 
 use super::content;
-use crate::request::token::Link;
+use crate::request::link::Link;
 
 /// What all viewers with tokens share of an object: the places of its links, and the rendered head.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tidegate_cache::Key;
 use tidegate_hls::{Directives, Resource};
 
+use super::link::Link;
 use super::slice::Slice;
-use super::token::Link;
 use crate::site::Site;
 
 /// A request for a resource of a site.

@@ -6,40 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_access::ClientAddress;
 use tidegate_access::token::{Refusal, Visit};
-use tidegate_hls::{Addition, Resource};
+use tidegate_hls::Resource;
 
+use super::link::Link;
 use crate::site::Site;
-use crate::site::config::token::Carrier;
 use crate::site::gate::{Carried, Gate};
 use crate::tier::Tier;
-
-/// What the links of a playlist get, so that the next requests of its viewer have the token as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// A query parameter.
-    Parameter(String),
-    /// The first component of the path. Relative links have it already.
-    Path(String),
-}
-
-impl Link {
-    pub(crate) fn addition(&self) -> Addition<'_> {
-        match self {
-            Self::Parameter(text) => Addition::Parameter(text),
-            Self::Path(text) => Addition::Path(text),
-        }
-    }
-
-    /// A cookie reaches all resources of its site without a change of their links.
-    fn of(gate: &Gate, carried: &Carried<'_>) -> Option<Arc<Self>> {
-        let (carrier, token) = carried.token.as_ref()?;
-        match carrier {
-            Carrier::Path => Some(Arc::new(Self::Path(format!("/~{token}")))),
-            Carrier::Query => Some(Arc::new(Self::Parameter(format!("{}={token}", gate.parameter())))),
-            Carrier::Cookie => None,
-        }
-    }
-}
 
 /// Checks the token of a request for `resource`. Returns what the links of a playlist get.
 ///

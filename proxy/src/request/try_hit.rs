@@ -10,10 +10,11 @@ use tidegate_headers::hop;
 use tidegate_hls::{Directives, Kind, Resource};
 use tokio::time::Instant;
 
+use super::link::Link;
 use super::read::site;
 use super::slice::Slice;
 use super::target;
-use super::token::{self, Link};
+use super::token;
 use crate::clock;
 use crate::live::stream::Stream;
 use crate::site::{Gate, Site};

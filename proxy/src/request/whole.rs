@@ -19,7 +19,7 @@ pub(crate) fn serves(tier: &Tier, request: &Request) -> bool {
 }
 
 /// Keeps the writer of a fill, unless the whole resource serves its slice: it may have arrived between the
-/// check before the look-up and the look-up. Those who have joined the fill look up again.
+/// check before the look-up and the look-up. Requests that have joined the fill look up again.
 pub(crate) fn unless_served(tier: &Tier, request: &Request, fill_writer: FillWriter) -> Option<FillWriter> {
     if serves(tier, request) {
         fill_writer.yield_to_other();

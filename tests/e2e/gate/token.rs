@@ -267,7 +267,7 @@ async fn the_log_has_the_reason_and_no_token() {
         "{log}"
     );
     assert!(
-        log.contains("\"refusal\":\"token-path\"") && log.contains("\"refusal\":\"token-missing\""),
+        log.contains("\"reason\":\"token-path\"") && log.contains("\"reason\":\"token-missing\""),
         "{log}"
     );
 }
