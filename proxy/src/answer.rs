@@ -141,7 +141,7 @@ pub(crate) async fn refuse(
     let (mut headers, body) = refusal.answer(tier.node(), &allow);
     let body = tier_fields::error_text(tier, refusal.status(), body.into(), &mut headers);
     if let Refusal::Token(reason) = refusal {
-        tier.metrics().token_refused((*reason).into());
+        tier.metrics().access.token_refused((*reason).into());
     }
     let account = Account::refused(refusal, client.request_facts());
     match refusal {

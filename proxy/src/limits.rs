@@ -78,10 +78,10 @@ impl Limits {
             requests: Rate::new(config.requests_per_second, config.requests_burst),
             fills: Rate::new(config.fills_per_second, config.fills_burst),
             waiters_max: Some(config.waiters_max).filter(|max| *max > 0).unwrap_or(usize::MAX),
-            waiters_per_object_max: match u32::try_from(config.waiters_per_object_max) {
-                Ok(max @ 1..) => max,
-                _ => u32::MAX,
-            },
+            waiters_per_object_max: u32::try_from(config.waiters_per_object_max)
+                .ok()
+                .filter(|max| *max > 0)
+                .unwrap_or(u32::MAX),
             exempt: config.exempt.iter().collect(),
             started: Instant::now(),
             table: Table::new(config.addresses_max),

@@ -115,7 +115,6 @@ impl Refusal {
             | Self::UnexpectedBody(_)
             | Self::NoHost
             | Self::Reload(_) => StatusCode::BAD_REQUEST,
-            Self::BlockedTooLong => StatusCode::SERVICE_UNAVAILABLE,
             Self::Slow | Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::HeadTooLarge { .. } | Self::TooManyFields { .. } => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -124,15 +123,13 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Target(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::Token(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Insecure { location: Some(_) } => StatusCode::MOVED_PERMANENTLY,
-            Self::Insecure { location: None } => StatusCode::FORBIDDEN,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Insecure { location: None } | Self::Token(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Limited(Exceeded { limit: Limit::Requests | Limit::Fills, .. }) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BlockedTooLong | Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
         }

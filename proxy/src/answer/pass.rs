@@ -347,7 +347,7 @@ async fn forward_linked(
         };
         match read {
             Ok(Some(bytes)) if playlist.len() + bytes.len() <= LINKED_BYTES_MAX => {
-                playlist.extend_from_slice(&bytes)
+                playlist.extend_from_slice(&bytes);
             }
             Ok(None) => break,
             Ok(Some(_)) | Err(_) => {

@@ -55,7 +55,6 @@ pub struct Metrics {
     hits: Hits,
     upstream_requests: CounterTable,
     failovers: CounterTable,
-    token_refusals: CounterTable,
     playlist_age: Histogram,
     cache: Cache,
     /// Access and limits.
@@ -144,11 +143,6 @@ impl Metrics {
         self.failovers.with([&reason], IntCounter::inc);
     }
 
-    /// Counts a request that is refused for its token.
-    pub fn token_refused(&self, reason: TokenRefusal) {
-        self.token_refusals.with([&reason], IntCounter::inc);
-    }
-
     /// Failovers by reason; a reason without any is left out.
     pub fn failovers_by_reason(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
@@ -216,11 +210,6 @@ impl Metrics {
                 "tidegate_failovers_total",
                 "Failovers to the next upstream, by the failure of the one before.",
                 &[("reason", values(Failover::ALL))],
-            )?,
-            token_refusals: registrar.counters(
-                "tidegate_token_refusals_total",
-                "Requests refused for their token, by reason.",
-                &[("reason", values(TokenRefusal::ALL))],
             )?,
             playlist_age: registrar.histogram(
                 "tidegate_playlist_age_at_serve_seconds",

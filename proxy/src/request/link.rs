@@ -26,8 +26,8 @@ impl Link {
 
     /// A cookie reaches all resources of its site without a change of their links.
     pub(super) fn of(gate: &Gate, carried: &Carried<'_>) -> Option<Arc<Self>> {
-        let (carrier, token) = carried.token.as_ref()?;
-        match carrier {
+        let (place, token) = carried.token.as_ref()?;
+        match place {
             Carrier::Path => Some(Arc::new(Self::Path(format!("/~{token}")))),
             Carrier::Query => Some(Arc::new(Self::Parameter(format!("{}={token}", gate.parameter())))),
             Carrier::Cookie => None,

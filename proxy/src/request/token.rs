@@ -33,7 +33,7 @@ pub(crate) fn admit(
         path: &resource.path,
         query: resource.query.as_deref(),
         address: address.ip(),
-        country: country.as_ref().map(|country| country.as_str()),
+        country: country.as_ref().map(tidegate_access::Country::as_str),
     };
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     gate.check(carried, &visit, now)?;

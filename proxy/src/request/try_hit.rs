@@ -100,15 +100,14 @@ fn resolve_gated(
     let carried = gate.take(simple_head.target, simple_head.cookies());
     let (host, target) = (simple_head.host, &*carried.target);
     let known = GATED_TARGETS.with_borrow(|targets| targets.find(tier, host, target));
-    let (resolved, cmcd) = match known {
-        Some(resolved) => (resolved, None),
-        None => {
-            let (resolved, cmcd) = parse(site, host, target)?;
-            if cmcd.is_none() {
-                GATED_TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
-            }
-            (resolved, cmcd)
+    let (resolved, cmcd) = if let Some(resolved) = known {
+        (resolved, None)
+    } else {
+        let (resolved, cmcd) = parse(site, host, target)?;
+        if cmcd.is_none() {
+            GATED_TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
         }
+        (resolved, cmcd)
     };
     let headers = if peer.is_proxy() { simple_head.headers() } else { HeaderMap::new() };
     let (method, address) = (simple_head.method.as_str(), peer.client(tier, &headers));

@@ -285,7 +285,7 @@ impl Client {
                     let is_last = session.is_http2() && self.content_length == Some(sent);
                     let written = session.write_response_body(chunk, is_last);
                     let written = stalled::write(&self.tier, pin!(written)).await;
-                    if !written.is_some_and(|written| written.is_ok()) {
+                    if written.is_none_or(|written| written.is_err()) {
                         return self.check(false);
                     }
                     self.body_bytes = sent;

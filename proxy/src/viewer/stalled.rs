@@ -22,14 +22,14 @@ pub(crate) async fn write<F: Future>(tier: &Tier, mut writing: Pin<&mut F>) -> O
     let limit = tier.settings().viewers.write_timeout.get();
     let began = Instant::now();
     // Boxed, because most writes do not wait.
-    let waiting = Box::pin(timeout(limit, async {
+    let rest = Box::pin(timeout(limit, async {
         tokio::select! {
             biased;
             written = writing => Some(written),
             () = until_given_up(tier, began) => None,
         }
     }));
-    waiting.await.ok().flatten()
+    rest.await.ok().flatten()
 }
 
 /// Resolves when memory is short and the viewer, who has taken nothing since `began`, is given up.

@@ -21,7 +21,7 @@ async fn logged(
     let file = folder.path().join("access.log");
     let origin = origin().run().await;
     let edge = edge().origin(&origin).with(|config| {
-        config.log.access = file.to_str().unwrap().to_owned();
+        config.log.access = file.display().to_string();
         change(config);
     });
     let edge = edge.run().await;

@@ -1,6 +1,6 @@
 //! What a line says of the client's address.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,7 +60,11 @@ impl Addresses {
         }
         let (_, key) = key.as_ref()?;
         let hash = sign(key, address.to_string().as_bytes());
-        Some(hash.as_ref().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect())
+        let mut text = String::with_capacity(2 * HASH_BYTES);
+        for byte in hash.as_ref().iter().take(HASH_BYTES) {
+            write!(text, "{byte:02x}").ok()?;
+        }
+        Some(text)
     }
 }
 

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntGauge};
 use tidegate_access::Denial;
 
-use super::labels::ConnectionRefusal;
+use super::labels::{ConnectionRefusal, TokenRefusal};
 use super::table::{CounterTable, Registrar};
 use crate::limits::Limit;
 
@@ -12,6 +12,7 @@ use crate::limits::Limit;
 pub struct Access {
     connections: CounterTable,
     denied: CounterTable,
+    tokens: CounterTable,
     limited: CounterTable,
     addresses: IntGauge,
 }
@@ -28,6 +29,11 @@ impl Access {
                 "tidegate_denied_requests_total",
                 "Requests refused with 403 by the access rules of their site, by reason.",
                 &[("reason", Denial::ALL.len())],
+            )?,
+            tokens: registrar.counters(
+                "tidegate_token_refusals_total",
+                "Requests refused for their token, by reason.",
+                &[("reason", TokenRefusal::ALL.len())],
             )?,
             limited: registrar.counters(
                 "tidegate_limited_requests_total",
@@ -47,6 +53,11 @@ impl Access {
     /// Counts a request that the rules of its site refuse.
     pub fn denied(&self, denial: Denial) {
         self.denied.with([&denial], IntCounter::inc);
+    }
+
+    /// Counts a request that is refused for its token.
+    pub fn token_refused(&self, reason: TokenRefusal) {
+        self.tokens.with([&reason], IntCounter::inc);
     }
 
     /// Counts a request beyond a limit.
