@@ -163,8 +163,10 @@ impl FillPolicy for SitePolicy<'_> {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
         let remember = self.remember_uncacheable(head.status);
-        if head.headers.contains_key(header::CONTENT_ENCODING) {
-            // An unknown coding: only the viewer knows whether it accepts that.
+        // Codings that are known have been removed.
+        let is_coded = head.headers.contains_key(header::CONTENT_ENCODING);
+        if is_coded && self.request.resource.kind == Kind::Playlist {
+            // It cannot be followed, and its lifetime is not to be believed.
             return Ruling::Pass { remember, reason: UncacheableReason::ContentCoding };
         }
         match (self.verdict(head, None), self.variant(head, None)) {
@@ -172,6 +174,9 @@ impl FillPolicy for SitePolicy<'_> {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let max = self.settings().playlist_max.bytes();
                 let store = Ruling::Store { lifetimes: self.unless_empty(head, lifetimes), variant };
+                if is_coded {
+                    return store;
+                }
                 match Looks::of(self.request.resource.kind, head, max) {
                     Looks::LikePlaylist => Ruling::Collect { max },
                     Looks::Unclear => Ruling::Peek { otherwise: Box::new(store) },

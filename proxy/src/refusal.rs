@@ -60,6 +60,9 @@ pub enum Refusal {
     /// 408: the body arrives too slowly.
     #[error("the request body arrives too slowly")]
     SlowBody,
+    /// 400: the body has malformed chunks.
+    #[error("the chunks of the request body are malformed")]
+    Chunks,
     /// 400: no Host (RFC 9112 section 3.2).
     #[error("the request has no Host")]
     NoHost,
@@ -113,6 +116,7 @@ impl Refusal {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::UnexpectedBody(_)
+            | Self::Chunks
             | Self::NoHost
             | Self::Reload(_) => StatusCode::BAD_REQUEST,
             Self::Slow | Self::SlowBody => StatusCode::REQUEST_TIMEOUT,

@@ -1,7 +1,6 @@
 //! Responses for one viewer alone: those that cannot be shared, and those to methods that a site forwards.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -32,7 +31,7 @@ use crate::request::link::Link;
 use crate::request::parsed::Request;
 use crate::request::token;
 use crate::tier::{Role, Tier};
-use crate::viewer::client::Client;
+use crate::viewer::client::{BodyError, Client};
 use crate::viewer::gone::Gone;
 
 /// Sends the request of one viewer upstream and forwards the response.
@@ -95,9 +94,7 @@ pub(crate) async fn reply(
     mut reply: UpstreamResponse,
     fate: Fate,
 ) -> Account {
-    if let Err(failure) = adapt(request, client.headers(), &mut reply) {
-        return answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await;
-    }
+    adapt(request, client.headers(), &mut reply);
     let account = Account::of(request, fate).with_upstream(reply.upstream().name());
     if is_redirect(reply.head.status)
         && request.resource.kind == Kind::Playlist
@@ -118,24 +115,16 @@ pub(crate) async fn reply(
 }
 
 /// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding
-/// that the viewer does not accept.
-fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) -> Result<(), Failure> {
+/// that the viewer does not accept. A coding that is not known stays: the origin chose it without knowing what
+/// the viewer accepts, and a player may read it all the same.
+fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) {
     let codings = tidegate_headers::coding::codings(&reply.head.headers);
     let is_accepted = codings.iter().all(|name| tidegate_headers::coding::accepts(viewer, name));
     if !is_accepted && reply.head.status != StatusCode::PARTIAL_CONTENT {
         let removed = coding::remove(&mut reply.head.headers);
-        if removed.is_empty() {
-            let error = UpstreamError::Coding("the viewer does not accept it");
-            return Err(Failure {
-                status: StatusCode::NOT_ACCEPTABLE,
-                reason: error.token(),
-                upstream: Some(Arc::clone(reply.upstream().name())),
-                retry_after: None,
-                lifetime: Duration::ZERO,
-                response: None,
-            });
+        if !removed.is_empty() {
+            reply.decode(&removed);
         }
-        reply.decode(&removed);
     }
     let whole = reply.content_length().filter(|_| reply.head.status == StatusCode::OK && codings.is_empty());
     if let (Some(slice), Some(length)) = (request.slice, whole) {
@@ -144,7 +133,6 @@ fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) ->
             reply.cut_from_whole(&(start..=end.min(length - 1)), length);
         }
     }
-    Ok(())
 }
 
 /// Forwards a request with a method that the site allows, with its body. A success purges the cached object
@@ -285,12 +273,14 @@ fn body_length(client: &Client) -> Option<u64> {
 }
 
 async fn next_body_chunk(client: &mut Client, pace: &mut Pace) -> Result<Option<Bytes>, NoResponse> {
-    let bytes_of = |read: &Result<Option<Bytes>, Gone>| match read {
+    let bytes_of = |read: &Result<Option<Bytes>, BodyError>| match read {
         Ok(Some(bytes)) => bytes.len(),
-        Ok(None) | Err(Gone) => 0,
+        Ok(None) | Err(_) => 0,
     };
     match pace.wait(client.request_body(), bytes_of).await {
-        Ok(read) => Ok(read?),
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(BodyError::Gone)) => Err(NoResponse::Gone),
+        Ok(Err(BodyError::Chunks)) => Err(NoResponse::Refused(Refusal::Chunks)),
         Err(TooSlow) => Err(NoResponse::Refused(Refusal::SlowBody)),
     }
 }

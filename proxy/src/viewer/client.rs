@@ -302,10 +302,20 @@ impl Client {
     }
 
     /// The next bytes of the request body; `None` at its end.
-    pub(crate) async fn request_body(&mut self) -> Result<Option<Bytes>, Gone> {
+    pub(crate) async fn request_body(&mut self) -> Result<Option<Bytes>, BodyError> {
         match &mut self.protocol {
             Protocol::Http1(_) => Ok(None),
-            Protocol::Session(session) => session.read_request_body().await.map_err(|_error| Gone),
+            Protocol::Session(session) => {
+                let read = session.read_request_body().await;
+                read.map_err(|error| match error.etype().as_str() {
+                    "InvalidChunk" | "InvalidTrailerEnd" => {
+                        // Where the next request begins is not known.
+                        session.set_keepalive(None);
+                        BodyError::Chunks
+                    }
+                    _ => BodyError::Gone,
+                })
+            }
         }
     }
 
@@ -403,6 +413,15 @@ impl Client {
     fn write_timeout(&self) -> Duration {
         self.tier.settings().viewers.write_timeout.get()
     }
+}
+
+/// The request's body ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// Its chunks are malformed.
+    Chunks,
+    /// The viewer has left.
+    Gone,
 }
 
 /// Ends a response that was sent through pingora's session.

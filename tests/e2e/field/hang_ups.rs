@@ -2,6 +2,7 @@
 
 use tidegate_proxy::config::units::Period;
 use tidegate_proxy::config::upstream::ProbeKind;
+use tidegate_proxy::site::config::Verb;
 use tidegate_tests::{edge, resolver, until, viewer};
 use tokio::net::TcpListener;
 
@@ -70,6 +71,27 @@ async fn a_request_on_a_closed_connection_is_sent_again_until_a_connection_is_ne
         viewer(edge.addr()).get(&format!("/live/{number}.ts")).await.is(200, b"segment");
     }
     assert_eq!(edge.count("tidegate_fills_total", "failed").await, 0);
+}
+
+/// A request that may have been acted on cannot be sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsafe_request_uses_a_connection_of_its_own() {
+    let origin = Scripted::run(|asked| match asked.on_connection {
+        1 => Reply::Bytes(response(200, &[], b"segment")),
+        _ => Reply::Last(Vec::new()),
+    });
+    let origin = origin.await;
+    let edge = edge().origin_at(&origin.url).with(|config| {
+        config.site[0].methods = vec![Verb(http::Method::DELETE), Verb(http::Method::PUT)];
+    });
+    let edge = edge.run().await;
+    for number in 0..10 {
+        viewer(edge.addr()).get(&format!("/live/{number}.ts")).await.is(200, b"segment");
+        for method in ["DELETE", "PUT"] {
+            let response = viewer(edge.addr()).ask(method, &format!("/live/{number}.json")).await;
+            assert_eq!(response.status, 200, "{method}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

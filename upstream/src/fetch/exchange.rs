@@ -36,11 +36,12 @@ pub struct Exchange {
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 
 impl Exchange {
-    /// Sends the head of `request` to `upstream`. The body may follow, and [`Exchange::finish`] ends it.
+    /// Sends the head of `request` to `upstream`. The body may follow, and [`Exchange::finish`] ends it. Such a
+    /// request cannot be repeated, so it does not use a connection that the upstream may have just closed.
     pub async fn send(upstream: &Arc<Upstream>, request: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let permit = upstream.acquire(request.class()).await?;
         upstream.count_request();
-        let sent = Self::begin(upstream, request, Rest::Body, Reuse::Idle).await;
+        let sent = Self::begin(upstream, request, Rest::Body, Reuse::Never).await;
         sent.map(|exchange| Self { permit: Some(permit), ..exchange })
             .inspect_err(|&error| upstream.record_failure(error))
     }
