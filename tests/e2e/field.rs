@@ -9,7 +9,7 @@ mod deltas;
 mod empty;
 mod feed;
 mod followers;
-mod frames;
+pub(crate) mod frames;
 mod hang_ups;
 mod messages;
 mod playlists;

@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod hostile;
 mod limits;
 mod operators;
 mod tls_certificates;

@@ -5,14 +5,14 @@ use tidegate_tests::{PATIENCE, authority, edge, origin, viewer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A SETTINGS frame without settings (RFC 9113 section 6.5).
-const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+pub(crate) const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 const GOAWAY: u8 = 7;
 /// Frames that are an error of the connection, each with its section. The code of the GOAWAY is the
 /// library's: for some it is `PROTOCOL_ERROR` where the RFC has a more special one.
-const WRONG: &[(&str, &[u8])] = &[
+pub(crate) const WRONG: &[(&str, &[u8])] = &[
     ("3.4 a PING first", &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
     ("4.2 a frame of 16385 bytes", &[0, 64, 1, 0, 0, 0, 0, 0, 1]),
     ("4.3 a field block that is none", &[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x80]),

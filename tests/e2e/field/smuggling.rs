@@ -7,6 +7,7 @@ use tidegate_proxy::site::config::Verb;
 use tidegate_tests::{Connection, Origin, PATIENCE, Running, edge, origin, shield, viewer};
 use tokio::net::TcpStream;
 
+use super::frames::{PREFACE, SETTINGS};
 use super::raw::RawOrigin;
 
 const PATH: &str = "/bytes/1000";
@@ -23,6 +24,14 @@ async fn posting() -> (Origin, Running, Running) {
 
 /// The request that an attacker hides in a body.
 const HIDDEN: &str = "GET /bytes/7 HTTP/1.1\r\nhost: live.example\r\nx-hidden: 1\r\n\r\n12345";
+
+/// Request lines, and fields before the doubtful ones, that must not change what they mean.
+const DISGUISES: [(&str, &str); 4] = [
+    ("POST /echo HTTP/1.1", ""),
+    ("POST /echo HTTP/1.0", "Connection: keep-alive\r\n"),
+    ("POST /echo HTTP/1.1", "Connection: content-length, transfer-encoding\r\n"),
+    ("POST /echo HTTP/1.1", "Expect: 100-continue\r\n"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_of_doubtful_length_never_goes_upstream() {
@@ -69,12 +78,19 @@ async fn a_request_of_doubtful_length_never_goes_upstream() {
         ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501),
         ("Transfer-Encoding: identity, chunked", 501),
     ] {
-        let head = format!("POST /echo HTTP/1.1\r\nHost: live.example\r\n{fields}\r\n\r\n{HIDDEN}");
-        let mut attacker = Connection::open(edge.addr(), head.as_bytes()).await;
-        let response = attacker.rest().await;
-        assert_eq!(response.status, status, "{fields:?}: {}", response.text());
-        assert_eq!(response.header("connection"), "close", "{fields:?}");
-        assert!(attacker.some().await.is_empty(), "{fields:?}: there is no second response");
+        for (line, before) in DISGUISES {
+            let head = format!("{line}\r\nHost: live.example\r\n{before}{fields}\r\n\r\n{HIDDEN}");
+            let mut attacker = Connection::open(edge.addr(), head.as_bytes()).await;
+            let response = attacker.rest().await;
+            let is_known = response.status == status || (line.ends_with("1.0") && response.status == 400);
+            assert!(is_known, "{head:?}: {}", response.text());
+            assert_eq!(
+                (response.header("connection"), response.informational.len()),
+                ("close", 0),
+                "{head:?}"
+            );
+            assert!(attacker.some().await.is_empty(), "{head:?}: there is no second response");
+        }
     }
     assert_eq!(origin.total(), 0);
     viewer(edge.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..1000));
@@ -128,6 +144,79 @@ async fn a_length_that_differs_from_the_frames_is_refused() {
     }
     viewer(edge.addr()).get(PATH).await.is(200, &synthetic_bytes(PATH, 0..1000));
     assert_eq!(origin.requests("/bytes/7"), 0);
+}
+
+/// A field block without compression (RFC 7541 section 6.2.2).
+fn field_block(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let text = |bytes: &[u8]| [&[u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
+}
+
+/// What a translation into HTTP/1.1 could read as another request (RFC 9113 section 10.3).
+#[tokio::test(flavor = "multi_thread")]
+async fn no_field_of_http_2_becomes_a_line_of_http_1() {
+    type Fields<'a> = &'a [(&'a [u8], &'a [u8])];
+    const METHOD: (&[u8], &[u8]) = (b":method", b"GET");
+    const SCHEME: (&[u8], &[u8]) = (b":scheme", b"http");
+    const PATH: (&[u8], &[u8]) = (b":path", b"/bytes/7");
+    const HOST: (&[u8], &[u8]) = (b":authority", b"live.example");
+    let rows: [(&str, Fields<'_>); 30] = [
+        ("CRLF in a value", &[METHOD, SCHEME, PATH, HOST, (b"x", b"a\r\nx-hidden: 1")]),
+        ("LF in a value", &[METHOD, SCHEME, PATH, HOST, (b"x", b"a\nx-hidden: 1")]),
+        ("NUL in a value", &[METHOD, SCHEME, PATH, HOST, (b"x", b"a\0b")]),
+        ("CRLF in a name", &[METHOD, SCHEME, PATH, HOST, (b"x: a\r\ny", b"b")]),
+        ("a colon in a name", &[METHOD, SCHEME, PATH, HOST, (b"x: a", b"b")]),
+        ("a space in a name", &[METHOD, SCHEME, PATH, HOST, (b"x y", b"b")]),
+        ("a capital letter in a name", &[METHOD, SCHEME, PATH, HOST, (b"X", b"b")]),
+        ("an empty name", &[METHOD, SCHEME, PATH, HOST, (b"", b"b")]),
+        ("Transfer-Encoding", &[METHOD, SCHEME, PATH, HOST, (b"transfer-encoding", b"chunked")]),
+        ("Connection", &[METHOD, SCHEME, PATH, HOST, (b"connection", b"x")]),
+        ("Keep-Alive", &[METHOD, SCHEME, PATH, HOST, (b"keep-alive", b"5")]),
+        ("Proxy-Connection", &[METHOD, SCHEME, PATH, HOST, (b"proxy-connection", b"x")]),
+        ("Upgrade", &[METHOD, SCHEME, PATH, HOST, (b"upgrade", b"h2c")]),
+        ("TE: gzip", &[METHOD, SCHEME, PATH, HOST, (b"te", b"gzip")]),
+        ("two lengths", &[METHOD, SCHEME, PATH, HOST, (b"content-length", b"1"), (b"content-length", b"2")]),
+        ("a length without a body", &[METHOD, SCHEME, PATH, HOST, (b"content-length", b"5")]),
+        ("a length that is no number", &[METHOD, SCHEME, PATH, HOST, (b"content-length", b"+0")]),
+        ("CRLF in the path", &[METHOD, SCHEME, (b":path", b"/a HTTP/1.1\r\nx: y"), HOST]),
+        ("a space in the path", &[METHOD, SCHEME, (b":path", b"/a b"), HOST]),
+        ("an empty path", &[METHOD, SCHEME, (b":path", b""), HOST]),
+        ("two paths", &[METHOD, SCHEME, PATH, (b":path", b"/b"), HOST]),
+        ("no path", &[METHOD, SCHEME, HOST]),
+        ("CRLF in the method", &[(b":method", b"GET /b HTTP/1.1\r\nx: y"), SCHEME, PATH, HOST]),
+        ("no method", &[SCHEME, PATH, HOST]),
+        ("no scheme", &[METHOD, PATH, HOST]),
+        ("CRLF in the authority", &[METHOD, SCHEME, PATH, (b":authority", b"live.example\r\nx: y")]),
+        ("a user in the authority", &[METHOD, SCHEME, PATH, (b":authority", b"a@live.example")]),
+        ("another host", &[METHOD, SCHEME, PATH, HOST, (b"host", b"other.example")]),
+        ("a pseudo-header after a field", &[METHOD, SCHEME, HOST, (b"x", b"a"), PATH]),
+        ("an unknown pseudo-header", &[METHOD, SCHEME, PATH, HOST, (b":hidden", b"a")]),
+    ];
+    let (origin, _shield, edge) = posting().await;
+    for (what, fields) in rows {
+        let block = field_block(fields);
+        let len = u8::try_from(block.len()).unwrap();
+        // END_STREAM and END_HEADERS, on stream 1.
+        let sent = [PREFACE, SETTINGS, &[0, 0, len, 1, 5, 0, 0, 0, 1], &block].concat();
+        let mut connection = Connection::open(edge.addr(), &sent).await;
+        let is_refused = async {
+            let mut received = Vec::new();
+            loop {
+                let more = connection.some().await;
+                received.extend_from_slice(&more);
+                // RST_STREAM on the stream, GOAWAY, or a response, which is a refusal as nothing is cached.
+                let has = |kind, stream| {
+                    received.windows(9).any(|head| head[3] == kind && head[5..] == [0, 0, 0, stream])
+                };
+                if has(3, 1) || has(7, 0) || has(1, 1) || more.is_empty() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_refused).await.unwrap_or_else(|_| panic!("{what}: no answer"));
+        assert_eq!(origin.total(), 0, "{what}");
+    }
+    viewer(edge.addr()).get(self::PATH).await.is(200, &synthetic_bytes(self::PATH, 0..1000));
 }
 
 #[tokio::test(flavor = "multi_thread")]
