@@ -73,8 +73,9 @@ fn grant(claims: &Value<'_>, keys: &Keys) -> Result<Grant, Refusal> {
         let Value::Int(key) = key else { return Err(Refusal::Unsupported("an unknown claim")) };
         let value = || value.clone().untagged();
         match *key {
-            // Issuer, subject and time of issue say who signed; catif and catifdata, what a refusal may be.
-            1 | 2 | 6 | 320 | 322 => {}
+            // Issuer, subject and time of issue say who signed; catif and catifdata, what a refusal may be;
+            // catr, how to renew the token, which this node does not: the token holds until it expires.
+            1 | 2 | 6 | 320 | 322 | 323 => {}
             3 => check_audience(&value(), keys)?,
             4 => expires = Some(seconds(&value())?),
             5 => grant.not_before = seconds(&value())?,
@@ -87,8 +88,6 @@ fn grant(claims: &Value<'_>, keys: &Keys) -> Result<Grant, Refusal> {
             312 => grant.scope = uris(value())?,
             313 => grant.methods = texts(value())?,
             316 => grant.countries = texts(value())?,
-            // The node does not renew tokens: this one holds until it expires.
-            323 => {}
             _ => return Err(Refusal::Unsupported("an unknown claim")),
         }
     }

@@ -118,9 +118,9 @@ pub(super) fn write_head(out: &mut Vec<u8>, major: u8, length: u16) {
     let major = major << 5;
     match u8::try_from(length) {
         Ok(length) if length < 24 => out.push(major | length),
-        Ok(length) => out.extend([major | 24, length]),
+        Ok(length) => out.extend([major | 0x18, length]),
         Err(_) => {
-            out.push(major | 25);
+            out.push(major | 0x19);
             out.extend(length.to_be_bytes());
         }
     }

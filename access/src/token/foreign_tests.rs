@@ -144,7 +144,7 @@ fn a_forged_jwt_is_refused() {
         (signers.jwt(r#"{"kid":"s"}"#, &good), Malformed),
         (cut[..cut.len() - 2].to_owned(), Signature),
         (signers.jwt(HS256, &format!(r#"{{"exp":1800000000,{all}}}"#)), Expired),
-        (signers.jwt(HS256, &format!(r#"{{{all}}}"#)), Malformed),
+        (signers.jwt(HS256, &format!(r"{{{all}}}")), Malformed),
         (signers.jwt(HS256, r#"{"exp":1800000060}"#), Malformed),
         (signers.jwt(HS256, &format!(r#"{{"exp":"1800000060",{all}}}"#)), Malformed),
         (signers.jwt(HS256, &with(r#""aud":"other""#)), Audience),

@@ -17,7 +17,7 @@ pub struct Key {
 
 #[derive(Clone)]
 enum Secret {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     /// The public key as an uncompressed point.
     P256(Box<[u8]>),
 }
@@ -67,7 +67,7 @@ impl Key {
         } else if text.len() < SECRET_BYTES_MIN {
             return Err(KeyError::Short);
         } else {
-            Secret::Hmac(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
+            Secret::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes())))
         };
         Ok(Self { id: id.into(), secret })
     }
@@ -174,7 +174,7 @@ fn p256_point(pem: &str) -> Result<Box<[u8]>, KeyError> {
     point.map(Into::into).ok_or(KeyError::Pem)
 }
 
-/// The beginning of a SubjectPublicKeyInfo in DER (RFC 5480) with an uncompressed point of P-256, which
+/// The beginning of a `SubjectPublicKeyInfo` in DER (RFC 5480) with an uncompressed point of P-256, which
 /// follows.
 const P256_HEADER: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
