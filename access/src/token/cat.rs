@@ -11,7 +11,8 @@ use super::base64url;
 use super::cbor::{decode, get, int, untagged};
 use super::grant::Scope;
 use super::uri::{Component, Pattern};
-use super::{Algorithm, Grant, Keys, Network, Refusal};
+use super::{Algorithm, Grant, Keys, Refusal};
+use crate::cidr::Cidr;
 
 /// Whether a text can be a token of this form: base64url without dots.
 pub(super) fn has_form(token: &str) -> bool {
@@ -140,16 +141,16 @@ fn texts(value: &Value) -> Result<Vec<Box<str>>, Refusal> {
 }
 
 /// Addresses and networks (RFC 9164), or their texts.
-fn networks(value: &Value) -> Result<Vec<Network>, Refusal> {
+fn networks(value: &Value) -> Result<Vec<Cidr>, Refusal> {
     match value {
         Value::Array(values) if !values.is_empty() => values.iter().map(network).collect(),
         _ => Err(Refusal::Malformed),
     }
 }
 
-fn network(value: &Value) -> Result<Network, Refusal> {
+fn network(value: &Value) -> Result<Cidr, Refusal> {
     let (tag, value) = match value {
-        Value::Text(text) => return text.parse(),
+        Value::Text(text) => return text.parse().map_err(|_error| Refusal::Malformed),
         Value::Tag(tag @ (TAG_IPV4 | TAG_IPV6), value) => (*tag, &**value),
         Value::Integer(_) => return Err(Refusal::Unsupported("catnip with a number of a network")),
         _ => return Err(Refusal::Unsupported("this kind of catnip")),
@@ -167,12 +168,12 @@ fn network(value: &Value) -> Result<Network, Refusal> {
     };
     match value {
         Value::Bytes(bytes) if matches!((tag, bytes.len()), (TAG_IPV4, 4) | (TAG_IPV6, 16)) => {
-            address(bytes).map(Network::exact).ok_or(Refusal::Malformed)
+            address(bytes).map(Cidr::from).ok_or(Refusal::Malformed)
         }
         Value::Array(parts) => match parts.as_slice() {
             [Value::Integer(len), Value::Bytes(bytes)] => {
                 let len = u8::try_from(*len).map_err(|_error| Refusal::Malformed)?;
-                address(bytes).and_then(|address| Network::new(address, len)).ok_or(Refusal::Malformed)
+                address(bytes).and_then(|address| Cidr::new(address, len)).ok_or(Refusal::Malformed)
             }
             _ => Err(Refusal::Malformed),
         },
