@@ -1,7 +1,9 @@
 //! The address of a client.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 /// The address of a client: of its socket, or as a trusted proxy reports it. An IPv4 address in IPv6 form
 /// (`::ffff:192.0.2.1`) is an IPv4 address here, so that it matches lists of IPv4 networks.
@@ -25,17 +27,9 @@ impl ClientAddress {
         self.masked(24, 48)
     }
 
-    fn masked(self, v4_bits: u32, v6_bits: u32) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(32 - v4_bits).unwrap_or(0);
-                Ipv4Addr::from_bits(address.to_bits() & mask).into()
-            }
-            IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(128 - v6_bits).unwrap_or(0);
-                Ipv6Addr::from_bits(address.to_bits() & mask).into()
-            }
-        }
+    fn masked(self, v4_bits: u8, v6_bits: u8) -> IpAddr {
+        let bits = if self.0.is_ipv4() { v4_bits } else { v6_bits };
+        IpNet::new(self.0, bits).map_or(self.0, |network| network.network())
     }
 }
 

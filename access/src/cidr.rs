@@ -1,9 +1,10 @@
 //! Networks in CIDR notation, and sets of them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::address::ClientAddress;
@@ -12,10 +13,7 @@ use crate::address::ClientAddress;
 /// the prefix do not count: `192.0.2.7/24` is the network of this address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Cidr {
-    network: IpAddr,
-    prefix: u8,
-}
+pub struct Cidr(IpNet);
 
 /// Text that is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,63 +23,42 @@ pub struct CidrError(String);
 /// A set of networks. A look-up is a binary search, so that long lists cost little.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CidrSet {
-    v4: Box<[Range]>,
-    v6: Box<[Range]>,
+    /// In order, and without overlaps.
+    v4: Box<[Ipv4Net]>,
+    v6: Box<[Ipv6Net]>,
 }
-
-/// The first and the last address of a range, as numbers.
-type Range = (u128, u128);
 
 impl Cidr {
     /// The network of `address` with a prefix of this many bits; `None` if the address has fewer.
     pub fn new(address: IpAddr, prefix: u8) -> Option<Self> {
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        if prefix > bits {
-            return None;
-        }
+        let network = IpNet::new(address, prefix).ok()?.trunc();
         // A network of IPv4 addresses in IPv6 form is one of IPv4.
-        let (address, prefix) = match address.to_canonical() {
-            canonical if canonical == address => (address, prefix),
-            canonical => match prefix.checked_sub(96) {
-                Some(prefix) => (canonical, prefix),
-                None => (address, prefix),
-            },
+        let canonical = match (address.to_canonical(), prefix.checked_sub(96)) {
+            (v4 @ IpAddr::V4(_), Some(prefix)) if address.is_ipv6() => IpNet::new(v4, prefix).ok()?.trunc(),
+            _ => network,
         };
-        let network = match address {
-            IpAddr::V4(v4) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-                Ipv4Addr::from_bits(v4.to_bits() & mask).into()
-            }
-            IpAddr::V6(v6) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-                Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-            }
-        };
-        Some(Self { network, prefix })
+        Some(Self(canonical))
     }
 
     /// Whether the network has this address.
     pub fn contains(self, address: ClientAddress) -> bool {
-        let number = number(address.ip());
-        let (first, last) = self.range();
-        self.network.is_ipv4() == address.ip().is_ipv4() && first <= number && number <= last
-    }
-
-    fn range(self) -> Range {
-        let first = number(self.network);
-        let bits = if self.network.is_ipv4() { 32 } else { 128 };
-        let rest = bits - u32::from(self.prefix);
-        (first, first | 1_u128.checked_shl(rest).map_or(u128::MAX, |size| size - 1))
+        self.0.contains(&address.ip())
     }
 }
 
 impl CidrSet {
     /// Whether one of the networks has this address.
     pub fn contains(&self, address: ClientAddress) -> bool {
-        let number = number(address.ip());
-        let ranges = if address.ip().is_ipv4() { &self.v4 } else { &self.v6 };
-        let behind = ranges.partition_point(|(first, _)| *first <= number);
-        behind.checked_sub(1).and_then(|index| ranges.get(index)).is_some_and(|(_, last)| number <= *last)
+        match address.ip() {
+            IpAddr::V4(address) => {
+                let behind = self.v4.partition_point(|network| network.network() <= address);
+                behind.checked_sub(1).and_then(|at| self.v4.get(at)).is_some_and(|net| net.contains(&address))
+            }
+            IpAddr::V6(address) => {
+                let behind = self.v6.partition_point(|network| network.network() <= address);
+                behind.checked_sub(1).and_then(|at| self.v6.get(at)).is_some_and(|net| net.contains(&address))
+            }
+        }
     }
 
     /// Whether it has no network.
@@ -92,30 +69,21 @@ impl CidrSet {
 
 impl<'a> FromIterator<&'a Cidr> for CidrSet {
     fn from_iter<I: IntoIterator<Item = &'a Cidr>>(networks: I) -> Self {
-        let (v4, v6): (Vec<&Cidr>, Vec<&Cidr>) =
-            networks.into_iter().partition(|cidr| cidr.network.is_ipv4());
-        Self { v4: merged(&v4), v6: merged(&v6) }
-    }
-}
-
-/// The ranges in order, with those that overlap made one.
-fn merged(networks: &[&Cidr]) -> Box<[Range]> {
-    let mut ranges: Vec<Range> = networks.iter().map(|cidr| cidr.range()).collect();
-    ranges.sort_unstable();
-    let mut merged: Vec<Range> = Vec::with_capacity(ranges.len());
-    for (first, last) in ranges {
-        match merged.last_mut() {
-            Some(before) if first <= before.1 => before.1 = before.1.max(last),
-            _ => merged.push((first, last)),
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for Cidr(network) in networks {
+            match network {
+                IpNet::V4(network) => v4.push(*network),
+                IpNet::V6(network) => v6.push(*network),
+            }
         }
+        Self { v4: Ipv4Net::aggregate(&v4).into(), v6: Ipv6Net::aggregate(&v6).into() }
     }
-    merged.into()
 }
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_bits().into(),
-        IpAddr::V6(address) => address.to_bits(),
+/// The network of this address alone.
+impl From<IpAddr> for Cidr {
+    fn from(address: IpAddr) -> Self {
+        Self(address.to_canonical().into())
     }
 }
 
@@ -123,18 +91,15 @@ impl FromStr for Cidr {
     type Err = CidrError;
 
     fn from_str(text: &str) -> Result<Self, CidrError> {
-        let error = || CidrError(text.to_owned());
-        let (address, prefix) = match text.split_once('/') {
+        let cidr = match text.split_once('/') {
             Some((address, prefix)) => {
                 let is_number = (1..=3).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_digit());
-                let prefix = prefix.parse::<u8>().ok().filter(|_| is_number);
-                (address, Some(prefix.ok_or_else(error)?))
+                let prefix = prefix.parse().ok().filter(|_| is_number);
+                address.parse().ok().zip(prefix).and_then(|(address, prefix)| Self::new(address, prefix))
             }
-            None => (text, None),
+            None => text.parse::<IpAddr>().ok().map(Self::from),
         };
-        let address: IpAddr = address.parse().ok().ok_or_else(error)?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        Self::new(address, prefix.unwrap_or(bits)).ok_or_else(error)
+        cidr.ok_or_else(|| CidrError(text.to_owned()))
     }
 }
 
@@ -154,12 +119,14 @@ impl From<Cidr> for String {
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.prefix)
+        self.0.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -182,9 +149,20 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Cidr>().unwrap().to_string(), written);
         }
-        for text in
-            ["", "/", "192.0.2.0/", "192.0.2.0/33", "192.0.2.0/+8", "192.0.2/24", "::/129", "a/8", "::1/008x"]
-        {
+        for text in [
+            "",
+            "/",
+            "192.0.2.0/",
+            "192.0.2.0/33",
+            "192.0.2.0/+8",
+            "192.0.2/24",
+            "::/129",
+            "a/8",
+            "::1/008x",
+            "192.0.2",
+            "a",
+            "1.2.3.4/1/1",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }
@@ -196,6 +174,30 @@ mod tests {
         assert!(!all.contains(client("::ffff:192.0.2.1")), "it is an IPv4 address");
         let four: Cidr = "0.0.0.0/0".parse().unwrap();
         assert!(four.contains(client("::ffff:192.0.2.1")) && !four.contains(client("::1")));
+    }
+
+    #[test]
+    fn a_network_contains_the_addresses_with_its_bits() {
+        for (network, address, contains) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1/24", "192.0.2.255", true),
+            ("192.0.2.0/24", "192.0.3.0", false),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::", false),
+            ("2001:db8::1", "2001:db8::1", true),
+            ("::/0", "192.0.2.1", false),
+            ("::/0", "::1", true),
+        ] {
+            let parsed: Cidr = network.parse().unwrap();
+            assert_eq!(parsed.contains(client(address)), contains, "{network} {address}");
+            let set: CidrSet = [&parsed].into_iter().collect();
+            assert_eq!(set.contains(client(address)), contains, "a set of {network}, {address}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The header of the PROXY protocol, versions 1 and 2, by which a load balancer reports the address of the
-//! client before the first byte of the connection (specification of HAProxy, "The PROXY protocol").
+//! client before the first byte of the connection (haproxy.org, "The PROXY protocol").
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -77,17 +77,17 @@ fn v1(bytes: &[u8]) -> Result<Option<Header>, HeaderError> {
     };
     let line = bytes.get(V1_START.len()..end).and_then(|line| std::str::from_utf8(line).ok());
     let line = line.filter(|line| !line.contains(['\r', '\n'])).ok_or(HeaderError::Line)?;
-    Ok(Some(Header { len: end + 2, client: v1_client(line).ok_or(HeaderError::Line)? }))
+    let client = match line.split_once(' ').unwrap_or((line, "")) {
+        // The receiver ignores the rest of the line.
+        ("UNKNOWN", _) => None,
+        (family, rest) => Some(v1_client(family, rest).ok_or(HeaderError::Line)?),
+    };
+    Ok(Some(Header { len: end + 2, client }))
 }
 
-/// The client of a line of version 1, without its first word; `None` if the line is malformed.
-fn v1_client(line: &str) -> Option<Option<ClientAddress>> {
-    let mut words = line.split(' ');
-    let family = words.next()?;
-    if family == "UNKNOWN" {
-        // The receiver ignores the rest of the line.
-        return Some(None);
-    }
+/// The client of a line of version 1; `None` if the words behind the family are malformed.
+fn v1_client(family: &str, rest: &str) -> Option<ClientAddress> {
+    let mut words = rest.split(' ');
     let mut address = || -> Option<IpAddr> {
         let word = words.next()?;
         match family {
@@ -102,7 +102,7 @@ fn v1_client(line: &str) -> Option<Option<ClientAddress>> {
         word.parse::<u16>().ok().filter(|_| word.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let (_source_port, _destination_port) = (port()?, port()?);
-    words.next().is_none().then_some(Some(source.into()))
+    words.next().is_none().then(|| source.into())
 }
 
 /// Version 2: a binary header. `bytes` has its fixed part at least.
@@ -184,8 +184,8 @@ const CRC32C_POLYNOMIAL: u32 = 0x82f6_3b78;
 mod tests {
     use super::*;
 
-    fn client(address: &str) -> Option<ClientAddress> {
-        Some(address.parse::<IpAddr>().unwrap().into())
+    fn client(address: &str) -> ClientAddress {
+        address.parse::<IpAddr>().unwrap().into()
     }
 
     /// A header of version 2.
@@ -201,9 +201,9 @@ mod tests {
         let longest = format!("PROXY TCP6 {0} {0} 65535 65535\r\n", ["ffff"; 8].join(":"));
         assert_eq!(longest.len(), 104);
         for (line, expected) in [
-            ("PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n", client("192.0.2.1")),
-            ("PROXY TCP6 2001:db8::1 2001:db8::2 4711 443\r\n", client("2001:db8::1")),
-            (&longest, client("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            ("PROXY TCP4 192.0.2.1 198.51.100.1 4711 443\r\n", Some(client("192.0.2.1"))),
+            ("PROXY TCP6 2001:db8::1 2001:db8::2 4711 443\r\n", Some(client("2001:db8::1"))),
+            (&longest, Some(client("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))),
             ("PROXY UNKNOWN\r\n", None),
             ("PROXY UNKNOWN whatever 1 2 3\r\n", None),
         ] {
@@ -249,15 +249,15 @@ mod tests {
         mapped[10..16].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 1]);
         let tlv = [&V4[..], &[2, 0, 1, b'a'], &[4, 0, 0]].concat();
         for (header, expected) in [
-            (binary(0x21, 0x11, &V4), client("192.0.2.1")),
-            (binary(0x21, 0x12, &V4), client("192.0.2.1")),
-            (binary(0x21, 0x21, &v6), client("2001:db8::")),
-            (binary(0x21, 0x21, &mapped), client("192.0.2.1")),
+            (binary(0x21, 0x11, &V4), Some(client("192.0.2.1"))),
+            (binary(0x21, 0x12, &V4), Some(client("192.0.2.1"))),
+            (binary(0x21, 0x21, &v6), Some(client("2001:db8::"))),
+            (binary(0x21, 0x21, &mapped), Some(client("192.0.2.1"))),
             (binary(0x21, 0x31, &[0; 216]), None),
             (binary(0x21, 0x00, &[]), None),
             (binary(0x20, 0x00, &[]), None),
             (binary(0x20, 0xff, &[1, 2, 3]), None),
-            (binary(0x21, 0x11, &tlv), client("192.0.2.1")),
+            (binary(0x21, 0x11, &tlv), Some(client("192.0.2.1"))),
         ] {
             let sent = [&header[..], b"\x16\x03\x01"].concat();
             assert_eq!(parse(&sent), Ok(Some(Header { len: header.len(), client: expected })));

@@ -20,7 +20,6 @@ mod cbor;
 mod grant;
 mod jwt;
 mod key;
-mod network;
 mod own;
 mod path;
 mod refusal;
@@ -30,7 +29,6 @@ mod visit;
 
 pub use grant::Grant;
 pub use key::{Algorithm, Key, KeyError, Keys};
-pub use network::Network;
 pub use own::{Claims, sign};
 pub use path::{Prefix, PrefixError};
 pub use refusal::Refusal;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use tidegate_access::token::{Claims, Network, Prefix, Visit, sign, verify};
+use tidegate_access::Cidr;
+use tidegate_access::token::{Claims, Prefix, Visit, sign, verify};
 use tidegate_edge::{Config, Period, Rules, site};
 
 /// What to do with a token.
@@ -116,7 +117,7 @@ fn signed(command: &Sign, config: &Config) -> anyhow::Result<String> {
     let key = key.context("the site has no such key; a public key cannot sign")?;
     let prefix = Prefix::parse(&command.path)?;
     if let Some(address) = &command.address {
-        let _network: Network =
+        let _network: Cidr =
             address.parse().ok().with_context(|| format!("{address:?} is not an address"))?;
     }
     let claims = Claims {

@@ -2,11 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ciborium::Value;
+use coset::iana::{self, EnumI64 as _};
+use coset::{CoseMac0, CoseSign1, Header, ProtectedHeader, TaggedCborSerializable as _};
+use coset::{MacContext, SignatureContext, mac_structure_data, sig_structure_data};
+
 use super::base64url;
-use super::cbor::{self, Value, write_head};
+use super::cbor::{decode, get, int, untagged};
 use super::grant::Scope;
 use super::uri::{Component, Pattern};
-use super::{Algorithm, Grant, Keys, Network, Refusal};
+use super::{Algorithm, Grant, Keys, Refusal};
+use crate::cidr::Cidr;
 
 /// Whether a text can be a token of this form: base64url without dots.
 pub(super) fn has_form(token: &str) -> bool {
@@ -15,80 +21,84 @@ pub(super) fn has_form(token: &str) -> bool {
 
 pub(super) fn verify(token: &str, keys: &Keys) -> Result<Grant, Refusal> {
     let bytes = base64url::decode(token.trim_end_matches('='))?;
-    let (tag, message) = without_tags(cbor::decode(&bytes)?)?;
+    let (tag, message) = without_tags(decode(&bytes)?)?;
     let Value::Array(parts) = message else { return Err(Refusal::Malformed) };
-    let [protected, unprotected, payload, signature] = parts.as_slice() else {
+    let Ok([Value::Bytes(protected), unprotected, Value::Bytes(payload), Value::Bytes(signature)]) =
+        <[Value; 4]>::try_from(parts)
+    else {
         return Err(Refusal::Malformed);
     };
-    let part = |value: &Value<'_>| value.as_bytes().map(<[u8]>::to_vec).ok_or(Refusal::Malformed);
-    let (protected, payload, signature) = (part(protected)?, part(payload)?, part(signature)?);
-    let header = cbor::decode(&protected)?;
-    if header.get(HEADER_CRITICAL).is_some() {
+    // The headers are read as maps: coset's type for them refuses the name of a key that is a text, which
+    // some signers send.
+    let header = decode(&protected)?;
+    if get(&header, iana::HeaderParameter::Crit.to_i64()).is_some() {
         return Err(Refusal::Unsupported("crit"));
     }
-    let (algorithm, context) = match header.get(HEADER_ALGORITHM) {
-        Some(Value::Int(ALGORITHM_HS256)) if tag != Some(TAG_SIGN1) => (Algorithm::Hs256, "MAC0"),
-        Some(Value::Int(ALGORITHM_ES256)) if tag != Some(TAG_MAC0) => (Algorithm::Es256, "Signature1"),
-        _ => return Err(Refusal::Algorithm),
-    };
-    let id = header.get(HEADER_KEY).or_else(|| unprotected.get(HEADER_KEY));
-    let id = match id {
+    let algorithm = algorithm(&header, tag)?;
+    let key = iana::HeaderParameter::Kid.to_i64();
+    let id = match get(&header, key).or_else(|| get(&unprotected, key)) {
         None => None,
-        Some(Value::Text(text)) => Some(*text),
+        Some(Value::Text(text)) => Some(text.as_str()),
         Some(Value::Bytes(bytes)) => Some(std::str::from_utf8(bytes).map_err(|_error| Refusal::UnknownKey)?),
         Some(_) => return Err(Refusal::Malformed),
     };
-    keys.check(id, algorithm, &to_be_signed(context, &protected, &payload), &signature)?;
-    grant(&cbor::decode(&payload)?, keys)
+    keys.check(id, algorithm, &to_be_signed(algorithm, protected, &payload), &signature)?;
+    grant(&decode(&payload)?, keys)
 }
 
 /// The message without its tags, and the tag that says how it is signed.
-fn without_tags(value: Value<'_>) -> Result<(Option<u64>, Value<'_>), Refusal> {
+fn without_tags(value: Value) -> Result<(Option<u64>, Value), Refusal> {
     match value {
         Value::Tag(TAG_CWT, inner) => without_tags(*inner),
-        Value::Tag(tag @ (TAG_MAC0 | TAG_SIGN1), inner) => Ok((Some(tag), *inner)),
+        Value::Tag(tag @ (CoseMac0::TAG | CoseSign1::TAG), inner) => Ok((Some(tag), *inner)),
         Value::Tag(..) => Err(Refusal::Malformed),
         value => Ok((None, value)),
     }
 }
 
-/// The bytes that are signed (RFC 9052 sections 4.4 and 6.3). A token is shorter than all lengths of 16
-/// bits.
-fn to_be_signed(context: &str, protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![0x84];
-    for (major, bytes) in [(3, context.as_bytes()), (2, protected), (2, &[]), (2, payload)] {
-        write_head(&mut out, major, u16::try_from(bytes.len()).unwrap_or(u16::MAX));
-        out.extend_from_slice(bytes);
+/// The algorithm that the protected header names, which must suit the tag.
+fn algorithm(header: &Value, tag: Option<u64>) -> Result<Algorithm, Refusal> {
+    let named = get(header, iana::HeaderParameter::Alg.to_i64()).and_then(int);
+    match named.and_then(iana::Algorithm::from_i64) {
+        Some(iana::Algorithm::HMAC_256_256) if tag != Some(CoseSign1::TAG) => Ok(Algorithm::Hs256),
+        Some(iana::Algorithm::ES256) if tag != Some(CoseMac0::TAG) => Ok(Algorithm::Es256),
+        _ => Err(Refusal::Algorithm),
     }
-    out
+}
+
+/// The bytes that are signed (RFC 9052 sections 4.4 and 6.3).
+fn to_be_signed(algorithm: Algorithm, protected: Vec<u8>, payload: &[u8]) -> Vec<u8> {
+    // The header counts as it was received, not as coset would write it.
+    let protected = ProtectedHeader { original_data: Some(protected), header: Header::default() };
+    match algorithm {
+        Algorithm::Hs256 => mac_structure_data(MacContext::CoseMac0, protected, &[], payload),
+        Algorithm::Es256 => sig_structure_data(SignatureContext::CoseSign1, protected, None, &[], payload),
+    }
 }
 
 /// What the claims grant. A claim that is not listed here makes the token invalid: it might be a
 /// restriction.
-fn grant(claims: &Value<'_>, keys: &Keys) -> Result<Grant, Refusal> {
-    let Value::Map(pairs) = claims else { return Err(Refusal::Malformed) };
+fn grant(claims: &Value, keys: &Keys) -> Result<Grant, Refusal> {
     let mut grant = Grant::default();
     let mut expires = None;
-    for (key, value) in pairs {
-        let Value::Int(key) = key else { return Err(Refusal::Unsupported("an unknown claim")) };
-        let value = || value.clone().untagged();
-        match *key {
-            // Issuer, subject and time of issue say who signed; catif and catifdata, what a refusal may be.
-            1 | 2 | 6 | 320 | 322 => {}
-            3 => check_audience(&value(), keys)?,
-            4 => expires = Some(seconds(&value())?),
-            5 => grant.not_before = seconds(&value())?,
-            7 => grant.id = Some(id(&value())?),
-            308 if value() == Value::Int(0) => {}
-            308 => return Err(Refusal::Unsupported("catreplay")),
-            310 if value() == Value::Int(1) => {}
-            310 => return Err(Refusal::Unsupported("another version of catv")),
-            311 => grant.networks = networks(value())?,
-            312 => grant.scope = uris(value())?,
-            313 => grant.methods = texts(value())?,
-            316 => grant.countries = texts(value())?,
-            // The node does not renew tokens: this one holds until it expires.
-            323 => {}
+    for (key, value) in claims.as_map().ok_or(Refusal::Malformed)? {
+        let value = untagged(value);
+        match int(key) {
+            // Issuer, subject and time of issue say who signed; catif and catifdata, what a refusal may be;
+            // catr, how to renew the token, which this node does not: the token holds until it expires.
+            Some(1 | 2 | 6 | 320 | 322 | 323) => {}
+            Some(3) => check_audience(value, keys)?,
+            Some(4) => expires = Some(seconds(value)?),
+            Some(5) => grant.not_before = seconds(value)?,
+            Some(7) => grant.id = Some(id(value)?),
+            Some(308) if int(value) == Some(0) => {}
+            Some(308) => return Err(Refusal::Unsupported("catreplay")),
+            Some(310) if int(value) == Some(1) => {}
+            Some(310) => return Err(Refusal::Unsupported("another version of catv")),
+            Some(311) => grant.networks = networks(value)?,
+            Some(312) => grant.scope = uris(value)?,
+            Some(313) => grant.methods = texts(value)?,
+            Some(316) => grant.countries = texts(value)?,
             _ => return Err(Refusal::Unsupported("an unknown claim")),
         }
     }
@@ -96,8 +106,8 @@ fn grant(claims: &Value<'_>, keys: &Keys) -> Result<Grant, Refusal> {
     Ok(grant)
 }
 
-fn check_audience(value: &Value<'_>, keys: &Keys) -> Result<(), Refusal> {
-    let is_own = |value: &Value<'_>| value.as_text().is_some_and(|name| keys.accepts_audience(name));
+fn check_audience(value: &Value, keys: &Keys) -> Result<(), Refusal> {
+    let is_own = |value: &Value| value.as_text().is_some_and(|name| keys.accepts_audience(name));
     let accepted = match value {
         Value::Array(names) => names.iter().any(is_own),
         name => is_own(name),
@@ -105,17 +115,14 @@ fn check_audience(value: &Value<'_>, keys: &Keys) -> Result<(), Refusal> {
     if accepted { Ok(()) } else { Err(Refusal::Audience) }
 }
 
-fn seconds(value: &Value<'_>) -> Result<u64, Refusal> {
-    match value {
-        Value::Int(seconds) => u64::try_from(*seconds).map_err(|_error| Refusal::Malformed),
-        _ => Err(Refusal::Malformed),
-    }
+fn seconds(value: &Value) -> Result<u64, Refusal> {
+    value.as_integer().and_then(|seconds| seconds.try_into().ok()).ok_or(Refusal::Malformed)
 }
 
 /// The id of a token is a string of bytes: a text as it is, other bytes in base64url.
-fn id(value: &Value<'_>) -> Result<Box<str>, Refusal> {
+fn id(value: &Value) -> Result<Box<str>, Refusal> {
     let bytes = match value {
-        Value::Text(text) => return Ok((*text).into()),
+        Value::Text(text) => return Ok(text.as_str().into()),
         Value::Bytes(bytes) => bytes,
         _ => return Err(Refusal::Malformed),
     };
@@ -125,28 +132,27 @@ fn id(value: &Value<'_>) -> Result<Box<str>, Refusal> {
 }
 
 /// One text or a list of texts. An empty list grants nothing, and is refused.
-fn texts(value: Value<'_>) -> Result<Vec<Box<str>>, Refusal> {
+fn texts(value: &Value) -> Result<Vec<Box<str>>, Refusal> {
     let values = match value {
-        Value::Array(values) if !values.is_empty() => values,
-        Value::Text(_) => vec![value],
-        _ => return Err(Refusal::Malformed),
+        Value::Array(values) if !values.is_empty() => values.as_slice(),
+        value => std::slice::from_ref(value),
     };
     values.iter().map(|value| value.as_text().map(Into::into).ok_or(Refusal::Malformed)).collect()
 }
 
 /// Addresses and networks (RFC 9164), or their texts.
-fn networks(value: Value<'_>) -> Result<Vec<Network>, Refusal> {
+fn networks(value: &Value) -> Result<Vec<Cidr>, Refusal> {
     match value {
-        Value::Array(values) if !values.is_empty() => values.into_iter().map(network).collect(),
+        Value::Array(values) if !values.is_empty() => values.iter().map(network).collect(),
         _ => Err(Refusal::Malformed),
     }
 }
 
-fn network(value: Value<'_>) -> Result<Network, Refusal> {
+fn network(value: &Value) -> Result<Cidr, Refusal> {
     let (tag, value) = match value {
-        Value::Text(text) => return text.parse(),
-        Value::Tag(tag @ (TAG_IPV4 | TAG_IPV6), value) => (tag, *value),
-        Value::Int(_) => return Err(Refusal::Unsupported("catnip with a number of a network")),
+        Value::Text(text) => return text.parse().map_err(|_error| Refusal::Malformed),
+        Value::Tag(tag @ (TAG_IPV4 | TAG_IPV6), value) => (*tag, &**value),
+        Value::Integer(_) => return Err(Refusal::Unsupported("catnip with a number of a network")),
         _ => return Err(Refusal::Unsupported("this kind of catnip")),
     };
     let address = |bytes: &[u8]| -> Option<IpAddr> {
@@ -162,12 +168,12 @@ fn network(value: Value<'_>) -> Result<Network, Refusal> {
     };
     match value {
         Value::Bytes(bytes) if matches!((tag, bytes.len()), (TAG_IPV4, 4) | (TAG_IPV6, 16)) => {
-            address(bytes).map(Network::exact).ok_or(Refusal::Malformed)
+            address(bytes).map(Cidr::from).ok_or(Refusal::Malformed)
         }
         Value::Array(parts) => match parts.as_slice() {
-            [Value::Int(len), Value::Bytes(bytes)] => {
+            [Value::Integer(len), Value::Bytes(bytes)] => {
                 let len = u8::try_from(*len).map_err(|_error| Refusal::Malformed)?;
-                address(bytes).and_then(|address| Network::new(address, len)).ok_or(Refusal::Malformed)
+                address(bytes).and_then(|address| Cidr::new(address, len)).ok_or(Refusal::Malformed)
             }
             _ => Err(Refusal::Malformed),
         },
@@ -176,56 +182,46 @@ fn network(value: Value<'_>) -> Result<Network, Refusal> {
 }
 
 /// The patterns for the parts of the URI, all of which must match.
-fn uris(value: Value<'_>) -> Result<Scope, Refusal> {
-    let Value::Map(components) = value else { return Err(Refusal::Malformed) };
+fn uris(value: &Value) -> Result<Scope, Refusal> {
     let mut rules = Vec::new();
-    for (component, patterns) in components {
-        let component = match component {
-            Value::Int(0) => Component::Scheme,
-            Value::Int(1) => Component::Host,
-            Value::Int(3) => Component::Path,
-            Value::Int(4) => Component::Query,
-            Value::Int(5) => Component::ParentPath,
-            Value::Int(6) => Component::Filename,
-            Value::Int(7) => Component::Stem,
-            Value::Int(8) => Component::Extension,
+    for (component, patterns) in value.as_map().ok_or(Refusal::Malformed)? {
+        let component = match int(component) {
+            Some(0) => Component::Scheme,
+            Some(1) => Component::Host,
+            Some(3) => Component::Path,
+            Some(4) => Component::Query,
+            Some(5) => Component::ParentPath,
+            Some(6) => Component::Filename,
+            Some(7) => Component::Stem,
+            Some(8) => Component::Extension,
             _ => return Err(Refusal::Unsupported("this part of catu")),
         };
-        let Value::Map(patterns) = patterns else { return Err(Refusal::Malformed) };
-        for (kind, value) in patterns {
-            rules.push((component, pattern(&kind, &value)?));
+        for (kind, value) in patterns.as_map().ok_or(Refusal::Malformed)? {
+            rules.push((component, pattern(kind, value)?));
         }
     }
     Ok(Scope::Components(rules))
 }
 
-fn pattern(kind: &Value<'_>, value: &Value<'_>) -> Result<Pattern, Refusal> {
+fn pattern(kind: &Value, value: &Value) -> Result<Pattern, Refusal> {
     let text = || value.as_text().map(Into::into).ok_or(Refusal::Malformed);
-    Ok(match kind {
-        Value::Int(0) => Pattern::Exact(text()?),
-        Value::Int(1) => Pattern::Prefix(text()?),
-        Value::Int(2) => Pattern::Suffix(text()?),
-        Value::Int(3) => Pattern::Contains(text()?),
-        Value::Int(4) => match value {
+    Ok(match int(kind) {
+        Some(0) => Pattern::Exact(text()?),
+        Some(1) => Pattern::Prefix(text()?),
+        Some(2) => Pattern::Suffix(text()?),
+        Some(3) => Pattern::Contains(text()?),
+        Some(4) => {
             // The expression may be the first of a list; the others name its groups.
-            Value::Array(values) => {
-                Pattern::regex(values.first().and_then(Value::as_text).ok_or(Refusal::Malformed)?)?
-            }
-            value => Pattern::regex(value.as_text().ok_or(Refusal::Malformed)?)?,
-        },
-        Value::Int(-1) => Pattern::Sha256(value.as_bytes().ok_or(Refusal::Malformed)?.into()),
+            let regex = value.as_array().map_or(Some(value), |values| values.first());
+            Pattern::regex(regex.and_then(Value::as_text).ok_or(Refusal::Malformed)?)?
+        }
+        Some(-1) => Pattern::Sha256(value.as_bytes().ok_or(Refusal::Malformed)?.as_slice().into()),
         _ => return Err(Refusal::Unsupported("this kind of match in catu")),
     })
 }
 
-const TAG_MAC0: u64 = 17;
-const TAG_SIGN1: u64 = 18;
+/// RFC 8392 section 6.
 const TAG_CWT: u64 = 61;
 /// RFC 9164.
 const TAG_IPV4: u64 = 52;
 const TAG_IPV6: u64 = 54;
-const HEADER_ALGORITHM: i64 = 1;
-const HEADER_CRITICAL: i64 = 2;
-const HEADER_KEY: i64 = 4;
-const ALGORITHM_HS256: i64 = 5;
-const ALGORITHM_ES256: i64 = -7;

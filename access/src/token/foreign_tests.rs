@@ -48,12 +48,18 @@ impl Signers {
     /// A token of these claims, in CBOR.
     fn cat(&self, is_es: bool, claims: &[u8]) -> String {
         let protected: &[u8] = if is_es { &[0xA1, 1, 0x26] } else { &[0xA1, 1, 5] };
+        let kid = [&[0xA1, 4][..], &bytes(if is_es { b"p" } else { b"s" })].concat();
+        let tags: &[u8] = if is_es { &[0xD8, 61, 0xD2] } else { &[0xD8, 61, 0xD1] };
+        self.cose(tags, protected, &kid, claims)
+    }
+
+    /// A message of COSE with these headers.
+    fn cose(&self, tags: &[u8], protected: &[u8], unprotected: &[u8], claims: &[u8]) -> String {
+        let is_es = protected.ends_with(&[0x26]);
         let context = if is_es { "Signature1" } else { "MAC0" };
         let signed = [&[0x84][..], &text(context), &bytes(protected), &bytes(&[]), &bytes(claims)].concat();
         let signature = if is_es { self.signature(&signed) } else { self.mac(&signed) };
-        let kid = [&[0xA1, 4][..], &bytes(if is_es { b"p" } else { b"s" })].concat();
-        let tags: &[u8] = if is_es { &[0xD8, 61, 0xD2] } else { &[0xD8, 61, 0xD1] };
-        encode(&[tags, &[0x84], &bytes(protected), &kid, &bytes(claims), &bytes(&signature)].concat())
+        encode(&[tags, &[0x84], &bytes(protected), unprotected, &bytes(claims), &bytes(&signature)].concat())
     }
 
     fn admitted(&self, token: &str, path: &str) -> Result<(), Refusal> {
@@ -144,7 +150,7 @@ fn a_forged_jwt_is_refused() {
         (signers.jwt(r#"{"kid":"s"}"#, &good), Malformed),
         (cut[..cut.len() - 2].to_owned(), Signature),
         (signers.jwt(HS256, &format!(r#"{{"exp":1800000000,{all}}}"#)), Expired),
-        (signers.jwt(HS256, &format!(r#"{{{all}}}"#)), Malformed),
+        (signers.jwt(HS256, &format!(r"{{{all}}}")), Malformed),
         (signers.jwt(HS256, r#"{"exp":1800000060}"#), Malformed),
         (signers.jwt(HS256, &format!(r#"{{"exp":"1800000060",{all}}}"#)), Malformed),
         (signers.jwt(HS256, &with(r#""aud":"other""#)), Audience),
@@ -247,4 +253,30 @@ fn a_forged_common_access_token_is_refused() {
     for (row, (token, refusal)) in rows.into_iter().enumerate() {
         assert_eq!(signers.admitted(&token, "/a"), Err(refusal), "row {row}");
     }
+}
+
+#[test]
+fn the_headers_of_a_common_access_token_name_its_key() {
+    let signers = Signers::new();
+    let claims = claims(&[(4, uint(1_800_000_060))]);
+    let kid = |value: &[u8]| [&[0xA1, 4], value].concat();
+    let admitted = |tags: &[u8], protected: &[u8], unprotected: &[u8]| {
+        signers.admitted(&signers.cose(tags, protected, unprotected, &claims), "/a")
+    };
+    let hs256 = [0xA1, 1, 5];
+    // A header may name the key, in bytes or in text; the tags and the name may be absent.
+    assert_eq!(admitted(&[], &hs256, &kid(&bytes(b"s"))), Ok(()));
+    assert_eq!(admitted(&[0xD1], &hs256, &kid(&text("s"))), Ok(()));
+    assert_eq!(admitted(&[], &[0xA1, 1, 0x26], &[0xA0]), Ok(()));
+    // A header in a form that is not the shortest is signed as it was sent.
+    assert_eq!(admitted(&[], &[0xA2, 4, 0x61, b's', 0x18, 1, 0x18, 5], &[0xA0]), Ok(()));
+    // A content type, a private header and an algorithm of the unprotected header do not matter.
+    assert_eq!(admitted(&[], &[0xA3, 1, 5, 3, 0x61, b'x', 0x39, 1, 0, 0xF6], &[0xA1, 1, 6]), Ok(()));
+
+    assert_eq!(admitted(&[], &hs256, &kid(&text("x"))), Err(Refusal::UnknownKey));
+    assert_eq!(admitted(&[], &hs256, &kid(&[1])), Err(Refusal::Malformed));
+    assert_eq!(admitted(&[], &[0xA2, 1, 5, 2, 0x81, 1], &[0xA0]), Err(Refusal::Unsupported("crit")));
+    assert_eq!(admitted(&[], &[0xA2, 1, 5, 1, 5], &[0xA0]), Err(Refusal::Malformed));
+    assert_eq!(admitted(&[], &[0xA1, 1, 0x39, 0xFF, 0xFE], &[0xA0]), Err(Refusal::Algorithm));
+    assert_eq!(admitted(&[0xC6], &hs256, &[0xA0]), Err(Refusal::Malformed));
 }

@@ -1,7 +1,9 @@
 //! What a verified token grants, whatever its format.
 
 use super::uri::{Component, Pattern};
-use super::{Network, Prefix, Refusal, Visit};
+use super::{Prefix, Refusal, Visit};
+use crate::address::ClientAddress;
+use crate::cidr::Cidr;
 
 /// What a verified token grants.
 #[derive(Debug, Clone, Default)]
@@ -12,7 +14,7 @@ pub struct Grant {
     pub(super) not_before: u64,
     pub(super) scope: Scope,
     /// Networks of which the client must be in one; none of them means any.
-    pub(super) networks: Vec<Network>,
+    pub(super) networks: Vec<Cidr>,
     /// Countries (ISO 3166) of which the client must be in one; none of them means any.
     pub(super) countries: Vec<Box<str>>,
     /// Methods of which the request must have one; none of them means any.
@@ -54,7 +56,8 @@ impl Grant {
         if !is_in(&self.methods, visit.method) {
             return Err(Refusal::Method);
         }
-        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(visit.address)) {
+        let address = ClientAddress::from(visit.address);
+        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(address)) {
             return Err(Refusal::Address);
         }
         // A country that is not known is in no list.

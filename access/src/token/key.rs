@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use aws_lc_rs::{hmac, signature};
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -17,9 +18,8 @@ pub struct Key {
 
 #[derive(Clone)]
 enum Secret {
-    Hmac(hmac::Key),
-    /// The public key as an uncompressed point.
-    P256(Box<[u8]>),
+    Hmac(Box<hmac::Key>),
+    P256(Box<ParsedPublicKey>),
 }
 
 /// The algorithm of a key.
@@ -63,11 +63,11 @@ impl Key {
     pub fn parse(id: &str, text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         let secret = if text.starts_with("-----BEGIN") {
-            Secret::P256(p256_point(text)?)
+            Secret::P256(Box::new(p256(text)?))
         } else if text.len() < SECRET_BYTES_MIN {
             return Err(KeyError::Short);
         } else {
-            Secret::Hmac(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()))
+            Secret::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes())))
         };
         Ok(Self { id: id.into(), secret })
     }
@@ -97,10 +97,7 @@ impl Key {
     fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.secret {
             Secret::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
-            Secret::P256(point) => {
-                let key = signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
-                key.verify(message, signature).is_ok()
-            }
+            Secret::P256(key) => key.verify_sig(message, signature).is_ok(),
         }
     }
 }
@@ -160,8 +157,8 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The point of a public key of P-256 in PEM.
-fn p256_point(pem: &str) -> Result<Box<[u8]>, KeyError> {
+/// A public key of P-256 in PEM.
+fn p256(pem: &str) -> Result<ParsedPublicKey, KeyError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(KeyError::Private);
     }
@@ -170,16 +167,8 @@ fn p256_point(pem: &str) -> Result<Box<[u8]>, KeyError> {
         .and_then(|rest| rest.split_once("-----END PUBLIC KEY-----"))
         .map(|(body, _)| body.split_ascii_whitespace().collect::<String>());
     let der = body.and_then(|body| STANDARD.decode(body).ok()).ok_or(KeyError::Pem)?;
-    let point = der.strip_prefix(&P256_HEADER).filter(|point| point.len() == 65 && point.starts_with(&[4]));
-    point.map(Into::into).ok_or(KeyError::Pem)
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map_err(|_error| KeyError::Pem)
 }
-
-/// The beginning of a SubjectPublicKeyInfo in DER (RFC 5480) with an uncompressed point of P-256, which
-/// follows.
-const P256_HEADER: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
 
 /// HMAC with SHA-256 needs a secret as long as its result (RFC 7518 section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
@@ -191,8 +180,15 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     /// From `openssl ec -pubout` of a throw-away key.
     const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
-        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n\
-        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n-----END PUBLIC KEY-----\n";
+        MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEX60z0gurX0K+TY4cyNqd4vvdk3h1\n\
+        U3zoNK0jXrwyOQsY8tqGTZ9p5opvpQc5ko8OpCdWg3rewsqYXn6S4F/ZeQ==\n-----END PUBLIC KEY-----\n";
+
+    /// The same of P-384.
+    const P384: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAExbDVBBki/Gjahixp9AbdqLVlBn97+lJ3\n\
+        qTqrbow6mp64P4dWfw1p7RIfwtnnZpXcz7cCX8jb1Y4z29sdTC7MG8si2MV5eeZw\n\
+        VYrApFkYQgoeB1FdgvHdyFbNYOF/srfH\n\
+        -----END PUBLIC KEY-----";
 
     #[test]
     fn a_key_file_has_a_secret_or_a_public_key() {
@@ -203,6 +199,9 @@ mod tests {
             ("0123456789abcdef0123456789abcde\n", KeyError::Short),
             ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", KeyError::Pem),
             ("-----BEGIN PUBLIC KEY-----\nMFkw", KeyError::Pem),
+            (P384, KeyError::Pem),
+            // A point that is not on the curve.
+            (&PUBLIC.replace("ZeQ==", "ZeA=="), KeyError::Pem),
             ("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----", KeyError::Private),
             ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", KeyError::Pem),
         ] {

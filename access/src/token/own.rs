@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::base64url::{decode, encode};
 use super::grant::Scope;
-use super::{Algorithm, Grant, Key, Keys, Network, Prefix, Refusal};
+use super::{Algorithm, Grant, Key, Keys, Prefix, Refusal};
+use crate::cidr::Cidr;
 
 /// The beginning of each token: the version of the format.
 pub(super) const VERSION: &str = "tg1.";
@@ -60,13 +61,13 @@ impl TryFrom<Claims> for Grant {
 
     fn try_from(claims: Claims) -> Result<Self, Refusal> {
         let prefix = Prefix::parse(&claims.path).map_err(|_error| Refusal::Malformed)?;
-        let networks = claims.ip.iter().map(|ip| ip.parse::<Network>()).collect::<Result<_, _>>()?;
+        let networks = claims.ip.iter().map(|ip| ip.parse::<Cidr>()).collect::<Result<_, _>>();
         Ok(Self {
             id: claims.id.map(Into::into),
             expires: claims.exp,
             not_before: claims.nbf.unwrap_or(0),
             scope: Scope::Below(prefix),
-            networks,
+            networks: networks.map_err(|_error| Refusal::Malformed)?,
             countries: claims.cc.into_iter().map(Into::into).collect(),
             methods: Vec::new(),
         })

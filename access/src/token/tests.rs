@@ -75,119 +75,33 @@ fn the_format_stays_as_it_is() {
     assert!(token.starts_with(&format!("tg1.{payload}.")) && token.len() == 4 + payload.len() + 1 + 43);
 }
 
-/// Each row is a forgery, and the refusal that it gets.
-#[test]
-fn forgeries_are_refused() {
-    use Refusal::{
-        Address, Algorithm, Country, Expired, Malformed, NotYetValid, Path, Revoked, Signature, UnknownKey,
-    };
-    let good = signed(&claims("/live1"));
-    let (head, mac) = good.rsplit_once('.').unwrap();
-    let (payload, last) = (&head[4..], good.len() - 1);
-    let with = |change: fn(&mut Claims)| {
-        let mut claims = claims("/live1");
-        change(&mut claims);
-        signed(&claims)
-    };
-    let foreign = |id: &str| sign(&claims("/live1"), &Key::parse(id, FOREIGN).unwrap()).unwrap();
-    let raised = encode(br#"{"kid":"new","exp":9900000060,"path":"/live1"}"#);
-    let wider = encode(br#"{"kid":"new","exp":1800000060,"path":"/"}"#);
-    let none = format!("{}.{}.", encode(br#"{"alg":"none"}"#), encode(br#"{"exp":9900000060}"#));
-    let hs256 = format!("{}.{payload}.{mac}", encode(br#"{"alg":"none","typ":"JWT"}"#));
-    let rows: Vec<(&str, String, &str, Refusal)> = vec![
-        ("nothing", String::new(), "/live1/a.ts", Malformed),
+/// A forgery, where it is sent, and the refusal that it gets.
+type Forgery = (&'static str, String, &'static str, Refusal);
+
+/// A token for `/live1` with one claim changed.
+fn with(change: fn(&mut Claims)) -> String {
+    let mut claims = claims("/live1");
+    change(&mut claims);
+    signed(&claims)
+}
+
+/// Tokens that the key has signed, and that grant something else.
+fn misused() -> Vec<Forgery> {
+    use Refusal::{Address, Country, Expired, NotYetValid, Path, Revoked};
+    let good = || signed(&claims("/live1"));
+    vec![
         ("expired", with(|claims| claims.exp = NOW), "/live1/a.ts", Expired),
         ("expired long ago", with(|claims| claims.exp = 0), "/live1/a.ts", Expired),
         ("not yet valid", with(|claims| claims.nbf = Some(NOW + 1)), "/live1/a.ts", NotYetValid),
-        ("another path", good.clone(), "/live2/a.ts", Path),
-        ("a longer name", good.clone(), "/live10/a.ts", Path),
-        ("a shorter name", good.clone(), "/live/a.ts", Path),
-        ("the folder above", good.clone(), "/", Path),
-        ("another case", good.clone(), "/LIVE1/a.ts", Path),
-        ("an escaped slash", good.clone(), "/live1%2Fa.ts", Path),
-        ("a doubled slash", good.clone(), "//live1/a.ts", Path),
-        ("another extension", good.clone(), "/live1.m3u8", Path),
-        ("the path as a suffix", good.clone(), "/x/live1/a.ts", Path),
-        (
-            "a path with dot segments",
-            with(|claims| claims.path = "/a/../".to_owned()),
-            "/live1/a.ts",
-            Malformed,
-        ),
-        (
-            "an encoded dot segment",
-            with(|claims| claims.path = "/a/%2e%2e/".to_owned()),
-            "/live1/a.ts",
-            Malformed,
-        ),
-        ("an empty path", with(|claims| claims.path = String::new()), "/live1/a.ts", Malformed),
-        ("a relative path", with(|claims| claims.path = "live1".to_owned()), "/live1/a.ts", Malformed),
-        ("the last byte cut off", good[..last].to_owned(), "/live1/a.ts", Malformed),
-        ("the MAC cut in half", good[..good.len() - 20].to_owned(), "/live1/a.ts", Malformed),
-        ("a shorter MAC", format!("{head}.{}", &mac[..40]), "/live1/a.ts", Signature),
-        ("no MAC", format!("{head}."), "/live1/a.ts", Signature),
-        ("no dot", good.replace('.', ""), "/live1/a.ts", Malformed),
-        ("an empty payload", format!("tg1..{mac}"), "/live1/a.ts", Malformed),
-        ("a later expiry", format!("tg1.{raised}.{mac}"), "/live1/a.ts", Signature),
-        ("a wider path", format!("tg1.{wider}.{mac}"), "/live1/a.ts", Signature),
-        (
-            "the MAC of another token",
-            format!("{head}.{}", &signed(&claims("/"))[last - 42..]),
-            "/live1/a.ts",
-            Signature,
-        ),
-        ("a foreign key", foreign("new"), "/live1/a.ts", Signature),
-        ("a foreign key of another name", foreign("other"), "/live1/a.ts", UnknownKey),
-        (
-            "a foreign key without a name",
-            made("{\"exp\":1800000060,\"path\":\"/\"}", FOREIGN),
-            "/live1/a.ts",
-            Signature,
-        ),
-        (
-            "the name of the other key",
-            made("{\"kid\":\"old\",\"exp\":1800000060,\"path\":\"/\"}", SECRET),
-            "/live1/a.ts",
-            Signature,
-        ),
-        (
-            "a key that is gone",
-            made("{\"kid\":\"older\",\"exp\":1800000060,\"path\":\"/\"}", OLD),
-            "/live1/a.ts",
-            UnknownKey,
-        ),
-        ("algorithm none", none, "/live1/a.ts", Algorithm),
-        ("a JWT head before our payload", hs256, "/live1/a.ts", Algorithm),
-        ("another version", good.replace("tg1.", "tg2."), "/live1/a.ts", Malformed),
-        ("padding", format!("{good}="), "/live1/a.ts", Malformed),
-        ("a blank", format!("{good} "), "/live1/a.ts", Malformed),
-        (
-            "the standard alphabet",
-            format!("{head}.{}", mac.replace(['-', '_'], "+") + "+"),
-            "/live1/a.ts",
-            Malformed,
-        ),
-        ("escaped", good.replace('.', "%2E"), "/live1/a.ts", Malformed),
-        (
-            "a claim that is not known",
-            made("{\"exp\":1800000060,\"path\":\"/\",\"x\":1}", SECRET),
-            "/live1/a.ts",
-            Malformed,
-        ),
-        (
-            "a repeated claim",
-            made("{\"exp\":1800000060,\"exp\":9,\"path\":\"/\"}", SECRET),
-            "/live1/a.ts",
-            Malformed,
-        ),
-        ("no expiry", made("{\"path\":\"/\"}", SECRET), "/live1/a.ts", Malformed),
-        ("a negative expiry", made("{\"exp\":-1,\"path\":\"/\"}", SECRET), "/live1/a.ts", Malformed),
-        (
-            "text after the payload",
-            made("{\"exp\":1800000060,\"path\":\"/\"}x", SECRET),
-            "/live1/a.ts",
-            Malformed,
-        ),
+        ("another path", good(), "/live2/a.ts", Path),
+        ("a longer name", good(), "/live10/a.ts", Path),
+        ("a shorter name", good(), "/live/a.ts", Path),
+        ("the folder above", good(), "/", Path),
+        ("another case", good(), "/LIVE1/a.ts", Path),
+        ("an escaped slash", good(), "/live1%2Fa.ts", Path),
+        ("a doubled slash", good(), "//live1/a.ts", Path),
+        ("another extension", good(), "/live1.m3u8", Path),
+        ("the path as a suffix", good(), "/x/live1/a.ts", Path),
         ("revoked", with(|claims| claims.id = Some("stolen-1".to_owned())), "/live1/a.ts", Revoked),
         (
             "revoked by prefix",
@@ -202,12 +116,77 @@ fn forgeries_are_refused() {
             "/live1/a.ts",
             Address,
         ),
-        ("no address", with(|claims| claims.ip = Some("any".to_owned())), "/live1/a.ts", Malformed),
         ("an unknown country", with(|claims| claims.cc = vec!["DE".to_owned()]), "/live1/a.ts", Country),
-        ("a very long one", format!("tg1.{}.{mac}", "A".repeat(BYTES_MAX)), "/live1/a.ts", Malformed),
+    ]
+}
+
+/// Texts that are no tokens, though some of them have a valid MAC.
+fn malformed() -> Vec<Forgery> {
+    let good = signed(&claims("/live1"));
+    let (head, mac) = good.rsplit_once('.').unwrap();
+    let last = good.len() - 1;
+    let rows = [
+        ("nothing", String::new()),
+        ("a path with dot segments", with(|claims| claims.path = "/a/../".to_owned())),
+        ("an encoded dot segment", with(|claims| claims.path = "/a/%2e%2e/".to_owned())),
+        ("an empty path", with(|claims| claims.path = String::new())),
+        ("a relative path", with(|claims| claims.path = "live1".to_owned())),
+        ("the last byte cut off", good[..last].to_owned()),
+        ("the MAC cut in half", good[..good.len() - 20].to_owned()),
+        ("no dot", good.replace('.', "")),
+        ("an empty payload", format!("tg1..{mac}")),
+        ("another version", good.replace("tg1.", "tg2.")),
+        ("padding", format!("{good}=")),
+        ("a blank", format!("{good} ")),
+        ("the standard alphabet", format!("{head}.{}", mac.replace(['-', '_'], "+") + "+")),
+        ("escaped", good.replace('.', "%2E")),
+        ("a claim that is not known", made("{\"exp\":1800000060,\"path\":\"/\",\"x\":1}", SECRET)),
+        ("a repeated claim", made("{\"exp\":1800000060,\"exp\":9,\"path\":\"/\"}", SECRET)),
+        ("no expiry", made("{\"path\":\"/\"}", SECRET)),
+        ("a negative expiry", made("{\"exp\":-1,\"path\":\"/\"}", SECRET)),
+        ("text after the payload", made("{\"exp\":1800000060,\"path\":\"/\"}x", SECRET)),
+        ("no address", with(|claims| claims.ip = Some("any".to_owned()))),
+        ("a very long one", format!("tg1.{}.{mac}", "A".repeat(BYTES_MAX))),
     ];
+    rows.map(|(name, token)| (name, token, "/live1/a.ts", Refusal::Malformed)).into()
+}
+
+/// Tokens that no key has signed.
+fn unsigned() -> Vec<Forgery> {
+    use Refusal::{Algorithm, Signature, UnknownKey};
+    let good = signed(&claims("/live1"));
+    let (head, mac) = good.rsplit_once('.').unwrap();
+    let (payload, last) = (&head[4..], good.len() - 1);
+    let foreign = |id: &str| sign(&claims("/live1"), &Key::parse(id, FOREIGN).unwrap()).unwrap();
+    let raised = encode(br#"{"kid":"new","exp":9900000060,"path":"/live1"}"#);
+    let wider = encode(br#"{"kid":"new","exp":1800000060,"path":"/"}"#);
+    let none = format!("{}.{}.", encode(br#"{"alg":"none"}"#), encode(br#"{"exp":9900000060}"#));
+    let hs256 = format!("{}.{payload}.{mac}", encode(br#"{"alg":"none","typ":"JWT"}"#));
+    let unnamed = "{\"exp\":1800000060,\"path\":\"/\"}";
+    let other_key = "{\"kid\":\"old\",\"exp\":1800000060,\"path\":\"/\"}";
+    let gone_key = "{\"kid\":\"older\",\"exp\":1800000060,\"path\":\"/\"}";
+    let rows = [
+        ("a shorter MAC", format!("{head}.{}", &mac[..40]), Signature),
+        ("no MAC", format!("{head}."), Signature),
+        ("a later expiry", format!("tg1.{raised}.{mac}"), Signature),
+        ("a wider path", format!("tg1.{wider}.{mac}"), Signature),
+        ("the MAC of another token", format!("{head}.{}", &signed(&claims("/"))[last - 42..]), Signature),
+        ("a foreign key", foreign("new"), Signature),
+        ("a foreign key of another name", foreign("other"), UnknownKey),
+        ("a foreign key without a name", made(unnamed, FOREIGN), Signature),
+        ("the name of the other key", made(other_key, SECRET), Signature),
+        ("a key that is gone", made(gone_key, OLD), UnknownKey),
+        ("algorithm none", none, Algorithm),
+        ("a JWT head before our payload", hs256, Algorithm),
+    ];
+    rows.map(|(name, token, refusal)| (name, token, "/live1/a.ts", refusal)).into()
+}
+
+#[test]
+fn forgeries_are_refused() {
+    let rows = [misused(), malformed(), unsigned()].concat();
     assert!(rows.len() >= 40);
-    assert_eq!(at(&good, "/live1/a.ts"), Ok(()));
+    assert_eq!(at(&signed(&claims("/live1")), "/live1/a.ts"), Ok(()));
     for (name, token, path, refusal) in rows {
         assert_eq!(at(&token, path), Err(refusal), "{name}");
     }
