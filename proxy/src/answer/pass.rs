@@ -115,8 +115,8 @@ pub(crate) async fn reply(
 }
 
 /// Adapts a response to what the viewer can use: another part than the requested slice, or a content coding
-/// that the viewer does not accept. A coding that is not known stays: the origin chose it without knowing what
-/// the viewer accepts, and a player may read it all the same.
+/// that the viewer does not accept. A coding that is not known stays: the origin chose it without knowing
+/// what the viewer accepts, and a player may read it all the same.
 fn adapt(request: &Request, viewer: &HeaderMap, reply: &mut UpstreamResponse) {
     let codings = tidegate_headers::coding::codings(&reply.head.headers);
     let is_accepted = codings.iter().all(|name| tidegate_headers::coding::accepts(viewer, name));

@@ -228,6 +228,9 @@ fn lengths(rows: &mut Rows) {
             ("GET with chunks", b"transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"),
         ],
     );
+}
+
+fn chunks(rows: &mut Rows) {
     let chunked = |sent: &str| {
         let head = "POST /live/a.ts HTTP/1.1\r\nhost: live.example\r\ntransfer-encoding: chunked\r\n\r\n";
         format!("{head}{sent}").into_bytes()
@@ -384,7 +387,7 @@ async fn bad_input_gets_its_answer_while_viewers_watch() {
     });
     let behind_proxy = behind_proxy.run().await;
     let mut rows = Rows::default();
-    for add in [request_lines, fields, targets, lengths, tokens, proxy_headers, frames] {
+    for add in [request_lines, fields, targets, lengths, chunks, tokens, proxy_headers, frames] {
         add(&mut rows);
     }
     let rows = rows.0;

@@ -36,8 +36,8 @@ pub struct Exchange {
 pub(crate) const STALE_CONNECTIONS_MAX: usize = 3;
 
 impl Exchange {
-    /// Sends the head of `request` to `upstream`. The body may follow, and [`Exchange::finish`] ends it. Such a
-    /// request cannot be repeated, so it does not use a connection that the upstream may have just closed.
+    /// Sends the head of `request` to `upstream`. The body may follow, and [`Exchange::finish`] ends it. Such
+    /// a request cannot be repeated, so it does not use a connection that the upstream may have just closed.
     pub async fn send(upstream: &Arc<Upstream>, request: &UpstreamRequest) -> Result<Self, UpstreamError> {
         let permit = upstream.acquire(request.class()).await?;
         upstream.count_request();
