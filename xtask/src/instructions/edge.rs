@@ -111,7 +111,7 @@ fn configuration(serving: SocketAddr, operators: SocketAddr, origin: &Node) -> S
          [cache]\nmemory = \"1GiB\"\n\
          [viewers]\nidle_timeout = \"1h\"\nwrite_timeout = \"1h\"\n\
          [upstream]\nrate_min = \"0B\"\nhedge_delay = \"0s\"\n[upstream.probe]\nkind = \"off\"\n\
-         [log]\naccess = \"off\"\n[[site]]\norigins = [\"{}\"]\nprefetch = false\n",
+         [log]\naccess = \"off\"\n[limits]\nfills_per_second = 1000000\nfills_burst = 1000000\n[[site]]\norigins = [\"{}\"]\nprefetch = false\n",
         origin.url()
     )
 }
