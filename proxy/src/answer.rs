@@ -237,6 +237,17 @@ pub(crate) async fn server(tier: &Arc<Tier>, client: &mut Client) -> Account {
     account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
 }
 
+/// Responds to an HTTP-01 challenge of an ACME authority (RFC 8555 section 8.3).
+pub(crate) async fn challenge(tier: &Arc<Tier>, client: &mut Client, key_authorization: String) -> Account {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(key_authorization.len()));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Challenge), None);
+    let account = Account::from_facts(Fate::Challenge, client.request_facts());
+    account.with_result(send(client, StatusCode::OK, headers, key_authorization.into()).await)
+}
+
 /// The head for an object: its own fields, its age, and the marks.
 fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
     let mut headers = content::shared_head(tier, &request.site, object);

@@ -5,6 +5,7 @@
 //! [`check::Problem`].
 
 pub mod access;
+pub mod acme;
 pub mod certificates;
 pub mod check;
 pub mod limits;

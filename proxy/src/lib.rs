@@ -9,6 +9,7 @@
 //! All crates: [`tidegate`](../tidegate/index.html).
 
 mod access;
+mod acme;
 mod answer;
 mod clock;
 pub mod config;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme::renewal;
 use crate::descriptors::{self, Wanted};
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
@@ -134,6 +135,9 @@ impl Node {
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         if let Some(files) = files {
             tier.tasks().spawn(reload::keep_current(Arc::clone(&tier), files));
+        }
+        if let Some(acme) = tier.settings().listen.tls.as_ref().and_then(|tls| tls.acme.clone()) {
+            tier.tasks().spawn(renewal::run(Arc::clone(&tier), acme));
         }
         tier.tasks().spawn(watch_countries(Arc::clone(&tier)));
         if tier.sites().all().iter().any(|site| site.gate.is_some()) {

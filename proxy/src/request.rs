@@ -10,6 +10,7 @@
 //! 7. account: one counter, one line (`observe/account.rs`)
 
 pub(crate) mod access;
+mod challenge;
 pub(crate) mod link;
 pub(crate) mod parsed;
 mod read;
@@ -51,6 +52,11 @@ const LOOKUPS_MAX: usize = 4;
 pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if read::is_server(client) {
         return boxed(answer::server(tier, client)).await;
+    }
+    if tier.acme().is_some()
+        && let Some(key_authorization) = boxed(challenge::response(tier, client)).await
+    {
+        return boxed(answer::challenge(tier, client, key_authorization)).await;
     }
     let mut request = match boxed(read::read(tier, client)).await {
         Ok(request) => request,

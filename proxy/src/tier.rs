@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::acme::storage::Storage;
 use crate::config;
 use crate::config::access::Expose;
 use crate::limits::Limits as AddressLimits;
@@ -86,6 +87,8 @@ pub struct Tier {
     /// Fills, connections, followers and probes. The drain waits for them; followers and probes end when it
     /// begins.
     tasks: TaskTracker,
+    /// Where challenges of ACME are published.
+    acme: Option<Storage>,
     /// `Strict-Transport-Security` for responses over TLS.
     hsts: Option<HeaderValue>,
     /// Notified when files are to be read again.
@@ -114,6 +117,7 @@ impl Tier {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
+            acme: settings.listen.tls.as_ref().and_then(|tls| tls.acme.as_ref()).map(Storage::of),
             hsts: hsts(&settings.listen),
             access: Access::new(&settings.listen, &settings.geoip),
             limits: AddressLimits::new(&settings.limits),
@@ -211,6 +215,11 @@ impl Tier {
     /// The tasks that outlive a request.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// The storage with the challenges of ACME, if the node orders certificates.
+    pub(crate) fn acme(&self) -> Option<&Storage> {
+        self.acme.as_ref()
     }
 
     /// The field `Strict-Transport-Security` (RFC 6797) for responses over TLS, if they have one.

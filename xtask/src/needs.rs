@@ -33,6 +33,8 @@ pub(crate) enum Tool {
     /// With its RTMP module.
     Nginx,
     Node,
+    /// An ACME authority.
+    Pebble,
     /// The public suite of cache tests, and Node for it.
     CacheSuite,
     /// Chromium and its driver.
@@ -49,10 +51,11 @@ pub(crate) enum Tool {
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
+        Self::Pebble,
         Self::CacheSuite,
         Self::Browser,
         Self::Namespaces,
@@ -73,6 +76,7 @@ impl Tool {
                 },
             ],
             Self::Node => &[Package { name: "nodejs", provides: Provides::Program("node") }],
+            Self::Pebble => &[Package { name: "pebble", provides: Provides::Program("pebble") }],
             Self::CacheSuite => &[
                 Package { name: "nodejs", provides: Provides::Program("node") },
                 Package { name: "npm", provides: Provides::Program("npm") },

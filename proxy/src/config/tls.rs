@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::access::ProxyProtocol;
+use super::acme::Acme;
 use super::check::Breach;
 use super::units::Period;
 
@@ -40,6 +41,8 @@ pub struct Listen {
     /// Further certificates. The server name of a handshake selects one of them.
     #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// Certificates that the node orders itself.
+    pub acme: Option<Acme>,
     /// Whether connections begin with a PROXY header, before the handshake.
     #[serde(default)]
     pub proxy_protocol: ProxyProtocol,
@@ -74,6 +77,12 @@ pub enum MinVersion {
 }
 
 impl Listen {
+    /// A listener whose certificates the node orders itself.
+    pub fn with_acme(address: SocketAddr, acme: Acme) -> Self {
+        let listen = Self::new(address, String::new(), String::new());
+        Self { certificate: None, key: None, acme: Some(acme), ..listen }
+    }
+
     /// A listener with one certificate.
     pub fn new(address: SocketAddr, certificate: String, key: String) -> Self {
         Self {
@@ -87,6 +96,7 @@ impl Listen {
             ticket_keys: Vec::new(),
             hsts: None,
             certificates: Vec::new(),
+            acme: None,
             proxy_protocol: ProxyProtocol::Off,
         }
     }
@@ -103,12 +113,15 @@ impl Listen {
 
     /// The rules between the fields.
     pub(crate) fn check(&self) -> Result<(), Breach> {
+        if let Some(acme) = &self.acme {
+            acme.check(self.client_ca.is_some())?;
+        }
         let breach = |field, message: &str| Err(Breach::new(&["listen", "tls", field], message));
         match (&self.certificate, &self.key, &self.ocsp_staple) {
             (Some(_), None, _) => breach("certificate", "set key as well"),
             (None, Some(_), _) => breach("key", "set certificate as well"),
             (None, None, Some(_)) => breach("ocsp_staple", "set certificate and key as well"),
-            (None, None, None) if self.certificates.is_empty() => {
+            (None, None, None) if self.certificates.is_empty() && self.acme.is_none() => {
                 breach("certificate", "there is no certificate")
             }
             _ => Ok(()),

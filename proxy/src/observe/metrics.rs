@@ -33,8 +33,8 @@ pub use self::connections::Connections;
 pub use self::live::Live;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    ConnectionRefusal, Failover, FillEnd, Reload, StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd,
-    UpstreamState,
+    ConnectionRefusal, Failover, FillEnd, Ordered, Reload, StatusClass, TokenRefusal, UnsharedReason,
+    UpstreamEnd, UpstreamState,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;

@@ -197,6 +197,10 @@ async fn secured(tier: &Shared, stream: TcpStream, peer: &Peer, acceptor: Accept
                 Some(Begun::Http1 | Begun::None) | None => {}
             }
         }
+        // The authority has seen the certificate, and sends no request.
+        Ok(Ok(transport)) if transport.is_challenge() => {
+            lingering_close::close(Box::new(transport)).await;
+        }
         Ok(Ok(transport)) => http1(tier, Box::new(transport), BytesMut::new(), peer).await,
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().connections.tls_handshake_failures.inc();

@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::acme::challenge;
 use crate::viewer::sendfile;
 
 pub(crate) use record_writer::Flusher;
@@ -98,6 +99,14 @@ impl Transport {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 written => return Poll::Ready(written),
             }
+        }
+    }
+
+    /// Whether the handshake was a challenge of an ACME authority (RFC 8737 section 3).
+    pub(crate) fn is_challenge(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(challenge::PROTOCOL),
+            Self::Plain(_) | Self::RecordWriter(_) => false,
         }
     }
 

@@ -40,12 +40,13 @@ pub(super) struct Program {
 }
 
 /// The test programs that need more than Rust.
-const TOOLS: [(&str, &[Tool]); 2] = [
+const TOOLS: [(&str, &[Tool]); 3] = [
+    ("acme", &[Tool::Pebble]),
     ("drills", &[Tool::Browser, Tool::Namespaces]),
     ("real_origins", &[Tool::Browser, Tool::Ffmpeg, Tool::Nginx]),
 ];
 /// The test programs that start processes of Tidegate, which they find by `TIDEGATE_BIN`.
-const START_TIDEGATE: [&str; 3] = ["e2e", "drills", "real_origins"];
+const START_TIDEGATE: [&str; 4] = ["acme", "e2e", "drills", "real_origins"];
 /// The package of the `tidegate` program.
 const CLI: &str = "tidegate-cli";
 

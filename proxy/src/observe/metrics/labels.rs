@@ -37,6 +37,16 @@ label! {
 }
 
 label! {
+    /// The result of an order of a certificate.
+    Ordered {
+        /// The certificate is in the storage.
+        Success = "success",
+        /// There is none; a later order follows.
+        Failure = "failure",
+    }
+}
+
+label! {
     /// How a fill ended.
     FillEnd {
         /// The object is in the cache.

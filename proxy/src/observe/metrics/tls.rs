@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntGaugeVec, Result};
 
-use super::labels::Reload;
+use super::labels::{Ordered, Reload};
 use super::table::{CounterTable, Registrar};
 
 /// The instruments of the TLS listener.
@@ -10,6 +10,7 @@ use super::table::{CounterTable, Registrar};
 pub struct Tls {
     reloads: CounterTable,
     expiry: IntGaugeVec,
+    orders: CounterTable,
 }
 
 impl Tls {
@@ -25,12 +26,22 @@ impl Tls {
                 "Time at which a certificate of the TLS listener expires, in seconds since 1970.",
                 "certificate",
             )?,
+            orders: registrar.counters(
+                "tidegate_acme_orders_total",
+                "Orders of certificates from the ACME authority that ended, by result.",
+                &[("result", Ordered::ALL.len())],
+            )?,
         })
     }
 
     /// Counts a file that was read again.
     pub fn reloaded(&self, result: Reload) {
         self.reloads.with([&result], IntCounter::inc);
+    }
+
+    /// Counts an order of a certificate that ended.
+    pub fn ordered(&self, result: Ordered) {
+        self.orders.with([&result], IntCounter::inc);
     }
 
     /// Records when the certificate in a file expires. The configuration bounds the number of files.

@@ -5,6 +5,7 @@
 //! that cannot be used leaves what it replaces in use.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -18,6 +19,7 @@ use super::names::Names;
 use super::resolver::Resolver;
 use super::server::{Parts, ServerError};
 use super::tickets::{FileTicketer, TicketKeyError};
+use crate::acme::storage::Storage;
 use crate::config::tls::{Certificate as Configured, Listen};
 
 /// The files of a listener, and what was made of them.
@@ -36,7 +38,8 @@ pub(crate) struct Files {
 struct Pair {
     configured: Configured,
     watched: Watched,
-    loaded: Certificate,
+    /// `None` until ACME has obtained it.
+    loaded: Option<Certificate>,
 }
 
 /// Files that are read together, and a hash of what they contained when they were read last.
@@ -115,6 +118,10 @@ impl Files {
         for configured in &listen.certificates {
             pairs.push(Pair::load(configured.clone(), &contents).map_err(LoadError::Listed)?);
         }
+        let storage = listen.acme.as_ref().map(Storage::of);
+        for (host, file) in storage.iter().flat_map(Storage::certificates) {
+            pairs.push(Pair::awaited(host, &file, &contents));
+        }
         let ticket_keys = if listen.ticket_keys.is_empty() {
             None
         } else {
@@ -123,7 +130,8 @@ impl Files {
         };
         let parts = Parts {
             min_version: listen.min_version,
-            resolver: Arc::new(Resolver::new(names(&pairs), listen.strict_sni)),
+            has_acme: storage.is_some(),
+            resolver: Arc::new(Resolver::new(names(&pairs), listen.strict_sni, storage)),
             ticketer: match &ticket_keys {
                 Some((_, ticketer)) => Arc::clone(ticketer) as _,
                 // The node's own key changes every few hours.
@@ -151,14 +159,17 @@ impl Files {
 
     /// The certificate files, and when the certificates in use expire, in seconds since 1970.
     pub(crate) fn expiries(&self) -> impl Iterator<Item = (&str, i64)> {
-        self.pairs.iter().map(|pair| (pair.configured.certificate.as_str(), pair.loaded.not_after))
+        self.pairs.iter().filter_map(|pair| {
+            let loaded = pair.loaded.as_ref()?;
+            Some((pair.configured.certificate.as_str(), loaded.not_after))
+        })
     }
 
     fn reload_certificates(&mut self, is_forced: bool) -> Vec<Reloaded> {
         let mut all = Vec::new();
         for pair in &mut self.pairs {
-            if pair.watched.has_changed(&self.contents) || is_forced {
-                let loaded = Certificate::load(&pair.configured).map(|loaded| pair.loaded = loaded);
+            if (pair.watched.has_changed(&self.contents) || is_forced) && !pair.is_awaited() {
+                let loaded = Certificate::load(&pair.configured).map(|loaded| pair.loaded = Some(loaded));
                 all.push(pair.watched.reloaded(loaded));
             }
         }
@@ -194,7 +205,22 @@ impl Pair {
         // Hashed first: a change between the two is seen as one by the next reload.
         let watched = Watched::new(files, contents);
         let loaded = Certificate::load(&configured)?;
-        Ok(Self { configured, watched, loaded })
+        Ok(Self { configured, watched, loaded: Some(loaded) })
+    }
+
+    /// The certificate that ACME obtains for a host: chain and key in one file, which may not exist yet.
+    fn awaited(host: &str, file: &Path, contents: &RandomState) -> Self {
+        let file = file.to_string_lossy().into_owned();
+        let watched = Watched::new(vec![file.clone()], contents);
+        let hosts = vec![host.to_owned()];
+        let configured = Configured { certificate: file.clone(), key: file, hosts, ..Configured::default() };
+        let loaded = Certificate::load(&configured).ok();
+        Self { configured, watched, loaded }
+    }
+
+    /// Whether ACME has not obtained it yet.
+    fn is_awaited(&self) -> bool {
+        self.loaded.is_none() && !Path::new(&self.configured.certificate).exists()
     }
 }
 
@@ -221,5 +247,7 @@ impl Watched {
 }
 
 fn names(pairs: &[Pair]) -> Names {
-    Names::of(pairs.iter().map(|pair| &pair.loaded))
+    let awaited = pairs.iter().filter(|pair| pair.loaded.is_none());
+    let awaited = awaited.flat_map(|pair| pair.configured.hosts.iter().map(String::as_str));
+    Names::of(pairs.iter().filter_map(|pair| pair.loaded.as_ref()), awaited)
 }

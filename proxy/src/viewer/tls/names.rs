@@ -23,7 +23,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of<'a>(certificates: impl Iterator<Item = &'a Certificate>) -> Self {
+    /// The certificates, the default first. A handshake for one of the `awaited` names is refused, unless a
+    /// certificate has that name.
+    pub(super) fn of<'a>(
+        certificates: impl Iterator<Item = &'a Certificate>,
+        awaited: impl Iterator<Item = &'a str>,
+    ) -> Self {
         let mut names = Self::default();
         let mut first: Option<&Certificate> = None;
         for certificate in certificates {
@@ -36,6 +41,12 @@ impl Names {
                     None => names.exact.entry(name.clone()).or_default(),
                 };
                 candidates.push(Arc::clone(&certificate.certified));
+            }
+        }
+        for name in awaited {
+            let parent = name.split_once('.').map(|(_label, parent)| parent);
+            if parent.is_none_or(|parent| !names.wildcards.contains_key(parent)) {
+                names.exact.entry(name.to_owned()).or_default();
             }
         }
         names

@@ -8,12 +8,15 @@ use rustls::{RootCertStore, ServerConfig};
 use tidegate_upstream::pem;
 
 use super::resolver::Resolver;
+use crate::acme::challenge;
 use crate::config::tls::MinVersion;
 
 /// What a listener's handshakes use.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) min_version: MinVersion,
+    /// Whether there may be challenges of ACME.
+    pub(super) has_acme: bool,
     pub(super) resolver: Arc<Resolver>,
     pub(super) ticketer: Arc<dyn ProducesTickets>,
 }
@@ -48,6 +51,9 @@ impl Parts {
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&self.resolver) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if self.has_acme {
+            config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
+        }
         // Sessions are resumed by tickets; the server stores no sessions.
         config.ticketer = Arc::clone(&self.ticketer);
         config.session_storage = Arc::new(NoServerSessionStorage {});
