@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tidegate_tests::{Member, Netns, OriginProcess, SEPARATE_LOOPBACK};
+use tidegate_tests::{Member, Netns, OPERATORS_TOKEN, OriginProcess, SEPARATE_LOOPBACK};
 
 /// The regions of the shields. The first region has two.
 pub(crate) const REGIONS: [&str; 3] = ["eu", "eu", "us"];
@@ -110,8 +110,11 @@ pub(crate) async fn edge(number: usize, shields: &[SocketAddr; 3]) -> Member {
 }
 
 fn tier(name: &str, upstream: &str, viewers: SocketAddr, operators: SocketAddr, site: &str) -> String {
+    // Needed where operators do not come by a loopback address.
+    let token = OPERATORS_TOKEN;
     format!(
         "node = \"{name}\"\n{upstream}[listen]\nviewers = \"{viewers}\"\noperators = \"{operators}\"\n\
+         operators_token = \"{token}\"\n\
          [cache]\nmemory = \"256MiB\"\n[log]\naccess = \"off\"\n{site}"
     )
 }

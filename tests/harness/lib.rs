@@ -45,7 +45,7 @@ pub use origin_process::OriginProcess;
 pub use process::{Finished, Process, Signal, tidegate};
 pub use relay::{Link, Relay};
 pub use swarm::{Report, Swarm};
-pub use tiers::{Running, Tier, edge, shield};
+pub use tiers::{OPERATORS_TOKEN, Running, Tier, edge, shield};
 pub use tls::{Authority, Issued, Terminator, ViewerTls, authority};
 pub use viewer::{Connection, Response, Viewer, viewer, viewers};
 

@@ -12,10 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::origin::Origin;
 use crate::process::Process;
-use crate::viewer::viewer;
+use crate::viewer::{Viewer, viewer};
 use crate::{PATIENCE, until};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// The file of the token that tests send to operators' listeners.
+pub const OPERATORS_TOKEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/operators.token");
 
 /// The configuration of a shield.
 #[derive(Debug)]
@@ -210,9 +213,15 @@ impl Tier {
         self.admin
     }
 
+    /// An operator, with the token of [`OPERATORS_TOKEN`] for tiers that need one.
+    fn operator(&self) -> Viewer {
+        let token = include_str!("operators.token").trim();
+        viewer(self.admin).header("authorization", &format!("Bearer {token}"))
+    }
+
     /// The sum of all samples of `metric` whose labels contain `label`.
     pub async fn metric(&self, metric: &str, label: &str) -> f64 {
-        let text = viewer(self.admin).get("/metrics").await.text();
+        let text = self.operator().get("/metrics").await.text();
         let samples = text.lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
             let labels = name.strip_prefix(metric)?;
@@ -245,7 +254,7 @@ impl Tier {
 
     /// The status page.
     pub async fn status(&self) -> serde_json::Value {
-        let response = viewer(self.admin).get("/v1/status").await;
+        let response = self.operator().get("/v1/status").await;
         serde_json::from_slice(&response.body).expect("JSON")
     }
 }
