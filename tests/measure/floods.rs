@@ -1,9 +1,10 @@
 //! Measures what floods do to viewers: `floods [SECONDS]`, a table in Markdown.
 //!
-//! An edge in a process of its own, with the default limits and TLS, in front of an origin. 100 viewers watch
-//! over persistent connections: each requests the playlist and a segment five times a second. For each flood,
-//! the viewers' time to first byte is measured as long without it as with it. Attackers, viewers and the
-//! origin share this process and its processors with the edge, so the figures contain their load, too.
+//! An edge in a process of its own, with 64 MiB, the default limits and TLS, in front of an origin. 100
+//! viewers watch over persistent connections: each requests the playlist and a segment five times a second.
+//! For each flood, the viewers' time to first byte is measured as long without it as with it. Attackers,
+//! viewers and the origin share this process and its processors with the edge, so the figures contain their
+//! load, too.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use tidegate_proxy::config::units::Size;
+use tidegate_proxy::config::{Limits, tls};
 use tidegate_tests::{Connection, PATIENCE, Process, authority, edge, origin, viewer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -365,9 +367,12 @@ async fn main() -> Result<()> {
     let (authority, origin) = (authority(), origin().run().await);
     for flood in &FLOODS {
         let issued = authority.issue(&["live.example"]);
+        // A process says where it listens without TLS only.
+        let tls_addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let edge = edge().origin(&origin).with(|config| {
-            config.listen.tls = Some(issued.listen());
-            config.cache.memory = Size::mib(256);
+            config.listen.tls = Some(tls::Listen { address: tls_addr, ..issued.listen() });
+            config.limits = Limits::default();
+            (config.cache.memory, config.cache.object_max) = (Size::mib(64), Size::mib(16));
         });
         let edge = edge.spawn().await;
         for target in [PLAYLIST, SEGMENT] {
@@ -375,7 +380,7 @@ async fn main() -> Result<()> {
         }
         let (before, _) = viewers(&edge, seconds).await;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let to = if flood.is_tls { edge.tls_addr() } else { edge.addr() };
+        let to = if flood.is_tls { tls_addr } else { edge.addr() };
         for number in 0..flood.clients {
             tasks.spawn(stop.clone().run_until_cancelled_owned((flood.attack)(to, number)));
         }

@@ -52,4 +52,4 @@ pub(super) fn is_given_up(tier: &Tier, progress: Instant) -> bool {
 }
 
 /// A player that plays takes bytes more often.
-const STALLED: Duration = Duration::from_secs(5);
+const STALLED: Duration = Duration::from_secs(2);
