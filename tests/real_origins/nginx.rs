@@ -88,7 +88,7 @@ fn configuration_text(root: &Path, port: u16, rtmp: &str) -> String {
     let user = if program_runs_as_root(root) { "user root;" } else { "" };
     let root = root.display();
     format!(
-        "{module} {user} daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
+        "{module} {user} daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/error.log;
          events {{ worker_connections 512; }}
          {rtmp}
          http {{
