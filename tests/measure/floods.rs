@@ -20,6 +20,7 @@ use tidegate_proxy::config::{Limits, tls};
 use tidegate_tests::{Connection, PATIENCE, Process, authority, edge, origin, viewer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -180,14 +181,17 @@ async fn requests(to: SocketAddr, number: usize, target: fn(usize, usize) -> Str
     }
 }
 
+async fn read_to_end(mut reading: OwnedReadHalf) {
+    let mut buffer = [0; 4096];
+    while matches!(reading.read(&mut buffer).await, Ok(1..)) {}
+}
+
 /// Writes `first`, then `more` again and again, and reads what comes.
 async fn frames(to: SocketAddr, first: Vec<u8>, more: Vec<u8>) {
     let more = more.repeat(200);
     loop {
         let Some(stream) = connect(to).await else { continue };
-        let (mut reading, mut writing) = stream.into_split();
-        let mut buffer = [0; 4096];
-        let read = async { while matches!(reading.read(&mut buffer).await, Ok(1..)) {} };
+        let (reading, mut writing) = stream.into_split();
         let write = async {
             if writing.write_all(&[PREFACE, &first].concat()).await.is_err() {
                 return;
@@ -196,7 +200,7 @@ async fn frames(to: SocketAddr, first: Vec<u8>, more: Vec<u8>) {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::select! { () = read => {}, () = write => {} }
+        tokio::select! { () = read_to_end(reading) => {}, () = write => {} }
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -242,9 +246,7 @@ async fn made_you_reset(to: SocketAddr, number: usize) {
     let mut count = 0;
     loop {
         let Some(stream) = connect(to).await else { continue };
-        let (mut reading, mut writing) = stream.into_split();
-        let mut buffer = [0; 4096];
-        let read = async { while matches!(reading.read(&mut buffer).await, Ok(1..)) {} };
+        let (reading, mut writing) = stream.into_split();
         let write = async {
             let mut sent = writing.write_all(PREFACE).await;
             let mut stream: u32 = 1;
@@ -270,7 +272,7 @@ async fn made_you_reset(to: SocketAddr, number: usize) {
                 sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::select! { () = read => {}, () = write => {} }
+        tokio::select! { () = read_to_end(reading) => {}, () = write => {} }
         sleep(Duration::from_millis(100)).await;
     }
 }

@@ -296,19 +296,10 @@ async fn forward(
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // The (empty) body is read to its end, so that the connection returns to its pool.
-        tokio::select! {
-            biased;
-            _end = reply.next() => return Ok(()),
-            () = client.until_gone() => return Err(Gone),
-        }
+        return next_bytes(client, reply).await.map(|_end| ());
     }
     loop {
-        let read = tokio::select! {
-            biased;
-            read = reply.next() => read,
-            () = client.until_gone() => return Err(Gone),
-        };
-        match read {
+        match next_bytes(client, reply).await? {
             Ok(Some(bytes)) => forward_bytes(client, bytes, &mut pace).await?,
             Ok(None) => return Ok(()),
             Err(_broken) => {
@@ -330,12 +321,7 @@ async fn forward_linked(
     let mut headers = links::headers(&headers);
     let mut playlist = BytesMut::new();
     loop {
-        let read = tokio::select! {
-            biased;
-            read = reply.next() => read,
-            () = client.until_gone() => return Err(Gone),
-        };
-        match read {
+        match next_bytes(client, reply).await? {
             Ok(Some(bytes)) if playlist.len() + bytes.len() <= LINKED_BYTES_MAX => {
                 playlist.extend_from_slice(&bytes);
             }
@@ -353,6 +339,18 @@ async fn forward_linked(
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     client.head(reply.head.status, headers).await?;
     client.body(body).await
+}
+
+/// The next bytes of a response, `None` at its end, or its error.
+async fn next_bytes(
+    client: &mut Client,
+    reply: &mut UpstreamResponse,
+) -> Result<Result<Option<Bytes>, UpstreamError>, Gone> {
+    tokio::select! {
+        biased;
+        read = reply.next() => Ok(read),
+        () = client.until_gone() => Err(Gone),
+    }
 }
 
 /// The largest playlist for one viewer alone that gets a token in its links.

@@ -39,7 +39,7 @@ pub(crate) const WRONG: &[(&str, &[u8])] = &[
 ];
 
 /// Sends frames after the preface and reads to the end. Returns the code of the last GOAWAY.
-async fn code_of(mut stream: impl AsyncRead + AsyncWrite + Unpin, sent: &[u8]) -> Option<u32> {
+pub(crate) async fn code_of(mut stream: impl AsyncRead + AsyncWrite + Unpin, sent: &[u8]) -> Option<u32> {
     stream.write_all(sent).await.unwrap();
     let mut received = Vec::new();
     let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await;
