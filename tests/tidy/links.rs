@@ -1,5 +1,6 @@
 //! The targets of links in documents exist.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::repository::{assert_none, files_named, manifest, members, read, root};
@@ -56,6 +57,27 @@ fn the_documents_that_a_newcomer_expects_exist() {
     let missing = wanted.iter().filter(|file| !root().join(file).is_file());
     let missing: Vec<_> = missing.map(|file| (*file).to_owned()).collect();
     assert_none(&missing, "missing documents");
+}
+
+/// Documents name a test by its module and the beginning of its name: `outage::while_both_…`.
+#[test]
+fn documents_name_tests_that_exist() {
+    let sources: Vec<_> = files_named("rs").iter().map(|file| read(file)).collect();
+    let functions: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|text| text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('(')))
+        .map(|(name, _)| name)
+        .collect();
+    let mut findings = Vec::new();
+    for document in files_named("md") {
+        for name in read(&document).split('`').filter_map(|code| code.strip_suffix("_…")) {
+            let beginning = name.rsplit("::").next().unwrap_or(name);
+            if !functions.iter().any(|function| function.starts_with(beginning)) {
+                findings.push(format!("{}: {name}", document.display()));
+            }
+        }
+    }
+    assert_none(&findings, "tests that do not exist");
 }
 
 #[test]
