@@ -5,7 +5,7 @@
 //! [`FillReader`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::body::Broken;
 use crate::object::{Head, Object};
+use crate::selection::Selection;
 use crate::slot::Slot;
 
 /// Why no upstream could answer, and what the viewer receives instead.
@@ -58,6 +59,8 @@ pub enum Answer {
     Object(Arc<Object>),
     /// The response cannot be shared: make a request of your own.
     Pass,
+    /// The key was purged before the head arrived: look up again.
+    Purged,
     /// No upstream could answer.
     Failed {
         /// The failure.
@@ -79,6 +82,9 @@ pub enum Refused {
     /// The fills under way have reserved all the memory that fills may have.
     #[error("the memory for fills is used up")]
     NoRoom,
+    /// A purge since the fill began selects its response.
+    #[error("the object was purged while it was on its way")]
+    Purged,
 }
 
 impl Refused {
@@ -86,6 +92,7 @@ impl Refused {
         match self {
             Self::TooLarge { .. } => Broken("too_large"),
             Self::NoRoom => Broken("no_room"),
+            Self::Purged => Broken("purged"),
         }
     }
 }
@@ -103,26 +110,33 @@ pub(crate) struct Fill {
     is_background: bool,
     /// A stale object exists, which the upstream may confirm.
     revalidates: bool,
+    /// Whether its key or its response was purged.
+    is_purged: AtomicBool,
     /// The slot that the response goes to. It changes when the response turns out to vary.
     pub(crate) slot: Mutex<Arc<Slot>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Progress {
-    Pending,
+    /// No head yet. The purges since the fill began that depend on it.
+    Pending(Vec<Arc<dyn Selection>>),
     Answered(Answer),
 }
+
+/// Purges that a fill remembers until its head arrives. One more purges the fill, whatever its head.
+const PURGES_MAX: usize = 256;
 
 impl Fill {
     pub(crate) fn new(slot: Arc<Slot>, is_background: bool, revalidates: bool) -> Self {
         Self {
-            progress: Mutex::new(Progress::Pending),
+            progress: Mutex::new(Progress::Pending(Vec::new())),
             changed: Notify::new(),
             readers_now: AtomicUsize::new(0),
             readers_total: AtomicUsize::new(0),
             unwanted: Notify::new(),
             is_background,
             revalidates,
+            is_purged: AtomicBool::new(false),
             slot: Mutex::new(slot),
         }
     }
@@ -136,11 +150,64 @@ impl Fill {
     pub(crate) fn publish(&self, answer: Answer) {
         {
             let mut progress = self.progress.lock();
-            if matches!(&*progress, Progress::Pending) {
+            if matches!(&*progress, Progress::Pending(_)) {
                 *progress = Progress::Answered(answer);
             }
         }
         self.changed.notify_waiters();
+    }
+
+    /// Purges the fill: its response is not stored, and readers without a head look up again.
+    pub(crate) fn purge(&self) {
+        self.is_purged.store(true, Ordering::Release);
+        self.publish(Answer::Purged);
+    }
+
+    pub(crate) fn is_purged(&self) -> bool {
+        self.is_purged.load(Ordering::Acquire)
+    }
+
+    /// Whether a purge selects the response by its head. Without a head, the purge is remembered.
+    pub(crate) fn is_selected(&self, purge: &Arc<dyn Selection>) -> bool {
+        match &mut *self.progress.lock() {
+            Progress::Pending(purges) if purges.len() < PURGES_MAX => {
+                purges.push(Arc::clone(purge));
+                false
+            }
+            Progress::Pending(_) => true,
+            Progress::Answered(Answer::Object(object)) => purge.selects_head(&object.head).unwrap_or(true),
+            Progress::Answered(_) => false,
+        }
+    }
+
+    /// Whether a purge since the fill began selects a response with this head.
+    pub(crate) fn was_selected(&self, head: &Head) -> bool {
+        match &*self.progress.lock() {
+            Progress::Pending(purges) => is_any_selecting(purges, head),
+            Progress::Answered(_) => false,
+        }
+    }
+
+    /// Sets the object as the answer, unless there is an answer or a purge selects it. Returns whether the
+    /// fill may store it.
+    pub(crate) fn publish_object(&self, object: Arc<Object>) -> bool {
+        let is_selected = {
+            let mut progress = self.progress.lock();
+            match &*progress {
+                Progress::Pending(purges) if is_any_selecting(purges, &object.head) => true,
+                Progress::Pending(_) => {
+                    *progress = Progress::Answered(Answer::Object(object));
+                    false
+                }
+                Progress::Answered(_) => false,
+            }
+        };
+        if is_selected {
+            self.purge();
+        } else {
+            self.changed.notify_waiters();
+        }
+        !is_selected
     }
 
     /// Whether it brings an object with status 200 that has the byte at `place`, as far as that is known.
@@ -155,7 +222,7 @@ impl Fill {
 
     fn answer(&self) -> Option<Answer> {
         match &*self.progress.lock() {
-            Progress::Pending => None,
+            Progress::Pending(_) => None,
             Progress::Answered(answer) => Some(answer.clone()),
         }
     }
@@ -186,6 +253,10 @@ impl Fill {
             _ => 0,
         }
     }
+}
+
+fn is_any_selecting(purges: &[Arc<dyn Selection>], head: &Head) -> bool {
+    purges.iter().any(|purge| purge.selects_head(head).unwrap_or(true))
 }
 
 /// One request's hold on a fill. As long as it exists, the fill is wanted.

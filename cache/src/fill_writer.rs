@@ -33,6 +33,22 @@ pub struct FillWriter {
     left: Option<Arc<Slot>>,
 }
 
+/// Shows whether a fill was purged, also after its writer is gone.
+#[derive(Debug, Clone)]
+pub struct PurgeWatch(Arc<Fill>);
+
+impl PurgeWatch {
+    /// Whether a purge since the fill began selects its key or its response, which is not stored.
+    pub fn is_purged(&self) -> bool {
+        self.0.is_purged()
+    }
+
+    /// Whether that holds, or will once a response with this head is published.
+    pub fn selects(&self, head: &Head) -> bool {
+        self.0.is_purged() || self.0.was_selected(head)
+    }
+}
+
 impl FillWriter {
     pub(crate) fn new(cache: Arc<Inner>, fill: Arc<Fill>, stale: Option<Arc<Object>>) -> Self {
         Self { cache, fill, stale, object: None, reserved: 0, unarrived: 0, ended: false, left: None }
@@ -50,6 +66,11 @@ impl FillWriter {
     pub(crate) fn leave(&mut self, slot: Arc<Slot>) {
         self.stale = None;
         self.left = Some(slot);
+    }
+
+    /// Shows whether the fill was purged.
+    pub fn purge_watch(&self) -> PurgeWatch {
+        PurgeWatch(Arc::clone(&self.fill))
     }
 
     /// The largest object that the cache stores, in bytes.
@@ -119,13 +140,29 @@ impl FillWriter {
             // Its readers have the head of another upstream.
             first.body.break_off(Broken("head_twice"));
         }
+        if self.fill.was_selected(&head) {
+            return Err(self.purge());
+        }
         self.cache.move_to_variant(&self.fill, variant.as_ref());
         let body = Arc::new(Body::new(content_length, self.cache.ledger()));
         let object = Arc::new(Object { variant, ..Object::new(head, body, lifetimes, upstream) });
         self.object = Some(Arc::clone(&object));
-        self.fill.publish(Answer::Object(object));
+        if !self.fill.publish_object(object) {
+            self.object = None;
+            return Err(self.purge());
+        }
         self.detach_left();
         Ok(())
+    }
+
+    /// Purges the fill, whose response a purge selects. It is detached first, so that no request joins it
+    /// after its readers have left.
+    fn purge(&mut self) -> Refused {
+        self.detach_left();
+        let slot = Arc::clone(&self.fill.slot.lock());
+        self.cache.detach(&slot, &self.fill);
+        self.fill.purge();
+        Refused::Purged
     }
 
     /// Adds bytes to the body.
@@ -216,7 +253,9 @@ impl FillWriter {
     pub fn renew(mut self, head: Head, lifetimes: Lifetimes, upstream: Arc<str>) {
         let Some(stale) = self.stale.clone() else { return };
         let renewed = Arc::new(stale.with_head(head, lifetimes, upstream));
-        self.fill.publish(Answer::Object(Arc::clone(&renewed)));
+        if self.fill.was_selected(&renewed.head) || !self.fill.publish_object(Arc::clone(&renewed)) {
+            self.purge();
+        }
         self.end(|state| {
             state.failure = None;
             state.pass_until = None;

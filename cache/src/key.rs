@@ -45,6 +45,11 @@ impl Key {
         &self.0
     }
 
+    /// The name of the site.
+    pub fn site(&self) -> &str {
+        self.0.split('\n').next().unwrap_or_default()
+    }
+
     /// Path and query, for status pages and logs.
     pub fn path_and_query(&self) -> &str {
         self.0.split('\n').nth(1).unwrap_or_default()
@@ -76,7 +81,7 @@ mod tests {
     fn a_key_keeps_its_parts_apart() {
         assert_ne!(Key::new("a", "/b"), Key::new("a/b", ""));
         let key = Key::new("site", "/live/1.ts?x=1");
-        assert_eq!(key.path_and_query(), "/live/1.ts?x=1");
+        assert_eq!((key.site(), key.path_and_query()), ("site", "/live/1.ts?x=1"));
         assert_eq!(key.variant(3, "fr").path_and_query(), "/live/1.ts?x=1");
         assert_ne!(key.variant(3, "fr"), key.variant(4, "fr"));
         assert_eq!(key.variant(3, "fr\nde").split_variant(), Some((key.clone(), 3)));

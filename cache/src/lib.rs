@@ -9,8 +9,8 @@
 //! Where to begin: [`Cache::look_up`] in `store.rs` is the way in. `slot.rs` holds the rules of election, one
 //! short lock per key. `fill.rs` is the readers' side of a fill, `fill_writer.rs` the writer's side.
 //! `body.rs` is the growing byte sequence that all readers share. `variants.rs` keeps varying responses
-//! apart, `relocate.rs` makes the fill of a part that of the whole. `freshness.rs` decides how long a
-//! response may live (RFC 9111).
+//! apart, `relocate.rs` makes the fill of a part that of the whole, `purge.rs` purges by a rule.
+//! `freshness.rs` decides how long a response may live (RFC 9111).
 //!
 //! What it is not: it opens no connection, spawns no task, reads no wall clock, and stores no broken
 //! response.
@@ -23,7 +23,9 @@ pub mod fill_writer;
 pub mod freshness;
 pub mod key;
 pub mod object;
+pub mod purge;
 mod relocate;
+pub mod selection;
 mod shortage;
 mod slot;
 pub mod store;
@@ -32,9 +34,11 @@ mod vary;
 
 pub use body::{Body, Broken, Reader};
 pub use fill::{Answer, ErrorResponse, Failure, FillReader, Refused};
-pub use fill_writer::FillWriter;
+pub use fill_writer::{FillWriter, PurgeWatch};
 pub use freshness::Lifetimes;
 pub use key::Key;
 pub use object::{Head, Object, Observer, State, Variant};
+pub use purge::{PurgeMode, Purged};
+pub use selection::Selection;
 pub use slot::Lookup;
 pub use store::{Cache, Limits, Totals};

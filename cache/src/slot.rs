@@ -199,7 +199,7 @@ impl Slot {
 }
 
 impl SlotState {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.object.is_none()
             && self.fill.is_none()
             && self.pass_until.is_none()

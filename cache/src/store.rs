@@ -27,6 +27,8 @@ use crate::shortage::Shortage;
 use crate::slot::{Decision, Lookup, Slot, SlotState};
 use crate::vary::Vary;
 
+mod walk;
+
 /// The limits of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -249,11 +251,6 @@ impl Cache {
         }
     }
 
-    /// The contents of the cache in numbers.
-    pub fn totals(&self) -> Totals {
-        self.0.totals()
-    }
-
     /// The limits.
     pub fn limits(&self) -> Limits {
         self.0.limits
@@ -268,31 +265,6 @@ impl Cache {
     /// A complete body whose bytes are counted by this cache.
     pub fn body(&self, bytes: bytes::Bytes) -> Arc<crate::Body> {
         Arc::new(crate::Body::from_bytes(bytes, self.0.ledger()))
-    }
-
-    /// The fills under way, at most `max`: key, bytes so far, readers.
-    pub fn fills(&self, max: usize) -> Vec<(Key, u64, usize)> {
-        let mut fills = Vec::new();
-        for shard in &self.0.registry {
-            for slot in shard.lock().values() {
-                if fills.len() == max {
-                    return fills;
-                }
-                if let Some(fill) = &slot.state.lock().fill {
-                    fills.push((slot.key.clone(), fill.bytes(), fill.readers()));
-                }
-            }
-        }
-        fills
-    }
-
-    /// Cached objects, at most `max`: key and object.
-    pub fn objects(&self, max: usize) -> Vec<(Key, Arc<Object>)> {
-        let objects = self.0.slots.iter().filter_map(|(key, entry)| {
-            let object = entry.slot.state.lock().object.clone()?;
-            Some((Key::clone(&key), object))
-        });
-        objects.take(max).collect()
     }
 }
 
@@ -315,9 +287,12 @@ impl Inner {
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
-        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
         let [first, ..] = &self.registry;
-        self.registry.get(index).unwrap_or(first)
+        self.registry.get(self.shard_index(key)).unwrap_or(first)
+    }
+
+    fn shard_index(&self, key: &Key) -> usize {
+        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default()
     }
 
     /// The slot of the same key, if it is another one than `slot`.
@@ -462,32 +437,6 @@ impl Inner {
         let stored = self.remove(key);
         for slot in filling.into_iter().chain(stored) {
             *slot.state.lock() = SlotState::default();
-        }
-    }
-
-    fn totals(&self) -> Totals {
-        self.slots.run_pending_tasks();
-        let (mut fills, mut waiting) = (0, 0);
-        for shard in &self.registry {
-            for slot in shard.lock().values() {
-                // A fill that moves has two slots for a moment.
-                let fill = slot.state.lock().fill.clone();
-                if let Some(fill) = fill.filter(|fill| Arc::ptr_eq(&fill.slot.lock(), slot)) {
-                    fills += 1;
-                    waiting += fill.readers() as u64;
-                }
-            }
-        }
-        Totals {
-            slots: self.slots.entry_count(),
-            charged_bytes: self.slots.weighted_size(),
-            body_bytes: self.ledger.bytes(),
-            fills,
-            filling_bytes: self.filling_bytes.load(Ordering::Relaxed),
-            waiting,
-            evictions: self.evictions.load(Ordering::Relaxed),
-            variants_refused: self.variants_refused.load(Ordering::Relaxed),
-            budget_bytes: self.limits.bytes,
         }
     }
 }

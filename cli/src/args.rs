@@ -58,6 +58,8 @@ pub(crate) enum Command {
     /// Sign and verify tokens, with the keys of a site
     #[command(subcommand)]
     Token(crate::token::Command),
+    /// Purge cached objects on all nodes: exit with 0 if each node has purged
+    Purge(crate::purge::Options),
     /// Play a live stream through all tiers in one process, with a page to watch it
     Demo(crate::demo::Options),
 }

@@ -10,7 +10,7 @@
 //!
 //! This crate is the program. [`args`] is its command line, [`run`] reads the configuration and runs one tier
 //! until a signal ends it, [`demo`] runs all tiers in one process,
-//! [`token`] signs and verifies tokens. The tiers are in the libraries, from the
+//! [`token`] signs and verifies tokens, [`purge`] purges a fleet. The tiers are in the libraries, from the
 //! viewers' side to the cache:
 //!
 //! | crate | contents |
@@ -34,6 +34,7 @@
 mod args;
 mod cert;
 mod demo;
+mod purge;
 mod run;
 mod token;
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tidegate_edge::Control;
 use tidegate_edge::check::Problem;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -95,8 +96,29 @@ async fn serve(command: Command) -> Result<(), Fault> {
             say_where("origin-stub", &stub.addr(), &stub.admin_addr());
             Ok(stub.run(shutdown_signal()?).await?)
         }
+        Command::Purge(options) => purge(&options).await,
         Command::Check { .. } | Command::Cert { .. } | Command::Token(_) => Ok(()),
     }
+}
+
+async fn purge(options: &crate::purge::Options) -> Result<(), Fault> {
+    let file = options.config.as_deref().map(control).transpose()?;
+    Ok(crate::purge::run(options, file, |line| {
+        writeln!(std::io::stdout().lock(), "{line}").context("standard output is closed")
+    })
+    .await?)
+}
+
+/// The nodes of a fleet in the configuration of one of them, and the file of its operators' token.
+fn control(file: &Path) -> Result<(Control, Option<String>), Fault> {
+    let (name, text) = (file.display().to_string(), text(file)?);
+    let parsed = match Part::guess(&name, &text) {
+        Part::Shield => tidegate_shield::Config::parse(&name, &text)
+            .map(|config| (config.control, config.listen.operators_token)),
+        Part::Edge | Part::OriginStub => tidegate_edge::Config::parse(&name, &text)
+            .map(|config| (config.control, config.listen.operators_token)),
+    };
+    parsed.map_err(|problem| Fault::Config(problem.to_string()))
 }
 
 fn token(command: &crate::token::Command) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
 use tidegate_proxy::config::units::{Period, Share};
 use tidegate_proxy::config::{
-    Cache, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
+    Cache, Control, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
 };
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
@@ -43,6 +43,8 @@ pub struct Config {
     pub log: Log,
     /// The shutdown.
     pub drain: Drain,
+    /// The nodes of the fleet.
+    pub control: Control,
     /// The sites.
     pub site: Vec<site::Config>,
 }
@@ -87,6 +89,7 @@ impl Default for Config {
             },
             log: Log::default(),
             drain: Drain::default(),
+            control: Control::default(),
             site: vec![site::Config::default()],
         }
     }
@@ -105,6 +108,7 @@ impl Config {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
+        self.control.check()?;
         site::config::check(&self.site)?;
         if self.geoip.database.is_none() && self.site.iter().any(|site| site.access.needs_countries()) {
             return Err(Breach::new(&["geoip", "database"], "rules by country need a database of countries"));

@@ -13,15 +13,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 pub use config::Config;
+/// The nodes of a fleet.
+pub use tidegate_proxy::config::Control;
 /// Reads and checks configuration files and reports their errors, for other files than an edge's, too.
 pub use tidegate_proxy::config::check;
 /// A period as configuration files write it, such as `2h`.
 pub use tidegate_proxy::config::units::Period;
+/// What to purge.
+pub use tidegate_proxy::purge;
 /// The configuration of a site.
 pub use tidegate_proxy::site;
 /// The keys and the revoked ids of a site.
 pub use tidegate_proxy::site::rules::Rules;
 use tidegate_proxy::{Node, Role, Site, Sites};
+/// The address of a node.
+pub use tidegate_upstream::Address;
 use tokio_util::sync::CancellationToken;
 
 /// An edge that is bound and not yet serving.

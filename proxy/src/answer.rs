@@ -27,6 +27,7 @@ use crate::clock;
 use crate::fate::Fate;
 use crate::live::stream::Stream;
 use crate::observe::account::Account;
+use crate::purge::Purge;
 use crate::refusal::{self, Refusal};
 use crate::request::parsed::Request;
 use crate::site::Site;
@@ -226,6 +227,23 @@ pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Req
     tier_fields::add(tier, &mut headers, Handling::here(Fate::Options), None);
     let account = Account::of(request, Fate::Options);
     account.with_result(client.head(StatusCode::NO_CONTENT, headers).await)
+}
+
+/// Purges the requested resource, and responds when that is done.
+pub(crate) async fn purge(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
+    let (purge, purged) = (Purge::of_request(request), Arc::clone(tier));
+    let account = Account::of(request, Fate::Purge);
+    // It fails only when the runtime shuts down.
+    let Ok(report) = tokio::task::spawn_blocking(move || purge.run(&purged)).await else {
+        return account.broken();
+    };
+    let body = Bytes::from(serde_json::to_vec(&report).unwrap_or_default());
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    forbid_storing(&mut headers);
+    tier_fields::add(tier, &mut headers, Handling::here(Fate::Purge), None);
+    account.with_result(send(client, StatusCode::OK, headers, body).await)
 }
 
 /// Responds to `OPTIONS *`, which asks whether the server is available. Tiers probe each other this way.

@@ -8,6 +8,7 @@ pub mod access;
 pub mod acme;
 pub mod certificates;
 pub mod check;
+pub mod control;
 pub mod limits;
 pub mod listeners;
 pub mod location;
@@ -29,6 +30,7 @@ use access::{Expose, LoggedAddresses, ProxyProtocol, RealIpHeader};
 use units::{Period, Size};
 
 pub use access::{Access, Geoip};
+pub use control::Control;
 pub use limits::Limits;
 pub use location::Location;
 pub use name::{NodeName, NodeNameError};

@@ -32,6 +32,8 @@ label! {
         Refused = "refused",
         /// An OPTIONS request, handled by this node.
         Options = "options",
+        /// A PURGE request, handled by this node.
+        Purge = "purge",
         /// A challenge of an ACME authority, answered by this node.
         Challenge = "challenge",
         /// The viewer closed the connection, or the drain timeout did, before a response was chosen.
@@ -47,7 +49,7 @@ impl Fate {
             // A stale object, also one served in place of a remembered failure, is a hit with a negative ttl
             // (RFC 9211 sections 2.1 and 2.4).
             (Self::Hit | Self::Stale, _) | (Self::StaleIfError, None) => Outcome::Hit,
-            (Self::Refused | Self::Options | Self::Challenge, _) | (_, None) => Outcome::Own,
+            (Self::Refused | Self::Options | Self::Purge | Self::Challenge, _) | (_, None) => Outcome::Own,
             (_, Some(reason)) => Outcome::Forward {
                 reason,
                 status,
@@ -67,7 +69,7 @@ impl Fate {
             Self::Revalidated => "REVALIDATED",
             Self::Pass | Self::HitForPass => "PASS",
             Self::Failed => "ERROR",
-            Self::Refused | Self::Options | Self::Challenge => "NONE",
+            Self::Refused | Self::Options | Self::Purge | Self::Challenge => "NONE",
         }
     }
 }

@@ -51,7 +51,8 @@ pub(crate) async fn fill(
 ) -> Filled {
     let policy = SitePolicy::new(tier, request, fill_headers)
         .blocking(fill_options.directives.blocks())
-        .replacing(fill_writer.stale().cloned());
+        .filling(&fill_writer);
+    let purge_watch = fill_writer.purge_watch();
     let mut headers = fill_headers.clone();
     if let Some(stale) = fill_writer.stale() {
         let stored = &stale.head.headers;
@@ -75,9 +76,11 @@ pub(crate) async fn fill(
         // Its head did not tell.
         tier.cache().expire(&request.key);
     }
+    let is_purged = purge_watch.is_purged();
     Filled {
-        stream: tier.streams().of_request(request),
-        is_stored: ending == Ending::Stored,
+        // A purged version is none of the stream's.
+        stream: if is_purged { None } else { tier.streams().of_request(request) },
+        is_stored: ending == Ending::Stored && !is_purged,
         has_response: matches!(ending, Ending::Stored | Ending::Renewed | Ending::Passed(_)),
     }
 }

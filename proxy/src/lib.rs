@@ -21,6 +21,7 @@ mod live;
 pub mod node;
 pub mod observe;
 mod policy;
+pub mod purge;
 mod refusal;
 mod reload;
 mod request;

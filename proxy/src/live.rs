@@ -18,8 +18,9 @@
 //! [`leaving`] and [`budget`] are what streams share. No state starts a request.
 //!
 //! Actions: [`block`] blocks a request until its version is there; [`listing`] remembers what a playlist
-//! lists; [`epochs`] renumbers the playlist of a restarted encoder; [`publish`] acts on a new version,
-//! [`prefetch`] fetches what it announces, [`follow`] fetches the next one.
+//! lists; [`forget`] forgets purged playlists, whose [`purges`] end what is at work; [`epochs`] renumbers the
+//! playlist of a restarted encoder; [`publish`] acts on a new version, [`prefetch`] fetches what it
+//! announces, [`follow`] fetches the next one.
 
 pub(crate) mod announced;
 pub(crate) mod block;
@@ -28,12 +29,14 @@ pub(crate) mod detour;
 pub(crate) mod epochs;
 pub(crate) mod follow;
 mod followers;
+mod forget;
 pub(crate) mod leaving;
 pub(crate) mod listing;
 pub(crate) mod memory;
 pub(crate) mod numbering;
 pub(crate) mod prefetch;
 pub(crate) mod publish;
+mod purges;
 mod removed_dateranges;
 pub(crate) mod renditions;
 pub(crate) mod sliding;

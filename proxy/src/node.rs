@@ -18,6 +18,7 @@ use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
 use crate::observe::operators;
 use crate::observe::upstreams;
+use crate::purge::{Invalid, Order, Report};
 use crate::reload;
 use crate::site::{Gate, Sites};
 use crate::tier::{Role, Settings, Tier};
@@ -324,6 +325,14 @@ impl admin::Tier for View {
         self.0.metrics().live.known(self.0.streams().count());
         self.0.metrics().upstreams(self.0.pools());
         self.0.metrics().render()
+    }
+
+    fn purge(&self, order: &Order) -> Result<Report, Invalid> {
+        Ok(order.resolve(self.0.sites())?.run(&self.0))
+    }
+
+    fn purged(&self, id: &str) -> Option<Report> {
+        self.0.purges().find(id)
     }
 }
 

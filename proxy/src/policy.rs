@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use tidegate_cache::freshness::{RequestFacts, UncacheableReason, Verdict, judge};
-use tidegate_cache::{Failure, Head, Lifetimes, Object, Variant};
+use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, PurgeWatch, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
 use tidegate_headers::vary::{self, Selection};
@@ -50,11 +50,13 @@ pub(crate) struct SitePolicy<'a> {
     stale: Option<Arc<Object>>,
     /// Whether the request blocks at the upstream until there is a new version.
     is_blocking: bool,
+    /// Shows whether the fill was purged.
+    purge_watch: Option<PurgeWatch>,
 }
 
 impl<'a> SitePolicy<'a> {
     pub(crate) fn new(tier: &'a Tier, request: &'a Request, sent: &'a HeaderMap) -> Self {
-        Self { tier, request, sent, stale: None, is_blocking: false }
+        Self { tier, request, sent, stale: None, is_blocking: false, purge_watch: None }
     }
 
     /// The policy for a request that may block at the upstream until there is a new version.
@@ -62,9 +64,16 @@ impl<'a> SitePolicy<'a> {
         Self { is_blocking, ..self }
     }
 
-    /// The policy for a fill that is to replace this object.
-    pub(crate) fn replacing(self, stale: Option<Arc<Object>>) -> Self {
-        Self { stale, ..self }
+    /// The policy for the fill of this writer, which may replace an object.
+    pub(crate) fn filling(self, fill_writer: &FillWriter) -> Self {
+        let stale = fill_writer.stale().cloned();
+        Self { stale, purge_watch: Some(fill_writer.purge_watch()), ..self }
+    }
+
+    /// Whether a purge since the fill began selects a response with this head. It is not stored, and its
+    /// stream must not know it.
+    fn is_purged(&self, head: &Head) -> bool {
+        self.purge_watch.as_ref().is_some_and(|watch| watch.selects(head))
     }
 
     /// The live stream of the requested playlist, if it is known.
@@ -221,7 +230,7 @@ impl FillPolicy for SitePolicy<'_> {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let raw = playlist.as_ref().and_then(Playlist::as_media);
                 // A response that varies is several playlists, which cannot be followed as one.
-                let live = raw.filter(|_| variant.is_none());
+                let live = raw.filter(|_| variant.is_none() && !self.is_purged(head));
                 let version =
                     match live.map(|raw| self.receive(raw, &body, lifetimes.age, progress)).transpose() {
                         Ok(version) => version.flatten(),
@@ -281,7 +290,8 @@ impl FillPolicy for SitePolicy<'_> {
         self.limit_lifetime(&mut renewed.headers, media.filter(|_| is_live));
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
-                let live = media.filter(|media| stale.variant.is_none() && media.is_numbered());
+                let is_purged = self.is_purged(&renewed);
+                let live = media.filter(|media| !is_purged && stale.variant.is_none() && media.is_numbered());
                 if let Some(stream) = self.stream().filter(|_| live.is_some()) {
                     self.admit(stream.confirm_unchanged(progress.last_sent, lifetimes.age), progress)?;
                 }

@@ -67,6 +67,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if *client.method() == Method::OPTIONS {
         return boxed(answer::options(tier, client, &request)).await;
     }
+    if read::is_purge(client, &request.site) {
+        return boxed(answer::purge(tier, client, &request)).await;
+    }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
         if let Err(refusal) = access::may_fill(tier, client) {
             return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
@@ -328,6 +331,7 @@ async fn wait_and_answer(
         }
         // The origin sent the whole resource in place of the slice.
         Ok(Answer::Pass) if whole::serves(tier, request) => return None,
+        Ok(Answer::Purged) => return None,
         Ok(Answer::Pass) => match unshared {
             Some(unshared) => match unshared.await {
                 Ok(response) => pass::reply(tier, client, request, response, Fate::Pass).await,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use tidegate_access::Rules;
+use tidegate_access::{CidrSet, Rules};
 use tidegate_cache::freshness::{Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_headers::forwarding::Forwarding;
@@ -40,6 +40,8 @@ pub struct Site {
     pub cors: Option<Cors>,
     /// Who may watch; `None` is everyone.
     pub access: Option<Rules>,
+    /// Clients that may send PURGE.
+    pub purgers: CidrSet,
     /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
     /// The check of tokens, if the site has keys.
@@ -94,6 +96,7 @@ impl Site {
             gzip: config.gzip,
             cors: config.cors(),
             access: config.access.rules(),
+            purgers: config.purge.allow.iter().collect(),
             gate: Gate::new(config.name.as_str(), &config.token),
             hls: tidegate_hls::Lifetimes {
                 multivariant: lifetimes.multivariant.get(),
@@ -180,9 +183,18 @@ impl Sites {
     /// The site of `host`, in lower case and without its port, for `path`. The most specific host decides,
     /// even if none of its paths matches.
     pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Site>> {
+        self.by_path(host).find(path)
+    }
+
+    /// All sites of `host`, whatever the path.
+    pub(crate) fn of_host(&self, host: &str) -> impl Iterator<Item = &Arc<Site>> {
+        self.by_path(host).0.iter().map(|(_, site)| site)
+    }
+
+    fn by_path(&self, host: &str) -> &ByPath {
         let by_suffix =
             || self.suffixes.iter().find(|(suffix, _)| host.ends_with(suffix)).map(|(_, site)| site);
-        self.exact.get(host).or_else(by_suffix).unwrap_or(&self.any).find(path)
+        self.exact.get(host).or_else(by_suffix).unwrap_or(&self.any)
     }
 
     /// Whether the site depends on the path.

@@ -18,6 +18,7 @@ use crate::limits::Limits as AddressLimits;
 use crate::live::streams::Streams;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
+use crate::purge::recent::Recent;
 use crate::signal::Signal;
 use crate::site::Sites;
 use crate::viewer::fast_path::copies::Copies;
@@ -93,6 +94,8 @@ pub struct Tier {
     hsts: Option<HeaderValue>,
     /// Notified when files are to be read again.
     reload: watch::Sender<()>,
+    /// The latest purges.
+    purges: Recent,
     /// Set when the node starts to drain.
     draining: Signal,
     /// Set at the drain timeout.
@@ -131,6 +134,7 @@ impl Tier {
             log,
             tasks: TaskTracker::new(),
             reload: watch::Sender::new(()),
+            purges: Recent::new(),
             draining: Signal::default(),
             cutting_off: Signal::default(),
             requests: TaskTracker::new(),
@@ -206,6 +210,11 @@ impl Tier {
     /// Its metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The latest purges.
+    pub(crate) fn purges(&self) -> &Recent {
+        &self.purges
     }
 
     pub(crate) fn log(&self) -> &AccessLog {

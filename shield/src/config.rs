@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
 use tidegate_proxy::config::{
-    Cache, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
+    Cache, Control, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
 };
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::Address;
@@ -30,6 +30,8 @@ pub struct Config {
     pub log: Log,
     /// The shutdown.
     pub drain: Drain,
+    /// The nodes of the fleet.
+    pub control: Control,
     /// The sites.
     pub site: Vec<site::Config>,
 }
@@ -48,6 +50,7 @@ impl Default for Config {
             upstream: Upstream::default(),
             log: Log::default(),
             drain: Drain::default(),
+            control: Control::default(),
             site: vec![site::Config {
                 origins: vec![Server::at(Address::literal("127.0.0.1", 8088))],
                 ..site::Config::default()
@@ -69,6 +72,7 @@ impl Config {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
+        self.control.check()?;
         site::config::check(&self.site)?;
         if self.site.iter().any(|site| site.origins.is_empty()) {
             return Err(Breach::new(&["site", "origins"], "a site at a shield needs at least one origin"));

@@ -13,6 +13,7 @@ pub(crate) mod frames;
 mod hang_ups;
 mod messages;
 mod playlists;
+mod purges;
 mod ranges;
 mod raw;
 mod redirects;

@@ -104,7 +104,7 @@ pub async fn fill(
                 hand_over(fill_writer, response, requester.unshared, remember);
                 return Ending::Passed(reason);
             }
-            Attempt::JoinWhole => {
+            Attempt::Yield => {
                 job.record_end(&fill_writer, Ending::Passed(None));
                 fill_writer.yield_to_other();
                 return Ending::Passed(None);

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_cache::{
     Answer, Body, Broken, Cache, Failure, FillReader, FillWriter, Head, Key, Lifetimes, Limits, Lookup,
-    Object, Variant,
+    Object, Selection, Variant,
 };
 use tokio::time::timeout;
 
@@ -51,6 +51,29 @@ pub(crate) fn failure(reason: &'static str, lifetime: u64) -> Failure {
         lifetime,
         response: None,
     }
+}
+
+/// Selects every object.
+#[derive(Debug)]
+struct Everything;
+
+impl Selection for Everything {
+    fn selects_key(&self, _key: &Key) -> bool {
+        true
+    }
+
+    fn selects_head(&self, _head: &Head) -> Option<bool> {
+        None
+    }
+
+    fn reads_heads(&self) -> bool {
+        false
+    }
+}
+
+/// The rule of a purge of everything.
+pub(crate) fn everything() -> Arc<dyn Selection> {
+    Arc::new(Everything)
 }
 
 /// Looks up a key whose responses are not expected to vary.

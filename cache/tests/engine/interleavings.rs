@@ -306,6 +306,7 @@ impl Client {
         assert_eq!(answer.is_some(), model.is_answered(self.fill));
         let object = match answer {
             None => return,
+            Some(Answer::Purged) => panic!("no purge by a rule has run"),
             Some(Answer::Pass) => return assert!(model.passed(self.fill)),
             Some(Answer::Failed { failure, stale }) => {
                 let stale = stale.map(|object| bytes(&object));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tidegate_cache::{
-    Answer, Broken, Cache, FillReader, FillWriter, Key, Lifetimes, Limits, Lookup, Object, Variant,
+    Answer, Broken, Cache, FillReader, FillWriter, Key, Lifetimes, Limits, Lookup, Object, PurgeMode, Variant,
 };
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
@@ -140,6 +140,10 @@ impl Hammer {
             if self.plan.purges && dice.one_in(10) {
                 self.cache.purge(&self.keys[dice.pick(KEYS)]);
             }
+            if self.plan.purges && dice.one_in(40) {
+                let mode = if dice.one_in(2) { PurgeMode::Remove } else { PurgeMode::Expire };
+                self.cache.purge_selected(&everything(), mode);
+            }
         }
         writers.join_all().await;
     }
@@ -166,7 +170,7 @@ impl Hammer {
             Answer::Object(object) if !self.is_for(&object, value) => {}
             Answer::Object(object) if dice.one_in(4) => drop(object.body.reader(0, None).next(ALL).await),
             Answer::Object(object) => self.verify(&object, key, value).await,
-            Answer::Pass | Answer::Failed { .. } => yield_now().await,
+            Answer::Pass | Answer::Purged | Answer::Failed { .. } => yield_now().await,
         }
     }
 

@@ -9,6 +9,7 @@ use tidegate_hls::Kind;
 
 use super::tier_fields::allow_reading;
 use crate::live::stream::Stream;
+use crate::purge::tags;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
 
@@ -26,6 +27,7 @@ pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMa
         // And the version is for tiers.
         headers.remove(&VERSION);
     }
+    tags::hide(tier, &mut headers);
     allow_reading(tier, site, &mut headers);
     headers
 }

@@ -25,6 +25,7 @@ use crate::fill::fetch_job;
 use crate::observe::account::Account;
 use crate::policy::redirect::is_redirect;
 use crate::policy::{SitePolicy, coding, leaving};
+use crate::purge::tags;
 use crate::refusal::Refusal;
 use crate::request::access;
 use crate::request::link::Link;
@@ -382,6 +383,7 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
     if tier.role() == Role::Edge {
         headers.remove(&VERSION);
     }
+    tags::hide(tier, &mut headers);
     tier_fields::allow_reading(tier, &request.site, &mut headers);
     tier_fields::add(tier, &mut headers, Handling::forward(fate, reason), None);
     headers

@@ -35,6 +35,10 @@ pub(crate) fn is_ahead(stream: &Stream, directives: &Directives) -> bool {
 /// blocks until the upstream has responded, or has had the time to do so.
 pub(crate) async fn block(stream: &Stream, directives: &Directives, may_refuse: bool) -> Blocked {
     let mut versions = stream.subscribe();
+    let mut purges = stream.purges.subscribe();
+    if stream.purges.is_forgotten() {
+        return Blocked::Proceed;
+    }
     let began = Instant::now();
     let mut has_waited = false;
     loop {
@@ -58,10 +62,14 @@ pub(crate) async fn block(stream: &Stream, directives: &Directives, may_refuse: 
                 Reload::Ready | Reload::Ignored | Reload::Refused(_) => return Blocked::Proceed,
             },
         };
-        match tokio::time::timeout_at(until, versions.changed()).await {
-            Ok(Ok(())) => has_waited = true,
-            Ok(Err(_forgotten)) => return Blocked::Proceed,
-            Err(_) => return outcome,
+        tokio::select! {
+            changed = versions.changed() => match changed {
+                Ok(()) => has_waited = true,
+                Err(_forgotten) => return Blocked::Proceed,
+            },
+            // It looks up again, and blocks on what it finds then.
+            _purged = purges.changed() => return Blocked::Proceed,
+            () = tokio::time::sleep_until(until) => return outcome,
         }
     }
 }
@@ -70,7 +78,12 @@ pub(crate) async fn block(stream: &Stream, directives: &Directives, may_refuse: 
 pub(crate) async fn wait_without_follower(stream: &Stream) {
     let mut versions = stream.subscribe();
     let pause = versions.borrow_and_update().as_deref().map_or(FIRST_VERSION_WITHIN, Media::half_target);
-    let _in_time = tokio::time::timeout(pause, versions.changed()).await;
+    let mut purges = stream.purges.subscribe();
+    tokio::select! {
+        _changed = versions.changed() => {}
+        _purged = purges.changed() => {}
+        () = tokio::time::sleep(pause) => {}
+    }
 }
 
 /// The longest time from the end of a first version's fill until the version is published.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tidegate_hls::{Directives, Media};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::publish::publish;
@@ -31,7 +32,8 @@ pub(crate) fn reserve(tier: &Arc<Tier>, request: &Request, fill_headers: &Header
         return None;
     }
     let (tier, request, fill_headers) = (Arc::clone(tier), request.clone(), fill_headers.clone());
-    Some(Follower { tier, request, stream, fill_headers })
+    let purges = stream.purges.subscribe();
+    Some(Follower { tier, request, stream, fill_headers, purges, is_purged: false })
 }
 
 /// Starts a follower for the playlist of `request`, of which the tier has a version. Returns whether it is
@@ -49,6 +51,8 @@ pub(crate) struct Follower {
     request: Request,
     stream: Arc<Stream>,
     fill_headers: HeaderMap,
+    purges: watch::Receiver<u64>,
+    is_purged: bool,
 }
 
 impl Follower {
@@ -77,15 +81,21 @@ impl Follower {
         tasks.spawn(self.run(!is_recent));
     }
 
-    async fn run(self, mut must_check: bool) {
+    async fn run(mut self, mut must_check: bool) {
         let draining = self.tier.draining().token().clone();
         let _followed = self.tier.metrics().live.follow();
         let mut empty_polls = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
             self.tier.streams().keep_known(&self.request.key, &self.stream);
+            let mut purges = self.purges.clone();
             let round = if std::mem::take(&mut must_check) { Round::Check } else { Round::Next(empty_polls) };
             tokio::select! {
                 () = draining.cancelled() => return,
+                // The next request starts another follower.
+                _purged = purges.changed() => {
+                    self.is_purged = true;
+                    return;
+                }
                 () = self.stream.wait_until_idle(watch_interval(&media)) => return,
                 has_moved = self.fetch(&media, round) => {
                     empty_polls = if has_moved { 0 } else { empty_polls + 1 };
@@ -186,9 +196,12 @@ impl Follower {
 }
 
 impl Drop for Follower {
-    /// Without a follower the cached version gets old: the next request must start a fill.
+    /// Without a follower the cached version gets old: the next request must start a fill. After a purge,
+    /// the cached version is a newer one.
     fn drop(&mut self) {
-        self.tier.cache().expire(&self.request.key);
+        if !self.is_purged {
+            self.tier.cache().expire(&self.request.key);
+        }
         self.tier.streams().stop_following(&self.request, &self.stream);
     }
 }

@@ -66,14 +66,24 @@ impl Followers {
         has_room
     }
 
-    /// The follower of this playlist has ended.
-    pub(super) fn remove(&self, site: &str, playlist: &Key) {
+    /// The follower of this stream has ended, or the stream is forgotten. The playlist may have another
+    /// stream since, with a follower of its own.
+    pub(super) fn remove(&self, site: &str, playlist: &Key, stream: &Stream) {
         let path = path_of(site, playlist);
         let mut followed = self.followed.lock();
-        if followed.streams.remove(playlist).is_some() {
+        let is_its_own =
+            followed.streams.get(playlist).is_some_and(|own| std::ptr::eq(Arc::as_ptr(own), stream));
+        if is_its_own && followed.streams.remove(playlist).is_some() {
             decrement(&mut followed.by_site, site);
             decrement(&mut followed.by_path, &path);
         }
+    }
+
+    /// The followed playlists that `selects` selects, with their streams.
+    pub(super) fn selected(&self, selects: impl Fn(&Key) -> bool) -> Vec<(Key, Arc<Stream>)> {
+        let followed = self.followed.lock();
+        let selected = followed.streams.iter().filter(|(key, _)| selects(key));
+        selected.map(|(key, stream)| (key.clone(), Arc::clone(stream))).collect()
     }
 
     /// The stream of a followed playlist.
@@ -119,11 +129,11 @@ mod tests {
         assert!(!add("a", "/3.m3u8"), "the site has three");
         assert!(add("b", "/1.m3u8"));
         assert!(!add("b", "/2.m3u8"), "the tier has four");
-        followers.remove("a", &Key::new("a", "/1.m3u8?x=1"));
+        followers.remove("a", &Key::new("a", "/1.m3u8?x=1"), &stream);
         assert!(followers.stream_of(&Key::new("a", "/1.m3u8?x=1")).is_none());
         assert!(add("a", "/1.m3u8?x=3"));
         for target in ["/1.m3u8?x=2", "/1.m3u8?x=3", "/2.m3u8", "/never.m3u8"] {
-            followers.remove("a", &Key::new("a", target));
+            followers.remove("a", &Key::new("a", target), &stream);
         }
         let followed = followers.followed.lock();
         assert_eq!((followed.by_site.len(), followed.by_path.len(), followed.streams.len()), (1, 1, 1));

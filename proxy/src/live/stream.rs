@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::detour::{self, Detour};
 use super::memory::Memory;
 use super::numbering::PublishedNumbering;
+use super::purges::Purges;
 use super::removed_dateranges::RemovedDateranges;
 use super::sliding::Sliding;
 use super::unfinished::Unfinished;
@@ -29,6 +30,7 @@ pub(crate) struct Stream {
     pub(crate) unfinished: Unfinished,
     /// Whether its versions can be compared at all.
     pub(crate) sliding: Sliding,
+    pub(crate) purges: Purges,
     /// The numbering in which it is published.
     pub(super) published: Mutex<PublishedNumbering>,
     /// The received version whose fill has not ended, and its text as published.
@@ -96,6 +98,7 @@ impl Stream {
             reader: Mutex::default(),
             unfinished: Unfinished::default(),
             sliding: Sliding::default(),
+            purges: Purges::default(),
             published: Mutex::default(),
             received: Mutex::default(),
             error: AtomicU8::new(0),

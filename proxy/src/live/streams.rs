@@ -19,11 +19,11 @@ use crate::request::parsed::Request;
 /// The live streams of a tier.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    known: moka::sync::Cache<Key, Arc<Stream>, ahash::RandomState>,
+    pub(super) known: moka::sync::Cache<Key, Arc<Stream>, ahash::RandomState>,
     pub(super) announced: Announced,
     pub(super) renditions: Renditions,
     pub(super) budget: Budget,
-    followers: Followers,
+    pub(super) followers: Followers,
     pub(crate) leaving: Leaving,
     /// The zero of the times of all timelines.
     clock_start: Instant,
@@ -91,26 +91,44 @@ impl Streams {
         }
         let is_first = stream.start_following();
         if !is_first {
-            self.followers.remove(&site.name, key);
+            self.followers.remove(&site.name, key, stream);
         }
         is_first
     }
 
     pub(super) fn stop_following(&self, playlist: &Request, stream: &Stream) {
-        self.followers.remove(&playlist.site.name, &playlist.key);
+        self.followers.remove(&playlist.site.name, &playlist.key, stream);
         stream.stop_following();
     }
 
     /// Makes a followed playlist known again, if it was evicted.
     pub(super) fn keep_known(&self, playlist: &Key, stream: &Arc<Stream>) {
         if !self.known.contains_key(playlist) {
-            self.known.insert(playlist.clone(), Arc::clone(stream));
+            self.remember(playlist, stream);
         }
     }
 
     /// Weighs a stream again that has grown.
     pub(crate) fn weigh_again(&self, playlist: &Key, stream: &Arc<Stream>) {
+        self.remember(playlist, stream);
+    }
+
+    /// Remembers a stream, unless it is forgotten.
+    fn remember(&self, playlist: &Key, stream: &Arc<Stream>) {
+        if stream.purges.is_forgotten() {
+            return;
+        }
         self.known.insert(playlist.clone(), Arc::clone(stream));
+        if stream.purges.is_forgotten() {
+            self.remove_known(playlist, stream);
+        }
+    }
+
+    /// Forgets a stream; the playlist may have another one since.
+    pub(super) fn remove_known(&self, playlist: &Key, stream: &Arc<Stream>) {
+        if self.known.get(playlist).is_some_and(|known| Arc::ptr_eq(&known, stream)) {
+            self.known.invalidate(playlist);
+        }
     }
 
     /// The numbers of known and of sleeping playlists.

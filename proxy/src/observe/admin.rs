@@ -1,15 +1,17 @@
-//! The operators' listener: health, readiness, status, upstreams and metrics of a tier.
+//! The operators' listener: health, readiness, status, upstreams and metrics of a tier, and purges.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::observe::label::label;
+use crate::purge::{Invalid, Order, Report};
 
 /// The reports of a tier that the routes serve.
 pub trait Tier: Send + Sync {
@@ -24,6 +26,15 @@ pub trait Tier: Send + Sync {
 
     /// Its metrics in the text format of Prometheus.
     fn metrics(&self) -> String;
+
+    /// Purges, and reports what was purged. It may block the thread.
+    ///
+    /// # Errors
+    /// The order cannot be carried out.
+    fn purge(&self, order: &Order) -> Result<Report, Invalid>;
+
+    /// The report of one of the latest purges.
+    fn purged(&self, id: &str) -> Option<Report>;
 }
 
 label! {
@@ -46,6 +57,8 @@ pub fn router(tier: Arc<dyn Tier>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/upstreams", get(upstreams))
+        .route("/v1/purge", post(purge))
+        .route("/v1/purge/{id}", get(purged))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(tier)
@@ -78,8 +91,30 @@ async fn upstreams(State(tier): State<Arc<dyn Tier>>) -> Response {
     uncached(Json(tier.upstreams()))
 }
 
+/// Purges, and responds when that is done: a request that arrives later gets nothing from before.
+async fn purge(State(tier): State<Arc<dyn Tier>>, body: Bytes) -> Response {
+    let purging = tokio::task::spawn_blocking(move || tier.purge(&Order::parse(&body)?));
+    match purging.await {
+        Ok(Ok(report)) => uncached((StatusCode::ACCEPTED, Json(report))),
+        Ok(Err(Invalid { field, message })) => {
+            let error = json!({ "error": "invalid", "field": field, "message": message });
+            uncached((StatusCode::BAD_REQUEST, Json(error)))
+        }
+        Err(_shutting_down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The report of an earlier purge.
+async fn purged(State(tier): State<Arc<dyn Tier>>, Path(id): Path<String>) -> Response {
+    match tier.purged(&id) {
+        Some(report) => uncached(Json(report)),
+        None => uncached((StatusCode::NOT_FOUND, Json(json!({ "error": "unknown_purge" })))),
+    }
+}
+
 async fn not_found() -> Response {
-    let routes = ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/upstreams"];
+    let routes =
+        ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/upstreams", "/v1/purge", "/v1/purge/{id}"];
     uncached((StatusCode::NOT_FOUND, Json(json!({ "error": "not_found", "routes": routes }))))
 }
 
@@ -117,6 +152,14 @@ mod tests {
 
         fn metrics(&self) -> String {
             "tidegate_connections 1\n".to_owned()
+        }
+
+        fn purge(&self, _order: &Order) -> Result<Report, Invalid> {
+            Err(Invalid { field: "files", message: "not here".to_owned() })
+        }
+
+        fn purged(&self, _id: &str) -> Option<Report> {
+            None
         }
     }
 
@@ -172,6 +215,8 @@ mod tests {
         let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
         let (code, response) = send(&tier, "GET", "/nothing").await;
         assert_eq!((code, &body(&response)["error"]), (404, &json!("not_found")));
+        let (code, response) = send(&tier, "POST", "/v1/purge").await;
+        assert_eq!((code, &body(&response)["error"]), (400, &json!("invalid")));
         let (code, response) = send(&tier, "POST", "/metrics").await;
         assert_eq!((code, &body(&response)["error"]), (405, &json!("method_not_allowed")));
     }

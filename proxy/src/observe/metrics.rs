@@ -24,6 +24,7 @@ mod gauge_guard;
 mod hits;
 mod labels;
 mod live;
+mod purges;
 mod table;
 mod tls;
 mod upstreams;
@@ -31,10 +32,11 @@ mod upstreams;
 pub use self::access::Access;
 pub use self::connections::Connections;
 pub use self::live::Live;
+pub use self::purges::Purges;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    ConnectionRefusal, Failover, FillEnd, Ordered, Reload, StatusClass, TokenRefusal, UnsharedReason,
-    UpstreamEnd, UpstreamState,
+    ConnectionRefusal, Failover, FillEnd, Ordered, PurgeKind, Reload, StatusClass, TokenRefusal,
+    UnsharedReason, UpstreamEnd, UpstreamState,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;
@@ -61,6 +63,8 @@ pub struct Metrics {
     pub access: Access,
     /// Live streams.
     pub live: Live,
+    /// Purges.
+    pub purges: Purges,
     /// Upstreams.
     pub upstreams: Upstreams,
     /// The TLS listener.
@@ -219,6 +223,7 @@ impl Metrics {
             cache: Cache::new(registrar)?,
             access: Access::new(registrar)?,
             live: Live::new(registrar)?,
+            purges: Purges::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
             tls: Tls::new(registrar)?,
             origin_requests: registrar.counter(

@@ -47,7 +47,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     let link = match gate.zip(carried.as_ref()) {
         // A preflight has no credentials (Fetch standard, "CORS protocol"), and its response has no
         // content.
-        Some((gate, carried)) if *client.method() != Method::OPTIONS => {
+        Some((gate, carried)) if *client.method() != Method::OPTIONS && !is_purge(client, site) => {
             let (method, address) = (client.method().as_str(), client.address());
             token::admit(tier, gate, carried, method, &resource, address, clock::now())
                 .map_err(|refusal| refused(refusal.into()))?
@@ -158,6 +158,9 @@ fn no_site(target: &Target) -> Refusal {
 async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
     let method = client.method().clone();
     let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if is_purge(client, site) {
+        return Ok(());
+    }
     if !is_read && !site.passes(&method) {
         return Err(Refusal::Method(method));
     }
@@ -169,6 +172,11 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
         return Err(Refusal::Loop);
     }
     Ok(())
+}
+
+/// Whether this is a purge by a client that the site allows to purge.
+pub(super) fn is_purge(client: &Client, site: &Site) -> bool {
+    client.method().as_str() == "PURGE" && site.purgers.contains(client.address())
 }
 
 /// Reads the target of a request in origin form or in absolute form.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
+use tidegate_access::Cidr;
 use tidegate_cache::freshness::UncacheableReason;
 use tidegate_hls::{Pattern, QueryDefault, QueryRules};
 use tidegate_upstream::{Connections, Options, Order, Pool, Spec};
@@ -71,6 +72,8 @@ pub struct Config {
     pub sharing: Sharing,
     /// Which viewers may watch.
     pub token: Token,
+    /// Who may purge by the method PURGE.
+    pub purge: Purge,
     /// Lifetimes of responses.
     pub lifetimes: Lifetimes,
 }
@@ -85,6 +88,14 @@ pub struct Timeouts {
     pub first_byte: Option<Period>,
     /// Time between two chunks of a body.
     pub between_bytes: Option<Period>,
+}
+
+/// Who may purge by the method PURGE.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Purge {
+    /// Networks of clients that may send PURGE. Without any, none may.
+    pub allow: Vec<Cidr>,
 }
 
 /// Which query parameters are part of the key and sent upstream.
@@ -250,6 +261,7 @@ impl Default for Config {
             query: Query::default(),
             request_headers: RequestHeaders::default(),
             sharing: Sharing::default(),
+            purge: Purge::default(),
             token: Token::default(),
             lifetimes: Lifetimes::default(),
         }

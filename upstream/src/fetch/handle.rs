@@ -25,8 +25,9 @@ pub(super) enum Attempt {
     Renewed(Head, Lifetimes),
     /// The response is for the requester alone.
     Pass(UpstreamResponse, Duration, Option<UncacheableReason>),
-    /// The whole resource came in place of a slice of it, and another fill of the whole is under way.
-    JoinWhole,
+    /// Nothing is published, and readers look up again: the whole resource came in place of a slice of it and
+    /// another fill of the whole is under way, or the response was purged on its way.
+    Yield,
     /// Nothing is published: the same upstream receives the request in another form.
     Again(Again),
     /// No reader waits for it any more.
@@ -126,6 +127,7 @@ async fn publish(
         (Ok(()), None) => Attempt::Streaming(response),
         (Err(Refused::TooLarge { .. }), _) => Attempt::Pass(response, job.remember_large, None),
         (Err(Refused::NoRoom), _) => Attempt::Pass(response, Duration::ZERO, None),
+        (Err(Refused::Purged), _) => Attempt::Yield,
     }
 }
 
@@ -180,7 +182,7 @@ fn take_whole(
         _ if fill_writer.move_to(whole) => None,
         _ => {
             response.refuse(UpstreamError::Unusable("the whole in place of a slice"));
-            Some(Attempt::JoinWhole)
+            Some(Attempt::Yield)
         }
     }
 }
@@ -211,6 +213,7 @@ async fn collect(
                 fill_writer.publish_whole(head, lifetimes, variant, len, Arc::clone(upstream.name()));
             match published {
                 Ok(()) => Attempt::Filled(body),
+                Err(Refused::Purged) => Attempt::Yield,
                 Err(_no_room) => refuse(response, UpstreamError::Unusable("no room in the cache")),
             }
         }

@@ -52,7 +52,7 @@ pub(crate) async fn pump(
                     job.record_end(&fill_writer, Ending::Broken);
                     fill_writer.end_too_large(match refused {
                         Refused::TooLarge { .. } => job.remember_large,
-                        Refused::NoRoom => Duration::ZERO,
+                        Refused::NoRoom | Refused::Purged => Duration::ZERO,
                     });
                     return Ending::Broken;
                 }

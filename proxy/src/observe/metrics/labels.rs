@@ -37,6 +37,22 @@ label! {
 }
 
 label! {
+    /// What a purge names.
+    PurgeKind {
+        /// Resources.
+        File = "files",
+        /// The beginnings of paths.
+        Prefix = "prefixes",
+        /// The sites of hosts.
+        Host = "hosts",
+        /// Tags of responses.
+        Tag = "tags",
+        /// Everything.
+        Everything = "everything",
+    }
+}
+
+label! {
     /// The result of an order of a certificate.
     Ordered {
         /// The certificate is in the storage.
