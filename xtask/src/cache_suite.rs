@@ -39,7 +39,7 @@ const FAIL: &[&str] = &[
 /// The required tests of the release, and those of them that pass.
 const RELEASE: (usize, usize) = (157, 121);
 /// The same of a checkout of the suite, which has the tests of RFC 9111.
-const CHECKOUT: (usize, usize) = (160, 150);
+const CHECKOUT: (usize, usize) = (160, 151);
 
 /// Runs the suite against an edge alone and against an edge and a shield; each is one test.
 pub(crate) fn run(repository: &Repository) -> Tally {
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn fewer_passes_are_a_failure() {
         for (required, passed, is_good) in
-            [(157, 120, false), (156, 150, false), (160, 149, false), (160, 150, true)]
+            [(157, 120, false), (156, 151, false), (160, 150, false), (160, 151, true)]
         {
             assert_eq!(verdict(required, passed, &[]).print("this test"), Tally::one(is_good));
         }
