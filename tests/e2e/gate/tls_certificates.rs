@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use tidegate_origin_stub::synthetic_bytes;
 use tidegate_proxy::config::tls::Certificate;
 use tidegate_tests::{Issued, Running, ViewerTls, authority, edge, origin, until, viewer};
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 const SMALL: &str = "/bytes/5000";
 const FAILURES: &str = "result=\"failure\"";
@@ -50,13 +52,31 @@ async fn the_server_name_selects_the_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn certificates_change_under_viewers_without_a_failed_request() {
+async fn certificates_change_under_a_hundred_viewers_without_a_failed_request() {
     let (origin, authority) = (origin().run().await, authority());
     let served = authority.issue(&["live.example"]);
     let edge = edge().origin(&origin).with(|config| config.listen.tls = Some(served.listen())).run().await;
     let tls = authority.viewer_tls("live.example");
     let (is_over, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut playing = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (is_over, requests) = (Arc::clone(&is_over), Arc::clone(&requests));
+        let (address, tls) = (edge.tls_addr(), tls.clone().http2());
+        playing.spawn(async move {
+            let kept = Http2::open(address, &tls).await;
+            for round in 0.. {
+                kept.plays().await;
+                if round % 5 == 4 {
+                    Http2::open(address, &tls).await.plays().await;
+                }
+                requests.fetch_add(1, Ordering::Relaxed);
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        });
+    }
     for number in 0..50 {
         let (is_over, requests) = (Arc::clone(&is_over), Arc::clone(&requests));
         let viewer = viewer(edge.tls_addr()).tls(&tls);
@@ -184,6 +204,37 @@ async fn the_authorities_for_clients_change_without_a_restart() {
         viewer(edge.tls_addr()).tls(&tls).get(SMALL).await.status == 200
     })
     .await;
+}
+
+/// A viewer's connection over HTTP/2.
+struct Http2 {
+    requests: h2::client::SendRequest<Bytes>,
+    _connection: AbortOnDropHandle<()>,
+}
+
+impl Http2 {
+    async fn open(address: std::net::SocketAddr, tls: &ViewerTls) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tls.handshake(stream).await.unwrap();
+        let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(async move { connection.await.unwrap_or_default() });
+        Self { requests, _connection: AbortOnDropHandle::new(connection) }
+    }
+
+    /// Requests the object, and reads all of it.
+    async fn plays(&self) {
+        let mut requests = self.requests.clone().ready().await.unwrap();
+        let request = http::Request::get(format!("https://live.example{SMALL}")).body(()).unwrap();
+        let response = requests.send_request(request, true).unwrap().0.await.unwrap();
+        assert_eq!(response.status(), 200);
+        let (mut body, mut received) = (response.into_body(), Vec::new());
+        while let Some(chunk) = body.data().await {
+            let chunk = chunk.unwrap();
+            body.flow_control().release_capacity(chunk.len()).unwrap();
+            received.extend(chunk);
+        }
+        assert_eq!(received, synthetic_bytes(SMALL, 0..5000));
+    }
 }
 
 fn listed(issued: &Issued) -> Certificate {
