@@ -217,6 +217,11 @@ impl Connection {
         Self::on(Box::new(stream), bytes).await
     }
 
+    /// Sends over a connection that is open.
+    pub async fn over(stream: TcpStream, bytes: &[u8]) -> Self {
+        Self::on(Box::new(stream), bytes).await
+    }
+
     async fn on(mut stream: Box<dyn Transport>, bytes: &[u8]) -> Self {
         // The server may have refused already; its response is read below.
         let _refused = stream.write_all(bytes).await;

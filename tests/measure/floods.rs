@@ -4,7 +4,7 @@
 //! viewers watch over persistent connections: each requests the playlist and a segment five times a second.
 //! For each flood, the viewers' time to first byte is measured as long without it as with it. Attackers,
 //! viewers and the origin share this process and its processors with the edge, so the figures contain their
-//! load, too.
+//! load, too. Attackers connect from an address of their own: a viewer that is limited with them is an error.
 
 use std::future::Future;
 use std::io::Write as _;
@@ -19,8 +19,8 @@ use tidegate_proxy::config::units::Size;
 use tidegate_proxy::config::{Limits, tls};
 use tidegate_tests::{Connection, PATIENCE, Process, authority, edge, origin, viewer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,9 @@ use quantiles::quantiles;
 const PLAYLIST: &str = "/live/one/ts/144p/index.m3u8";
 const SEGMENT: &str = "/bytes/200000";
 const VIEWERS: usize = 100;
+/// The address of all attackers. Viewers have another one, so that the limits for one address hold the
+/// attackers alone.
+const ATTACKERS: [u8; 4] = [127, 0, 0, 2];
 const PACE: Duration = Duration::from_millis(200);
 
 /// What one client of a flood does until it is told to stop.
@@ -129,8 +132,11 @@ const FLOODS: [Flood; 12] = [
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
+/// Connects from the attackers' address.
 async fn connect(to: SocketAddr) -> Option<TcpStream> {
-    timeout(PATIENCE, TcpStream::connect(to)).await.ok()?.ok()
+    let socket = TcpSocket::new_v4().ok()?;
+    socket.bind(SocketAddr::from((ATTACKERS, 0))).ok()?;
+    timeout(PATIENCE, socket.connect(to)).await.ok()?.ok()
 }
 
 /// Sends a byte of a head each second; connects again when it is closed.
@@ -166,7 +172,11 @@ async fn requests(to: SocketAddr, number: usize, target: fn(usize, usize) -> Str
     let mut pace = tokio::time::interval(Duration::from_millis(25));
     let mut count = 0;
     loop {
-        let mut connection = Connection::open(to, b"").await;
+        let Some(stream) = connect(to).await else {
+            sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let mut connection = Connection::over(stream, b"").await;
         loop {
             pace.tick().await;
             count += 1;
