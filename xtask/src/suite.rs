@@ -14,7 +14,7 @@ use self::rust::Programs;
 use crate::needs::{self, Tool};
 use crate::repository::Repository;
 use crate::tally::{self, Tally};
-use crate::{cache_suite, demo, fuzz, instructions, load, shell};
+use crate::{cache_suite, demo, fuzz, instructions, load, scanner, shell};
 
 /// A step beyond Rust's tests.
 struct Step {
@@ -26,7 +26,7 @@ struct Step {
     run: fn(&Repository) -> Result<Tally>,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { names: &["players"], tools: &[Tool::Node], starts_tidegate: false, run: players },
     Step {
         names: &["cache-suite"],
@@ -40,6 +40,12 @@ const STEPS: [Step; 6] = [
         tools: &[Tool::K6],
         starts_tidegate: true,
         run: |repository| Ok(load::spike(repository)),
+    },
+    Step {
+        names: &["scanner"],
+        tools: &[Tool::Sslyze],
+        starts_tidegate: true,
+        run: |repository| Ok(scanner::run(repository)),
     },
     Step { names: &["fuzz"], tools: &[Tool::CxxCompiler], starts_tidegate: false, run: fuzz::run },
     Step {
