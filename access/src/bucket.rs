@@ -46,6 +46,17 @@ impl Bucket {
         let _always = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
     }
 
+    /// Counts many events, whether they conform to the rate or not. Beyond [`BURSTS_MAX`] bursts, events are
+    /// forgotten.
+    pub fn take_many(&self, rate: Rate, events: u64, now: Duration) {
+        let now = nanos(now);
+        let taken = |full_at: u64| {
+            let after = full_at.max(now).saturating_add(rate.interval.saturating_mul(events));
+            Some(after.min(now.saturating_add(rate.burst.saturating_mul(BURSTS_MAX))))
+        };
+        let _always = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+    }
+
     /// Counts an event if it conforms to the rate.
     ///
     /// # Errors
@@ -62,6 +73,9 @@ impl Bucket {
         self.full_at.load(Ordering::Relaxed) <= nanos(now)
     }
 }
+
+/// The bursts for which a bucket that is charged with many events may stay empty.
+const BURSTS_MAX: u64 = 10;
 
 /// The time at which the bucket is full after one more event.
 fn next(full_at: u64, rate: Rate, now: u64) -> Result<u64, Duration> {
@@ -105,6 +119,16 @@ mod tests {
             bucket.take(rate, SECOND);
         }
         assert_eq!(bucket.try_take(rate, SECOND), Err(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn many_events_are_paid_for_by_those_that_follow() {
+        let (bucket, rate) = (Bucket::default(), Rate::new(10, 10).unwrap());
+        bucket.take_many(rate, 25, SECOND);
+        assert_eq!(bucket.check(rate, SECOND), Err(Duration::from_millis(1600)));
+        assert_eq!(bucket.check(rate, SECOND * 3), Ok(()));
+        bucket.take_many(rate, u64::MAX, SECOND * 3);
+        assert_eq!(bucket.check(rate, SECOND * 3), Err(Duration::from_millis(9100)), "ten bursts at most");
     }
 
     #[test]

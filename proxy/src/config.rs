@@ -94,6 +94,8 @@ pub struct Cache {
     pub failure_lifetime: Period,
     /// Prefetches of announced objects that run in parallel.
     pub prefetch_max: usize,
+    /// Those of them that one playlist announces.
+    pub prefetch_per_playlist_max: usize,
     /// Bytes expected of all of them.
     pub prefetch_bytes_max: Size,
     /// Live playlists that are followed at the same time.
@@ -198,6 +200,7 @@ impl Default for Cache {
             hit_for_pass: Period::secs(120),
             failure_lifetime: Period::secs(1),
             prefetch_max: 32,
+            prefetch_per_playlist_max: 16,
             prefetch_bytes_max: Size::mib(64),
             followers_max: 16_384,
         }

@@ -1,11 +1,15 @@
-//! Limits for one address, and for the requests that wait.
+//! Limits for one address, and for the requests that wait; `limits/tokens.rs` has that for one token,
+//! `limits/traffic.rs` that for the bytes of one site.
 //!
 //! A connection finds the use of its address once (`limits/table.rs`) and keeps it; what a request then
 //! counts is one number in it.
 
 mod table;
+mod tokens;
+mod traffic;
 mod usage;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,6 +22,8 @@ use crate::observe::label::label;
 
 use table::Table;
 
+pub(crate) use tokens::TokenLimit;
+pub use traffic::Traffic;
 pub(crate) use usage::Usage;
 
 label! {
@@ -31,6 +37,10 @@ label! {
         Waiters = "waiters",
         /// `limits.waiters_per_object_max`.
         WaitersPerObject = "waiters_per_object",
+        /// `site.token.requests_per_second`.
+        RequestsPerToken = "requests_per_token",
+        /// `site.rate_max`.
+        BytesPerSite = "bytes_per_site",
     }
 }
 
@@ -53,7 +63,7 @@ pub(crate) struct Limits {
     waiters_per_object_max: u32,
     exempt: CidrSet,
     started: Instant,
-    table: Table,
+    table: Table<IpAddr>,
     waiters: AtomicUsize,
     /// Waiters by the hash of their object. Two objects may share a count.
     waiters_per_object: Box<[AtomicU32]>,
@@ -206,8 +216,6 @@ const OBJECT_COUNTS: usize = 4096;
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
 
     fn limits(change: impl FnOnce(&mut config::Limits)) -> Limits {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acme::renewal;
 use crate::descriptors::{self, Wanted};
+use crate::limits::TokenLimit;
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
@@ -213,6 +214,8 @@ async fn keep_tidy(tier: Arc<Tier>) {
         tier.copies().tidy();
         tier.streams().tidy();
         tier.limits().tidy();
+        let gates = tier.sites().all().iter().filter_map(|site| site.gate.as_ref());
+        gates.filter_map(Gate::limit).for_each(TokenLimit::tidy);
     }
 }
 

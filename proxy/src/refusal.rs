@@ -130,9 +130,10 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Insecure { location: Some(_) } => StatusCode::MOVED_PERMANENTLY,
             Self::Insecure { location: None } | Self::Token(_) | Self::Denied(_) => StatusCode::FORBIDDEN,
-            Self::Limited(Exceeded { limit: Limit::Requests | Limit::Fills, .. }) => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::Limited(Exceeded {
+                limit: Limit::Requests | Limit::Fills | Limit::RequestsPerToken,
+                ..
+            }) => StatusCode::TOO_MANY_REQUESTS,
             Self::BlockedTooLong | Self::Limited(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::TimedOut | Self::NotCached => StatusCode::GATEWAY_TIMEOUT,

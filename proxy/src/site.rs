@@ -17,6 +17,7 @@ use tidegate_headers::forwarding::Forwarding;
 use tidegate_hls::{Kind, QueryRules};
 use tidegate_upstream::{Pool, SitePools};
 
+use crate::limits::Traffic;
 use crate::observe::unshared::Unshared;
 
 pub use config::Config;
@@ -58,6 +59,8 @@ pub struct Site {
     pub followers_max: usize,
     /// Those of them that have the same path.
     pub followers_per_path_max: usize,
+    /// The limit for the bytes of the site, if it has one.
+    pub traffic: Option<Traffic>,
     /// What live playlists announce about blocking reload and delta updates.
     pub low_latency: config::LowLatency,
     /// Other servers to which redirects of the origins may lead.
@@ -113,6 +116,7 @@ impl Site {
             prefetch: config.prefetch,
             followers_max: config.followers_max,
             followers_per_path_max: config.followers_per_path_max,
+            traffic: Traffic::new(config.rate_max.bytes()),
             low_latency: config.low_latency,
             redirect_hosts: None,
             rewrite_uris: config.rewrite_uris,

@@ -1,7 +1,7 @@
-//! The use of limits by address: a table with a bounded number of entries.
+//! The use of limits by address or by token: a table with a bounded number of entries.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use parking_lot::Mutex;
 
 use super::usage::Usage;
 
-/// Addresses with their use, in shards that are locked one by one.
+/// Users with their use, in shards that are locked one by one.
 #[derive(Debug)]
-pub(super) struct Table {
-    shards: Box<[Mutex<Shard>]>,
+pub(super) struct Table<K> {
+    shards: Box<[Mutex<Shard<K>>]>,
     shard_max: usize,
     hasher: ahash::RandomState,
 }
 
-type Shard = HashMap<IpAddr, Arc<Usage>, ahash::RandomState>;
+type Shard<K> = HashMap<K, Arc<Usage>, ahash::RandomState>;
 
-impl Table {
-    /// A table that remembers `addresses_max` addresses, or somewhat fewer.
-    pub(super) fn new(addresses_max: usize) -> Self {
+impl<K: Copy + Eq + Hash> Table<K> {
+    /// A table that remembers `users_max` users, or somewhat fewer.
+    pub(super) fn new(users_max: usize) -> Self {
         let shards = std::iter::repeat_with(Mutex::default).take(SHARDS).collect();
-        Self { shards, shard_max: addresses_max.div_ceil(SHARDS), hasher: ahash::RandomState::new() }
+        Self { shards, shard_max: users_max.div_ceil(SHARDS), hasher: ahash::RandomState::new() }
     }
 
-    /// The use by an address. When the table is full, an idle address makes room; if none is idle, any other
-    /// one that has no open connection. If all have one, this address is not remembered.
-    pub(super) fn usage(&self, address: IpAddr, now: Duration) -> Arc<Usage> {
-        let index = self.hasher.hash_one(address) % SHARDS as u64;
+    /// The use by a user. When the table is full, an idle one makes room; if none is idle, any other one that
+    /// has no open connection. If all have one, this one is not remembered.
+    pub(super) fn usage(&self, user: K, now: Duration) -> Arc<Usage> {
+        let index = self.hasher.hash_one(user) % SHARDS as u64;
         let shard = usize::try_from(index).ok().and_then(|index| self.shards.get(index));
         let Some(shard) = shard else { return Arc::default() };
         let mut shard = shard.lock();
-        if let Some(usage) = shard.get(&address) {
+        if let Some(usage) = shard.get(&user) {
             return Arc::clone(usage);
         }
         if shard.len() >= self.shard_max {
@@ -41,20 +41,20 @@ impl Table {
         }
         if shard.len() >= self.shard_max {
             let unused = shard.iter().find(|(_, usage)| Arc::strong_count(usage) == 1);
-            let unused = unused.map(|(address, _)| *address);
+            let unused = unused.map(|(user, _)| *user);
             match unused {
                 Some(unused) => _ = shard.remove(&unused),
                 None => return Arc::default(),
             }
         }
-        Arc::clone(shard.entry(address).or_default())
+        Arc::clone(shard.entry(user).or_default())
     }
 
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    /// Forgets the idle addresses.
+    /// Forgets the idle users.
     pub(super) fn tidy(&self, now: Duration) {
         for shard in &self.shards {
             tidy(&mut shard.lock(), now);
@@ -62,7 +62,7 @@ impl Table {
     }
 }
 
-fn tidy(shard: &mut Shard, now: Duration) {
+fn tidy<K: Eq + Hash>(shard: &mut Shard<K>, now: Duration) {
     shard.retain(|_, usage| Arc::strong_count(usage) > 1 || !usage.is_idle(now));
 }
 
@@ -70,6 +70,8 @@ const SHARDS: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]

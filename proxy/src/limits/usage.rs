@@ -1,11 +1,11 @@
-//! What one address uses of the limits.
+//! What one address, or one token, uses of the limits.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tidegate_access::Bucket;
 
-/// The use of the limits by one address.
+/// The use of the limits by one address or one token.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     pub(super) connections: AtomicU32,

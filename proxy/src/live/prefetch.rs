@@ -57,7 +57,7 @@ fn fetch(tier: &Arc<Tier>, stream: &Arc<Stream>, request: Request, fill_headers:
         return;
     }
     let live = &tier.metrics().live;
-    let Some(share) = tier.streams().budget.try_acquire(stream.expected_bytes()) else {
+    let Some(share) = tier.streams().budget.try_acquire(stream.expected_bytes(), &stream.prefetches) else {
         live.prefetch_skips.inc();
         return;
     };

@@ -11,6 +11,7 @@ use tidegate_upstream::{Upstream, UpstreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::budget::InFlight;
 use super::detour::{self, Detour};
 use super::memory::Memory;
 use super::numbering::PublishedNumbering;
@@ -42,6 +43,7 @@ pub(crate) struct Stream {
     next_known: AtomicU64,
     /// Size of the last announced object, the estimate for the next.
     expected_bytes: AtomicU64,
+    pub(super) prefetches: InFlight,
     /// Requests that are being served.
     requests: AtomicUsize,
     /// Those of them that are not backup requests.
@@ -104,6 +106,7 @@ impl Stream {
             error: AtomicU8::new(0),
             next_known: AtomicU64::new(0),
             expected_bytes: AtomicU64::new(EXPECTED_BYTES),
+            prefetches: InFlight::default(),
             requests: AtomicUsize::new(0),
             viewer_requests: AtomicUsize::new(0),
             idle: Mutex::new(Idle { since: now, last_request: (!is_backup).then_some(now) }),

@@ -47,7 +47,7 @@ impl Streams {
             announced: Announced::new(),
             renditions: Renditions::new(),
             leaving: Leaving::new(),
-            budget: Budget::new(settings.prefetch_max, settings.prefetch_bytes_max.bytes()),
+            budget: Budget::new(settings),
             followers: Followers::new(settings.followers_max),
             clock_start: Instant::now(),
         }

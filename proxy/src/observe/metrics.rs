@@ -35,7 +35,7 @@ pub use self::live::Live;
 pub use self::purges::Purges;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    ConnectionRefusal, Failover, FillEnd, Ordered, PurgeKind, Reload, StatusClass, TokenRefusal,
+    ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload, StatusClass, TokenRefusal,
     UnsharedReason, UpstreamEnd, UpstreamState,
 };
 pub use tls::Tls;

@@ -1,14 +1,15 @@
 //! Whether a client may send a request, and whether it may cause an upstream request: the rules of the site,
-//! and the limits for one address.
+//! and the limits for one address, for one token, and for the site.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use tidegate_access::Rules;
 
-use crate::limits::Usage;
+use crate::limits::{Traffic, Usage};
 use crate::refusal::Refusal;
 use crate::site::Site;
+use crate::site::gate::{Carried, Gate};
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::peer::Peer;
@@ -29,7 +30,25 @@ pub(super) fn check(tier: &Tier, client: &Client, site: &Site) -> Result<(), Ref
     {
         tier.limits().request(&usage).map_err(Refusal::Limited)?;
     }
-    Ok(())
+    traffic_of(tier, site).map_or(Ok(()), Traffic::check).map_err(Refusal::Limited)
+}
+
+/// Counts a request for its token, which was verified.
+///
+/// # Errors
+/// When there were too many with this token.
+pub(super) fn count_token(gate: &Gate, carried: &Carried<'_>) -> Result<(), Refusal> {
+    match gate.limit().zip(carried.token.as_ref()) {
+        Some((limit, (_, token))) => limit.request(&limit.usage(token)).map_err(Refusal::Limited),
+        None => Ok(()),
+    }
+}
+
+/// Counts the body of a response for its site.
+pub(crate) fn count_bytes(tier: &Tier, site: &Site, body_bytes: u64) {
+    if let Some(traffic) = traffic_of(tier, site) {
+        traffic.count(body_bytes);
+    }
 }
 
 /// A request that the fast path may answer.
@@ -37,12 +56,16 @@ pub(super) fn check(tier: &Tier, client: &Client, site: &Site) -> Result<(), Ref
 pub(crate) struct Allowed(Option<Arc<Usage>>);
 
 impl Allowed {
-    /// Counts the request for its address.
-    pub(crate) fn count(self, tier: &Tier) {
+    /// Counts the request for its address and its token, and its response for its site. It was within the
+    /// limits a moment ago.
+    pub(crate) fn count(self, tier: &Tier, site: &Site, token_usage: Option<&Usage>, body_bytes: u64) {
         if let Self(Some(usage)) = self {
-            // It was within the limit a moment ago.
             let _late = tier.limits().request(&usage);
         }
+        if let Some((limit, usage)) = site.gate.as_ref().and_then(Gate::limit).zip(token_usage) {
+            let _late = limit.request(usage);
+        }
+        count_bytes(tier, site, body_bytes);
     }
 }
 
@@ -54,6 +77,9 @@ pub(crate) fn may_answer(
     site: &Site,
     headers: impl FnOnce() -> HeaderMap,
 ) -> Option<Allowed> {
+    if traffic_of(tier, site).is_some_and(|traffic| traffic.check().is_err()) {
+        return None;
+    }
     let rules = rules_of(tier, site);
     let limits_requests = tier.limits().limits_requests();
     if rules.is_none() && !limits_requests {
@@ -85,6 +111,11 @@ pub(crate) fn count_fill(tier: &Tier, client: &Client) {
     if let Some(usage) = client.usage() {
         tier.limits().fill(&usage);
     }
+}
+
+/// The limit for the bytes of a site. Only an edge applies it: the peers of a shield are edges.
+fn traffic_of<'a>(tier: &Tier, site: &'a Site) -> Option<&'a Traffic> {
+    site.traffic.as_ref().filter(|_| tier.role() == Role::Edge)
 }
 
 /// The rules of a site. Only an edge applies them: the peers of a shield are edges.

@@ -49,8 +49,10 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
         // content.
         Some((gate, carried)) if *client.method() != Method::OPTIONS && !is_purge(client, site) => {
             let (method, address) = (client.method().as_str(), client.address());
-            token::admit(tier, gate, carried, method, &resource, address, clock::now())
-                .map_err(|refusal| refused(refusal.into()))?
+            let link = token::admit(tier, gate, carried, method, &resource, address, clock::now())
+                .map_err(|refusal| refused(refusal.into()))?;
+            access::count_token(gate, carried).map_err(refused)?;
+            link
         }
         _ => None,
     };

@@ -16,6 +16,7 @@ use super::slice::Slice;
 use super::target;
 use super::token;
 use crate::clock;
+use crate::limits::Usage;
 use crate::live::stream::Stream;
 use crate::site::{Gate, Site};
 use crate::tier::Tier;
@@ -32,6 +33,8 @@ pub(crate) struct Hit {
     pub(crate) stream: Option<Arc<Stream>>,
     /// What the links of a playlist get, if the viewer has a token.
     pub(crate) link: Option<Arc<Link>>,
+    /// The use of the viewer's token, if that is limited.
+    pub(crate) token_usage: Option<Arc<Usage>>,
 }
 
 /// A target without delivery directives, normalised.
@@ -44,8 +47,13 @@ pub(crate) struct ResolvedTarget {
     resource: Option<Box<Resource>>,
 }
 
-/// The target of a request, its CMCD, and what the links of a playlist get.
-type Resolved = (Arc<ResolvedTarget>, Option<String>, Option<Arc<Link>>);
+/// The target of a request, and what is known of its viewer.
+struct Resolved {
+    target: Arc<ResolvedTarget>,
+    cmcd: Option<String>,
+    link: Option<Arc<Link>>,
+    token_usage: Option<Arc<Usage>>,
+}
 
 /// The hit for a request, if the request needs no wait, fill or refusal. The steps are those of `serve`; a
 /// request for which one of them would do more than look takes the slow path.
@@ -53,7 +61,7 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, no
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
-    let (target, cmcd, link) = resolve(tier, simple_head, peer)?;
+    let Resolved { target, cmcd, link, token_usage } = resolve(tier, simple_head, peer)?;
     let is_slice = Slice::requested(&simple_head.method, &simple_head.deciding).is_some();
     if is_slice && tier.streams().lists_slices_of(&target.key) {
         return None;
@@ -67,7 +75,7 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, no
         // The second use of a live playlist starts its follower.
         return None;
     }
-    Some(Hit { target, cmcd, object, stream, link })
+    Some(Hit { target, cmcd, object, stream, link, token_usage })
 }
 
 /// Resolves a target, and returns its CMCD. Parsing a target takes longer than the lookup of its object, and
@@ -75,17 +83,17 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, no
 fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Resolved> {
     let (host, target) = (simple_head.host, simple_head.target);
     if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier, host, target)) {
-        return Some((target, None, None));
+        return Some(Resolved { target, cmcd: None, link: None, token_usage: None });
     }
     let site = site(tier, &target::host_name(host), host, target)?;
     if let Some(gate) = &site.gate {
         return resolve_gated(tier, simple_head, site, gate, peer);
     }
-    let (resolved, cmcd) = parse(site, host, target)?;
+    let (target, cmcd) = parse(site, host, target)?;
     if cmcd.is_none() {
-        TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
+        TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, simple_head.target, &target));
     }
-    Some((resolved, cmcd, None))
+    Some(Resolved { target, cmcd, link: None, token_usage: None })
 }
 
 /// The same on a site that checks tokens. The targets of such sites are remembered apart, without their
@@ -114,7 +122,15 @@ fn resolve_gated(
     let resource = resolved.resource.as_deref()?;
     // The slow path answers a refusal.
     let link = token::admit(tier, gate, &carried, method, resource, address, clock::now()).ok()?;
-    Some((resolved, cmcd, link))
+    let mut token_usage = None;
+    if let Some((limit, (_, token))) = gate.limit().zip(carried.token.as_ref()) {
+        let usage = limit.usage(token);
+        if !limit.may_request(&usage) {
+            return None;
+        }
+        token_usage = Some(usage);
+    }
+    Some(Resolved { target: resolved, cmcd, link, token_usage })
 }
 
 /// Parses a target; `None` if it has delivery directives.

@@ -56,6 +56,8 @@ pub struct Config {
     pub followers_max: usize,
     /// Those of them that have the same path and differ in their query.
     pub followers_per_path_max: usize,
+    /// Bytes per second that all viewers of the site receive. Zero is no limit.
+    pub rate_max: units::Size,
     /// Whether live playlists announce blocking reload and delta updates that the origin does not support.
     pub low_latency: LowLatency,
     /// What viewers see when the encoder of a live stream restarts.
@@ -254,6 +256,7 @@ impl Default for Config {
             prefetch: true,
             followers_max: 8192,
             followers_per_path_max: 8,
+            rate_max: units::Size::kib(0),
             low_latency: LowLatency::Pass,
             restarts: Restarts::Join,
             cors: true,

@@ -14,6 +14,7 @@ use tidegate_access::token::{Grant, Refusal, Visit, in_path, verify};
 
 use super::config::token::{Carrier, Token};
 use super::rules::{self, Rules, Stamp};
+use crate::limits::TokenLimit;
 
 /// The check of tokens of one site.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Gate {
     rules: ArcSwap<Rules>,
     /// The files as they were when they could not be used: a fault is logged once.
     unusable: Mutex<Vec<Stamp>>,
+    limit: Option<TokenLimit>,
 }
 
 /// A request's target without its token, and the token.
@@ -58,6 +60,7 @@ impl Gate {
             config: config.clone(),
             rules: ArcSwap::from_pointee(rules),
             unusable: Mutex::default(),
+            limit: TokenLimit::new(config.requests_per_second, config.requests_burst),
         })
     }
 
@@ -83,6 +86,11 @@ impl Gate {
     /// Whether a token may be in the path.
     pub(crate) fn takes_paths(&self) -> bool {
         self.takes(Carrier::Path)
+    }
+
+    /// The limit for the requests with one token, if there is one.
+    pub(crate) fn limit(&self) -> Option<&TokenLimit> {
+        self.limit.as_ref()
     }
 
     /// The name of the query parameter.
@@ -211,6 +219,7 @@ mod tests {
             config,
             rules: ArcSwap::from_pointee(Rules::closed()),
             unusable: Mutex::default(),
+            limit: None,
         }
     }
 

@@ -194,7 +194,8 @@ fn try_answer(tier: &Tier, viewer: Viewer<'_>, head: &RequestHead<'_>) -> Option
     let hit = try_hit(tier, &simple_head, viewer.peer, received)?;
     let allowed = access::may_answer(tier, viewer.peer, &hit.target.site, || simple_head.headers())?;
     let hit_response = HitResponse::make(tier, viewer, &simple_head, &hit, received)?;
-    allowed.count(tier);
+    let body_bytes = hit_response.outgoing.body_len();
+    allowed.count(tier, &hit.target.site, hit.token_usage.as_deref(), body_bytes);
     Some(hit_response)
 }
 

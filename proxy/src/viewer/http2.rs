@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::observe::metrics::Http2Error;
+
 /// The end of a request on an HTTP/2 stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -43,6 +45,24 @@ pub(super) enum Closed {
     InOrder,
     /// The client has reset too many requests.
     TooManyResets,
+    /// The client has sent frames that are an error of the connection.
+    Error(Http2Error),
+}
+
+impl Closed {
+    /// The end of a connection by this error: of its client's frames, or of the network.
+    fn by(error: &pingora_core::BError) -> Self {
+        let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+        match cause.filter(|cause| cause.is_go_away() && cause.is_library()).and_then(h2::Error::reason) {
+            Some(Reason::NO_ERROR) | None => Self::InOrder,
+            Some(Reason::PROTOCOL_ERROR) => Self::Error(Http2Error::Protocol),
+            Some(Reason::FLOW_CONTROL_ERROR) => Self::Error(Http2Error::FlowControl),
+            Some(Reason::FRAME_SIZE_ERROR) => Self::Error(Http2Error::FrameSize),
+            Some(Reason::COMPRESSION_ERROR) => Self::Error(Http2Error::Compression),
+            Some(Reason::ENHANCE_YOUR_CALM) => Self::Error(Http2Error::EnhanceYourCalm),
+            Some(_) => Self::Error(Http2Error::Other),
+        }
+    }
 }
 
 /// Serves a connection until it ends. `serve` is called for each request; its future runs as a task of its
@@ -57,7 +77,10 @@ pub(super) async fn serve<F>(
 where
     F: Future<Output = Ended> + Send + 'static,
 {
-    let Ok(mut connection) = handshake(stream, None).await else { return Closed::InOrder };
+    let mut connection = match handshake(stream, None).await {
+        Ok(connection) => connection,
+        Err(error) => return Closed::by(&error),
+    };
     let digest = Arc::new(Digest::default());
     let resets = Arc::new(Resets::new(limits.resets_max));
     let streams = TaskTracker::new();
@@ -89,7 +112,8 @@ where
                 }
                 // A malformed request costs the client as little.
                 Ok(Some(H2Accept::Rejected)) => resets.count(),
-                Ok(None) | Err(_) => return Closed::InOrder,
+                Ok(None) => return Closed::InOrder,
+                Err(error) => return Closed::by(&error),
             },
             () = idle(&streams, limits.idle_timeout), if !is_draining => return Closed::InOrder,
         }

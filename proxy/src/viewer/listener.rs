@@ -242,10 +242,15 @@ async fn http2(
     });
     let mut serving = pin!(serving);
     poll_fn(|cx| {
-        let served = serving.as_mut().poll(cx).map(|closed| {
-            if closed == Closed::TooManyResets {
+        let served = serving.as_mut().poll(cx).map(|closed| match closed {
+            Closed::InOrder => {}
+            Closed::TooManyResets => {
                 tier.metrics().connections.reset_floods.inc();
                 tracing::debug!(peer = %tier.log().address(peer.address()), "closed: the client has reset too many requests");
+            }
+            Closed::Error(error) => {
+                tier.metrics().connections.http2_error(error);
+                tracing::debug!(peer = %tier.log().address(peer.address()), error = error.as_str(), "closed: an error of HTTP/2");
             }
         });
         match flusher.as_ref().map(|flusher| flusher.poll_send(cx)) {
@@ -352,7 +357,12 @@ async fn http2_request(tier: &Shared, session: ServerSession, peer: &Peer, is_tl
 /// Serves one request and closes its account. Returns whether the response was sent without a break.
 async fn respond(tier: &Shared, client: &mut Client) -> bool {
     let account = serve_until_cut_off(tier, client).await;
-    account.close(tier, &client.response_facts());
+    let response = client.response_facts();
+    account.close(tier, &response);
+    let body_bytes = response.body_bytes;
+    if let Some(site) = &client.request_facts().site {
+        request::access::count_bytes(tier, site, body_bytes);
+    }
     account.is_intact()
 }
 

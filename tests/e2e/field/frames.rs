@@ -76,6 +76,9 @@ async fn each_error_of_a_connection_is_named_before_it_closes() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let errors = edge.count("tidegate_http2_errors_total", "").await;
+    // The preface is read before the library: a first frame that is none of it has no count.
+    assert_eq!(errors, 2 * (WRONG.len() - 1) as u64, "each is counted");
     viewer(edge.addr()).get("/bytes/1000").await.is(200, &synthetic_bytes("/bytes/1000", 0..1000));
 }
 
@@ -89,4 +92,19 @@ async fn an_invalid_preface_gets_no_response_that_looks_like_a_frame() {
     let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await;
     end.expect("it closes").expect("without a reset");
     assert!(received.is_empty(), "{}", received.escape_ascii());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_fields_without_an_end_close_the_connection_and_are_counted() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).run().await;
+    let begin: &[u8] = &[0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82];
+    // A field `x: abc` in each CONTINUATION.
+    let more = [&[0, 0, 7, 9, 0, 0, 0, 0, 1, 0, 1, b'x', 3][..], b"abc"].concat().repeat(3000);
+    let stream = TcpStream::connect(edge.addr()).await.unwrap();
+    let sent = [PREFACE, SETTINGS, begin, &more].concat();
+    assert_eq!(code_of(stream, &sent).await, Some(11), "ENHANCE_YOUR_CALM");
+    let calm = edge.count("tidegate_http2_errors_total", "error=\"enhance_your_calm\"").await;
+    assert_eq!((calm, origin.total()), (1, 0));
+    viewer(edge.addr()).get("/bytes/1000").await.is(200, &synthetic_bytes("/bytes/1000", 0..1000));
 }

@@ -166,3 +166,45 @@ async fn the_kernel_sends_at_the_rate_of_a_connection() {
     let took = began.elapsed();
     assert!(took > std::time::Duration::from_millis(800), "{took:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_viewers_of_a_site_receive_bytes_at_a_rate() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).with(|config| {
+        let first = config.site[0].clone();
+        config.site[0].rate_max = tidegate_proxy::config::units::Size::mib(1);
+        config.site[0].hosts = vec!["live.example".to_owned()];
+        config.site.push(tidegate_proxy::site::Config {
+            name: tidegate_proxy::config::NodeName::literal("other"),
+            hosts: vec!["other.example".to_owned()],
+            ..first
+        });
+    });
+    let edge = edge.run().await;
+    let path = "/bytes/262144";
+    let began = tokio::time::Instant::now();
+    let mut served = 0;
+    // One miss, then hits, on both paths: HEAD has no body, and costs nothing.
+    for number in 0..40 {
+        let viewer = if number % 2 == 0 {
+            viewer(edge.addr())
+        } else {
+            viewer(edge.addr()).header("if-range", "\"none\"").header("range", "bytes=0-9")
+        };
+        let response = viewer.get(path).await;
+        if response.status == 503 {
+            assert_limited(&response, 503, "bytes_per_site");
+            continue;
+        }
+        response.is(200, &synthetic_bytes(path, 0..262_144));
+        served += 1;
+    }
+    // Four fit into the rate; the last one before the limit may exceed it.
+    let earned = 4 * (began.elapsed().as_secs() + 1);
+    assert!((4..=5 + earned).contains(&served), "{served} in {:?}", began.elapsed());
+    let limited = edge.count("tidegate_limited_requests_total", "limit=\"bytes_per_site\"").await;
+    assert_eq!(limited, 40 - served);
+    let other = viewer(edge.addr()).host("other.example");
+    other.get(path).await.is(200, &synthetic_bytes(path, 0..262_144));
+    until("the site has paid", async || viewer(edge.addr()).get(path).await.status == 200).await;
+}

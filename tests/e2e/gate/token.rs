@@ -306,3 +306,44 @@ async fn a_thousand_tokens_make_one_origin_request_per_object() {
     let sent = count("tidegate_origin_requests_total").await;
     assert_eq!((sent, count("tidegate_origin_requests_needed_total").await), (2, 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_a_crowd_shares_reaches_its_limit_on_both_paths() {
+    let gated = Gated::with(|config, _| {
+        for site in &mut config.site {
+            (site.token.requests_per_second, site.token.requests_burst) = (1, 10);
+        }
+    });
+    let gated = gated.await;
+    let began = tokio::time::Instant::now();
+    let (shared, own) = (token("/vod/"), token("/vod/film"));
+    let mut served = 0;
+    // Hits of a playlist and misses of others, by every carrier.
+    for number in 0..60 {
+        let response = match number % 3 {
+            0 => gated.get(&format!("/~{shared}{PLAYLIST}")).await,
+            1 => gated.get(&format!("{PLAYLIST}?n={number}&token={shared}")).await,
+            _ => {
+                let cookie = format!("token={shared}");
+                viewer(gated.edge.addr()).header("cookie", &cookie).get(PLAYLIST).await
+            }
+        };
+        if response.status == 200 {
+            served += 1;
+            continue;
+        }
+        assert_eq!(response.status, 429, "{}", response.text());
+        assert!(response.text().ends_with("(requests_per_token)\n"), "{}", response.text());
+        assert!(response.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1));
+    }
+    let earned = began.elapsed().as_secs() + 1;
+    assert!((10..=10 + earned).contains(&served), "{served} in {earned} s");
+    let limited = "limit=\"requests_per_token\"";
+    assert_eq!(gated.edge.count("tidegate_limited_requests_total", limited).await, 60 - served);
+    // Another token is not affected, and a token that is refused uses nothing.
+    assert_eq!(gated.get(&format!("/~{own}{PLAYLIST}")).await.status, 200);
+    for _ in 0..20 {
+        refused(&gated.get(&format!("/~{own}/vod/other/a.m3u8")).await, "token-path");
+    }
+    assert_eq!(gated.get(&format!("/~{own}{PLAYLIST}")).await.status, 200);
+}

@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::table::Registrar;
+use super::labels::Http2Error;
+use super::table::{CounterTable, Registrar};
 
 /// Viewers' connections.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub struct Connections {
     pub tls_handshake_failures: IntCounter,
     /// HTTP/2 connections that were closed because their client had reset too many requests.
     pub reset_floods: IntCounter,
+    http2_errors: CounterTable,
     /// Responses that ended because their viewer took nothing while memory was short.
     pub stalled_responses: IntCounter,
 }
@@ -29,10 +31,20 @@ impl Connections {
                 "tidegate_http2_reset_floods_total",
                 "HTTP/2 connections closed because their client had reset too many requests.",
             )?,
+            http2_errors: registrar.counters(
+                "tidegate_http2_errors_total",
+                "HTTP/2 connections closed because of their client's frames, by the code of the error.",
+                &[("error", Http2Error::ALL.len())],
+            )?,
             stalled_responses: registrar.counter(
                 "tidegate_stalled_responses_total",
                 "Responses that ended because their viewer took nothing while memory was short.",
             )?,
         })
+    }
+
+    /// Counts an HTTP/2 connection that this side closed because of an error.
+    pub fn http2_error(&self, error: Http2Error) {
+        self.http2_errors.with([&error], IntCounter::inc);
     }
 }

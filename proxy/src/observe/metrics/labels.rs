@@ -27,6 +27,24 @@ label! {
 }
 
 label! {
+    /// The error for which this side closed an HTTP/2 connection, by its code (RFC 9113 section 7).
+    Http2Error {
+        /// Frames that mean nothing where they are.
+        Protocol = "protocol_error",
+        /// A window beyond its bounds.
+        FlowControl = "flow_control_error",
+        /// A frame of a wrong length.
+        FrameSize = "frame_size_error",
+        /// Header fields that cannot be decompressed.
+        Compression = "compression_error",
+        /// More frames than a client needs: CONTINUATION without an end, resets, frames that cause resets.
+        EnhanceYourCalm = "enhance_your_calm",
+        /// Another one.
+        Other = "other",
+    }
+}
+
+label! {
     /// The result of a reload of a file.
     Reload {
         /// The new contents are in use.

@@ -82,7 +82,7 @@ impl Live {
             )?,
             prefetch_skips: registrar.counter(
                 "tidegate_prefetch_skips_total",
-                "Announced objects not prefetched because prefetch_max or prefetch_bytes_max was reached.",
+                "Announced objects not prefetched because a limit of prefetches was reached.",
             )?,
             followers_refused: registrar.counter(
                 "tidegate_followers_refused_total",

@@ -24,6 +24,10 @@ pub struct Token {
     pub revoked: Option<PathBuf>,
     /// The name of this service in tokens that have an audience.
     pub audience: Option<String>,
+    /// Requests per second with one token. 0 is no limit.
+    pub requests_per_second: u32,
+    /// Requests with one token that may come together.
+    pub requests_burst: u32,
 }
 
 /// A place of a request that may have a token.
@@ -48,6 +52,8 @@ impl Default for Token {
             required: true,
             revoked: None,
             audience: None,
+            requests_per_second: 0,
+            requests_burst: 200,
         }
     }
 }

@@ -69,6 +69,11 @@ impl Outgoing {
         }
     }
 
+    /// Bytes of the range.
+    pub(super) fn body_len(&self) -> u64 {
+        self.body_len
+    }
+
     /// Bytes sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.head_sent as u64 + self.body_sent()
