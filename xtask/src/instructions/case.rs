@@ -14,6 +14,8 @@ use super::http2::Http2;
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Case {
     Hit,
+    /// The same on a site that checks tokens, with a token in the path.
+    HitToken,
     /// The playlist of a recording; a live one changes with the clock.
     HitPlaylist,
     /// A length that HTTP/1.1 without TLS sends from a copy in a file.
@@ -24,6 +26,13 @@ pub(super) enum Case {
     Fill,
 }
 
+/// The secret of the site that checks tokens; the name of its file is the name of the key, `a`.
+pub(super) const SECRET: &str = "a secret of an instruction count, of no use elsewhere";
+/// A token by that secret for the whole site, until the year 2100. It is written down, so that all requests
+/// have the same bytes.
+const TOKEN: &str = "tg1.eyJraWQiOiJhIiwiZXhwIjo0MTAyNDQ0ODAwLCJwYXRoIjoiLyJ9\
+                     .kxlvQYTwoj4B3nfAofFo2Sp8nOrhmqBIbFcTw2k9qxI";
+
 /// A viewer's connection.
 pub(super) enum Viewer {
     Http1(Http1),
@@ -31,8 +40,9 @@ pub(super) enum Viewer {
 }
 
 impl Case {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Hit,
+        Self::HitToken,
         Self::HitPlaylist,
         Self::HitSegment,
         Self::Http2Hit,
@@ -45,6 +55,7 @@ impl Case {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Hit => "a hit of 1 KiB, HTTP/1.1",
+            Self::HitToken => "a hit of 1 KiB with a token, HTTP/1.1",
             Self::HitPlaylist => "a hit of a playlist, HTTP/1.1",
             Self::HitSegment => "a hit of 200 KiB, HTTP/1.1",
             Self::Http2Hit => "a hit of 1 KiB, HTTP/2",
@@ -58,6 +69,7 @@ impl Case {
     pub(super) fn path(self, number: u32) -> String {
         match self {
             Self::Hit | Self::Http2Hit => "/bytes/1024".to_owned(),
+            Self::HitToken => format!("/~{TOKEN}/bytes/1024"),
             Self::HitPlaylist => "/vod/demo/ts/360p/index.m3u8".to_owned(),
             Self::HitSegment | Self::Http2HitSegment => "/bytes/204800".to_owned(),
             // All paths have one length, so that all heads have one length.
@@ -73,7 +85,7 @@ impl Case {
     /// Requests in one round, enough for rounds that differ by at most 1 %.
     pub(super) const fn requests(self) -> u32 {
         match self {
-            Self::Hit | Self::HitPlaylist | Self::Http2Hit => 2000,
+            Self::Hit | Self::HitToken | Self::HitPlaylist | Self::Http2Hit => 2000,
             Self::HitSegment | Self::Miss => 500,
             Self::Http2HitSegment => 100,
             Self::Fill => 4,
@@ -92,6 +104,11 @@ impl Case {
     pub(super) fn units(self) -> f64 {
         let per_request = if self == Self::Fill { 16 } else { 1 };
         f64::from(self.requests() * per_request)
+    }
+
+    /// Whether the site checks tokens.
+    pub(super) const fn has_tokens(self) -> bool {
+        matches!(self, Self::HitToken)
     }
 
     pub(super) fn connect(self, edge: SocketAddr) -> Result<Viewer> {
@@ -117,6 +134,7 @@ impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Hit => "hit",
+            Self::HitToken => "hit-token",
             Self::HitPlaylist => "hit-playlist",
             Self::HitSegment => "hit-segment",
             Self::Http2Hit => "http2-hit",

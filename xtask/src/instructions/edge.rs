@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::case::Case;
+use super::case::{Case, SECRET};
 use crate::bench::wire;
 use crate::node::Node;
 use crate::shell;
@@ -43,8 +43,15 @@ impl Edge {
     pub(super) fn start(program: &Path, folder: &Path, case: Case, origin: &Node) -> Result<Self> {
         let (profile, pipes) = (folder.join(case.to_string()), folder.join(PIPES).join("vgdb"));
         let command = under_callgrind(program, &profile, &pipes)?;
+        let key = folder.join("a.key");
+        std::fs::write(&key, SECRET).with_context(|| key.display().to_string())?;
+        let token = if case.has_tokens() {
+            format!("[site.token]\nkeys = [\"{}\"]\n", key.display())
+        } else {
+            String::new()
+        };
         let node = Node::start(&command, folder, "edge", "edge", |serving, operators| {
-            configuration(serving, operators, origin)
+            configuration(serving, operators, origin) + &token
         })?;
         Ok(Self { node, profile, pipes, dumps: 0 })
     }
