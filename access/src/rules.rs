@@ -52,6 +52,9 @@ pub enum Denial {
     /// `Origin` names a page that is not allowed.
     #[error("the page that requests this is not allowed")]
     Origin,
+    /// The request has no secret, or another one.
+    #[error("the secret of this server's clients is missing or wrong")]
+    Secret,
 }
 
 /// A country, by the two letters of ISO 3166-1.
@@ -111,7 +114,8 @@ impl Rules {
 
 impl Denial {
     /// Every reason.
-    pub const ALL: &'static [Self] = &[Self::Address, Self::Country, Self::Referer, Self::Origin];
+    pub const ALL: &'static [Self] =
+        &[Self::Address, Self::Country, Self::Referer, Self::Origin, Self::Secret];
 
     /// The code in error bodies, logs and metrics. It does not change.
     pub const fn as_str(self) -> &'static str {
@@ -120,6 +124,7 @@ impl Denial {
             Self::Country => "country_denied",
             Self::Referer => "referer_denied",
             Self::Origin => "origin_denied",
+            Self::Secret => "secret_denied",
         }
     }
 }

@@ -108,6 +108,7 @@ impl Config {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
+        self.upstream.read_secret()?;
         self.control.check()?;
         site::config::check(&self.site)?;
         if self.geoip.database.is_none() && self.site.iter().any(|site| site.access.needs_countries()) {

@@ -41,7 +41,9 @@ impl Edge {
     /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
     /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
-        let shields = shields::of(&config).context("upstream.tls")?;
+        let secret = config.upstream.read_secret();
+        let secret = secret.map_err(|breach| anyhow::anyhow!("upstream.secret: {}", breach.message))?;
+        let shields = shields::of(&config, secret.as_ref()).context("upstream.tls")?;
         let sites = config.site.iter().map(|site| {
             let candidates = shields.for_site(site);
             let has_shields = !config.shields.is_empty();

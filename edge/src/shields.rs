@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_proxy::config::Secret;
 use tidegate_proxy::site;
 use tidegate_upstream::trust::TrustError;
 use tidegate_upstream::{Bound, Connections, Order, Pool, SitePools};
@@ -16,18 +17,18 @@ pub(crate) struct Shields<'a> {
     by_hash: Option<Arc<Pool>>,
 }
 
-/// The shields of a configuration.
+/// The shields of a configuration, whose requests carry the secret.
 ///
 /// # Errors
 /// When a certificate or a key is invalid.
-pub(crate) fn of(config: &Config) -> Result<Shields<'_>, TrustError> {
+pub(crate) fn of<'a>(config: &'a Config, secret: Option<&Secret>) -> Result<Shields<'a>, TrustError> {
     let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
     let connections = config.upstream.connections(config.shields.len() + origins)?;
     let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
     let specs: Vec<_> = config
         .shields
         .iter()
-        .map(|shield| shield.tier(config.upstream.options(true, &connections)))
+        .map(|shield| shield.tier(config.upstream.options(true, &connections), secret))
         .collect();
     let by_hash = (!specs.is_empty())
         .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));

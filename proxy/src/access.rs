@@ -1,16 +1,18 @@
-//! Who a client is, and whether its address may watch: the trusted proxies, the lists of the listeners, and
-//! the countries.
+//! Who a client is, and whether its address may watch: the trusted proxies, the lists of the listeners, the
+//! countries, and the secret of a fleet.
 
 pub(crate) mod countries;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::config::SECRET;
 use http::HeaderMap;
 use tidegate_access::rules::Facts;
 use tidegate_access::{CidrSet, ClientAddress, Denial, Rules, forwarded};
 
 use crate::config;
 use crate::config::access::{Geoip, RealIpHeader};
+use crate::observe::operators::{Token, Unguarded};
 
 use countries::Countries;
 
@@ -22,10 +24,14 @@ pub(crate) struct Access {
     /// The lists of the listeners; `None` if there are none.
     listeners: Option<Rules>,
     countries: Arc<Countries>,
+    /// The file of the secret that requests must have.
+    secret_file: Option<String>,
+    /// Its contents. Until they are loaded, no request has the secret.
+    secret: OnceLock<Token>,
 }
 
 impl Access {
-    /// The rules of these listeners. The countries are loaded later.
+    /// The rules of these listeners. The countries and the secret are loaded later.
     pub(crate) fn new(listen: &config::Listen, geoip: &Geoip) -> Self {
         let listeners = Rules {
             allow: listen.allow.iter().collect(),
@@ -37,6 +43,8 @@ impl Access {
             header: listen.real_ip_header,
             listeners: (!listeners.is_empty()).then_some(listeners),
             countries: Arc::new(Countries::new(geoip.database.as_deref())),
+            secret_file: listen.secret.clone(),
+            secret: OnceLock::new(),
         }
     }
 
@@ -86,6 +94,32 @@ impl Access {
         let field = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let country = if rules.need_country() { self.countries.of(address) } else { None };
         rules.check(&Facts { address, country, referer: field("referer"), origin: field("origin") })
+    }
+
+    /// Loads the secret, if requests must have one.
+    ///
+    /// # Errors
+    /// When its file cannot be used.
+    pub(crate) fn load_secret(&self) -> Result<(), Unguarded> {
+        if let Some(file) = &self.secret_file {
+            let token = Token::read(file)?;
+            self.secret.get_or_init(|| token);
+        }
+        Ok(())
+    }
+
+    /// Whether requests must have a secret.
+    pub(crate) fn needs_secret(&self) -> bool {
+        self.secret_file.is_some()
+    }
+
+    /// Judges a request by its secret.
+    ///
+    /// # Errors
+    /// It lacks the secret.
+    pub(crate) fn judge_secret(&self, headers: &HeaderMap) -> Result<(), Denial> {
+        let has_secret = || Some(self.secret.get()?.is(headers.get(&SECRET)?.as_bytes()));
+        if self.needs_secret() && has_secret() != Some(true) { Err(Denial::Secret) } else { Ok(()) }
     }
 
     /// The database of countries.

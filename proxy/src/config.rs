@@ -35,7 +35,8 @@ pub use limits::Limits;
 pub use location::Location;
 pub use name::{NodeName, NodeNameError};
 pub use server::Server;
-pub use upstream::{Upstream, Version};
+pub(crate) use upstream::SECRET;
+pub use upstream::{Secret, Upstream, Version};
 
 /// Where the tier listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,8 @@ pub struct Listen {
     pub allow: Vec<Cidr>,
     /// Networks that may not connect, also within `allow`.
     pub deny: Vec<Cidr>,
+    /// A file with the secret that requests must have in `Tidegate-Secret`.
+    pub secret: Option<String>,
     /// A second port for viewers (at a shield: for edges), with TLS.
     pub tls: Option<tls::Listen>,
 }
@@ -168,6 +171,7 @@ impl Listen {
             allow: Vec::new(),
             deny: Vec::new(),
             https_redirect: false,
+            secret: None,
             tls: None,
         }
     }

@@ -83,6 +83,7 @@ impl Node {
                 .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
         let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
         tier.access().countries().load().context("geoip.database")?;
+        tier.access().load_secret().context("listen.secret")?;
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
         Ok(Self { tier, viewers, operators, token, log, files })
     }

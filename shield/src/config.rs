@@ -72,6 +72,12 @@ impl Config {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
+        if self.upstream.secret.is_some() {
+            return Err(Breach::new(
+                &["upstream", "secret"],
+                "a shield has no shields, and origins get no secret",
+            ));
+        }
         self.control.check()?;
         site::config::check(&self.site)?;
         if self.site.iter().any(|site| site.origins.is_empty()) {

@@ -5,6 +5,7 @@ mod addresses;
 mod hostile;
 mod limits;
 mod operators;
+mod secret;
 mod tls_certificates;
 mod tls_https;
 mod tls_tickets;

@@ -3,7 +3,7 @@
 use super::Listen;
 use super::access::ProxyProtocol;
 use super::check::Breach;
-use crate::observe::operators;
+use crate::observe::operators::{self, Token};
 
 /// Checks the listeners: which proxies are believed, and who may operate.
 ///
@@ -15,6 +15,9 @@ pub fn check(listen: &Listen) -> Result<(), Breach> {
     if is_on && listen.trusted_proxies.is_empty() {
         let message = "proxy_protocol = \"on\" needs the networks of the load balancers";
         return Err(Breach::new(&["listen", "trusted_proxies"], message));
+    }
+    if let Some(file) = &listen.secret {
+        Token::read(file).map_err(|error| Breach::new(&["listen", "secret"], error.to_string()))?;
     }
     operators::guard(listen.operators, listen.operators_token.as_deref())
         .map(drop)

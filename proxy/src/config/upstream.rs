@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 use serde::{Deserialize, Serialize};
 use tidegate_upstream::trust::{self, TrustError};
 use tidegate_upstream::{
@@ -13,6 +13,7 @@ use tidegate_upstream::{
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
+use crate::observe::operators::Token;
 
 /// How requests go to upstreams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub struct Upstream {
     pub streams_max: usize,
     /// Resolvers for the names of upstreams, `IP:port`. With none, the system's.
     pub dns: Vec<SocketAddr>,
+    /// A file with the secret that requests to shields carry.
+    pub secret: Option<String>,
     /// Trusted authorities and the client certificate, for upstreams with `https://`.
     pub tls: trust::Config,
     /// When an upstream is ejected, and for how long.
@@ -159,6 +162,7 @@ impl Default for Upstream {
             idle_connections_max: 128,
             streams_max: 100,
             dns: Vec::new(),
+            secret: None,
             tls: trust::Config::default(),
             health: Health::default(),
             probe: Probing::default(),
@@ -193,7 +197,33 @@ impl Default for Probing {
     }
 }
 
+/// The field with the secret of a fleet. Nodes forward no field that begins like this one.
+pub(crate) static SECRET: HeaderName = HeaderName::from_static("tidegate-secret");
+
+/// The secret that requests to shields carry, as the value of a field.
+#[derive(Debug, Clone)]
+pub struct Secret(HeaderValue);
+
+impl Secret {
+    /// The field with it.
+    pub(super) fn field(&self) -> (HeaderName, HeaderValue) {
+        (SECRET.clone(), self.0.clone())
+    }
+}
+
 impl Upstream {
+    /// The secret for shields, if there is one. Reads its file.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn read_secret(&self) -> Result<Option<Secret>, Breach> {
+        let breach = |message: String| Breach::new(&["upstream", "secret"], message);
+        let Some(file) = &self.secret else { return Ok(None) };
+        let token = Token::read(file).map_err(|error| breach(error.to_string()))?;
+        let value = token.value().ok_or_else(|| breach(format!("{file}: not the value of a field")))?;
+        Ok(Some(Secret(value)))
+    }
+
     /// The options of every upstream of this section. `is_tier` says that the upstream is a Tidegate tier.
     pub fn options(&self, is_tier: bool, connections: &Arc<Connections>) -> Options {
         let requests_max = match self.http {

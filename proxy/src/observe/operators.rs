@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
@@ -57,13 +57,7 @@ pub(crate) fn guard(address: SocketAddr, token_file: Option<&str>) -> Result<Opt
         let is_local = address.ip().to_canonical().is_loopback();
         return if is_local { Ok(None) } else { Err(Unguarded::Open(address)) };
     };
-    let text =
-        std::fs::read_to_string(file).map_err(|error| Unguarded::File { file: file.to_owned(), error })?;
-    let token = text.trim();
-    if token.len() < TOKEN_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Unguarded::Weak { file: file.to_owned() });
-    }
-    Ok(Some(Token(token.as_bytes().into())))
+    Token::read(file).map(Some)
 }
 
 /// Adds the check of the token to all routes but those for load balancers, which say only that the process is
@@ -92,8 +86,29 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 impl Token {
+    /// Reads a file: its text, without white space around it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the text can be guessed.
+    pub(crate) fn read(file: &str) -> Result<Self, Unguarded> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Unguarded::File { file: file.to_owned(), error })?;
+        let token = text.trim();
+        if token.len() < TOKEN_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Unguarded::Weak { file: file.to_owned() });
+        }
+        Ok(Self(token.as_bytes().into()))
+    }
+
+    /// The token as the value of a field, which logs do not show.
+    pub(crate) fn value(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_bytes(&self.0).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
     /// Compares in a time that does not depend on where the two differ.
-    fn is(&self, given: &[u8]) -> bool {
+    pub(crate) fn is(&self, given: &[u8]) -> bool {
         let difference = self.0.iter().zip(given).fold(0, |sum, (own, other)| sum | (own ^ other));
         self.0.len() == given.len() && difference == 0
     }

@@ -20,6 +20,7 @@ use crate::viewer::peer::Peer;
 /// # Errors
 /// Why it is refused.
 pub(super) fn check(tier: &Tier, client: &Client, site: &Site) -> Result<(), Refusal> {
+    tier.access().judge_secret(client.headers()).map_err(Refusal::Denied)?;
     if let Some(rules) = rules_of(tier, site)
         && *client.method() != Method::OPTIONS
     {
@@ -82,11 +83,15 @@ pub(crate) fn may_answer(
     }
     let rules = rules_of(tier, site);
     let limits_requests = tier.limits().limits_requests();
-    if rules.is_none() && !limits_requests {
+    let needs_secret = tier.access().needs_secret();
+    if rules.is_none() && !limits_requests && !needs_secret {
         return Some(Allowed(None));
     }
-    let needs_fields = peer.is_proxy() || rules.is_some_and(Rules::need_fields);
+    let needs_fields = peer.is_proxy() || needs_secret || rules.is_some_and(Rules::need_fields);
     let headers = if needs_fields { headers() } else { HeaderMap::new() };
+    if tier.access().judge_secret(&headers).is_err() {
+        return None;
+    }
     let client = peer.client(tier, &headers);
     if rules.is_some_and(|rules| tier.access().judge(rules, client, &headers).is_err()) {
         return None;

@@ -127,7 +127,7 @@ impl View {
         });
         let specs = shields.map(|(region, url)| {
             let url: Address = url.parse()?;
-            Ok(Server::at(url).in_region(NodeName::literal(region)).tier(options()))
+            Ok(Server::at(url).in_region(NodeName::literal(region)).tier(options(), None))
         });
         let specs = specs.collect::<Result<Vec<_>>>()?;
         let ids =
