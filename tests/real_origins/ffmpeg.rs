@@ -14,9 +14,14 @@ pub(crate) struct Seen {
 
 /// Plays this much of a stream.
 pub(crate) async fn play(url: &str, period: Duration) -> Seen {
+    play_with(url, &[], period).await
+}
+
+/// The same, with further options before the input.
+pub(crate) async fn play_with(url: &str, options: &[&str], period: Duration) -> Seen {
     let seconds = period.as_secs().to_string();
     let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-nostdin", "-loglevel", "error", "-i", url]);
+    command.args(["-hide_banner", "-nostdin", "-loglevel", "error"]).args(options).args(["-i", url]);
     command.args(["-t", &seconds, "-f", "null", "-"]);
     let limit = period * 3;
     let output = tokio::time::timeout(limit, command.kill_on_drop(true).output());
