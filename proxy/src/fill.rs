@@ -72,8 +72,9 @@ pub(crate) async fn fill(
     tier.metrics().origin_requests_needed.inc();
     let ending = fetch::fill(&policy, fetch_job, fill_writer, fill_options.requester).await;
     note_unshared(tier, request, ending);
-    if ending == Ending::Stored && policy.is_media() && is_empty(tier, request) {
-        // Its head did not tell.
+    let is_cached = matches!(ending, Ending::Stored | Ending::Renewed);
+    if is_cached && policy.is_media() && is_empty(tier, request) {
+        // Its head did not tell, or a 304 confirmed it.
         tier.cache().expire(&request.key);
     }
     let is_purged = purge_watch.is_purged();
