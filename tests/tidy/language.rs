@@ -27,6 +27,7 @@ const CLEAN: &[&str] = &[
     "xtask",
     "proxy",
     "examples",
+    "packaging",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "MAINTAINERS.md",
