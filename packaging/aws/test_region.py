@@ -9,6 +9,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import warnings
 
 os.environ.update(AWS_ACCESS_KEY_ID="mock", AWS_SECRET_ACCESS_KEY="mock", AWS_DEFAULT_REGION="eu-central-1")
@@ -75,13 +76,13 @@ def check_script(script, tier):
     config = re.search(r"cat > /run/tidegate.toml <<'END'\n(.*?)\nEND\n", script, re.DOTALL).group(1)
     program = os.environ.get("TIDEGATE")
     if program:
-        config = config.replace("@NODE@", f"{tier}-i-0123456789abcdef0")
-        file = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"tidegate-{os.getpid()}-{tier}.toml"
-        file.write_text(config)
-        try:
+        with tempfile.TemporaryDirectory() as folder:
+            file, token = pathlib.Path(folder, f"{tier}.toml"), pathlib.Path(folder, "token")
+            token.write_text("0123456789abcdef")
+            config = config.replace("@NODE@", f"{tier}-i-0123456789abcdef0")
+            config = config.replace("/etc/tidegate/operators.token", str(token))
+            file.write_text(config)
             subprocess.run([program, "check", "--tier", tier, "--config", file], check=True, stdout=subprocess.DEVNULL)
-        finally:
-            file.unlink()
     return config
 
 

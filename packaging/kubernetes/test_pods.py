@@ -24,6 +24,7 @@ TIDEGATE = os.path.abspath(os.environ.get("TIDEGATE", "tidegate"))
 PREFIX = f"tidegate{os.getpid()}"
 NETWORK = "10.88.17"
 FOLDERS = 100
+TOKEN = "0123456789abcdef"
 SERVICE = "tidegate-shield.live.svc.cluster.local"
 RESOLV_CONF = f"nameserver {NETWORK}.1\nsearch live.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
 
@@ -135,7 +136,10 @@ def start_pod(cluster, rendered, tier, pod, number):
     template, node = cluster.folder / f"{pod}-template", cluster.folder / pod
     template.mkdir()
     node.mkdir()
-    (template / f"{tier}.toml").write_text(config)
+    # The Secret's volume.
+    token = cluster.folder / "token"
+    token.write_text(TOKEN)
+    (template / f"{tier}.toml").write_text(config.replace("/etc/tidegate/operators/token", str(token)))
     init = [each.replace("/template", str(template)).replace("/etc/tidegate/node", str(node))
             for each in spec["initContainers"][0]["command"]]
     sh(*init, env={**os.environ, "POD_NAME": pod})
@@ -168,7 +172,9 @@ def name_shields(cluster, *numbers):
 
 
 def up(cluster, edge):
-    pools = json.loads(cluster.fetch(f"http://{NETWORK}.{edge}:9080/v1/upstreams"))["pools"]
+    address = f"http://{NETWORK}.{edge}:9080/v1/upstreams"
+    assert not cluster.succeeds(address), "the operators' listener answers without the token"
+    pools = json.loads(cluster.fetch(address, "-H", f"Authorization: Bearer {TOKEN}"))["pools"]
     return {each["address"].split("#")[-1] for pool in pools for each in pool["upstreams"] if each["state"] == "up"}
 
 

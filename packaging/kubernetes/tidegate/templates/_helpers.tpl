@@ -68,9 +68,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- $values := index $root.Values .tier -}}
 {{- $operators := $root.Values.operators -}}
 {{- $listen := dict "operators" (printf "%s:%d" $operators.host (int $operators.port)) -}}
-{{- if and $operators.tokenSecret.name $operators.tokenField -}}
-{{- $_ := set $listen $operators.tokenField "/etc/tidegate/operators/token" -}}
-{{- end -}}
+{{- $_ := set $listen "operators_token" "/etc/tidegate/operators/token" -}}
 {{- $config := dict "node" "@NODE@" "listen" $listen -}}
 {{- $_ := set $config "drain" (dict "timeout" (printf "%ds" (int $values.drain.timeoutSeconds))) -}}
 {{- $sites := list -}}
@@ -240,9 +238,7 @@ spec:
         {{- toYaml $values.resources | nindent 8 }}
       volumeMounts:
         - {name: node, mountPath: /etc/tidegate/node, readOnly: true}
-        {{- if $root.Values.operators.tokenSecret.name }}
         - {name: operators, mountPath: /etc/tidegate/operators, readOnly: true}
-        {{- end }}
         {{- if $viewersTls }}
         - {name: viewers-tls, mountPath: /etc/tidegate/viewers-tls, readOnly: true}
         {{- end }}
@@ -259,10 +255,8 @@ spec:
     - name: node
       emptyDir: {medium: Memory, sizeLimit: 1Mi}
     {{- with $root.Values.operators.tokenSecret }}
-    {{- if .name }}
     - name: operators
       secret: {secretName: {{ .name }}, defaultMode: 0440, items: [{key: {{ .key }}, path: token}]}
-    {{- end }}
     {{- end }}
     {{- if $viewersTls }}
     - name: viewers-tls
