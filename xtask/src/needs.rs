@@ -47,6 +47,8 @@ pub(crate) enum Tool {
     K6,
     /// A scanner of TLS.
     Sslyze,
+    /// What packaging/check runs.
+    Packaging,
     /// libFuzzer is built from source.
     CxxCompiler,
     Valgrind,
@@ -56,7 +58,7 @@ pub(crate) enum Tool {
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
@@ -66,6 +68,7 @@ impl Tool {
         Self::Namespaces,
         Self::K6,
         Self::Sslyze,
+        Self::Packaging,
         Self::CxxCompiler,
         Self::Valgrind,
         Self::Samples,
@@ -103,6 +106,7 @@ impl Tool {
                 Package { name: "python3", provides: Provides::Program("python3") },
                 Package { name: "python3-pip", provides: Provides::Program("pip3") },
             ],
+            Self::Packaging => PACKAGING,
             Self::CxxCompiler => &[Package { name: "g++", provides: Provides::Program("c++") }],
             Self::Valgrind => &[
                 Package { name: "valgrind", provides: Provides::Program("valgrind") },
@@ -111,6 +115,19 @@ impl Tool {
         }
     }
 }
+
+const PACKAGING: &[Package] = &[
+    Package { name: "python3", provides: Provides::Program("python3") },
+    Package { name: "python3-venv", provides: Provides::File("/usr/share/doc/python3-venv") },
+    Package { name: "nodejs", provides: Provides::Program("node") },
+    Package { name: "npm", provides: Provides::Program("npm") },
+    Package { name: "prometheus", provides: Provides::Program("promtool") },
+    Package { name: "shellcheck", provides: Provides::Program("shellcheck") },
+    Package { name: "goaccess", provides: Provides::Program("goaccess") },
+    Package { name: "jq", provides: Provides::Program("jq") },
+    Package { name: "curl", provides: Provides::Program("curl") },
+    Package { name: "iproute2", provides: Provides::Program("ip") },
+];
 
 const BENCH: &[Package] = &[
     Package { name: "nginx", provides: Provides::Program("nginx") },
@@ -145,6 +162,9 @@ pub(crate) fn for_tests(repository: &Repository, tools: &BTreeSet<Tool>) -> Resu
     }
     if tools.contains(&Tool::Sslyze) {
         sslyze(repository)?;
+    }
+    if tools.contains(&Tool::Packaging) {
+        packaging(repository)?;
     }
     Ok(())
 }
@@ -279,6 +299,20 @@ fn sslyze(repository: &Repository) -> Result<()> {
     install.arg(format!("sslyze=={SSLYZE}"));
     if !shell::succeeds(&mut install)? || !installed.exists() {
         bail!("sslyze {SSLYZE} cannot be installed; run: {}", shell::describe(&install));
+    }
+    Ok(())
+}
+
+/// Installs what packaging/check takes from `PyPI` and npm, unless exactly that is installed.
+fn packaging(repository: &Repository) -> Result<()> {
+    let tools = repository.path("packaging/tools");
+    let read = |name: &str| std::fs::read_to_string(tools.join(name)).unwrap_or_default();
+    if read(".venv/installed") == read("requirements.txt") + &read("package-lock.json") {
+        return Ok(());
+    }
+    let mut install = Command::new(tools.join("install"));
+    if !shell::succeeds(&mut install)? {
+        bail!("the tools for packaging/ cannot be installed; run: {}", shell::describe(&install));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 mod rust;
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
 
@@ -26,7 +26,7 @@ struct Step {
     run: fn(&Repository) -> Result<Tally>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { names: &["players"], tools: &[Tool::Node], starts_tidegate: false, run: players },
     Step {
         names: &["cache-suite"],
@@ -47,6 +47,7 @@ const STEPS: [Step; 7] = [
         starts_tidegate: true,
         run: |repository| Ok(scanner::run(repository)),
     },
+    Step { names: &["packaging"], tools: &[Tool::Packaging], starts_tidegate: true, run: packaging },
     Step { names: &["fuzz"], tools: &[Tool::CxxCompiler], starts_tidegate: false, run: fuzz::run },
     Step {
         names: &["instructions"],
@@ -106,6 +107,12 @@ fn players(repository: &Repository) -> Result<Tally> {
         sum += tally::count(&mut test, Tally::from_node)?;
     }
     Ok(sum)
+}
+
+/// The charts, templates, rules and recipes in packaging/; each part is a test.
+fn packaging(repository: &Repository) -> Result<Tally> {
+    let mut check = Command::new(repository.path("packaging/check"));
+    tally::count(check.env("TIDEGATE", repository.tidegate()), Tally::from_packaging)
 }
 
 #[cfg(test)]

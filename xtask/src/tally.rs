@@ -41,6 +41,14 @@ impl Tally {
         count("# fail ").map(|failed| Self { passed: 0, failed })
     }
 
+    /// Reads the closing line of packaging/check, `packaging: 8 passed, 0 failed, 0 skipped`.
+    pub(crate) fn from_packaging(line: &str) -> Option<Self> {
+        let counts = line.strip_prefix("packaging: ")?;
+        let count =
+            |word: &str| counts.split(", ").find_map(|part| part.strip_suffix(word)?.parse::<u64>().ok());
+        Some(Self { passed: count(" passed")?, failed: count(" failed")? })
+    }
+
     /// Adds a failure if a program failed without a failed test: it did not build, or it crashed.
     pub(crate) const fn or_failed(self, success: bool) -> Self {
         if success || self.failed > 0 { self } else { Self { passed: self.passed, failed: 1 } }
@@ -101,6 +109,13 @@ mod tests {
         assert_eq!(Tally::from_node("# pass 7"), Some(Tally { passed: 7, failed: 0 }));
         assert_eq!(Tally::from_node("# fail 2"), Some(Tally { passed: 0, failed: 2 }));
         assert_eq!(Tally::from_node("# tests 9"), None);
+    }
+
+    #[test]
+    fn the_check_of_packaging_counts_its_parts() {
+        let line = "packaging: 7 passed, 1 failed, 0 skipped";
+        assert_eq!(Tally::from_packaging(line), Some(Tally { passed: 7, failed: 1 }));
+        assert_eq!(Tally::from_packaging("packaging/check needs what is not installed:"), None);
     }
 
     #[test]
