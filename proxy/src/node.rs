@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acme::renewal;
 use crate::descriptors::{self, Wanted};
-use crate::limits::TokenLimit;
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
@@ -132,7 +131,7 @@ impl Node {
         let routes = operators::require(admin::router(Arc::new(View(Arc::clone(&tier)))), token);
         let operating =
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
-        for pool in tier.pools() {
+        for pool in tier.sites().pools() {
             pool.start(tier.tasks(), tier.draining().token());
         }
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
@@ -143,11 +142,9 @@ impl Node {
             tier.tasks().spawn(renewal::run(Arc::clone(&tier), acme));
         }
         tier.tasks().spawn(watch_countries(Arc::clone(&tier)));
-        if tier.sites().all().iter().any(|site| site.gate.is_some()) {
-            tier.tasks().spawn(keep_tokens(Arc::clone(&tier)));
-        }
+        tier.tasks().spawn(keep_tokens(Arc::clone(&tier)));
         let resolved = timeout(RESOLVE_TIMEOUT, async {
-            for pool in tier.pools() {
+            for pool in tier.sites().pools() {
                 pool.wait_for_members().await;
             }
         });
@@ -215,8 +212,11 @@ async fn keep_tidy(tier: Arc<Tier>) {
         tier.copies().tidy();
         tier.streams().tidy();
         tier.limits().tidy();
-        let gates = tier.sites().all().iter().filter_map(|site| site.gate.as_ref());
-        gates.filter_map(Gate::limit).for_each(TokenLimit::tidy);
+        for gate in tier.sites().all().iter().filter_map(|site| site.gate.as_deref()) {
+            if let Some(limit) = gate.limit() {
+                limit.tidy();
+            }
+        }
     }
 }
 
@@ -232,7 +232,7 @@ async fn keep_tokens(tier: Arc<Tier>) {
     while draining.run_until_cancelled(tokio::time::sleep(RELOAD_INTERVAL)).await.is_some() {
         let tier = Arc::clone(&tier);
         let reload =
-            move || tier.sites().all().iter().filter_map(|site| site.gate.as_ref()).for_each(Gate::reload);
+            move || tier.sites().all().iter().filter_map(|site| site.gate.as_deref()).for_each(Gate::reload);
         // It fails only when the runtime shuts down.
         let _reloaded = tokio::task::spawn_blocking(reload).await;
     }
@@ -254,7 +254,7 @@ async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<(Listeners,
 /// The descriptors that a tier may use.
 fn descriptors(tier: &Tier) -> Wanted {
     let settings = tier.settings();
-    let upstreams: usize = tier.pools().iter().map(|pool| pool.reports().len()).sum();
+    let upstreams: usize = tier.sites().pools().iter().map(|pool| pool.reports().len()).sum();
     let copies = settings.cache.sendfile_max() / settings.cache.sendfile_min.bytes().max(1);
     Wanted {
         viewers: settings.listen.connections_max,
@@ -269,7 +269,7 @@ async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
-    let parameters = sites.all().iter().filter_map(|site| site.gate.as_ref());
+    let parameters = sites.all().iter().filter_map(|site| site.gate.as_deref());
     let parameters = parameters.map(|gate| gate.parameter().to_owned());
     access_log::Config {
         output: match log.access.as_str() {
@@ -289,7 +289,7 @@ struct View(Arc<Tier>);
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
         let up =
-            self.0.pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
+            self.0.sites().pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
         match (self.0.draining().is_set(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
@@ -327,12 +327,12 @@ impl admin::Tier for View {
         self.0.metrics().cache(&self.0.cache().totals(), self.0.copies().bytes());
         self.0.metrics().access.addresses(self.0.limits().addresses());
         self.0.metrics().live.known(self.0.streams().count());
-        self.0.metrics().upstreams(self.0.pools());
+        self.0.metrics().upstreams(self.0.sites().pools());
         self.0.metrics().render()
     }
 
     fn purge(&self, order: &Order) -> Result<Report, Invalid> {
-        Ok(order.resolve(self.0.sites())?.run(&self.0))
+        Ok(order.resolve(&self.0.sites())?.run(&self.0))
     }
 
     fn purged(&self, id: &str) -> Option<Report> {
@@ -365,8 +365,8 @@ fn objects(tier: &Tier) -> Vec<Value> {
 }
 
 fn sites(tier: &Tier) -> Vec<Value> {
-    let sites = tier.sites().all().iter();
-    let sites = sites.map(|site| {
+    let sites = tier.sites();
+    let sites = sites.all().iter().map(|site| {
         json!({
             "name": site.name,
             "upstreams": upstreams::names(&site.candidates),

@@ -7,6 +7,7 @@ pub mod rules;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -46,13 +47,13 @@ pub struct Site {
     /// The configured lifetimes.
     pub lifetimes: config::Lifetimes,
     /// The check of tokens, if the site has keys.
-    pub gate: Option<Gate>,
+    pub gate: Option<Arc<Gate>>,
     /// The lifetimes by the rules of HLS, with this site's values.
     pub hls: tidegate_hls::Lifetimes,
     /// The marks of private playlists and segments that do not count.
     pub ignored: Vec<UncacheableReason>,
     /// The streams that viewers cannot share.
-    pub unshared: Unshared,
+    pub unshared: Arc<Unshared>,
     /// Whether the objects that live playlists announce are prefetched.
     pub prefetch: bool,
     /// Live playlists of the site that are followed at the same time.
@@ -60,7 +61,7 @@ pub struct Site {
     /// Those of them that have the same path.
     pub followers_per_path_max: usize,
     /// The limit for the bytes of the site, if it has one.
-    pub traffic: Option<Traffic>,
+    pub traffic: Option<Arc<Traffic>>,
     /// What live playlists announce about blocking reload and delta updates.
     pub low_latency: config::LowLatency,
     /// Other servers to which redirects of the origins may lead.
@@ -73,14 +74,18 @@ pub struct Site {
     pub candidates: SitePools,
 }
 
-/// All sites of a tier, by host.
+/// All sites of a tier, by host. They do not change: a reload makes others.
 #[derive(Debug)]
 pub struct Sites {
+    /// Unique among all sites that this process has had: a resolved target is remembered for its sites.
+    id: u64,
     all: Vec<Arc<Site>>,
     exact: HashMap<String, ByPath>,
     suffixes: Vec<(String, ByPath)>,
     any: ByPath,
     differ_by_path: bool,
+    /// The pools of all sites, without duplicates.
+    pools: Vec<Arc<Pool>>,
 }
 
 /// The sites of one host, those with the longest path prefixes first.
@@ -100,7 +105,7 @@ impl Site {
             cors: config.cors(),
             access: config.access.rules(),
             purgers: config.purge.allow.iter().collect(),
-            gate: Gate::new(config.name.as_str(), &config.token),
+            gate: Gate::new(config.name.as_str(), &config.token).map(Arc::new),
             hls: tidegate_hls::Lifetimes {
                 multivariant: lifetimes.multivariant.get(),
                 vod: lifetimes.vod.get(),
@@ -112,11 +117,11 @@ impl Site {
             },
             lifetimes,
             ignored: config.sharing.ignored(),
-            unshared: Unshared::default(),
+            unshared: Arc::default(),
             prefetch: config.prefetch,
             followers_max: config.followers_max,
             followers_per_path_max: config.followers_per_path_max,
-            traffic: Traffic::new(config.rate_max.bytes()),
+            traffic: Traffic::new(config.rate_max.bytes()).map(Arc::new),
             low_latency: config.low_latency,
             redirect_hosts: None,
             rewrite_uris: config.rewrite_uris,
@@ -164,7 +169,7 @@ impl Sites {
     /// each host and path occurs once.
     pub fn new(sites: Vec<(Config, Arc<Site>)>) -> Self {
         let (mut exact, mut suffixes, mut any) = (HashMap::new(), HashMap::new(), ByPath::default());
-        let all = sites.iter().map(|(_, site)| Arc::clone(site)).collect();
+        let all: Vec<_> = sites.iter().map(|(_, site)| Arc::clone(site)).collect();
         let differ_by_path = sites.iter().any(|(config, _)| config.paths != ["/"]);
         for (config, site) in sites {
             for host in &config.hosts {
@@ -181,7 +186,8 @@ impl Sites {
         let mut suffixes: Vec<_> = suffixes.into_iter().collect();
         // The longest suffix is the closest match.
         suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        Self { all, exact, suffixes, any, differ_by_path }
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { id, pools: pools(&all), all, exact, suffixes, any, differ_by_path }
     }
 
     /// The site of `host`, in lower case and without its port, for `path`. The most specific host decides,
@@ -210,6 +216,34 @@ impl Sites {
     pub fn all(&self) -> &[Arc<Site>] {
         &self.all
     }
+
+    /// The site with this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Site>> {
+        self.all.iter().find(|site| site.name == name)
+    }
+
+    /// An identifier that is unique among all sites of this process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The pools of upstreams of all sites.
+    pub(crate) fn pools(&self) -> &[Arc<Pool>] {
+        &self.pools
+    }
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// The pools of these sites, without duplicates: sites may share a pool.
+fn pools(sites: &[Arc<Site>]) -> Vec<Arc<Pool>> {
+    let mut pools: Vec<Arc<Pool>> = Vec::new();
+    for pool in sites.iter().flat_map(|site| site.candidates.pools()) {
+        if !pools.iter().any(|known| Arc::ptr_eq(known, pool)) {
+            pools.push(Arc::clone(pool));
+        }
+    }
+    pools
 }
 
 impl ByPath {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use http::HeaderValue;
 use tidegate_cache::{Cache, Limits};
-use tidegate_upstream::Pool;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
@@ -69,13 +69,11 @@ pub struct Settings {
 
 /// The state that all requests of one node share.
 pub struct Tier {
-    /// Unique among all tiers that this process has had.
-    id: u64,
     role: Role,
     settings: Settings,
-    sites: Sites,
-    /// The pools of all sites, without duplicates.
-    pools: Vec<Arc<Pool>>,
+    sites: ArcSwap<Sites>,
+    /// The identifier of the sites, which the fast path compares.
+    sites_id: AtomicU64,
     access: Access,
     limits: AddressLimits,
     cache: Cache,
@@ -117,7 +115,6 @@ impl Tier {
         };
         let finishing = Arc::new(Semaphore::new(settings.cache.finish_max.min(Semaphore::MAX_PERMITS)));
         Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             role,
             streams: Streams::new(&settings.cache),
             acme: settings.listen.tls.as_ref().and_then(|tls| tls.acme.as_ref()).map(Storage::of),
@@ -125,8 +122,8 @@ impl Tier {
             access: Access::new(&settings.listen, &settings.geoip),
             limits: AddressLimits::new(&settings.limits),
             settings,
-            pools: pools(&sites),
-            sites,
+            sites_id: AtomicU64::new(sites.id()),
+            sites: ArcSwap::from_pointee(sites),
             cache: Cache::new(limits),
             copies,
             finishing,
@@ -140,11 +137,6 @@ impl Tier {
             requests: TaskTracker::new(),
             requests_cut_off: AtomicUsize::new(0),
         }
-    }
-
-    /// An identifier that is unique among all tiers of this process.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     /// A permit for each fill that may continue without readers.
@@ -167,14 +159,14 @@ impl Tier {
         &self.settings
     }
 
-    /// Its sites.
-    pub fn sites(&self) -> &Sites {
-        &self.sites
+    /// Its sites, as they are now.
+    pub fn sites(&self) -> Guard<Arc<Sites>> {
+        self.sites.load()
     }
 
-    /// The pools of upstreams of all sites.
-    pub(crate) fn pools(&self) -> &[Arc<Pool>] {
-        &self.pools
+    /// The identifier of its sites, without a look at them.
+    pub(crate) fn sites_id(&self) -> u64 {
+        self.sites_id.load(Ordering::Acquire)
     }
 
     /// Who its clients are, and who may watch.
@@ -266,22 +258,9 @@ impl Tier {
     }
 }
 
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-
 fn hsts(listen: &config::Listen) -> Option<HeaderValue> {
     let max_age = listen.tls.as_ref()?.hsts?.get().as_secs();
     HeaderValue::try_from(format!("max-age={max_age}")).ok()
-}
-
-/// The pools of all sites, without duplicates: sites may share a pool.
-fn pools(sites: &Sites) -> Vec<Arc<Pool>> {
-    let mut pools: Vec<Arc<Pool>> = Vec::new();
-    for pool in sites.all().iter().flat_map(|site| site.candidates.pools()) {
-        if !pools.iter().any(|known| Arc::ptr_eq(known, pool)) {
-            pools.push(Arc::clone(pool));
-        }
-    }
-    pools
 }
 
 impl fmt::Debug for Tier {

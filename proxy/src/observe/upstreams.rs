@@ -21,7 +21,7 @@ pub(crate) fn page(tier: &Tier) -> Value {
         "rescued_bodies": metrics.upstreams.rescued_bodies.get(),
         "retry_budget_exhausted": metrics.upstreams.retry_budget_exhausted.get(),
         "failovers": metrics.failovers_by_reason(),
-        "pools": tier.pools().iter().map(|pool| of_pool(pool)).collect::<Vec<_>>(),
+        "pools": tier.sites().pools().iter().map(|pool| of_pool(pool)).collect::<Vec<_>>(),
     })
 }
 

@@ -63,7 +63,7 @@ impl Allowed {
         if let Self(Some(usage)) = self {
             let _late = tier.limits().request(&usage);
         }
-        if let Some((limit, usage)) = site.gate.as_ref().and_then(Gate::limit).zip(token_usage) {
+        if let Some((limit, usage)) = site.gate.as_deref().and_then(Gate::limit).zip(token_usage) {
             let _late = limit.request(usage);
         }
         count_bytes(tier, site, body_bytes);
@@ -120,7 +120,7 @@ pub(crate) fn count_fill(tier: &Tier, client: &Client) {
 
 /// The limit for the bytes of a site. Only an edge applies it: the peers of a shield are edges.
 fn traffic_of<'a>(tier: &Tier, site: &'a Site) -> Option<&'a Traffic> {
-    site.traffic.as_ref().filter(|_| tier.role() == Role::Edge)
+    site.traffic.as_deref().filter(|_| tier.role() == Role::Edge)
 }
 
 /// The rules of a site. Only an edge applies them: the peers of a shield are edges.

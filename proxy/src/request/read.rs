@@ -16,7 +16,7 @@ use super::target::{Target, host_name};
 use super::{token, whole};
 use crate::clock;
 use crate::refusal::Refusal;
-use crate::site::{Gate, Site};
+use crate::site::{Gate, Site, Sites};
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 
@@ -27,12 +27,13 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     check_length(client).map_err(|refusal| (refusal, None))?;
     let target = target(client).map_err(|refusal| (refusal, None))?;
     let name = host_name(&target.authority);
-    let site = site(tier, &name, &target.authority, &target.path_and_query)
-        .ok_or_else(|| (no_site(&target), None))?;
+    // The request keeps its site: a reload does not change it on the way.
+    let site = site(&tier.sites(), &name, &target.authority, &target.path_and_query).map(Arc::clone);
+    let site = &site.ok_or_else(|| (no_site(&target), None))?;
     client.request_facts().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
     access::check(tier, client, site).map_err(refused)?;
-    let gate = site.gate.as_ref();
+    let gate = site.gate.as_deref();
     let carried =
         gate.map(|gate| gate.take(&target.path_and_query, token::cookies(client.headers())).into_owned());
     let path_and_query = carried.as_ref().map_or(&*target.path_and_query, |carried| &*carried.target);
@@ -129,23 +130,23 @@ fn slice_and_key(
 }
 
 /// The site that serves a target. Where sites share a host, the normalised path selects one of them.
-pub(super) fn site<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
-    if !tier.sites().differ_by_path() {
-        return tier.sites().find(name, "/");
+pub(super) fn site<'a>(sites: &'a Sites, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
+    if !sites.differ_by_path() {
+        return sites.find(name, "/");
     }
     // A site that takes tokens from the path is found by the path after the token.
     if let Some((_token, rest)) = in_path(target)
-        && let Some(site) = site_of_path(tier, name, host, rest)
-        && site.gate.as_ref().is_some_and(Gate::takes_paths)
+        && let Some(site) = site_of_path(sites, name, host, rest)
+        && site.gate.as_deref().is_some_and(Gate::takes_paths)
     {
         return Some(site);
     }
-    site_of_path(tier, name, host, target)
+    site_of_path(sites, name, host, target)
 }
 
-fn site_of_path<'a>(tier: &'a Tier, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
+fn site_of_path<'a>(sites: &'a Sites, name: &str, host: &str, target: &str) -> Option<&'a Arc<Site>> {
     let resource = Resource::parse(host, target, &QueryRules::default()).ok()?;
-    tier.sites().find(name, &resource.path_and_query())
+    sites.find(name, &resource.path_and_query())
 }
 
 /// No site serves this target, or it is invalid, which is the graver fault (RFC 9112 section 3.2).

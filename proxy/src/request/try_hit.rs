@@ -18,7 +18,7 @@ use super::token;
 use crate::clock;
 use crate::limits::Usage;
 use crate::live::stream::Stream;
-use crate::site::{Gate, Site};
+use crate::site::{Gate, Site, Sites};
 use crate::tier::Tier;
 use crate::viewer::fast_path::simple_head::SimpleHead;
 use crate::viewer::peer::Peer;
@@ -82,16 +82,17 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, no
 /// players request the same few targets again and again.
 fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Resolved> {
     let (host, target) = (simple_head.host, simple_head.target);
-    if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier, host, target)) {
+    if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier.sites_id(), host, target)) {
         return Some(Resolved { target, cmcd: None, link: None, token_usage: None });
     }
-    let site = site(tier, &target::host_name(host), host, target)?;
+    let sites = tier.sites();
+    let site = site(&sites, &target::host_name(host), host, target)?;
     if let Some(gate) = &site.gate {
-        return resolve_gated(tier, simple_head, site, gate, peer);
+        return resolve_gated(tier, &sites, simple_head, site, gate, peer);
     }
     let (target, cmcd) = parse(site, host, target)?;
     if cmcd.is_none() {
-        TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, simple_head.target, &target));
+        TARGETS.with_borrow_mut(|targets| targets.insert(sites.id(), host, simple_head.target, &target));
     }
     Some(Resolved { target, cmcd, link: None, token_usage: None })
 }
@@ -100,6 +101,7 @@ fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Res
 /// tokens: they resolve only after the token of the request was checked.
 fn resolve_gated(
     tier: &Tier,
+    sites: &Sites,
     simple_head: &SimpleHead<'_>,
     site: &Arc<Site>,
     gate: &Gate,
@@ -107,13 +109,13 @@ fn resolve_gated(
 ) -> Option<Resolved> {
     let carried = gate.take(simple_head.target, simple_head.cookies());
     let (host, target) = (simple_head.host, &*carried.target);
-    let known = GATED_TARGETS.with_borrow(|targets| targets.find(tier, host, target));
+    let known = GATED_TARGETS.with_borrow(|targets| targets.find(sites.id(), host, target));
     let (resolved, cmcd) = if let Some(resolved) = known {
         (resolved, None)
     } else {
         let (resolved, cmcd) = parse(site, host, target)?;
         if cmcd.is_none() {
-            GATED_TARGETS.with_borrow_mut(|targets| targets.insert(tier, host, target, &resolved));
+            GATED_TARGETS.with_borrow_mut(|targets| targets.insert(sites.id(), host, target, &resolved));
         }
         (resolved, cmcd)
     };
@@ -146,28 +148,28 @@ fn parse(site: &Arc<Site>, host: &str, target: &str) -> Option<(Arc<ResolvedTarg
 }
 
 /// The targets that this thread has resolved lately. The meaning of a target does not change while its tier
-/// lives.
+/// has the same sites.
 struct TargetCache {
     hasher: ahash::RandomState,
     entries: Vec<Option<Entry>>,
 }
 
 struct Entry {
-    tier: u64,
+    sites: u64,
     host: Box<str>,
     target: Box<str>,
     resolved: Arc<ResolvedTarget>,
 }
 
 impl TargetCache {
-    fn find(&self, tier: &Tier, host: &str, target: &str) -> Option<Arc<ResolvedTarget>> {
+    fn find(&self, sites: u64, host: &str, target: &str) -> Option<Arc<ResolvedTarget>> {
         let entry = self.entries.get(self.index(host, target))?.as_ref()?;
-        let is_same = *entry.target == *target && *entry.host == *host && entry.tier == tier.id();
+        let is_same = *entry.target == *target && *entry.host == *host && entry.sites == sites;
         is_same.then(|| Arc::clone(&entry.resolved))
     }
 
     /// Replaces another target with the same index.
-    fn insert(&mut self, tier: &Tier, host: &str, target: &str, resolved: &Arc<ResolvedTarget>) {
+    fn insert(&mut self, sites: u64, host: &str, target: &str, resolved: &Arc<ResolvedTarget>) {
         let index = self.index(host, target);
         if host.len() + target.len() > TARGET_BYTES_MAX {
             return;
@@ -175,7 +177,7 @@ impl TargetCache {
         self.entries.resize_with(TARGETS_MAX, || None);
         if let Some(entry) = self.entries.get_mut(index) {
             let (host, target) = (host.into(), target.into());
-            *entry = Some(Entry { tier: tier.id(), host, target, resolved: Arc::clone(resolved) });
+            *entry = Some(Entry { sites, host, target, resolved: Arc::clone(resolved) });
         }
     }
 

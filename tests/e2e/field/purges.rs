@@ -396,6 +396,6 @@ async fn an_order_runs_on_a_tier_in_the_same_process() {
     let edge = tidegate_edge::Edge::load(config).await.unwrap();
     let tier = edge.node().tier();
     let order = Order { prefixes: Names(vec!["http://a/".to_owned()]), ..Order::default() };
-    let report = order.resolve(tier.sites()).unwrap().run(tier);
+    let report = order.resolve(&tier.sites()).unwrap().run(tier);
     assert_eq!((report.purged, report.kind), (0, "prefixes"));
 }
