@@ -76,17 +76,17 @@ async fn serve(command: Command) -> Result<(), Fault> {
         Command::Demo(options) => Ok(demo::run(options).await?),
         Command::Edge(file) => {
             let config = read(file.config.as_deref(), tidegate_edge::Config::parse)?;
-            let edge = tidegate_edge::Edge::load(config).await?;
-            let tier = Arc::clone(edge.node().tier());
-            on_hangup(move || tier.reload())?;
+            let edge = tidegate_edge::Edge::load_from(config, file.config.as_deref()).await?;
+            let reloader = Arc::clone(edge.node().reloader());
+            on_hangup(move || drop(reloader.reload()))?;
             say_where("edge", &edge.addr()?, &edge.admin_addr()?);
             Ok(edge.run(shutdown_signal()?).await?)
         }
         Command::Shield(file) => {
             let config = read(file.config.as_deref(), tidegate_shield::Config::parse)?;
-            let shield = tidegate_shield::Shield::load(config).await?;
-            let tier = Arc::clone(shield.node().tier());
-            on_hangup(move || tier.reload())?;
+            let shield = tidegate_shield::Shield::load_from(config, file.config.as_deref()).await?;
+            let reloader = Arc::clone(shield.node().reloader());
+            on_hangup(move || drop(reloader.reload()))?;
             say_where("shield", &shield.addr()?, &shield.admin_addr()?);
             Ok(shield.run(shutdown_signal()?).await?)
         }
@@ -191,13 +191,16 @@ fn shutdown_signal() -> anyhow::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// Calls `reload` for each SIGHUP.
-fn on_hangup(reload: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+/// Calls `reload` for each SIGHUP, on a thread for blocking work. It logs its result.
+fn on_hangup(reload: impl Fn() + Send + Sync + 'static) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot install the SIGHUP handler")?;
+    let reload = Arc::new(reload);
     // The task lives as long as the process, and nothing waits for its end.
     let _listener = tokio::runtime::Handle::current().spawn(async move {
         while hangup.recv().await.is_some() {
-            reload();
+            let reload = Arc::clone(&reload);
+            // It fails only when the runtime shuts down.
+            let _reloaded = tokio::task::spawn_blocking(move || reload()).await;
         }
     });
     Ok(())

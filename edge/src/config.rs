@@ -104,7 +104,7 @@ impl Config {
         check::read(file, text, Self::check)
     }
 
-    fn check(&self) -> Result<(), Breach> {
+    pub(crate) fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
@@ -137,6 +137,27 @@ impl Config {
             return Err(Breach::new(&["shields"], message));
         }
         Ok(())
+    }
+
+    /// This configuration with the fields of `read` that change while the node runs.
+    pub(crate) fn reloaded(&self, read: &Self) -> Self {
+        Self {
+            shields: read.shields.clone(),
+            region_order: read.region_order.clone(),
+            regions: read.regions.clone(),
+            balance: read.balance,
+            control: read.control.clone(),
+            site: read.site.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether another configuration has the same shields, in the same order.
+    pub(crate) fn has_shields_of(&self, other: &Self) -> bool {
+        self.shields == other.shields
+            && self.region_order == other.region_order
+            && self.regions == other.regions
+            && self.balance == other.balance
     }
 
     /// The regions and their locations, as this node sees them.

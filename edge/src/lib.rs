@@ -6,10 +6,11 @@
 //! All crates: [`tidegate`](../tidegate/index.html).
 
 pub mod config;
+mod reload;
 mod shields;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
 
 use anyhow::Context as _;
 pub use config::Config;
@@ -25,10 +26,13 @@ pub use tidegate_proxy::purge;
 pub use tidegate_proxy::site;
 /// The keys and the revoked ids of a site.
 pub use tidegate_proxy::site::rules::Rules;
-use tidegate_proxy::{Node, Role, Site, Sites};
+use tidegate_proxy::{Node, Role};
 /// The address of a node.
 pub use tidegate_upstream::Address;
 use tokio_util::sync::CancellationToken;
+
+use reload::File;
+use shields::Shields;
 
 /// An edge that is bound and not yet serving.
 #[derive(Debug)]
@@ -41,17 +45,23 @@ impl Edge {
     /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
     /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
+        Self::load_from(config, None).await
+    }
+
+    /// The same, with the file that reloads read again.
+    ///
+    /// # Errors
+    /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
+    /// opened.
+    pub async fn load_from(config: Config, file: Option<&Path>) -> anyhow::Result<Self> {
         let secret = config.upstream.read_secret();
         let secret = secret.map_err(|breach| anyhow::anyhow!("upstream.secret: {}", breach.message))?;
-        let shields = shields::of(&config, secret.as_ref()).context("upstream.tls")?;
-        let sites = config.site.iter().map(|site| {
-            let candidates = shields.for_site(site);
-            let has_shields = !config.shields.is_empty();
-            let redirect_hosts = shields.redirect_pool(site);
-            (site.clone(), Arc::new(Site { has_shields, redirect_hosts, ..Site::new(site, candidates) }))
-        });
-        let sites = Sites::new(sites.collect());
-        Ok(Self(Node::load(Role::Edge, config.settings(), sites).await?))
+        let mut shields = Shields::new(&config, secret).context("upstream.tls")?;
+        let node = Node::load(Role::Edge, config.settings(), shields.sites(&config, None)).await?;
+        Ok(Self(match file {
+            Some(file) => node.reloading_from(File::new(file, config, shields)),
+            None => node,
+        }))
     }
 
     /// The address of the viewers' listener, with the actual port where 0 was configured.

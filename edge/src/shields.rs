@@ -3,50 +3,66 @@
 use std::sync::Arc;
 
 use tidegate_proxy::config::Secret;
-use tidegate_proxy::site;
+use tidegate_proxy::site::{self, OriginPools};
+use tidegate_proxy::{Site, Sites};
 use tidegate_upstream::trust::TrustError;
-use tidegate_upstream::{Bound, Connections, Order, Pool, SitePools};
+use tidegate_upstream::{Bound, Order, Pool, SitePools};
 
 use crate::Config;
 
-/// The shields that all sites share, and the trust for other upstreams.
+/// The shields that all sites share, and the pools of the sites' own upstreams.
 #[derive(Debug)]
-pub(crate) struct Shields<'a> {
-    config: &'a Config,
-    connections: Arc<Connections>,
+pub(crate) struct Shields {
+    /// Requests to shields carry it.
+    secret: Option<Secret>,
     by_hash: Option<Arc<Pool>>,
+    origins: OriginPools,
 }
 
-/// The shields of a configuration, whose requests carry the secret.
-///
-/// # Errors
-/// When a certificate or a key is invalid.
-pub(crate) fn of<'a>(config: &'a Config, secret: Option<&Secret>) -> Result<Shields<'a>, TrustError> {
-    let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
-    let connections = config.upstream.connections(config.shields.len() + origins)?;
-    let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
-    let specs: Vec<_> = config
-        .shields
-        .iter()
-        .map(|shield| shield.tier(config.upstream.options(true, &connections), secret))
-        .collect();
-    let by_hash = (!specs.is_empty())
-        .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));
-    Ok(Shields { config, connections, by_hash })
-}
-
-impl Shields<'_> {
-    pub(crate) fn for_site(&self, site: &site::Config) -> SitePools {
-        let origins = || site.pool(&self.config.upstream, &self.connections);
-        SitePools::of(match &self.by_hash {
-            None => vec![origins()],
-            Some(shields) if site.direct => vec![Arc::clone(shields), origins()],
-            Some(shields) => vec![Arc::clone(shields)],
-        })
+impl Shields {
+    /// The shields of a configuration.
+    ///
+    /// # Errors
+    /// When a certificate or a key is invalid.
+    pub(crate) fn new(config: &Config, secret: Option<Secret>) -> Result<Self, TrustError> {
+        let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
+        let connections = config.upstream.connections(config.shields.len() + origins)?;
+        let origins = OriginPools::new(config.upstream.clone(), connections);
+        let mut shields = Self { secret, by_hash: None, origins };
+        shields.replace(config);
+        Ok(shields)
     }
 
-    /// The servers to which redirects of the site's origins may lead.
-    pub(crate) fn redirect_pool(&self, site: &site::Config) -> Option<Arc<Pool>> {
-        site.redirect_pool(&self.config.upstream, &self.connections)
+    /// Makes the shields anew, as a configuration has them.
+    pub(crate) fn replace(&mut self, config: &Config) {
+        let bound = Bound { epsilon: config.balance.excess.get(), floor: config.balance.requests_min };
+        let options = || config.upstream.options(true, self.origins.connections());
+        let specs = config.shields.iter().map(|shield| shield.tier(options(), self.secret.as_ref()));
+        let specs: Vec<_> = specs.collect();
+        self.by_hash = (!specs.is_empty())
+            .then(|| Pool::new(Order::Hash(bound, config.world()), specs, config.upstream.budget()));
+    }
+
+    /// The sites of a configuration. Each takes over what the site of the same name has learned.
+    pub(crate) fn sites(&mut self, config: &Config, before: Option<&Sites>) -> Sites {
+        self.origins.keep(&config.site);
+        let has_shields = !config.shields.is_empty();
+        let mut sites = Vec::new();
+        for site in &config.site {
+            let candidates = self.for_site(site);
+            let redirect_hosts = self.origins.redirect_hosts(site);
+            let made = Site { has_shields, redirect_hosts, ..Site::new(site, candidates) };
+            let before = before.and_then(|before| before.named(site.name.as_str()));
+            sites.push((site.clone(), Arc::new(made.succeeding(before))));
+        }
+        Sites::new(sites)
+    }
+
+    fn for_site(&mut self, site: &site::Config) -> SitePools {
+        SitePools::of(match &self.by_hash {
+            None => vec![self.origins.origins(site)],
+            Some(shields) if site.direct => vec![Arc::clone(shields), self.origins.origins(site)],
+            Some(shields) => vec![Arc::clone(shields)],
+        })
     }
 }

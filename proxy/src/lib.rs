@@ -23,7 +23,7 @@ pub mod observe;
 mod policy;
 pub mod purge;
 mod refusal;
-mod reload;
+pub mod reload;
 mod request;
 mod signal;
 pub mod site;

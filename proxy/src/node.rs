@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::acme::renewal;
+use crate::config::check::Problem;
 use crate::descriptors::{self, Wanted};
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
@@ -19,7 +20,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::operators;
 use crate::observe::upstreams;
 use crate::purge::{Invalid, Order, Report};
-use crate::reload;
+use crate::reload::{self, RESOLVE_TIMEOUT, Reloader, Source};
 use crate::site::{Gate, Sites};
 use crate::tier::{Role, Settings, Tier};
 use crate::viewer::listener::{self, Listeners};
@@ -29,6 +30,7 @@ use crate::viewer::tls;
 #[derive(Debug)]
 pub struct Node {
     tier: Arc<Tier>,
+    reloader: Arc<Reloader>,
     viewers: Listeners,
     operators: TcpListener,
     token: Option<operators::Token>,
@@ -42,10 +44,6 @@ const COMMIT: &str = match option_env!("TIDEGATE_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
-
-/// How long the start waits for the names of upstreams to resolve. One site of many may have a name that does
-/// not.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long operators' requests may continue when all else has ended.
 const OPERATORS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -84,7 +82,20 @@ impl Node {
         tier.access().countries().load().context("geoip.database")?;
         tier.access().load_secret().context("listen.secret")?;
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
-        Ok(Self { tier, viewers, operators, token, log, files })
+        let reloader = Arc::new(Reloader::new(Arc::clone(&tier)));
+        Ok(Self { tier, reloader, viewers, operators, token, log, files })
+    }
+
+    /// Reloads will read `source`.
+    #[must_use]
+    pub fn reloading_from(self, source: impl Source + 'static) -> Self {
+        self.reloader.set_source(Box::new(source));
+        self
+    }
+
+    /// What reloads the configuration.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// The address where viewers connect, with the actual port if the configuration says 0.
@@ -126,17 +137,15 @@ impl Node {
         if let Some(address) = self.tls_addr()? {
             tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
-        let Self { tier, viewers, operators, token, log, files } = self;
+        let Self { tier, reloader, viewers, operators, token, log, files } = self;
         let stopped = CancellationToken::new();
-        let routes = operators::require(admin::router(Arc::new(View(Arc::clone(&tier)))), token);
+        let routes = operators::require(admin::router(Arc::new(View(Arc::clone(&tier), reloader))), token);
         let operating =
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
-        for pool in tier.sites().pools() {
-            pool.start(tier.tasks(), tier.draining().token());
-        }
+        tier.start_pools(&tier.sites());
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
         if let Some(files) = files {
-            tier.tasks().spawn(reload::keep_current(Arc::clone(&tier), files));
+            tier.tasks().spawn(reload::files::keep_current(Arc::clone(&tier), files));
         }
         if let Some(acme) = tier.settings().listen.tls.as_ref().and_then(|tls| tls.acme.clone()) {
             tier.tasks().spawn(renewal::run(Arc::clone(&tier), acme));
@@ -269,8 +278,6 @@ async fn bind(field: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
-    let parameters = sites.all().iter().filter_map(|site| site.gate.as_deref());
-    let parameters = parameters.map(|gate| gate.parameter().to_owned());
     access_log::Config {
         output: match log.access.as_str() {
             "off" => Output::Off,
@@ -278,18 +285,22 @@ fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
             path => Output::File(path.into()),
         },
         queue_lines: log.queue_max,
-        redact: log.redact.iter().cloned().chain(parameters).collect(),
+        redact: log.redact.iter().cloned().chain(sites.token_parameters()).collect(),
         addresses: log.addresses,
     }
 }
 
 /// A tier as the operators' pages show it.
-struct View(Arc<Tier>);
+struct View(Arc<Tier>, Arc<Reloader>);
 
 impl admin::Tier for View {
     fn readiness(&self) -> Readiness {
-        let up =
-            self.0.sites().pools().iter().any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
+        let up = self
+            .0
+            .sites()
+            .pools()
+            .iter()
+            .any(|pool| pool.reports().iter().any(|report| report.state.is_available()));
         match (self.0.draining().is_set(), up) {
             (true, _) => Readiness::Draining,
             (false, true) => Readiness::Ready,
@@ -333,6 +344,10 @@ impl admin::Tier for View {
 
     fn purge(&self, order: &Order) -> Result<Report, Invalid> {
         Ok(order.resolve(&self.0.sites())?.run(&self.0))
+    }
+
+    fn reload(&self) -> Result<reload::Report, Problem> {
+        self.1.reload()
     }
 
     fn purged(&self, id: &str) -> Option<Report> {

@@ -1,49 +1,122 @@
-//! Files that are read again while the node runs: certificates, keys and authorities of its TLS listener.
+//! Reload of the configuration while the node runs.
+//!
+//! The sites of the new configuration take the place of those before, in one step; what else differs waits
+//! for a restart. Connections and cached objects stay. A request keeps the site that it began with. A
+//! configuration with an error changes nothing.
 
+mod difference;
+pub(crate) mod files;
+
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::config::check::Problem;
 use crate::observe::metrics::Reload;
+use crate::site::Sites;
 use crate::tier::Tier;
-use crate::viewer::tls::{Files, Reloaded};
 
-/// The interval at which the contents of the files are compared.
-const INTERVAL: Duration = Duration::from_secs(2);
+pub use difference::differences;
 
-/// Reads the files again when they change and when a reload is requested, until the node drains.
-pub(crate) async fn keep_current(tier: Arc<Tier>, mut files: Files) {
-    let mut requested = tier.reload_requests();
-    loop {
-        for (certificate, at) in files.expiries() {
-            tier.metrics().tls.expires(certificate, at);
-        }
-        let is_forced = tokio::select! {
-            biased;
-            () = tier.draining().wait() => return,
-            changed = requested.changed() => changed.is_ok(),
-            () = tokio::time::sleep(INTERVAL) => false,
+/// Where a configuration is read again. It knows how its sites are built.
+pub trait Source: Send + fmt::Debug {
+    /// Reads the configuration and builds its sites, which will be used in any case. `current` are the sites
+    /// in use: what a site has learned goes over to the site that has its name. May block the thread.
+    ///
+    /// # Errors
+    /// The first error of the configuration.
+    fn read(&mut self, current: &Sites) -> Result<Change, Problem>;
+}
+
+/// A configuration that was read again.
+#[derive(Debug)]
+pub struct Change {
+    /// Its sites.
+    pub sites: Sites,
+    /// The fields that differ from the configuration in use, as `site.live.origins`.
+    pub changed: Vec<String>,
+    /// Those that differ and do not change before a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// What a reload has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The fields that have changed, as `site.live.origins`; for a new or a removed site its name, as
+    /// `site.live`.
+    pub changed: Vec<String>,
+    /// The fields that differ and do not change before a restart.
+    pub needs_restart: Vec<String>,
+}
+
+/// Reloads the configuration of one node.
+#[derive(Debug)]
+pub struct Reloader {
+    tier: Arc<Tier>,
+    /// `None` if the node was started without a file.
+    source: Mutex<Option<Box<dyn Source>>>,
+}
+
+impl Reloader {
+    pub(crate) fn new(tier: Arc<Tier>) -> Self {
+        Self { tier, source: Mutex::new(None) }
+    }
+
+    pub(crate) fn set_source(&self, source: Box<dyn Source>) {
+        *self.source.lock() = Some(source);
+    }
+
+    /// Reads the configuration and all files of the TLS listener again. Reloads run one after the other.
+    /// Blocks the thread, which must be one for blocking work of a runtime.
+    ///
+    /// # Errors
+    /// The first error of the configuration; then all stays as it is.
+    pub fn reload(&self) -> Result<Report, Problem> {
+        let mut source = self.source.lock();
+        self.tier.reload();
+        let read = match source.as_deref_mut() {
+            Some(source) => source.read(&self.tier.sites()),
+            None => Err(Problem {
+                file: "configuration".to_owned(),
+                line: None,
+                column: None,
+                message: "the node was started without a file".to_owned(),
+            }),
         };
-        let reloading = tokio::task::spawn_blocking(move || {
-            let reloaded = files.reload(is_forced);
-            (files, reloaded)
-        });
-        let Ok((same_files, reloaded)) = reloading.await else { return };
-        files = same_files;
-        for reloaded in &reloaded {
-            report(&tier, reloaded);
+        let node = self.tier.node();
+        match read {
+            Ok(Change { sites, changed, needs_restart }) => {
+                self.use_sites(sites);
+                self.tier.metrics().reloads.record(Reload::Success);
+                tracing::info!(node, ?changed, ?needs_restart, "configuration reloaded");
+                Ok(Report { changed, needs_restart })
+            }
+            Err(problem) => {
+                self.tier.metrics().reloads.record(Reload::Failure);
+                tracing::error!(node, %problem, "configuration cannot be used, the previous one stays in use");
+                Err(problem)
+            }
         }
+    }
+
+    /// New pools have their members before a request asks them.
+    fn use_sites(&self, sites: Sites) {
+        self.tier.start_pools(&sites);
+        let resolved = async {
+            for pool in sites.pools() {
+                pool.wait_for_members().await;
+            }
+        };
+        let _late = Handle::current().block_on(async { timeout(RESOLVE_TIMEOUT, resolved).await });
+        self.tier.replace_sites(sites);
     }
 }
 
-fn report(tier: &Tier, Reloaded { file, error }: &Reloaded) {
-    match error {
-        None => {
-            tier.metrics().tls.reloaded(Reload::Success);
-            tracing::info!(node = tier.node(), %file, "TLS file reloaded");
-        }
-        Some(error) => {
-            tier.metrics().tls.reloaded(Reload::Failure);
-            tracing::warn!(node = tier.node(), %file, %error, "TLS file cannot be used, the previous one stays in use");
-        }
-    }
-}
+/// How long a start or a reload waits for the names of upstreams to resolve. One site of many may have a name
+/// that does not.
+pub(crate) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(2);

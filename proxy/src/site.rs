@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod gate;
+pub mod pools;
 pub mod request_headers;
 pub mod rules;
 
@@ -23,6 +24,7 @@ use crate::observe::unshared::Unshared;
 
 pub use config::Config;
 pub use gate::Gate;
+pub use pools::OriginPools;
 
 /// One site, ready to serve.
 #[derive(Debug)]
@@ -130,6 +132,26 @@ impl Site {
         }
     }
 
+    /// Takes over what is known from the site that had this name before a reload. A limit and a gate stay as
+    /// they are if their configuration is the same.
+    #[must_use]
+    pub fn succeeding(mut self, before: Option<&Arc<Self>>) -> Self {
+        let Some(before) = before else { return self };
+        self.unshared = Arc::clone(&before.unshared);
+        if let (Some(own), Some(known)) = (&self.traffic, &before.traffic)
+            && own.has_rate_of(known)
+        {
+            self.traffic = Some(Arc::clone(known));
+        }
+        if let (Some(own), Some(known)) = (&self.gate, &before.gate)
+            && own.has_config_of(known)
+        {
+            known.reload();
+            self.gate = Some(Arc::clone(known));
+        }
+        self
+    }
+
     /// Whether live playlists are followed: only if HLS decides on their lifetimes.
     pub fn follows(&self) -> bool {
         self.lifetimes.playlist == config::PlaylistLifetime::Auto
@@ -220,6 +242,12 @@ impl Sites {
     /// The site with this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Site>> {
         self.all.iter().find(|site| site.name == name)
+    }
+
+    /// The query parameters that contain tokens.
+    pub(crate) fn token_parameters(&self) -> impl Iterator<Item = String> {
+        let gates = self.all.iter().filter_map(|site| site.gate.as_deref());
+        gates.map(|gate| gate.parameter().to_owned())
     }
 
     /// An identifier that is unique among all sites of this process.

@@ -164,6 +164,29 @@ impl Tier {
         self.sites.load()
     }
 
+    /// Starts the pools of these sites that do not run yet.
+    pub(crate) fn start_pools(&self, sites: &Sites) {
+        for pool in sites.pools() {
+            pool.start(&self.tasks, self.draining.token());
+        }
+    }
+
+    /// Uses other sites, whose pools have started. Requests in progress keep the sites before. The probes of
+    /// pools that are not used any more end.
+    pub(crate) fn replace_sites(&self, sites: Sites) {
+        self.log.redact(sites.token_parameters());
+        let (id, pools) = (sites.id(), sites.pools().to_vec());
+        let before = self.sites.swap(Arc::new(sites));
+        // After the sites: what the fast path remembers for the identifier was resolved with them.
+        self.sites_id.store(id, Ordering::Release);
+        for pool in before.pools() {
+            if !pools.iter().any(|used| Arc::ptr_eq(used, pool)) {
+                pool.stop();
+                self.metrics.upstreams.keep_totals(pool);
+            }
+        }
+    }
+
     /// The identifier of its sites, without a look at them.
     pub(crate) fn sites_id(&self) -> u64 {
         self.sites_id.load(Ordering::Acquire)

@@ -68,7 +68,7 @@ impl Config {
         check::read(file, text, Self::check)
     }
 
-    fn check(&self) -> Result<(), Breach> {
+    pub(crate) fn check(&self) -> Result<(), Breach> {
         tidegate_proxy::config::check(&self.cache, &self.viewers, &self.upstream)?;
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
@@ -88,6 +88,11 @@ impl Config {
             return Err(Breach::new(&["site", "token", "keys"], message));
         }
         Ok(())
+    }
+
+    /// This configuration with the fields of `read` that change while the node runs.
+    pub(crate) fn reloaded(&self, read: &Self) -> Self {
+        Self { control: read.control.clone(), site: read.site.clone(), ..self.clone() }
     }
 
     pub(crate) fn settings(&self) -> Settings {

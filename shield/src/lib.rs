@@ -8,14 +8,18 @@
 
 pub mod config;
 mod origins;
+mod reload;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
 
 use anyhow::Context as _;
 pub use config::Config;
-use tidegate_proxy::{Node, Role, Site, Sites};
+use tidegate_proxy::site::OriginPools;
+use tidegate_proxy::{Node, Role};
 use tokio_util::sync::CancellationToken;
+
+use reload::File;
 
 /// A shield that is bound and not yet serving.
 #[derive(Debug)]
@@ -28,15 +32,24 @@ impl Shield {
     /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
     /// opened.
     pub async fn load(config: Config) -> anyhow::Result<Self> {
+        Self::load_from(config, None).await
+    }
+
+    /// The same, with the file that reloads read again.
+    ///
+    /// # Errors
+    /// When a certificate or a key is invalid, an address cannot be bound, or the access log cannot be
+    /// opened.
+    pub async fn load_from(config: Config, file: Option<&Path>) -> anyhow::Result<Self> {
         let listed = config.site.iter().map(|site| site.origins.len()).sum();
         let connections = config.upstream.connections(listed).context("upstream.tls")?;
-        let sites = config.site.iter().map(|site| {
-            let candidates = origins::of(site, &config.upstream, &connections);
-            let redirect_hosts = site.redirect_pool(&config.upstream, &connections);
-            (site.clone(), Arc::new(Site { redirect_hosts, ..Site::new(site, candidates) }))
-        });
-        let sites = Sites::new(sites.collect());
-        Ok(Self(Node::load(Role::Shield, config.settings(), sites).await?))
+        let mut origins = OriginPools::new(config.upstream.clone(), connections);
+        let sites = origins::sites(&config, &mut origins, None);
+        let node = Node::load(Role::Shield, config.settings(), sites).await?;
+        Ok(Self(match file {
+            Some(file) => node.reloading_from(File::new(file, config, origins)),
+            None => node,
+        }))
     }
 
     /// The address of the edges' listener, with the actual port where 0 was configured.

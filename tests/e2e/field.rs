@@ -17,6 +17,7 @@ mod purges;
 mod ranges;
 mod raw;
 mod redirects;
+mod reload;
 mod scripted;
 mod sharing;
 mod silence;

@@ -9,6 +9,6 @@ mod secret;
 mod tls_certificates;
 mod tls_https;
 mod tls_tickets;
-mod token;
+pub(crate) mod token;
 mod token_cli;
 mod token_links;

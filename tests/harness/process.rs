@@ -25,7 +25,7 @@ pub struct Process {
     child: Child,
     log_output: watch::Receiver<String>,
     _reading: JoinHandle<()>,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// A program that has ended.
@@ -112,7 +112,12 @@ impl Process {
             panic!("{name} does not listen: {}", *log_output.borrow());
         };
         let (addr, admin) = listening(&said).expect("its addresses were just logged");
-        Self { tier: Tier::at(addr, admin), child, log_output, _reading: reading, _folder: folder }
+        Self { tier: Tier::at(addr, admin), child, log_output, _reading: reading, folder }
+    }
+
+    /// The file of its configuration.
+    pub fn config_file(&self, part: &str) -> PathBuf {
+        self.folder.as_ref().expect("a folder").path().join(format!("{part}.toml"))
     }
 
     /// Sends it a signal.

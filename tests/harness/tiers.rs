@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::Path;
 
 use tidegate_edge::Edge;
 use tidegate_proxy::config::NodeName;
@@ -96,7 +97,17 @@ impl ShieldBuilder {
 
     /// Starts it.
     pub async fn run(self) -> Running {
-        let shield = Shield::load(self.0).await.expect("a shield");
+        Self::start(Shield::load(self.0).await)
+    }
+
+    /// Writes its configuration to a file, which it reads again for each reload, and starts it.
+    pub async fn run_from(self, file: &Path) -> Running {
+        std::fs::write(file, toml::to_string(&self.0).expect("a configuration")).expect("a file");
+        Self::start(Shield::load_from(self.0, Some(file)).await)
+    }
+
+    fn start(shield: anyhow::Result<Shield>) -> Running {
+        let shield = shield.expect("a shield");
         let (addr, admin) = (shield.addr().expect("an address"), shield.admin_addr().expect("an address"));
         let tls = shield.tls_addr().expect("an address");
         Running::start(Tier { addr, admin, tls }, |stop| shield.run(stop))
@@ -158,7 +169,17 @@ impl EdgeBuilder {
 
     /// Starts it.
     pub async fn run(self) -> Running {
-        let edge = Edge::load(self.0).await.expect("an edge");
+        Self::start(Edge::load(self.0).await)
+    }
+
+    /// Writes its configuration to a file, which it reads again for each reload, and starts it.
+    pub async fn run_from(self, file: &Path) -> Running {
+        std::fs::write(file, toml::to_string(&self.0).expect("a configuration")).expect("a file");
+        Self::start(Edge::load_from(self.0, Some(file)).await)
+    }
+
+    fn start(edge: anyhow::Result<Edge>) -> Running {
+        let edge = edge.expect("an edge");
         let (addr, admin) = (edge.addr().expect("an address"), edge.admin_addr().expect("an address"));
         let tls = edge.tls_addr().expect("an address");
         Running::start(Tier { addr, admin, tls }, |stop| edge.run(stop))

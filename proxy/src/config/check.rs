@@ -1,6 +1,7 @@
 //! Errors of a configuration file, with line and column.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
@@ -62,6 +63,25 @@ pub fn read<T: DeserializeOwned>(
         problem(file, text, place_of(text, &breach.field), message)
     })?;
     Ok(config)
+}
+
+/// Reads a configuration file again with `parse`. A file that cannot be read has an error, too.
+///
+/// # Errors
+/// The first error, with its place.
+pub fn read_file<T>(file: &Path, parse: impl Fn(&str, &str) -> Result<T, Problem>) -> Result<T, Problem> {
+    let name = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse(&name, &text),
+        Err(error) => Err(Problem { file: name, line: None, column: None, message: error.to_string() }),
+    }
+}
+
+/// A configuration is valid, and its fields that can change while the node runs do not fit the others as they
+/// are before a restart.
+pub fn without_restart(file: &Path, breach: &Breach) -> Problem {
+    let message = format!("needs a restart: {}: {}", breach.field.join("."), breach.message);
+    Problem { file: file.display().to_string(), line: None, column: None, message }
 }
 
 fn problem(file: &str, text: &str, at: Option<usize>, message: String) -> Problem {

@@ -25,6 +25,11 @@ impl Traffic {
         Some(Self { rate, started: Instant::now(), sent: Bucket::default() })
     }
 
+    /// Whether another limit has the same rate.
+    pub(crate) fn has_rate_of(&self, other: &Self) -> bool {
+        self.rate == other.rate
+    }
+
     /// Whether another response may begin now.
     ///
     /// # Errors

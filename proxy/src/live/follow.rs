@@ -86,6 +86,9 @@ impl Follower {
         let _followed = self.tier.metrics().live.follow();
         let mut empty_polls = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
+            if !self.renew_site() {
+                return;
+            }
             self.tier.streams().keep_known(&self.request.key, &self.stream);
             let mut purges = self.purges.clone();
             let round = if std::mem::take(&mut must_check) { Round::Check } else { Round::Next(empty_polls) };
@@ -102,6 +105,16 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Takes the site as it is after the latest reload. Returns whether it still follows playlists.
+    fn renew_site(&mut self) -> bool {
+        let sites = self.tier.sites();
+        let Some(site) = sites.named(&self.request.site.name).filter(|site| site.follows()) else {
+            return false;
+        };
+        self.request.site = Arc::clone(site);
+        true
     }
 
     /// Makes one request for a version after `media`. Returns whether there is a newer one now.

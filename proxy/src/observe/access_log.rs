@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 
+use arc_swap::ArcSwap;
 use prometheus::IntCounter;
 use tidegate_access::ClientAddress;
 
@@ -47,7 +48,7 @@ pub struct Config {
 pub struct AccessLog {
     queue: Option<SyncSender<Message>>,
     dropped: IntCounter,
-    redaction: Arc<Redaction>,
+    redaction: Arc<ArcSwap<Redaction>>,
     addresses: Arc<Addresses>,
 }
 
@@ -57,7 +58,7 @@ impl AccessLog {
     /// # Errors
     /// When the output cannot be opened or the thread cannot be started.
     pub fn start(config: &Config, dropped: IntCounter) -> io::Result<(Self, Writer)> {
-        let redaction = Arc::new(Redaction::new(&config.redact));
+        let redaction = Arc::new(ArcSwap::from_pointee(Redaction::new(&config.redact)));
         let addresses = Arc::new(Addresses::new(config.addresses));
         if config.output == Output::Off {
             return Ok((Self { queue: None, dropped, redaction, addresses }, Writer::off()));
@@ -72,6 +73,11 @@ impl AccessLog {
         self.queue.is_some()
     }
 
+    /// Redacts the values of these parameters, too, from now on.
+    pub(crate) fn redact(&self, names: impl Iterator<Item = String>) {
+        self.redaction.store(Arc::new(self.redaction.load().and(names)));
+    }
+
     /// What a line says of an address.
     pub(crate) fn address(&self, address: ClientAddress) -> LoggedAddress {
         self.addresses.logged(address, clock::now())
@@ -80,8 +86,9 @@ impl AccessLog {
     /// Renders a line and queues it. Never waits.
     pub fn record(&self, entry: &Entry<'_>) {
         let Some(queue) = &self.queue else { return };
-        let is_queued =
-            entry.line(&self.redaction).is_some_and(|line| queue.try_send(Message::Line(line)).is_ok());
+        let is_queued = entry
+            .line(&self.redaction.load())
+            .is_some_and(|line| queue.try_send(Message::Line(line)).is_ok());
         if !is_queued {
             self.dropped.inc();
         }

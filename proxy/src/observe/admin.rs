@@ -1,4 +1,5 @@
-//! The operators' listener: health, readiness, status, upstreams and metrics of a tier, and purges.
+//! The operators' listener: health, readiness, status, upstreams and metrics of a tier, purges and
+//! reloads.
 
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use crate::config::check::Problem;
 use crate::observe::label::label;
 use crate::purge::{Invalid, Order, Report};
+use crate::reload;
 
 /// The reports of a tier that the routes serve.
 pub trait Tier: Send + Sync {
@@ -35,6 +38,12 @@ pub trait Tier: Send + Sync {
 
     /// The report of one of the latest purges.
     fn purged(&self, id: &str) -> Option<Report>;
+
+    /// Reloads the configuration, and reports what has changed. It blocks the thread.
+    ///
+    /// # Errors
+    /// The first error of the configuration, which then stays as it is.
+    fn reload(&self) -> Result<reload::Report, Problem>;
 }
 
 label! {
@@ -59,6 +68,7 @@ pub fn router(tier: Arc<dyn Tier>) -> Router {
         .route("/v1/upstreams", get(upstreams))
         .route("/v1/purge", post(purge))
         .route("/v1/purge/{id}", get(purged))
+        .route("/v1/reload", post(reload))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(tier)
@@ -112,9 +122,31 @@ async fn purged(State(tier): State<Arc<dyn Tier>>, Path(id): Path<String>) -> Re
     }
 }
 
+/// Reloads the configuration, and responds when it is in use. It goes on if the operator leaves.
+async fn reload(State(tier): State<Arc<dyn Tier>>) -> Response {
+    match tokio::task::spawn_blocking(move || tier.reload()).await {
+        Ok(Ok(report)) => uncached(Json(report)),
+        Ok(Err(Problem { file, line, column, message })) => {
+            let error = json!({
+                "error": "invalid", "file": file, "line": line, "column": column, "message": message,
+            });
+            uncached((StatusCode::UNPROCESSABLE_ENTITY, Json(error)))
+        }
+        Err(_shutting_down) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
 async fn not_found() -> Response {
-    let routes =
-        ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/upstreams", "/v1/purge", "/v1/purge/{id}"];
+    let routes = [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/status",
+        "/v1/upstreams",
+        "/v1/purge",
+        "/v1/purge/{id}",
+        "/v1/reload",
+    ];
     uncached((StatusCode::NOT_FOUND, Json(json!({ "error": "not_found", "routes": routes }))))
 }
 
@@ -160,6 +192,11 @@ mod tests {
 
         fn purged(&self, _id: &str) -> Option<Report> {
             None
+        }
+
+        fn reload(&self) -> Result<reload::Report, Problem> {
+            let message = "unknown field".to_owned();
+            Err(Problem { file: "edge.toml".to_owned(), line: Some(2), column: Some(1), message })
         }
     }
 
@@ -217,6 +254,9 @@ mod tests {
         assert_eq!((code, &body(&response)["error"]), (404, &json!("not_found")));
         let (code, response) = send(&tier, "POST", "/v1/purge").await;
         assert_eq!((code, &body(&response)["error"]), (400, &json!("invalid")));
+        let (code, response) = send(&tier, "POST", "/v1/reload").await;
+        let error = body(&response);
+        assert_eq!((code, &error["line"], &error["column"]), (422, &json!(2), &json!(1)));
         let (code, response) = send(&tier, "POST", "/metrics").await;
         assert_eq!((code, &body(&response)["error"]), (405, &json!("method_not_allowed")));
     }

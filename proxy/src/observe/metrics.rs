@@ -25,6 +25,7 @@ mod hits;
 mod labels;
 mod live;
 mod purges;
+mod reloads;
 mod table;
 mod tls;
 mod upstreams;
@@ -33,6 +34,7 @@ pub use self::access::Access;
 pub use self::connections::Connections;
 pub use self::live::Live;
 pub use self::purges::Purges;
+pub use self::reloads::Reloads;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
     ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload, StatusClass, TokenRefusal,
@@ -65,6 +67,8 @@ pub struct Metrics {
     pub live: Live,
     /// Purges.
     pub purges: Purges,
+    /// Reloads of the configuration.
+    pub reloads: Reloads,
     /// Upstreams.
     pub upstreams: Upstreams,
     /// The TLS listener.
@@ -224,6 +228,7 @@ impl Metrics {
             access: Access::new(registrar)?,
             live: Live::new(registrar)?,
             purges: Purges::new(registrar)?,
+            reloads: Reloads::new(registrar)?,
             upstreams: Upstreams::new(registrar)?,
             tls: Tls::new(registrar)?,
             origin_requests: registrar.counter(

@@ -296,6 +296,15 @@ impl Default for Lifetimes {
 }
 
 impl Config {
+    /// Whether another site has the same upstreams, with the same settings.
+    pub(super) fn has_upstreams_of(&self, other: &Self) -> bool {
+        self.origins == other.origins
+            && self.origin_host == other.origin_host
+            && self.origin_headers == other.origin_headers
+            && self.redirect_hosts == other.redirect_hosts
+            && self.timeouts == other.timeouts
+    }
+
     /// The origins as a pool.
     pub fn pool(&self, upstream: &Upstream, connections: &Arc<Connections>) -> Arc<Pool> {
         let options = self.options(upstream, connections);

@@ -83,6 +83,11 @@ impl Gate {
         }
     }
 
+    /// Whether another gate has the same configuration.
+    pub(crate) fn has_config_of(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+
     /// Whether a token may be in the path.
     pub(crate) fn takes_paths(&self) -> bool {
         self.takes(Carrier::Path)

@@ -10,7 +10,7 @@ use tidegate_proxy::config::NodeName;
 use tidegate_proxy::site::config::token::Carrier;
 use tidegate_tests::{Origin, Response, Running, edge, origin, shield, until, viewer};
 
-pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 pub(super) const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 
@@ -51,7 +51,7 @@ impl Gated {
 }
 
 /// A token of one hour for what is below `path`.
-pub(super) fn token(path: &str) -> String {
+pub(crate) fn token(path: &str) -> String {
     signed(&Claims { exp: now() + 3600, path: path.to_owned(), ..Claims::default() }, SECRET, "a")
 }
 

@@ -93,9 +93,16 @@ impl Pool {
         Arc::new(pool)
     }
 
-    /// Starts to probe the members, until `stop`.
+    /// Starts to probe the members, until `stop` or [`Pool::stop`]. A pool starts only one time.
     pub fn start(self: &Arc<Self>, tasks: &TaskTracker, stop: &CancellationToken) {
-        *self.running.lock() = Some((tasks.clone(), stop.clone()));
+        let stop = stop.child_token();
+        {
+            let mut running = self.running.lock();
+            if running.is_some() {
+                return;
+            }
+            *running = Some((tasks.clone(), stop.clone()));
+        }
         let members = self.members.load().iter().map(|member| self.start_probes(&member.upstream)).collect();
         self.members.store(Arc::new(members));
         for spec in &self.specs {
@@ -103,6 +110,13 @@ impl Pool {
                 let watch = Watch::new(spec.options.dns.clone(), name);
                 tasks.spawn(Arc::clone(self).follow_name(spec.clone(), watch, stop.clone()));
             }
+        }
+    }
+
+    /// Ends the probes, because no site uses the pool any more. Requests in flight end as usual.
+    pub fn stop(&self) {
+        if let Some((_tasks, stop)) = &*self.running.lock() {
+            stop.cancel();
         }
     }
 

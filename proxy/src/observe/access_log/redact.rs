@@ -15,6 +15,17 @@ impl Redaction {
         Self(names.to_vec())
     }
 
+    /// The same, and these names. No name is ever forgotten: links with it stay in use.
+    pub(super) fn and(&self, names: impl Iterator<Item = String>) -> Self {
+        let mut all = self.0.clone();
+        for name in names {
+            if !all.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+                all.push(name);
+            }
+        }
+        Self(all)
+    }
+
     /// A query with `REDACTED` for the values of the named parameters; borrowed if there are none.
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         if !query.split('&').any(|parameter| self.secret_name(parameter).is_some()) {

@@ -45,7 +45,7 @@ label! {
 }
 
 label! {
-    /// The result of a reload of a file.
+    /// The result of a reload of the configuration, or of a file.
     Reload {
         /// The new contents are in use.
         Success = "success",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Result};
 use tidegate_upstream::{Pool, Report};
 
@@ -27,7 +28,12 @@ pub struct Upstreams {
     queue_overflows: IntCounter,
     probes: IntCounter,
     probe_failures: IntCounter,
+    /// The totals of pools that are not used any more.
+    former: Mutex<Totals>,
 }
+
+/// Ejections, queue overflows, probes, and failed probes.
+type Totals = [u64; 4];
 
 impl Upstreams {
     pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self> {
@@ -74,6 +80,7 @@ impl Upstreams {
             probes: registrar.counter("tidegate_upstream_probes_total", "Health probes finished, good and failed.")?,
             probe_failures: registrar
                 .counter("tidegate_upstream_probe_failures_total", "Health probes that failed.")?,
+            former: Mutex::default(),
         })
     }
 
@@ -88,18 +95,28 @@ impl Upstreams {
         self.budget.set(budget as i64);
         self.in_flight.set(as_gauge(reports.iter().map(|report| report.in_flight).sum()));
         self.waiting.set(as_gauge(reports.iter().map(|report| report.waiting).sum()));
-        let probes = |report: &Report| report.probes.0 + report.probes.1;
-        for (counter, total) in [
-            (&self.ejections, reports.iter().map(|report| report.ejections).sum::<u64>()),
-            (&self.queue_overflows, reports.iter().map(|report| report.refused).sum()),
-            (&self.probes, reports.iter().map(probes).sum()),
-            (&self.probe_failures, reports.iter().map(|report| report.probes.1).sum()),
-        ] {
+        let counters = [&self.ejections, &self.queue_overflows, &self.probes, &self.probe_failures];
+        let former = *self.former.lock();
+        for ((counter, total), former) in counters.into_iter().zip(totals(&reports)).zip(former) {
             // Upstreams report running totals; a counter takes the increase since the last scrape. An
             // upstream that leaves a pool takes its counts with it.
-            counter.inc_by(total.saturating_sub(counter.get()));
+            counter.inc_by((total + former).saturating_sub(counter.get()));
         }
     }
+
+    /// Keeps the totals of a pool that is not used any more.
+    pub(crate) fn keep_totals(&self, pool: &Pool) {
+        for (former, total) in self.former.lock().iter_mut().zip(totals(&pool.reports())) {
+            *former += total;
+        }
+    }
+}
+
+fn totals(reports: &[Report]) -> Totals {
+    reports.iter().fold([0; 4], |[ejections, overflows, probes, failures], report| {
+        let (good, failed) = report.probes;
+        [ejections + report.ejections, overflows + report.refused, probes + good + failed, failures + failed]
+    })
 }
 
 fn as_gauge(count: usize) -> i64 {
