@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tidegate_edge::Config;
 use tidegate_proxy::config::NodeName;
 use tidegate_proxy::config::units::{Period, Size};
+use tidegate_proxy::config::upstream::ProbeKind;
 use tidegate_tests::{
     Connection, Process, Response, Running, Signal, Swarm, edge, origin, shield, until, viewer,
 };
@@ -174,6 +175,63 @@ async fn a_reload_that_does_not_concern_an_upstream_keeps_what_is_known_of_it() 
     let upstreams = node.upstreams().await;
     assert_eq!(upstreams["pools"][0]["upstreams"][0]["requests"], json!(3), "{upstreams}");
     assert_eq!(node.get("/1.ts").await.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn former_origins_are_not_probed_and_their_counts_stay() {
+    let (first, second) = (origin().run().await, origin().run().await);
+    let node = Reloadable::of(&first.url(), |config| {
+        config.upstream.probe.kind = ProbeKind::Http;
+        config.upstream.probe.interval = Period::millis(20);
+    })
+    .await;
+    let probes = async || node.edge.count("tidegate_upstream_probes_total", "").await;
+    until("it is probed", async || probes().await >= 5).await;
+    for round in 0..21 {
+        let url = if round % 2 == 0 { second.url() } else { first.url() };
+        node.reload(|config| config.site[0].origins = vec![url.parse().unwrap()]).await;
+    }
+    let before = probes().await;
+    assert!(before >= 5, "{before}");
+    until("only the second origin is probed", async || {
+        let (of_first, of_second) = (first.total(), second.total());
+        until("more probes", async || second.total() >= of_second + 3).await;
+        first.total() == of_first
+    })
+    .await;
+    until("the count goes on", async || probes().await > before).await;
+    assert_eq!(node.edge.count("tidegate_upstreams", "").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_reloads_leave_nothing_behind() {
+    let origins = (named("first").await, named("second").await);
+    let process = edge().origin_at(&origins.0.url).spawn().await;
+    let file = process.config_file("edge");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let texts = [first.replace(&origins.0.url, &origins.1.url), first];
+    let reload = async |rounds: usize| {
+        for round in 0..rounds {
+            std::fs::write(&file, &texts[round % 2]).unwrap();
+            viewer(process.admin())
+                .ask("POST", "/v1/reload")
+                .await
+                .is(200, br#"{"changed":["site.default.origins"],"needs_restart":[]}"#);
+            let response = viewer(process.addr()).get(&format!("/{}.ts", round % 10)).await;
+            assert_eq!(response.status, 200);
+        }
+    };
+    let held = async || {
+        let of = async |metric: &str| process.count(metric, "").await;
+        (of("process_open_fds").await, of("process_threads").await, process.resident_bytes())
+    };
+    reload(200).await;
+    let (descriptors, threads, memory) = held().await;
+    reload(1000).await;
+    let after = held().await;
+    assert!(after.0 <= descriptors + 8, "descriptors: {descriptors}, then {}", after.0);
+    assert!(after.1 <= threads + 2, "threads: {threads}, then {}", after.1);
+    assert!(after.2 <= memory + (8 << 20), "memory: {memory}, then {}", after.2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
