@@ -11,7 +11,7 @@ use crate::clock;
 /// The instruments of reloads.
 #[derive(Debug)]
 pub struct Reloads {
-    reloads: CounterTable,
+    results: CounterTable,
     is_successful: IntGauge,
     success: IntGauge,
 }
@@ -20,7 +20,7 @@ impl Reloads {
     /// The start has read the configuration for the first time.
     pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self> {
         let reloads = Self {
-            reloads: registrar.counters(
+            results: registrar.counters(
                 "tidegate_config_reloads_total",
                 "Reloads of the configuration, by result.",
                 &[("result", Reload::ALL.len())],
@@ -40,7 +40,7 @@ impl Reloads {
 
     /// Counts a reload.
     pub fn record(&self, result: Reload) {
-        self.reloads.with([&result], IntCounter::inc);
+        self.results.with([&result], IntCounter::inc);
         match result {
             Reload::Success => self.succeed(),
             Reload::Failure => self.is_successful.set(0),
