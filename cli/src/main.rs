@@ -9,9 +9,8 @@
 //! once.
 //!
 //! This crate is the program. [`args`] is its command line, [`run`] reads the configuration and runs one tier
-//! until a signal ends it, [`demo`] runs all tiers in one process,
-//! [`token`] signs and verifies tokens, [`purge`] purges a fleet. The tiers are in the libraries, from the
-//! viewers' side to the cache:
+//! until a signal ends it, [`demo`] runs all tiers in one process, [`token`] signs and verifies tokens,
+//! [`purge`] purges a fleet. The tiers are in the libraries, from the viewers' side to the cache:
 //!
 //! | crate | contents |
 //! |---|---|
@@ -20,6 +19,7 @@
 //! | [`tidegate_proxy`](../tidegate_proxy/index.html) | the path of a request through either tier, its configuration, metrics and access log |
 //! | [`tidegate_upstream`](../tidegate_upstream/index.html) | health, balancing, and the fetch from an upstream |
 //! | [`tidegate_cache`](../tidegate_cache/index.html) | the cached objects, and the election of one fill per key |
+//! | [`tidegate_access`](../tidegate_access/index.html) | who may watch: tokens, client addresses and lists of them, as pure functions |
 //! | [`tidegate_headers`](../tidegate_headers/index.html) | the rules of header fields, as pure functions |
 //! | [`tidegate_http1`](../tidegate_http1/index.html) | the HTTP/1.1 codec of both sides, as pure functions |
 //! | [`tidegate_hls`](../tidegate_hls/index.html) | playlists and their timelines, as pure functions |

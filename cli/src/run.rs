@@ -97,6 +97,7 @@ async fn serve(command: Command) -> Result<(), Fault> {
             Ok(stub.run(shutdown_signal()?).await?)
         }
         Command::Purge(options) => purge(&options).await,
+        // Done in `start`, without a runtime.
         Command::Check { .. } | Command::Cert { .. } | Command::Token(_) => Ok(()),
     }
 }

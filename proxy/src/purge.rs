@@ -2,10 +2,9 @@
 //! expire.
 //!
 //! [`order`] reads what to purge, [`scope`] selects it, [`tags`] reads the tags of responses, [`recent`]
-//! keeps the reports. The cache
-//! purges its objects and the fills under way (`cache/src/purge.rs`); what the tier knows of purged live
-//! playlists is forgotten (`live/forget.rs`). Copies in files, compressed bodies, delta updates and rendered
-//! heads belong to the objects.
+//! keeps the reports. The cache purges its objects and the fills under way (`cache/src/purge.rs`); what the
+//! tier knows of purged live playlists is forgotten (`live/forget.rs`). Copies in files, compressed bodies,
+//! delta updates and rendered heads belong to the objects.
 //!
 //! A request that arrives after a purge gets nothing that was requested from an upstream before it. Shields
 //! are purged before edges: an edge would fetch the old response from its shield again.
@@ -51,7 +50,8 @@ impl Purge {
         let is_hard = *mode == PurgeMode::Remove;
         let mut streams = Vec::new();
         if is_hard && !scope.reads_heads() {
-            // Responses that arrive during the purge are new versions of unknown streams.
+            // A stream that a response creates from here on is a new one. So those that are known now are
+            // forgotten before the walk of the cache, and again after it.
             streams = forget(tier, |key| scope.selects_key(key));
         }
         let purged = tier.cache().purge_selected(&selection, *mode);

@@ -1,8 +1,9 @@
 //! The request's fate on the slow path. `request/try_hit.rs` finds plain hits by the same steps, `refusal.rs`
 //! has the refusals.
 //!
-//! 1. read: the target becomes a `Resource`, the host a site (`request/read.rs`)
-//! 2. admit: method, body, loop, token (`request/token.rs`)
+//! 1. read: the host becomes a site, the target a `Resource` (`request/read.rs`)
+//! 2. admit: rules and limits (`request/access.rs`), method, body, loop, token (`request/token.rs`). OPTIONS,
+//!    PURGE, challenges, other methods and requests with Authorization end here
 //! 3. block: a request for a future version of a live playlist blocks until it is there (`live/block.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: the elected request starts a detached fill (`fill.rs`)

@@ -115,7 +115,7 @@ pub async fn fill(
                 fill_writer = joined;
                 attempts.start_round(job.attempts_max);
             }
-            // `attempt` has tried the other form.
+            // `attempt` never returns it: it has tried the other form.
             Attempt::Again(_) => {}
             Attempt::Failed(error, response) => {
                 let head = response.as_ref().map(|response| &response.head);

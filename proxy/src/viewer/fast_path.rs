@@ -207,7 +207,7 @@ async fn send(
     mut hit_response: Box<HitResponse>,
 ) -> std::result::Result<Instant, Gone> {
     let received = hit_response.received();
-    // A slow response holds a token until its account is closed, and shutdown waits for that.
+    // A slow response is in progress until its account is closed, and shutdown waits for that.
     let mut token = None;
     let written = poll_fn(|cx| Poll::Ready(hit_response.outgoing.write(transport, cx))).await;
     let written = match written {

@@ -26,7 +26,7 @@ use crate::upstream::{Report, Upstream};
 /// How the members of a pool are ordered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
-    /// The nearest region first; in it, one owner for each stream, then its successors, with bounded loads.
+    /// The nearest region first; in it, one owner for each folder, then its successors, with bounded loads.
     /// For an edge's shields.
     Hash(Bound, World),
     /// The first group while one of its members is available, then the next. For origins.

@@ -35,7 +35,7 @@ pub struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    /// The candidates of `job`.
+    /// The candidates of `job`, whose first request pays into the budget.
     pub fn of(job: &'a FetchJob) -> Self {
         job.budget.deposit();
         let attempts = Self::for_rescue(job, &job.candidates, job.attempts_max);
@@ -63,7 +63,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// The next upstream to try.
+    /// Takes the next upstream that may receive a request: charges the budget, and counts it as sent.
     pub fn next_candidate(&mut self) -> Option<&'a Arc<Upstream>> {
         loop {
             let upstream = self.all.get(self.next)?;
