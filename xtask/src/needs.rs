@@ -303,11 +303,14 @@ fn sslyze(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// Installs what packaging/check takes from `PyPI` and npm, unless exactly that is installed.
+/// Installs what packaging/check takes from `PyPI` and npm, unless exactly that is installed in this folder: a
+/// virtual environment does not work in a folder that was moved.
 fn packaging(repository: &Repository) -> Result<()> {
     let tools = repository.path("packaging/tools");
     let read = |name: &str| std::fs::read_to_string(tools.join(name)).unwrap_or_default();
-    if read(".venv/installed") == read("requirements.txt") + &read("package-lock.json") {
+    let here = std::fs::canonicalize(&tools).with_context(|| tools.display().to_string())?;
+    let wanted = format!("{}\n{}{}", here.display(), read("requirements.txt"), read("package-lock.json"));
+    if read(".venv/installed") == wanted {
         return Ok(());
     }
     let mut install = Command::new(tools.join("install"));
