@@ -303,8 +303,8 @@ fn sslyze(repository: &Repository) -> Result<()> {
     Ok(())
 }
 
-/// Installs what packaging/check takes from `PyPI` and npm, unless exactly that is installed in this folder: a
-/// virtual environment does not work in a folder that was moved.
+/// Installs what packaging/check takes from `PyPI` and npm, unless exactly that is installed in this folder:
+/// a virtual environment does not work in a folder that was moved.
 fn packaging(repository: &Repository) -> Result<()> {
     let tools = repository.path("packaging/tools");
     let read = |name: &str| std::fs::read_to_string(tools.join(name)).unwrap_or_default();
