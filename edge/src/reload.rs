@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_proxy::Sites;
-use tidegate_proxy::config::check::{self, Problem};
-use tidegate_proxy::reload::{Change, Source, differences};
+use tidegate_proxy::config::check::Problem;
+use tidegate_proxy::reload::{Change, Reread, Source, reread};
 
 use crate::Config;
 use crate::shields::Shields;
@@ -26,16 +26,13 @@ impl File {
 
 impl Source for File {
     fn read(&mut self, current: &Sites) -> Result<Change, Problem> {
-        let read = check::read_file(&self.path, Config::parse)?;
-        let next = self.config.reloaded(&read);
-        // The fields that wait for a restart may not fit the others.
-        next.check().map_err(|breach| check::without_restart(&self.path, &breach))?;
-        let (changed, needs_restart) = (differences(&self.config, &next), differences(&next, &read));
-        if !self.config.has_shields_of(&next) {
-            self.shields.replace(&next);
+        let Reread { config, changed, needs_restart } =
+            reread(&self.path, &self.config, Config::parse, Config::reloaded, Config::check)?;
+        if !self.config.has_shields_of(&config) {
+            self.shields.replace(&config);
         }
-        let sites = self.shields.sites(&next, Some(current));
-        self.config = next;
+        let sites = self.shields.sites(&config, Some(current));
+        self.config = config;
         Ok(Change { sites, changed, needs_restart })
     }
 }

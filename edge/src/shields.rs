@@ -47,15 +47,11 @@ impl Shields {
     pub(crate) fn sites(&mut self, config: &Config, before: Option<&Sites>) -> Sites {
         self.origins.keep(&config.site);
         let has_shields = !config.shields.is_empty();
-        let mut sites = Vec::new();
-        for site in &config.site {
+        Sites::succeeding(before, &config.site, |site| {
             let candidates = self.for_site(site);
             let redirect_hosts = self.origins.redirect_hosts(site);
-            let made = Site { has_shields, redirect_hosts, ..Site::new(site, candidates) };
-            let before = before.and_then(|before| before.named(site.name.as_str()));
-            sites.push((site.clone(), Arc::new(made.succeeding(before))));
-        }
-        Sites::new(sites)
+            Site { has_shields, redirect_hosts, ..Site::new(site, candidates) }
+        })
     }
 
     fn for_site(&mut self, site: &site::Config) -> SitePools {

@@ -5,13 +5,12 @@ pub(crate) mod countries;
 
 use std::sync::{Arc, OnceLock};
 
-use crate::config::SECRET;
 use http::HeaderMap;
 use tidegate_access::rules::Facts;
 use tidegate_access::{CidrSet, ClientAddress, Denial, Rules, forwarded};
 
-use crate::config;
 use crate::config::access::{Geoip, RealIpHeader};
+use crate::config::{self, SECRET};
 use crate::observe::operators::{Token, Unguarded};
 
 use countries::Countries;

@@ -8,6 +8,7 @@ mod difference;
 pub(crate) mod files;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::config::check::Problem;
+use crate::config::check::{self, Breach, Problem};
 use crate::observe::metrics::Reload;
 use crate::site::Sites;
 use crate::tier::Tier;
 
-pub use difference::differences;
+use difference::differences;
 
 /// Where a configuration is read again. It knows how its sites are built.
 pub trait Source: Send + fmt::Debug {
@@ -42,6 +43,36 @@ pub struct Change {
     pub changed: Vec<String>,
     /// Those that differ and do not change before a restart.
     pub needs_restart: Vec<String>,
+}
+
+/// A configuration that was read again and may be used; its sites are not built yet.
+#[derive(Debug)]
+pub struct Reread<C> {
+    /// The configuration in use from now on: the file's, without what needs a restart.
+    pub config: C,
+    /// The fields that differ from the configuration in use.
+    pub changed: Vec<String>,
+    /// Those of the file that differ from `config`.
+    pub needs_restart: Vec<String>,
+}
+
+/// Reads a configuration file again. `current` is in use; `reloaded` takes from the file what can change
+/// while the node runs.
+///
+/// # Errors
+/// The first error of the file, or of the fields that do not fit those that need a restart.
+pub fn reread<C: Serialize>(
+    file: &Path,
+    current: &C,
+    parse: impl Fn(&str, &str) -> Result<C, Problem>,
+    reloaded: impl Fn(&C, &C) -> C,
+    check: impl Fn(&C) -> Result<(), Breach>,
+) -> Result<Reread<C>, Problem> {
+    let read = check::read_file(file, parse)?;
+    let config = reloaded(current, &read);
+    check(&config).map_err(|breach| check::without_restart(file, &breach))?;
+    let (changed, needs_restart) = (differences(current, &config), differences(&config, &read));
+    Ok(Reread { config, changed, needs_restart })
 }
 
 /// What a reload has changed.

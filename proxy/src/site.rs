@@ -134,8 +134,7 @@ impl Site {
 
     /// Takes over what is known from the site that had this name before a reload. A limit and a gate stay as
     /// they are if their configuration is the same.
-    #[must_use]
-    pub fn succeeding(mut self, before: Option<&Arc<Self>>) -> Self {
+    fn succeeding(mut self, before: Option<&Arc<Self>>) -> Self {
         let Some(before) = before else { return self };
         self.unshared = Arc::clone(&before.unshared);
         if let (Some(own), Some(known)) = (&self.traffic, &before.traffic)
@@ -210,6 +209,20 @@ impl Sites {
         suffixes.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Self { id, pools: pools(&all), all, exact, suffixes, any, differ_by_path }
+    }
+
+    /// The sites of these configurations, each as `make` makes it. A site takes over what the site of the
+    /// same name before a reload has learned.
+    pub fn succeeding(
+        before: Option<&Self>,
+        configs: &[Config],
+        mut make: impl FnMut(&Config) -> Site,
+    ) -> Self {
+        let sites = configs.iter().map(|config| {
+            let before = before.and_then(|before| before.named(config.name.as_str()));
+            (config.clone(), Arc::new(make(config).succeeding(before)))
+        });
+        Self::new(sites.collect())
     }
 
     /// The site of `host`, in lower case and without its port, for `path`. The most specific host decides,

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_proxy::Sites;
-use tidegate_proxy::config::check::{self, Problem};
-use tidegate_proxy::reload::{Change, Source, differences};
+use tidegate_proxy::config::check::Problem;
+use tidegate_proxy::reload::{Change, Reread, Source, reread};
 use tidegate_proxy::site::OriginPools;
 
 use crate::{Config, origins};
@@ -26,13 +26,10 @@ impl File {
 
 impl Source for File {
     fn read(&mut self, current: &Sites) -> Result<Change, Problem> {
-        let read = check::read_file(&self.path, Config::parse)?;
-        let next = self.config.reloaded(&read);
-        // The fields that wait for a restart may not fit the others.
-        next.check().map_err(|breach| check::without_restart(&self.path, &breach))?;
-        let (changed, needs_restart) = (differences(&self.config, &next), differences(&next, &read));
-        let sites = origins::sites(&next, &mut self.origins, Some(current));
-        self.config = next;
+        let Reread { config, changed, needs_restart } =
+            reread(&self.path, &self.config, Config::parse, Config::reloaded, Config::check)?;
+        let sites = origins::sites(&config, &mut self.origins, Some(current));
+        self.config = config;
         Ok(Change { sites, changed, needs_restart })
     }
 }

@@ -69,7 +69,10 @@ pub fn read<T: DeserializeOwned>(
 ///
 /// # Errors
 /// The first error, with its place.
-pub fn read_file<T>(file: &Path, parse: impl Fn(&str, &str) -> Result<T, Problem>) -> Result<T, Problem> {
+pub(crate) fn read_file<T>(
+    file: &Path,
+    parse: impl Fn(&str, &str) -> Result<T, Problem>,
+) -> Result<T, Problem> {
     let name = file.display().to_string();
     match std::fs::read_to_string(file) {
         Ok(text) => parse(&name, &text),
@@ -79,7 +82,7 @@ pub fn read_file<T>(file: &Path, parse: impl Fn(&str, &str) -> Result<T, Problem
 
 /// A configuration is valid, and its fields that can change while the node runs do not fit the others as they
 /// are before a restart.
-pub fn without_restart(file: &Path, breach: &Breach) -> Problem {
+pub(crate) fn without_restart(file: &Path, breach: &Breach) -> Problem {
     let message = format!("needs a restart: {}: {}", breach.field.join("."), breach.message);
     Problem { file: file.display().to_string(), line: None, column: None, message }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The paths of the fields that differ, as `cache.memory`. Tables with a `name`, such as sites, are compared
 /// by name: `site.live.origins`, or `site.live` if only one side has it. Paths do not contain values, which
 /// may be secrets.
-pub fn differences<T: Serialize>(old: &T, new: &T) -> Vec<String> {
+pub(super) fn differences<T: Serialize>(old: &T, new: &T) -> Vec<String> {
     let value = |config: &T| serde_json::to_value(config).unwrap_or_default();
     let mut found = Vec::new();
     compare("", &value(old), &value(new), &mut found);

@@ -43,9 +43,9 @@ impl Edge {
     pub(super) fn start(program: &Path, folder: &Path, case: Case, origin: &Node) -> Result<Self> {
         let (profile, pipes) = (folder.join(case.to_string()), folder.join(PIPES).join("vgdb"));
         let command = under_callgrind(program, &profile, &pipes)?;
-        let key = folder.join("a.key");
-        std::fs::write(&key, SECRET).with_context(|| key.display().to_string())?;
         let token = if case.has_tokens() {
+            let key = folder.join("a.key");
+            std::fs::write(&key, SECRET).with_context(|| key.display().to_string())?;
             format!("[site.token]\nkeys = [\"{}\"]\n", key.display())
         } else {
             String::new()
