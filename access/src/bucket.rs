@@ -46,7 +46,7 @@ impl Bucket {
         let _always = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
     }
 
-    /// Counts many events, whether they conform to the rate or not. Beyond [`BURSTS_MAX`] bursts, events are
+    /// Counts many events, whether they conform to the rate or not. Beyond ten bursts, events are
     /// forgotten.
     pub fn take_many(&self, rate: Rate, events: u64, now: Duration) {
         let now = nanos(now);

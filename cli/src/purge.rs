@@ -22,7 +22,7 @@ use tokio::time::timeout;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["url", "prefix", "host", "tag", "everything"])))]
 pub(crate) struct Options {
-    /// A configuration file with the nodes under [control]
+    /// A configuration file with the nodes in its section `control`
     #[arg(short, long, value_name = "FILE", env = "TIDEGATE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// The operators' listener of a shield, `http://host:port`, in place of the file's; may be repeated

@@ -1,7 +1,7 @@
 //! Purges: an operator, or a client that a site allows, removes responses from the cache or lets them
 //! expire.
 //!
-//! [`order`] reads what to purge, [`scope`] selects it, [`tags`] reads the tags of responses, [`recent`]
+//! [`order`] reads what to purge, `scope` selects it, `tags` reads the tags of responses, [`recent`]
 //! keeps the reports. The cache purges its objects and the fills under way (`cache/src/purge.rs`); what the
 //! tier knows of purged live playlists is forgotten (`live/forget.rs`). Copies in files, compressed bodies,
 //! delta updates and rendered heads belong to the objects.

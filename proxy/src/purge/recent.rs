@@ -27,7 +27,7 @@ pub struct Report {
     pub streams: u64,
 }
 
-/// The reports of the latest [`KEPT`] purges of a node.
+/// The reports of the latest 100 purges of a node.
 #[derive(Debug)]
 pub struct Recent {
     /// Unlike that of the process before: part of each identifier, so that none is used again.
