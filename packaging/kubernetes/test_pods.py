@@ -72,6 +72,9 @@ class Cluster:
         sh("ip", "-n", self.hub, "link", "add", "br0", "type", "bridge")
         sh("ip", "-n", self.hub, "addr", "add", f"{NETWORK}.1/24", "dev", "br0")
         sh("ip", "-n", self.hub, "link", "set", "br0", "up")
+        # The Secret's volume: written before any pod reads it.
+        self.token = self.folder / "token"
+        self.token.write_text(TOKEN)
         self.addresses = self.folder / "addresses"
         self.addresses.write_text("{}")
         command = ["ip", "netns", "exec", self.hub, sys.executable, __file__, "--resolver", self.addresses]
@@ -136,10 +139,7 @@ def start_pod(cluster, rendered, tier, pod, number):
     template, node = cluster.folder / f"{pod}-template", cluster.folder / pod
     template.mkdir()
     node.mkdir()
-    # The Secret's volume.
-    token = cluster.folder / "token"
-    token.write_text(TOKEN)
-    (template / f"{tier}.toml").write_text(config.replace("/etc/tidegate/operators/token", str(token)))
+    (template / f"{tier}.toml").write_text(config.replace("/etc/tidegate/operators/token", str(cluster.token)))
     init = [each.replace("/template", str(template)).replace("/etc/tidegate/node", str(node))
             for each in spec["initContainers"][0]["command"]]
     sh(*init, env={**os.environ, "POD_NAME": pod})
