@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use tidegate_access::Cidr;
 use tidegate_access::token::{Claims, Prefix, Visit, sign, verify};
-use tidegate_edge::{Config, Period, Rules, site};
+use tidegate_edge::{Config, Period, TokenFiles, site};
 
 /// What to do with a token.
 #[derive(Debug, clap::Subcommand)]
@@ -109,10 +109,10 @@ pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<String> 
 
 fn signed(command: &Sign, config: &Config) -> anyhow::Result<String> {
     let site = site(&command.signer, config)?;
-    let rules = Rules::load(&site.token).context("site.token")?;
+    let files = TokenFiles::load(&site.token).context("site.token")?;
     let key = match &command.key {
-        Some(name) => rules.keys.all().iter().find(|key| key.id() == name),
-        None => rules.keys.signer(),
+        Some(name) => files.keys.all().iter().find(|key| key.id() == name),
+        None => files.keys.signer(),
     };
     let key = key.context("the site has no such key; a public key cannot sign")?;
     let prefix = Prefix::parse(&command.path)?;
@@ -138,7 +138,7 @@ fn signed(command: &Sign, config: &Config) -> anyhow::Result<String> {
 
 fn verified(command: &Verify, config: &Config) -> anyhow::Result<String> {
     let site = site(&command.signer, config)?;
-    let rules = Rules::load(&site.token).context("site.token")?;
+    let files = TokenFiles::load(&site.token).context("site.token")?;
     let path = Prefix::parse(&command.path)?;
     let visit = Visit {
         method: "GET",
@@ -148,7 +148,7 @@ fn verified(command: &Verify, config: &Config) -> anyhow::Result<String> {
         address: command.address,
         country: command.country.as_deref(),
     };
-    let grant = verify(&command.token, &rules.keys, &rules.revoked);
+    let grant = verify(&command.token, &files.keys, &files.revoked);
     let now = now();
     let admitted = grant.and_then(|grant| grant.admits(&visit, now).map(|()| grant));
     let grant = admitted.map_err(|refusal| anyhow::anyhow!("{}: {refusal}", refusal.code()))?;

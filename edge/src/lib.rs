@@ -25,7 +25,7 @@ pub use tidegate_proxy::purge;
 /// The configuration of a site.
 pub use tidegate_proxy::site;
 /// The keys and the revoked ids of a site.
-pub use tidegate_proxy::site::rules::Rules;
+pub use tidegate_proxy::site::token_files::TokenFiles;
 use tidegate_proxy::{Node, Role};
 /// The address of a node.
 pub use tidegate_upstream::Address;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_proxy::config::Secret;
+use tidegate_proxy::config::SecretField;
 use tidegate_proxy::site::{self, OriginPools};
 use tidegate_proxy::{Site, Sites};
 use tidegate_upstream::trust::TrustError;
@@ -14,7 +14,7 @@ use crate::Config;
 #[derive(Debug)]
 pub(crate) struct Shields {
     /// Requests to shields carry it.
-    secret: Option<Secret>,
+    secret: Option<SecretField>,
     by_hash: Option<Arc<Pool>>,
     origins: OriginPools,
 }
@@ -24,7 +24,7 @@ impl Shields {
     ///
     /// # Errors
     /// When a certificate or a key is invalid.
-    pub(crate) fn new(config: &Config, secret: Option<Secret>) -> Result<Self, TrustError> {
+    pub(crate) fn new(config: &Config, secret: Option<SecretField>) -> Result<Self, TrustError> {
         let origins = config.site.iter().map(|site| site.origins.len()).sum::<usize>();
         let connections = config.upstream.connections(config.shields.len() + origins)?;
         let origins = OriginPools::new(config.upstream.clone(), connections);

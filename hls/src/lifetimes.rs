@@ -79,7 +79,7 @@ impl Lifetimes {
     fn of_playlist(&self, playlist: &Playlist, directives: &Directives) -> Duration {
         match playlist {
             Playlist::Multivariant(_) => self.multivariant,
-            Playlist::Plain => self.unpredictable,
+            Playlist::Untagged => self.unpredictable,
             Playlist::Media(media) if media.end_list => match media.playlist_type {
                 Some(PlaylistType::Vod) => self.vod,
                 _ => self.ended,

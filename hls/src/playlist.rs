@@ -35,7 +35,7 @@ pub enum Playlist {
     Media(Arc<Media>),
     /// Neither: it has no more than the first line, or it lists resources without the tags of HLS, as lists
     /// of channels and of music do.
-    Plain,
+    Untagged,
 }
 
 impl Playlist {
@@ -43,7 +43,7 @@ impl Playlist {
     pub const fn as_media(&self) -> Option<&Arc<Media>> {
         match self {
             Self::Media(media) => Some(media),
-            Self::Multivariant(_) | Self::Plain => None,
+            Self::Multivariant(_) | Self::Untagged => None,
         }
     }
 
@@ -52,7 +52,7 @@ impl Playlist {
         match self {
             Self::Multivariant(_) => false,
             Self::Media(media) => !media.end_list && !media.is_numbered(),
-            Self::Plain => true,
+            Self::Untagged => true,
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct RequestHead<'a> {
     pub fields: Fields<'a>,
     /// Bytes of the head, with the empty lines before it and the empty line at its end.
     pub len: usize,
-    is_plain: bool,
+    has_plain_target: bool,
     bytes: &'a [u8],
 }
 
@@ -68,8 +68,8 @@ pub struct Request {
     pub method: Method,
     /// The target as it was sent.
     pub target: Bytes,
-    /// Whether the target is plain ([`RequestHead::is_plain`]).
-    pub is_plain: bool,
+    /// Whether the target is plain ([`RequestHead::has_plain_target`]).
+    pub has_plain_target: bool,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The header fields.
@@ -112,16 +112,16 @@ impl<'a> RequestHead<'a> {
         if class == Class::Refused {
             return Err(Error::RequestLine);
         }
-        let is_plain = class == Class::Plain && target.starts_with('/');
+        let has_plain_target = class == Class::Plain && target.starts_with('/');
         let version = if version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
         let bytes = rest.get(..len).unwrap_or_default();
         let fields = Fields(headers);
-        Ok(Some(Self { method, target, version, fields, len: start + len, is_plain, bytes }))
+        Ok(Some(Self { method, target, version, fields, len: start + len, has_plain_target, bytes }))
     }
 
     /// Whether the target is in origin form, of characters that every parser takes for what they are.
-    pub fn is_plain(&self) -> bool {
-        self.is_plain
+    pub fn has_plain_target(&self) -> bool {
+        self.has_plain_target
     }
 
     /// The form of the target.
@@ -207,7 +207,7 @@ impl<'a> RequestHead<'a> {
         Ok(Request {
             method: Method::from_bytes(self.method.as_bytes()).map_err(|_never| Error::RequestLine)?,
             target: slice(self.target.as_bytes()),
-            is_plain: self.is_plain,
+            has_plain_target: self.has_plain_target,
             version: self.version,
             headers: self.fields.map(0, |value| HeaderValue::from_maybe_shared(slice(value)))?,
             framing: self.framing()?,

@@ -11,7 +11,7 @@ use tidegate_access::{CidrSet, ClientAddress, Denial, Rules, forwarded};
 
 use crate::config::access::{Geoip, RealIpHeader};
 use crate::config::{self, SECRET};
-use crate::observe::operators::{Token, Unguarded};
+use crate::observe::operators::{SharedSecret, Unguarded};
 
 use countries::Countries;
 
@@ -26,7 +26,7 @@ pub(crate) struct Access {
     /// The file of the secret that requests must have.
     secret_file: Option<String>,
     /// Its contents. Until they are loaded, no request has the secret.
-    secret: OnceLock<Token>,
+    secret: OnceLock<SharedSecret>,
 }
 
 impl Access {
@@ -101,7 +101,7 @@ impl Access {
     /// When its file cannot be used.
     pub(crate) fn load_secret(&self) -> Result<(), Unguarded> {
         if let Some(file) = &self.secret_file {
-            let token = Token::read(file)?;
+            let token = SharedSecret::read(file)?;
             self.secret.get_or_init(|| token);
         }
         Ok(())

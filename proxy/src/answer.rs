@@ -33,7 +33,7 @@ use crate::request::parsed::Request;
 use crate::site::Site;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::{Client, WRITE_MAX};
-use crate::viewer::gone::Gone;
+use crate::viewer::unsent::Unsent;
 
 /// Responds with an object, or the requested ranges of it.
 pub(crate) async fn object(
@@ -82,7 +82,7 @@ pub(crate) async fn object(
     }
     let selected = match select::select(client, tier.settings().viewers.ranges_max, object).await {
         Ok(selected) => selected,
-        Err(Gone) => return account.broken(),
+        Err(Unsent) => return account.broken(),
     };
     account.with_result(send_selected(client, object, selected, headers).await)
 }
@@ -174,7 +174,7 @@ pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, Bytes)
 }
 
 /// Forwards an informational response (1xx). HTTP/1.0 has none; over HTTP/2 none are sent.
-pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head) -> Result<(), Gone> {
+pub(crate) async fn informational(tier: &Tier, client: &mut Client, head: &Head) -> Result<(), Unsent> {
     if client.version() != http::Version::HTTP_11 {
         return Ok(());
     }
@@ -317,7 +317,7 @@ async fn send_selected(
     object: &Arc<Object>,
     selected: Selected,
     mut headers: HeaderMap,
-) -> Result<(), Gone> {
+) -> Result<(), Unsent> {
     let status = selected.status(object.head.status);
     selected.describe(&mut headers);
     match status {
@@ -341,26 +341,31 @@ async fn send_selected(
 
 /// Sends bytes to the viewer as they arrive. If the body breaks, or ends before the length in the head, the
 /// connection is cut off, so that the viewer cannot take a truncated body for a complete one.
-async fn send_body(client: &mut Client, object: &Object, start: u64, end: Option<u64>) -> Result<(), Gone> {
+async fn send_body(client: &mut Client, object: &Object, start: u64, end: Option<u64>) -> Result<(), Unsent> {
     let mut reader = object.body.reader(start, end);
     loop {
         let read = tokio::select! {
             biased;
             read = reader.next(WRITE_MAX as u64) => read,
-            () = client.until_gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Unsent),
         };
         match read {
             Ok(chunks) if !chunks.is_empty() => client.body_chunks(chunks).await?,
             Ok(_) if end.is_none_or(|end| reader.position() >= end) => return Ok(()),
             Ok(_) | Err(_) => {
                 client.mark_broken();
-                return Err(Gone);
+                return Err(Unsent);
             }
         }
     }
 }
 
-async fn send(client: &mut Client, status: StatusCode, headers: HeaderMap, body: Bytes) -> Result<(), Gone> {
+async fn send(
+    client: &mut Client,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(), Unsent> {
     client.head(status, headers).await?;
     if *client.method() == Method::HEAD { Ok(()) } else { client.body(body).await }
 }

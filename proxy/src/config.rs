@@ -36,7 +36,7 @@ pub use location::Location;
 pub use name::{NodeName, NodeNameError};
 pub use server::Server;
 pub(crate) use upstream::SECRET;
-pub use upstream::{Secret, Upstream, Version};
+pub use upstream::{SecretField, Upstream, Version};
 
 /// Where the tier listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

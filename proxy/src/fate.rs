@@ -6,7 +6,7 @@ use tidegate_headers::cache_status::{Outcome, Reason};
 use crate::observe::label::label;
 
 label! {
-    /// How one request was handled, decided once: by `request.rs`, by `request/try_hit.rs` for a plain hit,
+    /// How one request was handled, decided once: by `request.rs`, by `request/try_hit.rs` for a simple hit,
     /// by `refusal.rs` for a refusal. Logs, metrics and header fields all report it.
     Fate {
         /// Served from a fresh cached object.

@@ -133,7 +133,7 @@ pub(crate) fn fetch_job(
         whole: request.slice.map(|_| request.whole_key()),
         candidates: candidates(tier, request),
         recorder: Arc::<Tier>::clone(tier),
-        budget: request.site.candidates.budget(),
+        budget: request.site.upstreams.budget(),
         attempts_max: settings.upstream.attempts_max,
         finish_within: settings.cache.finish_within.bytes(),
         finishing: Arc::clone(tier.finishing()),
@@ -144,7 +144,7 @@ pub(crate) fn fetch_job(
 /// The upstreams for a request in the order in which they are tried. The one that its stream avoids is the
 /// last of those that are available.
 fn candidates(tier: &Tier, request: &Request) -> Vec<Arc<Upstream>> {
-    let mut candidates = request.site.candidates.for_key(request.key.as_str());
+    let mut candidates = request.site.upstreams.for_key(request.key.as_str());
     if candidates.len() > 1
         && let Some(stream) = tier.streams().of_object(&request.key)
     {

@@ -33,8 +33,8 @@ pub struct Node {
     reloader: Arc<Reloader>,
     viewers: Listeners,
     operators: TcpListener,
-    token: Option<operators::Token>,
-    log: Writer,
+    token: Option<operators::SharedSecret>,
+    log_writer: Writer,
     /// The files of the TLS listener.
     files: Option<tls::Files>,
 }
@@ -75,15 +75,15 @@ impl Node {
         let operators = bind("listen.operators", settings.listen.operators).await?;
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
             .context("cannot register the metrics")?;
-        let (access, log) =
+        let (log, log_writer) =
             AccessLog::start(&log_config(&settings.log, &sites), metrics.access_log_dropped.clone())
                 .with_context(|| format!("log.access: cannot write {:?}", settings.log.access))?;
-        let tier = Arc::new(Tier::new(role, settings, sites, metrics, access));
+        let tier = Arc::new(Tier::new(role, settings, sites, metrics, log));
         tier.access().countries().load().context("geoip.database")?;
         tier.access().load_secret().context("listen.secret")?;
         viewers.connections_max = descriptors::viewers_max(descriptors(&tier));
         let reloader = Arc::new(Reloader::new(Arc::clone(&tier)));
-        Ok(Self { tier, reloader, viewers, operators, token, log, files })
+        Ok(Self { tier, reloader, viewers, operators, token, log_writer, files })
     }
 
     /// Reloads will read `source`.
@@ -103,7 +103,7 @@ impl Node {
     /// # Errors
     /// When the socket does not report its address.
     pub fn addr(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.viewers.plain.local_addr()?)
+        Ok(self.viewers.http.local_addr()?)
     }
 
     /// The address where viewers connect with TLS, if there is one.
@@ -137,9 +137,10 @@ impl Node {
         if let Some(address) = self.tls_addr()? {
             tracing::info!(node = self.tier.node(), serving_tls = %address, "TLS listener ready");
         }
-        let Self { tier, reloader, viewers, operators, token, log, files } = self;
+        let Self { tier, reloader, viewers, operators, token, log_writer, files } = self;
         let stopped = CancellationToken::new();
-        let routes = operators::require(admin::router(Arc::new(View(Arc::clone(&tier), reloader))), token);
+        let routes =
+            operators::require(admin::router(Arc::new(NodeBackend(Arc::clone(&tier), reloader))), token);
         let operating =
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
         tier.start_pools(&tier.sites());
@@ -194,7 +195,7 @@ impl Node {
             cut_off(&tier).await;
         }
         // The writer's thread ends when it has written its queue.
-        let written = tokio::task::spawn_blocking(move || log.finish()).await;
+        let written = tokio::task::spawn_blocking(move || log_writer.finish()).await;
         operated.context("the operators' listener failed")?;
         match written {
             Err(error) if error.is_panic() => Err(error).context("the access log's writer failed"),
@@ -250,13 +251,13 @@ async fn keep_tokens(tier: Arc<Tier>) {
 /// Binds the viewers' listeners. Certificates are loaded first: with a bad one, no port is bound.
 async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<(Listeners, Option<tls::Files>)> {
     let Some(config) = &listen.tls else {
-        let plain = bind("listen.viewers", listen.viewers).await?;
-        return Ok((Listeners { plain, tls: None, connections_max: listen.connections_max }, None));
+        let http = bind("listen.viewers", listen.viewers).await?;
+        return Ok((Listeners { http, tls: None, connections_max: listen.connections_max }, None));
     };
     let (acceptor, files) = tls::load(config).context("listen.tls")?;
-    let plain = bind("listen.viewers", listen.viewers).await?;
+    let http = bind("listen.viewers", listen.viewers).await?;
     let tls = bind("listen.tls.address", config.address).await?;
-    let listeners = Listeners { plain, tls: Some((tls, acceptor)), connections_max: listen.connections_max };
+    let listeners = Listeners { http, tls: Some((tls, acceptor)), connections_max: listen.connections_max };
     Ok((listeners, Some(files)))
 }
 
@@ -290,10 +291,10 @@ fn log_config(log: &crate::config::Log, sites: &Sites) -> access_log::Config {
     }
 }
 
-/// A tier as the operators' pages show it.
-struct View(Arc<Tier>, Arc<Reloader>);
+/// A node as operators see and control it.
+struct NodeBackend(Arc<Tier>, Arc<Reloader>);
 
-impl admin::Tier for View {
+impl admin::Backend for NodeBackend {
     fn readiness(&self) -> Readiness {
         let up = self
             .0
@@ -384,7 +385,7 @@ fn sites(tier: &Tier) -> Vec<Value> {
     let sites = sites.all().iter().map(|site| {
         json!({
             "name": site.name,
-            "upstreams": upstreams::names(&site.candidates),
+            "upstreams": upstreams::names(&site.upstreams),
             "unshared": site.unshared.report(),
         })
     });

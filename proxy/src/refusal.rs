@@ -175,7 +175,7 @@ impl Refusal {
     /// Header fields and body of the error response.
     pub(crate) fn answer(&self, node: &str, allow: &str) -> (HeaderMap, String) {
         let body = format!("{}: {self}\n", self.status());
-        let mut headers = plain(body.len());
+        let mut headers = text_fields(body.len());
         if matches!(self, Self::Method(_))
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
@@ -239,10 +239,10 @@ pub(crate) fn received_status(failure: &Failure) -> Option<u16> {
 }
 
 fn own(body: String) -> (HeaderMap, Bytes) {
-    (plain(body.len()), body.into())
+    (text_fields(body.len()), body.into())
 }
 
-fn plain(length: usize) -> HeaderMap {
+fn text_fields(length: usize) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

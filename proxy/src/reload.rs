@@ -109,7 +109,7 @@ impl Reloader {
     /// The first error of the configuration; then all stays as it is.
     pub fn reload(&self) -> Result<Report, Problem> {
         let mut source = self.source.lock();
-        self.tier.reload();
+        self.tier.request_reread();
         let read = match source.as_deref_mut() {
             Some(source) => source.read(&self.tier.sites()),
             None => Err(Problem {

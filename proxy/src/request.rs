@@ -1,4 +1,4 @@
-//! The request's fate on the slow path. `request/try_hit.rs` finds plain hits by the same steps, `refusal.rs`
+//! The request's fate on the slow path. `request/try_hit.rs` finds simple hits by the same steps, `refusal.rs`
 //! has the refusals.
 //!
 //! 1. read: the host becomes a site, the target a `Resource` (`request/read.rs`)
@@ -43,7 +43,7 @@ use crate::refusal::Refusal;
 use crate::site::config::LowLatency;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
-use crate::viewer::gone::Gone;
+use crate::viewer::unsent::Unsent;
 
 /// How often a request may look up again: the object was another variant's, a stream became known, a follower
 /// has started, or the whole came in place of a slice.
@@ -59,7 +59,7 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     {
         return boxed(answer::challenge(tier, client, key_authorization)).await;
     }
-    let mut request = match boxed(read::read(tier, client)).await {
+    let mut request = match boxed(read::read_and_admit(tier, client)).await {
         Ok(request) => request,
         Err((refusal, site)) => {
             return boxed(answer::refuse(tier, client, &refusal, site.as_deref())).await;
@@ -377,14 +377,14 @@ async fn wait_for_answer(
             answer = fill_reader.answer() => {
                 // Those that arrived before the response are sent first.
                 while let Some(head) = interim.as_mut().and_then(|interim| interim.try_recv().ok()) {
-                    boxed(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
+                    boxed(answer::informational(tier, client, &head)).await.map_err(|Unsent| None)?;
                 }
                 return Ok(answer);
             }
             () = client.until_gone() => return Err(None),
             () = &mut timeout => return Err(Some(Refusal::TimedOut)),
         };
-        boxed(answer::informational(tier, client, &head)).await.map_err(|Gone| None)?;
+        boxed(answer::informational(tier, client, &head)).await.map_err(|Unsent| None)?;
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     flag: AtomicBool,
-    token: CancellationToken,
+    cancellation: CancellationToken,
 }
 
 impl Signal {
@@ -21,7 +21,7 @@ impl Signal {
     pub(crate) fn set(&self) {
         // The flag first: the tasks that the token wakes read it.
         self.flag.store(true, Ordering::SeqCst);
-        self.token.cancel();
+        self.cancellation.cancel();
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -30,7 +30,7 @@ impl Signal {
 
     /// Resolves when the signal is set.
     pub(crate) fn wait(&self) -> Wait<'_> {
-        Wait { signal: self, token: Box::pin(self.token.cancelled()), registered: None }
+        Wait { signal: self, cancelled: Box::pin(self.cancellation.cancelled()), registered: None }
     }
 
     /// Runs `work` to its end, or until the signal is set; `None` in that case. The caller pins the work: by
@@ -46,7 +46,7 @@ impl Signal {
 
     /// The underlying token, for code that takes a token.
     pub(crate) fn token(&self) -> &CancellationToken {
-        &self.token
+        &self.cancellation
     }
 }
 
@@ -54,7 +54,7 @@ impl Signal {
 /// reads the flag.
 pub(crate) struct Wait<'a> {
     signal: &'a Signal,
-    token: Pin<Box<WaitForCancellationFuture<'a>>>,
+    cancelled: Pin<Box<WaitForCancellationFuture<'a>>>,
     registered: Option<Waker>,
 }
 
@@ -67,7 +67,7 @@ impl Future for Wait<'_> {
             return Poll::Pending;
         }
         self.registered = Some(cx.waker().clone());
-        self.token.as_mut().poll(cx)
+        self.cancelled.as_mut().poll(cx)
     }
 }
 

@@ -4,7 +4,7 @@ pub mod config;
 pub mod gate;
 pub mod pools;
 pub mod request_headers;
-pub mod rules;
+pub mod token_files;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ pub struct Site {
     /// Whether the upstreams are shields.
     pub has_shields: bool,
     /// The upstreams.
-    pub candidates: SitePools,
+    pub upstreams: SitePools,
 }
 
 /// All sites of a tier, by host. They do not change: a reload makes others.
@@ -96,7 +96,7 @@ struct ByPath(Vec<(String, Arc<Site>)>);
 
 impl Site {
     /// Makes a site from its configuration.
-    pub fn new(config: &Config, candidates: SitePools) -> Self {
+    pub fn new(config: &Config, upstreams: SitePools) -> Self {
         let lifetimes = config.lifetimes.clone();
         Self {
             name: config.name.as_str().to_owned(),
@@ -128,7 +128,7 @@ impl Site {
             redirect_hosts: None,
             rewrite_uris: config.rewrite_uris,
             has_shields: false,
-            candidates,
+            upstreams,
         }
     }
 
@@ -279,7 +279,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 /// The pools of these sites, without duplicates: sites may share a pool.
 fn pools(sites: &[Arc<Site>]) -> Vec<Arc<Pool>> {
     let mut pools: Vec<Arc<Pool>> = Vec::new();
-    for pool in sites.iter().flat_map(|site| site.candidates.pools()) {
+    for pool in sites.iter().flat_map(|site| site.upstreams.pools()) {
         if !pools.iter().any(|known| Arc::ptr_eq(known, pool)) {
             pools.push(Arc::clone(pool));
         }

@@ -90,8 +90,8 @@ pub struct Tier {
     acme: Option<Storage>,
     /// `Strict-Transport-Security` for responses over TLS.
     hsts: Option<HeaderValue>,
-    /// Notified when files are to be read again.
-    reload: watch::Sender<()>,
+    /// Notified when [`Tier::request_reread`] is called.
+    reread: watch::Sender<()>,
     /// The latest purges.
     purges: Recent,
     /// Set when the node starts to drain.
@@ -130,7 +130,7 @@ impl Tier {
             metrics,
             log,
             tasks: TaskTracker::new(),
-            reload: watch::Sender::new(()),
+            reread: watch::Sender::new(()),
             purges: Recent::new(),
             draining: Signal::default(),
             cutting_off: Signal::default(),
@@ -251,14 +251,14 @@ impl Tier {
         self.hsts.as_ref()
     }
 
-    /// Reads all files again that can change while the node runs.
-    pub fn reload(&self) {
-        self.reload.send_replace(());
+    /// Requests that tasks read certificates, and what else may change on disk, again.
+    pub fn request_reread(&self) {
+        self.reread.send_replace(());
     }
 
     /// Notified when files are to be read again.
-    pub(crate) fn reload_requests(&self) -> watch::Receiver<()> {
-        self.reload.subscribe()
+    pub(crate) fn reread_requests(&self) -> watch::Receiver<()> {
+        self.reread.subscribe()
     }
 
     /// Set when the node starts to drain.
@@ -271,7 +271,7 @@ impl Tier {
         &self.cutting_off
     }
 
-    /// Requests in progress: each holds a token until its account is closed.
+    /// Requests in progress: each holds a guard until its account is closed.
     pub(crate) fn requests(&self) -> &TaskTracker {
         &self.requests
     }

@@ -2,7 +2,7 @@
 //!
 //! - [`listener`] accepts connections within a limit, `admission` finds out who the [`peer`] is, [`tls`]
 //!   makes handshakes, `preface` recognises HTTP/2, and [`transport`] is the resulting byte stream
-//! - [`fast_path`] answers plain hits over HTTP/1.1, parsed in the buffer of the thread
+//! - [`fast_path`] answers simple hits over HTTP/1.1, parsed in the buffer of the thread
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - `http2` accepts the HTTP/2 streams of a connection, and closes it when its client resets too many
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
@@ -15,7 +15,6 @@ mod admission;
 pub(crate) mod client;
 mod expires;
 pub(crate) mod fast_path;
-pub(crate) mod gone;
 pub(crate) mod head;
 pub(crate) mod http1;
 mod http2;
@@ -28,3 +27,4 @@ pub(crate) mod sendfile;
 mod stalled;
 pub(crate) mod tls;
 pub(crate) mod transport;
+pub(crate) mod unsent;

@@ -115,7 +115,7 @@ pub(super) fn read(
     } else if multivariant.is_multivariant() {
         Playlist::Multivariant(multivariant.finish())
     } else {
-        Playlist::Plain
+        Playlist::Untagged
     };
     Ok((playlist, runs.finish()))
 }

@@ -202,7 +202,7 @@ fn a_target_has_one_of_four_forms() {
         let mut room = Room::new();
         let head = RequestHead::parse(text.as_bytes(), LIMITS, &mut room).unwrap().unwrap();
         assert_eq!(head.form(), form, "{text:?}");
-        assert_eq!(head.is_plain(), matches!(form, Ok(Form::Origin(_))), "{text:?}");
+        assert_eq!(head.has_plain_target(), matches!(form, Ok(Form::Origin(_))), "{text:?}");
     }
 }
 
@@ -229,7 +229,7 @@ fn a_copied_head_keeps_empty_values_and_leaves_out_the_lines_before_it() {
     let head = RequestHead::parse(bytes, LIMITS, &mut room).unwrap().unwrap();
     assert_eq!(head.bytes(), b"GET /a HTTP/1.1\r\nHost:\r\nX: \r\nY: z\r\n\r\n");
     let request = head.to_owned_in(&Bytes::copy_from_slice(head.bytes())).unwrap();
-    assert_eq!((&request.target[..], request.is_plain), (&b"/a"[..], true));
+    assert_eq!((&request.target[..], request.has_plain_target), (&b"/a"[..], true));
     assert_eq!(request.headers["y"], "z");
     assert!(request.headers["host"].is_empty() && request.headers["x"].is_empty());
 }

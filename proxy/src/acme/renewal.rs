@@ -41,7 +41,7 @@ pub(crate) async fn run(tier: Arc<Tier>, acme: Acme) {
 
 impl Renewal {
     async fn keep_current(&self) {
-        let mut requested = self.tier.reload_requests();
+        let mut requested = self.tier.reread_requests();
         let mut is_forced = false;
         let mut reported = None;
         loop {

@@ -33,7 +33,7 @@ use crate::request::parsed::Request;
 use crate::request::token;
 use crate::tier::{Role, Tier};
 use crate::viewer::client::{BodyError, Client};
-use crate::viewer::gone::Gone;
+use crate::viewer::unsent::Unsent;
 
 /// Sends the request of one viewer upstream and forwards the response.
 pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request, fate: Fate) -> Account {
@@ -48,7 +48,7 @@ pub(crate) async fn get(tier: &Arc<Tier>, client: &mut Client, request: &Request
     match request_upstream(tier, client, &policy, &job).await {
         Ok(Ok(reply)) => self::reply(tier, client, request, reply, fate).await,
         Ok(Err(failure)) => answer::failed(tier, client, request, &failure, Some(Reason::Bypass)).await,
-        Err(Gone) => Account::gone(request),
+        Err(Unsent) => Account::gone(request),
     }
 }
 
@@ -67,7 +67,7 @@ async fn request_upstream(
     client: &mut Client,
     policy: &SitePolicy<'_>,
     job: &FetchJob,
-) -> Result<Result<UpstreamResponse, Failure>, Gone> {
+) -> Result<Result<UpstreamResponse, Failure>, Unsent> {
     let (sender, mut interim) = mpsc::channel(INTERIM_MAX);
     let mut in_flight = std::pin::pin!(fetch::pass(policy, job, &sender));
     loop {
@@ -81,7 +81,7 @@ async fn request_upstream(
                 }
                 return Ok(response);
             }
-            () = client.until_gone() => return Err(Gone),
+            () = client.until_gone() => return Err(Unsent),
         };
         Box::pin(answer::informational(tier, client, &head)).await?;
     }
@@ -167,7 +167,7 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
         Err(NoResponse::Refused(refusal)) => {
             answer::refuse(tier, client, &refusal, Some(&request.site)).await
         }
-        Err(NoResponse::Gone) => Account::gone(request),
+        Err(NoResponse::Unsent) => Account::gone(request),
     }
 }
 
@@ -175,12 +175,12 @@ pub(crate) async fn method(tier: &Arc<Tier>, client: &mut Client, request: &Requ
 enum NoResponse {
     Failed(UpstreamError, Option<Arc<Upstream>>),
     Refused(Refusal),
-    Gone,
+    Unsent,
 }
 
-impl From<Gone> for NoResponse {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+impl From<Unsent> for NoResponse {
+    fn from(_: Unsent) -> Self {
+        Self::Unsent
     }
 }
 
@@ -230,7 +230,7 @@ async fn upload_and_await_head(
         let head = tokio::select! {
             biased;
             head = exchange.head() => head.map_err(&failed)?,
-            () = client.until_gone() => return Err(NoResponse::Gone),
+            () = client.until_gone() => return Err(NoResponse::Unsent),
         };
         if !head.status.is_informational() {
             return Ok(head);
@@ -280,7 +280,7 @@ async fn next_body_chunk(client: &mut Client, pace: &mut Pace) -> Result<Option<
     };
     match pace.wait(client.request_body(), bytes_of).await {
         Ok(Ok(read)) => Ok(read),
-        Ok(Err(BodyError::Gone)) => Err(NoResponse::Gone),
+        Ok(Err(BodyError::Closed)) => Err(NoResponse::Unsent),
         Ok(Err(BodyError::Chunks)) => Err(NoResponse::Refused(Refusal::Chunks)),
         Err(TooSlow) => Err(NoResponse::Refused(Refusal::SlowBody)),
     }
@@ -293,7 +293,7 @@ async fn forward(
     reply: &mut UpstreamResponse,
     headers: HeaderMap,
     mut pace: Pace,
-) -> Result<(), Gone> {
+) -> Result<(), Unsent> {
     client.head(reply.head.status, headers).await?;
     if *client.method() == Method::HEAD {
         // The (empty) body is read to its end, so that the connection returns to its pool.
@@ -305,7 +305,7 @@ async fn forward(
             Ok(None) => return Ok(()),
             Err(_broken) => {
                 client.mark_broken();
-                return Err(Gone);
+                return Err(Unsent);
             }
         }
     }
@@ -318,7 +318,7 @@ async fn forward_linked(
     headers: HeaderMap,
     link: &Link,
     host: &str,
-) -> Result<(), Gone> {
+) -> Result<(), Unsent> {
     let mut headers = links::headers(&headers);
     let mut playlist = BytesMut::new();
     loop {
@@ -329,7 +329,7 @@ async fn forward_linked(
             Ok(None) => break,
             Ok(Some(_)) | Err(_) => {
                 client.mark_broken();
-                return Err(Gone);
+                return Err(Unsent);
             }
         }
     }
@@ -346,11 +346,11 @@ async fn forward_linked(
 async fn next_bytes(
     client: &mut Client,
     reply: &mut UpstreamResponse,
-) -> Result<Result<Option<Bytes>, UpstreamError>, Gone> {
+) -> Result<Result<Option<Bytes>, UpstreamError>, Unsent> {
     tokio::select! {
         biased;
         read = reply.next() => Ok(read),
-        () = client.until_gone() => Err(Gone),
+        () = client.until_gone() => Err(Unsent),
     }
 }
 
@@ -358,13 +358,13 @@ async fn next_bytes(
 const LINKED_BYTES_MAX: usize = 8 << 20;
 
 /// Sends the next bytes, as long as the viewer takes them at the minimum rate.
-async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -> Result<(), Gone> {
+async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -> Result<(), Unsent> {
     while !bytes.is_empty() {
         let part = bytes.split_to(bytes.len().min(pace.part_max()));
         let len = part.len();
         let Ok(sent) = pace.wait(client.body(part), |_sent| len).await else {
             client.mark_broken();
-            return Err(Gone);
+            return Err(Unsent);
         };
         sent?;
     }

@@ -7,7 +7,7 @@ use tidegate_headers::conditional::{self, Outcome, Validators};
 use tidegate_headers::range::{self, Growing, Multipart, Ranges, Resolved, Span};
 
 use crate::viewer::client::Client;
-use crate::viewer::gone::Gone;
+use crate::viewer::unsent::Unsent;
 
 /// The selected bytes.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) async fn select(
     client: &mut Client,
     ranges_max: usize,
     object: &Object,
-) -> Result<Selected, Gone> {
+) -> Result<Selected, Unsent> {
     let Some(ranges) = ranges(client.method(), client.headers(), ranges_max, object) else {
         return Ok(Selected::Whole(object.body.full_len()));
     };
@@ -109,13 +109,13 @@ pub(crate) fn resolve(ranges: &Ranges, length: u64, object: &Object) -> Selected
     }
 }
 
-async fn wait_for_len(client: &mut Client, object: &Object, length: u64) -> Result<(), Gone> {
+async fn wait_for_len(client: &mut Client, object: &Object, length: u64) -> Result<(), Unsent> {
     tokio::select! {
         biased;
-        reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Gone),
-        () = client.until_gone() => Err(Gone),
+        reached = object.body.wait_for_len(length) => reached.map_err(|_broken| Unsent),
+        () = client.until_gone() => Err(Unsent),
     }
-    .inspect_err(|Gone| client.mark_broken())
+    .inspect_err(|Unsent| client.mark_broken())
 }
 
 impl Selected {

@@ -3,7 +3,7 @@
 use super::Listen;
 use super::access::ProxyProtocol;
 use super::check::Breach;
-use crate::observe::operators::{self, Token};
+use crate::observe::operators::{self, SharedSecret};
 
 /// Checks the listeners: which proxies are believed, and who may operate.
 ///
@@ -17,7 +17,7 @@ pub fn check(listen: &Listen) -> Result<(), Breach> {
         return Err(Breach::new(&["listen", "trusted_proxies"], message));
     }
     if let Some(file) = &listen.secret {
-        Token::read(file).map_err(|error| Breach::new(&["listen", "secret"], error.to_string()))?;
+        SharedSecret::read(file).map_err(|error| Breach::new(&["listen", "secret"], error.to_string()))?;
     }
     operators::guard(listen.operators, listen.operators_token.as_deref())
         .map(drop)

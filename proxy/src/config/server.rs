@@ -13,7 +13,7 @@ use tidegate_upstream::{Address, Options, Spec};
 
 use super::check::Breach;
 use super::name::NodeName;
-use super::upstream::Secret;
+use super::upstream::SecretField;
 
 /// A shield or an origin: `"http://10.0.0.1:8081"`, or `{ url = "http://10.0.0.1:8081", weight = 2 }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,9 +125,9 @@ impl Server {
 
     /// The specification of an upstream that is a shield, which finds the site by the viewer's Host. Requests
     /// carry the secret.
-    pub fn tier(&self, options: Options, secret: Option<&Secret>) -> Spec {
+    pub fn tier(&self, options: Options, secret: Option<&SecretField>) -> Spec {
         let mut spec = Spec { is_tier: true, ..self.spec(options, None, &BTreeMap::new()) };
-        spec.headers.extend(secret.map(Secret::field));
+        spec.headers.extend(secret.map(SecretField::field));
         spec
     }
 

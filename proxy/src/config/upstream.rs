@@ -13,7 +13,7 @@ use tidegate_upstream::{
 
 use super::check::Breach;
 use super::units::{Period, Share, Size};
-use crate::observe::operators::Token;
+use crate::observe::operators;
 
 /// How requests go to upstreams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,9 +202,9 @@ pub(crate) static SECRET: HeaderName = HeaderName::from_static("tidegate-secret"
 
 /// The secret that requests to shields carry, as the value of a field.
 #[derive(Debug, Clone)]
-pub struct Secret(HeaderValue);
+pub struct SecretField(HeaderValue);
 
-impl Secret {
+impl SecretField {
     /// The field with it.
     pub(super) fn field(&self) -> (HeaderName, HeaderValue) {
         (SECRET.clone(), self.0.clone())
@@ -216,12 +216,12 @@ impl Upstream {
     ///
     /// # Errors
     /// When the file cannot be used.
-    pub fn read_secret(&self) -> Result<Option<Secret>, Breach> {
+    pub fn read_secret(&self) -> Result<Option<SecretField>, Breach> {
         let breach = |message: String| Breach::new(&["upstream", "secret"], message);
         let Some(file) = &self.secret else { return Ok(None) };
-        let token = Token::read(file).map_err(|error| breach(error.to_string()))?;
+        let token = operators::SharedSecret::read(file).map_err(|error| breach(error.to_string()))?;
         let value = token.value().ok_or_else(|| breach(format!("{file}: not the value of a field")))?;
-        Ok(Some(Secret(value)))
+        Ok(Some(SecretField(value)))
     }
 
     /// The options of every upstream of this section. `is_tier` says that the upstream is a Tidegate tier.

@@ -14,7 +14,7 @@ pub(super) fn of(text: &str, error: &Error) -> String {
         return message.to_owned();
     }
     let key = path(error).or_else(|| key_at(text, error));
-    let words = plain(message, key.as_deref().unwrap_or_default(), written(text, error));
+    let words = reworded(message, key.as_deref().unwrap_or_default(), written(text, error));
     match key {
         Some(key) => format!("{key}: {words}"),
         None => words,
@@ -53,7 +53,7 @@ fn written<'a>(text: &'a str, error: &Error) -> &'a str {
     error.span().and_then(|span| text.get(span)).unwrap_or("this")
 }
 
-fn plain(message: &str, key: &str, written: &str) -> String {
+fn reworded(message: &str, key: &str, written: &str) -> String {
     match message {
         "invalid socket address syntax" => return format!("{written} is not {ADDRESS}"),
         "wanted string or table" => return format!("{written} is not {TEXT}"),

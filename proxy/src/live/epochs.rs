@@ -108,7 +108,7 @@ impl Received<'_> {
                 starts_epoch: false,
                 is_outdated: false,
             }),
-            Ok(Playlist::Multivariant(_) | Playlist::Plain) | Err(_) => None,
+            Ok(Playlist::Multivariant(_) | Playlist::Untagged) | Err(_) => None,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::request::parsed::Request;
 use crate::site::Site;
 use crate::tier::Tier;
-use crate::viewer::gone::Gone;
+use crate::viewer::unsent::Unsent;
 
 /// The outcome of one request.
 #[derive(Debug)]
@@ -128,10 +128,10 @@ impl Account {
     }
 
     /// Marks the response as broken if it could not be sent.
-    pub(crate) fn with_result(self, result: Result<(), Gone>) -> Self {
+    pub(crate) fn with_result(self, result: Result<(), Unsent>) -> Self {
         match result {
             Ok(()) => self,
-            Err(Gone) => self.broken(),
+            Err(Unsent) => self.broken(),
         }
     }
 

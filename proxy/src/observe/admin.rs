@@ -16,8 +16,8 @@ use crate::observe::label::label;
 use crate::purge::{Invalid, Order, Report};
 use crate::reload;
 
-/// The reports of a tier that the routes serve.
-pub trait Tier: Send + Sync {
+/// What the routes need of a node: its reports, and the actions that operators may start.
+pub trait Backend: Send + Sync {
     /// Whether a load balancer should send viewers to it.
     fn readiness(&self) -> Readiness;
 
@@ -59,7 +59,7 @@ label! {
 }
 
 /// The routes of one tier. Every response but `/metrics` is JSON, errors included.
-pub fn router(tier: Arc<dyn Tier>) -> Router {
+pub fn router(backend: Arc<dyn Backend>) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -71,7 +71,7 @@ pub fn router(tier: Arc<dyn Tier>) -> Router {
         .route("/v1/reload", post(reload))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(tier)
+        .with_state(backend)
 }
 
 /// A response shows that the process is alive, which is all that a restart could fix.
@@ -79,8 +79,8 @@ async fn healthz() -> Response {
     uncached(Json(json!({ "status": "ok" })))
 }
 
-async fn readyz(State(tier): State<Arc<dyn Tier>>) -> Response {
-    match tier.readiness() {
+async fn readyz(State(backend): State<Arc<dyn Backend>>) -> Response {
+    match backend.readiness() {
         Readiness::Ready => uncached(Json(json!({ "ready": true }))),
         reason => {
             let body = Json(json!({ "ready": false, "reason": reason.as_str() }));
@@ -89,21 +89,21 @@ async fn readyz(State(tier): State<Arc<dyn Tier>>) -> Response {
     }
 }
 
-async fn metrics(State(tier): State<Arc<dyn Tier>>) -> Response {
-    uncached(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], tier.metrics()))
+async fn metrics(State(backend): State<Arc<dyn Backend>>) -> Response {
+    uncached(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], backend.metrics()))
 }
 
-async fn status(State(tier): State<Arc<dyn Tier>>) -> Response {
-    uncached(Json(tier.status()))
+async fn status(State(backend): State<Arc<dyn Backend>>) -> Response {
+    uncached(Json(backend.status()))
 }
 
-async fn upstreams(State(tier): State<Arc<dyn Tier>>) -> Response {
-    uncached(Json(tier.upstreams()))
+async fn upstreams(State(backend): State<Arc<dyn Backend>>) -> Response {
+    uncached(Json(backend.upstreams()))
 }
 
 /// Purges, and responds when that is done: a request that arrives later gets nothing from before.
-async fn purge(State(tier): State<Arc<dyn Tier>>, body: Bytes) -> Response {
-    let purging = tokio::task::spawn_blocking(move || tier.purge(&Order::parse(&body)?));
+async fn purge(State(backend): State<Arc<dyn Backend>>, body: Bytes) -> Response {
+    let purging = tokio::task::spawn_blocking(move || backend.purge(&Order::parse(&body)?));
     match purging.await {
         Ok(Ok(report)) => uncached((StatusCode::ACCEPTED, Json(report))),
         Ok(Err(Invalid { field, message })) => {
@@ -115,16 +115,16 @@ async fn purge(State(tier): State<Arc<dyn Tier>>, body: Bytes) -> Response {
 }
 
 /// The report of an earlier purge.
-async fn purged(State(tier): State<Arc<dyn Tier>>, Path(id): Path<String>) -> Response {
-    match tier.purged(&id) {
+async fn purged(State(backend): State<Arc<dyn Backend>>, Path(id): Path<String>) -> Response {
+    match backend.purged(&id) {
         Some(report) => uncached(Json(report)),
         None => uncached((StatusCode::NOT_FOUND, Json(json!({ "error": "unknown_purge" })))),
     }
 }
 
 /// Reloads the configuration, and responds when it is in use. It goes on if the operator leaves.
-async fn reload(State(tier): State<Arc<dyn Tier>>) -> Response {
-    match tokio::task::spawn_blocking(move || tier.reload()).await {
+async fn reload(State(backend): State<Arc<dyn Backend>>) -> Response {
+    match tokio::task::spawn_blocking(move || backend.reload()).await {
         Ok(Ok(report)) => uncached(Json(report)),
         Ok(Err(Problem { file, line, column, message })) => {
             let error = json!({
@@ -169,7 +169,7 @@ mod tests {
 
     struct Fake(Mutex<Readiness>);
 
-    impl Tier for Fake {
+    impl Backend for Fake {
         fn readiness(&self) -> Readiness {
             *self.0.lock()
         }
@@ -201,10 +201,10 @@ mod tests {
     }
 
     /// The status code, and the whole response as text.
-    async fn send(tier: &Arc<Fake>, method: &str, path: &str) -> (u16, String) {
+    async fn send(fake: &Arc<Fake>, method: &str, path: &str) -> (u16, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tier: Arc<dyn Tier> = Arc::<Fake>::clone(tier);
+        let backend: Arc<dyn Backend> = Arc::<Fake>::clone(fake);
         let viewer = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
@@ -215,7 +215,7 @@ mod tests {
         };
         tokio::select! {
             response = viewer => (response[9..12].parse().unwrap(), response),
-            ended = axum::serve(listener, router(tier)) => panic!("the listener ended: {ended:?}"),
+            ended = axum::serve(listener, router(backend)) => panic!("the listener ended: {ended:?}"),
         }
     }
 
@@ -225,39 +225,39 @@ mod tests {
 
     #[tokio::test]
     async fn readiness_has_a_reason_when_not_ready() {
-        let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        assert_eq!(send(&tier, "GET", "/readyz").await.0, 200);
+        let fake = Arc::new(Fake(Mutex::new(Readiness::Ready)));
+        assert_eq!(send(&fake, "GET", "/readyz").await.0, 200);
         for reason in [Readiness::Draining, Readiness::NoUpstream] {
-            *tier.0.lock() = reason;
-            let (code, response) = send(&tier, "GET", "/readyz").await;
+            *fake.0.lock() = reason;
+            let (code, response) = send(&fake, "GET", "/readyz").await;
             assert_eq!((code, &body(&response)["reason"]), (503, &json!(reason.as_str())));
-            assert_eq!(send(&tier, "GET", "/healthz").await.0, 200);
+            assert_eq!(send(&fake, "GET", "/healthz").await.0, 200);
         }
     }
 
     #[tokio::test]
     async fn metrics_are_text_and_status_is_json() {
-        let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        let (code, response) = send(&tier, "GET", "/metrics").await;
+        let fake = Arc::new(Fake(Mutex::new(Readiness::Ready)));
+        let (code, response) = send(&fake, "GET", "/metrics").await;
         assert_eq!(code, 200);
         assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
         assert!(response.ends_with("\r\n\r\ntidegate_connections 1\n"), "{response}");
-        let (code, response) = send(&tier, "GET", "/v1/status").await;
+        let (code, response) = send(&fake, "GET", "/v1/status").await;
         assert_eq!((code, body(&response)), (200, json!({ "objects": 3 })));
         assert!(response.contains("cache-control: no-store"), "{response}");
     }
 
     #[tokio::test]
     async fn other_paths_and_methods_get_a_json_error() {
-        let tier = Arc::new(Fake(Mutex::new(Readiness::Ready)));
-        let (code, response) = send(&tier, "GET", "/nothing").await;
+        let fake = Arc::new(Fake(Mutex::new(Readiness::Ready)));
+        let (code, response) = send(&fake, "GET", "/nothing").await;
         assert_eq!((code, &body(&response)["error"]), (404, &json!("not_found")));
-        let (code, response) = send(&tier, "POST", "/v1/purge").await;
+        let (code, response) = send(&fake, "POST", "/v1/purge").await;
         assert_eq!((code, &body(&response)["error"]), (400, &json!("invalid")));
-        let (code, response) = send(&tier, "POST", "/v1/reload").await;
+        let (code, response) = send(&fake, "POST", "/v1/reload").await;
         let error = body(&response);
         assert_eq!((code, &error["line"], &error["column"]), (422, &json!(2), &json!(1)));
-        let (code, response) = send(&tier, "POST", "/metrics").await;
+        let (code, response) = send(&fake, "POST", "/metrics").await;
         assert_eq!((code, &body(&response)["error"]), (405, &json!("method_not_allowed")));
     }
 }

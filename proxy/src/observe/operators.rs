@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// The token of the operators. It is not shown.
 #[derive(Clone)]
-pub(crate) struct Token(std::sync::Arc<[u8]>);
+pub(crate) struct SharedSecret(std::sync::Arc<[u8]>);
 
 /// Why the operators' listener must not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,24 +52,27 @@ impl Unguarded {
 ///
 /// # Errors
 /// When other machines can reach the listener without a token, or the token cannot be used.
-pub(crate) fn guard(address: SocketAddr, token_file: Option<&str>) -> Result<Option<Token>, Unguarded> {
+pub(crate) fn guard(
+    address: SocketAddr,
+    token_file: Option<&str>,
+) -> Result<Option<SharedSecret>, Unguarded> {
     let Some(file) = token_file else {
         let is_local = address.ip().to_canonical().is_loopback();
         return if is_local { Ok(None) } else { Err(Unguarded::Open(address)) };
     };
-    Token::read(file).map(Some)
+    SharedSecret::read(file).map(Some)
 }
 
 /// Adds the check of the token to all routes but those for load balancers, which say only that the process is
 /// alive and ready.
-pub(crate) fn require(routes: Router, token: Option<Token>) -> Router {
+pub(crate) fn require(routes: Router, token: Option<SharedSecret>) -> Router {
     match token {
         Some(token) => routes.layer(middleware::from_fn_with_state(token, authorize)),
         None => routes,
     }
 }
 
-async fn authorize(State(token): State<Token>, request: Request, next: Next) -> Response {
+async fn authorize(State(token): State<SharedSecret>, request: Request, next: Next) -> Response {
     let is_open = ["/healthz", "/readyz"].contains(&request.uri().path());
     let given = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
     if is_open || given.is_some_and(|given| token.is(given)) {
@@ -85,7 +88,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-impl Token {
+impl SharedSecret {
     /// Reads a file: its text, without white space around it.
     ///
     /// # Errors
@@ -114,9 +117,9 @@ impl Token {
     }
 }
 
-impl std::fmt::Debug for Token {
+impl std::fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
+        f.write_str("SharedSecret")
     }
 }
 
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_token_is_compared_as_a_whole() {
-        let token = Token(b"0123456789abcdef".as_slice().into());
+        let token = SharedSecret(b"0123456789abcdef".as_slice().into());
         assert!(token.is(b"0123456789abcdef"));
         for other in [&b""[..], b"0123456789abcdeX", b"0123456789abcde", b"0123456789abcdef0"] {
             assert!(!token.is(other));

@@ -26,8 +26,8 @@ pub(crate) fn page(tier: &Tier) -> Value {
 }
 
 /// The upstreams of a site, with their states.
-pub(crate) fn names(candidates: &SitePools) -> Vec<Value> {
-    let reports = candidates.pools().iter().flat_map(|pool| pool.reports());
+pub(crate) fn names(pools: &SitePools) -> Vec<Value> {
+    let reports = pools.pools().iter().flat_map(|pool| pool.reports());
     let named = reports.map(|report| {
         json!({
             "address": &*report.name,

@@ -91,7 +91,7 @@ impl SitePolicy<'_> {
 
     /// Whether no upstream is left to try that might have a newer version.
     fn is_last_chance(&self, progress: &Progress) -> bool {
-        let all = self.request.site.candidates.count().min(self.tier.settings().upstream.attempts_max);
+        let all = self.request.site.upstreams.count().min(self.tier.settings().upstream.attempts_max);
         let is_second_round = progress.rounds > 0 && progress.was_frozen;
         is_second_round || progress.requests >= all
     }

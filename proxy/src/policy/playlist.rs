@@ -46,7 +46,9 @@ impl SitePolicy<'_> {
         let is_known = || stream.as_ref().is_some_and(|stream| stream.is_live());
         match stream.as_ref().map_or_else(|| Playlist::parse(body), |stream| stream.read(body)) {
             // An encoder that starts writes the first line and nothing else.
-            Ok(Playlist::Plain) if is_known() => Err(UpstreamError::Unusable("its playlist lists nothing")),
+            Ok(Playlist::Untagged) if is_known() => {
+                Err(UpstreamError::Unusable("its playlist lists nothing"))
+            }
             Ok(playlist) => Ok(Some(playlist)),
             // A resource with the name of a playlist must be one; one that is only labelled as a playlist
             // need not.

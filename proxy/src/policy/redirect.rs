@@ -47,7 +47,7 @@ impl SitePolicy<'_> {
             return Some(Arc::clone(from));
         }
         let site = &self.request.site;
-        let listed = site.candidates.for_key(self.request.key.as_str()).into_iter();
+        let listed = site.upstreams.for_key(self.request.key.as_str()).into_iter();
         let mut all = listed.chain(site.redirect_hosts.iter().flat_map(|pool| pool.upstreams()));
         all.find(|upstream| !upstream.spec().is_tier && names(upstream, location.scheme, authority))
     }
@@ -60,7 +60,7 @@ impl SitePolicy<'_> {
         }
         let own = self.request.resource.path_and_query();
         let moved = progress.redirected.as_deref().filter(|target| folder(target) != folder(&own));
-        let upstreams = site.candidates.for_key(self.request.key.as_str());
+        let upstreams = site.upstreams.for_key(self.request.key.as_str());
         let replaced = replace_uris(&body, |uri| {
             let location = Location::resolve(uri, moved.unwrap_or(&own))?;
             let Some(authority) = location.authority else {

@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Reads the files again when they change and when a reload is requested, until the node drains.
 pub(crate) async fn keep_current(tier: Arc<Tier>, mut files: Files) {
-    let mut requested = tier.reload_requests();
+    let mut requested = tier.reread_requests();
     loop {
         for (certificate, at) in files.expiries() {
             tier.metrics().tls.expires(certificate, at);

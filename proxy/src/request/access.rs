@@ -19,7 +19,7 @@ use crate::viewer::peer::Peer;
 ///
 /// # Errors
 /// Why it is refused.
-pub(super) fn check(tier: &Tier, client: &Client, site: &Site) -> Result<(), Refusal> {
+pub(super) fn judge_and_count(tier: &Tier, client: &Client, site: &Site) -> Result<(), Refusal> {
     tier.access().judge_secret(client.headers()).map_err(Refusal::Denied)?;
     if let Some(rules) = rules_of(tier, site)
         && *client.method() != Method::OPTIONS

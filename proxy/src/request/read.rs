@@ -23,7 +23,7 @@ use crate::viewer::client::Client;
 pub(super) type Refused = (Refusal, Option<Arc<Site>>);
 
 /// Reads and admits a request, which is boxed: the future of a blocked request holds it.
-pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request>, Refused> {
+pub(super) async fn read_and_admit(tier: &Tier, client: &mut Client) -> Result<Box<Request>, Refused> {
     check_length(client).map_err(|refusal| (refusal, None))?;
     let target = target(client).map_err(|refusal| (refusal, None))?;
     let name = host_name(&target.authority);
@@ -32,7 +32,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
     let site = &site.ok_or_else(|| (no_site(&target), None))?;
     client.request_facts().site = Some(Arc::clone(site));
     let refused = |refusal| (refusal, Some(Arc::clone(site)));
-    access::check(tier, client, site).map_err(refused)?;
+    access::judge_and_count(tier, client, site).map_err(refused)?;
     let gate = site.gate.as_deref();
     let carried =
         gate.map(|gate| gate.take(&target.path_and_query, token::cookies(client.headers())).into_owned());
@@ -75,7 +75,7 @@ pub(super) async fn read(tier: &Tier, client: &mut Client) -> Result<Box<Request
 }
 
 /// The same target over HTTPS, for methods that clients repeat there. A port in the authority is that of the
-/// plain listener: the TLS listener's takes its place. Without one, a port in front of this node is mapped to
+/// listener without TLS: the TLS listener's takes its place. Without one, a port in front of this node is mapped to
 /// the listener, and so is the default port of HTTPS.
 fn https_location(tier: &Tier, method: &Method, target: &Target) -> Option<String> {
     if !matches!(*method, Method::GET | Method::HEAD) {

@@ -442,7 +442,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             return Err(Breach::new(&["site", "request_headers"], message));
         }
         site.token.check()?;
-        crate::site::rules::check(&site.token)?;
+        crate::site::token_files::check(&site.token)?;
         for name in site.query.keep.iter().chain(&site.query.drop) {
             if let Err(error) = name.parse::<Pattern>() {
                 return Err(Breach::new(&["site", "query"], format!("{name:?}: {error}")));

@@ -1,7 +1,7 @@
 //! The gate of a site: it finds the token of a request and checks it.
 //!
-//! The rules are files, which are read again when they change. A file that cannot be used leaves the rules
-//! as they are: a mistake in a key file must not lock all viewers out.
+//! Keys and revocations are files, which are read again when they change. A file that cannot be used leaves
+//! the keys as they are: a mistake in a key file must not lock all viewers out.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use tidegate_access::token::{Grant, Refusal, Visit, in_path, verify};
 
 use super::config::token::{Carrier, Token};
-use super::rules::{self, Rules, Stamp};
+use super::token_files::{self, Stamp, TokenFiles};
 use crate::limits::TokenLimit;
 
 /// The check of tokens of one site.
@@ -21,7 +21,7 @@ use crate::limits::TokenLimit;
 pub struct Gate {
     site: Box<str>,
     config: Token,
-    rules: ArcSwap<Rules>,
+    files: ArcSwap<TokenFiles>,
     /// The files as they were when they could not be used: a fault is logged once.
     unusable: Mutex<Vec<Stamp>>,
     limit: Option<TokenLimit>,
@@ -51,14 +51,14 @@ impl Gate {
         if config.keys.is_empty() {
             return None;
         }
-        let rules = Rules::load(config).unwrap_or_else(|fault| {
+        let files = TokenFiles::load(config).unwrap_or_else(|fault| {
             tracing::error!(%site, %fault, "no token is valid");
-            Rules::closed()
+            TokenFiles::closed()
         });
         Some(Self {
             site: site.into(),
             config: config.clone(),
-            rules: ArcSwap::from_pointee(rules),
+            files: ArcSwap::from_pointee(files),
             unusable: Mutex::default(),
             limit: TokenLimit::new(config.requests_per_second, config.requests_burst),
         })
@@ -66,19 +66,19 @@ impl Gate {
 
     /// Reads the files again if one of them has changed. Blocks on the file system.
     pub(crate) fn reload(&self) {
-        let stamps = rules::stamps(&self.config);
-        if stamps == self.rules.load().stamps || stamps == *self.unusable.lock() {
+        let stamps = token_files::stamps(&self.config);
+        if stamps == self.files.load().stamps || stamps == *self.unusable.lock() {
             return;
         }
-        match Rules::load(&self.config) {
-            Ok(rules) => {
-                tracing::info!(site = %self.site, keys = rules.keys.all().len(), revoked = rules.revoked.len(),
+        match TokenFiles::load(&self.config) {
+            Ok(files) => {
+                tracing::info!(site = %self.site, keys = files.keys.all().len(), revoked = files.revoked.len(),
                     "the token files were read again");
-                self.rules.store(Arc::new(rules));
+                self.files.store(Arc::new(files));
             }
             Err(fault) => {
                 *self.unusable.lock() = stamps;
-                tracing::warn!(site = %self.site, %fault, "the token files cannot be used; the rules stay as they are");
+                tracing::warn!(site = %self.site, %fault, "the token files cannot be used; their previous content stays");
             }
         }
     }
@@ -174,8 +174,8 @@ impl Gate {
         let Some((_, token)) = &carried.token else {
             return if self.config.required { Err(Refusal::Missing) } else { Ok(()) };
         };
-        let rules = self.rules.load();
-        VERIFIED.with_borrow_mut(|verified| verified.grant(token, &rules)?.admits(visit, now))
+        let files = self.files.load();
+        VERIFIED.with_borrow_mut(|verified| verified.grant(token, &files)?.admits(visit, now))
     }
 }
 
@@ -187,19 +187,19 @@ struct Verified {
 }
 
 struct Entry {
-    rules: u64,
+    files_id: u64,
     token: Box<str>,
     grant: Grant,
 }
 
 impl Verified {
-    fn grant(&mut self, token: &str, rules: &Rules) -> Result<&Grant, Refusal> {
+    fn grant(&mut self, token: &str, files: &TokenFiles) -> Result<&Grant, Refusal> {
         self.entries.resize_with(VERIFIED_MAX, || None);
         let index = usize::try_from(self.hasher.hash_one(token) % VERIFIED_MAX as u64).unwrap_or_default();
         let entry = self.entries.get_mut(index).ok_or(Refusal::Malformed)?;
-        if !entry.as_ref().is_some_and(|entry| entry.rules == rules.id && *entry.token == *token) {
-            let grant = verify(token, &rules.keys, &rules.revoked)?;
-            *entry = Some(Entry { rules: rules.id, token: token.into(), grant });
+        if !entry.as_ref().is_some_and(|entry| entry.files_id == files.id && *entry.token == *token) {
+            let grant = verify(token, &files.keys, &files.revoked)?;
+            *entry = Some(Entry { files_id: files.id, token: token.into(), grant });
         }
         entry.as_ref().map(|entry| &entry.grant).ok_or(Refusal::Malformed)
     }
@@ -222,7 +222,7 @@ mod tests {
         Gate {
             site: "s".into(),
             config,
-            rules: ArcSwap::from_pointee(Rules::closed()),
+            files: ArcSwap::from_pointee(TokenFiles::closed()),
             unusable: Mutex::default(),
             limit: None,
         }

@@ -22,12 +22,12 @@ use crate::limits::Usage;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
 use crate::tier::Tier;
 use crate::viewer::expires;
-use crate::viewer::gone::Gone;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
 use crate::viewer::peer::Peer;
 use crate::viewer::stalled;
 use crate::viewer::transport::Transport;
+use crate::viewer::unsent::Unsent;
 
 /// A request and the response that is being written to it.
 pub(crate) struct Client {
@@ -197,7 +197,7 @@ impl Client {
     /// Over HTTP/1.1 the head is sent with the first bytes of the body, by [`Client::until_gone`] or by
     /// [`Client::flush`]: code that waits for the body also polls `until_gone`, so that the head does not
     /// wait with it.
-    pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Gone> {
+    pub(crate) async fn head(&mut self, status: StatusCode, mut headers: HeaderMap) -> Result<(), Unsent> {
         let is_final = !status.is_informational();
         let mut framing = Framing::Empty;
         if is_final {
@@ -249,7 +249,7 @@ impl Client {
     }
 
     /// Sends the bytes that have been written and not sent: the head of a response without a body.
-    pub(crate) async fn flush(&mut self) -> Result<(), Gone> {
+    pub(crate) async fn flush(&mut self) -> Result<(), Unsent> {
         let limit = self.write_timeout();
         let sent = match &mut self.protocol {
             Protocol::Http1(http1) => succeeded(within(limit, pin!(http1.flush())).await),
@@ -259,7 +259,7 @@ impl Client {
     }
 
     /// Writes the next bytes of the body.
-    pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Gone> {
+    pub(crate) async fn body(&mut self, mut bytes: Bytes) -> Result<(), Unsent> {
         while !bytes.is_empty() {
             self.body_chunks(vec![bytes.split_to(bytes.len().min(WRITE_MAX))]).await?;
         }
@@ -268,7 +268,7 @@ impl Client {
 
     /// Writes successive chunks of the body, of at most [`WRITE_MAX`] bytes together: over HTTP/1.1 in one
     /// write, through pingora's session in one write each.
-    pub(crate) async fn body_chunks(&mut self, chunks: Vec<Bytes>) -> Result<(), Gone> {
+    pub(crate) async fn body_chunks(&mut self, chunks: Vec<Bytes>) -> Result<(), Unsent> {
         match &mut self.protocol {
             Protocol::Http1(http1) => {
                 let sent = chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
@@ -313,17 +313,17 @@ impl Client {
                         session.set_keepalive(None);
                         BodyError::Chunks
                     }
-                    _ => BodyError::Gone,
+                    _ => BodyError::Closed,
                 })
             }
         }
     }
 
     /// Sends 100 (Continue) to an HTTP/1.1 viewer that waits for it before it sends the request body.
-    pub(crate) async fn send_continue(&mut self) -> Result<(), Gone> {
+    pub(crate) async fn send_continue(&mut self) -> Result<(), Unsent> {
         match &mut self.protocol {
             Protocol::Http1(_) => Ok(()),
-            Protocol::Session(session) => session.write_continue_response().await.map_err(|_error| Gone),
+            Protocol::Session(session) => session.write_continue_response().await.map_err(|_error| Unsent),
         }
     }
 
@@ -402,12 +402,12 @@ impl Client {
         }
     }
 
-    fn check(&mut self, is_written: bool) -> Result<(), Gone> {
+    fn check(&mut self, is_written: bool) -> Result<(), Unsent> {
         if is_written {
             return Ok(());
         }
         self.is_broken = true;
-        Err(Gone)
+        Err(Unsent)
     }
 
     fn write_timeout(&self) -> Duration {
@@ -421,7 +421,7 @@ pub(crate) enum BodyError {
     /// Its chunks are malformed.
     Chunks,
     /// The viewer has left.
-    Gone,
+    Closed,
 }
 
 /// Ends a response that was sent through pingora's session.

@@ -1,4 +1,4 @@
-//! The fast path of HTTP/1.1: plain requests that are hits are answered here, without a session.
+//! The fast path of HTTP/1.1: simple requests that are hits are answered here, without a session.
 //!
 //! A head is read into a buffer of the thread, so that an idle connection holds no buffer, and the codec
 //! `http1/` parses it there. If it is simple (`simple_head.rs`), `request/try_hit.rs` looks for a hit. The
@@ -29,11 +29,11 @@ use crate::request::access;
 use crate::request::try_hit::try_hit;
 use crate::signal::Wait;
 use crate::tier::Tier;
-use crate::viewer::gone::Gone;
 use crate::viewer::head::{Start, limits};
 use crate::viewer::peer::Peer;
 use crate::viewer::stalled;
 use crate::viewer::transport::Transport;
+use crate::viewer::unsent::Unsent;
 
 use hit_response::{HitResponse, Viewer};
 use outgoing::Outgoing;
@@ -51,7 +51,7 @@ pub(crate) enum Next {
 }
 
 /// Answers requests until one takes the slow path or the connection ends, the first from `already_read`.
-pub(crate) async fn serve(
+pub(crate) async fn serve_hits(
     tier: &Tier,
     transport: &mut Transport,
     peer: &Peer,
@@ -90,7 +90,7 @@ pub(crate) async fn serve(
         };
         match send(tier, transport, hit_response).await {
             Ok(since) => idle_since = since,
-            Err(Gone) => return Next::Broken,
+            Err(Unsent) => return Next::Broken,
         }
     }
 }
@@ -205,21 +205,21 @@ async fn send(
     tier: &Tier,
     transport: &mut Transport,
     mut hit_response: Box<HitResponse>,
-) -> std::result::Result<Instant, Gone> {
+) -> std::result::Result<Instant, Unsent> {
     let received = hit_response.received();
     // A slow response is in progress until its account is closed, and shutdown waits for that.
-    let mut token = None;
+    let mut in_progress = None;
     let written = poll_fn(|cx| Poll::Ready(hit_response.outgoing.write(transport, cx))).await;
     let written = match written {
-        Poll::Ready(written) => written.map_err(|_error| Gone),
+        Poll::Ready(written) => written.map_err(|_error| Unsent),
         Poll::Pending => {
-            token = Some(tier.requests().token());
+            in_progress = Some(tier.requests().token());
             // Boxed, so that an idle connection does not hold the state of a slow response.
             Box::pin(write_rest(tier, transport, &mut hit_response.outgoing)).await
         }
     };
     hit_response.close(tier, written);
-    written.map(|()| if token.is_some() { Instant::now() } else { received })
+    written.map(|()| if in_progress.is_some() { Instant::now() } else { received })
 }
 
 /// Writes the rest of a response to a slow viewer. Fails when the viewer takes fewer than [`PROGRESS_MIN`]
@@ -228,7 +228,7 @@ async fn write_rest(
     tier: &Tier,
     transport: &mut Transport,
     outgoing: &mut Outgoing,
-) -> std::result::Result<(), Gone> {
+) -> std::result::Result<(), Unsent> {
     let limit = tier.settings().viewers.write_timeout.get();
     let mut timeout = pin!(sleep(limit));
     let mut sent_before = outgoing.sent();
@@ -236,7 +236,7 @@ async fn write_rest(
     let mut shortage = pin!(tier.cache().until_short_of_memory());
     let writing = pin!(poll_fn(|cx| {
         if let Poll::Ready(written) = outgoing.write(transport, cx) {
-            return Poll::Ready(written.map_err(|_error| Gone));
+            return Poll::Ready(written.map_err(|_error| Unsent));
         }
         if outgoing.sent() - sent_before >= PROGRESS_MIN {
             sent_before = outgoing.sent();
@@ -245,17 +245,17 @@ async fn write_rest(
         }
         while shortage.as_mut().poll(cx).is_ready() {
             if stalled::is_given_up(tier, progress) {
-                return Poll::Ready(Err(Gone));
+                return Poll::Ready(Err(Unsent));
             }
             shortage.set(tier.cache().until_short_of_memory());
         }
-        timeout.as_mut().poll(cx).map(|()| Err(Gone))
+        timeout.as_mut().poll(cx).map(|()| Err(Unsent))
     }));
     let written = tier.cutting_off().run_until_set(writing).await;
     if written.is_none() {
         tier.requests_cut_off().fetch_add(1, Ordering::Relaxed);
     }
-    written.unwrap_or(Err(Gone))
+    written.unwrap_or(Err(Unsent))
 }
 
 /// Bytes that a slow viewer must take within each write timeout.

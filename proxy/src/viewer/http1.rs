@@ -1,6 +1,6 @@
 //! One HTTP/1.1 request without a body, and its response, on the connection itself.
 //!
-//! Every request that is no plain hit, has no body and nothing unusual is served here: misses, blocked
+//! Every request that is no simple hit, has no body and nothing unusual is served here: misses, blocked
 //! requests, forwarded requests. pingora's session, which serves the rest, keeps a buffer per request and
 //! sends head and body in separate writes. Here a request keeps its head only. The head of a response is sent
 //! with the first bytes of its body; if there are none yet, it is sent when the caller starts to wait for

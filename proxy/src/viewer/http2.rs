@@ -67,7 +67,7 @@ impl Closed {
 
 /// Serves a connection until it ends. `serve` is called for each request; its future runs as a task of its
 /// own, which `tasks` counts.
-pub(super) async fn serve<F>(
+pub(super) async fn serve_connection<F>(
     stream: Stream,
     limits: Limits,
     mut shutdown: ShutdownWatch,

@@ -1,7 +1,7 @@
 //! Connections: accepts them within a limit, serves HTTP/1.1 or HTTP/2 on them, and closes them in order.
 //!
 //! The proxy has its own accept loop, so that it can count, bound and drain connections. pingora serves
-//! HTTP/2, and the HTTP/1.1 requests that `http1.rs` leaves to it. The rest is served here: plain hits by
+//! HTTP/2, and the HTTP/1.1 requests that `http1.rs` leaves to it. The rest is served here: simple hits by
 //! `fast_path.rs`, others by `http1.rs`. An idle HTTP/1.1 connection holds no buffer.
 
 use std::future::{Future as _, poll_fn};
@@ -45,7 +45,7 @@ use crate::viewer::transport::{Flusher, Transport};
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// Without TLS.
-    pub(crate) plain: TcpListener,
+    pub(crate) http: TcpListener,
     /// With TLS.
     pub(crate) tls: Option<(TcpListener, Acceptor)>,
     /// Connections that may be open, with and without TLS.
@@ -87,9 +87,9 @@ type Accepted = (OwnedSemaphorePermit, TcpStream, SocketAddr, Option<Acceptor>);
 async fn next_connection(permits: &Arc<Semaphore>, listeners: &Listeners) -> Option<Accepted> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     let (accepted, acceptor) = match &listeners.tls {
-        None => (listeners.plain.accept().await, None),
+        None => (listeners.http.accept().await, None),
         Some((listener, acceptor)) => tokio::select! {
-            accepted = listeners.plain.accept() => (accepted, None),
+            accepted = listeners.http.accept() => (accepted, None),
             accepted = listener.accept() => (accepted, Some(acceptor.clone())),
         },
     };
@@ -120,13 +120,13 @@ async fn connection(
         return;
     };
     match acceptor {
-        None => plain(tier, stream, &peer, shutdown).await,
+        None => cleartext(tier, stream, &peer, shutdown).await,
         // Boxed, so that a connection without TLS does not hold the state of a handshake.
         Some(acceptor) => Box::pin(secured(tier, stream, &peer, acceptor, shutdown)).await,
     }
 }
 
-async fn plain(tier: &Shared, stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
+async fn cleartext(tier: &Shared, stream: TcpStream, peer: &Peer, shutdown: ShutdownWatch) {
     let idle = tier.settings().viewers.idle_timeout.get();
     let mut start = [0; preface::PEEK_LEN];
     let peeked = tokio::select! {
@@ -138,13 +138,13 @@ async fn plain(tier: &Shared, stream: TcpStream, peer: &Peer, shutdown: Shutdown
     let start = start.get(..peeked).unwrap_or_default();
     if preface::is_invalid(start) {
         tracing::debug!(peer = %tier.log().address(peer.address()), "closed: the client speaks neither HTTP/1.1 nor HTTP/2");
-        return lingering_close::close(Box::new(Transport::Plain(stream))).await;
+        return lingering_close::close(Box::new(Transport::Tcp(stream))).await;
     }
     if preface::may_begin(start) {
         // Boxed, because few connections without TLS use HTTP/2.
         Box::pin(prior_knowledge(tier, stream, peer, shutdown)).await;
     } else {
-        http1(tier, Box::new(Transport::Plain(stream)), BytesMut::new(), peer).await;
+        http1(tier, Box::new(Transport::Tcp(stream)), BytesMut::new(), peer).await;
     }
 }
 
@@ -157,10 +157,10 @@ async fn prior_knowledge(tier: &Shared, mut stream: TcpStream, peer: &Peer, shut
             stream.rewind(&start);
             http2(tier, Box::new(stream), None, peer, shutdown).await;
         }
-        Some(Begun::Http1) => http1(tier, Box::new(Transport::Plain(stream)), start, peer).await,
-        Some(Begun::Invalid) => go_away(tier, Transport::Plain(stream)).await,
+        Some(Begun::Http1) => http1(tier, Box::new(Transport::Tcp(stream)), start, peer).await,
+        Some(Begun::Invalid) => go_away(tier, Transport::Tcp(stream)).await,
         None if !tier.draining().is_set() && !preface::is_whole(&start) => {
-            refuse(tier, Box::new(Transport::Plain(stream)), peer, &Refusal::Slow).await;
+            refuse(tier, Box::new(Transport::Tcp(stream)), peer, &Refusal::Slow).await;
         }
         Some(Begun::None) | None => {}
     }
@@ -205,7 +205,7 @@ async fn secured(tier: &Shared, stream: TcpStream, peer: &Peer, acceptor: Accept
         Ok(Err(Failed { error, stream })) => {
             tier.metrics().connections.tls_handshake_failures.inc();
             tracing::debug!(peer = %tier.log().address(peer.address()), %error, "TLS handshake failed");
-            lingering_close::close(Box::new(Transport::Plain(stream))).await;
+            lingering_close::close(Box::new(Transport::Tcp(stream))).await;
         }
         Err(_) => {
             tier.metrics().connections.tls_handshake_failures.inc();
@@ -236,7 +236,7 @@ async fn http2(
     let limits = http2::Limits { idle_timeout: viewers.idle_timeout.get(), resets_max: viewers.resets_max };
     // Under TLS, HTTP/2 has a flusher.
     let is_tls = flusher.is_some();
-    let serving = http2::serve(stream, limits, shutdown, tier.tasks(), |session| {
+    let serving = http2::serve_connection(stream, limits, shutdown, tier.tasks(), |session| {
         let (tier, peer) = (Arc::clone(tier), peer.clone());
         async move { http2_request(&tier, session, &peer, is_tls).await }
     });
@@ -267,7 +267,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: B
     let viewers = &tier.settings().viewers;
     let is_tls = transport.is_tls();
     loop {
-        let start = match fast_path::serve(tier, &mut transport, peer, already_read).await {
+        let start = match fast_path::serve_hits(tier, &mut transport, peer, already_read).await {
             Next::SlowPath(start) => start,
             Next::Close => {
                 // TLS sends close_notify, so that the viewer can exclude a truncation.
@@ -294,7 +294,7 @@ async fn http1(tier: &Shared, mut transport: Box<Transport>, mut already_read: B
             },
         };
         let client = Box::new(Client::new(tier, protocol, peer).over_tls(is_tls));
-        let Some(reusable) = Box::pin(serve(tier, client)).await else { return };
+        let Some(reusable) = Box::pin(http1_request(tier, client)).await else { return };
         (transport, already_read) = reusable;
     }
 }
@@ -330,8 +330,8 @@ async fn read(tier: &Shared, mut session: Box<ServerSession>, peer: &Peer) -> Op
 }
 
 /// Serves one request. Returns the connection if it can be reused.
-async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
-    let _token = tier.requests().token();
+async fn http1_request(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>, BytesMut)> {
+    let _in_progress = tier.requests().token();
     if !respond(tier, &mut client).await {
         Box::pin(client.abort()).await;
         return None;
@@ -343,7 +343,7 @@ async fn serve(tier: &Shared, mut client: Box<Client>) -> Option<(Box<Transport>
 async fn http2_request(tier: &Shared, session: ServerSession, peer: &Peer, is_tls: bool) -> Ended {
     let Some(session) = Box::pin(read(tier, Box::new(session), peer)).await else { return Ended::Served };
     let mut client = Box::new(Client::new(tier, Protocol::Session(session), peer).over_tls(is_tls));
-    let _token = tier.requests().token();
+    let _in_progress = tier.requests().token();
     if Box::pin(respond(tier, &mut client)).await {
         // An HTTP/2 stream ends with its response; only HTTP/1.1 returns a connection.
         let _nothing = Box::pin(client.finish(true)).await;

@@ -36,7 +36,7 @@ use record_writer::RecordWriter;
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// HTTP/1.1 without TLS. HTTP/2 without TLS uses pingora's own stream.
-    Plain(TcpStream),
+    Tcp(TcpStream),
     /// TLS, after the handshake.
     Tls(Box<TlsStream<TcpStream>>),
     /// HTTP/2 over TLS.
@@ -47,7 +47,7 @@ pub(crate) enum Transport {
 macro_rules! each {
     ($transport:expr, $stream:ident => $value:expr) => {
         match $transport {
-            Transport::Plain($stream) => $value,
+            Transport::Tcp($stream) => $value,
             Transport::Tls($stream) => $value,
             Transport::RecordWriter($stream) => $value,
         }
@@ -78,21 +78,21 @@ impl Transport {
 
     /// Whether the connection is encrypted.
     pub(crate) fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        !matches!(self, Self::Tcp(_))
     }
 
     /// Whether sendfile works: only without TLS, which encrypts the bytes.
     pub(crate) fn can_send_files(&self) -> bool {
-        matches!(self, Self::Plain(_))
+        matches!(self, Self::Tcp(_))
     }
 
     /// Calls `send` when the socket is writable.
-    fn poll_plain(
+    fn poll_tcp(
         &self,
         cx: &mut Context<'_>,
         send: impl Fn(&TcpStream) -> Result<usize>,
     ) -> Poll<Result<usize>> {
-        let Self::Plain(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
+        let Self::Tcp(stream) = self else { return Poll::Ready(Err(ErrorKind::Unsupported.into())) };
         loop {
             ready!(stream.poll_write_ready(cx))?;
             match stream.try_io(Interest::WRITABLE, || send(stream)) {
@@ -106,14 +106,14 @@ impl Transport {
     pub(crate) fn is_challenge(&self) -> bool {
         match self {
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(challenge::PROTOCOL),
-            Self::Plain(_) | Self::RecordWriter(_) => false,
+            Self::Tcp(_) | Self::RecordWriter(_) => false,
         }
     }
 
     /// Whether the handshake negotiated HTTP/2 (RFC 9113 section 3.2).
     pub(crate) fn is_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Tcp(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             Self::RecordWriter(_) => true,
         }
@@ -132,7 +132,7 @@ pub(crate) trait SendFile: AsyncWrite + Unpin {
 
 impl SendFile for Transport {
     fn poll_send_more(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        self.poll_plain(cx, |stream| sendfile::send_more(stream, bytes))
+        self.poll_tcp(cx, |stream| sendfile::send_more(stream, bytes))
     }
 
     fn poll_send_file(
@@ -141,7 +141,7 @@ impl SendFile for Transport {
         file: &File,
         range: Range<u64>,
     ) -> Poll<Result<usize>> {
-        self.poll_plain(cx, |stream| sendfile::send(stream, file, range.clone()))
+        self.poll_tcp(cx, |stream| sendfile::send(stream, file, range.clone()))
     }
 }
 
@@ -191,7 +191,7 @@ impl Shutdown for Transport {
 impl UniqueID for Transport {
     fn id(&self) -> UniqueIDType {
         match self {
-            Self::Plain(stream) => stream.as_raw_fd(),
+            Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Tls(stream) => stream.get_ref().0.as_raw_fd(),
             Self::RecordWriter(stream) => stream.fd(),
         }
@@ -201,7 +201,7 @@ impl UniqueID for Transport {
 impl Ssl for Transport {
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         match self {
-            Self::Plain(_) => None,
+            Self::Tcp(_) => None,
             Self::Tls(_) | Self::RecordWriter(_) => Some(if self.is_http2() { ALPN::H2 } else { ALPN::H1 }),
         }
     }

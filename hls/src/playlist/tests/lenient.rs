@@ -209,9 +209,9 @@ fn a_list_without_tags_of_hls_is_plain() {
         "#EXTM3U\n#EXT-X-VERSION:3\n",
         "#EXTM3U\n\0\x01\x02",
     ] {
-        assert_eq!(Playlist::parse(text.as_bytes()), Ok(Playlist::Plain), "{text:?}");
+        assert_eq!(Playlist::parse(text.as_bytes()), Ok(Playlist::Untagged), "{text:?}");
     }
-    assert!(Playlist::Plain.is_unpredictable());
+    assert!(Playlist::Untagged.is_unpredictable());
 }
 
 /// A playlist as a packager writes it.

@@ -17,8 +17,8 @@ use crate::observe::account::Account;
 use crate::observe::facts::{LoggedRequest, ResponseFacts};
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
-use crate::viewer::gone::Gone;
 use crate::viewer::peer::Peer;
+use crate::viewer::unsent::Unsent;
 
 /// A response to a hit, and the facts for its account.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl HitResponse {
     }
 
     /// Closes the account of the request: counters and access log.
-    pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Gone>) {
+    pub(super) fn close(self: Box<Self>, tier: &Tier, written: Result<(), Unsent>) {
         let logged = self.logged.as_deref();
         let response = ResponseFacts {
             received: self.received,

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use tidegate_headers::hop;
 use tidegate_http1::{Fields, RequestHead};
 
-/// The head of a plain request. All text is borrowed from the received bytes.
+/// The head of a simple request. All text is borrowed from the received bytes.
 #[derive(Debug)]
 pub(crate) struct SimpleHead<'a> {
     pub(crate) method: Method,
@@ -18,14 +18,14 @@ pub(crate) struct SimpleHead<'a> {
 }
 
 impl<'a> SimpleHead<'a> {
-    /// The head, if it is plain.
+    /// The head, if it is simple.
     pub(crate) fn of(head: &RequestHead<'a>) -> Option<Self> {
         let method = match head.method {
             "GET" => Method::GET,
             "HEAD" => Method::HEAD,
             _ => return None,
         };
-        if head.version != Version::HTTP_11 || !head.is_plain() {
+        if head.version != Version::HTTP_11 || !head.has_plain_target() {
             return None;
         }
         let (mut host, mut deciding) = (None, HeaderMap::new());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request_is_read() {
+    fn a_simple_request_is_read() {
         for (request, read) in [
             ("GET /a HTTP/1.1\r\nHost: b\r\n\r\n", "GET b /a "),
             ("\r\nHEAD /a?c=%20 HTTP/1.1\nhost: b:80\nuser-agent: x\n\nGET /", "HEAD b:80 /a?c=%20 "),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_not_plain_takes_the_slow_path() {
+    fn a_request_that_is_not_simple_takes_the_slow_path() {
         for request in [
             "GET / HTTP/1.1\r\nHost: b\r\n",
             "GET / HTTP/1.0\r\nHost: b\r\n\r\n",

@@ -15,7 +15,7 @@ async fn connection() -> (Box<Transport>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let viewer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    (Box::new(Transport::Plain(stream)), viewer)
+    (Box::new(Transport::Tcp(stream)), viewer)
 }
 
 async fn begun_with(request: &str) -> (Http1, TcpStream) {

@@ -12,12 +12,12 @@ use crate::config::check::Breach;
 
 /// The content of the files that `[site.token]` names.
 #[derive(Debug)]
-pub struct Rules {
+pub struct TokenFiles {
     /// The keys.
     pub keys: Keys,
     /// The revoked ids.
     pub revoked: Revoked,
-    /// Unique among all rules that this process has had: a verified token is remembered for its rules.
+    /// Unique in this process: a verified token is remembered for the files that verified it.
     pub(crate) id: u64,
     /// The files as they were before they were read.
     pub(crate) stamps: Vec<Stamp>,
@@ -53,7 +53,7 @@ pub enum Cause {
     SameName,
 }
 
-impl Rules {
+impl TokenFiles {
     /// Reads the files.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Rules {
         Ok(Self { keys: Keys::new(keys, config.audience.as_deref()), revoked, id: next_id(), stamps })
     }
 
-    /// Rules without a key: no token is valid.
+    /// TokenFiles without a key: no token is valid.
     pub(crate) fn closed() -> Self {
         Self { keys: Keys::default(), revoked: Revoked::default(), id: next_id(), stamps: Vec::new() }
     }
@@ -96,7 +96,7 @@ pub(crate) fn check(config: &Token) -> Result<(), Breach> {
     if config.keys.is_empty() {
         return Ok(());
     }
-    Rules::load(config).map(drop).map_err(|fault| {
+    TokenFiles::load(config).map(drop).map_err(|fault| {
         let field = if config.revoked.as_ref() == Some(&fault.file) { "revoked" } else { "keys" };
         Breach::new(&["site", "token", field], fault.to_string())
     })

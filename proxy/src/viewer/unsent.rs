@@ -4,4 +4,4 @@
 /// has broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the response cannot be sent to its end")]
-pub(crate) struct Gone;
+pub(crate) struct Unsent;
