@@ -1,6 +1,7 @@
-//! Measures what floods do to viewers: `floods [SECONDS]`, a table in Markdown.
+//! Measures what floods do to viewers: `floods [SECONDS [MEMORY [NAME]]]`, a table in Markdown. `MEMORY` is the
+//! edge's `cache.memory`, 64MiB if not given; `NAME` selects the floods that have it in their names.
 //!
-//! An edge in a process of its own, with 64 MiB, the default limits and TLS, in front of an origin. 100
+//! An edge in a process of its own, with the default limits and TLS, in front of an origin. 100
 //! viewers watch over persistent connections: each requests the playlist and a segment five times a second.
 //! For each flood, the viewers' time to first byte is measured as long without it as with it. Attackers,
 //! viewers and the origin share this process and its processors with the edge, so the figures contain their
@@ -369,22 +370,26 @@ async fn viewers(edge: &Process, seconds: u64) -> (f64, Vec<String>) {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let seconds = std::env::args().nth(1).map_or(Ok(60), |text| text.parse())?;
+    let mut arguments = std::env::args().skip(1);
+    let seconds = arguments.next().map_or(Ok(60), |text| text.parse())?;
+    let memory: Size = arguments.next().map_or(Ok(Size::mib(64)), |text| text.parse())?;
+    let name = arguments.next().unwrap_or_default();
     ensure!(seconds > 0, "SECONDS is at least 1");
+    ensure!(FLOODS.iter().any(|flood| flood.name.contains(&name)), "no flood has {name:?} in its name");
     let mut out = std::io::stdout();
     writeln!(
         out,
         "| flood | p99 before, µs | p99 during, µs | ratio | viewers' errors | origin requests per s | edge's CPU per s | its memory, MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|"
     )?;
     let (authority, origin) = (authority(), origin().run().await);
-    for flood in &FLOODS {
+    for flood in FLOODS.iter().filter(|flood| flood.name.contains(&name)) {
         let issued = authority.issue(&["live.example"]);
         // A process says where it listens without TLS only.
         let tls_addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let edge = edge().origin(&origin).with(|config| {
             config.listen.tls = Some(tls::Listen { address: tls_addr, ..issued.listen() });
             config.limits = Limits::default();
-            (config.cache.memory, config.cache.object_max) = (Size::mib(64), Size::mib(16));
+            (config.cache.memory, config.cache.object_max) = (memory, Size::mib(16));
         });
         let edge = edge.spawn().await;
         for target in [PLAYLIST, SEGMENT] {
