@@ -18,9 +18,7 @@ const SECONDS_PER_TARGET: u32 = 15;
 /// Runs every target that `fuzz/Cargo.toml` declares, as fuzz/README.md describes a run, one on each core.
 pub(crate) fn run(repository: &Repository) -> Result<Tally> {
     let cargo_fuzz = needs::cargo_fuzz(repository)?;
-    let mut build = Command::new(&cargo_fuzz);
-    build.current_dir(repository.root()).args(["fuzz", "build", "--sanitizer", "none"]);
-    if !shell::succeeds(&mut build)? {
+    if !build(repository)? {
         return Ok(Tally::one(false));
     }
     let targets = Mutex::new(targets(repository)?);
@@ -44,6 +42,13 @@ pub(crate) fn run(repository: &Repository) -> Result<Tally> {
         }
         Ok(sum)
     })
+}
+
+/// Builds all targets. Returns whether that succeeded.
+pub(crate) fn build(repository: &Repository) -> Result<bool> {
+    let mut build = Command::new(needs::cargo_fuzz(repository)?);
+    build.current_dir(repository.root()).args(["fuzz", "build", "--sanitizer", "none"]);
+    shell::succeeds(&mut build)
 }
 
 fn run_target(repository: &Repository, cargo_fuzz: &Path, target: &str) -> Result<Tally> {

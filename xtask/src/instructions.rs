@@ -99,7 +99,7 @@ fn folder(repository: &Repository) -> PathBuf {
 }
 
 /// Builds the profile `release`, which users build by default.
-fn build(repository: &Repository) -> Result<PathBuf> {
+pub(crate) fn build(repository: &Repository) -> Result<PathBuf> {
     let arguments = ["build", "--release", "--locked", "--package", "tidegate-cli"];
     let built = shell::succeeds(&mut shell::command_in(repository.root(), "cargo", &arguments))?;
     ensure!(built, "tidegate does not build");

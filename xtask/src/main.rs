@@ -57,6 +57,9 @@ enum Task {
     Load(load::Settings),
     /// Compare the hit path with nginx and Varnish; rewrites docs/benchmarks.md.
     Bench(bench::Settings),
+    /// Build what the last steps of the tests need; the test run starts this beside its first steps.
+    #[command(hide = true)]
+    BuildAhead,
     /// Count the instructions of a hit, a miss and a fill under valgrind, and compare them with the record.
     Instructions(instructions::Settings),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check => check::run(&repository),
         Task::Test { filter } => suite::run(&repository, filter.as_deref()),
+        Task::BuildAhead => suite::ahead::build(&repository),
         Task::Load(settings) => load::run(&repository, &settings),
         Task::Bench(settings) => bench::run(&repository, &settings),
         Task::Instructions(settings) => instructions::run(&repository, &settings),

@@ -3,6 +3,7 @@
 //! [`rust`] has Rust's own tests; the other [`STEPS`] are below. A filter selects from both, and only the
 //! tools of the selection are required.
 
+pub(crate) mod ahead;
 mod rust;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, ensure};
 
+use self::ahead::Ahead;
 use self::rust::Programs;
 use crate::needs::{self, Tool};
 use crate::repository::Repository;
@@ -83,8 +85,14 @@ pub(crate) fn run(repository: &Repository, filter: Option<&str>) -> Result<ExitC
 
 fn run_built(repository: &Repository, programs: &Programs, steps: &[&Step]) -> Result<Tally> {
     let mut sum = Tally::default();
+    // A filtered run is short, and wants its processors for itself.
+    let is_whole = !programs.is_empty() && steps.len() == STEPS.len();
+    let ahead = is_whole.then(Ahead::start).transpose()?;
     if !programs.is_empty() {
         sum += shell::timed("Rust's tests", || programs.run(repository))?;
+    }
+    if let Some(builds) = ahead {
+        shell::timed("the rest of the builds", || builds.finish())?;
     }
     for step in steps {
         sum += shell::timed(step.names.first().unwrap_or(&""), || (step.run)(repository))?;
