@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Media, Position};
+use crate::{Media, Position, Segment};
 
 /// How often and at which moments a playlist moves.
 ///
@@ -220,10 +220,22 @@ impl Bracket {
 
 /// Section 6.2.2: a new version comes when a part is complete, if there are parts, and when a segment is.
 fn announced_intervals(media: &Media) -> (Option<Duration>, Duration) {
-    let segment = media.segments.last().map_or(media.target_duration, |segment| segment.duration);
-    // A segment that claims to be much longer than allowed is not waited for.
     let plausible = |interval: Duration| interval.clamp(INTERVAL_MIN, media.clamped_target_duration() * 2);
-    (media.part_target.map(plausible), plausible(segment))
+    let part = media.part_target.filter(|part| !part.is_zero());
+    (part.map(plausible), newest_duration(media).max(INTERVAL_MIN))
+}
+
+/// The duration of the newest segment.
+fn newest_duration(media: &Media) -> Duration {
+    media.segments.last().map_or(media.clamped_target_duration(), |segment| duration(media, segment))
+}
+
+/// The duration of a segment, or the target duration where that is not plausible: encoders that do not know
+/// it write 0 or -1, and some write it in another unit. The segment after a short one is rarely short itself.
+fn duration(media: &Media, segment: &Segment) -> Duration {
+    let target = media.clamped_target_duration();
+    let is_plausible = segment.duration > target / SHORTEST && segment.duration <= target * 2;
+    if is_plausible { segment.duration } else { target }
 }
 
 fn lists_parts(media: &Media) -> bool {
@@ -235,8 +247,8 @@ fn lists_parts(media: &Media) -> bool {
 fn production_time(media: &Media, previous: Position) -> Option<Duration> {
     let position = media.position();
     let new = usize::try_from(position.sequence.checked_sub(previous.sequence)?).ok()?;
-    let newest = media.segments.last().map_or(media.target_duration, |segment| segment.duration);
-    let listed = media.segments.iter().rev().map(|segment| segment.duration).take(new);
+    let newest = newest_duration(media);
+    let listed = media.segments.iter().rev().map(|segment| duration(media, segment)).take(new);
     // Segments that came and went in between are taken to be as long as the newest one.
     let unlisted = u32::try_from(new.saturating_sub(media.segments.len())).ok()?;
     let segments = listed.fold(newest.saturating_mul(unlisted), Duration::saturating_add);
@@ -266,6 +278,8 @@ const MOVES_MIN: u32 = 6;
 const LATE_IN_A_ROW: u32 = 2;
 const SEGMENTS_PER_MOVE_MAX: u64 = 2;
 const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// The duration of a segment is more than this share of the target duration.
+const SHORTEST: u32 = 16;
 /// Shares of an interval: the tolerance of a move, and the width of a narrow bracket.
 const SLACK: u32 = 256;
 const NARROW: u32 = 32;

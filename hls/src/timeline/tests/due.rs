@@ -141,8 +141,9 @@ fn an_interval_is_a_part_if_there_may_be_parts_and_the_last_segment_if_not() {
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na\n"), seconds(2));
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:3,\na\n"), Duration::from_millis(1_500));
     assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n"), seconds(2));
-    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:900,\na\n"), seconds(4));
-    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), Duration::from_millis(25));
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:900,\na\n"), seconds(2));
+    let half_of_the_least_target = Media::default().clamped_target_duration() / 2;
+    assert_eq!(due("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0,\na\n"), half_of_the_least_target);
 }
 
 /// A client that was cut off for some time, or kept waiting by a backup that lags behind, does not expect
@@ -246,4 +247,26 @@ fn parts_that_are_announced_and_never_come_cost_a_few_polls_once() {
     late.drain(..10);
     late.sort();
     assert!(late[20] <= Duration::from_millis(150), "{late:?}");
+}
+
+/// Encoders that do not know a segment's duration write 0 or -1, and some write it in another unit.
+#[test]
+fn durations_that_no_segment_has_cost_no_more_polls() {
+    for duration in ["-1", "0", "0.004", "nonsense", "4000"] {
+        let version = |number: u64| {
+            let head = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n".to_owned();
+            let listed = (0..=number).map(|segment| format!("#EXTINF:{duration},\n{segment}\n"));
+            parse(&listed.fold(head, |list, lines| list + &lines))
+        };
+        let mut timeline = Timeline::default();
+        let (mut now, mut polls, mut all, mut found) = (seconds(21), 0, 0, 0);
+        while now < seconds(220) {
+            (polls, all) = (polls + 1, all + 1);
+            if timeline.observe(&version(now.as_secs() / 4), now).replaces_latest() {
+                (polls, found) = (0, found + 1);
+            }
+            now = timeline.next_poll(polls).unwrap().max(now);
+        }
+        assert!(found >= 45 && all <= 100, "{duration}: {found} of 50 versions in {all} polls");
+    }
 }
