@@ -17,6 +17,8 @@ pub(super) struct Announced {
     objects: RwLock<Objects>,
     hasher: RandomState,
     sliced: moka::sync::Cache<Key, (), RandomState>,
+    /// The keys (EXT-X-KEY) that versions have listed.
+    keys: moka::sync::Cache<Key, (), RandomState>,
 }
 
 type ByHash = HashMap<u64, Arc<Stream>, RandomState>;
@@ -43,6 +45,8 @@ const OBJECTS_MAX: usize = 100_000;
 const SLICED_FOR: Duration = Duration::from_hours(24);
 /// Sliced resources that are known; the least recently used are forgotten first.
 const SLICED_MAX: u64 = 20_000;
+/// Keys that are known; each version that lists one renews it.
+const KEYS_MAX: u64 = 20_000;
 
 impl Announced {
     pub(super) fn new() -> Self {
@@ -51,6 +55,10 @@ impl Announced {
             objects: RwLock::new(Objects::new()),
             hasher: RandomState::new(),
             sliced: sliced.build_with_hasher(RandomState::new()),
+            keys: moka::sync::Cache::builder()
+                .max_capacity(KEYS_MAX)
+                .time_to_live(PERIOD * 2)
+                .build_with_hasher(RandomState::new()),
         }
     }
 
@@ -76,6 +84,15 @@ impl Announced {
     pub(super) fn tidy(&self) {
         let forgotten = self.objects.write().rotate(Instant::now());
         drop(forgotten);
+    }
+
+    pub(super) fn add_key(&self, resource: Key) {
+        self.keys.insert(resource, ());
+    }
+
+    /// Whether a version has listed the resource as a key lately.
+    pub(super) fn is_key(&self, resource: &Key) -> bool {
+        self.keys.contains_key(resource)
     }
 
     pub(super) fn add_sliced(&self, resource: Key) {

@@ -36,6 +36,15 @@ pub(crate) fn remember_slices(tier: &Tier, playlist: &Request, media: &Media) {
     }
 }
 
+/// Remembers the keys that a live playlist lists: without them, its segments are of no use.
+pub(crate) fn remember_keys(tier: &Tier, playlist: &Request, media: &Media) {
+    for uri in media.keys.iter().rev().take(KEYS_MAX) {
+        if let Some(request) = request_for(playlist, uri) {
+            tier.streams().announced.add_key(request.key);
+        }
+    }
+}
+
 /// Passes rendition reports (HLS section 4.4.5.4) on to the streams of the reported renditions.
 pub(crate) fn share_reports(tier: &Tier, playlist: &Request, stream: &Stream) {
     let Some(media) = stream.media() else { return };
@@ -68,6 +77,8 @@ pub(crate) fn purge_listed(tier: &Tier, playlist: &Request, old: &Media) {
 
 /// Of a longer playlist only the newest segments count: few viewers request the older ones.
 const SEGMENTS_MAX: usize = 2_000;
+/// Keys that are remembered of one version, the newest first.
+const KEYS_MAX: usize = 16;
 /// Sliced resources that are remembered of one playlist.
 const SLICED_MAX: usize = 1_000;
 

@@ -150,6 +150,11 @@ impl Streams {
         self.announced.is_sliced(resource)
     }
 
+    /// Whether players of a playlist need this object: it was announced lately, or a version lists it as a key.
+    pub(crate) fn needs(&self, object: &Key) -> bool {
+        self.announced.has(object) || self.announced.is_key(object)
+    }
+
     /// Whether a playlist has announced this object lately: a server that lacks it does not have it yet.
     pub(crate) fn has_announced(&self, object: &Key) -> bool {
         self.announced.has(object)

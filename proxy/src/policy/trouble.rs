@@ -16,9 +16,7 @@ impl SitePolicy<'_> {
     pub(super) fn is_trouble(&self, status: StatusCode) -> bool {
         // Otherwise the origin decides, whatever it says.
         let hls_decides = self.request.site.follows();
-        is_refusal(status)
-            && hls_decides
-            && (self.bridges() || self.tier.streams().has_announced(&self.request.key))
+        is_refusal(status) && hls_decides && (self.bridges() || self.tier.streams().needs(&self.request.key))
     }
 
     /// Whether the version in the cache is recent enough to be served in place of a refusal.

@@ -84,6 +84,31 @@ async fn a_refusal_of_a_known_stream_is_a_reason_to_use_the_backup() {
     viewer(edge.addr()).get(&format!("/live/{segment}")).await.is(200, b"segment");
 }
 
+/// Without the key, no player can decrypt what the backup serves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_a_key_is_a_reason_to_use_the_backup() {
+    for refusal in [401, 403, 404, 410, 429] {
+        let origin = |status: u16, name: &'static [u8]| {
+            let list = live(10).replace("#EXTINF", "#EXT-X-KEY:METHOD=AES-128,URI=\"k/1.key\"\n#EXTINF");
+            Scripted::run(move |asked| match (asked.path().contains(".m3u8"), status) {
+                (true, _) => reply(200, &[M3U8], list.as_bytes()),
+                (false, 200) => reply(200, &[], name),
+                (false, status) => reply(status, &[], b"refused"),
+            })
+        };
+        let (primary, backup) = (origin(refusal, b"").await, origin(200, b"0123456789abcdef").await);
+        let shield = shield().origin_at(&primary.url).origin_at(&backup.url).run().await;
+        let edge = edge().shield(&shield).run().await;
+        let other = viewer(edge.addr()).get("/live/k/1.key").await;
+        assert_eq!(other.status, refusal, "no playlist has listed it");
+        assert_eq!(viewer(edge.addr()).get(PLAYLIST).await.status, 200);
+        until("the refusal has expired", async || {
+            viewer(edge.addr()).get("/live/k/1.key").await.body == b"0123456789abcdef"[..]
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_segment_is_requested_again_whatever_lifetime_its_404_has() {
     let is_there = status(404);
@@ -119,6 +144,24 @@ async fn an_origin_that_asks_for_a_pause_gets_it_and_the_others_serve() {
     busy.store(200, Ordering::SeqCst);
     until("the pause is over", async || viewer(shield.addr()).get("/live/s1.ts").await.status == 200).await;
     assert!(began.elapsed().as_secs() < 10);
+}
+
+/// An API beside the stream, or one viewer's own limit, does not stop the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_for_one_resource_stops_no_other() {
+    let origin = Scripted::run(|asked| match (asked.path(), asked.header("authorization")) {
+        ("/live/api.json", _) | (_, "Bearer busy") => reply(429, &[("Retry-After", "3600")], b"busy"),
+        _ => reply(200, &[], asked.path().as_bytes()),
+    })
+    .await;
+    let shield = shield().origin_at(&origin.url).run().await;
+    let edge = edge().shield(&shield).run().await;
+    assert_eq!(viewer(edge.addr()).get("/live/api.json").await.status, 429);
+    let own = viewer(edge.addr()).header("authorization", "Bearer busy").get("/live/s1.ts").await;
+    assert_eq!(own.status, 429);
+    for path in ["/live/s1.ts", "/live/s2.ts"] {
+        viewer(edge.addr()).get(path).await.is(200, path.as_bytes());
+    }
 }
 
 /// The edge receives the version from its shield for as long as the shield bridges the trouble.

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::error::UpstreamError;
 use crate::fetch::budget::Budget;
 use crate::fetch::fetch_job::FetchJob;
-use crate::health::retry_after::Scope;
 use crate::policy::{Event, Recorder};
 use crate::upstream::Upstream;
 
@@ -23,7 +22,8 @@ pub struct Attempts<'a> {
     budget: &'a Budget,
     recorder: &'a dyn Recorder,
     folder: &'a str,
-    scope: Scope<'a>,
+    /// Path and query.
+    target: &'a str,
     /// Requests sent in this round. Each one after the first is charged to the budget.
     in_round: usize,
     /// Requests sent in all rounds.
@@ -55,7 +55,7 @@ impl<'a> Attempts<'a> {
             budget: &job.budget,
             recorder: &*job.recorder,
             folder: &job.request.folder,
-            scope: Scope::of_request(&job.request),
+            target: &job.request.path_and_query,
             in_round: 1,
             sent: 0,
             last_sent: Instant::now(),
@@ -80,7 +80,7 @@ impl<'a> Attempts<'a> {
             if self.is_reported && self.has_reported_failure(upstream) {
                 continue;
             }
-            if upstream.pauses().of(self.scope, Instant::now()).is_some() {
+            if upstream.pauses().of(self.target, Instant::now()).is_some() {
                 continue;
             }
             if upstream.admit_request(rest) {
@@ -148,7 +148,7 @@ impl<'a> Attempts<'a> {
     /// The response of the first candidate that has asked for a pause, if one has: its status, and the rest
     /// of the pause.
     pub(crate) fn pause(&self) -> Option<(StatusCode, Duration)> {
-        self.all.iter().find_map(|upstream| upstream.pauses().of(self.scope, Instant::now()))
+        self.all.iter().find_map(|upstream| upstream.pauses().of(self.target, Instant::now()))
     }
 
     /// The error when no candidate received a request: the one that put the first candidate out.

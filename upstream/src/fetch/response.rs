@@ -16,7 +16,7 @@ use crate::fetch::exchange::{Blame, Exchange, STALE_CONNECTIONS_MAX, reuse_at};
 use crate::fetch::extent::{self, Window};
 use crate::fetch::in_flight::InFlight;
 use crate::fetch::limiter::Permit;
-use crate::health::retry_after::{self, Scope};
+use crate::health::retry_after;
 use crate::request::{Rest, UpstreamRequest};
 use crate::upstream::Upstream;
 
@@ -114,8 +114,7 @@ impl UpstreamResponse {
                     if !upstream.spec().is_tier
                         && let Some(pause) = retry_after::requested(&head.headers)
                     {
-                        let scope = Scope::of_request(request);
-                        upstream.pauses().record(scope, head.status, pause, Instant::now());
+                        upstream.pauses().record(request, head.status, pause, Instant::now());
                     }
                     return Ok(Exchange { permit: Some(permit), ..exchange }.into_response(head, in_flight));
                 }

@@ -1,11 +1,12 @@
 //! The pauses that an upstream asks for: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
 //!
-//! A 429 is about the requests of a stream, a 503 about one resource: an upstream that lacks one segment
-//! still serves the playlist. Until the pause ends, other upstreams receive the requests.
+//! A pause is about the requested resource: an upstream that lacks one segment still serves the playlist, and
+//! one that limits the requests for a resource beside the stream does not stop the stream. Until the pause ends,
+//! other upstreams receive the requests.
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -17,8 +18,8 @@ pub(crate) struct Pauses(Mutex<Vec<Pause>>);
 
 #[derive(Debug, Clone)]
 struct Pause {
-    /// The stream, or the target of one resource.
-    scope: Box<str>,
+    /// Path and query of the resource.
+    target: Box<str>,
     status: StatusCode,
     until: Instant,
 }
@@ -29,46 +30,43 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(10);
 const PAUSES_MAX: usize = 256;
 
 impl Pauses {
-    /// Records the pause that a response asks for.
-    pub(crate) fn record(&self, scope: Scope<'_>, status: StatusCode, pause: Duration, now: Instant) {
-        let Some(scope) = scope.of(status) else { return };
+    /// Records the pause that the response to a request asks for.
+    pub(crate) fn record(
+        &self,
+        request: &UpstreamRequest,
+        status: StatusCode,
+        pause: Duration,
+        now: Instant,
+    ) {
+        if asks_for_pause(status) && is_for_all(request) {
+            self.add(&request.path_and_query, status, pause, now);
+        }
+    }
+
+    fn add(&self, target: &str, status: StatusCode, pause: Duration, now: Instant) {
         let mut pauses = self.0.lock();
-        pauses.retain(|pause| *pause.scope != *scope && now < pause.until);
+        pauses.retain(|pause| *pause.target != *target && now < pause.until);
         if pauses.len() >= PAUSES_MAX {
             pauses.remove(0);
         }
-        pauses.push(Pause { scope: scope.into(), status, until: now + pause.min(PAUSE_MAX) });
+        pauses.push(Pause { target: target.into(), status, until: now + pause.min(PAUSE_MAX) });
     }
 
-    /// The status and the rest of a pause that a request is in.
-    pub(crate) fn of(&self, scope: Scope<'_>, now: Instant) -> Option<(StatusCode, Duration)> {
+    /// The status and the rest of a pause for a target.
+    pub(crate) fn of(&self, target: &str, now: Instant) -> Option<(StatusCode, Duration)> {
         let pauses = self.0.lock();
-        let pause = pauses.iter().find(|pause| {
-            now < pause.until && scope.of(pause.status).is_some_and(|scope| *pause.scope == *scope)
-        })?;
+        let pause = pauses.iter().find(|pause| now < pause.until && *pause.target == *target)?;
         Some((pause.status, pause.until - now))
     }
 }
 
-/// What a pause may be about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    folder: &'a str,
-    target: &'a str,
+fn asks_for_pause(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
 }
 
-impl<'a> Scope<'a> {
-    pub(crate) fn of_request(request: &'a UpstreamRequest) -> Self {
-        Self { folder: &request.folder, target: &request.path_and_query }
-    }
-
-    fn of(self, status: StatusCode) -> Option<&'a str> {
-        match status {
-            StatusCode::TOO_MANY_REQUESTS => Some(self.folder),
-            StatusCode::SERVICE_UNAVAILABLE => Some(self.target),
-            _ => None,
-        }
-    }
+/// Whether the response is about all viewers, not about the one whose request is passed on.
+fn is_for_all(request: &UpstreamRequest) -> bool {
+    request.method == Method::GET && !request.headers.contains_key(header::AUTHORIZATION)
 }
 
 /// The pause that a response asks for: seconds, or a date by the clock of the response.
@@ -88,32 +86,43 @@ mod tests {
 
     use super::*;
 
-    const ONE: Scope<'_> = Scope { folder: "site/live", target: "/live/1.ts" };
-    const TWO: Scope<'_> = Scope { folder: "site/live", target: "/live/2.ts" };
-    const OTHER: Scope<'_> = Scope { folder: "site/other", target: "/other/1.ts" };
     const SECOND: Duration = Duration::from_secs(1);
+    const BUSY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
 
     #[test]
-    fn a_429_is_about_a_stream_and_a_503_about_a_resource() {
-        let now = Instant::now();
-        let (pauses, busy) = (Pauses::default(), StatusCode::TOO_MANY_REQUESTS);
-        pauses.record(ONE, busy, SECOND * 3, now);
-        assert_eq!(pauses.of(TWO, now + SECOND), Some((busy, SECOND * 2)));
-        assert_eq!((pauses.of(OTHER, now), pauses.of(TWO, now + SECOND * 3)), (None, None));
+    fn a_pause_is_about_one_resource_and_bounded() {
+        let (pauses, now) = (Pauses::default(), Instant::now());
+        pauses.add("/live/1.ts", BUSY, SECOND * 3, now);
+        assert_eq!(pauses.of("/live/1.ts", now + SECOND), Some((BUSY, SECOND * 2)));
+        assert_eq!((pauses.of("/live/2.ts", now), pauses.of("/live/1.ts", now + SECOND * 3)), (None, None));
+        pauses.add("/live/1.ts", BUSY, SECOND * 3600, now);
+        assert_eq!(pauses.of("/live/1.ts", now), Some((BUSY, PAUSE_MAX)));
+        assert_eq!(pauses.of("/live/1.ts", now + PAUSE_MAX), None);
+    }
 
-        let (pauses, unavailable) = (Pauses::default(), StatusCode::SERVICE_UNAVAILABLE);
-        pauses.record(ONE, unavailable, SECOND * 3600, now);
-        assert_eq!(pauses.of(ONE, now), Some((unavailable, PAUSE_MAX)));
-        assert_eq!((pauses.of(TWO, now), pauses.of(ONE, now + PAUSE_MAX)), (None, None));
+    #[test]
+    fn a_refusal_of_one_viewer_is_no_pause_for_the_others() {
+        let now = Instant::now();
+        let paused = |request: &UpstreamRequest, status: StatusCode| {
+            let pauses = Pauses::default();
+            pauses.record(request, status, SECOND, now);
+            pauses.of(&request.path_and_query, now).is_some()
+        };
+        let shared = crate::fixture::request("site/live");
+        assert!(paused(&shared, BUSY) && paused(&shared, StatusCode::SERVICE_UNAVAILABLE));
+        assert!(!paused(&shared, StatusCode::NOT_FOUND));
+        let mut passed = crate::fixture::request("site/live");
+        passed.headers.insert("authorization", HeaderValue::from_static("Bearer x"));
+        assert!(!paused(&passed, BUSY));
+        let posted = UpstreamRequest { method: Method::POST, ..crate::fixture::request("site/live") };
+        assert!(!paused(&posted, BUSY));
     }
 
     #[test]
     fn the_remembered_pauses_are_bounded() {
         let (pauses, now) = (Pauses::default(), Instant::now());
         for number in 0..=PAUSES_MAX {
-            let target = format!("/{number}");
-            let scope = Scope { folder: "", target: &target };
-            pauses.record(scope, StatusCode::SERVICE_UNAVAILABLE, SECOND, now);
+            pauses.add(&format!("/{number}"), StatusCode::SERVICE_UNAVAILABLE, SECOND, now);
         }
         assert_eq!(pauses.0.lock().len(), PAUSES_MAX);
     }
