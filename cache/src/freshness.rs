@@ -42,6 +42,10 @@ pub struct Policy {
     pub hls_over_no_cache: bool,
     /// Use `hls_ttl` where the origin allows longer.
     pub cap_at_hls: bool,
+    /// `hls_ttl` counts from arrival where a response is older than that when it arrives, as one from another
+    /// cache may be. Otherwise each request for it would become a request to the upstream. The origin's own
+    /// lifetime counts from generation always.
+    pub hls_from_arrival: bool,
     /// Lifetime of a response for which neither the origin nor HLS gives one.
     pub default: Option<Duration>,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 section 4.2.2).
@@ -65,6 +69,7 @@ impl Default for Policy {
             hls_ttl: None,
             hls_over_no_cache: false,
             cap_at_hls: false,
+            hls_from_arrival: false,
             default: None,
             heuristic: false,
             ignored: Vec::new(),
@@ -245,7 +250,7 @@ fn ttl(
 ) -> (Duration, bool) {
     // RFC 9111 section 5.2.2.4: no-cache beats every lifetime beside it.
     let explicit = if control.no_cache { Some(Duration::ZERO) } else { explicit };
-    match (explicit, policy.hls_ttl) {
+    match (explicit, hls_ttl(policy, initial_age(headers))) {
         (Some(Duration::ZERO), Some(hls_ttl)) if policy.hls_over_no_cache => (hls_ttl, true),
         (Some(explicit), Some(hls_ttl)) if policy.cap_at_hls => (explicit.min(hls_ttl), false),
         (Some(explicit), _) => (explicit, false),
@@ -256,6 +261,12 @@ fn ttl(
             (policy.default.or_else(guess).unwrap_or_default(), false)
         }
     }
+}
+
+/// HLS's lifetime, counted from generation, for a response of this age.
+fn hls_ttl(policy: &Policy, age: Duration) -> Option<Duration> {
+    let ttl = policy.hls_ttl?;
+    Some(if policy.hls_from_arrival && ttl <= age { age.saturating_add(ttl) } else { ttl })
 }
 
 /// RFC 9111 section 4.2.2: a tenth of the time since the last change, by the origin's clock, and at most a

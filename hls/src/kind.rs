@@ -40,7 +40,7 @@ impl Kind {
         let is = |known: &[&str]| known.iter().any(|k| essence.eq_ignore_ascii_case(k));
         if is(PLAYLIST_TYPES) {
             Self::Playlist
-        } else if is(SEGMENT_TYPES) {
+        } else if is(SEGMENT_TYPES) || MEDIA_TYPES.iter().any(|media| begins_with(essence, media)) {
             Self::Segment
         } else {
             Self::Other
@@ -58,6 +58,10 @@ impl Kind {
     }
 }
 
+fn begins_with(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
 /// Packagers name initialisation sections `init.mp4`, `init-0.m4s`, `init_1080p.mp4`, `video_init.mp4` and
 /// the like; a name in which `init` is only the beginning of a longer word does not count.
 fn names_an_init_section(stem: &str) -> bool {
@@ -65,24 +69,18 @@ fn names_an_init_section(stem: &str) -> bool {
 }
 
 const PLAYLISTS: &[&str] = &["m3u8", "m3u"];
-const FRAGMENTED: &[&str] = &["m4s", "mp4", "m4v", "m4a", "cmfv", "cmfa", "cmft"];
-const SEGMENTS: &[&str] = &["ts", "aac", "ac3", "ec3", "mp3", "vtt", "webvtt"];
+const FRAGMENTED: &[&str] = &["m4s", "mp4", "m4v", "m4a", "m4f", "fmp4", "cmfv", "cmfa", "cmft"];
+const SEGMENTS: &[&str] = &[
+    "ts", "m2ts", "mts", "mpg", "mpeg", "webm", "aac", "ac3", "ac-3", "ec3", "ec-3", "ac4", "mp2", "mp3",
+    "opus", "ogg", "flac", "vtt", "webvtt", "ttml",
+];
 
 /// The first is the registered type (section 10); the others are what servers send in practice.
 const PLAYLIST_TYPES: &[&str] =
     &["application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"];
-const SEGMENT_TYPES: &[&str] = &[
-    "video/mp2t",
-    "video/mp4",
-    "video/iso.segment",
-    "audio/mp4",
-    "audio/aac",
-    "audio/ac3",
-    "audio/eac3",
-    "audio/mpeg",
-    "text/vtt",
-    "application/mp4",
-];
+/// Whatever is video or audio and no playlist is a segment, and so are these.
+const SEGMENT_TYPES: &[&str] = &["text/vtt", "application/mp4", "application/ttml+xml"];
+const MEDIA_TYPES: &[&str] = &["video/", "audio/"];
 
 #[cfg(test)]
 mod tests {
@@ -97,6 +95,8 @@ mod tests {
             ("/live/1.ts", Kind::Segment),
             ("/live/1.m4s", Kind::Segment),
             ("/live/1.vtt", Kind::Segment),
+            ("/live/1.M2TS", Kind::Segment),
+            ("/live/init.fmp4", Kind::Init),
             ("/live/init.mp4", Kind::Init),
             ("/live/init-0.m4s", Kind::Init),
             ("/live/video_init.mp4", Kind::Init),
@@ -117,6 +117,8 @@ mod tests {
             ("Application/X-MpegURL; charset=utf-8", Kind::Playlist),
             ("audio/mpegurl", Kind::Playlist),
             ("video/MP2T", Kind::Segment),
+            ("Video/webm", Kind::Segment),
+            ("audio/ogg; codecs=opus", Kind::Segment),
             ("text/vtt ; charset=utf-8", Kind::Segment),
             ("text/html", Kind::Other),
             ("", Kind::Other),

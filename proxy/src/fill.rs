@@ -97,11 +97,10 @@ fn note_unshared(tier: &Tier, request: &Request, ending: Ending) {
     let (site, resource) = (&request.site, &request.resource);
     let (path, query) = (resource.path.as_str(), resource.query.as_deref());
     let subject = Subject { metrics: tier.metrics(), site: &site.name, path, query };
+    let is_of_stream = || resource.kind != Kind::Other || tier.streams().has_announced(&request.key);
     match (ending, resource.kind) {
         (Ending::Stored, Kind::Playlist) => site.unshared.record_stored(subject),
-        (Ending::Passed(Some(reason)), Kind::Playlist | Kind::Segment | Kind::Init) => {
-            site.unshared.record_private(subject, reason);
-        }
+        (Ending::Passed(Some(reason)), _) if is_of_stream() => site.unshared.record_private(subject, reason),
         _ => {}
     }
 }

@@ -101,6 +101,10 @@ impl<'a> SitePolicy<'a> {
         let mut policy = self.request.site.policy(kind, status, known);
         // The origin's word counts for a playlist whose next version is not foreseeable.
         policy.hls_over_no_cache &= !playlist.is_some_and(Playlist::is_unpredictable);
+        // A type alone does not say that the object never changes: video from a camera has one, too.
+        policy.hls_over_no_cache &= kind != Kind::Segment || self.is_media();
+        // A live playlist moves: its age says how far behind it is.
+        policy.hls_from_arrival &= playlist.and_then(Playlist::as_media).is_none_or(|media| media.is_ended());
         judge(&facts, status, &head.headers, &policy, clock::now())
     }
 
@@ -120,11 +124,16 @@ impl<'a> SitePolicy<'a> {
             || self.tier.streams().has_announced(&self.request.key)
     }
 
-    /// The kind of the response: by its content if that is known, else by its name and its content type.
+    /// The kind of the response: by its content if that is known, else by its name, by its content type, and
+    /// by the live playlist that lists it.
     fn kind(&self, head: &Head, playlist: Option<&Playlist>) -> Kind {
         let kind = self.request.resource.kind;
-        let is_playlist = playlist.is_some() || (kind == Kind::Other && looks::is_labelled(head));
-        if is_playlist { Kind::Playlist } else { kind }
+        match (kind, looks::labelled_kind(head)) {
+            _ if playlist.is_some() => Kind::Playlist,
+            (Kind::Other, Kind::Other) if self.is_media() => Kind::Segment,
+            (Kind::Other, labelled) => labelled,
+            _ => kind,
+        }
     }
 
     /// What the response varies by.
@@ -180,6 +189,7 @@ impl FillPolicy for SitePolicy<'_> {
             return Ruling::Refuse(UpstreamError::Status(head.status));
         }
         let remember = self.remember_uncacheable(head.status);
+        let max = self.settings().playlist_max.bytes();
         // Codings that are known have been removed.
         let is_coded = head.headers.contains_key(header::CONTENT_ENCODING);
         if is_coded && self.request.resource.kind == Kind::Playlist {
@@ -187,9 +197,16 @@ impl FillPolicy for SitePolicy<'_> {
             return Ruling::Pass { remember, reason: UncacheableReason::ContentCoding };
         }
         match (self.verdict(head, None), self.variant(head, None)) {
-            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => Ruling::Pass { remember, reason },
+            (Verdict::Uncacheable(reason), _) | (_, Err(reason)) => {
+                let pass = Ruling::Pass { remember, reason };
+                // If it turns out to be a playlist, the site may share it all the same.
+                let may_be_shared = !is_coded
+                    && self.request.site.ignored(Kind::Playlist).contains(&reason)
+                    && Looks::of(self.request.resource.kind, head, max) == Looks::Unclear;
+                if may_be_shared { Ruling::Peek { otherwise: Box::new(pass) } } else { pass }
+            }
             (Verdict::Store(lifetimes), Ok(variant)) => {
-                let max = self.settings().playlist_max.bytes();
+                self.report_stored_redirect(head);
                 let store = Ruling::Store { lifetimes: self.unless_empty(head, lifetimes), variant };
                 if is_coded {
                     return store;
@@ -229,6 +246,9 @@ impl FillPolicy for SitePolicy<'_> {
         match (self.verdict(head, playlist.as_ref()), self.variant(head, playlist.as_ref())) {
             (Verdict::Store(lifetimes), Ok(variant)) => {
                 let raw = playlist.as_ref().and_then(Playlist::as_media);
+                if raw.is_some() && variant.is_some() {
+                    self.report_varying();
+                }
                 // A response that varies is several playlists, which cannot be followed as one.
                 let live = raw.filter(|_| variant.is_none() && !self.is_purged(head));
                 let version =
@@ -251,7 +271,7 @@ impl FillPolicy for SitePolicy<'_> {
                     None => (storable_head(head), body),
                 };
                 let (stored, body) = self.offered(stored, body, followed);
-                let head = self.stored_playlist_head(stored, head, &body, media);
+                let head = self.stored_playlist_head(stored, head, &body, playlist.as_ref());
                 Inspection::Store(Box::new(StoredResponse { head, body, lifetimes, variant }))
             }
             _ => Inspection::Refuse(UpstreamError::Unusable("it cannot be stored")),
@@ -273,8 +293,9 @@ impl FillPolicy for SitePolicy<'_> {
             .whole()
             .filter(|chunks| {
                 let first = chunks.first().map_or(&b""[..], |first| first);
-                matches!(self.request.resource.kind, Kind::Playlist | Kind::Other)
-                    && Beginning::of(first) != Beginning::Other
+                let may_be_playlist = matches!(self.request.resource.kind, Kind::Playlist | Kind::Other)
+                    || looks::is_labelled(&renewed);
+                may_be_playlist && Beginning::of(first) != Beginning::Other
             })
             .and_then(|chunks| self.reread(&content::concatenated(chunks)));
         // The age is that of the 304, not of the stored response.
@@ -287,7 +308,7 @@ impl FillPolicy for SitePolicy<'_> {
         self.remember_slices(media);
         let is_live = media.is_some_and(|media| !media.is_ended()) && self.request.site.follows();
         Self::keep_validators(&mut renewed.headers, &stale.head.headers, is_live);
-        self.limit_lifetime(&mut renewed.headers, media.filter(|_| is_live));
+        self.limit_lifetime(&mut renewed.headers, playlist.as_ref());
         match self.verdict(&judged, playlist.as_ref()) {
             Verdict::Store(lifetimes) => {
                 let is_purged = self.is_purged(&renewed);

@@ -175,6 +175,7 @@ impl Site {
             hls_over_no_cache: hls_decides,
             // A missing object may appear any moment, whatever the origin says (HLS appendix B.1).
             cap_at_hls: hls_decides && (kind == Kind::Playlist || status.is_client_error()),
+            hls_from_arrival: true,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignored: self.ignored(kind).to_vec(),

@@ -350,3 +350,22 @@ proptest! {
         }
     }
 }
+
+/// An origin that is a cache itself sends ages beyond the lifetimes of HLS.
+#[test]
+fn hls_lifetime_counts_from_arrival_for_a_response_that_is_older() {
+    let policy = Policy { hls_from_arrival: true, ..live() };
+    let ttl = |fields: &[(&'static str, &'static str)]| {
+        let lifetimes = stored(200, fields, &policy);
+        lifetimes.ttl.saturating_sub(lifetimes.age)
+    };
+    assert_eq!(ttl(&[("age", "3000"), ("cache-control", "max-age=86400")]), secs(2));
+    assert_eq!(ttl(&[("age", "3000")]), secs(2));
+    assert_eq!(ttl(&[("age", "1")]), secs(1), "a tier above counts from generation");
+    assert_eq!(
+        ttl(&[("age", "3000"), ("cache-control", "max-age=3001")]),
+        secs(1),
+        "the origin's own lifetime"
+    );
+    assert_eq!(ttl(&[("age", "3000"), ("cache-control", "max-age=60")]), secs(0));
+}

@@ -42,6 +42,9 @@ pub(crate) async fn block(stream: &Stream, directives: &Directives, may_refuse: 
     let began = Instant::now();
     let mut has_waited = false;
     loop {
+        if stream.sliding.is_known() {
+            return Blocked::Proceed;
+        }
         let (until, outcome) = match &*versions.borrow_and_update() {
             None => (began + FIRST_VERSION_WITHIN, Blocked::Proceed),
             Some(media) => match media.reload(directives) {

@@ -86,7 +86,7 @@ impl Follower {
         let _followed = self.tier.metrics().live.follow();
         let mut empty_polls = 0;
         while let Some(media) = self.stream.media().filter(|media| !media.is_ended()) {
-            if !self.renew_site() {
+            if !self.renew_site() || self.stream.sliding.is_known() {
                 return;
             }
             self.tier.streams().keep_known(&self.request.key, &self.stream);

@@ -61,6 +61,11 @@ impl Memory {
         self.newest.subscribe()
     }
 
+    /// Lets the requests that block look at the stream again.
+    pub(super) fn wake_blocked(&self) {
+        self.newest.send_modify(|_same| {});
+    }
+
     /// Replaces the newest version, which is published as `text`. Returns its announcements.
     pub(super) fn publish(&self, newest: Arc<Media>, text: Bytes) -> Vec<Announcement> {
         let mut state = self.wake();

@@ -1,8 +1,8 @@
 //! Playlists whose segments leave the list without being counted.
 //!
 //! Without EXT-X-MEDIA-SEQUENCE the first listed segment has the number 0 (HLS section 4.4.3.2). Some servers
-//! leave the tag out and remove segments all the same. The versions of such a playlist cannot be compared:
-//! each one is served as it comes.
+//! leave the tag out, or write the same number always, and remove segments all the same. The versions of such
+//! a playlist cannot be compared: each one is served as it comes, and no request blocks for the next one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,11 +15,27 @@ pub(crate) struct Sliding(AtomicBool);
 impl Sliding {
     /// Judges a version by the newest one before it.
     pub(crate) fn is_seen(&self, newest: Option<&Media>, media: &Media) -> bool {
-        let is_uncounted = media.counting == Counting::Implied && !media.end_list;
+        let is_uncounted = !media.end_list && newest.is_none_or(|newest| counts_as(newest, media));
         if is_uncounted && newest.is_some_and(|newest| has_slid(newest, media)) {
             self.0.store(true, Ordering::Relaxed);
+        } else if !is_uncounted {
+            self.0.store(false, Ordering::Relaxed);
         }
-        is_uncounted && self.0.load(Ordering::Relaxed)
+        self.is_known()
+    }
+
+    /// Whether that was seen.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether the first segment has the same number as before.
+fn counts_as(known: &Media, media: &Media) -> bool {
+    match media.counting {
+        Counting::Implied => true,
+        Counting::Declared => media.media_sequence == known.media_sequence,
+        Counting::Unknown => false,
     }
 }
 
@@ -53,10 +69,17 @@ mod tests {
             ("", ["a", "b", "c"], false),
             ("", ["x", "y", "z"], false),
             ("#EXT-X-MEDIA-SEQUENCE:1\n", ["b", "c", "d"], false),
+            ("#EXT-X-MEDIA-SEQUENCE:0\n", ["b", "c", "d"], true),
         ] {
             let sliding = Sliding::default();
             assert_eq!(sliding.is_seen(Some(&known), &media(head, names)), expected, "{head}{names:?}");
-            assert_eq!(sliding.is_seen(None, &media("", ["p", "q", "r"])), expected, "it is remembered");
+            assert_eq!(
+                sliding.is_seen(Some(&known), &media("", ["p", "q", "r"])),
+                expected,
+                "it is remembered"
+            );
+            let counted = media("#EXT-X-MEDIA-SEQUENCE:9\n", ["b", "c", "d"]);
+            assert!(!sliding.is_seen(Some(&known), &counted) && !sliding.is_known(), "until it counts");
         }
     }
 }

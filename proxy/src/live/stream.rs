@@ -394,9 +394,20 @@ impl Stream {
         self.memory.map_newest(|media| !media.is_ended()).unwrap_or(false)
     }
 
-    /// Whether it is live and has no follower.
+    /// Whether it is live and has no follower, although its versions can be compared.
     pub(crate) fn wants_follower(&self) -> bool {
-        !self.is_followed.load(Ordering::Acquire) && self.is_live()
+        !self.is_followed.load(Ordering::Acquire) && self.is_live() && !self.sliding.is_known()
+    }
+
+    /// Whether the versions of its playlist cannot be compared, judged by one that was received. Requests that
+    /// block for the next version end then: it has no number.
+    pub(crate) fn is_sliding(&self, received: &Media) -> bool {
+        let was_known = self.sliding.is_known();
+        let is_sliding = self.sliding.is_seen(self.media().as_deref(), received);
+        if is_sliding && !was_known {
+            self.memory.wake_blocked();
+        }
+        is_sliding
     }
 
     pub(super) fn now(&self) -> Duration {

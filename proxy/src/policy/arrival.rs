@@ -33,7 +33,8 @@ impl SitePolicy<'_> {
         let stream =
             known.unwrap_or_else(|| streams.find_or_create(&self.request.key, self.request.is_backup));
         let old = stream.media();
-        if stream.sliding.is_seen(old.as_deref(), raw) {
+        listing::remember_keys(self.tier, self.request, raw);
+        if stream.is_sliding(raw) {
             return Ok(None);
         }
         // A shield has looked twice already.

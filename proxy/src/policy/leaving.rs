@@ -1,8 +1,11 @@
 //! Reports players that leave this node: what they fetch elsewhere, no tier caches.
 
-use tidegate_hls::{Location, replace_uris};
+use http::header;
+use tidegate_cache::Head;
+use tidegate_hls::{Kind, Location, replace_uris};
 
 use super::SitePolicy;
+use super::redirect::is_redirect;
 use crate::live::leaving::Departure;
 use crate::request::parsed::Request;
 use crate::tier::Tier;
@@ -26,6 +29,16 @@ impl SitePolicy<'_> {
         });
         if let Some(place) = place {
             report(self.tier, self.request, Way::Uri, &place);
+        }
+    }
+
+    /// Reports a redirect that is stored: each viewer receives it without another request to the origin.
+    pub(super) fn report_stored_redirect(&self, head: &Head) {
+        if is_redirect(head.status)
+            && self.request.resource.kind == Kind::Playlist
+            && let Some(location) = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok())
+        {
+            report_redirect(self.tier, self.request, location);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What downstream caches, those in browsers included, are told of the lifetime of a live playlist.
+//! What downstream caches, those in browsers included, are told of the lifetime of a playlist that may change.
 //!
 //! An origin may allow a day for it. A tier knows better: it replaces the playlist as soon as there is a
 //! newer version. A downstream cache obeys what reaches it (RFC 9111 section 4.2), so the lifetime is limited
@@ -17,9 +17,7 @@ pub(super) fn limit(headers: &mut HeaderMap, max: Duration, now: SystemTime) {
         limit_directives(headers, &name, max);
     }
     let sent = headers.get(DATE).and_then(field::date).unwrap_or(now);
-    let expires = headers.get(EXPIRES).and_then(field::date);
-    let lifetime = expires.and_then(|expires| expires.duration_since(sent).ok()).unwrap_or_default();
-    if lifetime.as_secs() > max {
+    if headers.get(EXPIRES).is_some_and(|expires| may_be_later(expires, sent, max)) {
         headers.remove(EXPIRES);
         let has_lifetime = field::members_of(headers, CACHE_CONTROL).any(|directive| {
             let name = directive_name(directive);
@@ -27,6 +25,17 @@ pub(super) fn limit(headers: &mut HeaderMap, max: Duration, now: SystemTime) {
         });
         if !has_lifetime {
             field::append_member(headers, &CACHE_CONTROL, format_args!("max-age={max}"));
+        }
+    }
+}
+
+/// Whether a cache may read `Expires` as later than `max` seconds after `sent`. Browsers accept dates that are
+/// none by RFC 9110, such as one with a wrong day of the week. Numbers stand for the past.
+fn may_be_later(expires: &HeaderValue, sent: SystemTime, max: u64) -> bool {
+    match field::date(expires) {
+        Some(expires) => expires.duration_since(sent).is_ok_and(|lifetime| lifetime.as_secs() > max),
+        None => {
+            expires.to_str().is_ok_and(|text| text.trim().parse::<f64>().is_err() && !text.trim().is_empty())
         }
     }
 }
@@ -105,6 +114,9 @@ mod tests {
             (&[("cdn-cache-control", "max-age=60")], &[("cdn-cache-control", "max-age=2")]),
             (&[("date", SENT), ("expires", LATE)], &[("cache-control", "max-age=2")]),
             (&[("expires", LATE), ("cache-control", "max-age=60")], &[("cache-control", "max-age=2")]),
+            (&[("expires", "Sun, 01 Jan 2040 00:00:00 GMT+1")], &[("cache-control", "max-age=2")]),
+            (&[("expires", "-1")], &[("expires", "-1")]),
+            (&[("expires", "")], &[("expires", "")]),
             (&[("expires", LATE), ("cache-control", "no-cache")], &[("cache-control", "no-cache")]),
             (&[("date", SENT), ("expires", SOON)], &[("expires", SOON)]),
             (&[("expires", "0")], &[("expires", "0")]),

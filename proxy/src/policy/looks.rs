@@ -25,6 +25,8 @@ impl Looks {
         match kind {
             _ if head.status != StatusCode::OK || is_encoded(head) => Self::Different,
             Kind::Playlist => Self::LikePlaylist,
+            // The name and the type contradict each other.
+            Kind::Segment | Kind::Init if is_labelled(head) => Self::Unclear,
             Kind::Segment | Kind::Init => Self::Different,
             Kind::Other if is_labelled(head) => Self::LikePlaylist,
             Kind::Other if content_length(head).is_some_and(|length| length == 0 || length > max) => {
@@ -48,8 +50,13 @@ pub(super) fn at_most(lifetimes: Lifetimes, max: Duration) -> Lifetimes {
 
 /// Whether the content type is that of a playlist.
 pub(super) fn is_labelled(head: &Head) -> bool {
+    labelled_kind(head) == Kind::Playlist
+}
+
+/// The kind of a response by its content type.
+pub(super) fn labelled_kind(head: &Head) -> Kind {
     let value = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| Kind::of_content_type(value) == Kind::Playlist)
+    value.map_or(Kind::Other, Kind::of_content_type)
 }
 
 /// Some servers name a coding that is none (RFC 9110 section 12.5.3: `identity`), or a character set.
@@ -94,7 +101,7 @@ mod tests {
             (Kind::Other, &[("content-length", "1000")], Looks::Unclear),
             (Kind::Other, &[("content-length", "1001")], Looks::Different),
             (Kind::Other, &[("content-length", "0")], Looks::Different),
-            (Kind::Segment, &[m3u8], Looks::Different),
+            (Kind::Segment, &[m3u8], Looks::Unclear),
             (Kind::Init, &[m3u8], Looks::Different),
         ] {
             assert_eq!(Looks::of(kind, &head(fields), 1_000), expected, "{kind:?} {fields:?}");

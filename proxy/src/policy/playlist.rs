@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tidegate_cache::freshness::UncacheableReason;
 use tidegate_cache::{Head, Lifetimes};
 use tidegate_headers::conditional;
 use tidegate_hls::{Kind, Media, Offer, Playlist};
@@ -13,6 +14,7 @@ use super::{SitePolicy, live_lifetime, looks};
 use crate::answer::content;
 use crate::clock;
 use crate::live::{listing, unfinished};
+use crate::observe::unshared::Subject;
 use crate::site::config::LowLatency;
 use crate::tier::Role;
 
@@ -80,20 +82,36 @@ impl SitePolicy<'_> {
         stored: Head,
         received: &Head,
         body: &[u8],
-        playlist: Option<&Media>,
+        playlist: Option<&Playlist>,
     ) -> Head {
         let mut headers = stored.headers;
-        let live = playlist.filter(|media| !media.is_ended() && self.request.site.follows());
-        self.set_validators(&mut headers, received, Some(body), live.is_some());
-        self.limit_lifetime(&mut headers, live);
+        let media = playlist.and_then(Playlist::as_media);
+        let is_live = media.is_some_and(|media| !media.is_ended()) && self.request.site.follows();
+        self.set_validators(&mut headers, received, Some(body), is_live);
+        self.limit_lifetime(&mut headers, playlist);
         Head { status: stored.status, headers }
     }
 
-    /// Limits what viewers are told of the lifetime of a live playlist.
-    pub(super) fn limit_lifetime(&self, headers: &mut HeaderMap, live: Option<&Media>) {
-        if let Some(media) = live.filter(|_| self.tier.role() == Role::Edge) {
-            live_lifetime::limit(headers, media.target_duration / 2, clock::now());
-        }
+    /// Limits what viewers are told of the lifetime of a playlist that may change.
+    pub(super) fn limit_lifetime(&self, headers: &mut HeaderMap, playlist: Option<&Playlist>) {
+        let hls = &self.request.site.hls;
+        let max = match playlist {
+            _ if !self.request.site.follows() || self.tier.role() != Role::Edge => return,
+            None | Some(Playlist::Multivariant(_)) => return,
+            Some(Playlist::Untagged) => hls.unpredictable,
+            Some(Playlist::Media(media)) if !media.end_list => media.target_duration / 2,
+            Some(Playlist::Media(_)) => return,
+        };
+        live_lifetime::limit(headers, max, clock::now());
+    }
+
+    /// Reports a playlist that varies by a field of its viewers' requests: it is several playlists, and none is
+    /// followed.
+    pub(super) fn report_varying(&self) {
+        let (site, resource) = (&self.request.site, &self.request.resource);
+        let (path, query) = (resource.path.as_str(), resource.query.as_deref());
+        let subject = Subject { metrics: self.tier.metrics(), site: &site.name, path, query };
+        site.unshared.record_private(subject, UncacheableReason::VaryStar);
     }
 
     /// Remembers the resources of which a playlist lists slices.

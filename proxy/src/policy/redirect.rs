@@ -21,6 +21,9 @@ impl SitePolicy<'_> {
         let location = head.headers.get(header::LOCATION)?.to_str().ok()?;
         let base = upstream.spec().address.base();
         let location = Location::resolve(location, &format!("{base}{target}"))?;
+        if is_upgrade(&location, upstream, &self.request.authority, target) {
+            return None;
+        }
         let next = self.upstream_of(&location, upstream)?;
         let next_target = below(&location.target, next.spec().address.base())?;
         // A playlist from another folder has other relative URIs.
@@ -92,15 +95,25 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
     )
 }
 
+/// Whether an origin insists on HTTPS for the host that it was asked for. The same request to it would receive
+/// the same redirect.
+fn is_upgrade(location: &Location<'_>, from: &Upstream, host: &str, target: &str) -> bool {
+    let is_of_host = location.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host));
+    let is_https = location.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    is_of_host && is_https && !from.spec().address.is_tls() && location.target == target
+}
+
 /// Whether an authority is that of an upstream: its address, or its Host header field.
 fn names(upstream: &Upstream, scheme: Option<&str>, authority: &str) -> bool {
     let spec = upstream.spec();
     let is_tls = scheme.map_or_else(|| spec.address.is_tls(), |scheme| scheme.eq_ignore_ascii_case("https"));
+    if is_tls != spec.address.is_tls() {
+        return false;
+    }
     let default_port = if is_tls { ":443" } else { ":80" };
     let without_default = |text: &str| text.strip_suffix(default_port).unwrap_or(text).to_ascii_lowercase();
     let authority = without_default(authority);
-    let is_address =
-        is_tls == spec.address.is_tls() && authority == without_default(&spec.address.authority());
+    let is_address = authority == without_default(&spec.address.authority());
     is_address || spec.host.as_deref().is_some_and(|host| without_default(host) == authority)
 }
 

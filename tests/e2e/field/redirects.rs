@@ -146,3 +146,35 @@ async fn players_that_leave_are_counted() {
         ]
     );
 }
+
+/// An origin that insists on HTTPS is another server than the configured one: its redirect is for the viewer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_to_https_on_the_same_host_is_passed_on() {
+    let origin =
+        Scripted::run(|asked| redirect(301, &format!("https://{}{}", asked.header("host"), asked.path())))
+            .await;
+    let plain = edge().origin_at(&origin.url).run().await;
+    for path in ["/live/a.m3u8", "/live/s1.ts", "/page"] {
+        let response = viewer(plain.addr()).get(path).await;
+        assert_eq!(response.status, 301, "{path}");
+        assert!(response.header("location").starts_with("https://"), "{path}");
+    }
+    let there = origin.url.trim_start_matches("http://").to_owned();
+    let origin = Scripted::run(move |asked| redirect(302, &format!("https://{there}{}", asked.path()))).await;
+    let listed = edge().origin_at(&origin.url).with(|config| {
+        config.site[0].redirect_hosts = vec![origin.url.parse().unwrap()];
+    });
+    let response = viewer(listed.run().await.addr()).get("/live/s1.ts").await;
+    assert_eq!(response.status, 302, "the listed host speaks plain HTTP");
+}
+
+/// Each viewer receives a stored redirect without another request to the origin.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_redirects_to_other_hosts_are_reported() {
+    for status in [301, 302, 307, 308] {
+        let origin = Scripted::run(move |_| redirect(status, "https://cdn.example/live/a.m3u8")).await;
+        let edge = edge().origin_at(&origin.url).run().await;
+        assert_eq!(viewer(edge.addr()).get("/live/a.m3u8").await.status, status);
+        assert_eq!(edge.count("tidegate_leaving_playlists_total", "").await, 1, "{status}");
+    }
+}

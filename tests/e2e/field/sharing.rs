@@ -5,6 +5,8 @@ use tidegate_origin_stub::Fault;
 use tidegate_proxy::site::config::PrivateSign;
 use tidegate_tests::{Tier, edge, origin, shield, viewer, viewers};
 
+use super::scripted::{M3U8, Scripted, live, reply};
+
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 const SEGMENT: &str = "/vod/film/ts/240p/0.ts";
 const OTHER: &str = "/bytes/1000/key.bin";
@@ -76,4 +78,37 @@ async fn a_query_that_differs_for_each_viewer_is_reported_with_its_names() {
 /// The notes of the status page about its first site.
 async fn unshared(tier: &Tier) -> Vec<serde_json::Value> {
     tier.status().await["sites"][0]["unshared"].as_array().unwrap().clone()
+}
+
+/// Neither the name nor the type says that it is a playlist, and its segments have no extension.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_shares_a_stream_whose_names_say_nothing() {
+    for (name, value, reason, mark) in MARKS {
+        let origin = Scripted::run(move |asked| {
+            let is_list = asked.path() == "/live/index";
+            let list = live(10).replace(".ts", "");
+            let (content_type, body) =
+                if is_list { ("text/plain", list.as_bytes()) } else { ("video/mp2t", &b"segment"[..]) };
+            reply(200, &[("Content-Type", content_type), (name, value)], body)
+        })
+        .await;
+        let edge = edge().origin_at(&origin.url);
+        let edge = edge.with(|config| config.site[0].sharing.ignore = vec![mark]).run().await;
+        for path in ["/live/index", "/live/s10", "/live/s13"] {
+            for _viewer in 0..3 {
+                let response = viewer(edge.addr()).get(path).await;
+                assert_eq!((response.status, response.header("set-cookie")), (200, ""), "{reason} {path}");
+            }
+            assert_eq!(origin.requests(path), 1, "{reason} {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playlist_that_varies_by_its_viewers_is_reported() {
+    let origin = Scripted::run(|_| reply(200, &[M3U8, ("Vary", "User-Agent")], live(10).as_bytes())).await;
+    let edge = edge().origin_at(&origin.url).run().await;
+    assert_eq!(viewer(edge.addr()).get("/live/a.m3u8").await.status, 200);
+    let noted = &unshared(&edge).await[0];
+    assert_eq!((&noted["reason"], &noted["last_path"]), (&"vary".into(), &"/live/a.m3u8".into()));
 }

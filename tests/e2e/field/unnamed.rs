@@ -32,6 +32,27 @@ async fn a_playlist_is_known_by_its_first_bytes_and_a_live_one_goes_on() {
     }
 }
 
+/// Radio stations name their lists like their streams.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playlist_whose_name_is_that_of_a_segment_is_known_by_its_type() {
+    let feed = Feed::run().await;
+    let (edge, _shield) = feed.tiers().await;
+    let fields = "Content-Type: application/vnd.apple.mpegurl\r\nCache-Control: max-age=3600\r\n";
+    for path in ["/stream.mp3", "/123.ts", "/video.mp4", "/init.mp4"] {
+        let [now, next] = [10, 11].map(|first| playlist(1, first..first + 5, ""));
+        feed.set(path, fields, now.as_bytes());
+        viewer(edge.addr()).get(path).await.is(200, now.as_bytes());
+        feed.set(path, fields, next.as_bytes());
+        until(path, async || viewer(edge.addr()).get(path).await.text() == next).await;
+    }
+    // A server that labels all of a folder alike.
+    feed.set("/labelled.ts", fields, &[0x47; 50_000]);
+    for _viewer in 0..3 {
+        viewer(edge.addr()).get("/labelled.ts").await.is(200, &[0x47; 50_000]);
+    }
+    assert_eq!(feed.requests("/labelled.ts"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_resources_are_not_changed_by_the_look_at_their_first_bytes() {
     let feed = Feed::run().await;
