@@ -42,10 +42,8 @@ pub struct Policy {
     pub hls_over_no_cache: bool,
     /// Use `hls_ttl` where the origin allows longer.
     pub cap_at_hls: bool,
-    /// `hls_ttl` counts from arrival where a response is older than that when it arrives, as one from another
-    /// cache may be. Otherwise each request for it would become a request to the upstream. The origin's own
-    /// lifetime counts from generation always.
-    pub hls_from_arrival: bool,
+    /// What `hls_ttl` counts from. The origin's own lifetime counts from generation always.
+    pub hls_from: CountedFrom,
     /// Lifetime of a response for which neither the origin nor HLS gives one.
     pub default: Option<Duration>,
     /// Guess a lifetime from `Last-Modified` (RFC 9111 section 4.2.2).
@@ -69,7 +67,7 @@ impl Default for Policy {
             hls_ttl: None,
             hls_over_no_cache: false,
             cap_at_hls: false,
-            hls_from_arrival: false,
+            hls_from: CountedFrom::Generation,
             default: None,
             heuristic: false,
             ignored: Vec::new(),
@@ -78,6 +76,16 @@ impl Default for Policy {
             error_ttl: Duration::ZERO,
         }
     }
+}
+
+/// The moment from which a lifetime counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountedFrom {
+    /// When the origin made the response.
+    Generation,
+    /// When the response arrived, if it was older than its lifetime then, as one from another cache may be.
+    /// Otherwise each request for it would become a request to the upstream.
+    Arrival,
 }
 
 /// Whether a response may be stored.
@@ -266,7 +274,7 @@ fn ttl(
 /// HLS's lifetime, counted from generation, for a response of this age.
 fn hls_ttl(policy: &Policy, age: Duration) -> Option<Duration> {
     let ttl = policy.hls_ttl?;
-    Some(if policy.hls_from_arrival && ttl <= age { age.saturating_add(ttl) } else { ttl })
+    Some(if policy.hls_from == CountedFrom::Arrival && ttl <= age { age.saturating_add(ttl) } else { ttl })
 }
 
 /// RFC 9111 section 4.2.2: a tenth of the time since the last change, by the origin's clock, and at most a

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use tidegate_cache::freshness::{RequestFacts, UncacheableReason, Verdict, judge};
+use tidegate_cache::freshness::{CountedFrom, RequestFacts, UncacheableReason, Verdict, judge};
 use tidegate_cache::{Failure, FillWriter, Head, Lifetimes, Object, PurgeWatch, Variant};
 use tidegate_headers::conditional;
 use tidegate_headers::hop;
@@ -104,8 +104,23 @@ impl<'a> SitePolicy<'a> {
         // A type alone does not say that the object never changes: video from a camera has one, too.
         policy.hls_over_no_cache &= kind != Kind::Segment || self.is_media();
         // A live playlist moves: its age says how far behind it is.
-        policy.hls_from_arrival &= playlist.and_then(Playlist::as_media).is_none_or(|media| media.is_ended());
-        judge(&facts, status, &head.headers, &policy, clock::now())
+        if playlist.and_then(Playlist::as_media).is_some_and(|media| !media.is_ended()) {
+            policy.hls_from = CountedFrom::Generation;
+        }
+        match judge(&facts, status, &head.headers, &policy, clock::now()) {
+            Verdict::Store(lifetimes) if self.may_end_soon(status) => {
+                Verdict::Store(looks::at_most(lifetimes, self.request.site.hls.target_assumed))
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Whether a status says that an object is not there, or not there yet: it may be the next moment,
+    /// whatever lifetime the origin gives this response (HLS appendix B.1).
+    fn may_end_soon(&self, status: StatusCode) -> bool {
+        let is_empty_success = matches!(status.as_u16(), 201 | 202 | 204 | 205);
+        let is_absent = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
+        self.request.site.follows() && (is_empty_success || is_absent)
     }
 
     /// The lifetimes of a response that is not a playlist. No segment and no initialisation section is empty
@@ -264,6 +279,7 @@ impl FillPolicy for SitePolicy<'_> {
                         Self::doubted(lifetimes)
                     }
                     Some(playlist) => self.lifetimes(lifetimes, playlist, followed),
+                    None if body.is_empty() => looks::at_most(lifetimes, EMPTY_FOR),
                     None => lifetimes,
                 };
                 let (stored, body) = match &version {
@@ -327,6 +343,9 @@ impl FillPolicy for SitePolicy<'_> {
     fn stored_head(&self, head: &Head) -> Head {
         let mut stored = storable_head(head);
         self.set_validators(&mut stored.headers, head, None, false);
+        if self.may_end_soon(head.status) {
+            self.limit_told(&mut stored.headers, self.request.site.hls.target_assumed);
+        }
         stored
     }
 

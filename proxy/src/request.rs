@@ -1,5 +1,5 @@
-//! The request's fate on the slow path. `request/try_hit.rs` finds simple hits by the same steps, `refusal.rs`
-//! has the refusals.
+//! The request's fate on the slow path. `request/try_hit.rs` finds simple hits by the same steps,
+//! `refusal.rs` has the refusals.
 //!
 //! 1. read: the host becomes a site, the target a `Resource` (`request/read.rs`)
 //! 2. admit: rules and limits (`request/access.rs`), method, body, loop, token (`request/token.rs`). OPTIONS,

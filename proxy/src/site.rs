@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tidegate_access::{CidrSet, Rules};
-use tidegate_cache::freshness::{Policy, UncacheableReason};
+use tidegate_cache::freshness::{CountedFrom, Policy, UncacheableReason};
 use tidegate_headers::cors::Cors;
 use tidegate_headers::forwarding::Forwarding;
 use tidegate_hls::{Kind, QueryRules};
@@ -175,7 +175,7 @@ impl Site {
             hls_over_no_cache: hls_decides,
             // A missing object may appear any moment, whatever the origin says (HLS appendix B.1).
             cap_at_hls: hls_decides && (kind == Kind::Playlist || status.is_client_error()),
-            hls_from_arrival: true,
+            hls_from: CountedFrom::Arrival,
             default: lifetimes.default.map(config::units::Period::get),
             heuristic: lifetimes.heuristic,
             ignored: self.ignored(kind).to_vec(),

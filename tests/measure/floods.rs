@@ -1,5 +1,5 @@
-//! Measures what floods do to viewers: `floods [SECONDS [MEMORY [NAME]]]`, a table in Markdown. `MEMORY` is the
-//! edge's `cache.memory`, 64MiB if not given; `NAME` selects the floods that have it in their names.
+//! Measures what floods do to viewers: `floods [SECONDS [MEMORY [NAME]]]`, a table in Markdown. `MEMORY` is
+//! the edge's `cache.memory`, 64MiB if not given; `NAME` selects the floods that have it in their names.
 //!
 //! An edge in a process of its own, with the default limits and TLS, in front of an origin. 100
 //! viewers watch over persistent connections: each requests the playlist and a segment five times a second.

@@ -354,7 +354,7 @@ proptest! {
 /// An origin that is a cache itself sends ages beyond the lifetimes of HLS.
 #[test]
 fn hls_lifetime_counts_from_arrival_for_a_response_that_is_older() {
-    let policy = Policy { hls_from_arrival: true, ..live() };
+    let policy = Policy { hls_from: CountedFrom::Arrival, ..live() };
     let ttl = |fields: &[(&'static str, &'static str)]| {
         let lifetimes = stored(200, fields, &policy);
         lifetimes.ttl.saturating_sub(lifetimes.age)

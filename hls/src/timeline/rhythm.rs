@@ -227,7 +227,8 @@ fn announced_intervals(media: &Media) -> (Option<Duration>, Duration) {
 
 /// The duration of the newest segment.
 fn newest_duration(media: &Media) -> Duration {
-    media.segments.last().map_or(media.clamped_target_duration(), |segment| duration(media, segment))
+    let newest = media.segments.last();
+    newest.map_or_else(|| media.clamped_target_duration(), |segment| duration(media, segment))
 }
 
 /// The duration of a segment, or the target duration where that is not plausible: encoders that do not know

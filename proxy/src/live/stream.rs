@@ -399,8 +399,8 @@ impl Stream {
         !self.is_followed.load(Ordering::Acquire) && self.is_live() && !self.sliding.is_known()
     }
 
-    /// Whether the versions of its playlist cannot be compared, judged by one that was received. Requests that
-    /// block for the next version end then: it has no number.
+    /// Whether the versions of its playlist cannot be compared, judged by one that was received. Requests
+    /// that block for the next version end then: it has no number.
     pub(crate) fn is_sliding(&self, received: &Media) -> bool {
         let was_known = self.sliding.is_known();
         let is_sliding = self.sliding.is_seen(self.media().as_deref(), received);

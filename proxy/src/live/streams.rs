@@ -150,7 +150,8 @@ impl Streams {
         self.announced.is_sliced(resource)
     }
 
-    /// Whether players of a playlist need this object: it was announced lately, or a version lists it as a key.
+    /// Whether players of a playlist need this object: it was announced lately, or a version lists it as a
+    /// key.
     pub(crate) fn needs(&self, object: &Key) -> bool {
         self.announced.has(object) || self.announced.is_key(object)
     }

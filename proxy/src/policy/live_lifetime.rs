@@ -1,4 +1,5 @@
-//! What downstream caches, those in browsers included, are told of the lifetime of a playlist that may change.
+//! What downstream caches, those in browsers included, are told of the lifetime of a playlist that may
+//! change.
 //!
 //! An origin may allow a day for it. A tier knows better: it replaces the playlist as soon as there is a
 //! newer version. A downstream cache obeys what reaches it (RFC 9111 section 4.2), so the lifetime is limited
@@ -29,8 +30,8 @@ pub(super) fn limit(headers: &mut HeaderMap, max: Duration, now: SystemTime) {
     }
 }
 
-/// Whether a cache may read `Expires` as later than `max` seconds after `sent`. Browsers accept dates that are
-/// none by RFC 9110, such as one with a wrong day of the week. Numbers stand for the past.
+/// Whether a cache may read `Expires` as later than `max` seconds after `sent`. Browsers accept dates that
+/// are none by RFC 9110, such as one with a wrong day of the week. Numbers stand for the past.
 fn may_be_later(expires: &HeaderValue, sent: SystemTime, max: u64) -> bool {
     match field::date(expires) {
         Some(expires) => expires.duration_since(sent).is_ok_and(|lifetime| lifetime.as_secs() > max),

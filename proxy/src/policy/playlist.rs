@@ -96,17 +96,23 @@ impl SitePolicy<'_> {
     pub(super) fn limit_lifetime(&self, headers: &mut HeaderMap, playlist: Option<&Playlist>) {
         let hls = &self.request.site.hls;
         let max = match playlist {
-            _ if !self.request.site.follows() || self.tier.role() != Role::Edge => return,
-            None | Some(Playlist::Multivariant(_)) => return,
+            _ if !self.request.site.follows() => return,
             Some(Playlist::Untagged) => hls.unpredictable,
             Some(Playlist::Media(media)) if !media.end_list => media.target_duration / 2,
-            Some(Playlist::Media(_)) => return,
+            None | Some(Playlist::Multivariant(_) | Playlist::Media(_)) => return,
         };
-        live_lifetime::limit(headers, max, clock::now());
+        self.limit_told(headers, max);
     }
 
-    /// Reports a playlist that varies by a field of its viewers' requests: it is several playlists, and none is
-    /// followed.
+    /// Limits what viewers are told of the lifetime of a response.
+    pub(super) fn limit_told(&self, headers: &mut HeaderMap, max: Duration) {
+        if self.tier.role() == Role::Edge {
+            live_lifetime::limit(headers, max, clock::now());
+        }
+    }
+
+    /// Reports a playlist that varies by a field of its viewers' requests: it is several playlists, and none
+    /// is followed.
     pub(super) fn report_varying(&self) {
         let (site, resource) = (&self.request.site, &self.request.resource);
         let (path, query) = (resource.path.as_str(), resource.query.as_deref());

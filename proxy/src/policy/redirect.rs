@@ -95,8 +95,8 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
     )
 }
 
-/// Whether an origin insists on HTTPS for the host that it was asked for. The same request to it would receive
-/// the same redirect.
+/// Whether an origin insists on HTTPS for the host that it was asked for. The same request to it would
+/// receive the same redirect.
 fn is_upgrade(location: &Location<'_>, from: &Upstream, host: &str, target: &str) -> bool {
     let is_of_host = location.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host));
     let is_https = location.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));

@@ -75,8 +75,8 @@ pub(super) async fn read_and_admit(tier: &Tier, client: &mut Client) -> Result<B
 }
 
 /// The same target over HTTPS, for methods that clients repeat there. A port in the authority is that of the
-/// listener without TLS: the TLS listener's takes its place. Without one, a port in front of this node is mapped to
-/// the listener, and so is the default port of HTTPS.
+/// listener without TLS: the TLS listener's takes its place. Without one, a port in front of this node is
+/// mapped to the listener, and so is the default port of HTTPS.
 fn https_location(tier: &Tier, method: &Method, target: &Target) -> Option<String> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return None;

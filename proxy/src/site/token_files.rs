@@ -85,7 +85,7 @@ impl TokenFiles {
         Ok(Self { keys: Keys::new(keys, config.audience.as_deref()), revoked, id: next_id(), stamps })
     }
 
-    /// TokenFiles without a key: no token is valid.
+    /// No key: no token is valid.
     pub(crate) fn closed() -> Self {
         Self { keys: Keys::default(), revoked: Revoked::default(), id: next_id(), stamps: Vec::new() }
     }

@@ -1,8 +1,12 @@
 //! Segments whose names do not say what they are: their content type does, or the playlist that lists them.
 
-use tidegate_tests::{until, viewer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidegate_tests::{edge, until, viewer};
 
 use super::feed::{Feed, M3U8};
+use super::scripted::{Scripted, reply};
 
 const PATH: &str = "/live/index.m3u8";
 const NAMES: [&str; 8] = ["1", "2.jpg", "3.bin", "4.m2ts", "5.php", "6.ts.php", "7.webm", "8.ec-3"];
@@ -16,7 +20,7 @@ async fn a_segment_of_any_name_is_requested_once() {
         let list = NAMES.iter().fold(head, |list, name| format!("{list}#EXTINF:60,\n{name}\n"));
         feed.set(PATH, M3U8, list.as_bytes());
         for name in NAMES {
-            feed.set(&format!("/live/{name}"), &format!("Content-Type: {content_type}\r\n"), &[0x47; 20_000]);
+            feed.set(&format!("/live/{name}"), &format!("Content-Type: {content_type}\r\n"), &[0x47; 9_000]);
         }
         // The second use of a playlist makes it a stream that is followed.
         for _use in 0..2 {
@@ -25,7 +29,7 @@ async fn a_segment_of_any_name_is_requested_once() {
         for name in NAMES {
             let path = format!("/live/{name}");
             for _viewer in 0..3 {
-                viewer(edge.addr()).get(&path).await.is(200, &[0x47; 20_000]);
+                viewer(edge.addr()).get(&path).await.is(200, &[0x47; 9_000]);
             }
             assert_eq!(feed.requests(&path), 1, "{name}, {content_type}");
         }
@@ -87,5 +91,35 @@ async fn a_list_that_may_change_is_not_kept_in_a_browser_for_a_day() {
         until(path, async || viewer(edge.addr()).get(path).await.status == 200).await;
         let response = viewer(edge.addr()).get(path).await;
         assert_eq!(response.header("cache-control"), "public, max-age=2", "{path}");
+    }
+}
+
+/// What is not there may be there the next moment, whatever lifetime the origin gives the refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absence_with_a_lifetime_is_short_here_and_in_browsers() {
+    for status in [204, 403, 404, 410, 501] {
+        let is_there = Arc::new(AtomicBool::new(false));
+        let there = Arc::clone(&is_there);
+        let origin = Scripted::run(move |_| {
+            let status = if there.load(Ordering::SeqCst) { 200 } else { status };
+            reply(
+                status,
+                &[("Cache-Control", "public, max-age=3600"), ("Expires", "Fri, 01 Jan 2038 00:00:00 GMT")],
+                b"",
+            )
+        })
+        .await;
+        let edge = edge().origin_at(&origin.url).run().await;
+        let paths = ["/a.key", "/list", "/page"];
+        for path in paths {
+            let absent = viewer(edge.addr()).get(path).await;
+            assert_eq!(absent.status, status, "{path}");
+            assert_eq!(absent.header("cache-control"), "public, max-age=2", "{status} {path}");
+            assert_eq!(absent.header("expires"), "", "{status} {path}");
+        }
+        is_there.store(true, Ordering::SeqCst);
+        for path in paths {
+            until(path, async || viewer(edge.addr()).get(path).await.status == 200).await;
+        }
     }
 }

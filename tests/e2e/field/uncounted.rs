@@ -1,5 +1,5 @@
-//! Live playlists whose segments leave the list without being counted: `EXT-X-MEDIA-SEQUENCE` is missing, or has
-//! the same number always.
+//! Live playlists whose segments leave the list without being counted: `EXT-X-MEDIA-SEQUENCE` is missing, or
+//! has the same number always.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ async fn each_version_arrives_soon_through_two_tiers() {
             feed.set(PATH, M3U8, version.as_bytes());
             let set = Instant::now();
             until(&version, async || {
-                let sent = Instant::now();
+                let asked = Instant::now();
                 let response = viewer(edge.addr()).get(PATH).await;
                 assert_eq!(response.status, 200);
-                assert!(sent.elapsed() < Duration::from_secs(2), "{sequence}{first}: a request blocks");
+                assert!(asked.elapsed() < Duration::from_secs(2), "{sequence}{first}: a request blocks");
                 response.text() == version
             })
             .await;

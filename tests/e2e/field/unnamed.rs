@@ -46,9 +46,9 @@ async fn a_playlist_whose_name_is_that_of_a_segment_is_known_by_its_type() {
         until(path, async || viewer(edge.addr()).get(path).await.text() == next).await;
     }
     // A server that labels all of a folder alike.
-    feed.set("/labelled.ts", fields, &[0x47; 50_000]);
+    feed.set("/labelled.ts", fields, &[0x47; 9_000]);
     for _viewer in 0..3 {
-        viewer(edge.addr()).get("/labelled.ts").await.is(200, &[0x47; 50_000]);
+        viewer(edge.addr()).get("/labelled.ts").await.is(200, &[0x47; 9_000]);
     }
     assert_eq!(feed.requests("/labelled.ts"), 1);
 }

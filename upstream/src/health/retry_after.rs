@@ -1,8 +1,8 @@
 //! The pauses that an upstream asks for: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
 //!
 //! A pause is about the requested resource: an upstream that lacks one segment still serves the playlist, and
-//! one that limits the requests for a resource beside the stream does not stop the stream. Until the pause ends,
-//! other upstreams receive the requests.
+//! one that limits the requests for a resource beside the stream does not stop the stream. Until the pause
+//! ends, other upstreams receive the requests.
 
 use std::time::Duration;
 
@@ -111,9 +111,9 @@ mod tests {
         let shared = crate::fixture::request("site/live");
         assert!(paused(&shared, BUSY) && paused(&shared, StatusCode::SERVICE_UNAVAILABLE));
         assert!(!paused(&shared, StatusCode::NOT_FOUND));
-        let mut passed = crate::fixture::request("site/live");
-        passed.headers.insert("authorization", HeaderValue::from_static("Bearer x"));
-        assert!(!paused(&passed, BUSY));
+        let mut of_viewer = crate::fixture::request("site/live");
+        of_viewer.headers.insert("authorization", HeaderValue::from_static("Bearer x"));
+        assert!(!paused(&of_viewer, BUSY));
         let posted = UpstreamRequest { method: Method::POST, ..crate::fixture::request("site/live") };
         assert!(!paused(&posted, BUSY));
     }

@@ -1,8 +1,8 @@
 //! The builds of later steps, at idle priority beside Rust's tests.
 //!
 //! Drills and players wait most of their time for a stream that runs in real time. On a bare machine, the
-//! release build and the fuzz targets take ten minutes. The scheduler gives these builds only the time that no
-//! test wants.
+//! release build and the fuzz targets take ten minutes. The scheduler gives these builds only the time that
+//! no test wants.
 
 use std::process::{Child, Command, ExitCode};
 
