@@ -3,6 +3,7 @@
 pub mod token;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use http::Method;
@@ -351,6 +352,13 @@ impl Config {
         Cors::new(&cors::Config { enabled: self.cors, allow_methods, ..cors::Config::default() })
             .ok()
             .flatten()
+    }
+
+    /// Identifies the settings that shape the response heads of cached objects.
+    pub(super) fn head_settings(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.gzip, self.cors).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

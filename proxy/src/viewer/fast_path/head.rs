@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use tidegate_cache::RenderedHead;
 use tidegate_headers::cache_status::{self, CACHE_STATUS};
 use tidegate_headers::compress;
 use tidegate_headers::hop;
@@ -68,10 +69,16 @@ fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes
         Form::Gzip => &object.rendered_gzip,
         Form::Linked(linked) => &linked.rendered,
     };
+    let settings = hit.target.site.head_settings;
     if let Some(rendered) = cached.get() {
-        return rendered.clone();
+        if rendered.settings == settings {
+            return rendered.bytes.clone();
+        }
+        // A reload has changed the site. The head is rendered for each response until a new object comes.
+        return render_shared(tier, hit, representation);
     }
-    let rendered = cached.get_or_init(|| render_shared(tier, hit, representation)).clone();
+    let render = || RenderedHead { bytes: render_shared(tier, hit, representation), settings };
+    let rendered = cached.get_or_init(render).bytes.clone();
     tier.cache().weigh_again(&hit.target.key);
     rendered
 }
