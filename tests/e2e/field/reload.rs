@@ -195,6 +195,10 @@ async fn cached_objects_get_the_header_fields_of_the_new_configuration() {
         }
     };
     assert_readers("*").await;
+    node.reload(|config| config.site[0].cors_credentials = vec![PAGE.to_owned()]).await;
+    assert_readers(PAGE).await;
+    node.reload(|config| config.site[0].cors_credentials.clear()).await;
+    assert_readers("*").await;
     node.reload(|config| config.site[0].cors = false).await;
     assert_readers("https://origin.example").await;
     assert_eq!(origin.requests("/1.ts"), 1);
