@@ -37,7 +37,7 @@ pub use fill::{Answer, ErrorResponse, Failure, FillReader, Refused};
 pub use fill_writer::{FillWriter, PurgeWatch};
 pub use freshness::Lifetimes;
 pub use key::Key;
-pub use object::{Head, Object, Observer, State, Variant};
+pub use object::{Head, Object, Observer, RenderedHead, State, Variant};
 pub use purge::{PurgeMode, Purged};
 pub use selection::Selection;
 pub use slot::Lookup;

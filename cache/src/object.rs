@@ -74,15 +74,24 @@ pub struct Object {
     pub delta: OnceLock<Option<Bytes>>,
     /// The response head for the plain body, without the fields that differ from response to response; made
     /// on first use.
-    pub rendered: OnceLock<Bytes>,
+    pub rendered: OnceLock<RenderedHead>,
     /// The same for the body in gzip.
-    pub rendered_gzip: OnceLock<Bytes>,
+    pub rendered_gzip: OnceLock<RenderedHead>,
     /// What a caller has found out about the body, kept with it and not weighed: it must be small beside
     /// the body.
     pub notes: OnceLock<Arc<dyn Any + Send + Sync>>,
     /// Whether a request has received it.
     pub(crate) requested: AtomicBool,
     pub(crate) observer: OnceLock<Box<dyn Observer>>,
+}
+
+/// A rendered response head.
+#[derive(Debug, Clone)]
+pub struct RenderedHead {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Identifies the settings that it was rendered with.
+    pub settings: u64,
 }
 
 /// Observes whether an object is requested. It is dropped with the object.
@@ -197,7 +206,8 @@ impl Object {
     pub(crate) fn overhead(&self) -> u64 {
         let made = |form: &OnceLock<Option<Bytes>>| form.get().and_then(Option::as_ref).map_or(0, Bytes::len);
         let heads = [&self.rendered, &self.rendered_gzip].into_iter().filter_map(OnceLock::get);
-        let derived = made(&self.gzip) + made(&self.delta) + heads.map(Bytes::len).sum::<usize>();
+        let derived =
+            made(&self.gzip) + made(&self.delta) + heads.map(|head| head.bytes.len()).sum::<usize>();
         self.head.weight() + derived as u64 + 256
     }
 }

@@ -53,11 +53,7 @@ pub fn coded_headers(plain: &HeaderMap, coded_len: usize) -> HeaderMap {
 
 /// Adds `Vary: Accept-Encoding` for downstream caches. Both forms must carry it.
 pub fn vary_by_coding(headers: &mut HeaderMap) {
-    let is_present = field::members_of(headers, header::VARY)
-        .any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
-    if !is_present {
-        field::append_member(headers, &header::VARY, "Accept-Encoding");
-    }
+    field::vary_by(headers, "Accept-Encoding");
 }
 
 /// A coding and its weight in thousandths (RFC 9110 section 12.4.2); an invalid weight counts as 0.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
-use http::header::{AsHeaderName, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 
 /// The members of a comma-separated list (RFC 9110 section 5.6.1): trimmed, empty ones skipped, and a comma
 /// inside a quoted string does not separate.
@@ -54,6 +54,15 @@ pub fn append_member(headers: &mut HeaderMap, name: &HeaderName, member: impl Di
         && let Ok(value) = HeaderValue::try_from(joined)
     {
         headers.insert(name.clone(), value);
+    }
+}
+
+/// Adds a name to `Vary`, for caches downstream, unless it is listed.
+pub fn vary_by(headers: &mut HeaderMap, name: &str) {
+    let is_listed =
+        members_of(headers, header::VARY).any(|listed| listed == "*" || listed.eq_ignore_ascii_case(name));
+    if !is_listed {
+        append_member(headers, &header::VARY, name);
     }
 }
 

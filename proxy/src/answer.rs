@@ -59,7 +59,7 @@ pub(crate) async fn object(
             return account.broken();
         }
     }
-    let mut headers = head_of(tier, request, object, handling);
+    let mut headers = head_of(tier, client, request, object, handling);
     let coded = derived(tier, client, request, object, &mut headers);
     let described = Validators::of(if coded.is_some() { &headers } else { &object.head.headers });
     // A live playlist may have several versions within a second.
@@ -151,8 +151,8 @@ pub(crate) async fn refuse(
         _ => {}
     }
     match site {
-        Some(site) => tier_fields::allow_reading(tier, site, &mut headers),
-        None => tier_fields::allow_reading_error(tier, &mut headers),
+        Some(site) => tier_fields::allow_reading(tier, site, client.headers(), &mut headers),
+        None => tier_fields::allow_reading_error(tier, client.headers(), &mut headers),
     }
     tier_fields::add(tier, &mut headers, Handling::here(refusal.fate()), None);
     account.with_result(send(client, refusal.status(), headers, body).await)
@@ -164,7 +164,7 @@ pub(crate) fn render_refusal(tier: &Tier, refusal: &Refusal) -> (Vec<u8>, Bytes)
     let body = tier_fields::error_text(tier, refusal.status(), body.into(), &mut headers);
     headers.insert(header::DATE, field::value(httpdate::fmt_http_date(clock::now())));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    tier_fields::allow_reading_error(tier, &mut headers);
+    tier_fields::allow_reading_error(tier, &HeaderMap::new(), &mut headers);
     tier_fields::add(tier, &mut headers, Handling::here(Fate::Refused), None);
     let mut head = Vec::new();
     lines::status_line(&mut head, refusal.status());
@@ -204,7 +204,7 @@ pub(crate) async fn failed(
     if !is_origins {
         body = tier_fields::error_text(tier, failure.status, body, &mut headers);
     }
-    tier_fields::allow_reading(tier, &request.site, &mut headers);
+    tier_fields::allow_reading(tier, &request.site, client.headers(), &mut headers);
     let handling = Handling { fate: Fate::Failed, reason, failure: Some(failure), error: None };
     tier_fields::add(tier, &mut headers, handling, None);
     let account = Account::of(request, Fate::Failed).with_failure(failure);
@@ -267,8 +267,18 @@ pub(crate) async fn challenge(tier: &Arc<Tier>, client: &mut Client, key_authori
 }
 
 /// The head for an object: its own fields, its age, and the marks.
-fn head_of(tier: &Tier, request: &Request, object: &Object, handling: Handling<'_>) -> HeaderMap {
+fn head_of(
+    tier: &Tier,
+    client: &Client,
+    request: &Request,
+    object: &Object,
+    handling: Handling<'_>,
+) -> HeaderMap {
     let mut headers = content::shared_head(tier, &request.site, object);
+    if let Some(cors) = tier_fields::cors_by_page(tier, &request.site) {
+        let page = client.headers().get(header::ORIGIN).map(HeaderValue::as_bytes);
+        cors.allow_page(page, |name, value| _ = headers.insert(name, value.clone()));
+    }
     headers.insert(header::AGE, HeaderValue::from(tier_fields::seconds_of_age(object.age(Instant::now()))));
     tier_fields::add(tier, &mut headers, handling, Some(object));
     headers

@@ -42,6 +42,9 @@ pub struct Site {
     pub gzip: bool,
     /// The CORS header fields of responses, if enabled.
     pub cors: Option<Cors>,
+    /// Identifies the settings that shape the response heads of cached objects: a head that was rendered with
+    /// others is not sent.
+    pub head_settings: u64,
     /// Who may watch; `None` is everyone.
     pub access: Option<Rules>,
     /// Clients that may send PURGE.
@@ -105,6 +108,7 @@ impl Site {
             methods: config.methods.iter().map(|method| method.0.clone()).collect(),
             gzip: config.gzip,
             cors: config.cors(),
+            head_settings: config.head_settings(),
             access: config.access.rules(),
             purgers: config.purge.allow.iter().collect(),
             gate: Gate::new(config.name.as_str(), &config.token).map(Arc::new),

@@ -48,15 +48,25 @@ pub async fn play(url: String, watch: Watch) -> Seen {
     Playing::begin(&url, watch).end().await
 }
 
+/// The same in a page on this port of 127.0.0.1, which sets a cookie and sends it to other ports.
+pub async fn play_with_cookie(url: &str, cookie: &str, page_port: u16, watch: Watch) -> Seen {
+    let page_port = page_port.to_string();
+    Playing::begin_with(url, watch, &["--cookie", cookie, "--page-port", &page_port]).end().await
+}
+
 impl Playing {
     /// Starts the browser.
     pub fn begin(url: &str, watch: Watch) -> Self {
+        Self::begin_with(url, watch, &[])
+    }
+
+    fn begin_with(url: &str, watch: Watch, options: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("players/play.mjs");
         let mut command = Command::new("node");
         command.arg(script).args(["--url", url, "--seconds", &watch.period.as_secs().to_string()]);
         command.args(["--stall-max", &watch.stall_max.as_secs_f64().to_string()]);
         command.args(watch.low_latency.then_some("--low-latency"));
-        command.args(watch.once.then_some("--once"));
+        command.args(watch.once.then_some("--once")).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("node runs");
         let stderr = child.stderr.take().expect("its standard error");

@@ -27,7 +27,7 @@ export async function observe(browser, address, { seconds, startWithin, screensh
 const MEDIA = /\.(ts|m4s|aac)(\?|$)/;
 
 // Runs inside the page, before its own scripts: it can use only definitions inside it.
-function watchVideo() {
+export function watchVideo() {
   const watched = { samples: [], rebuffers: 0, stalledFor: 0, seeks: 0, droppedFrames: 0, decodedFrames: 0 };
   const wall = () => performance.now() / 1000;
   let stalledSince;

@@ -6,17 +6,20 @@ import { join } from "node:path";
 
 const VENDORED = join(import.meta.dirname, "../../web/vendor/hls.js");
 
-export async function servePlayerPage(playlist, config = {}) {
+// With a `cookie`, the page sets it for all ports of its host, and the player sends it to other web origins.
+// Without a `port`, any free one is taken.
+export async function servePlayerPage(playlist, config = {}, { cookie, port = 0 } = {}) {
   const files = {
-    "/": { type: "text/html; charset=utf-8", body: html(playlist, config) },
+    "/": { type: "text/html; charset=utf-8", body: html(playlist, config, Boolean(cookie)), cookie },
     "/hls.min.js": { type: "text/javascript", body: readFileSync(join(VENDORED, version(), "hls.min.js")) },
   };
   const server = createServer((request, response) => {
     const file = files[request.url];
+    if (file?.cookie) response.setHeader("set-cookie", `${file.cookie}; Path=/; HttpOnly`);
     response.writeHead(file ? 200 : 404, { "content-type": file?.type ?? "text/plain" });
     response.end(file?.body);
   });
-  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  await new Promise((listening) => server.listen(port, "127.0.0.1", listening));
   return { address: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
 }
 
@@ -29,7 +32,7 @@ function version() {
 // The player's own events are collected in `window.player`, where observe.mjs reads them; `measure` is called
 // with each sample: how far the player estimates to be behind the playlist's end, and how far the picture is
 // behind the encoder's clock.
-function html(playlist, config) {
+function html(playlist, config, withCredentials) {
   return `<!doctype html>
 <title>player</title>
 <link rel="icon" href="data:,">
@@ -37,7 +40,9 @@ function html(playlist, config) {
 <script src="/hls.min.js"></script>
 <script>
   const player = (window.player = { errors: [], levels: [], fragments: 0, playlists: 0, appended: {} });
-  const hls = new Hls(${JSON.stringify(config)});
+  const config = ${JSON.stringify(config)};
+  if (${withCredentials}) config.xhrSetup = (xhr) => (xhr.withCredentials = true);
+  const hls = new Hls(config);
   window.measure = () => ({
     latency: hls.latency,
     behind: hls.playingDate ? (Date.now() - hls.playingDate.getTime()) / 1000 : undefined,

@@ -3,6 +3,7 @@
 //     node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --seconds 30
 //     node play.mjs --url http://127.0.0.1:8080/ll/demo/cmaf/index.m3u8 --low-latency
 //     node play.mjs --page http://127.0.0.1:8000/ --seconds 20      (a page with its own player)
+//     node play.mjs --url http://127.0.0.1:8080/live/main.m3u8 --cookie token=abc --page-port 8000
 //
 // The exit status is 0 only where the stream started in time, ran at real-time pace, and neither failed nor
 // stalled for longer than allowed: see verdict.mjs.
@@ -22,6 +23,8 @@ const { values } = parseArgs({
     "low-latency": { type: "boolean", default: false },
     "stall-max": { type: "string", default: "0" },
     once: { type: "boolean", default: false },
+    cookie: { type: "string" },
+    "page-port": { type: "string", default: "0" },
   },
 });
 const seconds = Number(values.seconds);
@@ -38,8 +41,8 @@ if (
   !(allowed.stallMax >= 0)
 ) {
   console.error(
-    "usage: node play.mjs (--url PLAYLIST [--low-latency] [--once] | --page PAGE) [--seconds N] [--stall-max SECONDS]" +
-      " [--screenshot FILE]",
+    "usage: node play.mjs (--url PLAYLIST [--low-latency] [--once] [--cookie NAME=VALUE] [--page-port N] | --page PAGE)" +
+      " [--seconds N] [--stall-max SECONDS] [--screenshot FILE]",
   );
   process.exit(2);
 }
@@ -54,7 +57,8 @@ const limit = setTimeout(() => {
 // configure it: the delay of its first picture is then forgotten.
 const config = values["low-latency"] ? { lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5 } : {};
 
-const server = values.url ? await servePlayerPage(values.url, config) : undefined;
+const page = { cookie: values.cookie, port: Number(values["page-port"]) };
+const server = values.url ? await servePlayerPage(values.url, config, page) : undefined;
 const browser = await launch();
 try {
   const observation = await observe(browser, server?.address ?? values.page, {

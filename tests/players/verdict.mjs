@@ -22,7 +22,7 @@ const LEAP_SECONDS = 30;
 export function judge(
   observation,
   seconds,
-  { stallMax = 0, once = false, pageErrorsMax = 0, catchesUp = false } = {},
+  { stallMax = 0, once = false, pageErrorsMax = 0, catchesUp = false, startWithin = START_WITHIN_SECONDS } = {},
 ) {
   const reasons = [];
   const samples = observation.samples ?? [];
@@ -30,7 +30,7 @@ export function judge(
   const { pace, ownPace, watchedFor, leaps } = measurePace(samples, Math.min(stalledFor, stallMax));
   const caughtUp = catchesUp ? nearer(samples) / watchedFor : 0;
   if (!observation.started) {
-    reasons.push(`not playing after ${START_WITHIN_SECONDS} s`);
+    reasons.push(`not playing after ${startWithin} s`);
   } else if (watchedFor < seconds - 2) {
     reasons.push(`watched for ${watchedFor.toFixed(1)} s instead of ${seconds} s`);
   } else if (!(pace >= SLOWEST_PACE && pace - caughtUp <= FASTEST_PACE && ownPace >= SLOWEST_PACE_EVER)) {

@@ -8,7 +8,8 @@
 //! Beyond these, the stub provides a minute of low latency, beside a browser that plays directly from such an
 //! origin (`low_latency.rs`), and origins that die, freeze, lag or restart their numbering while a browser
 //! watches (`drills.rs`). The other HLS flavours of ffmpeg are in `flavours.rs`. hls.js and ffmpeg judge odd
-//! playlists in `oddities.rs`, and play private streams in `tokens.rs`.
+//! playlists in `oddities.rs`, and play private streams in `tokens.rs`; so does `WebKit`'s own player
+//! in `webkit.rs`.
 //!
 //! One scenario runs at a time: scenarios measure real time, and a small machine can run only one.
 
@@ -50,3 +51,5 @@ mod stub;
 mod tiers;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod webkit;

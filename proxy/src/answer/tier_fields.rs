@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tidegate_cache::{Failure, Object};
 use tidegate_headers::cache_status::{self, Member, Reason};
+use tidegate_headers::cors::Cors;
 use tidegate_headers::hop;
 use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
@@ -78,11 +79,28 @@ pub(crate) fn error_text(tier: &Tier, status: StatusCode, text: Bytes, headers: 
     text.into()
 }
 
-/// Lets players on other web sites read the response. Only the edge does so, because viewers connect to it.
-pub(crate) fn allow_reading(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
-    if let Some(cors) = site.cors.as_ref().filter(|_| tier.role() == Role::Edge) {
-        cors.apply(headers);
+/// Lets players on other web sites read the response to `viewer`, the header fields of a request. Only the
+/// edge does so, because viewers connect to it.
+pub(crate) fn allow_reading(tier: &Tier, site: &Site, viewer: &HeaderMap, headers: &mut HeaderMap) {
+    if let Some(cors) = cors(tier, site) {
+        cors.apply(headers, viewer.get(header::ORIGIN));
     }
+}
+
+/// The fields of `allow_reading` that are the same for all requests.
+pub(crate) fn allow_reading_shared(tier: &Tier, site: &Site, headers: &mut HeaderMap) {
+    if let Some(cors) = cors(tier, site) {
+        cors.apply_shared(headers);
+    }
+}
+
+/// The CORS fields of a site whose responses differ by the page that reads them.
+pub(crate) fn cors_by_page<'a>(tier: &Tier, site: &'a Site) -> Option<&'a Cors> {
+    cors(tier, site).filter(|cors| cors.varies())
+}
+
+fn cors<'a>(tier: &Tier, site: &'a Site) -> Option<&'a Cors> {
+    site.cors.as_ref().filter(|_| tier.role() == Role::Edge)
 }
 
 /// The seconds of an age for the field `Age`: the nearest whole number. Each tier adds to the number of the
@@ -93,9 +111,9 @@ pub(crate) fn seconds_of_age(age: Duration) -> u64 {
 
 /// `allow_reading` for an error before a site is found: a page may read that its request was refused if one
 /// of the sites allows reading.
-pub(crate) fn allow_reading_error(tier: &Tier, headers: &mut HeaderMap) {
+pub(crate) fn allow_reading_error(tier: &Tier, viewer: &HeaderMap, headers: &mut HeaderMap) {
     if let Some(site) = tier.sites().all().iter().find(|site| site.cors.is_some()) {
-        allow_reading(tier, site, headers);
+        allow_reading(tier, site, viewer, headers);
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod token;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use http::Method;
@@ -64,6 +65,8 @@ pub struct Config {
     pub restarts: Restarts,
     /// Add CORS header fields, so that players on other web sites may play.
     pub cors: bool,
+    /// The web origins whose pages may send cookies, as `https://www.example`.
+    pub cors_credentials: Vec<String>,
     /// Who may watch.
     pub access: Access,
     /// Which query parameters are part of the key.
@@ -260,6 +263,7 @@ impl Default for Config {
             low_latency: LowLatency::Pass,
             restarts: Restarts::Join,
             cors: true,
+            cors_credentials: Vec::new(),
             access: Access::default(),
             query: Query::default(),
             request_headers: RequestHeaders::default(),
@@ -347,10 +351,39 @@ impl Config {
     pub(crate) fn cors(&self) -> Option<Cors> {
         let mut allow_methods = vec![Method::GET, Method::HEAD, Method::OPTIONS];
         allow_methods.extend(self.methods.iter().map(|verb| verb.0.clone()));
-        // The default configuration with more methods is always valid.
-        Cors::new(&cors::Config { enabled: self.cors, allow_methods, ..cors::Config::default() })
-            .ok()
-            .flatten()
+        let allow_credentials = self.cors_credentials.clone();
+        // The check of the configuration ensures that it is valid.
+        Cors::new(&cors::Config {
+            enabled: self.cors,
+            allow_credentials,
+            allow_methods,
+            ..cors::Config::default()
+        })
+        .ok()
+        .flatten()
+    }
+
+    /// Identifies the settings that shape the response heads of cached objects.
+    pub(super) fn head_settings(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.gzip, self.cors, &self.cors_credentials).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Checks the web origins whose pages may send cookies.
+    fn check_credentials(&self) -> Result<(), Breach> {
+        let place = &["site", "cors_credentials"];
+        if let Some(origin) = self.cors_credentials.iter().find(|origin| !cors::is_one_web_origin(origin)) {
+            let message = format!(
+                "{origin:?} is not a web origin as browsers write it, such as \"https://www.example\": \
+                 scheme and host in lower case, and the port unless it is the scheme's own"
+            );
+            return Err(Breach::new(place, message));
+        }
+        if !self.cors && !self.cors_credentials.is_empty() {
+            return Err(Breach::new(place, "needs cors = true"));
+        }
+        Ok(())
     }
 }
 
@@ -434,6 +467,7 @@ pub fn check(sites: &[Config]) -> Result<(), Breach> {
             return Err(Breach::new(&["site", "origin_headers"], message));
         }
         site.access.check()?;
+        site.check_credentials()?;
         if site.direct && site.origins.is_empty() {
             return Err(Breach::new(&["site", "direct"], "needs at least one origin"));
         }

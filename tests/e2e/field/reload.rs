@@ -178,6 +178,32 @@ async fn a_reload_that_does_not_concern_an_upstream_keeps_what_is_known_of_it() 
     assert_eq!(node.get("/1.ts").await.header("access-control-allow-origin"), "");
 }
 
+/// Their heads were rendered before the reload.
+#[tokio::test(flavor = "multi_thread")]
+async fn cached_objects_get_the_header_fields_of_the_new_configuration() {
+    const PAGE: &str = "https://www.example";
+    let fields =
+        &[("Cache-Control", "max-age=600"), ("Access-Control-Allow-Origin", "https://origin.example")];
+    let origin = Scripted::run(move |_: &Asked| reply(200, fields, b"origin")).await;
+    let node = Reloadable::of(&origin.url, |_| {}).await;
+    let assert_readers = async |expected: &str| {
+        for _ in 0..3 {
+            let response = viewer(node.edge.addr()).header("origin", PAGE).get("/1.ts").await;
+            response.is(200, b"origin");
+            let readers = response.headers.get_all("access-control-allow-origin").iter();
+            assert_eq!(readers.collect::<Vec<_>>(), [expected]);
+        }
+    };
+    assert_readers("*").await;
+    node.reload(|config| config.site[0].cors_credentials = vec![PAGE.to_owned()]).await;
+    assert_readers(PAGE).await;
+    node.reload(|config| config.site[0].cors_credentials.clear()).await;
+    assert_readers("*").await;
+    node.reload(|config| config.site[0].cors = false).await;
+    assert_readers("https://origin.example").await;
+    assert_eq!(origin.requests("/1.ts"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn former_origins_are_not_probed_and_their_counts_stay() {
     let (first, second) = (origin().run().await, origin().run().await);

@@ -43,7 +43,7 @@ pub(super) struct Program {
 const TOOLS: [(&str, &[Tool]); 3] = [
     ("acme", &[Tool::Pebble]),
     ("drills", &[Tool::Browser, Tool::Namespaces]),
-    ("real_origins", &[Tool::Browser, Tool::Ffmpeg, Tool::Nginx]),
+    ("real_origins", &[Tool::Browser, Tool::Ffmpeg, Tool::Nginx, Tool::WebKit]),
 ];
 /// The test programs that start processes of Tidegate, which they find by `TIDEGATE_BIN`.
 const START_TIDEGATE: [&str; 4] = ["acme", "e2e", "drills", "real_origins"];

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use tidegate_cache::RenderedHead;
 use tidegate_headers::cache_status::{self, CACHE_STATUS};
 use tidegate_headers::compress;
 use tidegate_headers::hop;
@@ -12,6 +13,7 @@ use tidegate_upstream::UpstreamError;
 use tokio::time::Instant;
 
 use super::representation::{Form, Representation};
+use super::simple_head::SimpleHead;
 use crate::answer::tier_fields::{self, Handling};
 use crate::answer::{content, links};
 use crate::clock;
@@ -22,12 +24,14 @@ use crate::tier::Tier;
 /// Renders the head.
 pub(super) fn render(
     tier: &Tier,
+    simple_head: &SimpleHead<'_>,
     hit: &Hit,
     representation: &Representation,
     error: Option<UpstreamError>,
     received: Instant,
     hsts: Option<&HeaderValue>,
 ) -> Vec<u8> {
+    let site = &hit.target.site;
     let shared = shared_part(tier, hit, representation);
     let mut head = Vec::with_capacity(shared.len() + OWN_PART_MAX);
     lines::status_line(&mut head, representation.status());
@@ -38,6 +42,9 @@ pub(super) fn render(
         let ttl = tier_fields::ttl(&hit.object, age);
         cache_status::append_parameters(&mut head, Some(ttl), error.map(UpstreamError::token));
         head.extend_from_slice(lines::END);
+    }
+    if let Some(cors) = tier_fields::cors_by_page(tier, site) {
+        cors.allow_page(simple_head.origin(), |name, value| lines::field(&mut head, &name, value.as_bytes()));
     }
     head.extend_from_slice(b"Age: ");
     lines::decimal(&mut head, tier_fields::seconds_of_age(age));
@@ -68,10 +75,16 @@ fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes
         Form::Gzip => &object.rendered_gzip,
         Form::Linked(linked) => &linked.rendered,
     };
+    let settings = hit.target.site.head_settings;
     if let Some(rendered) = cached.get() {
-        return rendered.clone();
+        if rendered.settings == settings {
+            return rendered.bytes.clone();
+        }
+        // A reload has changed the site. The head is rendered for each response until a new object comes.
+        return render_shared(tier, hit, representation);
     }
-    let rendered = cached.get_or_init(|| render_shared(tier, hit, representation)).clone();
+    let render = || RenderedHead { bytes: render_shared(tier, hit, representation), settings };
+    let rendered = cached.get_or_init(render).bytes.clone();
     tier.cache().weigh_again(&hit.target.key);
     rendered
 }

@@ -46,6 +46,11 @@ impl<'a> SimpleHead<'a> {
         self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).map(|(_, value)| value)
     }
 
+    /// The web origin of the page that sends the request.
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("origin")).map(|(_, value)| value)
+    }
+
     /// All header fields, for the access log.
     pub(crate) fn headers(&self) -> HeaderMap {
         self.fields.copied().unwrap_or_default()
