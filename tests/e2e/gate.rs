@@ -5,6 +5,7 @@ mod addresses;
 mod hostile;
 mod limits;
 mod operators;
+mod operators_tls;
 mod secret;
 mod tls_certificates;
 mod tls_https;
