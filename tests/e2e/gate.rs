@@ -2,6 +2,7 @@
 
 mod access;
 mod addresses;
+mod deception;
 mod hostile;
 mod limits;
 mod operators;
