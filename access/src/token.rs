@@ -12,9 +12,11 @@
 //! accepted in the same places. The form of a token decides how it is read, and its key decides on the
 //! algorithm.
 //!
-//! Begin reading in `grant.rs`; `own.rs` has the format, `key.rs` the keys.
+//! Begin reading in `grant.rs`; `own.rs` has the format, `key.rs` the keys, `carrier.rs` the places of a
+//! token in a request.
 
 mod base64url;
+mod carrier;
 mod cat;
 mod cbor;
 mod grant;
@@ -27,6 +29,7 @@ mod revoked;
 mod uri;
 mod visit;
 
+pub use carrier::{Carried, Carrier, Carriers, in_path};
 pub use grant::Grant;
 pub use key::{Algorithm, Key, KeyError, Keys};
 pub use own::{Claims, sign};
@@ -34,13 +37,6 @@ pub use path::{Prefix, PrefixError};
 pub use refusal::Refusal;
 pub use revoked::Revoked;
 pub use visit::Visit;
-
-/// The text after the `~` at the start of a path, and the path after this component, which may be empty:
-/// the place of a token in a path.
-pub fn in_path(path: &str) -> Option<(&str, &str)> {
-    let rest = ["/~", "/%7E", "/%7e"].iter().find_map(|start| path.strip_prefix(start))?;
-    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
-}
 
 /// The longest token in bytes. Longer ones are refused unread.
 pub const BYTES_MAX: usize = 4096;

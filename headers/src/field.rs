@@ -30,6 +30,16 @@ pub fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a quoted string begins in the text and does not end.
+pub fn has_open_quote(text: &str) -> bool {
+    let mut is_open = false;
+    unquoted_by(text, |_byte, quoted| {
+        is_open = quoted;
+        false
+    });
+    is_open
+}
+
 /// Removes optional whitespace (RFC 9110 section 5.6.3) at both ends.
 pub fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
@@ -118,18 +128,26 @@ impl Display for Name<'_> {
 }
 
 fn unquoted(text: &str, separator: u8) -> Option<usize> {
+    unquoted_by(text, |byte, quoted| byte == separator && !quoted && byte != b'"')
+}
+
+/// The place of the first byte that `is_found` accepts. It learns whether a quoted string is open behind the
+/// byte, and does not see escaped bytes.
+fn unquoted_by(text: &str, mut is_found: impl FnMut(u8, bool) -> bool) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     text.bytes().position(|byte| {
         if escaped {
             escaped = false;
-        } else if quoted && byte == b'\\' {
-            escaped = true;
-        } else if byte == b'"' {
-            quoted = !quoted;
-        } else {
-            return byte == separator && !quoted;
+            return false;
         }
-        false
+        if quoted && byte == b'\\' {
+            escaped = true;
+            return false;
+        }
+        if byte == b'"' {
+            quoted = !quoted;
+        }
+        is_found(byte, quoted)
     })
 }
 
@@ -157,6 +175,16 @@ mod tests {
     #[test]
     fn a_quote_that_never_closes_extends_to_the_end() {
         assert_eq!(members(r#"a, "b, c"#).collect::<Vec<_>>(), ["a", r#""b, c"#]);
+        for (text, is_open) in [
+            ("", false),
+            (r#"""#, true),
+            (r#""a""#, false),
+            (r#""a\""#, true),
+            (r#""\\" "b"#, true),
+            ("\\\"", true),
+        ] {
+            assert_eq!(has_open_quote(text), is_open, "{text}");
+        }
     }
 
     #[test]

@@ -61,15 +61,20 @@ pub fn date(response: &mut HeaderMap, arrived: SystemTime) {
 /// conditions. The caller adds `Host` and the fields between tiers.
 ///
 /// Over HTTP/2 a viewer may split `Cookie` into several fields; an upstream over HTTP/1.1 receives one (RFC
-/// 9113 section 8.2.3).
+/// 9113 section 8.2.3). There, frames mark the end of a body, and a length may stand several times: it frames
+/// the body over HTTP/1.1, and is one number.
 pub fn pass_headers(viewer: &HeaderMap) -> HeaderMap {
     let mut headers = filtered(viewer, |name| *name != header::HOST && !name.as_str().starts_with(OURS));
     let mut crumbs = viewer.get_all(header::COOKIE).iter();
     if headers.contains_key(header::COOKIE) && crumbs.by_ref().nth(1).is_some() {
-        let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        let crumbs = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let crumbs: Vec<&[u8]> = crumbs.filter(|crumb| !crumb.is_empty()).collect();
         if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
             headers.insert(header::COOKIE, cookie);
         }
+    }
+    if let Ok(Some(length)) = tidegate_http1::content_length(&headers) {
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
     headers
 }

@@ -40,23 +40,29 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// How much the characters of a target allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// How much the characters of a target allow. The values are bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// It cannot be part of a target.
-    Refused,
-    /// It is visible ASCII, and some parsers take it for something else.
-    Visible,
     /// All parsers take it for what it is.
-    Plain,
+    Plain = 0,
+    /// It is visible ASCII, and some parsers take it for something else.
+    Visible = 1,
+    /// It cannot be part of a target.
+    Refused = 2,
 }
 
 impl Class {
     /// The class of the least allowed character.
     pub(crate) fn of(target: &str) -> Self {
-        target.bytes().fold(Self::Plain, |least, byte| {
-            least.min(CLASSES.get(usize::from(byte)).copied().unwrap_or(Self::Refused))
-        })
+        // A union of bits takes fewer instructions for each byte than a comparison.
+        let found = target.bytes().fold(0, |found, byte| {
+            found | CLASSES.get(usize::from(byte)).copied().unwrap_or(Self::Refused as u8)
+        });
+        match found {
+            _ if found & Self::Refused as u8 != 0 => Self::Refused,
+            _ if found & Self::Visible as u8 != 0 => Self::Visible,
+            _ => Self::Plain,
+        }
     }
 
     const fn of_byte(byte: u8) -> Self {
@@ -73,12 +79,12 @@ impl Class {
 }
 
 #[expect(clippy::indexing_slicing, reason = "the compiler runs it, and a byte is below 256")]
-static CLASSES: [Class; 256] = {
-    let mut classes = [Class::Refused; 256];
+static CLASSES: [u8; 256] = {
+    let mut classes = [Class::Refused as u8; 256];
     // Above it is no ASCII.
     let mut byte = 0_u8;
     while byte < 128 {
-        classes[byte as usize] = Class::of_byte(byte);
+        classes[byte as usize] = Class::of_byte(byte) as u8;
         byte += 1;
     }
     classes
@@ -86,7 +92,7 @@ static CLASSES: [Class; 256] = {
 
 /// Whether `text` can be a request target: visible ASCII without a fragment.
 pub fn is_target(text: &str) -> bool {
-    !text.is_empty() && Class::of(text) > Class::Refused
+    !text.is_empty() && Class::of(text) != Class::Refused
 }
 
 /// Whether `target` is in origin form (RFC 9112 section 3.2.1), of characters that every parser takes for

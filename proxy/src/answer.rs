@@ -111,7 +111,7 @@ fn derived(
         compress::vary_by_coding(headers);
     }
     if let Some(link) = link
-        && let Some((body, _)) = links::body(object, request.resource.kind, link, host)
+        && let Some(body) = links::body(object, request.resource.kind, link, host)
     {
         *headers = links::headers(headers);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -45,10 +45,12 @@ pub struct Listen {
     /// The address for viewers (at a shield: for edges): HTTP/1.1 and HTTP/2 without TLS.
     pub viewers: SocketAddr,
     /// The address for operators: health, metrics, status. Other than a loopback address, it needs
-    /// `operators_token`.
+    /// `operators_token`, or `operators_tls` with `client_ca`.
     pub operators: SocketAddr,
     /// A file with the token (`Authorization: Bearer`) that requests to the operators' listener must have.
     pub operators_token: Option<String>,
+    /// TLS on the operators' listener.
+    pub operators_tls: Option<tls::Operators>,
     /// Open connections, with and without TLS; further ones wait to be accepted.
     pub connections_max: usize,
     /// Redirect requests without TLS to HTTPS. It needs a TLS listener.
@@ -164,6 +166,7 @@ impl Listen {
             viewers,
             operators,
             operators_token: None,
+            operators_tls: None,
             connections_max: 20_000,
             proxy_protocol: ProxyProtocol::Off,
             trusted_proxies: Vec::new(),
@@ -174,6 +177,11 @@ impl Listen {
             secret: None,
             tls: None,
         }
+    }
+
+    /// The file with the authorities for operators' certificates, if they need one.
+    pub(crate) fn operators_ca(&self) -> Option<&str> {
+        self.operators_tls.as_ref()?.client_ca.as_deref()
     }
 }
 

@@ -18,13 +18,14 @@ use crate::observe::access_log::{self, AccessLog, Output, Writer};
 use crate::observe::admin::{self, Readiness};
 use crate::observe::metrics::Metrics;
 use crate::observe::operators;
+use crate::observe::operators_listener::OperatorsListener;
 use crate::observe::upstreams;
 use crate::purge::{Invalid, Order, Report};
 use crate::reload::{self, RESOLVE_TIMEOUT, Reloader, Source};
 use crate::site::{Gate, Sites};
 use crate::tier::{Role, Settings, Tier};
 use crate::viewer::listener::{self, Listeners};
-use crate::viewer::tls;
+use crate::viewer::tls::{self, Protocols};
 
 /// A node that is bound and not yet serving.
 #[derive(Debug)]
@@ -32,11 +33,11 @@ pub struct Node {
     tier: Arc<Tier>,
     reloader: Arc<Reloader>,
     viewers: Listeners,
-    operators: TcpListener,
+    operators: OperatorsListener,
     token: Option<operators::SharedSecret>,
     log_writer: Writer,
-    /// The files of the TLS listener.
-    files: Option<tls::Files>,
+    /// The files of the TLS listeners.
+    files: Vec<tls::Files>,
 }
 
 /// The commit of the build, if the build sets `TIDEGATE_COMMIT`.
@@ -65,14 +66,16 @@ impl Node {
     /// does so before the node serves.
     ///
     /// # Errors
-    /// When the operators' listener is open to others without a token, an address cannot be bound, a
+    /// When the operators' listener is open to others without a proof, an address cannot be bound, a
     /// certificate cannot be used (the error names the field), or the log cannot be opened.
     pub async fn load(role: Role, settings: Settings, sites: Sites) -> anyhow::Result<Self> {
         let listen = &settings.listen;
-        let token = operators::guard(listen.operators, listen.operators_token.as_deref())
-            .map_err(|unguarded| anyhow::anyhow!("listen.{}: {unguarded}", unguarded.field()))?;
-        let (mut viewers, files) = listeners(&settings.listen).await?;
-        let operators = bind("listen.operators", settings.listen.operators).await?;
+        let token =
+            operators::guard(listen.operators, listen.operators_token.as_deref(), listen.operators_ca())
+                .map_err(|unguarded| anyhow::anyhow!("listen.{}: {unguarded}", unguarded.field()))?;
+        let (mut viewers, viewers_files) = listeners(&settings.listen).await?;
+        let (operators, operators_files) = operators_listener(&settings.listen).await?;
+        let files = viewers_files.into_iter().chain(operators_files).collect();
         let metrics = Metrics::new(role.as_str(), settings.node.as_str(), COMMIT)
             .context("cannot register the metrics")?;
         let (log, log_writer) =
@@ -120,7 +123,7 @@ impl Node {
     /// # Errors
     /// When the socket does not report its address.
     pub fn admin_addr(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.operators.local_addr()?)
+        Ok(self.operators.address()?)
     }
 
     /// The tier, for programs that embed a node.
@@ -145,7 +148,7 @@ impl Node {
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
         tier.start_pools(&tier.sites());
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
-        if let Some(files) = files {
+        for files in files {
             tier.tasks().spawn(reload::files::keep_current(Arc::clone(&tier), files));
         }
         if let Some(acme) = tier.settings().listen.tls.as_ref().and_then(|tls| tls.acme.clone()) {
@@ -254,11 +257,21 @@ async fn listeners(listen: &crate::config::Listen) -> anyhow::Result<(Listeners,
         let http = bind("listen.viewers", listen.viewers).await?;
         return Ok((Listeners { http, tls: None, connections_max: listen.connections_max }, None));
     };
-    let (acceptor, files) = tls::load(config).context("listen.tls")?;
+    let (acceptor, files) = tls::load(config, Protocols::All).context("listen.tls")?;
     let http = bind("listen.viewers", listen.viewers).await?;
     let tls = bind("listen.tls.address", config.address).await?;
     let listeners = Listeners { http, tls: Some((tls, acceptor)), connections_max: listen.connections_max };
     Ok((listeners, Some(files)))
+}
+
+/// Binds the operators' listener, after its certificate is loaded.
+async fn operators_listener(
+    listen: &crate::config::Listen,
+) -> anyhow::Result<(OperatorsListener, Option<tls::Files>)> {
+    let tls = listen.operators_tls.as_ref().map(|tls| tls::load(&tls.at(listen.operators), Protocols::Http1));
+    let (acceptor, files) = tls.transpose().context("listen.operators_tls")?.unzip();
+    let tcp = bind("listen.operators", listen.operators).await?;
+    Ok((OperatorsListener::new(tcp, acceptor), files))
 }
 
 /// The descriptors that a tier may use.

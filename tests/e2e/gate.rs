@@ -3,9 +3,11 @@
 mod access;
 mod addresses;
 mod credentials;
+mod deception;
 mod hostile;
 mod limits;
 mod operators;
+mod operators_tls;
 mod secret;
 mod tls_certificates;
 mod tls_https;

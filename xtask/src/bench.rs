@@ -32,6 +32,7 @@ mod stage;
 mod staleness;
 mod statistics;
 mod threads;
+mod tokens;
 mod usage;
 mod waiters;
 pub(crate) mod wire;

@@ -67,6 +67,11 @@ impl Grant {
         Ok(())
     }
 
+    /// Whether the country of the client decides.
+    pub fn needs_country(&self) -> bool {
+        !self.countries.is_empty()
+    }
+
     /// The token's id, by which it can be revoked.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

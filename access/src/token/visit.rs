@@ -15,6 +15,6 @@ pub struct Visit<'a> {
     pub query: Option<&'a str>,
     /// The client's address.
     pub address: IpAddr,
-    /// The client's country (ISO 3166), if it is known.
+    /// The client's country (ISO 3166), if it is known and the grant needs it.
     pub country: Option<&'a str>,
 }

@@ -154,6 +154,8 @@ fn a_request_that_lists_this_node_is_a_loop() {
         ("edge-10", false),
         ("other; id=edge-1", false),
         ("other; id=\"a, edge-1\"", false),
+        ("other; id=\"a, edge-1", true),
+        ("\", edge-1; v=\"2\"", true),
         ("", false),
     ] {
         assert_eq!(loops(&headers(&[("cdn-loop", value)]), "edge-1"), is_loop, "{value}");
@@ -195,8 +197,16 @@ proptest! {
 fn a_cookie_in_crumbs_is_one_field_again() {
     let viewer = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3"), ("cookie", "d")]);
     assert_eq!(pass_headers(&viewer), headers(&[("cookie", "a=1; b=2; c=3; d"), ("x", "y")]));
+    let viewer = headers(&[("cookie", ""), ("cookie", "a=1"), ("cookie", " ")]);
+    assert_eq!(pass_headers(&viewer), headers(&[("cookie", "a=1")]));
     let dropped = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("connection", "cookie")]);
     assert_eq!(pass_headers(&dropped), headers(&[]));
+}
+
+#[test]
+fn a_length_that_stands_several_times_is_one() {
+    let viewer = headers(&[("content-length", "5"), ("content-length", "5, 5")]);
+    assert_eq!(pass_headers(&viewer), headers(&[("content-length", "5")]));
 }
 
 #[test]

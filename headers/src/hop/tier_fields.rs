@@ -27,10 +27,22 @@ pub fn append_via(headers: &mut HeaderMap, received: Version, node: &str) {
 
 /// Whether a request has passed this node before: `CDN-Loop` lists its id. Parameters are not compared, and
 /// the id is a host or pseudonym, so its case is ignored (RFC 8586 section 2).
+///
+/// A client may open a quote and not close it. The ids that nodes append stand behind it, and would not be
+/// members: quotes do not count in such a line.
 pub fn loops(request: &HeaderMap, id: &str) -> bool {
-    field::members_of(request, &CDN_LOOP)
-        .filter_map(|member| field::split(member, b';').next())
-        .any(|listed| field::trim(listed).eq_ignore_ascii_case(id))
+    let is_own = |member: &str| {
+        let listed = member.split(';').next().unwrap_or_default();
+        field::trim(listed).eq_ignore_ascii_case(id)
+    };
+    let mut lines = request.get_all(&CDN_LOOP).iter().filter_map(|line| line.to_str().ok());
+    lines.any(|line| {
+        if field::has_open_quote(line) {
+            line.split(',').any(is_own)
+        } else {
+            field::members(line).any(is_own)
+        }
+    })
 }
 
 /// Appends this node to `CDN-Loop` after all others, none of which may be removed (RFC 8586 section 2).

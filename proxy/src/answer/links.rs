@@ -13,35 +13,38 @@ use tidegate_hls::{Kind, Links};
 use super::content;
 use crate::request::link::Link;
 
-/// What all viewers with tokens share of an object: the places of its links, and the rendered head.
+/// What all viewers with tokens share of a playlist: the places of its links, and the rendered head.
 #[derive(Debug)]
 pub(crate) struct Linked {
-    links: Links,
+    /// `None` if the object is no playlist.
+    links: Option<Links>,
     /// The response head without the fields that differ from response to response; made on first use.
     pub(crate) rendered: OnceLock<RenderedHead>,
 }
 
 impl Linked {
-    /// Finds the links of an object on first use; `None` if it is no complete playlist.
-    fn of(object: &Object, kind: Kind) -> Option<Arc<Self>> {
-        if !is_playlist(kind, &object.head) {
-            return None;
-        }
+    /// Finds the links of a complete object on first use; `None` if it has none that needs a token.
+    pub(crate) fn of(object: &Object, kind: Kind) -> Option<Arc<Self>> {
         let chunks = object.body.whole()?;
         let notes = object.notes.get_or_init(|| {
-            let links = Links::of(&content::concatenated(chunks));
+            let links = is_playlist(kind, &object.head).then(|| Links::of(&content::concatenated(chunks)));
+            let links = links.filter(|links| !links.is_empty());
             Arc::new(Self { links, rendered: OnceLock::new() }) as Arc<dyn Any + Send + Sync>
         });
+        notes.downcast_ref::<Self>()?.links.as_ref()?;
         Arc::clone(notes).downcast().ok()
+    }
+
+    /// The stored playlist with the token in its links; `None` if it has no links that need one.
+    pub(crate) fn body(&self, object: &Object, link: &Link, host: &str) -> Option<Bytes> {
+        let playlist = content::concatenated(object.body.whole()?);
+        Some(self.links.as_ref()?.extend(&playlist, host, link.addition())?.into())
     }
 }
 
 /// The stored playlist with the token in its links; `None` if it has no links that need one.
-pub(crate) fn body(object: &Object, kind: Kind, link: &Link, host: &str) -> Option<(Bytes, Arc<Linked>)> {
-    let linked = Linked::of(object, kind)?;
-    let playlist = content::concatenated(object.body.whole()?);
-    let body = linked.links.extend(&playlist, host, link.addition())?;
-    Some((body.into(), linked))
+pub(crate) fn body(object: &Object, kind: Kind, link: &Link, host: &str) -> Option<Bytes> {
+    Linked::of(object, kind)?.body(object, link, host)
 }
 
 /// A playlist that was made for this request with the token in its links.

@@ -19,7 +19,7 @@ pub fn check(listen: &Listen) -> Result<(), Breach> {
     if let Some(file) = &listen.secret {
         SharedSecret::read(file).map_err(|error| Breach::new(&["listen", "secret"], error.to_string()))?;
     }
-    operators::guard(listen.operators, listen.operators_token.as_deref())
+    operators::guard(listen.operators, listen.operators_token.as_deref(), listen.operators_ca())
         .map(drop)
         .map_err(|unguarded| Breach::new(&["listen", unguarded.field()], unguarded.to_string()))
 }

@@ -64,6 +64,26 @@ pub struct Certificate {
     pub hosts: Vec<String>,
 }
 
+/// TLS of the operators' listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operators {
+    /// A PEM file with the certificate and its chain.
+    pub certificate: String,
+    /// A PEM file with its private key.
+    pub key: String,
+    /// A PEM file with authorities: every client must present a certificate that one of them issued.
+    pub client_ca: Option<String>,
+}
+
+impl Operators {
+    /// A listener at this address, with the defaults of a viewers' listener.
+    pub(crate) fn at(&self, address: SocketAddr) -> Listen {
+        let listen = Listen::new(address, self.certificate.clone(), self.key.clone());
+        Listen { client_ca: self.client_ca.clone(), ..listen }
+    }
+}
+
 /// The oldest TLS version of a listener.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MinVersion {

@@ -1,4 +1,5 @@
-//! Who may use the operators' listener: programs on this machine, or those that have the token.
+//! Who may use the operators' listener: programs on this machine, or those that have the token or a
+//! certificate.
 
 use std::net::SocketAddr;
 
@@ -16,8 +17,10 @@ pub(crate) struct SharedSecret(std::sync::Arc<[u8]>);
 /// Why the operators' listener must not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unguarded {
-    /// Other machines can reach it, and there is no token.
-    #[error("{0} is not a loopback address: set operators_token, or listen on 127.0.0.1")]
+    /// Other machines can reach it, and nothing proves who they are.
+    #[error(
+        "{0} is not a loopback address: set operators_token or operators_tls.client_ca, or listen on 127.0.0.1"
+    )]
     Open(SocketAddr),
     /// The file of the token cannot be read.
     #[error("{file}: {error}")]
@@ -51,16 +54,18 @@ impl Unguarded {
 /// Reads the token of a listener; `None` if it needs none.
 ///
 /// # Errors
-/// When other machines can reach the listener without a token, or the token cannot be used.
+/// When other machines can reach the listener with neither a token nor a certificate, or the token cannot be
+/// used.
 pub(crate) fn guard(
     address: SocketAddr,
     token_file: Option<&str>,
+    client_ca: Option<&str>,
 ) -> Result<Option<SharedSecret>, Unguarded> {
-    let Some(file) = token_file else {
-        let is_local = address.ip().to_canonical().is_loopback();
-        return if is_local { Ok(None) } else { Err(Unguarded::Open(address)) };
-    };
-    SharedSecret::read(file).map(Some)
+    if let Some(file) = token_file {
+        return SharedSecret::read(file).map(Some);
+    }
+    let is_local = address.ip().to_canonical().is_loopback();
+    if is_local || client_ca.is_some() { Ok(None) } else { Err(Unguarded::Open(address)) }
 }
 
 /// Adds the check of the token to all routes but those for load balancers, which say only that the process is
@@ -128,13 +133,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_addresses_need_no_token() {
+    fn only_loopback_addresses_need_no_proof() {
         for address in ["127.0.0.1:9080", "127.9.0.1:0", "[::1]:9080", "[::ffff:127.0.0.1]:9080"] {
-            assert!(guard(address.parse().unwrap(), None).unwrap().is_none(), "{address}");
+            assert!(guard(address.parse().unwrap(), None, None).unwrap().is_none(), "{address}");
         }
         for address in ["0.0.0.0:9080", "10.0.0.1:9080", "[::]:9080"] {
-            let refused = guard(address.parse().unwrap(), None).unwrap_err();
-            assert_eq!(refused.field(), "operators");
+            let address = address.parse().unwrap();
+            assert_eq!(guard(address, None, None).unwrap_err().field(), "operators");
+            assert!(guard(address, None, Some("ca.pem")).unwrap().is_none(), "{address}");
         }
     }
 

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use tidegate_cache::{Head, Key, Selection};
+use tidegate_headers::cache_tags;
 use tidegate_hls::without_mark;
-
-use super::tags;
 
 /// What a purge selects: objects of some sites, by a rule.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ impl Selection for Scope {
 
     fn selects_head(&self, head: &Head) -> Option<bool> {
         match &self.rule {
-            Rule::Tags(tags) => Some(tags::has_any(&head.headers, tags)),
+            Rule::Tags(tags) => Some(cache_tags::has_any(&head.headers, tags)),
             Rule::Resources(_) | Rule::Prefixes(_) | Rule::All => None,
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use tidegate_access::Rules;
+use tidegate_access::token::Carried;
 
 use crate::limits::{Traffic, Usage};
 use crate::refusal::Refusal;
-use crate::site::Site;
-use crate::site::gate::{Carried, Gate};
+use crate::site::{Gate, Site};
 use crate::tier::{Role, Tier};
 use crate::viewer::client::Client;
 use crate::viewer::peer::Peer;

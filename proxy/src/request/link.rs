@@ -1,11 +1,9 @@
 //! What the links of a playlist get, so that the next requests of its viewer have the token as well.
 
-use std::sync::Arc;
-
+use tidegate_access::token::Carrier;
 use tidegate_hls::Addition;
 
-use crate::site::config::token::Carrier;
-use crate::site::gate::{Carried, Gate};
+use crate::site::Gate;
 
 /// The addition to the links.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +23,10 @@ impl Link {
     }
 
     /// A cookie reaches all resources of its site without a change of their links.
-    pub(super) fn of(gate: &Gate, carried: &Carried<'_>) -> Option<Arc<Self>> {
-        let (place, token) = carried.token.as_ref()?;
-        match place {
-            Carrier::Path => Some(Arc::new(Self::Path(format!("/~{token}")))),
-            Carrier::Query => Some(Arc::new(Self::Parameter(format!("{}={token}", gate.parameter())))),
+    pub(crate) fn of(gate: &Gate, carrier: Carrier, token: &str) -> Option<Self> {
+        match carrier {
+            Carrier::Path => Some(Self::Path(["/~", token].concat())),
+            Carrier::Query => Some(Self::Parameter([gate.parameter(), "=", token].concat())),
             Carrier::Cookie => None,
         }
     }

@@ -10,6 +10,7 @@ use tidegate_hls::{Directives, Kind, QueryRules, Resource};
 use tidegate_upstream::BACKUP;
 
 use super::access;
+use super::link::Link;
 use super::parsed::Request;
 use super::slice::Slice;
 use super::target::{Target, host_name};
@@ -50,10 +51,11 @@ pub(super) async fn read_and_admit(tier: &Tier, client: &mut Client) -> Result<B
         // content.
         Some((gate, carried)) if *client.method() != Method::OPTIONS && !is_purge(client, site) => {
             let (method, address) = (client.method().as_str(), client.address());
-            let link = token::admit(tier, gate, carried, method, &resource, address, clock::now())
+            token::admit(tier, gate, carried, method, &resource, address, clock::now())
                 .map_err(|refusal| refused(refusal.into()))?;
             access::count_token(gate, carried).map_err(refused)?;
-            link
+            let token = carried.token.as_ref();
+            token.and_then(|(carrier, token)| Link::of(gate, *carrier, token)).map(Arc::new)
         }
         _ => None,
     };

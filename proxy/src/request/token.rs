@@ -1,19 +1,16 @@
-//! Admission by token: from a carried token to the links that it gives to a playlist, or to a refusal.
+//! Admission by token.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tidegate_access::ClientAddress;
-use tidegate_access::token::{Refusal, Visit};
+use tidegate_access::token::{Carried, Refusal, Visit};
 use tidegate_hls::Resource;
 
-use super::link::Link;
-use crate::site::Site;
-use crate::site::gate::{Carried, Gate};
+use crate::site::{Gate, Site};
 use crate::tier::Tier;
 
-/// Checks the token of a request for `resource`. Returns what the links of a playlist get.
+/// Checks the token of a request for `resource`.
 ///
 /// # Errors
 /// When the token does not admit the request.
@@ -25,19 +22,17 @@ pub(crate) fn admit(
     resource: &Resource,
     address: ClientAddress,
     now: SystemTime,
-) -> Result<Option<Arc<Link>>, Refusal> {
-    let country = tier.access().countries().of(address);
+) -> Result<(), Refusal> {
     let visit = Visit {
         method,
         host: &resource.host,
         path: &resource.path,
         query: resource.query.as_deref(),
         address: address.ip(),
-        country: country.as_ref().map(tidegate_access::Country::as_str),
+        country: None,
     };
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    gate.check(carried, &visit, now)?;
-    Ok(Link::of(gate, carried))
+    gate.check(carried, &visit, || tier.access().countries().of(address), now)
 }
 
 /// The `Cookie` fields of a request.

@@ -1,10 +1,12 @@
 //! The requests that the fast path can answer: simple requests for objects that are fresh and complete in the
 //! cache.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
+use tidegate_access::token::Carrier;
 use tidegate_cache::{Key, Object};
 use tidegate_headers::hop;
 use tidegate_hls::{Directives, Kind, Resource};
@@ -25,16 +27,26 @@ use crate::viewer::peer::Peer;
 
 /// A request whose fate is a hit.
 #[derive(Debug)]
-pub(crate) struct Hit {
+pub(crate) struct Hit<'a> {
     pub(crate) target: Arc<ResolvedTarget>,
     pub(crate) cmcd: Option<String>,
     pub(crate) object: Arc<Object>,
     /// The stream, if the object is a playlist.
     pub(crate) stream: Option<Arc<Stream>>,
-    /// What the links of a playlist get, if the viewer has a token.
-    pub(crate) link: Option<Arc<Link>>,
+    /// The viewer's token, and where it was.
+    pub(crate) token: Option<Token<'a>>,
     /// The use of the viewer's token, if that is limited.
     pub(crate) token_usage: Option<Arc<Usage>>,
+}
+
+type Token<'a> = (Carrier, Cow<'a, str>);
+
+impl Hit<'_> {
+    /// What the links of a playlist get.
+    pub(crate) fn link(&self) -> Option<Link> {
+        let (carrier, token) = self.token.as_ref()?;
+        Link::of(self.target.site.gate.as_deref()?, *carrier, token)
+    }
 }
 
 /// A target without delivery directives, normalised.
@@ -48,20 +60,25 @@ pub(crate) struct ResolvedTarget {
 }
 
 /// The target of a request, and what is known of its viewer.
-struct Resolved {
+struct Resolved<'a> {
     target: Arc<ResolvedTarget>,
     cmcd: Option<String>,
-    link: Option<Arc<Link>>,
+    token: Option<Token<'a>>,
     token_usage: Option<Arc<Usage>>,
 }
 
 /// The hit for a request, if the request needs no wait, fill or refusal. The steps are those of `serve`; a
 /// request for which one of them would do more than look takes the slow path.
-pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, now: Instant) -> Option<Hit> {
+pub(crate) fn try_hit<'a>(
+    tier: &Tier,
+    simple_head: &'a SimpleHead<'_>,
+    peer: &Peer,
+    now: Instant,
+) -> Option<Hit<'a>> {
     if hop::loops(&simple_head.deciding, tier.node()) {
         return None;
     }
-    let Resolved { target, cmcd, link, token_usage } = resolve(tier, simple_head, peer)?;
+    let Resolved { target, cmcd, token, token_usage } = resolve(tier, simple_head, peer)?;
     let is_slice = Slice::requested(&simple_head.method, &simple_head.deciding).is_some();
     if is_slice && tier.streams().lists_slices_of(&target.key) {
         return None;
@@ -75,15 +92,15 @@ pub(crate) fn try_hit(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer, no
         // The second use of a live playlist starts its follower.
         return None;
     }
-    Some(Hit { target, cmcd, object, stream, link, token_usage })
+    Some(Hit { target, cmcd, object, stream, token, token_usage })
 }
 
 /// Resolves a target, and returns its CMCD. Parsing a target takes longer than the lookup of its object, and
 /// players request the same few targets again and again.
-fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Resolved> {
+fn resolve<'a>(tier: &Tier, simple_head: &'a SimpleHead<'_>, peer: &Peer) -> Option<Resolved<'a>> {
     let (host, target) = (simple_head.host, simple_head.target);
     if let Some(target) = TARGETS.with_borrow(|targets| targets.find(tier.sites_id(), host, target)) {
-        return Some(Resolved { target, cmcd: None, link: None, token_usage: None });
+        return Some(Resolved { target, cmcd: None, token: None, token_usage: None });
     }
     let sites = tier.sites();
     let site = site(&sites, &target::host_name(host), host, target)?;
@@ -94,19 +111,19 @@ fn resolve(tier: &Tier, simple_head: &SimpleHead<'_>, peer: &Peer) -> Option<Res
     if cmcd.is_none() {
         TARGETS.with_borrow_mut(|targets| targets.insert(sites.id(), host, simple_head.target, &target));
     }
-    Some(Resolved { target, cmcd, link: None, token_usage: None })
+    Some(Resolved { target, cmcd, token: None, token_usage: None })
 }
 
 /// The same on a site that checks tokens. The targets of such sites are remembered apart, without their
 /// tokens: they resolve only after the token of the request was checked.
-fn resolve_gated(
+fn resolve_gated<'a>(
     tier: &Tier,
     sites: &Sites,
-    simple_head: &SimpleHead<'_>,
+    simple_head: &'a SimpleHead<'_>,
     site: &Arc<Site>,
     gate: &Gate,
     peer: &Peer,
-) -> Option<Resolved> {
+) -> Option<Resolved<'a>> {
     let carried = gate.take(simple_head.target, simple_head.cookies());
     let (host, target) = (simple_head.host, &*carried.target);
     let known = GATED_TARGETS.with_borrow(|targets| targets.find(sites.id(), host, target));
@@ -123,7 +140,7 @@ fn resolve_gated(
     let (method, address) = (simple_head.method.as_str(), peer.client(tier, &headers));
     let resource = resolved.resource.as_deref()?;
     // The slow path answers a refusal.
-    let link = token::admit(tier, gate, &carried, method, resource, address, clock::now()).ok()?;
+    token::admit(tier, gate, &carried, method, resource, address, clock::now()).ok()?;
     let mut token_usage = None;
     if let Some((limit, (_, token))) = gate.limit().zip(carried.token.as_ref()) {
         let usage = limit.usage(token);
@@ -132,7 +149,7 @@ fn resolve_gated(
         }
         token_usage = Some(usage);
     }
-    Some(Resolved { target: resolved, cmcd, link, token_usage })
+    Some(Resolved { target: resolved, cmcd, token: carried.token, token_usage })
 }
 
 /// Parses a target; `None` if it has delivery directives.

@@ -22,6 +22,7 @@ use crate::config::tls::Listen;
 use crate::viewer::transport::Transport;
 
 pub(crate) use files::{Files, Reloaded};
+pub(crate) use server::Protocols;
 
 /// Makes handshakes on accepted connections.
 #[derive(Clone)]
@@ -49,8 +50,8 @@ impl Fault {
 ///
 /// # Errors
 /// When a file cannot be used, or the cryptography provider fails.
-pub(crate) fn load(listen: &Listen) -> Result<(Acceptor, Files), Fault> {
-    let files = Files::load(listen)?;
+pub(crate) fn load(listen: &Listen, protocols: Protocols) -> Result<(Acceptor, Files), Fault> {
+    let files = Files::load(listen, protocols)?;
     Ok((Acceptor(files.config()), files))
 }
 

@@ -223,7 +223,7 @@ fn of(kind: Kind) -> String {
     match kind {
         Kind::Floor => "the bare loop's".to_owned(),
         Kind::FromMemory => "that of Tidegate without copies in files".to_owned(),
-        Kind::Tidegate | Kind::Nginx | Kind::Varnish => format!("{kind}'s"),
+        Kind::Tidegate | Kind::WithTokens | Kind::Nginx | Kind::Varnish => format!("{kind}'s"),
     }
 }
 

@@ -9,6 +9,9 @@ use super::servers::Setting;
 /// The size of the object at any path below `/any/`.
 pub(crate) const ANY_BYTES: usize = 512;
 
+/// The file with the secret of tokens, beside the certificate.
+pub(crate) const SECRET_FILE: &str = "a.key";
+
 /// The origin of all servers, an nginx with static files. All objects are fresh for a day, except below
 /// `/private/`. Any path below `/new/` is the playlist, and any path below `/new-200k/` the object of 200
 /// KiB.
@@ -109,6 +112,12 @@ origins = [\"http://{origin}\"]
         certificate = certificate.display(),
         key = key.display()
     )
+}
+
+/// What a site that checks tokens has more.
+pub(crate) fn tokens(setting: &Setting<'_>) -> String {
+    let key = setting.certificate.with_file_name(SECRET_FILE);
+    format!("[site.token]\nkeys = [\"{}\"]\n", key.display())
 }
 
 /// Varnish's arguments: storage by malloc, and its working folder in memory as its documentation advises.

@@ -10,6 +10,8 @@ pub(crate) enum Object {
     /// A media playlist of 1 KiB. It is that of a finished recording, so that it stays fresh during any
     /// measurement.
     Playlist,
+    /// A part of little audio.
+    Part,
     /// A part, or one second of audio.
     Least,
     /// Two seconds of a low rendition.
@@ -21,11 +23,13 @@ pub(crate) enum Object {
 }
 
 impl Object {
-    pub(crate) const ALL: [Self; 5] = [Self::Playlist, Self::Least, Self::Small, Self::Large, Self::Greatest];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Playlist, Self::Part, Self::Least, Self::Small, Self::Large, Self::Greatest];
 
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Playlist => "/bench/playlist.m3u8",
+            Self::Part => "/bench/part.ts",
             Self::Least => "/bench/least.ts",
             Self::Small => "/bench/small.ts",
             Self::Large => "/bench/large.ts",
@@ -36,6 +40,7 @@ impl Object {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Playlist => "1 KiB playlist",
+            Self::Part => "1 KiB segment",
             Self::Least => "64 KiB",
             Self::Small => "200 KiB",
             Self::Large => "1 MiB",
@@ -47,6 +52,7 @@ impl Object {
     pub(crate) fn body(self) -> Vec<u8> {
         match self {
             Self::Playlist => playlist(),
+            Self::Part => segment(KIB),
             Self::Least => segment(64 * KIB),
             Self::Small => segment(200 * KIB),
             Self::Large => segment(1024 * KIB),

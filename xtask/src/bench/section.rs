@@ -8,7 +8,8 @@ use clap::ValueEnum;
 use super::findings::Findings;
 use super::stage::Stage;
 use super::{
-    Settings, churn, connections, crowd, delay, fill, hits, misses, population, staleness, threads, waiters,
+    Settings, churn, connections, crowd, delay, fill, hits, misses, population, staleness, threads, tokens,
+    waiters,
 };
 
 /// A section. They run in this order.
@@ -20,6 +21,8 @@ pub(crate) enum Section {
     Tls,
     /// The same over HTTP/2
     Http2,
+    /// Hits with 1,000 different tokens, beside those without
+    Tokens,
     /// Misses: CPU per request
     Miss,
     /// The time that a tier adds to the first byte
@@ -50,6 +53,7 @@ impl Section {
             Self::Hit => hits::plain(stage, settings),
             Self::Tls => hits::tls(stage, settings),
             Self::Http2 => hits::http2(stage, settings),
+            Self::Tokens => tokens::measure(stage, settings),
             Self::Miss => misses::measure(stage, settings),
             Self::Delay => delay::measure(stage, settings),
             Self::Sizes => hits::sizes(stage, settings),
@@ -77,7 +81,13 @@ impl Section {
             Self::Staleness => Some("staleness"),
             Self::Waiters => Some("waiters"),
             Self::Churn => Some("churn"),
-            Self::Tls | Self::Http2 | Self::Miss | Self::Sizes | Self::Population | Self::Threads => None,
+            Self::Tls
+            | Self::Http2
+            | Self::Tokens
+            | Self::Miss
+            | Self::Sizes
+            | Self::Population
+            | Self::Threads => None,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Tidegate,
     /// Tidegate without copies of large bodies in files (`cache.sendfile`).
     FromMemory,
+    /// Tidegate with a site that checks tokens.
+    WithTokens,
     Nginx,
     Varnish,
     /// A loop that does the least that a server can do: the lower bound (`tests/measure/floor.rs`).
@@ -35,6 +37,7 @@ impl fmt::Display for Kind {
         f.pad(match self {
             Self::Tidegate => "tidegate",
             Self::FromMemory => "tidegate, all from memory",
+            Self::WithTokens => "tidegate, with tokens",
             Self::Nginx => "nginx",
             Self::Varnish => "varnish",
             Self::Floor => "bare loop",
@@ -80,6 +83,10 @@ impl Server {
         let mut command = match kind {
             Kind::Tidegate => tidegate(setting, program, &configuration::tidegate(setting, None))?,
             Kind::FromMemory => tidegate(setting, program, &configuration::tidegate(setting, Some("0B")))?,
+            Kind::WithTokens => {
+                let configuration = configuration::tidegate(setting, None) + &configuration::tokens(setting);
+                tidegate(setting, program, &configuration)?
+            }
             Kind::Nginx => nginx(setting.cores, &setting.folder, &configuration::nginx(setting))?,
             Kind::Varnish => {
                 let mut command = pinned(setting.cores, &installed("varnishd")?);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+pub use tidegate_access::token::Carrier;
 
 use crate::config::check::Breach;
 
@@ -28,18 +29,6 @@ pub struct Token {
     pub requests_per_second: u32,
     /// Requests with one token that may come together.
     pub requests_burst: u32,
-}
-
-/// A place of a request that may have a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Carrier {
-    /// The first component of the path: `/~TOKEN/live/1.ts`.
-    Path,
-    /// A query parameter.
-    Query,
-    /// A cookie.
-    Cookie,
 }
 
 impl Default for Token {

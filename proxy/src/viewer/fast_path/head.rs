@@ -25,7 +25,7 @@ use crate::tier::Tier;
 pub(super) fn render(
     tier: &Tier,
     simple_head: &SimpleHead<'_>,
-    hit: &Hit,
+    hit: &Hit<'_>,
     representation: &Representation,
     error: Option<UpstreamError>,
     received: Instant,
@@ -68,7 +68,7 @@ pub(super) fn render(
 
 /// The part that is the same for all viewers. It ends inside `Cache-Status`, in this tier's member, which is
 /// the last; or after a whole field, if the tier hides its marks.
-fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
+fn shared_part(tier: &Tier, hit: &Hit<'_>, representation: &Representation) -> Bytes {
     let object = &hit.object;
     let cached = match &representation.form {
         Form::Stored => &object.rendered,
@@ -89,7 +89,7 @@ fn shared_part(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes
     rendered
 }
 
-fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Bytes {
+fn render_shared(tier: &Tier, hit: &Hit<'_>, representation: &Representation) -> Bytes {
     let object = &hit.object;
     let mut headers = content::shared_head(tier, &hit.target.site, object);
     if content::has_codings(tier, &hit.target.site, hit.target.kind, object) {

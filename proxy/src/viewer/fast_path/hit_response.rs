@@ -58,7 +58,7 @@ impl HitResponse {
         tier: &Tier,
         viewer: Viewer<'_>,
         simple_head: &SimpleHead<'_>,
-        hit: &Hit,
+        hit: &Hit<'_>,
         received: Instant,
     ) -> Option<Box<Self>> {
         // `If-None-Match` and `If-Modified-Since` have the same outcome for a body and for its gzip: tags are

@@ -8,7 +8,7 @@ use tidegate_headers::range::Span;
 
 use super::simple_head::SimpleHead;
 use crate::answer::content;
-use crate::answer::links::{self, Linked};
+use crate::answer::links::Linked;
 use crate::answer::select::{self, Selected};
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
@@ -37,10 +37,11 @@ pub(super) enum Form {
 
 impl Representation {
     /// `None` if the request needs more than one range or no satisfiable one, which the slow path serves.
-    pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit) -> Option<Self> {
+    pub(super) fn of(tier: &Tier, simple_head: &SimpleHead<'_>, hit: &Hit<'_>) -> Option<Self> {
         let object = &hit.object;
-        if let Some(link) = &hit.link
-            && let Some((body, linked)) = links::body(object, hit.target.kind, link, simple_head.host)
+        if hit.token.is_some()
+            && let Some(linked) = Linked::of(object, hit.target.kind)
+            && let Some(body) = hit.link().and_then(|link| linked.body(object, &link, simple_head.host))
         {
             // Its ranges are not those of the stored body, and its gzip form is not shared.
             let full_len = body.len() as u64;

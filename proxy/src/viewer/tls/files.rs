@@ -17,7 +17,7 @@ use tidegate_upstream::pem::{self, BadFile};
 use super::certificate::Certificate;
 use super::names::Names;
 use super::resolver::Resolver;
-use super::server::{Parts, ServerError};
+use super::server::{Parts, Protocols, ServerError};
 use super::tickets::{FileTicketer, TicketKeyError};
 use crate::acme::storage::Storage;
 use crate::config::tls::{Certificate as Configured, Listen};
@@ -109,7 +109,7 @@ impl Files {
     ///
     /// # Errors
     /// The first that cannot be used.
-    pub(super) fn load(listen: &Listen) -> Result<Self, LoadError> {
+    pub(super) fn load(listen: &Listen, protocols: Protocols) -> Result<Self, LoadError> {
         let contents = RandomState::new();
         let mut pairs = Vec::new();
         if let Some(single) = listen.single() {
@@ -130,6 +130,7 @@ impl Files {
         };
         let parts = Parts {
             min_version: listen.min_version,
+            protocols,
             has_acme: storage.is_some(),
             resolver: Arc::new(Resolver::new(names(&pairs), listen.strict_sni, storage)),
             ticketer: match &ticket_keys {

@@ -11,10 +11,20 @@ use super::resolver::Resolver;
 use crate::acme::challenge;
 use crate::config::tls::MinVersion;
 
+/// The protocols that a listener offers (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocols {
+    /// HTTP/2 and HTTP/1.1.
+    All,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
 /// What a listener's handshakes use.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) min_version: MinVersion,
+    pub(super) protocols: Protocols,
     /// Whether there may be challenges of ACME.
     pub(super) has_acme: bool,
     pub(super) resolver: Arc<Resolver>,
@@ -50,7 +60,10 @@ impl Parts {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&self.resolver) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = match self.protocols {
+            Protocols::All => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Protocols::Http1 => vec![b"http/1.1".to_vec()],
+        };
         if self.has_acme {
             config.alpn_protocols.push(challenge::PROTOCOL.to_vec());
         }

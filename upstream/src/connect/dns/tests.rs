@@ -1,12 +1,17 @@
 //! How results are merged, and how a watch continues; without a network.
 
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::proto::op::{Message, OpCode, Query};
+use hickory_resolver::proto::rr::rdata::{A, CNAME, SRV};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::script::{Script, found, member};
 use super::*;
 
-const A: &str = "192.0.2.1:80";
-const B: &str = "192.0.2.2:80";
+const ONE: &str = "192.0.2.1:80";
+const TWO: &str = "192.0.2.2:80";
 const SIX: &str = "[2001:db8::6]:80";
 
 fn service(host: &str, port: u16, priority: u16) -> Service {
@@ -70,47 +75,127 @@ fn random_fractions_are_from_0_to_below_1_and_differ() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_looks_up_by_lifetime_and_returns_only_changes() {
     let script = Script::new();
-    script.says(Duration::ZERO, Ok(found(&[A], 10)));
+    script.says(Duration::ZERO, Ok(found(&[ONE], 10)));
     let mut watch = watch(&script);
     let begun = Instant::now();
-    assert_eq!(watch.changed().await[..], [member(A)]);
+    assert_eq!(watch.changed().await[..], [member(ONE)]);
     assert_eq!(begun.elapsed(), Duration::ZERO);
 
     let (still, changing) = (script.clone(), script.clone());
     let change = async move {
         tokio::time::sleep(Duration::from_secs(35)).await;
         assert_eq!(still.asked(), 4, "at 0, 10, 20 and 30 seconds");
-        changing.says(Duration::ZERO, Ok(found(&[A, B], 10)));
+        changing.says(Duration::ZERO, Ok(found(&[ONE, TWO], 10)));
     };
     let (members, ()) = tokio::join!(watch.changed(), change);
-    assert_eq!(members[..], [member(A), member(B)]);
+    assert_eq!(members[..], [member(ONE), member(TWO)]);
     assert_eq!(begun.elapsed().as_secs(), 40);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_keeps_its_members_while_lookups_fail() {
     let script = Script::new();
-    script.says(Duration::ZERO, Ok(found(&[A, SIX], 10)));
+    script.says(Duration::ZERO, Ok(found(&[ONE, SIX], 10)));
     let mut watch = watch(&script);
     watch.changed().await;
     script.says(Duration::from_secs(5), Err(UpstreamError::DnsTimeout));
     for _ in 0..10 {
         assert_eq!(watch.answer().await, None);
-        assert_eq!(watch.members(), [member(A), member(SIX)]);
+        assert_eq!(watch.members(), [member(ONE), member(SIX)]);
         assert_eq!(watch.error(), Some(UpstreamError::DnsTimeout));
     }
-    script.says(Duration::ZERO, Ok(found(&[B], 10)));
-    assert_eq!(watch.changed().await[..], [member(B)]);
+    script.says(Duration::ZERO, Ok(found(&[TWO], 10)));
+    assert_eq!(watch.changed().await[..], [member(TWO)]);
     assert_eq!(watch.error(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_dropped_while_it_waits_misses_nothing() {
     let script = Script::new();
-    script.says(Duration::from_secs(1), Ok(found(&[A], 10)));
+    script.says(Duration::from_secs(1), Ok(found(&[ONE], 10)));
     let mut watch = watch(&script);
     for _ in 0..3 {
         assert!(timeout(Duration::from_millis(900), watch.changed()).await.is_err());
     }
-    assert_eq!(watch.changed().await[..], [member(A)]);
+    assert_eq!(watch.changed().await[..], [member(ONE)]);
+}
+
+/// Reads the response of a resolver as a lookup of services does, with the addresses that it has itself.
+fn read(response: &[u8]) -> Option<Found> {
+    let message = Message::from_vec(response).ok()?;
+    let lookup = Lookup::new_with_max_ttl(message.queries.first()?.clone(), message.answers);
+    let addresses =
+        Addresses::together(answers::Answer::of(Ok(lookup.clone())), answers::Answer::None).ok()?;
+    let (services, lifetime) = answers::services(&lookup);
+    let mut gathered = Gathered { lifetime: Some(lifetime), ..Gathered::default() };
+    for service in &services {
+        gathered.add(service, &addresses);
+    }
+    gathered.finish().ok()
+}
+
+/// A response with two services, one of them with a lifetime of no time, an alias and an address.
+fn response() -> Vec<u8> {
+    let name = |text: &str| text.parse::<Name>().unwrap();
+    let record = |of: &str, ttl, data| Record::from_rdata(name(of), ttl, data);
+    let mut message = Message::response(7, OpCode::Query);
+    message.add_query(Query::query(name("_http._tcp.a.test."), RecordType::SRV));
+    message.add_answers([
+        record("_http._tcp.a.test.", 42, RData::SRV(SRV::new(2, 10, 8080, name("B.test.")))),
+        record("_http._tcp.a.test.", 0, RData::SRV(SRV::new(1, 0, 80, name("a.test.")))),
+        record("_http._tcp.a.test.", 9, RData::SRV(SRV::new(0, 0, 80, Name::root()))),
+        record("a.test.", 60, RData::CNAME(CNAME(name("b.test.")))),
+        record("b.test.", 60, RData::A(A::new(192, 0, 2, 1))),
+    ]);
+    message.to_vec().unwrap()
+}
+
+/// What holds for the members in any response.
+fn check(found: &Found) {
+    assert!((1..=1000).contains(&found.members.len()) && found.members.is_sorted());
+    assert!((VALID_MIN..=VALID_MAX).contains(&found.valid_for));
+    for member in &found.members {
+        let host = member.host.as_bytes();
+        assert!(host.iter().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()), "{member:?}");
+        assert!(!host.is_empty() && !host.ends_with(b".") && member.address.port() != 0, "{member:?}");
+    }
+}
+
+#[test]
+fn a_response_is_read() {
+    let found = read(&response()).unwrap();
+    check(&found);
+    let hosts: Vec<_> = found.members.iter().map(|member| (member.priority, member.host.as_str())).collect();
+    assert_eq!(hosts, [(1, "a.test"), (2, "b.test")]);
+    assert_eq!(found.valid_for, VALID_MIN);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn no_response_gives_members_that_a_request_cannot_use(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        len in any::<prop::sample::Index>(),
+        is_cut in prop::bool::weighted(0.1),
+    ) {
+        let mut bytes = response();
+        for (at, byte) in &changes {
+            let at = at.index(bytes.len());
+            bytes[at] = *byte;
+        }
+        if is_cut {
+            bytes.truncate(len.index(bytes.len()));
+        }
+        if let Some(found) = read(&bytes) {
+            check(&found);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_of_responses_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Some(found) = read(&bytes) {
+            check(&found);
+        }
+    }
 }
