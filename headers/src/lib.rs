@@ -12,12 +12,14 @@
 //! - [`cors`]: the fields that let a player on another web site read a response
 //! - [`coding`]: `Content-Encoding`, and the viewers that accept it
 //! - [`compress`]: gzip for playlists, and its changes to the head
+//! - [`cmcd`]: what players report about themselves
 //! - [`cache_status`], [`proxy_status`], [`server_timing`]: how a tier handled a request
 //!
 //! Begin with [`field`]; the others can be read in any order.
 
 pub mod cache_control;
 pub mod cache_status;
+pub mod cmcd;
 pub mod coding;
 pub mod compress;
 pub mod conditional;

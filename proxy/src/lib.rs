@@ -11,6 +11,7 @@
 mod access;
 mod acme;
 mod answer;
+mod audience;
 mod clock;
 pub mod config;
 mod descriptors;

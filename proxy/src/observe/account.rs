@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cache::{Failure, Object};
+use tidegate_headers::cmcd::Cmcd;
 use tidegate_headers::proxy_status::Error;
 use tidegate_hls::Kind;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::fate::Fate;
-use crate::observe::access_log::{Cmcd, Entry};
+use crate::observe::access_log::Entry;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts, UnreadRequest};
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;

@@ -152,6 +152,16 @@ impl Client {
         self.peer.usage_by(&self.tier, self.address)
     }
 
+    /// The other end of the connection.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The status of the response, once it has begun.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
     /// The response so far.
     pub(crate) fn response_facts(&self) -> ResponseFacts<'_> {
         ResponseFacts {

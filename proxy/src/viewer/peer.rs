@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tidegate_access::ClientAddress;
 
+use crate::audience::recent::Recent;
 use crate::limits::Usage;
 use crate::tier::Tier;
 
@@ -16,6 +17,8 @@ pub(crate) struct Peer {
     is_proxy: bool,
     /// What its address uses of the limits; `None` if no limit applies, or if it is a proxy.
     usage: Option<Arc<Usage>>,
+    /// What the connection was counted for as a viewer; `None` where viewers are not counted.
+    recent: Option<Arc<Recent>>,
 }
 
 impl Peer {
@@ -23,7 +26,8 @@ impl Peer {
     pub(super) fn new(tier: &Tier, address: ClientAddress) -> Self {
         let is_proxy = tier.access().names_clients(address);
         let usage = if is_proxy { None } else { tier.limits().usage(address) };
-        Self { address, is_proxy, usage }
+        let recent = tier.counts_viewers().then(Arc::default);
+        Self { address, is_proxy, usage, recent }
     }
 
     /// Its address: that of the client, unless it is a proxy.
@@ -34,6 +38,11 @@ impl Peer {
     /// Whether each request names its client.
     pub(crate) fn is_proxy(&self) -> bool {
         self.is_proxy
+    }
+
+    /// What the connection was counted for as a viewer; `None` where viewers are not counted.
+    pub(crate) fn recent(&self) -> Option<&Recent> {
+        self.recent.as_deref()
     }
 
     /// What the address of the connection uses of the limits.

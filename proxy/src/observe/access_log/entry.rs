@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
 use serde::Serialize;
+use tidegate_headers::cmcd::Cmcd;
 use tidegate_headers::proxy_status;
 
 use super::addresses::LoggedAddress;
-use super::cmcd::Cmcd;
 use super::redact::Redaction;
 use super::timestamp::Timestamp;
 use crate::fate::Fate;

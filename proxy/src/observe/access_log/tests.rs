@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::{Method, StatusCode, Version};
 use serde_json::{Value, json};
+use tidegate_headers::cmcd::Cmcd;
 
 use super::*;
 use crate::fate::Fate;

@@ -55,6 +55,16 @@ label! {
 }
 
 label! {
+    /// Whether the report of a player could be read.
+    CmcdResult {
+        /// As a whole.
+        Read = "read",
+        /// Not, or only in part.
+        Malformed = "malformed",
+    }
+}
+
+label! {
     /// What a purge names.
     PurgeKind {
         /// Resources.

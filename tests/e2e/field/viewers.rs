@@ -1,0 +1,142 @@
+//! How many are watching: the counts of two edges, with and without CMCD.
+
+use serde_json::Value;
+use tidegate_proxy::config::units::Period;
+use tidegate_tests::{Running, edge, origin, shield, until, viewer};
+use tokio::task::JoinSet;
+
+const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
+const FOLDER: &str = "/vod/film/ts/240p";
+
+/// How a player makes itself known.
+#[derive(Clone, Copy)]
+enum Known {
+    /// By a session in the query.
+    Session,
+    /// By an address, and the player that all have.
+    Address,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_on_two_edges_are_counted_while_they_come_and_go() {
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let window = |config: &mut tidegate_edge::Config| config.audience.window = Period::secs(6);
+    let edges = [
+        edge().shield(&shield).named("edge-1").with(window).run().await,
+        edge().shield(&shield).named("edge-2").with(window).run().await,
+    ];
+    for audience in [0..500, 0..300, 100..450] {
+        let actual = audience.end - audience.start;
+        until("the count is that of the players", async || {
+            play(&edges, audience.clone(), Known::Session).await;
+            near(viewers(&edges).await, actual, 2)
+        })
+        .await;
+    }
+    assert_eq!(origin.requests(PLAYLIST), 1, "no session is part of the key");
+    assert!(origin.seen(PLAYLIST).iter().all(|seen| seen.query.is_none()), "no origin gets a session");
+    let mut peak = 0;
+    for edge in &edges {
+        let page = page(edge).await;
+        assert!(!page.to_string().contains("127.0.0.1") && !page.to_string().contains("player-"), "{page}");
+        let stream = &page["streams"][0];
+        assert_eq!((stream["path"].as_str(), stream["site"].as_str()), (Some(FOLDER), Some("default")));
+        assert_eq!(stream["renditions"][0]["path"], PLAYLIST);
+        assert!(stream["viewer_minutes"].as_f64().unwrap() > 0.0, "{stream}");
+        assert!(stream["players"]["bitrate_bits_per_second"].as_f64().unwrap() > 2_999_999.0, "{stream}");
+        peak += stream["peak"].as_u64().unwrap();
+        assert!(edge.count("tidegate_cmcd_reports_total", "result=\"read\"").await >= 500);
+    }
+    assert!(near(peak, 500, 2), "{peak}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_cmcd_equal_players_behind_one_address_count_as_one() {
+    let origin = origin().run().await;
+    let trust = |config: &mut tidegate_edge::Config| {
+        config.listen.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    };
+    let edges = [
+        edge().origin(&origin).named("edge-1").with(trust).run().await,
+        edge().origin(&origin).named("edge-2").with(trust).run().await,
+    ];
+    // One player in ten shares its address and edge with another one: the error is a tenth.
+    play(&edges, 0..500, Known::Address).await;
+    until("all addresses are counted", async || viewers(&edges).await >= 450).await;
+    assert_eq!(viewers(&edges).await, 450, "500 players, 450 addresses");
+    for edge in &edges {
+        assert!(!page(edge).await.to_string().contains("10.0."), "no address is shown");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_name_the_largest_streams_only() {
+    let origin = origin().run().await;
+    let edge = edge().origin(&origin).with(|config| config.audience.streams_max = 2).run().await;
+    for (number, channel) in ["ch1", "ch2", "ch3"].into_iter().enumerate() {
+        for player in 0..=number {
+            let playlist = format!("/live/{channel}/ts/240p/index.m3u8?CMCD=sid%3D%22{number}-{player}%22");
+            viewer(edge.addr()).get(&playlist).await;
+        }
+    }
+    until("all are counted", async || edge.count("tidegate_viewers", "").await == 6).await;
+    assert_eq!(page(&edge).await["streams"].as_array().unwrap().len(), 3);
+    let metrics = viewer(edge.admin()).get("/metrics").await.text();
+    let named = metrics.lines().filter(|line| line.starts_with("tidegate_stream_viewers{")).count();
+    assert_eq!(named, 2, "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_passes_upstream_on_a_miss() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let origin = origin().run().await;
+    let shield = shield().origin(&origin).run().await;
+    let edge = edge().shield(&shield).run().await;
+    viewer(edge.addr()).header("traceparent", TRACE).get("/bytes/10").await;
+    assert_eq!(origin.seen("/bytes/10")[0].header("traceparent"), TRACE);
+}
+
+/// Each player requests the playlist from its edge.
+async fn play(edges: &[Running; 2], players: std::ops::Range<u64>, known: Known) {
+    let mut playing = JoinSet::new();
+    for player in players {
+        let edge = if player % 2 == 0 { &edges[0] } else { &edges[1] };
+        let viewer = viewer(edge.addr());
+        let (viewer, target) = match known {
+            Known::Session => {
+                let cmcd = format!("br%3D3000%2Csid%3D%22player-{player}%22");
+                (viewer, format!("{PLAYLIST}?CMCD={cmcd}"))
+            }
+            Known::Address => {
+                // The last of each ten has the address of the player two before it, at the same edge.
+                let address = if player % 10 == 9 { player - 2 } else { player };
+                let address = format!("10.0.{}.{}", address / 200, address % 200);
+                let named = viewer.header("x-forwarded-for", &address).header("user-agent", "tv/1");
+                (named, PLAYLIST.to_owned())
+            }
+        };
+        playing.spawn(async move { assert_eq!(viewer.get(&target).await.status, 200) });
+    }
+    while let Some(played) = playing.join_next().await {
+        played.expect("the player plays");
+    }
+}
+
+/// The viewers of all edges.
+async fn viewers(edges: &[Running; 2]) -> u64 {
+    let mut sum = 0;
+    for edge in edges {
+        sum += page(edge).await["viewers"].as_u64().expect("a number");
+    }
+    sum
+}
+
+async fn page(edge: &Running) -> Value {
+    serde_json::from_slice(&viewer(edge.admin()).get("/v1/streams").await.body).expect("JSON")
+}
+
+/// Whether a count is within these percent of the actual number.
+fn near(count: u64, actual: u64, percent: u64) -> bool {
+    count.abs_diff(actual) * 100 < actual * percent
+}
