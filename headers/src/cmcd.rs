@@ -1,7 +1,7 @@
-//! CMCD (CTA-5004, CTA-5004-B): what a player reports about itself, in four header fields or a query
-//! parameter.
+//! CMCD (CTA-5004, CTA-5004-B): what a player reports about itself, in four header fields, in a query
+//! parameter, or in the lines of a body that it posts.
 //!
-//! Both carry dictionaries of structured fields. Players write them in many ways, so each member is read
+//! All carry dictionaries of structured fields. Players write them in many ways, so each member is read
 //! alone: one that cannot be read is left out, and counts as malformed. `nor` and `nrr` are hints for
 //! prefetching, may contain tokens, and are not read.
 
@@ -21,6 +21,9 @@ pub struct Cmcd {
     /// The buffer ran empty since the previous request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bs: Option<bool>,
+    /// How long the buffer was empty (version 2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bsd: Option<i64>,
     /// Content id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cid: Option<String>,
@@ -97,6 +100,17 @@ pub fn read(query: Option<&str>, headers: &HeaderMap) -> Option<Reading> {
     if is_in_fields { Some(read_headers(headers)) } else { of_query }
 }
 
+/// Reads the reports that a player posts: one in each line, not percent-encoded. At most [`REPORTS_MAX`] are
+/// read.
+pub fn read_posted(body: &str) -> impl Iterator<Item = Reading> {
+    let lines = body.lines().filter(|line| !line.trim().is_empty());
+    lines.take(REPORTS_MAX).map(|line| {
+        let mut reader = Reader::default();
+        reader.read(line);
+        reader.end()
+    })
+}
+
 impl Cmcd {
     /// From the value of the query parameter `CMCD` as it was sent. `None` if nothing can be read.
     pub fn from_query(coded: &str) -> Option<Self> {
@@ -122,6 +136,7 @@ impl Cmcd {
     fn set(&mut self, key: &str, value: &Value<'_>) -> Option<()> {
         match key {
             "br" => self.br = Some(value.integer()?),
+            "bsd" => self.bsd = Some(value.integer()?),
             "bl" => self.bl = Some(value.integer()?),
             "d" => self.d = Some(value.integer()?),
             "dl" => self.dl = Some(value.integer()?),
@@ -292,6 +307,9 @@ fn string(quoted: &str) -> Option<String> {
     }
 }
 
+/// Reports in one body.
+pub const REPORTS_MAX: usize = 256;
+
 const LEN_MAX: usize = 2048;
 const CODED_LEN_MAX: usize = 3 * LEN_MAX;
 /// The number of characters that CTA-5004 allows in `cid` and `sid`.
@@ -349,6 +367,19 @@ mod tests {
         assert_eq!(read(None, &HeaderMap::new()), None);
         assert_eq!(read(Some("sid=q"), &headers).unwrap().cmcd.unwrap().sid.as_deref(), Some("q"));
         assert_eq!(read(Some(""), &headers).unwrap().cmcd, Some(cmcd));
+    }
+
+    #[test]
+    fn each_line_of_a_posted_body_is_a_report() {
+        let body =
+            "e=ps,sid=\"a\",sta=r,ts=1700000000000,v=2\r\n\ne=t,sid=\"a%2C\",bsd=(1200 300),bl=(\"x\")\n";
+        let readings: Vec<_> = read_posted(body).collect();
+        let [first, second] = &readings[..] else { panic!("{readings:?}") };
+        let found = |reading: &Reading| reading.cmcd.clone().unwrap();
+        assert_eq!((found(first).e.as_deref(), found(first).sta.as_deref()), (Some("ps"), Some("r")));
+        assert_eq!((found(second).sid.as_deref(), found(second).bsd), (Some("a%2C"), Some(1200)));
+        assert_eq!((first.is_malformed, second.is_malformed), (false, true));
+        assert_eq!(read_posted(&"e=t\n".repeat(REPORTS_MAX + 1)).count(), REPORTS_MAX);
     }
 
     #[test]
