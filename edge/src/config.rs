@@ -186,7 +186,7 @@ impl Config {
             limits: self.limits.clone(),
             geoip: self.geoip.clone(),
             location: self.location.clone(),
-            audience: self.audience,
+            audience: self.audience.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),
             drain: self.drain.clone(),

@@ -1,7 +1,8 @@
 //! How many are watching: the viewers of each site, stream and rendition, and what their players report.
 //!
 //! `set.rs` counts the viewers of one stream, `identity.rs` makes numbers of viewers, `registry.rs` has all
-//! streams, `recent.rs` spares a connection the repetition, and `count.rs` is what requests call. Edges count,
+//! streams, `recent.rs` spares a connection the repetition, `sessions.rs`
+//! knows what sessions watch, and `count.rs` is what requests call. Edges count,
 //! shields do not: their clients are edges. Decision 34 has the reasons.
 
 pub(crate) mod count;
@@ -10,4 +11,5 @@ mod identity;
 pub(crate) mod recent;
 pub(crate) mod registry;
 pub(crate) mod report;
+mod sessions;
 pub(crate) mod set;

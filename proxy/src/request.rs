@@ -3,7 +3,7 @@
 //!
 //! 1. read: the host becomes a site, the target a `Resource` (`request/read.rs`)
 //! 2. admit: rules and limits (`request/access.rs`), method, body, loop, token (`request/token.rs`). OPTIONS,
-//!    PURGE, challenges, other methods and requests with Authorization end here
+//!    PURGE, challenges, reports of players, other methods and requests with Authorization end here
 //! 3. block: a request for a future version of a live playlist blocks until it is there (`live/block.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: the elected request starts a detached fill (`fill.rs`)
@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::parsed::Request;
 use crate::answer::tier_fields::Handling;
-use crate::answer::{self, pass};
+use crate::answer::{self, pass, reports};
 use crate::audience::count;
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
@@ -71,6 +71,9 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     }
     if read::is_purge(client, &request.site) {
         return boxed(answer::purge(tier, client, &request)).await;
+    }
+    if read::is_report(tier, client, &request.resource) {
+        return boxed(reports::receive(tier, client, &request)).await;
     }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
         if let Err(refusal) = access::may_fill(tier, client) {

@@ -233,6 +233,11 @@ impl Tier {
         self.role == Role::Edge && self.settings.audience.enabled
     }
 
+    /// Whether players post reports to this path.
+    pub(crate) fn receives_reports(&self, path: &str) -> bool {
+        self.settings.audience.reports_path.as_deref() == Some(path) && self.counts_viewers()
+    }
+
     /// How many are watching.
     pub(crate) fn audience(&self) -> &Audience {
         &self.audience

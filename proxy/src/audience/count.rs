@@ -139,6 +139,9 @@ impl Seen<'_> {
             if !is_repeated && let Some(number) = audience.number(recent, fingerprint, viewer) {
                 let path = self.key.path_and_query().split('?').next();
                 audience.see(stream, path.filter(|_| self.kind != Kind::Segment), number);
+                if session.is_some() {
+                    audience.note_session(number, stream);
+                }
             }
         }
         recent.note(spot, step);

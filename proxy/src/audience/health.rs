@@ -11,6 +11,7 @@ pub(crate) struct Health {
     throughput: Sum,
     buffer: Sum,
     latency: Sum,
+    rebuffer: Sum,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -32,6 +33,8 @@ pub(crate) struct Averages {
     pub(crate) buffer: Option<f64>,
     /// Seconds behind the live edge.
     pub(crate) latency: Option<f64>,
+    /// Seconds for which an empty buffer stayed empty.
+    pub(crate) rebuffer: Option<f64>,
 }
 
 impl Health {
@@ -43,13 +46,15 @@ impl Health {
         self.throughput.add(cmcd.bits_per_second(cmcd.mtp));
         self.buffer.add(cmcd.seconds(cmcd.bl));
         self.latency.add(cmcd.seconds(cmcd.ltc));
+        self.rebuffer.add(cmcd.seconds(cmcd.bsd));
     }
 
     /// Ends a step.
     pub(crate) fn end_step(&mut self) {
         self.reports *= FADING;
         self.starved *= FADING;
-        for sum in [&mut self.bitrate, &mut self.throughput, &mut self.buffer, &mut self.latency] {
+        let Self { bitrate, throughput, buffer, latency, rebuffer, .. } = self;
+        for sum in [bitrate, throughput, buffer, latency, rebuffer] {
             sum.sum *= FADING;
             sum.count *= FADING;
         }
@@ -66,6 +71,7 @@ impl Health {
             throughput: self.throughput.average(),
             buffer: self.buffer.average(),
             latency: self.latency.average(),
+            rebuffer: self.rebuffer.average(),
         })
     }
 }

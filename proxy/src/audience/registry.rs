@@ -14,6 +14,7 @@ use tidegate_upstream::folder_of;
 use super::health::Health;
 use super::identity::Identities;
 use super::recent::Recent;
+use super::sessions::Sessions;
 use super::set::Viewers;
 use crate::config;
 
@@ -30,6 +31,8 @@ pub(crate) struct Audience {
     pub(super) sites: RwLock<HashMap<Box<str>, Arc<Mutex<Viewers>>>>,
     /// By site and folder, as [`folder_of`] finds it in a key.
     pub(super) streams: RwLock<HashMap<Box<str>, Arc<Watched>>>,
+    /// What sessions watch, if players post reports.
+    sessions: Option<Sessions<Watched>>,
     /// Set while the sets together have no room for another viewer.
     is_full: AtomicBool,
     uncounted: AtomicU64,
@@ -66,6 +69,7 @@ impl Audience {
             hasher: ahash::RandomState::new(),
             sites: RwLock::default(),
             streams: RwLock::default(),
+            sessions: config.reports_path.is_some().then(Sessions::new),
             is_full: AtomicBool::new(false),
             uncounted: AtomicU64::new(0),
         }
@@ -144,12 +148,30 @@ impl Audience {
         }
     }
 
+    /// Notes what a session watches.
+    pub(super) fn note_session(&self, session: u64, stream: &Arc<Watched>) {
+        if let Some(sessions) = &self.sessions {
+            sessions.note(session, stream, self.step());
+        }
+    }
+
+    /// Adds a report that a player has posted to the stream that its session watches, if that is known.
+    pub(crate) fn add_posted(&self, cmcd: &Cmcd) {
+        let session = cmcd.sid.as_deref().filter(|sid| !sid.is_empty());
+        let sessions = self.sessions.as_ref().zip(session);
+        let stream = sessions.and_then(|(sessions, sid)| sessions.stream(self.identities.of_session(sid)?));
+        if let Some(stream) = stream {
+            stream.report(cmcd);
+        }
+    }
+
     /// Ends a step: viewers that have left are forgotten, and so are streams without viewers for an hour.
     pub(crate) fn end_step(&self, wall: SystemTime) {
         let now = self.step() + 1;
         if self.identities.renew(wall) {
             self.generation.fetch_add(1, Ordering::Relaxed);
             self.each_set(|viewers| viewers.renumber(now));
+            self.sessions.iter().for_each(Sessions::clear);
         }
         self.step.store(now, Ordering::Relaxed);
         let mut kept = 0;
@@ -158,6 +180,7 @@ impl Audience {
             kept += viewers.len();
         });
         self.is_full.store(kept >= VIEWERS_MAX, Ordering::Relaxed);
+        self.sessions.iter().for_each(|sessions| sessions.forget_after(SESSION_STEPS, now));
         let forget_after =
             u32::try_from(KEPT_FOR.as_millis() / self.step_len.as_millis()).unwrap_or(u32::MAX);
         self.streams.write().retain(|_, stream| stream.end_step() <= forget_after);
@@ -256,6 +279,8 @@ fn is_within(folder: &str, other: &str) -> bool {
 
 /// Steps of the window. A viewer counts for this many steps after the step of its last request.
 pub(super) const STEPS: u32 = 6;
+/// Steps for which the stream of a session is known: a player that pauses still reports.
+const SESSION_STEPS: u32 = 5 * STEPS;
 /// Streams whose viewers are counted. A stream without viewers is forgotten after an hour.
 const STREAMS_MAX: usize = 4096;
 const KEPT_FOR: Duration = Duration::from_hours(1);

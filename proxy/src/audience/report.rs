@@ -128,6 +128,7 @@ fn players(averages: Averages) -> Value {
         "throughput_bits_per_second": averages.throughput,
         "buffer_seconds": averages.buffer,
         "latency_seconds": averages.latency,
+        "rebuffer_seconds": averages.rebuffer,
     })
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Account {
     kind: Kind,
     site: Option<Arc<Site>>,
     cmcd: Option<String>,
+    /// The reports that a player has posted.
+    reports: Option<Box<[Cmcd]>>,
     upstream: Option<Arc<str>>,
     age: Option<Duration>,
     is_live_playlist: bool,
@@ -62,6 +64,7 @@ impl Account {
             kind,
             site: None,
             cmcd: None,
+            reports: None,
             upstream: None,
             age: None,
             is_live_playlist: false,
@@ -97,6 +100,11 @@ impl Account {
     /// The viewer left before the response began.
     pub(crate) fn gone(request: &Request) -> Self {
         Self::of(request, Fate::ClientClosed)
+    }
+
+    pub(crate) fn with_reports(mut self, reports: Vec<Cmcd>) -> Self {
+        self.reports = Some(reports.into());
+        self
     }
 
     pub(crate) fn with_object(mut self, object: &Object) -> Self {
@@ -234,6 +242,7 @@ impl Account {
             reason: self.reason,
             broken: self.broken,
             cmcd: None,
+            cmcd_reports: self.reports.as_deref().unwrap_or_default(),
         }
     }
 }

@@ -39,8 +39,8 @@ pub use self::purges::Purges;
 pub use self::reloads::Reloads;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    CmcdResult, ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload, StatusClass,
-    TokenRefusal, UnsharedReason, UpstreamEnd, UpstreamState,
+    CmcdEvent, CmcdResult, ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload,
+    StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd, UpstreamState,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;

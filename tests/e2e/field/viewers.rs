@@ -97,6 +97,57 @@ async fn a_trace_passes_upstream_on_a_miss() {
     assert_eq!(origin.seen("/bytes/10")[0].header("traceparent"), TRACE);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_players_post_count_for_the_stream_of_their_session() {
+    let origin = origin().run().await;
+    let edge = edge()
+        .origin(&origin)
+        .with(|config| config.audience.reports_path = Some("/cmcd".to_owned()))
+        .run()
+        .await;
+    viewer(edge.addr()).get(&format!("{PLAYLIST}?CMCD=sid%3D%22a%22")).await;
+    until("the session is known", async || page(&edge).await["streams"][0]["viewers"] == 1).await;
+    let reports = "e=ps,sid=\"a\",sta=r,bsd=(1500)\ne=t,sid=\"a\",bl=(4000),br=\"x\"\ne=zz,sid=\"unknown\"\n";
+    let posting = viewer(edge.addr()).header("content-type", "application/cmcd").body(reports.as_bytes());
+    let response = posting.ask("POST", "/cmcd").await;
+    assert_eq!((response.status, response.header("access-control-allow-origin")), (204, "*"));
+    let stream = page(&edge).await["streams"][0].clone();
+    assert_eq!(stream["players"]["rebuffer_seconds"], 1.5, "{stream}");
+    assert_eq!(stream["players"]["buffer_seconds"], 4.0, "{stream}");
+    assert_eq!(stream["viewers"], 1, "a post is no viewer: {stream}");
+    for (event, count) in [("ps", 1), ("t", 1), ("other", 1), ("e", 0)] {
+        assert_eq!(edge.count("tidegate_cmcd_events_total", &format!("event=\"{event}\"")).await, count);
+    }
+    assert_eq!(edge.count("tidegate_cmcd_reports_total", "result=\"malformed\"").await, 1);
+    assert_eq!(edge.count("tidegate_cmcd_rebuffer_seconds_count", "").await, 1);
+    assert_eq!(origin.requests("/cmcd"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_posts_to_the_path_of_reports_are_received_within_a_limit() {
+    let origin = origin().run().await;
+    let edge = edge()
+        .origin(&origin)
+        .with(|config| config.audience.reports_path = Some("/cmcd".to_owned()))
+        .run()
+        .await;
+    let post = async |path: &str, body: &[u8]| viewer(edge.addr()).body(body).ask("POST", path).await.status;
+    assert_eq!(post("/cmcd", b"").await, 204);
+    assert_eq!(post("/cmcd?a=b", b"e=t").await, 204);
+    assert_eq!(post("/cmcd", &vec![b'a'; 64 * 1024]).await, 204, "unreadable reports are no error");
+    assert_eq!(post("/cmcd", &vec![b'a'; 64 * 1024 + 1]).await, 413);
+    assert_eq!(post("/cmcd2", b"e=t").await, 405);
+    let preflight = viewer(edge.addr())
+        .header("origin", "https://player.example")
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type");
+    let response = preflight.ask("OPTIONS", "/cmcd").await;
+    assert_eq!((response.status, response.header("access-control-allow-methods")), (204, "POST, OPTIONS"));
+    assert_eq!(response.header("access-control-allow-headers"), "content-type");
+    let response = preflight.ask("OPTIONS", "/cmcd2").await;
+    assert!(!response.header("access-control-allow-methods").contains("POST"));
+}
+
 /// Each player requests the playlist from its edge.
 async fn play(edges: &[Running; 2], players: std::ops::Range<u64>, known: Known) {
     let mut playing = JoinSet::new();

@@ -40,6 +40,7 @@ fn entry<'a>() -> Entry<'a> {
         reason: None,
         broken: false,
         cmcd: None,
+        cmcd_reports: &[],
     }
 }
 

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGaugeVec};
 use tidegate_headers::cmcd::Reading;
 
-use super::labels::CmcdResult;
+use super::labels::{CmcdEvent, CmcdResult};
 use super::table::{CounterTable, Registrar};
 use crate::audience::registry::Audience as Counts;
 
@@ -18,11 +18,13 @@ pub struct Audience {
     streams: Mutex<IntGaugeVec>,
     uncounted: IntCounter,
     reports: CounterTable,
+    events: CounterTable,
     starvation: IntCounter,
     bitrate: Histogram,
     throughput: Histogram,
     buffer: Histogram,
     latency: Histogram,
+    rebuffer: Histogram,
 }
 
 impl Audience {
@@ -50,8 +52,13 @@ impl Audience {
             )?,
             reports: registrar.counters(
                 "tidegate_cmcd_reports_total",
-                "Requests with a report of a player (CMCD): read, or malformed in part or as a whole.",
+                "Reports of players (CMCD): read, or malformed in part or as a whole.",
                 &[("result", CmcdResult::ALL.len())],
+            )?,
+            events: registrar.counters(
+                "tidegate_cmcd_events_total",
+                "Reports that players have posted, by event.",
+                &[("event", CmcdEvent::ALL.len())],
             )?,
             starvation: registrar.counter(
                 "tidegate_cmcd_starvation_total",
@@ -77,6 +84,11 @@ impl Audience {
                 "Latency behind the live edge, as players report it.",
                 &SECONDS_BUCKETS,
             )?,
+            rebuffer: registrar.histogram(
+                "tidegate_cmcd_rebuffer_seconds",
+                "How long buffers stayed empty, as players report it.",
+                &SECONDS_BUCKETS,
+            )?,
         })
     }
 
@@ -97,10 +109,19 @@ impl Audience {
             (&self.throughput, cmcd.bits_per_second(cmcd.mtp)),
             (&self.buffer, cmcd.seconds(cmcd.bl)),
             (&self.latency, cmcd.seconds(cmcd.ltc)),
+            (&self.rebuffer, cmcd.seconds(cmcd.bsd)),
         ] {
             if let Some(value) = value {
                 histogram.observe(value);
             }
+        }
+    }
+
+    /// Counts a report that a player has posted.
+    pub(crate) fn posted(&self, reading: &Reading) {
+        self.report(reading);
+        if let Some(cmcd) = &reading.cmcd {
+            self.events.with([&CmcdEvent::of(cmcd.e.as_deref())], IntCounter::inc);
         }
     }
 
