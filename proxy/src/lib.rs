@@ -17,6 +17,7 @@ pub mod config;
 mod descriptors;
 pub mod fate;
 mod fill;
+mod http_client;
 pub mod limits;
 mod live;
 pub mod node;

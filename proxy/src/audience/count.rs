@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::recent::Recent;
 use super::registry::{Viewer, common_folder};
+use super::webhook::Notifier;
 use crate::clock;
 use crate::request::parsed::Request;
 use crate::request::try_hit::Hit;
@@ -24,8 +25,12 @@ pub(crate) async fn end_steps(tier: Shared) {
     let mut steps = interval(tier.audience().step_len);
     steps.set_missed_tick_behavior(MissedTickBehavior::Delay);
     steps.tick().await;
+    let mut notifier = Notifier::start(&tier);
     while draining.run_until_cancelled(steps.tick()).await.is_some() {
         tier.audience().end_step(clock::now());
+        if let Some(notifier) = &mut notifier {
+            notifier.end_step(&tier);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub use self::reloads::Reloads;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
     CmcdEvent, CmcdResult, ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload,
-    StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd, UpstreamState,
+    StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd, UpstreamState, WebhookResult,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;

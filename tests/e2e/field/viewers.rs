@@ -1,8 +1,14 @@
 //! How many are watching: the counts of two edges, with and without CMCD.
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
+use tidegate_proxy::config::audience::Webhook;
 use tidegate_proxy::config::units::Period;
 use tidegate_tests::{Running, edge, origin, shield, until, viewer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
@@ -146,6 +152,76 @@ async fn only_posts_to_the_path_of_reports_are_received_within_a_limit() {
     assert_eq!(response.header("access-control-allow-headers"), "content-type");
     let response = preflight.ask("OPTIONS", "/cmcd2").await;
     assert!(!response.header("access-control-allow-methods").contains("POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_receives_the_start_thresholds_and_the_end_of_a_stream() {
+    let (hook, mut received, _serving) = webhook().await;
+    let token = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(token.path(), "a-token-of-a-webhook").expect("the file");
+    let origin = origin().run().await;
+    let edge = edge()
+        .origin(&origin)
+        .with(|config| {
+            config.audience.window = Period::secs(1);
+            config.audience.webhook = Some(Webhook {
+                url: format!("http://{hook}/streams"),
+                ca: None,
+                token: Some(token.path().display().to_string()),
+                thresholds: vec![3],
+            });
+        })
+        .run()
+        .await;
+    for player in 0..3 {
+        viewer(edge.addr()).get(&format!("{PLAYLIST}?CMCD=sid%3D%22{player}%22")).await;
+    }
+    let mut events = Vec::new();
+    while events.last().is_none_or(|event| event != "stream-end") {
+        let (authorization, notice) = received.recv().await.expect("a notice");
+        assert_eq!(authorization, "Bearer a-token-of-a-webhook");
+        assert_eq!((notice["stream"].as_str(), notice["node"].as_str()), (Some(FOLDER), Some("edge-1")));
+        events.push(notice["event"].as_str().expect("an event").to_owned());
+    }
+    let count = events.len() as u64;
+    // The players may leave in one step or in two.
+    events.retain(|event| event != "viewers-below");
+    assert_eq!(events, ["stream-start", "viewers-above", "stream-end"]);
+    until("all are counted", async || {
+        edge.count("tidegate_webhook_notices_total", "result=\"success\"").await == count
+    })
+    .await;
+}
+
+/// A server that responds to the first request with an error, and passes on the others: `Authorization` and
+/// body.
+async fn webhook() -> (SocketAddr, mpsc::Receiver<(String, Value)>, JoinSet<()>) {
+    let (sender, received) = mpsc::channel(16);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut status = "503 Service Unavailable";
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut text = Vec::new();
+            let (head, notice) = loop {
+                assert!(stream.read_buf(&mut text).await.expect("a request") > 0, "{text:?}");
+                let text = std::str::from_utf8(&text).expect("text");
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                if let Ok(notice) = serde_json::from_str::<Value>(body) {
+                    break (head, notice);
+                }
+            };
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(response.as_bytes()).await.expect("a response");
+            if std::mem::replace(&mut status, "204 No Content").starts_with("204") {
+                let authorization = head.lines().find_map(|line| line.strip_prefix("authorization: "));
+                let authorization = authorization.unwrap_or_default().to_owned();
+                sender.send((authorization, notice)).await.expect("the test receives");
+            }
+        }
+    });
+    (address, received, serving)
 }
 
 /// Each player requests the playlist from its edge.

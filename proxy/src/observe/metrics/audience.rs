@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGaugeVec};
 use tidegate_headers::cmcd::Reading;
 
-use super::labels::{CmcdEvent, CmcdResult};
+use super::labels::{CmcdEvent, CmcdResult, WebhookResult};
 use super::table::{CounterTable, Registrar};
 use crate::audience::registry::Audience as Counts;
 
@@ -25,6 +25,7 @@ pub struct Audience {
     buffer: Histogram,
     latency: Histogram,
     rebuffer: Histogram,
+    webhooks: CounterTable,
 }
 
 impl Audience {
@@ -89,6 +90,11 @@ impl Audience {
                 "How long buffers stayed empty, as players report it.",
                 &SECONDS_BUCKETS,
             )?,
+            webhooks: registrar.counters(
+                "tidegate_webhook_notices_total",
+                "Notices of streams, by what became of them.",
+                &[("result", WebhookResult::ALL.len())],
+            )?,
         })
     }
 
@@ -123,6 +129,11 @@ impl Audience {
         if let Some(cmcd) = &reading.cmcd {
             self.events.with([&CmcdEvent::of(cmcd.e.as_deref())], IntCounter::inc);
         }
+    }
+
+    /// Counts a notice of a stream.
+    pub(crate) fn webhook(&self, result: WebhookResult) {
+        self.webhooks.with([&result], IntCounter::inc);
     }
 
     /// Copies the counts of viewers. Call it before [`super::Metrics::render`].

@@ -89,6 +89,18 @@ impl CmcdEvent {
 }
 
 label! {
+    /// What became of a notice of a stream.
+    WebhookResult {
+        /// The receiver has it.
+        Success = "success",
+        /// No request for it was answered with success.
+        Failure = "failure",
+        /// Too many notices waited, or the node ended.
+        Dropped = "dropped",
+    }
+}
+
+label! {
     /// What a purge names.
     PurgeKind {
         /// Resources.
