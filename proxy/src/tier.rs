@@ -238,6 +238,11 @@ impl Tier {
         self.settings.audience.reports_path.as_deref() == Some(path) && self.counts_viewers()
     }
 
+    /// Whether viewers get estimates of their connections (CMSD).
+    pub(crate) fn sends_cmsd(&self) -> bool {
+        self.role == Role::Edge && self.settings.audience.cmsd
+    }
+
     /// How many are watching.
     pub(crate) fn audience(&self) -> &Audience {
         &self.audience

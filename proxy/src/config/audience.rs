@@ -21,11 +21,14 @@ pub struct Audience {
     pub streams_max: usize,
     /// The path of all sites to which players post reports (CMCD events); in normal form, without a query.
     pub reports_path: Option<String>,
+    /// Whether responses tell players what is estimated of their connections (CMSD).
+    pub cmsd: bool,
     /// Where notices of streams are sent.
     pub webhook: Option<Webhook>,
 }
 
-/// A server that receives a notice when a stream gets its first viewer, loses its last, or passes a threshold.
+/// A server that receives a notice when a stream gets its first viewer, loses its last, or passes a
+/// threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
@@ -42,7 +45,14 @@ pub struct Webhook {
 
 impl Default for Audience {
     fn default() -> Self {
-        Self { enabled: true, window: Period::secs(30), streams_max: 20, reports_path: None, webhook: None }
+        Self {
+            enabled: true,
+            window: Period::secs(30),
+            streams_max: 20,
+            reports_path: None,
+            cmsd: false,
+            webhook: None,
+        }
     }
 }
 

@@ -162,6 +162,7 @@ async fn a_webhook_receives_the_start_thresholds_and_the_end_of_a_stream() {
     let origin = origin().run().await;
     let edge = edge()
         .origin(&origin)
+        .named("edge-1")
         .with(|config| {
             config.audience.window = Period::secs(1);
             config.audience.webhook = Some(Webhook {
@@ -191,6 +192,28 @@ async fn a_webhook_receives_the_start_thresholds_and_the_end_of_a_stream() {
         edge.count("tidegate_webhook_notices_total", "result=\"success\"").await == count
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_say_what_is_estimated_of_the_connection_where_that_is_wanted() {
+    let origin = origin().run().await;
+    let off = edge().origin(&origin).run().await;
+    let on = edge().origin(&origin).with(|config| config.audience.cmsd = true).run().await;
+    let trust = |config: &mut tidegate_edge::Config| {
+        config.audience.cmsd = true;
+        config.listen.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    };
+    let behind_a_proxy = edge().origin(&origin).with(trust).run().await;
+    // The first is a miss, the second a hit on the fast path.
+    for fate in ["fwd=uri-miss", "hit"] {
+        let response = viewer(on.addr()).get("/bytes/100000").await;
+        assert!(response.header("cache-status").contains(fate), "{}", response.header("cache-status"));
+        let member = response.header("cmsd-dynamic");
+        assert!(member.starts_with('"') && member.contains(";rtt="), "{member}");
+    }
+    for edge in [&off, &behind_a_proxy] {
+        assert_eq!(viewer(edge.addr()).get("/bytes/100000").await.header("cmsd-dynamic"), "");
+    }
 }
 
 /// A server that responds to the first request with an error, and passes on the others: `Authorization` and

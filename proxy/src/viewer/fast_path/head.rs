@@ -18,6 +18,7 @@ use crate::clock;
 use crate::fate::Fate;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
+use crate::viewer::cmsd::CMSD_DYNAMIC;
 
 /// Renders the head.
 pub(super) fn render(
@@ -27,6 +28,7 @@ pub(super) fn render(
     error: Option<UpstreamError>,
     received: Instant,
     hsts: Option<&HeaderValue>,
+    cmsd: Option<&HeaderValue>,
 ) -> Vec<u8> {
     let shared = shared_part(tier, hit, representation);
     let mut head = Vec::with_capacity(shared.len() + OWN_PART_MAX);
@@ -54,6 +56,10 @@ pub(super) fn render(
     if let Some(hsts) = hsts {
         head.extend_from_slice(b"\r\nStrict-Transport-Security: ");
         head.extend_from_slice(hsts.as_bytes());
+    }
+    if let Some(member) = cmsd {
+        head.extend_from_slice(b"\r\nCMSD-Dynamic: ");
+        head.extend_from_slice(member.as_bytes());
     }
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
     head
@@ -96,6 +102,10 @@ fn render_shared(tier: &Tier, hit: &Hit, representation: &Representation) -> Byt
     }
     if tier.hsts().is_some() {
         headers.remove(header::STRICT_TRANSPORT_SECURITY);
+    }
+    if tier.sends_cmsd() {
+        // A stored estimate is of another time and another viewer.
+        headers.remove(&CMSD_DYNAMIC);
     }
     let status = headers.remove(&CACHE_STATUS);
     let mut rendered = Vec::new();

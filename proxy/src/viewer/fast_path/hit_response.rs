@@ -83,7 +83,9 @@ impl HitResponse {
         }
         let status = representation.status();
         let hsts = if viewer.is_tls { tier.hsts() } else { None };
-        let head = head::render(tier, hit, &representation, error, received, hsts);
+        let estimates = viewer.peer.estimates();
+        let cmsd = estimates.and_then(|estimates| estimates.member(tier.node(), received));
+        let head = head::render(tier, hit, &representation, error, received, hsts, cmsd.as_ref());
         let (start, len) =
             representation.span.map_or((0, representation.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };
