@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_proxy::config::check::{self, Breach, Problem};
 use tidegate_proxy::config::units::{Period, Share};
 use tidegate_proxy::config::{
-    Cache, Control, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream, Viewers,
+    Audience, Cache, Control, Drain, Geoip, Limits, Listen, Location, Log, NodeName, Server, Upstream,
+    Viewers,
 };
 use tidegate_proxy::{Settings, site};
 use tidegate_upstream::{Address, Coordinates, Viewpoint, World};
@@ -35,6 +36,8 @@ pub struct Config {
     pub limits: Limits,
     /// The database of countries.
     pub geoip: Geoip,
+    /// How viewers are counted.
+    pub audience: Audience,
     /// When an overloaded shield loses keys to the next one.
     pub balance: Balance,
     /// How requests go to shields.
@@ -75,6 +78,7 @@ impl Default for Config {
             viewers: Viewers::default(),
             limits: Limits::default(),
             geoip: Geoip::default(),
+            audience: Audience::default(),
             region_order: Vec::new(),
             location: Location::default(),
             regions: BTreeMap::new(),
@@ -109,6 +113,7 @@ impl Config {
         tidegate_proxy::config::listeners::check(&self.listen)?;
         tidegate_proxy::config::certificates::check(&self.listen, &self.upstream)?;
         self.upstream.read_secret()?;
+        self.audience.check()?;
         self.control.check()?;
         site::config::check(&self.site)?;
         if self.geoip.database.is_none() && self.site.iter().any(|site| site.access.needs_countries()) {
@@ -181,6 +186,7 @@ impl Config {
             limits: self.limits.clone(),
             geoip: self.geoip.clone(),
             location: self.location.clone(),
+            audience: self.audience.clone(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),
             drain: self.drain.clone(),

@@ -167,10 +167,10 @@ fn is_padded(value: &HeaderValue) -> bool {
     matches!((bytes, bytes), ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']))
 }
 
-/// The headers that `Connection` lists. It cannot remove some of them: without `Host` and `Content-Length` the
-/// message has another meaning for the next hop (request smuggling), `CDN-Loop` must always stay (RFC 8586
-/// section 2), and without the fields that say who may have a response, the next cache would share it (RFC 9110
-/// section 7.6.1).
+/// The headers that `Connection` lists. It cannot remove some of them: without `Host` and `Content-Length`
+/// the message has another meaning for the next hop (request smuggling), `CDN-Loop` must always stay (RFC
+/// 8586 section 2), and without the fields that say who may have a response, the next cache would share it
+/// (RFC 9110 section 7.6.1).
 fn connection_listed(headers: &HeaderMap) -> Vec<HeaderName> {
     field::members_of(headers, header::CONNECTION)
         .filter_map(|option| HeaderName::try_from(option).ok())

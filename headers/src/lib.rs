@@ -13,6 +13,7 @@
 //! - [`coding`]: `Content-Encoding`, and the viewers that accept it
 //! - [`compress`]: gzip for playlists, and its changes to the head
 //! - [`cache_tags`]: the tags by which an origin groups its responses
+//! - [`cmcd`]: what players report about themselves
 //! - [`cache_status`], [`proxy_status`], [`server_timing`]: how a tier handled a request
 //!
 //! Begin with [`field`]; the others can be read in any order.
@@ -20,6 +21,7 @@
 pub mod cache_control;
 pub mod cache_status;
 pub mod cache_tags;
+pub mod cmcd;
 pub mod coding;
 pub mod compress;
 pub mod conditional;

@@ -4,8 +4,10 @@ pub(crate) mod content;
 pub(crate) mod links;
 mod pace;
 pub(crate) mod pass;
+pub(crate) mod reports;
 pub(crate) mod select;
 pub(crate) mod tier_fields;
+mod upload;
 
 use std::sync::Arc;
 
@@ -221,7 +223,13 @@ fn is_of_origin(headers: &HeaderMap) -> bool {
 pub(crate) async fn options(tier: &Arc<Tier>, client: &mut Client, request: &Request) -> Account {
     let mut headers =
         request.site.cors.as_ref().map_or_else(HeaderMap::new, |cors| cors.preflight(client.headers()).1);
-    if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
+    if tier.receives_reports(&request.resource.path) {
+        let allow = HeaderValue::from_static("POST, OPTIONS");
+        if headers.contains_key(header::ACCESS_CONTROL_ALLOW_METHODS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
+        }
+        headers.insert(header::ALLOW, allow);
+    } else if let Ok(allow) = HeaderValue::from_str(&allowed(&request.site)) {
         headers.insert(header::ALLOW, allow);
     }
     tier_fields::add(tier, &mut headers, Handling::here(Fate::Options), None);

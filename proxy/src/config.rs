@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod acme;
+pub mod audience;
 pub mod certificates;
 pub mod check;
 pub mod control;
@@ -30,6 +31,7 @@ use access::{Expose, LoggedAddresses, ProxyProtocol, RealIpHeader};
 use units::{Period, Size};
 
 pub use access::{Access, Geoip};
+pub use audience::Audience;
 pub use control::Control;
 pub use limits::Limits;
 pub use location::Location;

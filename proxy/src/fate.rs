@@ -36,6 +36,8 @@ label! {
         Purge = "purge",
         /// A challenge of an ACME authority, answered by this node.
         Challenge = "challenge",
+        /// Reports of a player, received by this node.
+        Report = "report",
         /// The viewer closed the connection, or the drain timeout did, before a response was chosen.
         ClientClosed = "client-closed",
     }
@@ -49,7 +51,9 @@ impl Fate {
             // A stale object, also one served in place of a remembered failure, is a hit with a negative ttl
             // (RFC 9211 sections 2.1 and 2.4).
             (Self::Hit | Self::Stale, _) | (Self::StaleIfError, None) => Outcome::Hit,
-            (Self::Refused | Self::Options | Self::Purge | Self::Challenge, _) | (_, None) => Outcome::Own,
+            (Self::Refused | Self::Options | Self::Purge | Self::Challenge | Self::Report, _) | (_, None) => {
+                Outcome::Own
+            }
             (_, Some(reason)) => Outcome::Forward {
                 reason,
                 status,
@@ -69,7 +73,7 @@ impl Fate {
             Self::Revalidated => "REVALIDATED",
             Self::Pass | Self::HitForPass => "PASS",
             Self::Failed => "ERROR",
-            Self::Refused | Self::Options | Self::Purge | Self::Challenge => "NONE",
+            Self::Refused | Self::Options | Self::Purge | Self::Challenge | Self::Report => "NONE",
         }
     }
 }

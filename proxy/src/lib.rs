@@ -11,11 +11,13 @@
 mod access;
 mod acme;
 mod answer;
+mod audience;
 mod clock;
 pub mod config;
 mod descriptors;
 pub mod fate;
 mod fill;
+mod http_client;
 pub mod limits;
 mod live;
 pub mod node;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::acme::renewal;
+use crate::audience::count;
 use crate::config::check::Problem;
 use crate::descriptors::{self, Wanted};
 use crate::observe::access_log::{self, AccessLog, Output, Writer};
@@ -148,6 +149,9 @@ impl Node {
             axum::serve(operators, routes).with_graceful_shutdown(stopped.clone().cancelled_owned());
         tier.start_pools(&tier.sites());
         tier.tasks().spawn(keep_tidy(Arc::clone(&tier)));
+        if tier.counts_viewers() {
+            tier.tasks().spawn(count::end_steps(Arc::clone(&tier)));
+        }
         for files in files {
             tier.tasks().spawn(reload::files::keep_current(Arc::clone(&tier), files));
         }
@@ -348,11 +352,16 @@ impl admin::Backend for NodeBackend {
         upstreams::page(&self.0)
     }
 
+    fn streams(&self) -> Value {
+        self.0.audience().page(self.0.node())
+    }
+
     fn metrics(&self) -> String {
         self.0.metrics().cache(&self.0.cache().totals(), self.0.copies().bytes());
         self.0.metrics().access.addresses(self.0.limits().addresses());
         self.0.metrics().live.known(self.0.streams().count());
         self.0.metrics().upstreams(self.0.sites().pools());
+        self.0.metrics().audience.observe(self.0.audience(), self.0.settings().audience.streams_max);
         self.0.metrics().render()
     }
 

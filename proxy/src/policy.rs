@@ -108,7 +108,7 @@ impl<'a> SitePolicy<'a> {
             policy.hls_from = CountedFrom::Generation;
         }
         match judge(&facts, status, &head.headers, &policy, clock::now()) {
-            Verdict::Store(lifetimes) if self.may_end_soon(status) => {
+            Verdict::Store(lifetimes) if self.may_end_soon(kind, status) => {
                 Verdict::Store(looks::at_most(lifetimes, self.request.site.hls.target_assumed))
             }
             verdict => verdict,
@@ -117,8 +117,8 @@ impl<'a> SitePolicy<'a> {
 
     /// Whether a status says that an object is not there, or not there yet: it may be the next moment,
     /// whatever lifetime the origin gives this response (HLS appendix B.1).
-    fn may_end_soon(&self, status: StatusCode) -> bool {
-        let is_empty_success = matches!(status.as_u16(), 201 | 202 | 204 | 205);
+    fn may_end_soon(&self, kind: Kind, status: StatusCode) -> bool {
+        let is_empty_success = kind != Kind::Other && matches!(status.as_u16(), 201 | 202 | 204 | 205);
         let is_absent = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
         self.request.site.follows() && (is_empty_success || is_absent)
     }
@@ -343,7 +343,7 @@ impl FillPolicy for SitePolicy<'_> {
     fn stored_head(&self, head: &Head) -> Head {
         let mut stored = storable_head(head);
         self.set_validators(&mut stored.headers, head, None, false);
-        if self.may_end_soon(head.status) {
+        if self.may_end_soon(self.kind(head, None), head.status) {
             self.limit_told(&mut stored.headers, self.request.site.hls.target_assumed);
         }
         stored

@@ -3,12 +3,12 @@
 //!
 //! 1. read: the host becomes a site, the target a `Resource` (`request/read.rs`)
 //! 2. admit: rules and limits (`request/access.rs`), method, body, loop, token (`request/token.rs`). OPTIONS,
-//!    PURGE, challenges, other methods and requests with Authorization end here
+//!    PURGE, challenges, reports of players, other methods and requests with Authorization end here
 //! 3. block: a request for a future version of a live playlist blocks until it is there (`live/block.rs`)
 //! 4. look up: hit, stale, join, miss, pass, failure
 //! 5. fill: the elected request starts a detached fill (`fill.rs`)
 //! 6. answer: head, then the body while it still grows (`answer.rs`, `answer/pass.rs`)
-//! 7. account: one counter, one line (`observe/account.rs`)
+//! 7. account: one counter, one line (`observe/account.rs`); the viewer counts (`audience/count.rs`)
 
 pub(crate) mod access;
 mod challenge;
@@ -33,7 +33,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::parsed::Request;
 use crate::answer::tier_fields::Handling;
-use crate::answer::{self, pass};
+use crate::answer::{self, pass, reports};
+use crate::audience::count;
 use crate::fate::Fate;
 use crate::fill::{self, FillOptions};
 use crate::live::stream::{OpenRequest, Stream};
@@ -71,35 +72,45 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
     if read::is_purge(client, &request.site) {
         return boxed(answer::purge(tier, client, &request)).await;
     }
+    if read::is_report(tier, client, &request.resource) {
+        return boxed(reports::receive(tier, client, &request)).await;
+    }
     if !matches!(*client.method(), Method::GET | Method::HEAD) {
         if let Err(refusal) = access::may_fill(tier, client) {
             return boxed(answer::refuse(tier, client, &refusal, Some(&request.site))).await;
         }
         return boxed(pass::method(tier, client, &request)).await;
     }
+    let account = get(tier, client, &mut request).await;
+    count::answered(tier, client, &request);
+    account
+}
+
+/// Answers a GET or HEAD.
+async fn get(tier: &Arc<Tier>, client: &mut Client, request: &mut Request) -> Account {
     let is_only_if_cached = cache_control::is_only_if_cached(client.headers());
     if request.is_authorized {
         // RFC 9111 section 3.5: a response behind a login is not shared.
-        return boxed(pass_unless(is_only_if_cached, tier, client, &request)).await;
+        return boxed(pass_unless(is_only_if_cached, tier, client, request)).await;
     }
     let mut open_request = None;
     // Made on first use: a hit on an object that does not vary needs none.
     let fill_headers = OnceLock::new();
     for round in 0..LOOKUPS_MAX {
-        if whole::serves(tier, &request) {
+        if whole::serves(tier, request) {
             request.read_from_whole();
         }
         // The stream may have become known only by the fill of the round before.
         open_request = open_request.or_else(|| {
-            tier.streams().of_request(&request).map(|stream| stream.open_request(request.is_backup))
+            tier.streams().of_request(request).map(|stream| stream.open_request(request.is_backup))
         });
         if request.directives.blocks()
             && !is_only_if_cached
-            && let Some(account) = block(tier, client, &mut request, &fill_headers, round).await
+            && let Some(account) = block(tier, client, request, &fill_headers, round).await
         {
             return account;
         }
-        let lookup = match look_up(tier, client, &request, &fill_headers, is_only_if_cached) {
+        let lookup = match look_up(tier, client, request, &fill_headers, is_only_if_cached) {
             Ok(Some(lookup)) => lookup,
             Ok(None) => break,
             Err(refusal) => {
@@ -107,11 +118,11 @@ pub(crate) async fn serve(tier: &Arc<Tier>, client: &mut Client) -> Account {
             }
         };
         let stream = open_request.as_ref().map(OpenRequest::stream);
-        if let Some(account) = boxed(decide(tier, client, &request, stream, lookup, &fill_headers)).await {
+        if let Some(account) = boxed(decide(tier, client, request, stream, lookup, &fill_headers)).await {
             return account;
         }
     }
-    boxed(pass_unless(is_only_if_cached, tier, client, &request)).await
+    boxed(pass_unless(is_only_if_cached, tier, client, request)).await
 }
 
 /// Looks the object up. A client whose address has caused too many upstream requests still gets what causes

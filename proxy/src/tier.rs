@@ -12,6 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::acme::storage::Storage;
+use crate::audience::registry::Audience;
+use crate::clock;
 use crate::config;
 use crate::config::access::Expose;
 use crate::limits::Limits as AddressLimits;
@@ -59,6 +61,8 @@ pub struct Settings {
     pub limits: config::Limits,
     /// The database of countries.
     pub geoip: config::Geoip,
+    /// The counts of viewers.
+    pub audience: config::Audience,
     /// The requests to upstreams.
     pub upstream: config::Upstream,
     /// The access log.
@@ -79,6 +83,7 @@ pub struct Tier {
     cache: Cache,
     copies: Copies,
     streams: Streams,
+    audience: Audience,
     metrics: Metrics,
     log: AccessLog,
     /// A permit for each fill that may continue without readers.
@@ -117,6 +122,7 @@ impl Tier {
         Self {
             role,
             streams: Streams::new(&settings.cache),
+            audience: Audience::new(&settings.audience, clock::now()),
             acme: settings.listen.tls.as_ref().and_then(|tls| tls.acme.as_ref()).map(Storage::of),
             hsts: hsts(&settings.listen),
             access: Access::new(&settings.listen, &settings.geoip),
@@ -220,6 +226,26 @@ impl Tier {
     /// Its live streams.
     pub(crate) fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Whether it counts viewers. The clients of a shield are edges.
+    pub(crate) fn counts_viewers(&self) -> bool {
+        self.role == Role::Edge && self.settings.audience.enabled
+    }
+
+    /// Whether players post reports to this path.
+    pub(crate) fn receives_reports(&self, path: &str) -> bool {
+        self.settings.audience.reports_path.as_deref() == Some(path) && self.counts_viewers()
+    }
+
+    /// Whether viewers get estimates of their connections (CMSD).
+    pub(crate) fn sends_cmsd(&self) -> bool {
+        self.role == Role::Edge && self.settings.audience.cmsd
+    }
+
+    /// How many are watching.
+    pub(crate) fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// Its metrics.

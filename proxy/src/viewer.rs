@@ -6,6 +6,7 @@
 //! - [`head`] reads and checks the head of any other HTTP/1.1 request, [`http1`] serves those without a body
 //! - `http2` accepts the HTTP/2 streams of a connection, and closes it when its client resets too many
 //! - [`client`] is the viewer to the rest of the proxy: `request.rs` and `answer/` read and write through it
+//! - [`cmsd`] has what the kernel estimates of a connection
 //! - `stalled` gives viewers up that take nothing while memory is short
 //! - [`lingering_close`] closes connections, [`sendfile`] has the kernel send bodies
 //!
@@ -13,6 +14,7 @@
 
 mod admission;
 pub(crate) mod client;
+pub(crate) mod cmsd;
 mod expires;
 pub(crate) mod fast_path;
 pub(crate) mod head;

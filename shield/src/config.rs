@@ -104,6 +104,8 @@ impl Config {
             limits: Limits::off(),
             geoip: Geoip::default(),
             location: self.location.clone(),
+            // Its clients are edges.
+            audience: tidegate_proxy::config::Audience::default(),
             upstream: self.upstream.clone(),
             log: self.log.clone(),
             drain: self.drain.clone(),

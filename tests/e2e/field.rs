@@ -31,3 +31,4 @@ mod trouble;
 mod uncounted;
 mod unnamed;
 mod versions;
+mod viewers;

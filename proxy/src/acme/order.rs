@@ -9,10 +9,11 @@ use instant_acme::{
     RetryPolicy,
 };
 
-use super::http::{AnyError, Client};
+use super::http::Client;
 use super::pause::Cause;
 use super::storage::{Published, Storage};
 use crate::config::acme::{Acme, Challenge};
+use crate::http_client::AnyError;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

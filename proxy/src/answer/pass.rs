@@ -16,8 +16,9 @@ use tidegate_upstream::{
 use tokio::sync::mpsc;
 
 use super::links;
-use super::pace::{Pace, TooSlow};
+use super::pace::Pace;
 use super::tier_fields::{self, Handling};
+use super::upload::{Incomplete, Upload};
 use crate::answer;
 use crate::clock;
 use crate::fate::Fate;
@@ -32,7 +33,7 @@ use crate::request::link::Link;
 use crate::request::parsed::Request;
 use crate::request::token;
 use crate::tier::{Role, Tier};
-use crate::viewer::client::{BodyError, Client};
+use crate::viewer::client::Client;
 use crate::viewer::unsent::Unsent;
 
 /// Sends the request of one viewer upstream and forwards the response.
@@ -184,6 +185,15 @@ impl From<Unsent> for NoResponse {
     }
 }
 
+impl From<Incomplete> for NoResponse {
+    fn from(incomplete: Incomplete) -> Self {
+        match incomplete {
+            Incomplete::Closed => Self::Unsent,
+            Incomplete::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
 /// Sends the request with its body to the first upstream that accepts a connection. Only connecting is
 /// retried at another upstream: once a byte of an unsafe request is sent, the upstream may have acted on it.
 async fn exchange(tier: &Tier, client: &mut Client, job: &FetchJob) -> Result<UpstreamResponse, NoResponse> {
@@ -222,7 +232,7 @@ async fn upload_and_await_head(
     failed: impl Fn(UpstreamError) -> NoResponse,
 ) -> Result<Head, NoResponse> {
     if client.has_request_body() {
-        upload(tier, client, exchange).await?;
+        forward_body(tier, client, exchange).await?;
     } else {
         exchange.finish().await.map_err(&failed)?;
     }
@@ -241,25 +251,9 @@ async fn upload_and_await_head(
 
 /// Sends the body upstream until its end, or until the upstream accepts no more of it. The upstream may have
 /// responded already; if it has failed, the wait for its head returns the error.
-async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Result<(), NoResponse> {
-    let settings = &tier.settings().viewers;
-    let max = settings.body_max.bytes();
-    // RFC 9110 section 10.1.1: HTTP/1.0 has no 100 (Continue).
-    if client.headers().contains_key(header::EXPECT) && client.version() == http::Version::HTTP_11 {
-        client.send_continue().await?;
-    }
-    let mut pace = Pace::of(settings);
-    let mut sent = 0;
-    while let Some(bytes) = next_body_chunk(client, &mut pace).await? {
-        if bytes.is_empty() {
-            // A read may return the framing of a chunk without its content. An empty write would be the last
-            // chunk.
-            continue;
-        }
-        sent += bytes.len() as u64;
-        if sent > max {
-            return Err(NoResponse::Refused(Refusal::BodyTooLarge { max }));
-        }
+async fn forward_body(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Result<(), NoResponse> {
+    let mut upload = Upload::begin(tier, client, tier.settings().viewers.body_max.bytes()).await?;
+    while let Some(bytes) = upload.next(client).await? {
         if exchange.write(bytes, false).await.is_err() {
             return Ok(());
         }
@@ -271,19 +265,6 @@ async fn upload(tier: &Tier, client: &mut Client, exchange: &mut Exchange) -> Re
 /// The `Content-Length` of the request. A malformed one has been refused (`request/read.rs`).
 fn body_length(client: &Client) -> Option<u64> {
     tidegate_http1::content_length(client.headers()).ok().flatten()
-}
-
-async fn next_body_chunk(client: &mut Client, pace: &mut Pace) -> Result<Option<Bytes>, NoResponse> {
-    let bytes_of = |read: &Result<Option<Bytes>, BodyError>| match read {
-        Ok(Some(bytes)) => bytes.len(),
-        Ok(None) | Err(_) => 0,
-    };
-    match pace.wait(client.request_body(), bytes_of).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(BodyError::Closed)) => Err(NoResponse::Unsent),
-        Ok(Err(BodyError::Chunks)) => Err(NoResponse::Refused(Refusal::Chunks)),
-        Err(TooSlow) => Err(NoResponse::Refused(Refusal::SlowBody)),
-    }
 }
 
 /// Sends the head, then the body at the viewer's pace: it is not stored, so the upstream waits for the

@@ -69,6 +69,11 @@ impl Streams {
         may_be_playlist(kind).then(|| self.known.get(key)).flatten()
     }
 
+    /// The playlists of all renditions of the stream to which a playlist belongs, if they are known.
+    pub(crate) fn renditions_of(&self, playlist: &Key) -> Option<Arc<[Key]>> {
+        self.renditions.of(playlist)
+    }
+
     /// The stream to which an object belongs: as its playlist, or as an object that it has announced.
     pub(crate) fn of_object(&self, object: &Key) -> Option<Arc<Stream>> {
         self.of(object).or_else(|| self.announced.stream_of(object))

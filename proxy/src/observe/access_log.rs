@@ -15,14 +15,12 @@ use crate::clock;
 use crate::config::access::LoggedAddresses;
 
 mod addresses;
-mod cmcd;
 mod entry;
 mod redact;
 mod timestamp;
 mod writer;
 
 pub use addresses::LoggedAddress;
-pub use cmcd::Cmcd;
 pub use entry::Entry;
 pub use redact::Redaction;
 pub use writer::{Output, Writer};

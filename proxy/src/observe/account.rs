@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_cache::{Failure, Object};
+use tidegate_headers::cmcd::Cmcd;
 use tidegate_headers::proxy_status::Error;
 use tidegate_hls::Kind;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::fate::Fate;
-use crate::observe::access_log::{Cmcd, Entry};
+use crate::observe::access_log::Entry;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts, UnreadRequest};
 use crate::refusal::Refusal;
 use crate::request::parsed::Request;
@@ -25,6 +26,8 @@ pub(crate) struct Account {
     kind: Kind,
     site: Option<Arc<Site>>,
     cmcd: Option<String>,
+    /// The reports that a player has posted.
+    reports: Option<Box<[Cmcd]>>,
     upstream: Option<Arc<str>>,
     age: Option<Duration>,
     is_live_playlist: bool,
@@ -61,6 +64,7 @@ impl Account {
             kind,
             site: None,
             cmcd: None,
+            reports: None,
             upstream: None,
             age: None,
             is_live_playlist: false,
@@ -96,6 +100,11 @@ impl Account {
     /// The viewer left before the response began.
     pub(crate) fn gone(request: &Request) -> Self {
         Self::of(request, Fate::ClientClosed)
+    }
+
+    pub(crate) fn with_reports(mut self, reports: Vec<Cmcd>) -> Self {
+        self.reports = Some(reports.into());
+        self
     }
 
     pub(crate) fn with_object(mut self, object: &Object) -> Self {
@@ -233,6 +242,7 @@ impl Account {
             reason: self.reason,
             broken: self.broken,
             cmcd: None,
+            cmcd_reports: self.reports.as_deref().unwrap_or_default(),
         }
     }
 }

@@ -27,6 +27,9 @@ pub trait Backend: Send + Sync {
     /// Its upstreams and their states.
     fn upstreams(&self) -> Value;
 
+    /// Its live streams, and how many are watching.
+    fn streams(&self) -> Value;
+
     /// Its metrics in the text format of Prometheus.
     fn metrics(&self) -> String;
 
@@ -66,6 +69,7 @@ pub fn router(backend: Arc<dyn Backend>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/upstreams", get(upstreams))
+        .route("/v1/streams", get(streams))
         .route("/v1/purge", post(purge))
         .route("/v1/purge/{id}", get(purged))
         .route("/v1/reload", post(reload))
@@ -99,6 +103,10 @@ async fn status(State(backend): State<Arc<dyn Backend>>) -> Response {
 
 async fn upstreams(State(backend): State<Arc<dyn Backend>>) -> Response {
     uncached(Json(backend.upstreams()))
+}
+
+async fn streams(State(backend): State<Arc<dyn Backend>>) -> Response {
+    uncached(Json(backend.streams()))
 }
 
 /// Purges, and responds when that is done: a request that arrives later gets nothing from before.
@@ -143,6 +151,7 @@ async fn not_found() -> Response {
         "/metrics",
         "/v1/status",
         "/v1/upstreams",
+        "/v1/streams",
         "/v1/purge",
         "/v1/purge/{id}",
         "/v1/reload",
@@ -180,6 +189,10 @@ mod tests {
 
         fn upstreams(&self) -> Value {
             json!([])
+        }
+
+        fn streams(&self) -> Value {
+            json!({ "streams": [] })
         }
 
         fn metrics(&self) -> String {

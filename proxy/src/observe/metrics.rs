@@ -18,6 +18,7 @@ use crate::fate::Fate;
 use crate::observe::label::Label;
 
 mod access;
+mod audience;
 mod cache;
 mod connections;
 mod gauge_guard;
@@ -31,14 +32,15 @@ mod tls;
 mod upstreams;
 
 pub use self::access::Access;
+pub use self::audience::Audience;
 pub use self::connections::Connections;
 pub use self::live::Live;
 pub use self::purges::Purges;
 pub use self::reloads::Reloads;
 pub use gauge_guard::GaugeGuard;
 pub use labels::{
-    ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload, StatusClass, TokenRefusal,
-    UnsharedReason, UpstreamEnd, UpstreamState,
+    CmcdEvent, CmcdResult, ConnectionRefusal, Failover, FillEnd, Http2Error, Ordered, PurgeKind, Reload,
+    StatusClass, TokenRefusal, UnsharedReason, UpstreamEnd, UpstreamState, WebhookResult,
 };
 pub use tls::Tls;
 pub use upstreams::Upstreams;
@@ -63,6 +65,8 @@ pub struct Metrics {
     cache: Cache,
     /// Access and limits.
     pub access: Access,
+    /// Viewers.
+    pub audience: Audience,
     /// Live streams.
     pub live: Live,
     /// Purges.
@@ -177,26 +181,23 @@ impl Metrics {
     }
 
     fn register(registrar: &Registrar<'_>, registry: Registry) -> Result<Self, prometheus::Error> {
+        let fate = ("fate", values(Fate::ALL));
         Ok(Self {
             registry,
             requests: registrar.counters(
                 "tidegate_requests_total",
                 "Finished requests from viewers (at a shield: from edges).",
-                &[
-                    ("fate", values(Fate::ALL)),
-                    ("status_class", values(StatusClass::ALL)),
-                    ("kind", values(Kind::ALL)),
-                ],
+                &[fate, ("status_class", values(StatusClass::ALL)), ("kind", values(Kind::ALL))],
             )?,
             response_body_bytes: registrar.counters(
                 "tidegate_response_body_bytes_total",
                 "Body bytes sent to viewers (at a shield: to edges).",
-                &[("fate", values(Fate::ALL))],
+                &[fate],
             )?,
             time_to_first_byte: registrar.histograms(
                 "tidegate_time_to_first_byte_seconds",
                 "Time from the request that was read to the first byte of its response.",
-                &[("fate", values(Fate::ALL))],
+                &[fate],
                 &FIRST_BYTE_BUCKETS,
             )?,
             fills: registrar.counters(
@@ -226,6 +227,7 @@ impl Metrics {
             )?,
             cache: Cache::new(registrar)?,
             access: Access::new(registrar)?,
+            audience: Audience::new(registrar)?,
             live: Live::new(registrar)?,
             purges: Purges::new(registrar)?,
             reloads: Reloads::new(registrar)?,

@@ -115,6 +115,13 @@ impl SharedSecret {
         Some(value)
     }
 
+    /// The value of `Authorization` for requests with this token, which logs do not show.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::from_bytes(&[b"Bearer ", &*self.0].concat()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
     /// Compares in a time that does not depend on where the two differ.
     pub(crate) fn is(&self, given: &[u8]) -> bool {
         let difference = self.0.iter().zip(given).fold(0, |sum, (own, other)| sum | (own ^ other));

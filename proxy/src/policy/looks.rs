@@ -102,7 +102,8 @@ mod tests {
             (Kind::Other, &[("content-length", "1001")], Looks::Different),
             (Kind::Other, &[("content-length", "0")], Looks::Different),
             (Kind::Segment, &[m3u8], Looks::Unclear),
-            (Kind::Init, &[m3u8], Looks::Different),
+            (Kind::Init, &[m3u8], Looks::Unclear),
+            (Kind::Segment, &[("content-type", "video/mp2t")], Looks::Different),
         ] {
             assert_eq!(Looks::of(kind, &head(fields), 1_000), expected, "{kind:?} {fields:?}");
         }

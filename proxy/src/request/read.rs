@@ -45,11 +45,14 @@ pub(super) async fn read_and_admit(tier: &Tier, client: &mut Client) -> Result<B
     }
     client.request_facts().kind = Some(resource.kind);
     client.request_facts().cmcd.clone_from(&resource.cmcd);
-    admit(tier, client, site).await.map_err(refused)?;
+    let is_unguarded = is_purge(client, site) || is_report(tier, client, &resource);
+    if !is_unguarded {
+        admit(tier, client, site).await.map_err(refused)?;
+    }
     let link = match gate.zip(carried.as_ref()) {
         // A preflight has no credentials (Fetch standard, "CORS protocol"), and its response has no
         // content.
-        Some((gate, carried)) if *client.method() != Method::OPTIONS && !is_purge(client, site) => {
+        Some((gate, carried)) if *client.method() != Method::OPTIONS && !is_unguarded => {
             let (method, address) = (client.method().as_str(), client.address());
             token::admit(tier, gate, carried, method, &resource, address, clock::now())
                 .map_err(|refusal| refused(refusal.into()))?;
@@ -163,9 +166,6 @@ fn no_site(target: &Target) -> Refusal {
 async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refusal> {
     let method = client.method().clone();
     let is_read = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if is_purge(client, site) {
-        return Ok(());
-    }
     if !is_read && !site.passes(&method) {
         return Err(Refusal::Method(method));
     }
@@ -182,6 +182,11 @@ async fn admit(tier: &Tier, client: &mut Client, site: &Site) -> Result<(), Refu
 /// Whether this is a purge by a client that the site allows to purge.
 pub(super) fn is_purge(client: &Client, site: &Site) -> bool {
     client.method().as_str() == "PURGE" && site.purgers.contains(client.address())
+}
+
+/// Whether a player posts reports.
+pub(super) fn is_report(tier: &Tier, client: &Client, resource: &Resource) -> bool {
+    *client.method() == Method::POST && tier.receives_reports(&resource.path)
 }
 
 /// Reads the target of a request in origin form or in absolute form.

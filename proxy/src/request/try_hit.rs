@@ -55,6 +55,8 @@ pub(crate) struct ResolvedTarget {
     pub(crate) site: Arc<Site>,
     pub(crate) kind: Kind,
     pub(crate) key: Key,
+    /// Where its viewers count (`audience/recent.rs`).
+    pub(crate) place: u64,
     /// The normal form of the target, on a site that checks tokens.
     resource: Option<Box<Resource>>,
 }
@@ -107,7 +109,7 @@ fn resolve<'a>(tier: &Tier, simple_head: &'a SimpleHead<'_>, peer: &Peer) -> Opt
     if let Some(gate) = &site.gate {
         return resolve_gated(tier, &sites, simple_head, site, gate, peer);
     }
-    let (target, cmcd) = parse(site, host, target)?;
+    let (target, cmcd) = parse(tier, site, host, target)?;
     if cmcd.is_none() {
         TARGETS.with_borrow_mut(|targets| targets.insert(sites.id(), host, simple_head.target, &target));
     }
@@ -130,7 +132,7 @@ fn resolve_gated<'a>(
     let (resolved, cmcd) = if let Some(resolved) = known {
         (resolved, None)
     } else {
-        let (resolved, cmcd) = parse(site, host, target)?;
+        let (resolved, cmcd) = parse(tier, site, host, target)?;
         if cmcd.is_none() {
             GATED_TARGETS.with_borrow_mut(|targets| targets.insert(sites.id(), host, target, &resolved));
         }
@@ -153,15 +155,21 @@ fn resolve_gated<'a>(
 }
 
 /// Parses a target; `None` if it has delivery directives.
-fn parse(site: &Arc<Site>, host: &str, target: &str) -> Option<(Arc<ResolvedTarget>, Option<String>)> {
+fn parse(
+    tier: &Tier,
+    site: &Arc<Site>,
+    host: &str,
+    target: &str,
+) -> Option<(Arc<ResolvedTarget>, Option<String>)> {
     let mut resource = Resource::parse(host, target, &site.query).ok()?;
     if resource.directives != Directives::default() {
         return None;
     }
     let key = Key::new(&site.name, &resource.path_and_query());
     let (kind, cmcd) = (resource.kind, resource.cmcd.take());
+    let place = tier.audience().place(&key, kind == Kind::Segment);
     let resource = site.gate.is_some().then(|| Box::new(resource));
-    Some((Arc::new(ResolvedTarget { site: Arc::clone(site), kind, key, resource }), cmcd))
+    Some((Arc::new(ResolvedTarget { site: Arc::clone(site), kind, key, place, resource }), cmcd))
 }
 
 /// The targets that this thread has resolved lately. The meaning of a target does not change while its tier

@@ -32,7 +32,7 @@ pub(super) async fn admit(
     if !tier.access().may_connect(address) {
         return refuse(tier, address, ConnectionRefusal::AddressDenied, None);
     }
-    let peer = Peer::new(tier, address);
+    let peer = Peer::new(tier, address, stream, address == from.ip().into());
     let open = match peer.usage().map(|usage| tier.limits().open(usage)) {
         Some(None) => return refuse(tier, address, ConnectionRefusal::PerAddress, None),
         open => open.flatten(),

@@ -21,6 +21,7 @@ use crate::clock;
 use crate::limits::Usage;
 use crate::observe::facts::{LoggedRequest, RequestFacts, ResponseFacts};
 use crate::tier::Tier;
+use crate::viewer::cmsd::CMSD_DYNAMIC;
 use crate::viewer::expires;
 use crate::viewer::http1::Http1;
 use crate::viewer::lingering_close;
@@ -152,6 +153,16 @@ impl Client {
         self.peer.usage_by(&self.tier, self.address)
     }
 
+    /// The other end of the connection.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The status of the response, once it has begun.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
     /// The response so far.
     pub(crate) fn response_facts(&self) -> ResponseFacts<'_> {
         ResponseFacts {
@@ -203,6 +214,11 @@ impl Client {
         if is_final {
             if self.tier.is_exposed() {
                 self.add_timing(&mut headers);
+            }
+            if let Some(estimates) = self.peer.estimates()
+                && let Some(member) = estimates.member(self.tier.node(), Instant::now())
+            {
+                headers.append(&CMSD_DYNAMIC, member);
             }
             self.content_length = tidegate_http1::content_length(&headers).ok().flatten();
             if let Some(hsts) = self.tier.hsts().filter(|_| self.is_tls) {

@@ -25,6 +25,7 @@ use tidegate_http1::{RequestHead, Room};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::audience::count;
 use crate::request::access;
 use crate::request::try_hit::try_hit;
 use crate::signal::Wait;
@@ -196,6 +197,7 @@ fn try_answer(tier: &Tier, viewer: Viewer<'_>, head: &RequestHead<'_>) -> Option
     let hit_response = HitResponse::make(tier, viewer, &simple_head, &hit, received)?;
     let body_bytes = hit_response.outgoing.body_len();
     allowed.count(tier, &hit.target.site, hit.token_usage.as_deref(), body_bytes);
+    count::hit(tier, viewer.peer, &simple_head, &hit);
     Some(hit_response)
 }
 

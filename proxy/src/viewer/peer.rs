@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tidegate_access::ClientAddress;
+use tokio::net::TcpStream;
 
+use crate::audience::recent::Recent;
 use crate::limits::Usage;
 use crate::tier::Tier;
+use crate::viewer::cmsd::Estimates;
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -16,14 +19,22 @@ pub(crate) struct Peer {
     is_proxy: bool,
     /// What its address uses of the limits; `None` if no limit applies, or if it is a proxy.
     usage: Option<Arc<Usage>>,
+    /// What the connection was counted for as a viewer; `None` where viewers are not counted.
+    recent: Option<Arc<Recent>>,
+    /// What the kernel estimates of the connection; `None` where viewers do not get it.
+    estimates: Option<Arc<Estimates>>,
 }
 
 impl Peer {
-    /// A peer with this address, which its PROXY header may have named.
-    pub(super) fn new(tier: &Tier, address: ClientAddress) -> Self {
+    /// A peer with this address. `is_direct` says that no PROXY header has named it.
+    pub(super) fn new(tier: &Tier, address: ClientAddress, stream: &TcpStream, is_direct: bool) -> Self {
         let is_proxy = tier.access().names_clients(address);
         let usage = if is_proxy { None } else { tier.limits().usage(address) };
-        Self { address, is_proxy, usage }
+        let recent = tier.counts_viewers().then(Arc::default);
+        // Behind a proxy, the connection is not the viewer's.
+        let estimates =
+            (tier.sends_cmsd() && is_direct && !is_proxy).then(|| Arc::new(Estimates::of(stream)));
+        Self { address, is_proxy, usage, recent, estimates }
     }
 
     /// Its address: that of the client, unless it is a proxy.
@@ -34,6 +45,16 @@ impl Peer {
     /// Whether each request names its client.
     pub(crate) fn is_proxy(&self) -> bool {
         self.is_proxy
+    }
+
+    /// What the connection was counted for as a viewer; `None` where viewers are not counted.
+    pub(crate) fn recent(&self) -> Option<&Recent> {
+        self.recent.as_deref()
+    }
+
+    /// What the kernel estimates of the connection; `None` where viewers do not get it.
+    pub(crate) fn estimates(&self) -> Option<&Estimates> {
+        self.estimates.as_deref()
     }
 
     /// What the address of the connection uses of the limits.

@@ -1,14 +1,15 @@
 //! One request as a line of ECS (Elastic Common Schema) fields, as nested objects, which every ECS reader
-//! accepts without configuration. Fields that ECS does not define are in the groups `tidegate` and `cmcd`.
+//! accepts without configuration. Fields that ECS does not define are in `tidegate`, `cmcd` and
+//! `cmcd_reports`.
 
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
 use serde::Serialize;
+use tidegate_headers::cmcd::Cmcd;
 use tidegate_headers::proxy_status;
 
 use super::addresses::LoggedAddress;
-use super::cmcd::Cmcd;
 use super::redact::Redaction;
 use super::timestamp::Timestamp;
 use crate::fate::Fate;
@@ -68,6 +69,8 @@ pub struct Entry<'a> {
     pub broken: bool,
     /// The player's report about itself.
     pub cmcd: Option<&'a Cmcd>,
+    /// The reports that a player has posted.
+    pub cmcd_reports: &'a [Cmcd],
 }
 
 impl Entry<'_> {
@@ -104,6 +107,7 @@ impl Entry<'_> {
             trace: self.trace_id.map(|id| Trace { id }),
             tidegate: self.tidegate(),
             cmcd: self.cmcd,
+            cmcd_reports: self.cmcd_reports,
         };
         let mut bytes = Vec::with_capacity(LINE_CAPACITY);
         serde_json::to_writer(&mut bytes, &line).ok()?;
@@ -164,6 +168,8 @@ struct Line<'a> {
     tidegate: Tidegate<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cmcd: Option<&'a Cmcd>,
+    #[serde(skip_serializing_if = "<[Cmcd]>::is_empty")]
+    cmcd_reports: &'a [Cmcd],
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::{Method, StatusCode, Version};
 use serde_json::{Value, json};
+use tidegate_headers::cmcd::Cmcd;
 
 use super::*;
 use crate::fate::Fate;
@@ -39,6 +40,7 @@ fn entry<'a>() -> Entry<'a> {
         reason: None,
         broken: false,
         cmcd: None,
+        cmcd_reports: &[],
     }
 }
 

@@ -55,6 +55,52 @@ label! {
 }
 
 label! {
+    /// Whether the report of a player could be read.
+    CmcdResult {
+        /// As a whole.
+        Read = "read",
+        /// Not, or only in part.
+        Malformed = "malformed",
+    }
+}
+
+label! {
+    /// The event that a player reports (CTA-5004-B, the key `e`).
+    CmcdEvent {
+        /// The state of the player has changed.
+        PlayState = "ps",
+        /// An error.
+        Error = "e",
+        /// An interval has passed.
+        Interval = "t",
+        /// A response was received.
+        Response = "rr",
+        /// Another one, or none.
+        Other = "other",
+    }
+}
+
+impl CmcdEvent {
+    /// The event with this name.
+    pub(crate) fn of(name: Option<&str>) -> Self {
+        let named = Self::ALL.iter().copied().find(|event| Some(event.as_str()) == name);
+        named.unwrap_or(Self::Other)
+    }
+}
+
+label! {
+    /// What became of a notice of a stream.
+    WebhookResult {
+        /// The receiver has it.
+        Success = "success",
+        /// No request for it was answered with success.
+        Failure = "failure",
+        /// Too many notices waited, or the node ended.
+        Dropped = "dropped",
+    }
+}
+
+label! {
     /// What a purge names.
     PurgeKind {
         /// Resources.

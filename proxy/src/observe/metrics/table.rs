@@ -128,6 +128,16 @@ impl<'a> Registrar<'a> {
         self.register(IntGaugeVec::new(Opts::new(name, help), &[label])?)
     }
 
+    /// Counters with one label whose values the configuration gives.
+    pub(super) fn named_counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec> {
+        self.register(IntCounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    /// Gauges with labels of any value; their user bounds them.
+    pub(super) fn gauges_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
     /// A gauge that is always 1; the information is in its labels.
     pub(super) fn constant(&self, name: &str, help: &str, labels: &[(&str, &str)]) -> Result<()> {
         let (names, values): (Vec<_>, Vec<_>) = labels.iter().copied().unzip();

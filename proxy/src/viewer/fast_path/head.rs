@@ -20,16 +20,26 @@ use crate::clock;
 use crate::fate::Fate;
 use crate::request::try_hit::Hit;
 use crate::tier::Tier;
+use crate::viewer::cmsd::CMSD_DYNAMIC;
+
+/// What a response tells this viewer alone.
+#[derive(Debug)]
+pub(super) struct Own<'a> {
+    pub(super) simple_head: &'a SimpleHead<'a>,
+    /// `Strict-Transport-Security`.
+    pub(super) hsts: Option<&'a HeaderValue>,
+    /// The member of `CMSD-Dynamic`.
+    pub(super) cmsd: Option<&'a HeaderValue>,
+}
 
 /// Renders the head.
 pub(super) fn render(
     tier: &Tier,
-    simple_head: &SimpleHead<'_>,
+    own: &Own<'_>,
     hit: &Hit<'_>,
     representation: &Representation,
     error: Option<UpstreamError>,
     received: Instant,
-    hsts: Option<&HeaderValue>,
 ) -> Vec<u8> {
     let site = &hit.target.site;
     let shared = shared_part(tier, hit, representation);
@@ -44,7 +54,9 @@ pub(super) fn render(
         head.extend_from_slice(lines::END);
     }
     if let Some(cors) = tier_fields::cors_by_page(tier, site) {
-        cors.allow_page(simple_head.origin(), |name, value| lines::field(&mut head, &name, value.as_bytes()));
+        cors.allow_page(own.simple_head.origin(), |name, value| {
+            lines::field(&mut head, &name, value.as_bytes())
+        });
     }
     head.extend_from_slice(b"Age: ");
     lines::decimal(&mut head, tier_fields::seconds_of_age(age));
@@ -58,9 +70,13 @@ pub(super) fn render(
         head.extend_from_slice(b"\r\nServer-Timing: ");
         server_timing::append(&mut head, tier.node(), received.elapsed());
     }
-    if let Some(hsts) = hsts {
+    if let Some(hsts) = own.hsts {
         head.extend_from_slice(b"\r\nStrict-Transport-Security: ");
         head.extend_from_slice(hsts.as_bytes());
+    }
+    if let Some(member) = own.cmsd {
+        head.extend_from_slice(b"\r\nCMSD-Dynamic: ");
+        head.extend_from_slice(member.as_bytes());
     }
     head.extend_from_slice(b"\r\nConnection: keep-alive\r\n\r\n");
     head
@@ -109,6 +125,10 @@ fn render_shared(tier: &Tier, hit: &Hit<'_>, representation: &Representation) ->
     }
     if tier.hsts().is_some() {
         headers.remove(header::STRICT_TRANSPORT_SECURITY);
+    }
+    if tier.sends_cmsd() {
+        // A stored estimate is of another time and another viewer.
+        headers.remove(&CMSD_DYNAMIC);
     }
     let status = headers.remove(&CACHE_STATUS);
     let mut rendered = Vec::new();

@@ -7,7 +7,7 @@ use tidegate_access::ClientAddress;
 use tidegate_headers::conditional::{Outcome, Validators};
 use tokio::time::Instant;
 
-use super::head;
+use super::head::{self, Own};
 use super::outgoing::Outgoing;
 use super::representation::{Form, Representation};
 use super::simple_head::SimpleHead;
@@ -83,7 +83,10 @@ impl HitResponse {
         }
         let status = representation.status();
         let hsts = if viewer.is_tls { tier.hsts() } else { None };
-        let head = head::render(tier, simple_head, hit, &representation, error, received, hsts);
+        let estimates = viewer.peer.estimates();
+        let cmsd = estimates.and_then(|estimates| estimates.member(tier.node(), received));
+        let own = Own { simple_head, hsts, cmsd: cmsd.as_ref() };
+        let head = head::render(tier, &own, hit, &representation, error, received);
         let (start, len) =
             representation.span.map_or((0, representation.full_len), |span| (span.start, span.len()));
         let len = if simple_head.method == Method::HEAD { 0 } else { len };

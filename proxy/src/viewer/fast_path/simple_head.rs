@@ -14,6 +14,8 @@ pub(crate) struct SimpleHead<'a> {
     pub(crate) host: &'a str,
     /// The header fields that affect the response to a hit.
     pub(crate) deciding: HeaderMap,
+    /// Whether the player reports about itself (CMCD) in header fields.
+    pub(crate) has_cmcd: bool,
     fields: Fields<'a>,
 }
 
@@ -28,17 +30,18 @@ impl<'a> SimpleHead<'a> {
         if head.version != Version::HTTP_11 || !head.has_plain_target() {
             return None;
         }
-        let (mut host, mut deciding) = (None, HeaderMap::new());
+        let (mut host, mut deciding, mut has_cmcd) = (None, HeaderMap::new(), false);
         for (name, value) in head.fields.iter() {
             match Bearing::of(name, value) {
                 Bearing::None => {}
+                Bearing::Cmcd => has_cmcd = true,
                 Bearing::Host if host.is_none() => host = Some(std::str::from_utf8(value).ok()?),
                 Bearing::Decides(name) => _ = deciding.append(name, HeaderValue::from_bytes(value).ok()?),
                 Bearing::Host | Bearing::SlowPath => return None,
             }
         }
         let host = host.filter(|host| !host.is_empty())?;
-        Some(Self { method, target: head.target, host, deciding, fields: head.fields })
+        Some(Self { method, target: head.target, host, deciding, has_cmcd, fields: head.fields })
     }
 
     /// The `Cookie` fields, for the check of tokens.
@@ -48,7 +51,13 @@ impl<'a> SimpleHead<'a> {
 
     /// The web origin of the page that sends the request.
     pub(crate) fn origin(&self) -> Option<&[u8]> {
-        self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("origin")).map(|(_, value)| value)
+        self.field("origin")
+    }
+
+    /// The value of a field.
+    pub(crate) fn field(&self, wanted: &str) -> Option<&[u8]> {
+        let mut fields = self.fields.iter();
+        fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
     }
 
     /// All header fields, for the access log.
@@ -62,6 +71,8 @@ enum Bearing {
     /// Not at all.
     None,
     Host,
+    /// It only says how the viewer plays.
+    Cmcd,
     Decides(HeaderName),
     /// In a way that the fast path does not implement.
     SlowPath,
@@ -79,6 +90,8 @@ impl Bearing {
             8 if is("cdn-loop") => Self::Decides(hop::CDN_LOOP.clone()),
             8 if is("if-match") || is("if-range") => Self::SlowPath,
             10 if is("connection") && !value.eq_ignore_ascii_case(b"keep-alive") => Self::SlowPath,
+            11 if is("cmcd-object") || is("cmcd-status") => Self::Cmcd,
+            12 if is("cmcd-request") || is("cmcd-session") => Self::Cmcd,
             13 if is("if-none-match") => Self::Decides(header::IF_NONE_MATCH),
             13 if is("authorization") => Self::SlowPath,
             14 if is("content-length") || is("http2-settings") => Self::SlowPath,
