@@ -55,7 +55,7 @@ pub(super) fn render(
     }
     if let Some(cors) = tier_fields::cors_by_page(tier, site) {
         cors.allow_page(own.simple_head.origin(), |name, value| {
-            lines::field(&mut head, &name, value.as_bytes())
+            lines::field(&mut head, &name, value.as_bytes());
         });
     }
     head.extend_from_slice(b"Age: ");
