@@ -115,12 +115,13 @@ impl<'a> SitePolicy<'a> {
         }
     }
 
-    /// Whether a status says that an object is not there, or not there yet: it may be the next moment,
-    /// whatever lifetime the origin gives this response (HLS appendix B.1).
+    /// Whether a status says that a part of a stream is not there, or not there yet: it may be the next
+    /// moment, whatever lifetime the origin gives this response (HLS appendix B.1).
     fn may_end_soon(&self, kind: Kind, status: StatusCode) -> bool {
-        let is_empty_success = kind != Kind::Other && matches!(status.as_u16(), 201 | 202 | 204 | 205);
+        let is_of_stream = kind != Kind::Other || self.tier.streams().needs(&self.request.key);
+        let is_empty_success = matches!(status.as_u16(), 201 | 202 | 204 | 205);
         let is_absent = status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED;
-        self.request.site.follows() && (is_empty_success || is_absent)
+        self.request.site.follows() && is_of_stream && (is_empty_success || is_absent)
     }
 
     /// The lifetimes of a response that is not a playlist. No segment and no initialisation section is empty
