@@ -104,9 +104,10 @@ async fn an_absence_with_a_lifetime_is_short_here_and_in_browsers() {
         let origin = Scripted::run(move |_| {
             let fields =
                 [("Cache-Control", "public, max-age=3600"), ("Expires", "Fri, 01 Jan 2038 00:00:00 GMT")];
-            match there.load(Ordering::SeqCst) {
-                true => reply(200, &fields, b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n"),
-                false => reply(status, &fields, b""),
+            if there.load(Ordering::SeqCst) {
+                reply(200, &fields, b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n")
+            } else {
+                reply(status, &fields, b"")
             }
         })
         .await;
