@@ -95,8 +95,7 @@ fn is_empty(tier: &Tier, request: &Request) -> bool {
 /// Reports a stream that viewers cannot share. Other resources are not worth a word.
 fn note_unshared(tier: &Tier, request: &Request, ending: Ending) {
     let (site, resource) = (&request.site, &request.resource);
-    let (path, query) = (resource.path.as_str(), resource.query.as_deref());
-    let subject = Subject { metrics: tier.metrics(), site: &site.name, path, query };
+    let subject = Subject::new(tier.metrics(), &site.name, resource);
     let is_of_stream = || resource.kind != Kind::Other || tier.streams().has_announced(&request.key);
     match (ending, resource.kind) {
         (Ending::Stored, Kind::Playlist) => site.unshared.record_stored(subject),

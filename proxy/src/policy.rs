@@ -92,11 +92,6 @@ impl<'a> SitePolicy<'a> {
             (None, Kind::Playlist) if status == StatusCode::OK => None,
             _ => self.request.site.hls.of(kind, playlist, status.as_u16(), &self.request.resource.directives),
         };
-        let is_announced = || self.tier.streams().has_announced(&self.request.key);
-        let known = known.or_else(|| {
-            // Whatever its name, it is part of a stream.
-            (status.is_client_error() && is_announced()).then(|| self.request.site.hls.target_assumed)
-        });
         let facts = RequestFacts { authorization: self.request.is_authorized };
         let mut policy = self.request.site.policy(kind, status, known);
         // The origin's word counts for a playlist whose next version is not foreseeable.

@@ -4,6 +4,7 @@
 //! not; with the query the edge adds the token to the links. ffmpeg sends a cookie with each request. hls.js
 //! does so if it is configured to; its page is on another web origin than the edge, which allows it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_access::token::{Claims, Key, sign};
@@ -15,7 +16,7 @@ use crate::scenarios::ONE_AT_A_TIME;
 use crate::stub::Stub;
 use crate::tiers::Tiers;
 
-pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// A multivariant playlist, with renditions in folders below it, and one of CMAF with an init section.
 const STREAMS: [&str; 2] = ["/live/show/ts/index.m3u8", "/live/show/cmaf/index.m3u8"];
 const IN_2100: u64 = 4_102_444_800;
@@ -27,12 +28,18 @@ pub(crate) fn token(path: &str) -> String {
     sign(&claims, &Key::parse("a", SECRET).expect("a key")).expect("a token")
 }
 
+/// The file of the key that signs the tokens.
+pub(crate) fn key_in(folder: &Path) -> PathBuf {
+    let key = folder.join("a.key");
+    std::fs::write(&key, SECRET).expect("a file");
+    key
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn players_play_a_private_stream_by_each_carrier() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let key = folder.path().join("a.key");
-    std::fs::write(&key, SECRET).expect("a file");
+    let key = key_in(folder.path());
     let origin = Stub::start().await;
     let tiers = Tiers::with(&[&origin.http], &format!("[site.token]\nkeys = [{key:?}]\n")).await;
     let token = token("/live/show");
@@ -66,8 +73,7 @@ async fn players_play_a_private_stream_by_each_carrier() {
 async fn a_page_on_another_web_origin_plays_a_private_stream_by_cookie() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let key = folder.path().join("a.key");
-    std::fs::write(&key, SECRET).expect("a file");
+    let key = key_in(folder.path());
     let origin = Stub::start().await;
     let page_port = free_port();
     let setting = format!(

@@ -12,7 +12,7 @@ use crate::process::until;
 use crate::scenarios::ONE_AT_A_TIME;
 use crate::stub::Stub;
 use crate::tiers::Tiers;
-use crate::tokens::{SECRET, token};
+use crate::tokens::{key_in, token};
 
 const PERIOD: Duration = Duration::from_secs(10);
 /// Beyond the playing time: browser and first pictures.
@@ -60,8 +60,7 @@ fn lines(log: &Path) -> Vec<Line> {
 async fn webkit_plays_public_and_private_streams_by_each_carrier() {
     let _alone = ONE_AT_A_TIME.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let (key, log) = (folder.path().join("a.key"), folder.path().join("access.log"));
-    std::fs::write(&key, SECRET).expect("a file");
+    let (key, log) = (key_in(folder.path()), folder.path().join("access.log"));
     let origin = Stub::start().await;
     let setting = format!(
         "[site.token]\nkeys = [{key:?}]\n[[site]]\nname = \"public\"\npaths = [\"/live/public/\"]\n\

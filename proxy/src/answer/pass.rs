@@ -8,7 +8,6 @@ use tidegate_cache::{Failure, Head};
 use tidegate_headers::cache_status::Reason;
 use tidegate_headers::conditional::VERSION;
 use tidegate_headers::hop;
-use tidegate_hls::Kind;
 use tidegate_upstream::exchange::Exchange;
 use tidegate_upstream::{
     Attempts, FetchJob, FillPolicy, INTERIM_MAX, InFlight, Upstream, UpstreamError, UpstreamResponse, fetch,
@@ -24,7 +23,6 @@ use crate::clock;
 use crate::fate::Fate;
 use crate::fill::fetch_job;
 use crate::observe::account::Account;
-use crate::policy::redirect::is_redirect;
 use crate::policy::{SitePolicy, coding, leaving};
 use crate::purge::tags;
 use crate::refusal::Refusal;
@@ -98,12 +96,7 @@ pub(crate) async fn reply(
 ) -> Account {
     adapt(request, client.headers(), &mut reply);
     let account = Account::of(request, fate).with_upstream(reply.upstream().name());
-    if is_redirect(reply.head.status)
-        && request.resource.kind == Kind::Playlist
-        && let Some(location) = reply.head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok())
-    {
-        leaving::report_redirect(tier, request, location);
-    }
+    leaving::report_redirect(tier, request, &reply.head);
     client.request_facts().fate = Some(fate);
     let reason = if is_safe(client.method()) { Reason::Bypass } else { Reason::Method };
     let mut headers = head_of(tier, client, request, &reply.head, Handling::forward(fate, reason));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tidegate_cache::freshness::UncacheableReason;
+use tidegate_hls::Resource;
 use tokio::time::Instant;
 
 use self::queries::Queries;
@@ -38,11 +39,17 @@ struct Note {
 /// A resource that viewers cannot share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    pub(crate) metrics: &'a Metrics,
+    metrics: &'a Metrics,
     /// The name of its site.
-    pub(crate) site: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
+    site: &'a str,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(metrics: &'a Metrics, site: &'a str, resource: &'a Resource) -> Self {
+        Self { metrics, site, path: &resource.path, query: resource.query.as_deref() }
+    }
 }
 
 impl Unshared {

@@ -34,12 +34,7 @@ impl SitePolicy<'_> {
 
     /// Reports a redirect that is stored: each viewer receives it without another request to the origin.
     pub(super) fn report_stored_redirect(&self, head: &Head) {
-        if is_redirect(head.status)
-            && self.request.resource.kind == Kind::Playlist
-            && let Some(location) = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok())
-        {
-            report_redirect(self.tier, self.request, location);
-        }
+        report_redirect(self.tier, self.request, head);
     }
 }
 
@@ -53,11 +48,17 @@ fn newest_lines(playlist: &[u8]) -> &[u8] {
 /// As many bytes as the multivariant playlist of a large channel has.
 const NEWEST_BYTES: usize = 64 << 10;
 
-/// Reports a redirect that is passed on, if it leads to another host.
-pub(crate) fn report_redirect(tier: &Tier, request: &Request, location: &str) {
+/// Reports the redirect of a playlist that viewers receive, passed on or stored, if it leads to another host.
+pub(crate) fn report_redirect(tier: &Tier, request: &Request, head: &Head) {
+    if !is_redirect(head.status) || request.resource.kind != Kind::Playlist || request.site.has_shields {
+        return;
+    }
+    let Some(location) = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
+        return;
+    };
     let own = request.resource.path_and_query();
     let authority = Location::resolve(location, &own).and_then(|location| location.authority);
-    if !request.site.has_shields && authority.is_some_and(|authority| leaves(request, authority)) {
+    if authority.is_some_and(|authority| leaves(request, authority)) {
         report(tier, request, Way::Redirect, location);
     }
 }

@@ -114,9 +114,8 @@ impl SitePolicy<'_> {
     /// Reports a playlist that varies by a field of its viewers' requests: it is several playlists, and none
     /// is followed.
     pub(super) fn report_varying(&self) {
-        let (site, resource) = (&self.request.site, &self.request.resource);
-        let (path, query) = (resource.path.as_str(), resource.query.as_deref());
-        let subject = Subject { metrics: self.tier.metrics(), site: &site.name, path, query };
+        let site = &self.request.site;
+        let subject = Subject::new(self.tier.metrics(), &site.name, &self.request.resource);
         site.unshared.record_private(subject, UncacheableReason::VaryStar);
     }
 

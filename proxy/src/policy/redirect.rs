@@ -84,7 +84,7 @@ impl SitePolicy<'_> {
 }
 
 /// Whether players follow the response to another place.
-pub(crate) fn is_redirect(status: StatusCode) -> bool {
+pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::MOVED_PERMANENTLY

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 use tidegate_proxy::config::audience::Webhook;
 use tidegate_proxy::config::units::Period;
-use tidegate_tests::{Running, edge, origin, shield, until, viewer};
+use tidegate_tests::{Origin, Running, edge, origin, shield, until, viewer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -13,6 +13,12 @@ use tokio::task::JoinSet;
 
 const PLAYLIST: &str = "/vod/film/ts/240p/index.m3u8";
 const FOLDER: &str = "/vod/film/ts/240p";
+
+/// An edge that receives the reports of players at `/cmcd`.
+async fn receiving_reports(origin: &Origin) -> Running {
+    let edge = edge().origin(origin);
+    edge.with(|config| config.audience.reports_path = Some("/cmcd".to_owned())).run().await
+}
 
 /// How a player makes itself known.
 #[derive(Clone, Copy)]
@@ -106,11 +112,7 @@ async fn a_trace_passes_upstream_on_a_miss() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_players_post_count_for_the_stream_of_their_session() {
     let origin = origin().run().await;
-    let edge = edge()
-        .origin(&origin)
-        .with(|config| config.audience.reports_path = Some("/cmcd".to_owned()))
-        .run()
-        .await;
+    let edge = receiving_reports(&origin).await;
     viewer(edge.addr()).get(&format!("{PLAYLIST}?CMCD=sid%3D%22a%22")).await;
     until("the session is known", async || page(&edge).await["streams"][0]["viewers"] == 1).await;
     let reports = "e=ps,sid=\"a\",sta=r,bsd=(1500)\ne=t,sid=\"a\",bl=(4000),br=\"x\"\ne=zz,sid=\"unknown\"\n";
@@ -132,11 +134,7 @@ async fn reports_that_players_post_count_for_the_stream_of_their_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_posts_to_the_path_of_reports_are_received_within_a_limit() {
     let origin = origin().run().await;
-    let edge = edge()
-        .origin(&origin)
-        .with(|config| config.audience.reports_path = Some("/cmcd".to_owned()))
-        .run()
-        .await;
+    let edge = receiving_reports(&origin).await;
     let post = async |path: &str, body: &[u8]| viewer(edge.addr()).body(body).ask("POST", path).await.status;
     assert_eq!(post("/cmcd", b"").await, 204);
     assert_eq!(post("/cmcd?a=b", b"e=t").await, 204);
